@@ -1,0 +1,144 @@
+-- Times the Lua module beside the least that could do the same work, and prints a table. `make bench` runs it.
+--
+--   lua5.4 bench/bench.lua FOLDER      FOLDER exists, is empty, and lies on a disk
+--
+-- Only the ratios say something: machines differ, and one machine differs from second to second. So ours and the
+-- baseline take turns, and the ratio is the median of the rounds' own ratios. A missed goal is shown and fails nothing.
+
+local KV = require("luat_kv")
+local baseline = require("baseline")
+local cjson = require("cjson")
+
+local folder = assert(arg[1], "usage: lua5.4 bench/bench.lua FOLDER")
+local ROUNDS = 15
+local KEYS = 20000
+local LISTED, PAGE = 500000, 1000
+
+-- 13-byte keys, in random order but the same ones in each run.
+math.randomseed(20000, 0)
+local keys = {}
+for i = 1, KEYS do keys[i] = ("key:%09d"):format(i) end
+for i = KEYS, 2, -1 do
+  local j = math.random(i)
+  keys[i], keys[j] = keys[j], keys[i]
+end
+local value = ("0123456789"):rep(10)
+
+local document = {
+  id = 1234567, slug = "a-post-about-nothing", title = "A post about nothing", published = true, score = 4.75,
+  tags = { "lua", "sqlite", "kv", "embedded" },
+  author = { name = "Ada Lovelace", email = "ada@example.com", roles = { "admin", "editor" } },
+  body = ("Words that mean little, \"quoted\" now and then.\n"):rep(5),
+  counts = { views = 10234, likes = 87, shares = 12 },
+  created_at = 1767225600, updated_at = 1767312000,
+}
+local json = cjson.encode(document)
+
+-- The stores, filled with the same keys.
+local function bench_namespace(options) return KV.open(options):namespace("bench") end
+local ours = bench_namespace { path = folder .. "/ours.db" }
+local memory = bench_namespace { memory = true }
+local theirs = baseline.open(folder .. "/theirs.db")
+for _, key in ipairs(keys) do
+  ours:put(key, value)
+  memory:put(key, value)
+  theirs:put(key, value)
+end
+
+local with_metadata = bench_namespace { path = folder .. "/metadata.db" }
+for _, key in ipairs(keys) do with_metadata:put(key, value, { metadata = { author = "ada", version = 3 } }) end
+
+local documents = bench_namespace { path = folder .. "/documents.db" }
+for i = 1, PAGE do documents:put(keys[i], json) end
+
+-- 500 000 keys in pages of 1000 a prefix: our store lays the file out, and the baseline fills it in one statement.
+local listed_path = folder .. "/listed.db"
+KV.open({ path = listed_path }):close()
+local filler = baseline.open(listed_path)
+filler:exec(([[
+  INSERT INTO kv (namespace, key, value)
+  WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < %d)
+  SELECT 'bench', printf('p%%03d:%%08d', i / %d, i), randomblob(100) FROM n]]):format(LISTED, PAGE))
+filler:close()
+local listed = bench_namespace { path = listed_path }
+
+-- A faster wrong answer is no answer.
+local first = keys[1]
+assert(ours:get(first) == value and theirs:get(first) == value and memory:get(first) == value)
+assert(with_metadata:getWithMetadata(first) == value)
+assert(documents:get(first, "json").author.name == cjson.decode(documents:get(first)).author.name)
+local page = listed:list { prefix = "p123:", limit = PAGE }
+assert(#page.keys == PAGE and page.keys[PAGE].name == "p123:00123999")
+
+-- Each row: n times the same work by `ours` and, where there is something to compare with, by `theirs`.
+local function each_key(n, work)
+  return function() for i = 1, n do work(keys[i]) end end
+end
+local function get(store)
+  return function() for i = 1, KEYS do store:get(keys[i]) end end
+end
+local function put(store)
+  return function() for i = 1, KEYS do store:put(keys[i], value) end end
+end
+
+local rows = {
+  { "get", n = KEYS, ours = get(ours), theirs = get(theirs), ratio = 1.3 },
+  { "put, autocommit", n = KEYS, ours = put(ours), theirs = put(theirs), ratio = 1.3 },
+  { ("get %d bytes as JSON (cjson.decode of a get)"):format(#json), n = PAGE, ratio = 1.2,
+    ours = each_key(PAGE, function(key) return documents:get(key, "json") end),
+    theirs = each_key(PAGE, function(key) return cjson.decode(documents:get(key)) end) },
+  { ("put a table as %d bytes (a put of cjson.encode)"):format(#json), n = PAGE,
+    ours = each_key(PAGE, function(key) documents:put(key, document) end),
+    theirs = each_key(PAGE, function(key) documents:put(key, cjson.encode(document)) end) },
+  { ("list %d of %d keys by prefix"):format(PAGE, LISTED), n = 100, ns = 1000000,
+    ours = function()
+      for i = 1, 100 do listed:list { prefix = ("p%03d:"):format(i * 211 % (LISTED // PAGE)), limit = PAGE } end
+    end },
+  { "getWithMetadata", n = KEYS, ours = each_key(KEYS, function(key) return with_metadata:getWithMetadata(key) end) },
+  { "get, in memory", n = KEYS, ours = get(memory) },
+  { "put, in memory", n = KEYS, ours = put(memory) },
+}
+
+local function time(work, n)
+  collectgarbage()
+  local start = baseline.now()
+  work()
+  return (baseline.now() - start) / n
+end
+
+local function median(times)
+  table.sort(times)
+  return times[#times // 2 + 1]
+end
+
+-- Medians of the rounds: ours, and where there is a baseline, its and the ratio.
+local function measure(row)
+  local ours_ns, theirs_ns, ratios = {}, {}, {}
+  for round = 1, ROUNDS do
+    ours_ns[round] = time(row.ours, row.n)
+    if row.theirs then
+      theirs_ns[round] = time(row.theirs, row.n)
+      ratios[round] = ours_ns[round] / theirs_ns[round]
+    end
+  end
+  if not row.theirs then return median(ours_ns) end
+  return median(ours_ns), median(theirs_ns), median(ratios)
+end
+
+local function verdict(row, ns, ratio)
+  local goal, met = "", nil
+  if row.ratio then goal, met = ("<= %.1f"):format(row.ratio), ratio <= row.ratio end
+  if row.ns then goal, met = ("< %d ns"):format(row.ns), ns < row.ns end
+  if met == nil then return "" end
+  return goal .. (met and ", met" or ", MISSED")
+end
+
+print(("\n%s, %s: wall time, median of %d rounds; %d-byte values, %d keys\n"):format(
+  _VERSION, KV._VERSION, ROUNDS, #value, KEYS))
+local line = "%-48s %10s %12s %6s  %s"
+print(line:format("operation (baseline, where not the C function)", "ours, ns", "baseline, ns", "ratio", "goal"))
+for _, row in ipairs(rows) do
+  local a, b, ratio = measure(row)
+  print(line:format(row[1], ("%.0f"):format(a), b and ("%.0f"):format(b) or "-",
+    ratio and ("%.2f"):format(ratio) or "-", verdict(row, a, ratio)))
+end

@@ -1,0 +1,224 @@
+//! A store's connection: made, given up before a fork, made again on its next use, and closed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use super::claim::Claim;
+use super::schema;
+use crate::error::{Code, Error, Result};
+use crate::fork::{self, Part};
+use crate::types::{Durability, OpenOptions};
+
+pub(super) struct Link {
+    /// Absolute: the working directory may change before the connection is made again.
+    path: PathBuf,
+    durability: Durability,
+    busy_timeout: Duration,
+    readonly: bool,
+    state: Mutex<State>,
+}
+
+enum State {
+    Open(Session),
+    /// Given up before a fork. Parent and child each make their own on the next use.
+    Parted,
+    Closed,
+}
+
+/// An open connection with what is known about its file. The fields are dropped in this order.
+pub(super) struct Session {
+    pub connection: Connection,
+    /// When a write last looked for expired rows.
+    pub last_look: Option<i64>,
+    /// Whether that look may have left some.
+    pub more_to_sweep: bool,
+    _claim: Claim,
+}
+
+/// Pages kept in memory, in KiB; a negative number is SQLite's way to say so.
+const CACHE: i64 = -16 * 1024;
+
+/// What a WAL that had to grow (by one huge value, say) is cut back to.
+const WAL_LEFT: i64 = 16 * 1024 * 1024;
+
+impl Link {
+    pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Arc<Link>> {
+        let named = |error: Error| error.while_doing(format_args!("opening {}", path.display()));
+        let link = Arc::new(Link {
+            path: checked(path).map_err(named)?,
+            durability: options.durability,
+            // SQLite counts milliseconds in an int.
+            busy_timeout: options.busy_timeout.min(Duration::from_millis(i32::MAX as u64)),
+            readonly: options.readonly,
+            state: Mutex::new(State::Parted),
+        });
+        *link.lock() = State::Open(link.connect(!options.readonly).map_err(named)?);
+        fork::watch(link.clone());
+        Ok(link)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Does something with the connection, which is this call's alone until it returns.
+    pub(super) fn with<T>(&self, act: impl FnOnce(&mut Session) -> Result<T>) -> Result<T> {
+        let mut state = self.lock();
+        if matches!(*state, State::Parted) {
+            let session = self.connect(false);
+            *state = State::Open(session.map_err(|error| {
+                error.while_doing(format_args!("opening {} again after a fork", self.path.display()))
+            })?);
+        }
+        match &mut *state {
+            State::Open(session) => act(session),
+            State::Parted | State::Closed => Err(Error::closed()),
+        }
+    }
+
+    /// Closes for good. The last connection to the file takes its WAL into it and away.
+    pub(super) fn close(&self) -> Result<()> {
+        fork::forget(self);
+        let state = std::mem::replace(&mut *self.lock(), State::Closed);
+        match state {
+            State::Open(session) => session.connection.close().map_err(|(_, error)| error.into()),
+            State::Parted | State::Closed => Ok(()),
+        }
+    }
+
+    // A poisoned lock is used on: an interrupted transaction was rolled back as the panic passed it.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn connect(&self, create: bool) -> Result<Session> {
+        if create && let Some(folder) = self.path.parent() {
+            make_folders(folder).map_err(|why| Error::new(Code::Io, format!("{}: {why}", folder.display())))?;
+        }
+        let (claim, turn) = Claim::new(&self.path, create)?;
+        // Locking is ours (NO_MUTEX); the path is no URI, and a missing file is none of SQLite's to make.
+        let access = if self.readonly { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
+        let mut connection = Connection::open_with_flags(&self.path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        drop(turn);
+        connection.busy_timeout(self.busy_timeout)?;
+        // SQLite does not wait, but says BUSY at once, where two processes make or convert one file together.
+        let deadline = Instant::now() + self.busy_timeout;
+        loop {
+            match self.set_up(&mut connection) {
+                Err(error) if error.code() == Code::Busy && Instant::now() < deadline => {
+                    thread::sleep(Duration::from_millis(5));
+                }
+                Err(error) if self.readonly && error.code() == Code::ReadOnly => {
+                    let why =
+                        "to read it beside its writers, SQLite has to make a -shm file in its folder, and may not";
+                    return Err(Error::new(Code::Io, why));
+                }
+                Err(error) => return Err(error),
+                Ok(()) => return Ok(Session { connection, last_look: None, more_to_sweep: false, _claim: claim }),
+            }
+        }
+    }
+
+    fn set_up(&self, connection: &mut Connection) -> Result<()> {
+        // What a file's schema says runs with no more rights than a stranger's SQL.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+        connection.pragma_update(None, "cache_size", CACHE)?;
+        let encoding: String = connection.pragma_query_value(None, "encoding", |row| row.get(0))?;
+        if encoding != "UTF-8" {
+            return Err(Error::new(
+                Code::Corrupt,
+                format!("its text is {encoding}, which sorts keys in another order"),
+            ));
+        }
+        let readonly = connection.is_readonly("main")?;
+        let journal = if readonly { "journal_mode" } else { "journal_mode = WAL" };
+        let journal: String = connection.query_row(&format!("PRAGMA {journal}"), (), |row| row.get(0))?;
+        // Only with a WAL is NORMAL as safe as it is fast; some file systems cannot have one.
+        let normal = self.durability == Durability::Normal && journal == "wal";
+        connection.pragma_update(None, "synchronous", if normal { "NORMAL" } else { "FULL" })?;
+        connection.query_row(&format!("PRAGMA journal_size_limit = {WAL_LEFT}"), (), |_| Ok(()))?;
+        schema::prepare(connection, readonly)
+    }
+}
+
+impl Part for Link {
+    /// Without the checkpoint: a fork should not wait for one.
+    fn part(&self) {
+        let mut state = self.lock();
+        if let State::Open(session) = &*state {
+            let _ = session.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+            *state = State::Parted;
+        }
+    }
+}
+
+/// An absolute path that SQLite can only take for a file's.
+fn checked(path: &Path) -> Result<PathBuf> {
+    if path.as_os_str().is_empty() {
+        return Err(Error::invalid("the path is empty"));
+    }
+    if path.as_os_str() == ":memory:" {
+        return Err(Error::invalid(
+            "that is no file; a store in memory opens with `memory = true` (C: luat_kv_open_memory)",
+        ));
+    }
+    if path.as_os_str().as_encoded_bytes().contains(&0) {
+        return Err(Error::invalid("the path has a NUL in it"));
+    }
+    let path = std::path::absolute(path).map_err(|why| Error::new(Code::Io, why.to_string()))?;
+    match fs::metadata(&path) {
+        Ok(found) if found.is_dir() => Err(Error::new(Code::Io, "it is a folder")),
+        Ok(found) if !found.is_file() => Err(Error::new(Code::Io, "it is not a regular file")),
+        // What is missing can be made; what else is wrong shows when it is opened.
+        _ => Ok(path),
+    }
+}
+
+fn make_folders(folder: &Path) -> std::io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durability_is_what_sqlite_was_asked_for() {
+        // SQLite's numbers: 1 is NORMAL, 2 is FULL.
+        for (durability, synchronous) in [(Durability::Normal, 1), (Durability::Full, 2)] {
+            let folder = tempfile::tempdir().unwrap();
+            let options = OpenOptions { durability, ..OpenOptions::default() };
+            let link = Link::open(&folder.path().join("kv.db"), &options).unwrap();
+            let asked = |name: &'static str| {
+                link.with(|session| {
+                    Ok(session.connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0))?)
+                })
+            };
+            assert_eq!(asked("synchronous"), Ok(synchronous));
+            assert_eq!(asked("cache_size"), Ok(CACHE));
+            assert_eq!(asked("journal_size_limit"), Ok(WAL_LEFT));
+            link.close().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_link_that_was_parted_comes_back_by_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = Link::open(&folder.path().join("kv.db"), &OpenOptions::default()).unwrap();
+        link.part();
+        assert!(matches!(*link.lock(), State::Parted));
+        assert!(link.with(|session| Ok(session.connection.is_autocommit())).unwrap());
+        link.part();
+        link.close().unwrap();
+        assert_eq!(link.with(|_| Ok(())), Err(Error::closed()));
+    }
+}

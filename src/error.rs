@@ -1,0 +1,115 @@
+//! One error for the whole library. Its codes are the C interface's statuses and the words in Lua's messages.
+
+use std::fmt;
+
+/// What kind of failure it was; decides what a caller can do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Code {
+    /// The request itself is wrong: it would fail again. Also the use of a closed store.
+    Invalid,
+    /// The operating system refused: no such folder, no permission, disk full, …
+    Io,
+    /// Another process or connection held the database for longer than the busy timeout. Try again.
+    Busy,
+    /// The file is not a database, is damaged, or holds a row that this library cannot have written.
+    Corrupt,
+    /// A write to a store that was opened for reading, or whose file may not be written.
+    ReadOnly,
+    /// Something is longer, or a lifetime shorter, than the store's limits allow.
+    Limit,
+    /// Memory ran out.
+    NoMem,
+    /// A bug in this library was caught at its door; the store goes on working.
+    Panic,
+    /// SQLite answered something this library does not expect.
+    Internal,
+}
+
+impl Code {
+    /// The code's name, as it stands in Lua's messages: `"BUSY"`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Code::Invalid => "INVALID",
+            Code::Io => "IO",
+            Code::Busy => "BUSY",
+            Code::Corrupt => "CORRUPT",
+            Code::ReadOnly => "READONLY",
+            Code::Limit => "LIMIT",
+            Code::NoMem => "NOMEM",
+            Code::Panic => "PANIC",
+            Code::Internal => "INTERNAL",
+        }
+    }
+}
+
+/// A failed operation: a [`Code`] to act on and a message to read. What failed changed nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    code: Code,
+    message: String,
+}
+
+/// What every operation of this library returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
+        Error { code, message: message.into() }
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Error::new(Code::Invalid, message)
+    }
+
+    pub(crate) fn closed() -> Self {
+        Error::invalid("the store is closed")
+    }
+
+    pub(crate) fn no_memory(bytes: usize) -> Self {
+        Error::new(Code::NoMem, format!("out of memory: {bytes} bytes"))
+    }
+
+    /// The payload of a caught panic, as an error.
+    pub(crate) fn panicked(payload: &(dyn std::any::Any + Send)) -> Self {
+        let what = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("no message");
+        Error::new(Code::Panic, format!("a bug in luat_kv: {what}"))
+    }
+
+    #[cfg(any(feature = "sqlite", feature = "module"))]
+    /// Says first what was being done: `opening /srv/kv.db: disk I/O error`.
+    pub(crate) fn while_doing(self, what: impl fmt::Display) -> Self {
+        Error { code: self.code, message: format!("{what}: {}", self.message) }
+    }
+
+    /// What kind of failure it was.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// One line for people, without the code.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code.name(), self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// A key or name from a caller, fit for a message: quoted, without control characters, and cut when it is long.
+pub(crate) fn quoted(text: &str) -> String {
+    const LONGEST: usize = 60;
+    match text.char_indices().nth(LONGEST) {
+        None => format!("{text:?}"),
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+    }
+}

@@ -1,0 +1,148 @@
+//! The C door: the `luat_kv_*` functions of `include/luat_kv.h`, one file a noun.
+//!
+//! The header is generated from here (`make header`), comments and all, so what they say is written for a C programmer.
+//! Conventions that hold for every function stand in the header's preamble, in `cbindgen.toml`. No panic leaves a
+//! function: each body that can do anything runs in `guard`.
+
+#![allow(non_camel_case_types)]
+
+use std::ffi::{CStr, c_char};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::slice;
+
+use crate::error::{Error, Result};
+
+// In the order in which the header tells of them.
+mod error;
+
+mod options;
+
+mod store;
+
+mod namespace;
+
+mod entry;
+mod page;
+
+pub use entry::*;
+pub use error::*;
+pub use namespace::*;
+pub use options::*;
+pub use page::*;
+pub use store::*;
+
+/// The version of this interface. It goes up when a program that was compiled before has to be compiled again; compare
+/// it with luat_kv_abi_version(), which is the library's own.
+pub const LUAT_KV_ABI_VERSION: u32 = 1;
+
+/// Answers the LUAT_KV_ABI_VERSION that the library was built with. Thread-safe.
+#[unsafe(no_mangle)]
+pub extern "C" fn luat_kv_abi_version() -> u32 {
+    LUAT_KV_ABI_VERSION
+}
+
+/// Answers the library's version, as in "0.1.0": static, never NULL. Thread-safe.
+#[unsafe(no_mangle)]
+pub extern "C" fn luat_kv_version() -> *const c_char {
+    const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+        Ok(version) => version,
+        Err(_) => panic!("a version has no NUL"),
+    };
+    VERSION.as_ptr()
+}
+
+/// A borrowed view of bytes; data may be NULL where len is 0.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct luat_kv_bytes {
+    /// The first byte.
+    pub data: *const u8,
+    /// How many there are.
+    pub len: usize,
+}
+
+/// Runs a function's body, and turns an error or a panic into its status, with an error object where one is wanted.
+///
+/// # Safety
+/// `error` is NULL or good for a write.
+unsafe fn guard(error: *mut *mut luat_kv_error, body: impl FnOnce() -> Result<luat_kv_status>) -> luat_kv_status {
+    // SAFETY: the caller's promise.
+    unsafe { set(error, std::ptr::null_mut()) };
+    let outcome = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| Err(Error::panicked(&*payload)));
+    match outcome {
+        Ok(status) => status,
+        Err(failure) => {
+            let status = status_of(failure.code());
+            if !error.is_null() {
+                // SAFETY: the caller's promise.
+                unsafe { set(error, luat_kv_error::boxed(status, failure.message())) };
+            }
+            status
+        }
+    }
+}
+
+/// Takes a handle back and drops it; NULL is harmless. A panic while dropping ends here.
+///
+/// # Safety
+/// `handle` is NULL or came from `Box::into_raw`, and is not used again.
+unsafe fn free<T>(handle: *mut T) {
+    if !handle.is_null() {
+        // SAFETY: the caller's promise.
+        let owned = unsafe { Box::from_raw(handle) };
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(owned)));
+    }
+}
+
+/// Writes an output, if it is wanted.
+///
+/// # Safety
+/// `out` is NULL or good for a write.
+unsafe fn set<T>(out: *mut T, value: T) {
+    if !out.is_null() {
+        // SAFETY: the caller's promise.
+        unsafe { out.write(value) };
+    }
+}
+
+/// A handle or a required output that must not be NULL.
+fn required<T>(pointer: *mut T, what: &str) -> Result<*mut T> {
+    if pointer.is_null() { Err(Error::invalid(format!("{what} is NULL"))) } else { Ok(pointer) }
+}
+
+/// The handle behind a pointer.
+///
+/// # Safety
+/// `pointer` is NULL or a live handle of that type.
+unsafe fn handle<'a, T>(pointer: *const T, what: &str) -> Result<&'a T> {
+    // SAFETY: the caller's promise.
+    unsafe { pointer.as_ref() }.ok_or_else(|| Error::invalid(format!("{what} is NULL")))
+}
+
+/// Input bytes, for as long as the call.
+///
+/// # Safety
+/// `data` is NULL or good for reading `len` bytes.
+unsafe fn bytes<'a>(data: *const u8, len: usize, what: &str) -> Result<&'a [u8]> {
+    if len == 0 {
+        return Ok(&[]);
+    }
+    if data.is_null() {
+        return Err(Error::invalid(format!("{what} is NULL and {len} bytes long")));
+    }
+    if isize::try_from(len).is_err() {
+        return Err(Error::invalid(format!("the length of {what} is {len}, more than memory can hold")));
+    }
+    // SAFETY: the caller's promise, and the checks above.
+    Ok(unsafe { slice::from_raw_parts(data, len) })
+}
+
+/// Input text, for as long as the call.
+///
+/// # Safety
+/// As [`bytes`].
+unsafe fn text<'a>(data: *const u8, len: usize, what: &str) -> Result<&'a str> {
+    // SAFETY: the caller's promise.
+    let bytes = unsafe { bytes(data, len, what) }?;
+    std::str::from_utf8(bytes).map_err(|why| Error::invalid(format!("{what} is not UTF-8: {why}")))
+}

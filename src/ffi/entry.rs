@@ -1,0 +1,87 @@
+//! Entries: what was read.
+
+use std::ptr;
+
+use super::{free, set};
+use crate::types::{Entry, KeyInfo};
+
+/// A key and what it holds, as it was when it was read. One thread at a time may use it.
+pub struct luat_kv_entry {
+    key: String,
+    value: Option<Vec<u8>>,
+    metadata: Option<String>,
+    expiration: Option<i64>,
+}
+
+impl luat_kv_entry {
+    pub(super) fn read(key: &str, entry: Entry) -> Self {
+        let Entry { value, metadata, expiration } = entry;
+        luat_kv_entry { key: key.to_owned(), value: Some(value), metadata, expiration }
+    }
+
+    pub(super) fn listed(key: KeyInfo) -> Self {
+        luat_kv_entry { key: key.name, value: None, metadata: key.metadata, expiration: key.expiration }
+    }
+}
+
+/// A view of bytes, and its length where that is wanted; NULL for none. No bytes at all are not NULL.
+///
+/// # Safety
+/// `len` is NULL or good for a write.
+pub(super) unsafe fn view(bytes: Option<&[u8]>, len: *mut usize) -> *const u8 {
+    // SAFETY: the caller's promise.
+    unsafe { set(len, bytes.map_or(0, <[u8]>::len)) };
+    bytes.map_or(ptr::null(), <[u8]>::as_ptr)
+}
+
+/// Answers the key: bytes that live as long as the entry, without a NUL at their end. NULL for NULL. len is nullable.
+///
+/// # Safety
+/// `entry` is NULL or live, `len` NULL or good for a write.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_entry_key(entry: *const luat_kv_entry, len: *mut usize) -> *const u8 {
+    // SAFETY: the caller's promise.
+    unsafe { view(entry.as_ref().map(|entry| entry.key.as_bytes()), len) }
+}
+
+/// Answers the value: bytes that live as long as the entry, without a NUL at their end. NULL for NULL, and in a page,
+/// which has no values; an empty value is not NULL. len is nullable.
+///
+/// # Safety
+/// `entry` is NULL or live, `len` NULL or good for a write.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_entry_value(entry: *const luat_kv_entry, len: *mut usize) -> *const u8 {
+    // SAFETY: the caller's promise.
+    unsafe { view(entry.as_ref().and_then(|entry| entry.value.as_deref()), len) }
+}
+
+/// Answers the metadata: JSON text that lives as long as the entry, without a NUL at its end. NULL where there is none,
+/// and for NULL. len is nullable.
+///
+/// # Safety
+/// `entry` is NULL or live, `len` NULL or good for a write.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_entry_metadata(entry: *const luat_kv_entry, len: *mut usize) -> *const u8 {
+    // SAFETY: the caller's promise.
+    unsafe { view(entry.as_ref().and_then(|entry| entry.metadata.as_deref()).map(str::as_bytes), len) }
+}
+
+/// Answers when the entry is gone, in Unix seconds; 0: never, and for NULL.
+///
+/// # Safety
+/// `entry` is NULL or live.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_entry_expiration(entry: *const luat_kv_entry) -> i64 {
+    // SAFETY: the caller's promise.
+    unsafe { entry.as_ref() }.and_then(|entry| entry.expiration).unwrap_or(0)
+}
+
+/// Frees an entry that luat_kv_get_entry() gave; NULL is harmless. Those of a page are the page's.
+///
+/// # Safety
+/// `entry` is NULL or a live entry of luat_kv_get_entry(), and is not used again.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_entry_free(entry: *mut luat_kv_entry) {
+    // SAFETY: the caller's promise.
+    unsafe { free(entry) };
+}

@@ -1,0 +1,120 @@
+//! Statuses and error objects.
+
+use std::ffi::{CStr, CString, c_char};
+
+use super::free;
+use crate::error::Code;
+
+/// What a call came to: LUAT_KV_OK, a positive outcome, or a negative error. Take a value that you do not know for an
+/// error if it is negative, else for an outcome.
+pub type luat_kv_status = i32;
+
+/// It is done.
+pub const LUAT_KV_OK: luat_kv_status = 0;
+/// There is no such key, or it has expired.
+pub const LUAT_KV_NOT_FOUND: luat_kv_status = 1;
+/// A condition did not hold, and nothing was changed.
+pub const LUAT_KV_CONFLICT: luat_kv_status = 2;
+/// The buffer is too small, and was not written to; the needed length was told.
+pub const LUAT_KV_TOO_SMALL: luat_kv_status = 3;
+/// The request itself is wrong: it would fail again.
+pub const LUAT_KV_INVALID: luat_kv_status = -1;
+/// The operating system refused: no such folder, no permission, disk full, ...
+pub const LUAT_KV_IO: luat_kv_status = -2;
+/// Another process or connection held the database for longer than the busy timeout. Try again.
+pub const LUAT_KV_BUSY: luat_kv_status = -3;
+/// The file is not a database, is damaged, or is not a key-value store's.
+pub const LUAT_KV_CORRUPT: luat_kv_status = -4;
+/// A write to a store that was opened for reading only, or whose file may not be written.
+pub const LUAT_KV_READONLY: luat_kv_status = -5;
+/// Something is longer, or a lifetime shorter, than the store's limits allow.
+pub const LUAT_KV_LIMIT: luat_kv_status = -6;
+/// Memory ran out.
+pub const LUAT_KV_NOMEM: luat_kv_status = -7;
+/// A bug in the library was caught; the store goes on working. Please report it.
+pub const LUAT_KV_PANIC: luat_kv_status = -8;
+/// SQLite answered something unexpected.
+pub const LUAT_KV_INTERNAL: luat_kv_status = -9;
+
+pub(super) fn status_of(code: Code) -> luat_kv_status {
+    match code {
+        Code::Invalid => LUAT_KV_INVALID,
+        Code::Io => LUAT_KV_IO,
+        Code::Busy => LUAT_KV_BUSY,
+        Code::Corrupt => LUAT_KV_CORRUPT,
+        Code::ReadOnly => LUAT_KV_READONLY,
+        Code::Limit => LUAT_KV_LIMIT,
+        Code::NoMem => LUAT_KV_NOMEM,
+        Code::Panic => LUAT_KV_PANIC,
+        Code::Internal => LUAT_KV_INTERNAL,
+    }
+}
+
+/// Answers a status's name without its prefix, as in "BUSY": static, never NULL; "UNKNOWN" for a number that is none.
+/// Thread-safe.
+#[unsafe(no_mangle)]
+pub extern "C" fn luat_kv_status_str(status: luat_kv_status) -> *const c_char {
+    let name: &CStr = match status {
+        LUAT_KV_OK => c"OK",
+        LUAT_KV_NOT_FOUND => c"NOT_FOUND",
+        LUAT_KV_CONFLICT => c"CONFLICT",
+        LUAT_KV_TOO_SMALL => c"TOO_SMALL",
+        LUAT_KV_INVALID => c"INVALID",
+        LUAT_KV_IO => c"IO",
+        LUAT_KV_BUSY => c"BUSY",
+        LUAT_KV_CORRUPT => c"CORRUPT",
+        LUAT_KV_READONLY => c"READONLY",
+        LUAT_KV_LIMIT => c"LIMIT",
+        LUAT_KV_NOMEM => c"NOMEM",
+        LUAT_KV_PANIC => c"PANIC",
+        LUAT_KV_INTERNAL => c"INTERNAL",
+        _ => c"UNKNOWN",
+    };
+    name.as_ptr()
+}
+
+/// Why a call failed: a status and a message. Yours to free with luat_kv_error_free().
+pub struct luat_kv_error {
+    status: luat_kv_status,
+    message: CString,
+}
+
+impl luat_kv_error {
+    pub(super) fn boxed(status: luat_kv_status, message: &str) -> *mut luat_kv_error {
+        let mut message = message.as_bytes().to_vec();
+        message.retain(|byte| *byte != 0);
+        let message = CString::new(message).unwrap_or_default();
+        Box::into_raw(Box::new(luat_kv_error { status, message }))
+    }
+}
+
+/// Answers an error's status, or LUAT_KV_OK for NULL.
+///
+/// # Safety
+/// `error` is NULL or a live error.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_error_status(error: *const luat_kv_error) -> luat_kv_status {
+    // SAFETY: the caller's promise.
+    unsafe { error.as_ref() }.map_or(LUAT_KV_OK, |error| error.status)
+}
+
+/// Answers an error's message: one line of UTF-8 that ends in a NUL, and lives as long as the error. "" for NULL; never
+/// NULL itself.
+///
+/// # Safety
+/// `error` is NULL or a live error.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_error_message(error: *const luat_kv_error) -> *const c_char {
+    // SAFETY: the caller's promise.
+    unsafe { error.as_ref() }.map_or(c"", |error| error.message.as_c_str()).as_ptr()
+}
+
+/// Frees an error. NULL is harmless.
+///
+/// # Safety
+/// `error` is NULL or a live error, and is not used again.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_error_free(error: *mut luat_kv_error) {
+    // SAFETY: the caller's promise.
+    unsafe { free(error) };
+}

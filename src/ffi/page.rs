@@ -1,0 +1,60 @@
+//! Pages: what was listed.
+
+use std::ptr;
+
+use super::entry::view;
+use super::{free, luat_kv_entry};
+use crate::types::Page;
+
+/// A page of keys in byte order, with their metadata and expiration. One thread at a time may use it.
+pub struct luat_kv_page {
+    entries: Vec<luat_kv_entry>,
+    cursor: Option<String>,
+}
+
+impl luat_kv_page {
+    pub(super) fn read(page: Page) -> Self {
+        luat_kv_page { entries: page.keys.into_iter().map(luat_kv_entry::listed).collect(), cursor: page.cursor }
+    }
+}
+
+/// Answers how many keys the page holds; 0 for NULL.
+///
+/// # Safety
+/// `page` is NULL or live.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_page_len(page: *const luat_kv_page) -> usize {
+    // SAFETY: the caller's promise.
+    unsafe { page.as_ref() }.map_or(0, |page| page.entries.len())
+}
+
+/// Answers the entry at an index from 0: the page's, and as long-lived. NULL beyond the end, and for NULL.
+///
+/// # Safety
+/// `page` is NULL or live.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_page_at(page: *const luat_kv_page, index: usize) -> *const luat_kv_entry {
+    // SAFETY: the caller's promise.
+    unsafe { page.as_ref() }.and_then(|page| page.entries.get(index)).map_or(ptr::null(), ptr::from_ref)
+}
+
+/// Answers where the next page begins, for luat_kv_list_options.cursor: text that lives as long as the page, without a
+/// NUL at its end. NULL where nothing live is left, and for NULL. len is nullable.
+///
+/// # Safety
+/// `page` is NULL or live, `len` NULL or good for a write.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_page_cursor(page: *const luat_kv_page, len: *mut usize) -> *const u8 {
+    // SAFETY: the caller's promise.
+    unsafe { view(page.as_ref().and_then(|page| page.cursor.as_deref()).map(str::as_bytes), len) }
+}
+
+/// Frees a page and its entries; NULL is harmless.
+///
+/// # Safety
+/// `page` is NULL or live, and is not used again.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_page_free(page: *mut luat_kv_page) {
+    // SAFETY: the caller's promise.
+    unsafe { free(page) };
+}

@@ -1,0 +1,190 @@
+//! Stores: opening, sweeping, closing.
+
+#[cfg(feature = "sqlite")]
+use std::ffi::{CStr, OsStr, c_char};
+#[cfg(feature = "sqlite")]
+use std::path::Path;
+use std::ptr;
+
+use super::{
+    LUAT_KV_OK, free, guard, handle, luat_kv_error, luat_kv_namespace, luat_kv_open_options, luat_kv_status, options,
+    required, set, text,
+};
+use crate::error::Result;
+use crate::store::Store;
+use crate::types::OpenOptions;
+
+/// A store: a database file, or memory, that holds namespaces. Any thread may use it at any time. Yours to close with
+/// luat_kv_close().
+pub struct luat_kv_store(Store);
+
+/// What opening has in common: the output first, then the options.
+unsafe fn open(
+    options: *const luat_kv_open_options,
+    out: *mut *mut luat_kv_store,
+    error: *mut *mut luat_kv_error,
+    open: impl FnOnce(&OpenOptions) -> Result<Store>,
+) -> luat_kv_status {
+    // SAFETY: the promises of the functions below.
+    unsafe {
+        set(out, ptr::null_mut());
+        guard(error, || {
+            let out = required(out, "out")?;
+            let options = options::read(options, "luat_kv_open_options")?.checked()?;
+            out.write(Box::into_raw(Box::new(luat_kv_store(open(&options)?))));
+            Ok(LUAT_KV_OK)
+        })
+    }
+}
+
+#[cfg(feature = "sqlite")]
+unsafe fn path<'a>(path: *const c_char) -> Result<&'a Path> {
+    // SAFETY: the caller's promise: a C string.
+    let bytes = unsafe { CStr::from_ptr(required(path.cast_mut(), "path")?) };
+    #[cfg(unix)]
+    return Ok(Path::new(<OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(bytes.to_bytes())));
+    #[cfg(not(unix))]
+    return match bytes.to_str() {
+        Ok(path) => Ok(Path::new(OsStr::new(path))),
+        Err(why) => Err(crate::error::Error::invalid(format!("path is not UTF-8: {why}"))),
+    };
+}
+
+/// Opens the database file at path, and makes it, with the folders it lies in, where it is missing (files with mode
+/// 0600, folders with 0700). A file that Luat wrote is taken over with all that it holds, and Luat can go on using it.
+///
+/// path      a C string: bytes as the system has them; UTF-8 on Windows.
+/// options   NULL: the defaults.
+/// out       the store, yours to close with luat_kv_close(); NULL after an error.
+/// error     nullable; an error object, yours to free, where the status is negative.
+///
+/// Statuses: OK; INVALID, also for "" and ":memory:"; IO, also for a folder or a pipe, and for a file that is missing
+/// where LUAT_KV_OPEN_READONLY is set; BUSY, also when another library in this process has the file open, since two copies
+/// of SQLite on one file would drop each other's locks; CORRUPT; READONLY; NOMEM. Thread-safe.
+///
+/// # Safety
+/// Pointers are NULL or good for what is said above.
+#[cfg(feature = "sqlite")]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_open(
+    path: *const c_char,
+    options: *const luat_kv_open_options,
+    out: *mut *mut luat_kv_store,
+    error: *mut *mut luat_kv_error,
+) -> luat_kv_status {
+    // SAFETY: the caller's promise.
+    unsafe { open(options, out, error, |options| Store::open(self::path(path)?, options)) }
+}
+
+/// Opens the store of the Luat project that a folder lies in. The nearest folder upwards that has a luat.toml is the
+/// project's root, else the folder itself; its key routing.data_dir (default ".luat/data") is relative to that, and the
+/// file in it is "kv.db". The rest is as with luat_kv_open().
+///
+/// dir       a C string; NULL: the working directory.
+///
+/// Statuses: as luat_kv_open(); INVALID also for a luat.toml that cannot be parsed, with file and line in the message.
+/// Thread-safe.
+///
+/// # Safety
+/// Pointers are NULL or good for what is said above.
+#[cfg(feature = "sqlite")]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_open_project(
+    dir: *const c_char,
+    options: *const luat_kv_open_options,
+    out: *mut *mut luat_kv_store,
+    error: *mut *mut luat_kv_error,
+) -> luat_kv_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        open(options, out, error, |options| {
+            let dir = if dir.is_null() { None } else { Some(path(dir)?) };
+            Store::open_project(dir, options)
+        })
+    }
+}
+
+/// Makes a new, empty store in memory, which is gone when it closes. Of the options, only the limits matter, and
+/// LUAT_KV_OPEN_READONLY is INVALID. The rest is as with luat_kv_open().
+///
+/// Statuses: OK; INVALID. Thread-safe.
+///
+/// # Safety
+/// Pointers are NULL or good for what is said at luat_kv_open().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_open_memory(
+    options: *const luat_kv_open_options,
+    out: *mut *mut luat_kv_store,
+    error: *mut *mut luat_kv_error,
+) -> luat_kv_status {
+    // SAFETY: the caller's promise.
+    unsafe { open(options, out, error, Store::open_memory) }
+}
+
+/// Removes expired entries from the file, in steps that let others write in between. Nobody can see expired entries,
+/// and writes remove them little by little, so this is never needed for correct answers.
+///
+/// max       how many at most; 0: all of them.
+/// removed   nullable; how many there were.
+///
+/// Statuses: OK; INVALID, IO, BUSY, CORRUPT, READONLY, NOMEM. Thread-safe.
+///
+/// # Safety
+/// Pointers are NULL or good for what is said above.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_sweep(
+    store: *mut luat_kv_store,
+    max: u64,
+    removed: *mut u64,
+    error: *mut *mut luat_kv_error,
+) -> luat_kv_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        set(removed, 0);
+        guard(error, || {
+            let count = handle(store, "store")?.0.sweep((max > 0).then_some(max))?;
+            set(removed, count);
+            Ok(LUAT_KV_OK)
+        })
+    }
+}
+
+/// Gives a store's handle back; NULL is harmless. Namespaces that were opened from it go on working, and the store
+/// itself closes with the last of them.
+///
+/// # Safety
+/// `store` is NULL or a live store, and is not used again.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_close(store: *mut luat_kv_store) {
+    // SAFETY: the caller's promise.
+    unsafe { free(store) };
+}
+
+/// Opens a namespace of a store: a set of keys of its own. Nothing is written until a key is put.
+///
+/// name      UTF-8, not empty.
+/// out       the namespace, yours to free with luat_kv_namespace_free(); NULL after an error. It keeps the store open.
+///
+/// Statuses: OK; INVALID, LIMIT. Thread-safe.
+///
+/// # Safety
+/// Pointers are NULL or good for what is said above.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_namespace_open(
+    store: *mut luat_kv_store,
+    name: *const u8,
+    name_len: usize,
+    out: *mut *mut luat_kv_namespace,
+    error: *mut *mut luat_kv_error,
+) -> luat_kv_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        set(out, ptr::null_mut());
+        guard(error, || {
+            let (store, out) = (handle(store, "store")?, required(out, "out")?);
+            let namespace = store.0.namespace(text(name, name_len, "the namespace")?)?;
+            out.write(Box::into_raw(Box::new(luat_kv_namespace(namespace))));
+            Ok(LUAT_KV_OK)
+        })
+    }
+}

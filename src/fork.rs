@@ -1,0 +1,89 @@
+//! Forks: whenever this process forks, no call is under way and no connection is open.
+//!
+//! A fork copies the memory of all threads but only one of the threads. A lock that another thread held stays held in
+//! the child for ever, so a fork waits until every call has returned: each call holds the gate that [`enter`] opens.
+//!
+//! And SQLite keeps in memory which POSIX locks its process holds on which file. The child inherits that memory but not
+//! the locks, so even a connection that it opens for itself can believe in locks that nobody holds, and once the parent
+//! is gone other processes may reset the log under it ("How To Corrupt An SQLite Database File", 2.6). So no connection
+//! is carried over: before a fork each is closed, also those that are about to be; after it, parent and child open
+//! their own when they next need one.
+
+// Without SQLite there are no connections, and the gate is all.
+#![cfg_attr(not(feature = "sqlite"), allow(dead_code))]
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+
+/// Held shared by each call, and exclusively from just before a fork until just after it.
+static GATE: RwLock<()> = RwLock::new(());
+
+/// Says that this thread is in a call until the guard is dropped. Not to be nested: between the two a fork could begin
+/// to wait for the first, and the second for the fork.
+pub(crate) fn enter() -> RwLockReadGuard<'static, ()> {
+    #[cfg(unix)]
+    handlers::install();
+    GATE.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Something that has a connection, and can be told to let go of it before a fork.
+pub(crate) trait Part: Send + Sync {
+    /// Called while no other call is under way.
+    fn part(&self);
+}
+
+/// Everything that may have a connection; owned here, so that none is missed which its last owner is just dropping.
+/// Locked only by who has entered the gate, so never during a fork.
+static HOLDERS: Mutex<Vec<Arc<dyn Part>>> = Mutex::new(Vec::new());
+
+fn holders() -> MutexGuard<'static, Vec<Arc<dyn Part>>> {
+    HOLDERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// From now on, until [`forget`], no fork carries this one's connection over. The caller has entered the gate.
+pub(crate) fn watch(holder: Arc<dyn Part>) {
+    holders().push(holder);
+}
+
+/// The holder has closed its connection for good. The caller has entered the gate.
+pub(crate) fn forget<T: Part>(holder: &T) {
+    holders().retain(|other| !std::ptr::addr_eq(Arc::as_ptr(other), holder));
+}
+
+#[cfg(unix)]
+mod handlers {
+    use std::cell::UnsafeCell;
+    use std::sync::{Once, PoisonError, RwLockWriteGuard};
+
+    use super::{GATE, holders};
+
+    /// The gate's guard, from just before a fork until just after it.
+    struct Held(UnsafeCell<Option<RwLockWriteGuard<'static, ()>>>);
+
+    // SAFETY: only the handlers below touch it, both run by the thread that forks. `before` has the gate to itself when
+    // it does, and `after` has taken the guard out before it lets the gate go.
+    unsafe impl Sync for Held {}
+
+    static HELD: Held = Held(UnsafeCell::new(None));
+
+    pub(super) fn install() {
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            // SAFETY: the handlers stay mapped as long as they are registered: the shared library is linked with
+            // `-z nodelete` (build.rs), and an executable is never unmapped.
+            unsafe { libc::pthread_atfork(Some(before), Some(after), Some(after)) };
+        });
+    }
+
+    extern "C" fn before() {
+        let gate = GATE.write().unwrap_or_else(PoisonError::into_inner);
+        holders().iter().for_each(|holder| holder.part());
+        // SAFETY: see `Held`.
+        unsafe { *HELD.0.get() = Some(gate) };
+    }
+
+    /// In the parent and in the child.
+    extern "C" fn after() {
+        // SAFETY: see `Held`.
+        drop(unsafe { (*HELD.0.get()).take() });
+    }
+}

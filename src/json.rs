@@ -1,0 +1,224 @@
+//! JSON text, read part by part: no tree of values is ever built.
+//!
+//! serde_json knows the grammar, the escapes and the numbers; this file adds the one rule that it has not (nesting up to
+//! [`MAX_DEPTH`], the same both ways) and hands the parts to a [`Sink`].
+
+use std::fmt;
+
+use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
+
+use crate::error::{Code, Error, Result};
+
+/// How deep arrays and objects may nest, when read and when written.
+pub(crate) const MAX_DEPTH: usize = 128;
+
+/// A part of a document, in the order of the text. An object's key is a `Str` before its value's parts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Part {
+    Null,
+    Bool(bool),
+    /// A whole number within ±2⁶³.
+    Int(i64),
+    /// A number with a fraction or an exponent, or a whole one beyond ±2⁶³.
+    Float(f64),
+    Array,
+    Object,
+    /// The end of the innermost array or object, which had `len` items or pairs.
+    End {
+        len: usize,
+    },
+}
+
+/// Takes a document's parts as they are read.
+pub(crate) trait Sink<'t> {
+    /// Any part but a string.
+    fn part(&mut self, part: Part) -> Result<(), OutOfMemory>;
+    /// A string that stands in the text as it is.
+    fn borrowed(&mut self, text: &'t str) -> Result<(), OutOfMemory>;
+    /// A string that had escapes, and is gone after the call.
+    fn copied(&mut self, text: &str) -> Result<(), OutOfMemory>;
+}
+
+/// A sink could not take a part.
+#[derive(Debug)]
+pub(crate) struct OutOfMemory;
+
+/// Reads one document and hands its parts to `sink`. Text that is not JSON is an error that says where.
+pub(crate) fn read<'t>(text: &'t [u8], sink: &mut impl Sink<'t>) -> Result<()> {
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    reader.disable_recursion_limit();
+    let mut out_of_memory = false;
+    let seed = Seed { sink, depth: 0, out_of_memory: &mut out_of_memory };
+    match seed.deserialize(&mut reader).and_then(|()| reader.end()) {
+        Ok(()) => Ok(()),
+        Err(_) if out_of_memory => Err(Error::new(Code::NoMem, "out of memory while reading JSON")),
+        Err(why) => Err(Error::invalid(why.to_string())),
+    }
+}
+
+/// What [`check`] saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Null,
+    Other,
+}
+
+/// Is this one JSON document that [`read`] would take? The error's words say where not.
+pub(crate) fn check(text: &[u8]) -> Result<Kind, String> {
+    struct Check(Option<Kind>);
+    impl<'t> Sink<'t> for Check {
+        fn part(&mut self, part: Part) -> Result<(), OutOfMemory> {
+            self.0.get_or_insert(if part == Part::Null { Kind::Null } else { Kind::Other });
+            Ok(())
+        }
+        fn borrowed(&mut self, _: &'t str) -> Result<(), OutOfMemory> {
+            self.0.get_or_insert(Kind::Other);
+            Ok(())
+        }
+        fn copied(&mut self, _: &str) -> Result<(), OutOfMemory> {
+            self.0.get_or_insert(Kind::Other);
+            Ok(())
+        }
+    }
+    let mut kind = Check(None);
+    read(text, &mut kind).map_err(|error| error.message().to_owned())?;
+    Ok(kind.0.unwrap_or(Kind::Other))
+}
+
+/// Where a value is expected: reads it into the sink, at `depth` containers in.
+struct Seed<'s, S> {
+    sink: &'s mut S,
+    depth: usize,
+    out_of_memory: &'s mut bool,
+}
+
+impl<S> Seed<'_, S> {
+    fn inside(&mut self) -> Seed<'_, S> {
+        Seed { sink: &mut *self.sink, depth: self.depth + 1, out_of_memory: &mut *self.out_of_memory }
+    }
+
+    fn took<E: de::Error>(&mut self, taken: Result<(), OutOfMemory>) -> Result<(), E> {
+        taken.map_err(|OutOfMemory| {
+            *self.out_of_memory = true;
+            E::custom("out of memory")
+        })
+    }
+
+    fn part<'t, E: de::Error>(&mut self, part: Part) -> Result<(), E>
+    where
+        S: Sink<'t>,
+    {
+        let taken = self.sink.part(part);
+        self.took(taken)
+    }
+
+    fn open<'t, E: de::Error>(&mut self, container: Part) -> Result<(), E>
+    where
+        S: Sink<'t>,
+    {
+        if self.depth == MAX_DEPTH {
+            return Err(E::custom(format_args!("nested deeper than {MAX_DEPTH}")));
+        }
+        self.part(container)
+    }
+}
+
+impl<'t, S: Sink<'t>> DeserializeSeed<'t> for Seed<'_, S> {
+    type Value = ();
+
+    fn deserialize<D: de::Deserializer<'t>>(self, reader: D) -> Result<(), D::Error> {
+        reader.deserialize_any(self)
+    }
+}
+
+impl<'t, S: Sink<'t>> Visitor<'t> for Seed<'_, S> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E: de::Error>(mut self) -> Result<(), E> {
+        self.part(Part::Null)
+    }
+
+    fn visit_bool<E: de::Error>(mut self, value: bool) -> Result<(), E> {
+        self.part(Part::Bool(value))
+    }
+
+    fn visit_i64<E: de::Error>(mut self, value: i64) -> Result<(), E> {
+        self.part(Part::Int(value))
+    }
+
+    fn visit_u64<E: de::Error>(mut self, value: u64) -> Result<(), E> {
+        self.part(i64::try_from(value).map_or(Part::Float(value as f64), Part::Int))
+    }
+
+    fn visit_f64<E: de::Error>(mut self, value: f64) -> Result<(), E> {
+        self.part(Part::Float(value))
+    }
+
+    fn visit_borrowed_str<E: de::Error>(mut self, text: &'t str) -> Result<(), E> {
+        let taken = self.sink.borrowed(text);
+        self.took(taken)
+    }
+
+    fn visit_str<E: de::Error>(mut self, text: &str) -> Result<(), E> {
+        let taken = self.sink.copied(text);
+        self.took(taken)
+    }
+
+    fn visit_seq<A: SeqAccess<'t>>(mut self, mut items: A) -> Result<(), A::Error> {
+        self.open(Part::Array)?;
+        let mut len = 0;
+        while items.next_element_seed(self.inside())?.is_some() {
+            len += 1;
+        }
+        self.part(Part::End { len })
+    }
+
+    fn visit_map<A: MapAccess<'t>>(mut self, mut pairs: A) -> Result<(), A::Error> {
+        self.open(Part::Object)?;
+        let mut len = 0;
+        while pairs.next_key_seed(self.inside())?.is_some() {
+            pairs.next_value_seed(self.inside())?;
+            len += 1;
+        }
+        self.part(Part::End { len })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nested(depth: usize) -> Vec<u8> {
+        ["[".repeat(depth), "]".repeat(depth)].concat().into_bytes()
+    }
+
+    #[test]
+    fn depth_is_limited_at_128() {
+        assert_eq!(check(&nested(MAX_DEPTH)), Ok(Kind::Other));
+        let why = check(&nested(MAX_DEPTH + 1)).unwrap_err();
+        assert!(why.contains("nested deeper than 128 at line 1 column"), "{why}");
+        assert!(check(&nested(100_000)).is_err());
+    }
+
+    #[test]
+    fn what_is_not_json_is_told_with_its_place() {
+        for (text, place) in [("", "line 1 column 0"), ("{\"a\":tru}", "line 1 column 9"), ("1 2", "line 1 column 3")] {
+            let why = check(text.as_bytes()).unwrap_err();
+            assert!(why.ends_with(place), "{text}: {why}");
+        }
+        assert!(check(b"\"\xff\"").is_err());
+        assert!(check(b"1e999").is_err());
+    }
+
+    #[test]
+    fn only_a_bare_null_is_null() {
+        assert_eq!(check(b" null "), Ok(Kind::Null));
+        assert_eq!(check(b"[null]"), Ok(Kind::Other));
+        assert_eq!(check(b"\"null\""), Ok(Kind::Other));
+        assert_eq!(check(b"\"\\u0041\""), Ok(Kind::Other));
+    }
+}

@@ -1,0 +1,49 @@
+//! # luat_kv
+//!
+//! Luat's key-value store: the API of Cloudflare Workers KV on SQLite, or in memory. This crate is the store itself;
+//! it has two more doors beside its Rust API: the C interface (`include/luat_kv.h`, which is the manual for it) and the
+//! Lua module (`require("luat_kv")`, feature `module`).
+//!
+//! ```
+//! use luat_kv::{ListOptions, OpenOptions, PutOptions, Store};
+//!
+//! let store = Store::open_memory(&OpenOptions::default())?;
+//! let users = store.namespace("users")?;
+//! users.put("user:123", b"Alice", &PutOptions { expiration_ttl: Some(3600), ..Default::default() })?;
+//! assert_eq!(users.get("user:123")?.as_deref(), Some(&b"Alice"[..]));
+//! let page = users.list(&ListOptions { prefix: "user:", ..Default::default() })?;
+//! assert_eq!(page.keys[0].name, "user:123");
+//! # Ok::<(), luat_kv::Error>(())
+//! ```
+//!
+//! The map: a request comes in by a door (`ffi`, `lua`, or this API), is checked once in `store` by the rules of
+//! `limits`, and goes to one `backend`. Calls run down only; a back end checks no limit and reads no clock, and a door
+//! does not know which back end it talks to.
+
+#![deny(unsafe_op_in_unsafe_fn, missing_docs)]
+#![warn(clippy::undocumented_unsafe_blocks)]
+
+mod backend;
+mod clock;
+mod cursor;
+mod error;
+mod fork;
+mod json;
+mod limits;
+#[cfg(feature = "sqlite")]
+mod project;
+mod store;
+mod types;
+
+#[cfg(not(feature = "module"))]
+pub mod ffi;
+#[cfg(feature = "module")]
+mod lua;
+
+pub use clock::Clock;
+pub use error::{Code, Error, Result};
+pub use store::{Namespace, Store};
+pub use types::{Durability, Entry, KeyInfo, Limits, ListOptions, OpenOptions, Page, PutOptions};
+
+/// This library's version, as in `"0.1.0"`.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,136 @@
+//! What a name, a value or a lifetime may be: the one place that says no.
+//!
+//! Limits hold for what is written or asked, never for what is already stored. The numbers of `"cloudflare"` are those
+//! of <https://developers.cloudflare.com/kv/platform/limits/>.
+
+use crate::error::{Code, Error, Result, quoted};
+use crate::json;
+use crate::types::{Limits, ListOptions, PutOptions};
+
+/// How many keys a page holds when no limit is asked for.
+const DEFAULT_PAGE: u64 = 1000;
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+impl Limits {
+    pub(crate) const fn name_len(self) -> usize {
+        match self {
+            Limits::Default => 4 * KIB,
+            Limits::Cloudflare => 512,
+        }
+    }
+
+    pub(crate) const fn value_len(self) -> usize {
+        match self {
+            Limits::Default => 512 * MIB,
+            Limits::Cloudflare => 25 * MIB,
+        }
+    }
+
+    pub(crate) const fn metadata_len(self) -> usize {
+        match self {
+            Limits::Default => 64 * KIB,
+            Limits::Cloudflare => 1024,
+        }
+    }
+
+    /// The shortest lifetime, in seconds.
+    const fn ttl(self) -> i64 {
+        match self {
+            Limits::Default => 1,
+            Limits::Cloudflare => 60,
+        }
+    }
+
+    const fn page_len(self) -> u64 {
+        match self {
+            Limits::Default => 10_000,
+            Limits::Cloudflare => 1000,
+        }
+    }
+
+    /// A namespace's name.
+    pub(crate) fn namespace(self, name: &str) -> Result<()> {
+        self.name("namespace", name)
+    }
+
+    /// A key.
+    pub(crate) fn key(self, key: &str) -> Result<()> {
+        self.name("key", key)
+    }
+
+    fn name(self, what: &str, name: &str) -> Result<()> {
+        if name.is_empty() {
+            return Err(Error::invalid(format!("the {what} is empty")));
+        }
+        if self == Limits::Cloudflare && (name == "." || name == "..") {
+            return Err(Error::invalid(format!("the {what} {} is not allowed by Cloudflare", quoted(name))));
+        }
+        within(what, name.len(), self.name_len())
+    }
+
+    pub(crate) fn value(self, value: &[u8]) -> Result<()> {
+        within("value", value.len(), self.value_len())
+    }
+
+    /// Checks the options of a put and answers when the entry will be gone.
+    pub(crate) fn put(self, options: &PutOptions<'_>, now: i64) -> Result<Option<i64>> {
+        if let Some(metadata) = options.metadata {
+            within("metadata", metadata.len(), self.metadata_len())?;
+            match json::check(metadata.as_bytes()) {
+                Ok(json::Kind::Null) => return Err(Error::invalid("metadata is null; leave it out instead")),
+                Ok(json::Kind::Other) => {}
+                Err(why) => return Err(Error::invalid(format!("metadata is not JSON: {why}"))),
+            }
+        }
+        self.expiration(options, now)
+    }
+
+    fn expiration(self, options: &PutOptions<'_>, now: i64) -> Result<Option<i64>> {
+        if let Some(ttl) = options.expiration_ttl {
+            if ttl < 1 {
+                return Err(Error::invalid(format!("expirationTtl is {ttl}; it is seconds from now, at least 1")));
+            }
+            if ttl < self.ttl() {
+                return Err(too_short("expirationTtl", ttl, self.ttl()));
+            }
+            let end = now.checked_add(ttl);
+            return end.map(Some).ok_or_else(|| Error::invalid(format!("expirationTtl {ttl} is past the end of time")));
+        }
+        let Some(expiration) = options.expiration else { return Ok(None) };
+        if expiration <= now {
+            return Err(Error::invalid(format!(
+                "expiration {expiration} is not in the future; it is Unix seconds, and it is {now} now"
+            )));
+        }
+        if expiration - now < self.ttl() {
+            return Err(too_short("expiration", expiration - now, self.ttl()));
+        }
+        Ok(Some(expiration))
+    }
+
+    /// Checks the options of a list and answers how many keys its page holds at most.
+    pub(crate) fn list(self, options: &ListOptions<'_>) -> Result<usize> {
+        within("prefix", options.prefix.len(), self.name_len())?;
+        match options.limit.unwrap_or(DEFAULT_PAGE) {
+            0 => Err(Error::invalid("limit is 0; it is at least 1")),
+            limit if limit > self.page_len() => {
+                Err(Error::new(Code::Limit, format!("limit is {limit}; a page holds {} keys at most", self.page_len())))
+            }
+            limit => Ok(limit as usize),
+        }
+    }
+}
+
+/// Going over a limit, in bytes.
+pub(crate) fn within(what: &str, len: usize, limit: usize) -> Result<()> {
+    if len <= limit {
+        return Ok(());
+    }
+    Err(Error::new(Code::Limit, format!("the {what} is {len} bytes long; the limit is {limit}")))
+}
+
+fn too_short(what: &str, seconds: i64, least: i64) -> Error {
+    Error::new(Code::Limit, format!("{what} is {seconds} seconds from now; the limit is {least} at least"))
+}

@@ -1,0 +1,137 @@
+//! The Lua door: `require("luat_kv")` on Lua 5.1 to 5.5 and LuaJIT.
+//!
+//! It is written on Lua's own C API (`mlua::ffi`), because errors must reach Lua as plain strings with a position, JSON
+//! must go straight to and from Lua's stack, and a call should cost little more than Lua's own. The discipline that asks
+//! for is kept in `call`; nothing else here raises an error while Rust owns something.
+
+use std::ffi::{CStr, c_int};
+
+use mlua::ffi;
+
+use self::scratch::Scratch;
+use self::stack::{State, UPVALUES, Upvalue, pop, push_bytes, push_private, set_collector};
+
+mod args;
+mod call;
+mod deliver;
+mod encode;
+mod json;
+mod namespace;
+mod scratch;
+mod stack;
+mod store;
+mod tape;
+
+type Functions = [(&'static CStr, ffi::lua_CFunction)];
+
+const MODULE: &Functions = &[(c"namespace", store::project_namespace), (c"open", store::open), (c"array", json::array)];
+
+const JSON: &Functions = &[(c"encode", json::encode), (c"decode", json::decode)];
+
+const STORE: &Functions = &[(c"namespace", store::namespace), (c"sweep", store::sweep), (c"close", store::close)];
+
+const STORE_META: &Functions = &[(c"__tostring", store::tostring), (c"__close", store::close)];
+
+const NAMESPACE: &Functions = &[
+    (c"get", namespace::get),
+    (c"getWithMetadata", namespace::get_with_metadata),
+    (c"put", namespace::put),
+    (c"delete", namespace::delete),
+    (c"list", namespace::list),
+];
+
+const NAMESPACE_META: &Functions = &[(c"__tostring", namespace::tostring)];
+
+/// What `require("luat_kv")` calls; answers the module. It sets no global.
+///
+/// # Safety
+/// For Lua to call, with a state of the version that this module was built for.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn luaopen_luat_kv(l: State) -> c_int {
+    // SAFETY: `l` is Lua's, and the stack has the slots asked for here. Nothing in this function needs dropping, so any
+    // of its calls may raise an error.
+    unsafe {
+        ffi::luaL_checkstack(l, 2 * UPVALUES + 10, c"luat_kv".as_ptr());
+        // The upvalues stand at the bottom of the stack, in their order.
+        ffi::lua_settop(l, 0);
+        push_private::<Scratch>(l);
+        push_private::<store::Project>(l);
+        ffi::lua_createtable(l, 0, 6);
+        ffi::lua_createtable(l, 0, 5);
+        ffi::luaL_newmetatable(l, c"luat_kv.array".as_ptr()); // shared by all loads of this module in one state
+
+        fill_metatable::<crate::Store>(l, Upvalue::Store, c"luat_kv.store", STORE, STORE_META);
+        fill_metatable::<crate::Namespace>(l, Upvalue::Namespace, c"luat_kv.namespace", NAMESPACE, NAMESPACE_META);
+
+        ffi::lua_createtable(l, 0, 7);
+        set_functions(l, MODULE);
+        ffi::lua_createtable(l, 0, 2);
+        set_functions(l, JSON);
+        ffi::lua_setfield(l, -2, c"json".as_ptr());
+        ffi::lua_pushlightuserdata(l, std::ptr::null_mut());
+        ffi::lua_setfield(l, -2, c"null".as_ptr());
+        push_bytes(l, concat!("luat_kv ", env!("CARGO_PKG_VERSION")).as_bytes());
+        ffi::lua_setfield(l, -2, c"_VERSION".as_ptr());
+        ffi::lua_pushvalue(l, -1);
+        ffi::lua_pushcclosure(l, install, 1);
+        ffi::lua_setfield(l, -2, c"install".as_ptr());
+        1
+    }
+}
+
+/// Sets functions, each with the upvalues at the bottom of the stack, in the table on top of it.
+///
+/// # Safety
+/// As in [`luaopen_luat_kv`].
+unsafe fn set_functions(l: State, functions: &Functions) {
+    for (name, function) in functions {
+        // SAFETY: as above.
+        unsafe {
+            for upvalue in 1..=UPVALUES {
+                ffi::lua_pushvalue(l, upvalue);
+            }
+            ffi::lua_pushcclosure(l, *function, UPVALUES);
+            ffi::lua_setfield(l, -2, name.as_ptr());
+        }
+    }
+}
+
+/// Completes the metatable that stands at an upvalue's place at the bottom of the stack.
+///
+/// # Safety
+/// As in [`luaopen_luat_kv`].
+unsafe fn fill_metatable<T>(l: State, place: Upvalue, name: &'static CStr, methods: &Functions, meta: &Functions) {
+    // SAFETY: as above.
+    unsafe {
+        ffi::lua_pushvalue(l, place as c_int);
+        set_functions(l, meta);
+        set_collector::<T>(l);
+        ffi::lua_createtable(l, 0, 5);
+        set_functions(l, methods);
+        ffi::lua_setfield(l, -2, c"__index".as_ptr());
+        push_bytes(l, name.to_bytes());
+        ffi::lua_setfield(l, -2, c"__name".as_ptr());
+        // Lua code can neither read nor change it.
+        ffi::lua_pushboolean(l, 0);
+        ffi::lua_setfield(l, -2, c"__metatable".as_ptr());
+        pop(l, 1);
+    }
+}
+
+/// `KV.install(env)`: puts `KV`, and `json` where there is none, into a table, and answers it. The module is upvalue 1.
+unsafe extern "C-unwind" fn install(l: State) -> c_int {
+    // SAFETY: `l` is Lua's. Nothing here needs dropping, so any call may raise an error.
+    unsafe {
+        ffi::luaL_checktype(l, 1, ffi::LUA_TTABLE);
+        ffi::lua_settop(l, 1);
+        ffi::lua_pushvalue(l, ffi::lua_upvalueindex(1));
+        ffi::lua_setfield(l, 1, c"KV".as_ptr());
+        ffi::lua_getfield(l, 1, c"json".as_ptr());
+        if ffi::lua_type(l, -1) == ffi::LUA_TNIL {
+            ffi::lua_getfield(l, ffi::lua_upvalueindex(1), c"json".as_ptr());
+            ffi::lua_setfield(l, 1, c"json".as_ptr());
+        }
+        ffi::lua_settop(l, 1);
+        1
+    }
+}

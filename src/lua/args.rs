@@ -1,0 +1,181 @@
+//! Reading arguments and options. Strict: nothing is converted, and nothing is silently ignored.
+
+use std::ffi::{CStr, c_int};
+
+use mlua::ffi;
+
+use super::call::Call;
+use super::scratch::Fault;
+use super::stack::{Upvalue, pop, slot_of, string_at, whole};
+use crate::error::{Error, quoted};
+
+/// What goes wrong with the argument at `index`.
+pub(super) fn bad<T>(index: c_int, message: impl Into<String>) -> Result<T, Fault> {
+    Err(Fault::Argument(index, message.into()))
+}
+
+impl<'a> Call<'a> {
+    /// The object that a method was called on.
+    pub(super) fn object<T>(&self, what: &str, metatable: Upvalue) -> Result<&'a T, Fault> {
+        // SAFETY: the userdata is this call's first argument and stays on its stack; slots are emptied only by other
+        // calls, which cannot run during a body.
+        let object = unsafe { slot_of::<T>(self.l, 1, metatable.index()).map(|slot| &*slot) };
+        match object {
+            Some(object) => object.as_ref().ok_or_else(|| Error::closed().into()),
+            None => bad(1, format!("{what} expected, got {}", self.type_name(1))),
+        }
+    }
+
+    pub(super) fn type_of(&self, index: c_int) -> c_int {
+        // SAFETY: any index is good.
+        unsafe { ffi::lua_type(self.l, index) }
+    }
+
+    /// The name of a value's type, as Lua has it in its own messages.
+    pub(super) fn type_name(&self, index: c_int) -> &'static str {
+        // SAFETY: Lua's type names are static.
+        let name = unsafe { CStr::from_ptr(ffi::lua_typename(self.l, ffi::lua_type(self.l, index))) };
+        name.to_str().unwrap_or("?")
+    }
+
+    /// The bytes of a string.
+    pub(super) fn bytes(&self, index: c_int) -> Option<&'a [u8]> {
+        // SAFETY: the string is an argument, or stands in a table that is one, and so outlives the body.
+        unsafe { string_at(self.l, index) }
+    }
+
+    /// A string argument that must be UTF-8: a key or a name. Numbers are none: 10/2 is "5.0" in one Lua and "5" in the
+    /// next, and would be two keys.
+    pub(super) fn text(&self, index: c_int, what: &str) -> Result<&'a str, Fault> {
+        match self.bytes(index) {
+            Some(bytes) => utf8(bytes, what),
+            None => bad(index, format!("string expected, got {}", self.type_name(index))),
+        }
+    }
+
+    /// A number that is whole, in whichever way this Lua keeps it.
+    pub(super) fn whole(&self, index: c_int) -> Option<i64> {
+        if self.type_of(index) != ffi::LUA_TNUMBER {
+            return None;
+        }
+        // SAFETY: it is a number, so neither call converts it.
+        unsafe {
+            if ffi::lua_isinteger(self.l, index) != 0 {
+                return Some(ffi::lua_tointeger(self.l, index) as i64);
+            }
+            whole(ffi::lua_tonumber(self.l, index))
+        }
+    }
+
+    /// Goes through an options table, which may be missing: `each` option's name, one of `names`, with the index of its
+    /// value.
+    pub(super) fn options(
+        &mut self,
+        argument: c_int,
+        names: &[&'static str],
+        mut each: impl FnMut(&mut Self, &'static str, Opt) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        match self.type_of(argument) {
+            ffi::LUA_TNIL | ffi::LUA_TNONE => return Ok(()),
+            ffi::LUA_TTABLE => {}
+            _ => return bad(argument, format!("table expected, got {}", self.type_name(argument))),
+        }
+        // SAFETY: a C function has LUA_MINSTACK slots, of which a few are used; the table does not change meanwhile.
+        unsafe {
+            ffi::lua_pushnil(self.l);
+            while ffi::lua_next(self.l, argument) != 0 {
+                let index = ffi::lua_gettop(self.l);
+                let Some(name) = self.bytes(index - 1) else {
+                    return bad(argument, format!("an option's name is a string, not a {}", self.type_name(index - 1)));
+                };
+                let Some(known) = names.iter().find(|known| known.as_bytes() == name) else {
+                    return bad(argument, format!("unknown option {}", with_suggestion(name, names)));
+                };
+                each(self, known, Opt { argument, name: known, index })?;
+                pop(self.l, 1);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where an option's value stands, and how to speak of it.
+#[derive(Clone, Copy)]
+pub(super) struct Opt {
+    argument: c_int,
+    name: &'static str,
+    pub index: c_int,
+}
+
+impl Opt {
+    pub(super) fn wrong<T>(self, message: impl std::fmt::Display) -> Result<T, Fault> {
+        bad(self.argument, format!("option '{}': {message}", self.name))
+    }
+
+    fn expected<T>(self, call: &Call<'_>, what: &str) -> Result<T, Fault> {
+        self.wrong(format_args!("{what} expected, got {}", call.type_name(self.index)))
+    }
+
+    pub(super) fn bytes<'a>(self, call: &Call<'a>) -> Result<&'a [u8], Fault> {
+        call.bytes(self.index).map_or_else(|| self.expected(call, "string"), Ok)
+    }
+
+    pub(super) fn text<'a>(self, call: &Call<'a>) -> Result<&'a str, Fault> {
+        utf8(self.bytes(call)?, self.name)
+    }
+
+    pub(super) fn boolean(self, call: &Call<'_>) -> Result<bool, Fault> {
+        match call.type_of(self.index) {
+            // SAFETY: it is a boolean.
+            ffi::LUA_TBOOLEAN => Ok(unsafe { ffi::lua_toboolean(call.l, self.index) } != 0),
+            _ => self.expected(call, "boolean"),
+        }
+    }
+
+    pub(super) fn number(self, call: &Call<'_>) -> Result<f64, Fault> {
+        match call.type_of(self.index) {
+            // SAFETY: it is a number.
+            ffi::LUA_TNUMBER => Ok(unsafe { ffi::lua_tonumber(call.l, self.index) }),
+            _ => self.expected(call, "number"),
+        }
+    }
+
+    pub(super) fn whole(self, call: &Call<'_>) -> Result<i64, Fault> {
+        let number = self.number(call)?;
+        call.whole(self.index).map_or_else(|| self.wrong(format_args!("whole number expected, got {number}")), Ok)
+    }
+
+    /// One of a few words.
+    pub(super) fn word<T: Copy>(self, call: &Call<'_>, words: &[(&'static str, T)]) -> Result<T, Fault> {
+        word(self.bytes(call)?, words).or_else(|unknown| self.wrong(format_args!("unknown value {unknown}")))
+    }
+}
+
+/// What one of a few words means; else the word for a message, with a suggestion.
+pub(super) fn word<T: Copy>(name: &[u8], words: &[(&'static str, T)]) -> Result<T, String> {
+    match words.iter().find(|(word, _)| word.as_bytes() == name) {
+        Some((_, meaning)) => Ok(*meaning),
+        None => Err(with_suggestion(name, &words.iter().map(|(word, _)| *word).collect::<Vec<_>>())),
+    }
+}
+
+/// `'expiration_ttl' (did you mean 'expirationTtl'?)`, or without a near one, what there is.
+fn with_suggestion(name: &[u8], known: &[&str]) -> String {
+    /// Below this, two words are not taken for the same one misspelt. What clap uses, too.
+    const NEAR: f64 = 0.7;
+    let name = String::from_utf8_lossy(name);
+    let likeness = |word: &str| strsim::jaro(&word.to_lowercase(), &name.to_lowercase());
+    let nearest = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    let shown = quoted(&name);
+    let shown = shown.trim_matches(|end| end == '"' || end == '…');
+    match nearest {
+        Some(word) if likeness(word) > NEAR => format!("'{shown}' (did you mean '{word}'?)"),
+        _ => format!("'{shown}' (there are: {})", known.join(", ")),
+    }
+}
+
+pub(super) fn utf8<'a>(bytes: &'a [u8], what: &str) -> Result<&'a str, Fault> {
+    std::str::from_utf8(bytes).map_err(|_| {
+        Error::invalid(format!("the {what} is not UTF-8: {}", quoted(&String::from_utf8_lossy(bytes)))).into()
+    })
+}

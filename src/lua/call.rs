@@ -1,0 +1,76 @@
+//! How a call from Lua goes: the discipline of this door, in one place.
+//!
+//! Nearly every function of Lua's API can raise an error: by `longjmp`, or on LuaJIT by unwinding, past the frames of
+//! whoever called it. No Rust value that needs dropping may stand in those frames, no lock be held, and no panic be
+//! caught across them. So each function of the module runs in two steps that never mix:
+//!
+//! 1. **The body** is Rust that returns a `Result`: it reads the arguments, asks the store, writes and parses JSON. It
+//!    calls only those functions of Lua that cannot raise an error (types, raw reads, `lua_next`, pushing numbers and
+//!    copies within a stack that was made large enough before), runs no Lua code, and leaves what it found in the
+//!    [`Scratch`]. Panics are caught around it.
+//! 2. **The delivery** pushes an [`Answer`], or raises an error, and may be interrupted anywhere: it owns nothing, for
+//!    the scratch is a userdata of Lua's, and it cannot panic.
+//!
+//! A delivery can set off Lua's collector, whose finalizers may call this module again. The scratch says that it is
+//! busy then; the inner call puts a new one in its place, and the outer one's is held by its own stack. (One that was
+//! left busy, because an error interrupted its delivery, is replaced in the same way and collected.)
+
+use std::ffi::c_int;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use mlua::ffi;
+
+use super::deliver::deliver;
+use super::scratch::{Answer, Fault, Scratch};
+use super::stack::{State, Upvalue, push_slot, slot};
+use crate::error::{Error, Result};
+
+/// A running body's view of its call.
+pub(super) struct Call<'a> {
+    pub l: State,
+    pub scratch: &'a mut Scratch,
+}
+
+/// Runs a body over exactly `arguments` arguments (nil where the caller gave fewer) and delivers its answer.
+///
+/// # Safety
+/// The last act of a function that Lua called with this module's upvalues, which owns nothing that needs dropping.
+pub(super) unsafe fn call(l: State, arguments: c_int, body: fn(&mut Call<'_>) -> Result<Answer, Fault>) -> c_int {
+    // SAFETY: as promised; the scratch lives until Lua collects it, for it stays on this call's stack. No other
+    // reference to it exists while it is busy.
+    unsafe {
+        ffi::lua_settop(l, arguments);
+        let scratch = check_out(l);
+        let answer = {
+            let mut call = Call { l, scratch: &mut *scratch };
+            match catch_unwind(AssertUnwindSafe(|| body(&mut call))) {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(fault)) => (*scratch).keep(fault),
+                Err(payload) => (*scratch).keep(Error::panicked(&*payload).into()),
+            }
+        };
+        // From here on nothing is owned by this frame.
+        let results = deliver(l, scratch, answer);
+        (*scratch).rest();
+        results
+    }
+}
+
+/// Pushes the scratch, so that it outlives this call whatever happens, and takes it into use.
+unsafe fn check_out(l: State) -> *mut Scratch {
+    // SAFETY: the upvalue is always a scratch of ours.
+    unsafe {
+        ffi::lua_pushvalue(l, Upvalue::Scratch.index());
+        let mut scratch = slot::<Scratch>(l, -1);
+        if (*scratch).as_ref().is_none_or(|scratch| scratch.busy) {
+            ffi::lua_getmetatable(l, -1);
+            push_slot::<Scratch>(l, -1);
+            ffi::lua_pushvalue(l, -1);
+            ffi::lua_replace(l, Upvalue::Scratch.index());
+            scratch = slot::<Scratch>(l, -1);
+        }
+        let scratch = (*scratch).get_or_insert_default();
+        scratch.busy = true;
+        scratch
+    }
+}

@@ -1,0 +1,284 @@
+//! From Lua's stack to JSON text, with nothing in between.
+//!
+//! Only raw reads: no metamethod runs, and no function here raises a Lua error (see `call`), so all of it is part of a
+//! body. What a table means is what lua-cjson takes it for.
+
+use std::ffi::c_int;
+use std::io::Write;
+
+use mlua::ffi;
+
+use super::stack::{HAS_INTEGERS, NULL, State, Upvalue, has_metatable, pop, string_at, whole};
+use crate::error::{Code, Error, Result, quoted};
+use crate::json::MAX_DEPTH;
+
+/// Stack slots that encoding needs: a table, a key and a value for each level, and some.
+const SLOTS: c_int = 3 * MAX_DEPTH as c_int + 40;
+
+/// An array may have this many items before its holes are counted, and then this many places an item: the defaults of
+/// lua-cjson's `encode_sparse_array`.
+const SPARSE_SAFE: i64 = 10;
+const SPARSE_RATIO: i64 = 2;
+
+/// Makes the stack large enough for [`write`]. Can raise an error.
+pub(super) unsafe fn reserve(l: State) {
+    // SAFETY: nothing is owned by who calls this.
+    unsafe { ffi::luaL_checkstack(l, SLOTS, c"JSON".as_ptr()) };
+}
+
+/// Writes the value at `index` as JSON over what `out` holds. `what` is too long beyond `limit` bytes.
+///
+/// The stack must have been [reserved](reserve).
+pub(super) fn write(l: State, index: c_int, out: &mut Vec<u8>, limit: usize, what: &'static str) -> Result<()> {
+    out.clear();
+    // SAFETY: the index is one of this call's, and the stack is large enough.
+    unsafe {
+        let index = ffi::lua_absindex(l, index);
+        Writer { l, out, limit, what }.value(index, 0)
+    }
+}
+
+struct Writer<'a> {
+    l: State,
+    out: &'a mut Vec<u8>,
+    limit: usize,
+    what: &'static str,
+}
+
+// SAFETY of all that follows: indices are absolute and good; a value that was pushed is popped by who pushed it, unless
+// an error ends everything; no function is called that could raise a Lua error or run Lua code.
+impl Writer<'_> {
+    unsafe fn value(&mut self, index: c_int, depth: usize) -> Result<()> {
+        // SAFETY: see above.
+        unsafe {
+            match ffi::lua_type(self.l, index) {
+                ffi::LUA_TNIL => self.out.extend_from_slice(b"null"),
+                ffi::LUA_TLIGHTUSERDATA if ffi::lua_touserdata(self.l, index) == NULL => {
+                    self.out.extend_from_slice(b"null");
+                }
+                ffi::LUA_TBOOLEAN => {
+                    let text: &[u8] = if ffi::lua_toboolean(self.l, index) != 0 { b"true" } else { b"false" };
+                    self.out.extend_from_slice(text);
+                }
+                ffi::LUA_TNUMBER => self.number(index)?,
+                ffi::LUA_TSTRING => self.string(string_at(self.l, index).unwrap_or_default())?,
+                ffi::LUA_TTABLE => self.table(index, depth)?,
+                _ => return Err(Error::invalid(format!("a {} has no form in JSON", self.type_name(index)))),
+            }
+        }
+        self.check_len(0)
+    }
+
+    /// Stops early: shared tables can stand for more text than there is memory.
+    fn check_len(&self, more: usize) -> Result<()> {
+        if self.out.len() + more <= self.limit {
+            return Ok(());
+        }
+        let message =
+            format!("{} is at least {} bytes long; the limit is {}", self.what, self.out.len() + more, self.limit);
+        Err(Error::new(Code::Limit, message))
+    }
+
+    fn string(&mut self, bytes: &[u8]) -> Result<()> {
+        self.check_len(bytes.len())?;
+        let text = std::str::from_utf8(bytes).map_err(|_| {
+            Error::invalid(format!("a JSON string must be UTF-8: {}", quoted(&String::from_utf8_lossy(bytes))))
+        })?;
+        written(serde_json::to_writer(&mut *self.out, text))
+    }
+
+    unsafe fn number(&mut self, index: c_int) -> Result<()> {
+        // SAFETY: it is a number.
+        let number = unsafe {
+            if HAS_INTEGERS && ffi::lua_isinteger(self.l, index) != 0 {
+                Number::Int(ffi::lua_tointeger(self.l, index) as i64)
+            } else {
+                Number::of(ffi::lua_tonumber(self.l, index))
+            }
+        };
+        number.write(self.out)
+    }
+
+    unsafe fn table(&mut self, index: c_int, depth: usize) -> Result<()> {
+        if depth == MAX_DEPTH {
+            return Err(Error::invalid(format!("nested deeper than {MAX_DEPTH}; does a table contain itself?")));
+        }
+        // SAFETY: see above.
+        unsafe {
+            match self.shape(index)? {
+                Shape::Array(len) => self.array(index, len, depth),
+                Shape::Object => self.object(index, depth),
+            }
+        }
+    }
+
+    /// An array has only whole keys from 1 up, and not too many holes.
+    unsafe fn shape(&self, index: c_int) -> Result<Shape> {
+        let (mut max, mut count) = (0, 0);
+        // SAFETY: see above.
+        unsafe {
+            let marked = has_metatable(self.l, index, Upvalue::Array.index());
+            ffi::lua_pushnil(self.l);
+            while ffi::lua_next(self.l, index) != 0 {
+                pop(self.l, 1);
+                let place = match ffi::lua_type(self.l, -1) {
+                    ffi::LUA_TNUMBER => whole(ffi::lua_tonumber(self.l, -1)).filter(|place| *place > 0),
+                    _ => None,
+                };
+                let Some(place) = place else {
+                    pop(self.l, 1);
+                    return match marked {
+                        true => Err(Error::invalid("an array has a key that is not a whole number from 1 up")),
+                        false => Ok(Shape::Object),
+                    };
+                };
+                max = max.max(place);
+                count += 1;
+            }
+            if max > SPARSE_SAFE && max > count * SPARSE_RATIO {
+                return Err(Error::invalid(format!(
+                    "an array with {count} items has its last at {max}: too many holes"
+                )));
+            }
+            Ok(if count > 0 || marked { Shape::Array(max) } else { Shape::Object })
+        }
+    }
+
+    unsafe fn array(&mut self, index: c_int, len: i64, depth: usize) -> Result<()> {
+        self.out.push(b'[');
+        for place in 1..=len {
+            if place > 1 {
+                self.out.push(b',');
+            }
+            // SAFETY: see above.
+            unsafe {
+                ffi::lua_rawgeti(self.l, index, place as ffi::lua_Integer);
+                self.value(ffi::lua_gettop(self.l), depth + 1)?;
+                pop(self.l, 1);
+            }
+        }
+        self.out.push(b']');
+        Ok(())
+    }
+
+    unsafe fn object(&mut self, index: c_int, depth: usize) -> Result<()> {
+        self.out.push(b'{');
+        let mut first = true;
+        // SAFETY: see above.
+        unsafe {
+            ffi::lua_pushnil(self.l);
+            while ffi::lua_next(self.l, index) != 0 {
+                if !std::mem::take(&mut first) {
+                    self.out.push(b',');
+                }
+                let value = ffi::lua_gettop(self.l);
+                self.key(index, value - 1)?;
+                self.out.push(b':');
+                self.value(value, depth + 1)?;
+                pop(self.l, 1);
+            }
+        }
+        self.out.push(b'}');
+        Ok(())
+    }
+
+    /// An object's key; numbers become their decimal text.
+    unsafe fn key(&mut self, table: c_int, key: c_int) -> Result<()> {
+        // SAFETY: see above.
+        unsafe {
+            match ffi::lua_type(self.l, key) {
+                ffi::LUA_TSTRING => {
+                    let name = string_at(self.l, key).unwrap_or_default();
+                    if self.is_a_number_too(table, name) {
+                        let name = quoted(&String::from_utf8_lossy(name));
+                        return Err(Error::invalid(format!("two keys of a table have one name in JSON: {name}")));
+                    }
+                    self.string(name)
+                }
+                ffi::LUA_TNUMBER => {
+                    self.out.push(b'"');
+                    self.number(key)?;
+                    self.out.push(b'"');
+                    Ok(())
+                }
+                _ => {
+                    Err(Error::invalid(format!("a {} is no key in JSON; strings and numbers are", self.type_name(key))))
+                }
+            }
+        }
+    }
+
+    /// Has the table a number among its keys whose text is `name`?
+    unsafe fn is_a_number_too(&self, table: c_int, name: &[u8]) -> bool {
+        if !name.first().is_some_and(|first| *first == b'-' || first.is_ascii_digit()) {
+            return false;
+        }
+        let Ok(text) = std::str::from_utf8(name) else { return false };
+        let int = if HAS_INTEGERS { text.parse().ok().map(Number::Int) } else { None };
+        let float = text.parse().ok().map(Number::of);
+        [int, float].into_iter().flatten().any(|number| {
+            let mut same = Vec::new();
+            if number.write(&mut same).is_err() || same != name {
+                return false;
+            }
+            // SAFETY: see above.
+            unsafe {
+                match number {
+                    Number::Int(int) if HAS_INTEGERS => ffi::lua_pushinteger(self.l, int as ffi::lua_Integer),
+                    Number::Int(int) => ffi::lua_pushnumber(self.l, int as f64),
+                    Number::Float(float) => ffi::lua_pushnumber(self.l, float),
+                }
+                ffi::lua_rawget(self.l, table);
+                let there = ffi::lua_type(self.l, -1) != ffi::LUA_TNIL;
+                pop(self.l, 1);
+                there
+            }
+        })
+    }
+
+    unsafe fn type_name(&self, index: c_int) -> String {
+        // SAFETY: Lua's type names are static C strings.
+        unsafe {
+            let name = ffi::lua_typename(self.l, ffi::lua_type(self.l, index));
+            std::ffi::CStr::from_ptr(name).to_string_lossy().into_owned()
+        }
+    }
+}
+
+enum Shape {
+    /// With its length, holes included.
+    Array(i64),
+    Object,
+}
+
+#[derive(Clone, Copy)]
+enum Number {
+    Int(i64),
+    Float(f64),
+}
+
+impl Number {
+    /// A float, which in a Lua without integers is what a whole number is kept as.
+    fn of(number: f64) -> Number {
+        /// 2⁵³: up to here every whole number is a float of its own.
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        let is_int = !HAS_INTEGERS && number.abs() <= EXACT && !(number == 0.0 && number.is_sign_negative());
+        match whole(number) {
+            Some(int) if is_int => Number::Int(int),
+            _ => Number::Float(number),
+        }
+    }
+
+    fn write(self, out: &mut Vec<u8>) -> Result<()> {
+        match self {
+            Number::Int(int) => written(write!(out, "{int}").map_err(serde_json::Error::io)),
+            Number::Float(float) if float.is_finite() => written(serde_json::to_writer(out, &float)),
+            Number::Float(float) => Err(Error::invalid(format!("{float} is no number in JSON"))),
+        }
+    }
+}
+
+/// Writing into memory does not fail.
+fn written(result: serde_json::Result<()>) -> Result<()> {
+    result.map_err(|why| Error::new(Code::Internal, why.to_string()))
+}

@@ -1,0 +1,100 @@
+//! What a body leaves for its delivery.
+
+use std::ffi::c_int;
+
+use super::tape::Tape;
+use crate::error::Error;
+use crate::types::{Entry, Page};
+
+/// What calls leave for their delivery, and memory that they use again.
+#[derive(Default)]
+pub(super) struct Scratch {
+    /// While a delivery is under way.
+    pub busy: bool,
+    /// The entry that was read.
+    pub entry: Entry,
+    /// The page that was read.
+    pub page: Page,
+    /// Text that was written: JSON, or a message.
+    pub text: Vec<u8>,
+    /// Metadata that was written as JSON.
+    pub metadata: Vec<u8>,
+    /// JSON that was read: first the value, where it was asked for, then each metadata, in order.
+    pub tape: Tape,
+}
+
+/// Buffers that have grown beyond this, in bytes, are not kept from call to call.
+const KEPT: usize = 256 * 1024;
+
+impl Scratch {
+    /// Ready for the next call.
+    pub(super) fn rest(&mut self) {
+        self.busy = false;
+        for buffer in [&mut self.entry.value, &mut self.text, &mut self.metadata] {
+            buffer.clear();
+            buffer.shrink_to(KEPT);
+        }
+        if !self.page.keys.is_empty() {
+            self.page = Page::default();
+        }
+        self.tape.clear(KEPT);
+    }
+
+    /// Writes down what went wrong and lets go of it.
+    pub(super) fn keep(&mut self, fault: Fault) -> Answer {
+        self.text.clear();
+        match fault {
+            Fault::Argument(index, message) => {
+                self.text.extend_from_slice(message.as_bytes());
+                self.text.retain(|byte| *byte != 0);
+                self.text.push(0); // Lua takes it as a C string
+                Answer::BadArgument(index)
+            }
+            Fault::Failed(error) => {
+                self.text.extend_from_slice(format!("luat_kv: {error}").as_bytes());
+                Answer::Failed
+            }
+        }
+    }
+}
+
+/// What a body wants delivered. It owns nothing: all else lies in the scratch, or on the stack.
+#[derive(Clone, Copy)]
+pub(super) enum Answer {
+    /// No results.
+    Nothing,
+    /// `count` nils.
+    Nils(c_int),
+    /// What stands at this index.
+    At(c_int),
+    /// A number.
+    Count(u64),
+    /// The bytes of `scratch.entry.value`, or with `json` the first document of the tape.
+    Value { json: bool },
+    /// The same, and a table of the entry's metadata and expiration.
+    Entry { json: bool },
+    /// The table of `scratch.page`.
+    Page,
+    /// `scratch.text` as a string.
+    Text,
+    /// The tape's first document.
+    Document,
+    /// An error about an argument, in `scratch.text`.
+    BadArgument(c_int),
+    /// A failure, in `scratch.text`.
+    Failed,
+}
+
+/// Why a body gave no answer.
+pub(super) enum Fault {
+    /// Misuse, in Lua's own style: which argument, and what is wrong with it.
+    Argument(c_int, String),
+    /// The operation failed.
+    Failed(Error),
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Fault::Failed(error)
+    }
+}

@@ -1,0 +1,193 @@
+//! `KV.open`, `KV.namespace`, and the methods of a store.
+
+use std::ffi::c_int;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use once_cell::unsync::OnceCell;
+
+use super::args::bad;
+use super::call::{Call, call};
+use super::scratch::{Answer, Fault};
+use super::stack::{State, Upvalue, push_slot, slot};
+#[cfg(not(feature = "sqlite"))]
+use crate::error::Error;
+use crate::error::{Code, Result};
+use crate::store::{Namespace, Store};
+use crate::types::{Durability, Limits, OpenOptions};
+
+/// The place of the project's store, which `KV.namespace` opens on first use: one for each Lua state.
+#[derive(Default)]
+pub(super) struct Project(OnceCell<Store>);
+
+impl Project {
+    #[cfg(feature = "sqlite")]
+    fn store(&self) -> Result<&Store> {
+        self.0.get_or_try_init(|| Store::open_project(None, &OpenOptions::default()))
+    }
+
+    /// Where there are no files, the project's store lies in memory, for as long as the state lives.
+    #[cfg(not(feature = "sqlite"))]
+    fn store(&self) -> Result<&Store> {
+        self.0.get_or_try_init(|| Store::open_memory(&OpenOptions::default()))
+    }
+}
+
+/// `KV.namespace(name)`.
+pub(super) unsafe extern "C-unwind" fn project_namespace(l: State) -> c_int {
+    let body = |call: &mut Call<'_>| {
+        let name = call.text(1, "namespace")?;
+        // SAFETY: the upvalue is the project's slot.
+        let project = unsafe { &mut *slot::<Project>(call.l, Upvalue::Project.index()) };
+        fill(call, 2, project.get_or_insert_default().store()?.namespace(name)?)
+    };
+    // SAFETY: nothing is owned here, and index 2 becomes a namespace's slot.
+    unsafe {
+        mlua::ffi::lua_settop(l, 1);
+        push_slot::<Namespace>(l, Upvalue::Namespace.index());
+        call(l, 2, body)
+    }
+}
+
+/// `KV.open{ … }`.
+pub(super) unsafe extern "C-unwind" fn open(l: State) -> c_int {
+    let body = |call: &mut Call<'_>| {
+        let store = match read_options(call)? {
+            (Place::Memory, options) => Store::open_memory(&options)?,
+            (Place::File(path), options) => open_file(path, &options)?,
+        };
+        fill(call, 2, store)
+    };
+    // SAFETY: nothing is owned here, and index 2 becomes a store's slot.
+    unsafe {
+        mlua::ffi::lua_settop(l, 1);
+        push_slot::<Store>(l, Upvalue::Store.index());
+        call(l, 2, body)
+    }
+}
+
+enum Place {
+    Memory,
+    File(PathBuf),
+}
+
+#[cfg(feature = "sqlite")]
+fn open_file(path: PathBuf, options: &OpenOptions) -> Result<Store> {
+    Store::open(path, options)
+}
+
+#[cfg(not(feature = "sqlite"))]
+fn open_file(_: PathBuf, _: &OpenOptions) -> Result<Store> {
+    Err(Error::invalid("this build has no SQLite; open a store with `memory = true`"))
+}
+
+fn read_options(call: &mut Call<'_>) -> Result<(Place, OpenOptions), Fault> {
+    const OPTIONS: &[&str] = &["path", "memory", "limits", "durability", "busy_timeout", "readonly"];
+    const LIMITS: &[(&str, Limits)] = &[("default", Limits::Default), ("cloudflare", Limits::Cloudflare)];
+    const DURABILITY: &[(&str, Durability)] = &[("normal", Durability::Normal), ("full", Durability::Full)];
+    let (mut path, mut memory, mut options) = (None, false, OpenOptions::default());
+    call.options(1, OPTIONS, |call, name, value| {
+        match name {
+            "path" => path = Some(os_path(value.bytes(call)?)?),
+            "memory" => memory = value.boolean(call)?,
+            "limits" => options.limits = value.word(call, LIMITS)?,
+            "durability" => options.durability = value.word(call, DURABILITY)?,
+            "readonly" => options.readonly = value.boolean(call)?,
+            _ => {
+                let seconds = value.number(call)?;
+                options.busy_timeout = match Duration::try_from_secs_f64(seconds) {
+                    Ok(timeout) => timeout,
+                    Err(_) => return value.wrong(format_args!("seconds from 0 up expected, got {seconds}")),
+                };
+            }
+        }
+        Ok(())
+    })?;
+    match (path, memory) {
+        (Some(path), false) => Ok((Place::File(path), options)),
+        (None, true) => Ok((Place::Memory, options)),
+        _ => bad(1, "one of the options 'path' and 'memory = true' expected"),
+    }
+}
+
+/// On Unix a path is bytes; elsewhere it is text.
+fn os_path(bytes: &[u8]) -> Result<PathBuf> {
+    #[cfg(unix)]
+    return Ok(PathBuf::from(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(bytes)));
+    #[cfg(not(unix))]
+    return match std::str::from_utf8(bytes) {
+        Ok(path) => Ok(PathBuf::from(path)),
+        Err(_) => Err(Error::invalid("the path is not UTF-8")),
+    };
+}
+
+fn this<'a>(call: &Call<'a>) -> Result<&'a Store, Fault> {
+    call.object("luat_kv.store", Upvalue::Store)
+}
+
+/// Puts a new object into the slot at `index`, which is what is answered.
+fn fill<T>(call: &Call<'_>, index: c_int, object: T) -> Result<Answer, Fault> {
+    // SAFETY: a slot for `T` was pushed there before the body began.
+    unsafe { *slot::<T>(call.l, index) = Some(object) };
+    Ok(Answer::At(index))
+}
+
+/// `store:namespace(name)`.
+pub(super) unsafe extern "C-unwind" fn namespace(l: State) -> c_int {
+    let body = |call: &mut Call<'_>| {
+        let store = this(call)?;
+        fill(call, 3, store.namespace(call.text(2, "namespace")?)?)
+    };
+    // SAFETY: nothing is owned here, and index 3 becomes a namespace's slot.
+    unsafe {
+        mlua::ffi::lua_settop(l, 2);
+        push_slot::<Namespace>(l, Upvalue::Namespace.index());
+        call(l, 3, body)
+    }
+}
+
+/// `store:sweep(max?)`.
+pub(super) unsafe extern "C-unwind" fn sweep(l: State) -> c_int {
+    let body = |call: &mut Call<'_>| {
+        let store = this(call)?;
+        let max = match (call.type_of(2), call.whole(2)) {
+            (mlua::ffi::LUA_TNIL, _) => None,
+            (_, Some(max)) if max >= 0 => Some(max as u64),
+            (mlua::ffi::LUA_TNUMBER, _) => return bad(2, "whole number from 0 up expected"),
+            _ => return bad(2, format!("number expected, got {}", call.type_name(2))),
+        };
+        Ok(Answer::Count(store.sweep(max)?))
+    };
+    // SAFETY: nothing is owned here.
+    unsafe { call(l, 2, body) }
+}
+
+/// `store:close()`, and `__close`. Closing again is harmless.
+pub(super) unsafe extern "C-unwind" fn close(l: State) -> c_int {
+    let body = |call: &mut Call<'_>| match this(call) {
+        Ok(store) => {
+            store.close()?;
+            Ok(Answer::Nothing)
+        }
+        // Collected already, by a state that closes.
+        Err(Fault::Failed(error)) if error.code() == Code::Invalid => Ok(Answer::Nothing),
+        Err(fault) => Err(fault),
+    };
+    // SAFETY: nothing is owned here.
+    unsafe { call(l, 1, body) }
+}
+
+/// `tostring(store)`.
+pub(super) unsafe extern "C-unwind" fn tostring(l: State) -> c_int {
+    let body = |call: &mut Call<'_>| {
+        let label = match this(call) {
+            Ok(store) => store.label(),
+            Err(Fault::Failed(_)) => "closed",
+            Err(fault) => return Err(fault),
+        };
+        call.scratch.text.extend_from_slice(format!("luat_kv.store ({label})").as_bytes());
+        Ok(Answer::Text)
+    };
+    // SAFETY: nothing is owned here.
+    unsafe { call(l, 1, body) }
+}

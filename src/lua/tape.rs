@@ -1,0 +1,160 @@
+//! JSON that was read: a flat tape of parts, filled in a body and pushed onto Lua's stack in the delivery.
+
+use std::ffi::c_int;
+use std::slice;
+
+use mlua::ffi;
+
+use super::stack::{NULL, State, push_array, push_bytes, push_int};
+use crate::error::Result;
+use crate::json::{self, MAX_DEPTH, OutOfMemory, Part, Sink};
+
+/// One or more documents, in parts that hold no memory of their own.
+#[derive(Default)]
+pub(super) struct Tape {
+    tokens: Vec<Token>,
+    /// Strings that had escapes, end to end.
+    unescaped: Vec<u8>,
+    /// Where the arrays and objects that are still open began.
+    open: Vec<usize>,
+}
+
+#[derive(Clone, Copy)]
+enum Token {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    /// That many values follow.
+    Array(usize),
+    /// That many pairs of a string and a value follow.
+    Object(usize),
+    /// A string within the text that was read.
+    Text(*const u8, usize),
+    /// A string within `Tape::unescaped`.
+    Unescaped(usize, usize),
+}
+
+// The text that a tape was read from stays where it is until the delivery is over: it is an argument of the call, or in
+// the scratch's entry or page. `Token::Text` rests on that.
+
+impl Tape {
+    /// Reads one more document. The text must outlive the delivery, where it lies.
+    pub(super) fn read(&mut self, text: &[u8]) -> Result<()> {
+        json::read(text, self)
+    }
+
+    /// From the first document on.
+    pub(super) fn reader(&self) -> Reader<'_> {
+        Reader { tokens: self.tokens.iter(), unescaped: &self.unescaped }
+    }
+
+    /// Empties it, and keeps so many bytes of memory at most.
+    pub(super) fn clear(&mut self, kept: usize) {
+        self.tokens.clear();
+        self.tokens.shrink_to(kept / size_of::<Token>());
+        self.unescaped.clear();
+        self.unescaped.shrink_to(kept);
+        self.open.clear();
+    }
+
+    fn push(&mut self, token: Token) -> Result<(), OutOfMemory> {
+        self.tokens.try_reserve(1).map_err(|_| OutOfMemory)?;
+        self.tokens.push(token);
+        Ok(())
+    }
+}
+
+impl<'t> Sink<'t> for Tape {
+    fn part(&mut self, part: Part) -> Result<(), OutOfMemory> {
+        match part {
+            Part::Null => self.push(Token::Null),
+            Part::Bool(value) => self.push(Token::Bool(value)),
+            Part::Int(value) => self.push(Token::Int(value)),
+            Part::Float(value) => self.push(Token::Float(value)),
+            Part::Array | Part::Object => {
+                self.open.push(self.tokens.len());
+                self.push(if part == Part::Array { Token::Array(0) } else { Token::Object(0) })
+            }
+            Part::End { len } => {
+                let begun = self.open.pop().and_then(|place| self.tokens.get_mut(place));
+                if let Some(Token::Array(count) | Token::Object(count)) = begun {
+                    *count = len;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn borrowed(&mut self, text: &'t str) -> Result<(), OutOfMemory> {
+        self.push(Token::Text(text.as_ptr(), text.len()))
+    }
+
+    fn copied(&mut self, text: &str) -> Result<(), OutOfMemory> {
+        let start = self.unescaped.len();
+        self.unescaped.try_reserve(text.len()).map_err(|_| OutOfMemory)?;
+        self.unescaped.extend_from_slice(text.as_bytes());
+        self.push(Token::Unescaped(start, text.len()))
+    }
+}
+
+/// Pushes the documents of a tape, one after the other. Part of the delivery: owns nothing, and cannot panic.
+pub(super) struct Reader<'a> {
+    tokens: slice::Iter<'a, Token>,
+    unescaped: &'a [u8],
+}
+
+impl Reader<'_> {
+    /// Pushes the next document; one that is only `null` is nil. Can raise an error.
+    ///
+    /// # Safety
+    /// In a delivery, while the text that was read is where it was.
+    pub(super) unsafe fn push_document(&mut self, l: State) {
+        // SAFETY: as promised.
+        unsafe {
+            match self.tokens.as_slice().first() {
+                Some(Token::Null) | None => {
+                    self.tokens.next();
+                    ffi::lua_pushnil(l);
+                }
+                Some(Token::Array(_) | Token::Object(_)) => {
+                    // A table, a key and a value for each level.
+                    ffi::luaL_checkstack(l, 3 * MAX_DEPTH as c_int, c"JSON".as_ptr());
+                    self.push_value(l);
+                }
+                Some(_) => self.push_value(l),
+            }
+        }
+    }
+
+    unsafe fn push_value(&mut self, l: State) {
+        // SAFETY: as in `push_document`; a table that is being filled stands right below the key and the value.
+        unsafe {
+            match self.tokens.next().copied() {
+                Some(Token::Null) | None => ffi::lua_pushlightuserdata(l, NULL),
+                Some(Token::Bool(value)) => ffi::lua_pushboolean(l, c_int::from(value)),
+                Some(Token::Int(value)) => push_int(l, value),
+                Some(Token::Float(value)) => ffi::lua_pushnumber(l, value),
+                Some(Token::Text(start, len)) => push_bytes(l, slice::from_raw_parts(start, len)),
+                Some(Token::Unescaped(start, len)) => {
+                    push_bytes(l, self.unescaped.get(start..).and_then(|rest| rest.get(..len)).unwrap_or_default());
+                }
+                Some(Token::Array(len)) => {
+                    push_array(l, len);
+                    for place in 1..=len {
+                        self.push_value(l);
+                        ffi::lua_rawseti(l, -2, place as ffi::lua_Integer);
+                    }
+                }
+                Some(Token::Object(len)) => {
+                    ffi::lua_createtable(l, 0, c_int::try_from(len).unwrap_or(0));
+                    for _ in 0..len {
+                        self.push_value(l);
+                        self.push_value(l);
+                        ffi::lua_rawset(l, -3);
+                    }
+                }
+            }
+        }
+    }
+}

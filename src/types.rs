@@ -1,0 +1,110 @@
+//! Plain data that goes in and out of a store.
+
+use std::time::Duration;
+
+use crate::clock::Clock;
+
+/// A set of limits, chosen when a store is opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Limits {
+    /// Wide ones: keys of 4 KiB, values of 512 MiB.
+    #[default]
+    Default,
+    /// Those of Cloudflare Workers KV, so that an app which must later run there fails here first.
+    Cloudflare,
+}
+
+/// What an acknowledged write survives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// The death of the process, also by SIGKILL. A power cut may lose the last moments; it never harms the file.
+    #[default]
+    Normal,
+    /// The power cut too, for an fsync with each write.
+    Full,
+}
+
+/// How to open a store.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// What keys, values and lifetimes may be.
+    pub limits: Limits,
+    /// What a write survives. Without meaning in memory.
+    pub durability: Durability,
+    /// How long to wait for another process or connection. Without meaning in memory.
+    pub busy_timeout: Duration,
+    /// Open a database that exists, and never write to it. Without meaning in memory.
+    pub readonly: bool,
+    /// Where the time comes from.
+    pub clock: Clock,
+}
+
+impl OpenOptions {
+    /// The busy timeout unless another is given.
+    pub const DEFAULT_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        OpenOptions {
+            limits: Limits::default(),
+            durability: Durability::default(),
+            busy_timeout: Self::DEFAULT_BUSY_TIMEOUT,
+            readonly: false,
+            clock: Clock::system(),
+        }
+    }
+}
+
+/// What a key holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Entry {
+    /// The stored bytes, unchanged.
+    pub value: Vec<u8>,
+    /// The metadata as JSON text, where there is any.
+    pub metadata: Option<String>,
+    /// Unix seconds at which the entry is gone, where it expires at all.
+    pub expiration: Option<i64>,
+}
+
+/// How to store a value. The default keeps it for ever, without metadata.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PutOptions<'a> {
+    /// Unix seconds, in the future.
+    pub expiration: Option<i64>,
+    /// Seconds from now, at least 1. Wins over `expiration`, as with Cloudflare.
+    pub expiration_ttl: Option<i64>,
+    /// JSON text of any value but `null`.
+    pub metadata: Option<&'a str>,
+}
+
+/// Which keys to list. The default is the first 1000 of the namespace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListOptions<'a> {
+    /// Only keys that begin with this; every character stands for itself.
+    pub prefix: &'a str,
+    /// At most this many; `None` is 1000.
+    pub limit: Option<u64>,
+    /// Where the previous page ended: its [`Page::cursor`].
+    pub cursor: Option<&'a str>,
+}
+
+/// A key in a list, with what is known of it beside its value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyInfo {
+    /// The key.
+    pub name: String,
+    /// The metadata as JSON text, where there is any.
+    pub metadata: Option<String>,
+    /// Unix seconds at which the entry is gone, where it expires at all.
+    pub expiration: Option<i64>,
+}
+
+/// One page of a list, in byte order of the keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// Live keys.
+    pub keys: Vec<KeyInfo>,
+    /// Where the next page begins; `None` when nothing live is left, which is what Workers KV calls `list_complete`.
+    pub cursor: Option<String>,
+}

@@ -1,0 +1,369 @@
+/*
+ * What is particular to a store in a file: where it lies, what is kept, other processes, and files that are none.
+ */
+#include "process.h"
+
+#include <time.h>
+
+static luat_kv_open_options open_options(uint32_t flags, uint32_t busy_timeout_ms)
+{
+    luat_kv_open_options options;
+    luat_kv_open_options_init(&options);
+    options.flags = flags;
+    options.busy_timeout_ms = busy_timeout_ms;
+    return options;
+}
+
+static struct kv open_with(const char *path, uint32_t flags, uint32_t busy_timeout_ms)
+{
+    luat_kv_open_options options = open_options(flags, busy_timeout_ms);
+    luat_kv_store *store = NULL;
+    CHECK_STATUS(luat_kv_open(path, &options, &store, &error), LUAT_KV_OK);
+    return kv_over(store);
+}
+
+/* Opening fails so, and the message names the path. */
+static void check_open_refused(const char *path, uint32_t flags, luat_kv_status status)
+{
+    luat_kv_open_options options = open_options(flags, 0);
+    luat_kv_store *store = GARBAGE;
+    CHECK_REFUSED(luat_kv_open(path, &options, &store, &error), status, path);
+    CHECK(store == NULL);
+}
+
+static void write_file(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "wb");
+    CHECK(file && fputs(text, file) >= 0 && fclose(file) == 0);
+}
+
+static bool exists(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+static mode_t mode_of(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 ? status.st_mode & 07777 : 0;
+}
+
+/* ---- What is kept */
+
+static void everything_is_there_after_reopening(void)
+{
+    luat_kv_put_options options;
+    luat_kv_entry *entry = NULL;
+    struct kv kv = kv_open(scratch("kv.db"));
+    luat_kv_put_options_init(&options);
+    options.expiration = 4000000000;
+    options.metadata = (luat_kv_bytes){ BYTES("{\"a\":1}") };
+    CHECK_STATUS(luat_kv_put(kv.ns, BYTES("full\0"), BYTES("a\0b"), &options, &error), LUAT_KV_OK);
+    CHECK_PUT(kv.ns, "empty", "");
+    CHECK_PUT(kv.ns, "gone", "x");
+    CHECK_STATUS(kv_delete(kv.ns, "gone", &error), LUAT_KV_OK);
+    kv_close(kv);
+
+    kv = kv_open(scratch("kv.db"));
+    CHECK_STATUS(luat_kv_get_entry(kv.ns, BYTES("full\0"), &entry, &error), LUAT_KV_OK);
+    CHECK_VIEW(luat_kv_entry_value, entry, "a\0b");
+    CHECK_VIEW(luat_kv_entry_metadata, entry, "{\"a\":1}");
+    CHECK(luat_kv_entry_expiration(entry) == 4000000000);
+    CHECK_VALUE(kv.ns, "empty", "");
+    CHECK_MISSING(kv.ns, "gone");
+    luat_kv_entry_free(entry);
+    kv_close(kv);
+    CHECK_INTEGRITY(scratch("kv.db"));
+}
+
+static void another_process_finds_it(void)
+{
+    struct process child = process_start_self("write", scratch("kv.db"), "w", "10");
+    CHECK(process_written(child) == 10);
+    struct kv kv = kv_open(scratch("kv.db"));
+    kv_check_numbers(kv.ns, "w", 10);
+    CHECK(kv_count(kv.ns, "") == 10);
+    child = process_start_self("write", scratch("kv.db"), "v", "10"); /* while we have it open */
+    CHECK(process_written(child) == 10);
+    kv_check_numbers(kv.ns, "v", 10);
+    kv_close(kv);
+}
+
+static void what_was_acknowledged_survives_a_kill(void)
+{
+    for (int round = 0; round < 3; round++) {
+        char line[100], prefix[20];
+        int last = -1;
+        snprintf(prefix, sizeof prefix, "round%d:", round);
+        struct process child = process_start_self("write", scratch("kv.db"), prefix, "1000000");
+        while (last < 300 && process_read(child, line, sizeof line))
+            last = atoi(line);
+        CHECK(last == 300);
+        kill(child.id, SIGKILL);
+        while (process_read(child, line, sizeof line)) /* told before it died */
+            last = atoi(line);
+        CHECK(process_end(child) == 128 + SIGKILL);
+        struct kv kv = kv_open(scratch("kv.db"));
+        kv_check_numbers(kv.ns, prefix, last + 1);
+        kv_close(kv);
+        CHECK_INTEGRITY(scratch("kv.db"));
+    }
+}
+
+static void eight_processes_make_one_file(void)
+{
+    enum { PROCESSES = 8 };
+    struct process children[PROCESSES];
+    char prefix[20];
+    for (int at = 0; at < PROCESSES; at++) {
+        snprintf(prefix, sizeof prefix, "p%d:", at);
+        children[at] = process_start_self("write", scratch("new/kv.db"), prefix, "200");
+    }
+    for (int at = 0; at < PROCESSES; at++)
+        CHECK(process_written(children[at]) == 200);
+    struct kv kv = kv_open(scratch("new/kv.db"));
+    for (int at = 0; at < PROCESSES; at++) {
+        snprintf(prefix, sizeof prefix, "p%d:", at);
+        kv_check_numbers(kv.ns, prefix, 200);
+    }
+    CHECK(kv_count(kv.ns, "") == 200 * PROCESSES);
+    kv_close(kv);
+    CHECK_INTEGRITY(scratch("new/kv.db"));
+}
+
+static void limits_hold_for_what_is_asked_not_for_what_is_stored(void)
+{
+    luat_kv_open_options options = open_options(0, 0);
+    luat_kv_list_options one = kv_list_options("", 1);
+    luat_kv_store *store = NULL;
+    luat_kv_page *page = NULL, *next = NULL;
+    char key[601];
+    memset(key, 'k', 600);
+    key[600] = '\0';
+    struct kv kv = kv_open(scratch("kv.db"));
+    CHECK_STATUS(kv_put(kv.ns, key, "long", &error), LUAT_KV_OK);
+    CHECK_PUT(kv.ns, "last", "short");
+    kv_close(kv);
+
+    options.limits = LUAT_KV_LIMITS_CLOUDFLARE;
+    CHECK_STATUS(luat_kv_open(scratch("kv.db"), &options, &store, &error), LUAT_KV_OK);
+    kv = kv_over(store);
+    CHECK_STATUS(luat_kv_list(kv.ns, &one, &page, &error), LUAT_KV_OK);
+    one.cursor.data = luat_kv_page_cursor(page, &one.cursor.len);
+    CHECK_STATUS(luat_kv_list(kv.ns, &one, &next, &error), LUAT_KV_OK);
+    CHECK_VIEW(luat_kv_entry_key, luat_kv_page_at(next, 0), "last");
+    CHECK_STATUS(kv_delete(kv.ns, key, &error), LUAT_KV_LIMIT);
+    luat_kv_page_free(page);
+    luat_kv_page_free(next);
+    kv_close(kv);
+}
+
+/* ---- Where it lies */
+
+static void only_the_owner_may_read_it(void)
+{
+    mode_t mask = umask(0);
+    struct kv kv = kv_open(scratch("a/b/kv.db"));
+    CHECK_PUT(kv.ns, "key", "value");
+    CHECK(mode_of(scratch("a")) == 0700 && mode_of(scratch("a/b")) == 0700);
+    CHECK(mode_of(scratch("a/b/kv.db")) == 0600);
+    CHECK(!exists(scratch("a/b/kv.db-wal")) || mode_of(scratch("a/b/kv.db-wal")) == 0600);
+    CHECK(!exists(scratch("a/b/kv.db-shm")) || mode_of(scratch("a/b/kv.db-shm")) == 0600);
+    kv_close(kv);
+    umask(mask);
+}
+
+static luat_kv_status open_project(const char *folder, luat_kv_error **error)
+{
+    luat_kv_store *store = GARBAGE;
+    luat_kv_status status = luat_kv_open_project(folder, NULL, &store, error);
+    CHECK((store == NULL) == (status != LUAT_KV_OK));
+    luat_kv_close(store);
+    return status;
+}
+
+static void a_project_says_where(void)
+{
+    char here[PATH_MAX];
+    mkdir(scratch("app"), 0700), mkdir(scratch("app/src"), 0700), mkdir(scratch("app/src/deep"), 0700);
+    CHECK_STATUS(open_project(scratch("app/src"), &error), LUAT_KV_OK); /* no luat.toml: the folder itself */
+    CHECK(exists(scratch("app/src/.luat/data/kv.db")));
+
+    write_file(scratch("app/luat.toml"), "[other]\ndata_dir = 1\n");
+    CHECK_STATUS(open_project(scratch("app/src/deep"), &error), LUAT_KV_OK);
+    CHECK(exists(scratch("app/.luat/data/kv.db")) && mode_of(scratch("app/.luat/data")) == 0700);
+
+    write_file(scratch("app/luat.toml"), "title = \"x\"\n\n[routing]\ndata_dir = \"var/kv\"\n");
+    CHECK(getcwd(here, sizeof here) && chdir(scratch("app/src/deep")) == 0);
+    CHECK_STATUS(open_project(NULL, &error), LUAT_KV_OK);
+    CHECK(chdir(here) == 0);
+    CHECK(exists(scratch("app/var/kv/kv.db")) && !exists(scratch("app/src/deep/.luat")));
+}
+
+static void a_wrong_luat_toml_is_told_with_its_line(void)
+{
+    write_file(scratch("luat.toml"), "[routing]\ndata_dir = \"x\"\nthis is not TOML\n");
+    CHECK_REFUSED(open_project(scratch(""), &error), LUAT_KV_INVALID, "luat.toml:3");
+    write_file(scratch("luat.toml"), "[routing]\n\n\ndata_dir = 3\n");
+    CHECK_REFUSED(open_project(scratch(""), &error), LUAT_KV_INVALID, "luat.toml:4");
+    write_file(scratch("luat.toml"), "# fine\n# \xff\n");
+    CHECK_REFUSED(open_project(scratch(""), &error), LUAT_KV_INVALID, "luat.toml:2");
+    CHECK(!exists(scratch(".luat")) && !exists(scratch("x")));
+    remove(scratch("luat.toml"));
+    mkdir(scratch("luat.toml"), 0700);
+    CHECK_REFUSED(open_project(scratch(""), &error), LUAT_KV_IO, "luat.toml");
+}
+
+/* ---- What is no store */
+
+static void a_junk_file_is_corrupt_and_left_alone(void)
+{
+    char text[100] = "";
+    const char *path = scratch("junk.db");
+    write_file(path, "This is a letter, and not a database at all. It is long enough to have a header, though.");
+    check_open_refused(path, 0, LUAT_KV_CORRUPT);
+    check_open_refused(path, LUAT_KV_OPEN_READONLY, LUAT_KV_CORRUPT);
+    FILE *file = fopen(path, "rb");
+    CHECK(file && fread(text, 1, sizeof text - 1, file) == 88 && strncmp(text, "This is a letter", 16) == 0);
+    if (file)
+        fclose(file);
+    CHECK(!exists(scratch("junk.db-wal")) && !exists(scratch("junk.db-journal")));
+}
+
+static void a_table_of_another_kind_is_corrupt(void)
+{
+    const char *path = scratch("other.db");
+    sqlite_answer(path, "CREATE TABLE kv (id INTEGER PRIMARY KEY, words TEXT)");
+    check_open_refused(path, 0, LUAT_KV_CORRUPT);
+    CHECK(strcmp(sqlite_answer(path, "SELECT count(*) FROM sqlite_schema"), "1") == 0);
+}
+
+static void what_is_no_file_is_refused(void)
+{
+    luat_kv_store *store = GARBAGE;
+    mkdir(scratch("folder"), 0700);
+    check_open_refused(scratch("folder"), 0, LUAT_KV_IO);
+    CHECK(mkfifo(scratch("fifo"), 0600) == 0);
+    check_open_refused(scratch("fifo"), 0, LUAT_KV_IO);
+    check_open_refused(scratch("fifo"), LUAT_KV_OPEN_READONLY, LUAT_KV_IO);
+    check_open_refused("/dev/null", 0, LUAT_KV_IO);
+    write_file(scratch("file"), "");
+    check_open_refused(scratch("file/kv.db"), 0, LUAT_KV_IO);
+    CHECK(symlink("nowhere/at/all", scratch("dangling")) == 0);
+    check_open_refused(scratch("dangling"), LUAT_KV_OPEN_READONLY, LUAT_KV_IO);
+    CHECK_STATUS(luat_kv_open("", NULL, &store, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_open(":memory:", NULL, &store, &error), LUAT_KV_INVALID);
+}
+
+static void an_empty_file_becomes_a_store(void)
+{
+    write_file(scratch("empty.db"), "");
+    struct kv kv = kv_open(scratch("empty.db"));
+    CHECK_PUT(kv.ns, "key", "value");
+    CHECK_VALUE(kv.ns, "key", "value");
+    kv_close(kv);
+}
+
+/* ---- For reading only */
+
+static void readonly_reads_and_writes_nothing(void)
+{
+    uint64_t removed = 7;
+    struct kv kv = kv_open(scratch("kv.db"));
+    CHECK_PUT(kv.ns, "key", "value");
+    kv_close(kv);
+    kv = open_with(scratch("kv.db"), LUAT_KV_OPEN_READONLY, 0);
+    CHECK_VALUE(kv.ns, "key", "value");
+    CHECK_MISSING(kv.ns, "missing");
+    CHECK(kv_count(kv.ns, "") == 1);
+    CHECK_STATUS(kv_put(kv.ns, "key", "another", &error), LUAT_KV_READONLY);
+    CHECK_STATUS(kv_put(kv.ns, "new", "value", &error), LUAT_KV_READONLY);
+    CHECK_STATUS(kv_delete(kv.ns, "key", &error), LUAT_KV_READONLY);
+    CHECK_STATUS(luat_kv_sweep(kv.store, 0, &removed, &error), LUAT_KV_READONLY);
+    CHECK(removed == 0);
+    CHECK_VALUE(kv.ns, "key", "value");
+
+    struct process child = process_start_self("write", scratch("kv.db"), "w", "1"); /* it sees what others write */
+    CHECK(process_written(child) == 1);
+    kv_check_numbers(kv.ns, "w", 1);
+    kv_close(kv);
+}
+
+static void readonly_makes_nothing(void)
+{
+    check_open_refused(scratch("missing.db"), LUAT_KV_OPEN_READONLY, LUAT_KV_IO);
+    check_open_refused(scratch("missing/kv.db"), LUAT_KV_OPEN_READONLY, LUAT_KV_IO);
+    CHECK(!exists(scratch("missing.db")) && !exists(scratch("missing")));
+}
+
+/* ---- A database that another process holds */
+
+static double seconds_since(struct timespec start)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)(now.tv_sec - start.tv_sec) + (double)(now.tv_nsec - start.tv_nsec) / 1e9;
+}
+
+/* A put is refused as busy, after so many seconds. */
+static void check_busy(struct kv kv, double least, double most)
+{
+    struct timespec start;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    CHECK_STATUS(kv_put(kv.ns, "key", "another", &error), LUAT_KV_BUSY);
+    double waited = seconds_since(start);
+    if (waited < least || waited > most)
+        check_fail(__FILE__, __LINE__, "waited for %.3f s, not %.3f to %.3f", waited, least, most);
+    CHECK_VALUE(kv.ns, "key", "value");
+}
+
+static void a_write_waits_as_long_as_it_was_told_to(void)
+{
+    char line[20];
+    struct kv now = open_with(scratch("kv.db"), LUAT_KV_OPEN_NOWAIT, 0);
+    struct kv soon = open_with(scratch("kv.db"), 0, 300);
+    struct kv patient = kv_open(scratch("kv.db"));
+    CHECK_PUT(now.ns, "key", "value");
+    struct process shell = process_start((const char *const[]){ "sqlite3", scratch("kv.db"), NULL });
+    process_write(shell, "BEGIN IMMEDIATE;\nSELECT 'held';\n");
+    CHECK(process_read(shell, line, sizeof line) && strcmp(line, "held") == 0);
+    check_busy(now, 0, 0.2);
+    check_busy(soon, 0.2, 2);
+    CHECK_STATUS(kv_delete(now.ns, "key", &error), LUAT_KV_BUSY);
+    CHECK_VALUE(patient.ns, "key", "value");
+
+    process_write(shell, "SELECT 'asked';\n.shell sleep 0.2\nCOMMIT;\n");
+    CHECK(process_read(shell, line, sizeof line) && strcmp(line, "asked") == 0);
+    CHECK_PUT(patient.ns, "key", "at last");
+    CHECK(process_end(shell) == 0);
+    CHECK_VALUE(now.ns, "key", "at last");
+    CHECK_PUT(now.ns, "key", "free again");
+    kv_close(now);
+    kv_close(soon);
+    kv_close(patient);
+}
+
+static const struct check_test tests[] = {
+    TEST(everything_is_there_after_reopening),
+    TEST(another_process_finds_it),
+    TEST(what_was_acknowledged_survives_a_kill),
+    TEST(eight_processes_make_one_file),
+    TEST(limits_hold_for_what_is_asked_not_for_what_is_stored),
+    TEST(only_the_owner_may_read_it),
+    TEST(a_project_says_where),
+    TEST(a_wrong_luat_toml_is_told_with_its_line),
+    TEST(a_junk_file_is_corrupt_and_left_alone),
+    TEST(a_table_of_another_kind_is_corrupt),
+    TEST(what_is_no_file_is_refused),
+    TEST(an_empty_file_becomes_a_store),
+    TEST(readonly_reads_and_writes_nothing),
+    TEST(readonly_makes_nothing),
+    TEST(a_write_waits_as_long_as_it_was_told_to),
+};
+
+int main(int argc, char **argv)
+{
+    process_main(argc, argv);
+    check_tests("", tests);
+    return check_done();
+}

@@ -1,0 +1,182 @@
+/*
+ * Stores and namespaces are any thread's at any time; entries, pages and errors go from one to another.
+ */
+#include "backends.h"
+#include "threads.h"
+
+enum { ROUNDS = 200 };
+
+/* What the threads of a test share. */
+static struct kv shared;
+
+static const char *prefix_of(int number)
+{
+    static const char *const prefixes[THREADS] = { "t0:", "t1:", "t2:", "t3:", "t4:", "t5:", "t6:", "t7:" };
+    return prefixes[number];
+}
+
+/* ---- One namespace handle for all */
+
+/* Each has keys of its own, which nobody else may disturb, and all fight over one. */
+static void mix(int number)
+{
+    const char *prefix = prefix_of(number);
+    char key[100], value[100];
+    for (int round = 0; round < ROUNDS; round++) {
+        size_t len = 0;
+        CHECK_STATUS(kv_put_number(shared.ns, prefix, round, &error), LUAT_KV_OK);
+        CHECK(kv_has_number(shared.ns, prefix, round));
+        CHECK_STATUS(kv_put_number(shared.ns, "fought over", 0, &error), LUAT_KV_OK);
+        CHECK(kv_has_number(shared.ns, "fought over", 0));
+        if (round % 2) {
+            snprintf(key, sizeof key, "%s%d", prefix, round);
+            CHECK_STATUS(kv_delete(shared.ns, key, &error), LUAT_KV_OK);
+            CHECK_STATUS(luat_kv_get(shared.ns, TEXT(key), (uint8_t *)value, sizeof value, &len, &error),
+                         LUAT_KV_NOT_FOUND);
+        }
+        if (round % 20 == 0)
+            CHECK(kv_count(shared.ns, prefix) == (size_t)round / 2 + 1);
+    }
+}
+
+static void one_namespace_is_all_threads_at_once(void)
+{
+    shared = open_default();
+    threads_run(THREADS, mix);
+    for (int number = 0; number < THREADS; number++)
+        CHECK(kv_count(shared.ns, prefix_of(number)) == ROUNDS / 2);
+    CHECK(kv_count(shared.ns, "") == 1 + THREADS * ROUNDS / 2);
+    kv_close(shared);
+}
+
+static void misuse(int number)
+{
+    (void)number;
+    for (int round = 0; round < ROUNDS; round++) {
+        luat_kv_error *mine = NULL;
+        CHECK(luat_kv_put(shared.ns, BYTES("\xff"), BYTES("x"), NULL, &mine) == LUAT_KV_INVALID);
+        CHECK(luat_kv_error_status(mine) == LUAT_KV_INVALID && strstr(luat_kv_error_message(mine), "UTF-8"));
+        luat_kv_error_free(mine);
+    }
+}
+
+static void each_thread_has_its_own_errors(void)
+{
+    shared = open_default();
+    threads_run(THREADS, misuse);
+    kv_close(shared);
+}
+
+/* ---- Handles that come and go */
+
+static void open_put_close(int number)
+{
+    for (int round = 0; round < 20; round++) {
+        struct kv kv = open_default();
+        CHECK_STATUS(kv_put_number(kv.ns, prefix_of(number), round, &error), LUAT_KV_OK);
+        if (backend == DISK)
+            kv_check_numbers(kv.ns, prefix_of(number), round + 1);
+        kv_close(kv);
+    }
+}
+
+static void stores_open_and_close_side_by_side(void)
+{
+    threads_run(THREADS, open_put_close);
+    if (backend == DISK) {
+        struct kv kv = open_default();
+        CHECK(kv_count(kv.ns, "") == THREADS * 20);
+        kv_close(kv);
+    }
+}
+
+/* The last of them closes the store, whichever that is. */
+static luat_kv_namespace *handles[THREADS];
+
+static void use_and_free(int number)
+{
+    kv_put_numbers(handles[number], prefix_of(number), 10);
+    luat_kv_namespace_free(handles[number]);
+}
+
+static void any_thread_may_free(void)
+{
+    for (int round = 0; round < 20; round++) {
+        luat_kv_store *store = open_store(NULL);
+        for (int number = 0; number < THREADS; number++)
+            CHECK_STATUS(luat_kv_namespace_open(store, BYTES("test"), &handles[number], &error), LUAT_KV_OK);
+        luat_kv_close(store);
+        threads_run(THREADS, use_and_free);
+    }
+}
+
+/* ---- Objects that move: the threads take them from here */
+
+static struct {
+    luat_kv_entry *entry;
+    luat_kv_page *page;
+    luat_kv_error *error;
+} objects[THREADS];
+
+static void use_what_another_made(int number)
+{
+    CHECK_VIEW(luat_kv_entry_value, objects[number].entry, "value");
+    CHECK_VIEW(luat_kv_entry_key, luat_kv_page_at(objects[number].page, 0), "key");
+    CHECK(luat_kv_error_status(objects[number].error) == LUAT_KV_INVALID);
+    luat_kv_entry_free(objects[number].entry);
+    luat_kv_page_free(objects[number].page);
+    luat_kv_error_free(objects[number].error);
+}
+
+static void objects_move_between_threads(void)
+{
+    struct kv kv = open_default();
+    CHECK_PUT(kv.ns, "key", "value");
+    for (int number = 0; number < THREADS; number++) {
+        CHECK_STATUS(luat_kv_get_entry(kv.ns, BYTES("key"), &objects[number].entry, &error), LUAT_KV_OK);
+        CHECK_STATUS(luat_kv_list(kv.ns, NULL, &objects[number].page, &error), LUAT_KV_OK);
+        CHECK(luat_kv_delete(kv.ns, BYTES(""), &objects[number].error) == LUAT_KV_INVALID);
+    }
+    kv_close(kv);
+    threads_run(THREADS, use_what_another_made);
+}
+
+/* ---- Little room on the stack: the other tests have it too, but this goes deeper */
+
+static void put_deep_metadata(int number)
+{
+    char deep[257];
+    luat_kv_put_options options;
+    luat_kv_put_options_init(&options);
+    memset(deep, '[', 128);
+    memset(deep + 128, ']', 128);
+    deep[256] = '\0';
+    options.metadata = (luat_kv_bytes){ TEXT(deep) };
+    CHECK_STATUS(luat_kv_put(shared.ns, TEXT(prefix_of(number)), BYTES("x"), &options, &error), LUAT_KV_OK);
+    memset(deep, '[', 256);
+    CHECK_STATUS(luat_kv_put(shared.ns, TEXT(prefix_of(number)), BYTES("x"), &options, &error), LUAT_KV_INVALID);
+    struct kv kv = open_default();
+    kv_close(kv);
+}
+
+static void a_small_stack_is_enough(void)
+{
+    shared = open_default();
+    threads_run(THREADS, put_deep_metadata);
+    kv_close(shared);
+}
+
+static const struct check_test tests[] = {
+    TEST(one_namespace_is_all_threads_at_once),
+    TEST(each_thread_has_its_own_errors),
+    TEST(stores_open_and_close_side_by_side),
+    TEST(any_thread_may_free),
+    TEST(objects_move_between_threads),
+    TEST(a_small_stack_is_enough),
+};
+
+int main(void)
+{
+    check_both_backends(tests);
+    return check_done();
+}

@@ -1,0 +1,60 @@
+--- The contract, stated once (one file a section, in contract/) and run against every back end.
+-- A section is a table of test methods. A test finds in self:
+--   kv        a namespace of its own, empty
+--   store     the store it is in
+--   open      opens another store of the same back end: self.open{ limits = "cloudflare" }
+--   backends  the open functions of all back ends
+local KV = require("luat_kv")
+local support = require("support")
+
+local backends = {
+  Memory = function(options)
+    options = options or {}
+    options.memory = true
+    return KV.open(options)
+  end,
+  SQLite = function(options)
+    options = options or {}
+    options.path = support.path()
+    return KV.open(options)
+  end,
+}
+
+local sections = {
+  Names = "names", Limits = "limits", Values = "values", JSON = "documents", Expiry = "expiry",
+  Expired = "expired", Metadata = "metadata", List = "list", Options = "options", Errors = "errors",
+}
+
+local opens = { backends.Memory, backends.SQLite }
+local count = 0
+
+local function instance(section, open)
+  local class = { open = open, backends = opens }
+
+  for name, method in pairs(section) do
+    class[name] = method
+  end
+
+  function class:setUp()
+    count = count + 1
+    self.store = self.store or open()
+    self.kv = self.store:namespace("test " .. count)
+  end
+
+  function class:teardownClass()
+    self.store:close()
+    self.store = nil
+  end
+
+  return class
+end
+
+local classes = {}
+
+for backend, open in pairs(backends) do
+  for name, file in pairs(sections) do
+    classes[("Test%s_%s"):format(backend, name)] = instance(require("contract." .. file), open)
+  end
+end
+
+return classes

@@ -1,0 +1,239 @@
+--- What was acknowledged stays: through the end of a process, its violent death, and other writers.
+local lu = require("luaunit")
+local KV = require("luat_kv")
+local support = require("support")
+local fails = support.fails
+
+-- Other processes --------------------------------------------------------------------------------
+
+local Durability = {}
+
+function Durability:test_another_process_finds_everything()
+  local path = support.path()
+  support.run([[
+    local kv = KV.open({ path = ... }):namespace("posts")
+    kv:put("bytes", "\0\1\255", { metadata = { author = "alice" }, expiration = 4102444800 })
+    kv:put("document", { tags = { "a", "b" }, draft = false })
+    kv:put("gone", "value")
+    kv:delete("gone")
+  ]], { path })
+  local kv = KV.open({ path = path }):namespace("posts")
+  local value, meta = kv:getWithMetadata("bytes")
+  lu.assertEquals(value, "\0\1\255")
+  lu.assertEquals(meta, { metadata = { author = "alice" }, expiration = 4102444800 })
+  lu.assertEquals(kv:get("document", "json"), { tags = { "a", "b" }, draft = false })
+  lu.assertEquals(#kv:list().keys, 2)
+end
+
+function Durability:test_another_process_finds_it_while_the_first_goes_on()
+  local path = support.path()
+  local kv = KV.open({ path = path }):namespace("n")
+  kv:put("ours", "1")
+  lu.assertEquals(support.run([[
+    local kv = KV.open({ path = ... }):namespace("n")
+    kv:put("theirs", "2")
+    print(kv:get("ours"))
+  ]], { path }), "1")
+  lu.assertEquals(kv:get("theirs"), "2")
+end
+
+function Durability:test_a_process_killed_right_after_a_put_loses_nothing()
+  for _, durability in ipairs({ "normal", "full" }) do
+    local path = support.path()
+    local _, exit = support.try([[
+      local path, durability = ...
+      local kv = KV.open({ path = path, durability = durability }):namespace("n")
+      for i = 1, 200 do kv:put("key" .. i, "value " .. i) end
+      kv:delete("key1")
+      os.execute("kill -9 $PPID") -- the shell's parent: this process
+    ]], { path, durability })
+    lu.assertEquals(exit, 137)
+    local kv = KV.open({ path = path }):namespace("n")
+    for i = 2, 200 do
+      lu.assertEquals(kv:get("key" .. i), "value " .. i)
+    end
+    lu.assertNil(kv:get("key1"))
+  end
+end
+
+function Durability:test_four_processes_that_write_at_once_lose_nothing()
+  local path = support.path() -- a new file, so they race to make it, too
+  local script = support.script([[
+    local path, writer = ...
+    local kv = KV.open({ path = path, busy_timeout = 30 }):namespace("n")
+    for i = 1, 100 do
+      kv:put(("%s:%d"):format(writer, i), writer)
+      kv:put("last", writer)
+      assert(kv:get(("%s:%d"):format(writer, i)) == writer)
+    end
+    print("done")
+  ]])
+  local output = support.must("for writer in 1 2 3 4; do " .. support.interpreter() .. " %s %s $writer & done; wait",
+    script, path)
+  lu.assertEquals(output, "done\ndone\ndone\ndone")
+  local kv = KV.open({ path = path }):namespace("n")
+  lu.assertEquals(#kv:list({ limit = 10000 }).keys, 401)
+end
+
+-- A busy database --------------------------------------------------------------------------------
+
+local Busy = {}
+
+local function seconds()
+  return tonumber((support.must("date +%%s.%%N")))
+end
+
+--- Has another process lock the database for writing. Returns a function that ends that.
+local function lock(path)
+  local folder = support.folder()
+  local shell = io.popen(("cd %s && sqlite3 -batch %s"):format(support.quote(folder), support.quote(path)), "w")
+  shell:write("BEGIN IMMEDIATE;\n.shell touch locked\n")
+  shell:flush()
+  support.must("cd %s; for i in $(seq 100); do test -e locked && exit; sleep 0.02; done; exit 1", folder)
+  return function(command)
+    shell:write(command or "", "\nCOMMIT;\n")
+    shell:close()
+  end
+end
+
+local function store_with(options)
+  options.path = support.path()
+  local store = KV.open(options)
+  store:namespace("n"):put("k", "before")
+  return store, store:namespace("n"), options.path
+end
+
+function Busy:test_a_write_gives_up_after_the_busy_timeout_and_works_later()
+  local store, kv, path = store_with({ busy_timeout = 0.3 })
+  local unlock = lock(path)
+  local start = seconds()
+  fails(function() kv:put("k", "value") end, "BUSY")
+  local waited = seconds() - start
+  lu.assertTrue(waited >= 0.29 and waited < 5, waited)
+  lu.assertEquals(kv:get("k"), "before") -- a reader waits for nobody
+  lu.assertEquals(#kv:list().keys, 1)
+  unlock()
+  kv:put("k", "after")
+  lu.assertEquals(kv:get("k"), "after")
+  store:close()
+end
+
+function Busy:test_a_busy_timeout_of_0_waits_for_nothing()
+  local store, kv, path = store_with({ busy_timeout = 0 })
+  local unlock = lock(path)
+  local start = seconds()
+  fails(function() kv:put("k", "value") end, "BUSY")
+  fails(function() kv:delete("k") end, "BUSY")
+  lu.assertTrue(seconds() - start < 0.3)
+  unlock()
+  kv:delete("k")
+  lu.assertNil(kv:get("k"))
+  store:close()
+end
+
+function Busy:test_a_write_that_is_let_in_in_time_succeeds()
+  local store, kv, path = store_with({})
+  local unlock = lock(path)
+  local script = support.script('KV.open({ path = ... }):namespace("n"):put("k", "value")')
+  -- The other process waits while the lock is held a little longer, and goes in then.
+  local waiting = io.popen(("cd / && %s %s %s; echo $?"):format(
+    support.interpreter():gsub("%%%%", "%%"), support.quote(script), support.quote(path)))
+  unlock(".shell sleep 0.2")
+  lu.assertEquals(waiting:read("*a"), "0\n")
+  waiting:close()
+  lu.assertEquals(kv:get("k"), "value")
+  store:close()
+end
+
+-- What is left in the files ----------------------------------------------------------------------
+
+local Files = {}
+
+function Files:test_a_closed_store_leaves_one_file()
+  for _, durability in ipairs({ "normal", "full" }) do
+    local path = support.path()
+    local store = KV.open({ path = path, durability = durability })
+    store:namespace("n"):put("key", ("value"):rep(10000))
+    store:close()
+    lu.assertEquals(support.must("ls %s", path:match("^(.*)/")), "kv.db")
+    lu.assertEquals(support.sqlite(path, "PRAGMA integrity_check"), "ok")
+  end
+end
+
+function Files:test_a_collected_store_leaves_one_file()
+  local path = support.path()
+  support.run([[
+    local kv = KV.open({ path = ... }):namespace("n")
+    kv:put("key", "value")
+    kv = nil
+    collectgarbage() collectgarbage()
+  ]], { path })
+  lu.assertEquals(support.must("ls %s", path:match("^(.*)/")), "kv.db")
+end
+
+--- A closed store's file with one live row and `count` expired ones.
+local function with_expired(count)
+  local path = support.path()
+  local store = KV.open({ path = path })
+  store:namespace("n"):put("live", "value", { expirationTtl = 3600 })
+  store:namespace("n"):put("forever", "value")
+  store:close()
+  support.sqlite(path, ([[
+    WITH RECURSIVE number(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM number WHERE i < %d)
+    INSERT OR REPLACE INTO kv (namespace, key, value, metadata, expiration)
+    SELECT 'n', 'old' || i, x'00', NULL, 1000000000 FROM number
+  ]]):format(count))
+  return path
+end
+
+local function count(path, condition)
+  return tonumber(support.sqlite(path, "SELECT count(*) FROM kv WHERE " .. condition))
+end
+
+function Files:test_expired_rows_leave_the_file_with_later_writes()
+  local path = with_expired(100)
+  local store = KV.open({ path = path })
+  local kv = store:namespace("elsewhere")
+  for i = 1, 20 do
+    kv:put("key" .. i, "value")
+  end
+  lu.assertTrue(count(path, "key LIKE 'old%'") < 100)
+  for i = 1, 1000 do
+    kv:put("key" .. i % 20, "value")
+  end
+  lu.assertEquals(count(path, "key LIKE 'old%'"), 0)
+  lu.assertEquals(count(path, "namespace = 'n'"), 2)
+  store:close()
+end
+
+function Files:test_sweep_removes_all_that_is_expired()
+  local path = with_expired(2000)
+  local store = KV.open({ path = path })
+  local before = count(path, "key LIKE 'old%'")
+  lu.assertEquals(store:sweep(10), 10)
+  lu.assertEquals(count(path, "key LIKE 'old%'"), before - 10)
+  lu.assertEquals(store:sweep(), before - 10)
+  lu.assertEquals(count(path, "key LIKE 'old%'"), 0)
+  lu.assertEquals(count(path, "1"), 2)
+  store:close()
+end
+
+function Files:test_limits_are_for_what_is_written_not_for_what_is_stored()
+  local path = support.path()
+  local store = KV.open({ path = path })
+  local key, value, metadata = ("k"):rep(600), ("v"):rep(26214401), ("m"):rep(5000)
+  store:namespace("n"):put(key, "value")
+  store:namespace("n"):put("key", value, { metadata = metadata })
+  store:close()
+  store = KV.open({ path = path, limits = "cloudflare" })
+  local kept, meta = store:namespace("n"):getWithMetadata("key")
+  lu.assertTrue(kept == value)
+  lu.assertTrue(meta.metadata == metadata)
+  local page = store:namespace("n"):list({ limit = 2 })
+  lu.assertEquals(page.keys[2], { name = key })
+  page = store:namespace("n"):list({ limit = 1 })
+  lu.assertFalse(page.list_complete)
+  store:close()
+end
+
+return { TestDurability = Durability, TestBusy = Busy, TestFiles = Files }

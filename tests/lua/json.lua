@@ -1,0 +1,243 @@
+--- KV.json, KV.null and KV.array: contract.md's JSON where it needs no store.
+local lu = require("luaunit")
+local KV = require("luat_kv")
+local support = require("support")
+local fails, same_number = support.fails, support.same_number
+local encode, decode = KV.json.encode, KV.json.decode
+
+local JSON = {}
+
+-- Encode
+
+function JSON:test_encode_writes_compact_json()
+  lu.assertEquals(encode(true), "true")
+  lu.assertEquals(encode(false), "false")
+  lu.assertEquals(encode(42), "42")
+  lu.assertEquals(encode(-0.5), "-0.5")
+  lu.assertEquals(encode("text"), '"text"')
+  lu.assertEquals(encode({}), "{}")
+  lu.assertEquals(encode({ 1, "a", { b = { true } } }), '[1,"a",{"b":[true]}]')
+end
+
+function JSON:test_nil_and_null_are_null()
+  lu.assertEquals(encode(nil), "null")
+  lu.assertEquals(encode(KV.null), "null")
+  lu.assertEquals(encode({ KV.null, { a = KV.null } }), '[null,{"a":null}]')
+end
+
+function JSON:test_strings_are_escaped()
+  lu.assertEquals(encode('"\\'), [["\"\\"]])
+  lu.assertEquals(encode("é😀"), '"é😀"')
+  for byte = 0, 31 do
+    local text = encode("a" .. string.char(byte) .. "b")
+    lu.assertNil(text:find("%c"))
+    lu.assertEquals(decode(text), "a" .. string.char(byte) .. "b")
+  end
+end
+
+function JSON:test_holes_become_null_as_in_lua_cjson()
+  lu.assertEquals(encode({ nil, nil, 3 }), "[null,null,3]")
+  lu.assertEquals(encode({ [10] = "x" }), "[null,null,null,null,null,null,null,null,null,\"x\"]")
+  fails(function() encode({ [11] = "x" }) end, "INVALID")
+  local half = {}
+  for i = 1, 50 do
+    half[2 * i] = i
+  end
+  lu.assertEquals(#decode(encode(half)), 100) -- every second one, at any length
+  half[103] = 51
+  fails(function() encode(half) end, "INVALID")
+end
+
+function JSON:test_integer_keys_of_an_object_become_text()
+  lu.assertEquals(decode(encode({ [0] = "zero", "one" })), { ["0"] = "zero", ["1"] = "one" })
+  lu.assertEquals(decode(encode({ [-1] = "a" })), { ["-1"] = "a" })
+  lu.assertEquals(decode(encode({ "one", name = "b" })), { ["1"] = "one", name = "b" })
+  lu.assertEquals(decode(encode({ [1000000] = "a", name = "b" })), { ["1000000"] = "a", name = "b" })
+end
+
+function JSON:test_encode_reads_no_metamethods()
+  local value = setmetatable({ a = 1 }, {
+    __index = function() error("asked") end,
+    __pairs = function() error("asked") end,
+    __len = function() error("asked") end,
+  })
+  lu.assertEquals(encode(value), '{"a":1}')
+end
+
+function JSON:test_a_table_used_twice_is_no_cycle()
+  local shared = { "ha" }
+  lu.assertEquals(encode({ shared, shared }), '[["ha"],["ha"]]')
+end
+
+function JSON:test_encode_refuses_what_json_does_not_have()
+  for _, value in pairs({ print, io.stdout, support.thread }) do
+    fails(function() encode(value) end)
+    fails(function() encode({ value }) end, "INVALID", type(value))
+  end
+  for _, value in pairs({ 0 / 0, math.huge, -math.huge, "\255" }) do
+    fails(function() encode(value) end, "INVALID")
+    fails(function() encode({ a = { value } }) end, "INVALID")
+  end
+  fails(function() encode() end, "bad argument #1 to 'encode'")
+end
+
+-- A table whose JSON has no end: few tables, each with the next in it ten times.
+local laughter = [[
+  local function laugh(depth)
+    local value = ("ha"):rep(500)
+    for _ = 1, depth do
+      local list = {}
+      for i = 1, 10 do list[i] = value end
+      value = list
+    end
+    return value
+  end
+  local start = os.clock()
+  local kv = KV.open({ memory = true, limits = ... }):namespace("jokes")
+  print(pcall(function() kv:put("joke", laugh(100)) end))
+  print(pcall(function() kv:put("joke", "j", { metadata = laugh(100) }) end))
+  print(pcall(function() KV.json.encode(laugh(100)) end))
+  print(kv:get("joke"))
+  assert(os.clock() - start < 30, "too slow")
+]]
+
+function JSON:test_a_table_that_unfolds_without_end_is_an_error()
+  for _, limits in ipairs({ "default", "cloudflare" }) do
+    local command = "ulimit -v 6000000; " .. support.interpreter() .. " %s %s"
+    local refused = "false\t[^\n]+:%d+: luat_kv: LIMIT: [^\n]+\n"
+    lu.assertStrMatches(support.must(command, support.script(laughter), limits), refused:rep(3) .. "nil")
+  end
+end
+
+-- Decode
+
+function JSON:test_decode_reads_json()
+  lu.assertEquals(decode(' { "a" : [ 1 , -2.5e3 , "x" , true , false , { } ] } \r\n\t'),
+    { a = { 1, -2500, "x", true, false, {} } })
+  lu.assertEquals(decode('"text"'), "text")
+  lu.assertEquals(decode("1"), 1)
+  lu.assertEquals(decode("false"), false)
+end
+
+function JSON:test_a_document_that_is_only_null_is_one_nil()
+  lu.assertEquals(select("#", decode("null")), 1)
+  lu.assertNil((decode(" null ")))
+end
+
+function JSON:test_escapes_are_read()
+  lu.assertEquals(decode([["\"\\\/\b\f\n\r\t"]]), '"\\/\b\f\n\r\t')
+  lu.assertEquals(decode([["\u0000\u0041\u00e9\u2028"]]), "\0Aé\226\128\168")
+  lu.assertEquals(decode([["\ud83d\ude00\uD83D\uDE00"]]), "😀😀")
+  lu.assertEquals(decode([[{"a\u0000b":1}]]), { ["a\0b"] = 1 })
+end
+
+function JSON:test_numbers_are_read()
+  for text, number in pairs({ ["0"] = 0, ["-1"] = -1, ["0.1"] = 0.1, ["1E+2"] = 100.0, ["1e-2"] = 0.01 }) do
+    same_number(decode(text), number)
+  end
+  same_number(decode("-0.0"), support.minus_zero)
+  same_number(decode("1e0"), 1.0)
+  same_number(decode("9223372036854775807"), math.maxinteger or 2 ^ 63)
+  same_number(decode("-9223372036854775808"), math.mininteger or -2 ^ 63)
+  same_number(decode("9223372036854775808"), 2.0 ^ 63) -- past the integers
+  same_number(decode("0.1000000000000000055511151231257827021181583404541015625"), 0.1)
+end
+
+function JSON:test_decode_refuses_what_is_not_json_and_says_where()
+  for _, text in ipairs({
+    "", " ", "{", "[", "]", "[1,]", "[,1]", "[1 2]", '{"a":1,}', '{"a"}', "{a:1}", "{1:1}", "'a'", '"a', '"\\x"',
+    '"\\u12"', '"a\nb"', '"a\0b"', "01", "1.", ".5", "+1", "1e", "--1", "0x10", "NaN", "Infinity", "nul", "True",
+    "1 2", "[] []", "/* */ 1", "[1]\0", '"\255"', '"\192\175"', '"\237\160\128"', '"\\ud800"', '"\\udc00"',
+    '"\\ud800\\u0041"', "\255",
+  }) do
+    local message = fails(function() decode(text) end, "INVALID")
+    lu.assertStrContains(message, "INVALID: .*%d", true)
+  end
+end
+
+function JSON:test_decode_takes_strings_only()
+  for _, wrong in pairs({ 5, true, {}, print }) do
+    fails(function() decode(wrong) end, "bad argument #1 to 'decode' (string expected, got " .. type(wrong))
+  end
+  fails(function() decode() end, "bad argument #1 to 'decode'")
+  fails(function() decode(nil) end, "bad argument #1 to 'decode'")
+end
+
+-- Depth
+
+function JSON:test_128_levels_are_taken_and_129_are_an_error()
+  local text = ("["):rep(128) .. ("]"):rep(128)
+  lu.assertEquals(encode(decode(text)), text)
+  lu.assertEquals(decode(encode(support.nested(128))), support.nested(128))
+  fails(function() encode(support.nested(129)) end, "INVALID", "128")
+  fails(function() decode("[" .. text .. "]") end, "INVALID")
+  fails(function() decode(('{"a":'):rep(128) .. "[]" .. ("}"):rep(128)) end, "INVALID")
+end
+
+function JSON:test_a_depth_of_100_000_is_an_error()
+  fails(function() decode(("["):rep(100000)) end, "INVALID")
+  fails(function() decode(('{"a":'):rep(100000)) end, "INVALID")
+  fails(function() encode(support.nested(100000)) end, "INVALID")
+end
+
+function JSON:test_depth_is_no_matter_in_a_coroutine()
+  local text = ("["):rep(128) .. ("]"):rep(128)
+  local thread = coroutine.wrap(function() return encode(decode(text)) end)
+  lu.assertEquals(thread(), text)
+end
+
+-- KV.null
+
+function JSON:test_null_is_a_light_userdata()
+  lu.assertEquals(type(KV.null), "userdata")
+  lu.assertIs(decode("[null]")[1], KV.null)
+end
+
+function JSON:test_null_is_that_of_lua_cjson()
+  local found, cjson = pcall(require, "cjson")
+  lu.skipIf(not found, "lua-cjson is not installed")
+  lu.assertEquals(KV.null, cjson.null)
+  lu.assertEquals(cjson.encode(decode("[true,null]")), "[true,null]")
+  lu.assertEquals(encode(cjson.decode("[true,null]")), "[true,null]")
+end
+
+-- KV.array
+
+function JSON:test_array_marks_a_table_and_returns_it()
+  local list = {}
+  lu.assertIs(KV.array(list), list)
+  lu.assertEquals(encode(list), "[]")
+  list[1] = "a"
+  lu.assertEquals(encode(list), '["a"]')
+  lu.assertIs(KV.array(list), list)
+end
+
+function JSON:test_array_without_argument_is_a_new_one()
+  lu.assertEquals(encode(KV.array()), "[]")
+  lu.assertFalse(rawequal(KV.array(), KV.array()))
+  lu.assertEquals(encode({ KV.array(), {} }), "[[],{}]")
+end
+
+function JSON:test_an_empty_array_that_was_read_stays_an_array()
+  lu.assertEquals(encode(decode("[]")), "[]")
+  lu.assertEquals(encode(decode('{"a":[],"b":{}}').a), "[]")
+  local list = decode("[]")
+  table.insert(list, "x")
+  lu.assertEquals(encode(list), '["x"]')
+end
+
+function JSON:test_array_takes_plain_tables_only()
+  fails(function() KV.array(setmetatable({}, {})) end, "bad argument #1 to 'array'", "metatable")
+  for _, wrong in pairs({ 1, "a", true, print }) do
+    fails(function() KV.array(wrong) end, "bad argument #1 to 'array'", "table expected, got " .. type(wrong))
+  end
+end
+
+function JSON:test_a_marked_table_with_other_keys_is_an_error()
+  for _, list in ipairs({ { a = 1 }, { "x", a = 1 }, { [0] = 1 }, { [-1] = 1 }, { [1.5] = 1 }, { [11] = 1 } }) do
+    fails(function() encode(KV.array(list)) end, "INVALID")
+  end
+  lu.assertEquals(encode(KV.array({ 1, nil, 3 })), "[1,null,3]")
+end
+
+return { TestJSON = JSON }

@@ -1,0 +1,131 @@
+--- KV.open: what it takes, and what it refuses.
+local lu = require("luaunit")
+local KV = require("luat_kv")
+local support = require("support")
+local fails = support.fails
+
+local Open = {}
+
+local function refuses(options, ...)
+  fails(function() KV.open(options) end, ...)
+end
+
+function Open:test_a_memory_store_is_new_each_time()
+  local one, other = KV.open({ memory = true }), KV.open({ memory = true })
+  one:namespace("n"):put("key", "value")
+  lu.assertNil(other:namespace("n"):get("key"))
+end
+
+function Open:test_a_file_is_made_with_the_folders_to_it()
+  local path = support.path("some/folders/my.db")
+  local store = KV.open({ path = path })
+  store:namespace("n"):put("key", "value")
+  store:close()
+  lu.assertTrue(support.exists(path))
+end
+
+function Open:test_two_stores_on_one_file_see_each_other()
+  local path = support.path()
+  local one, other = KV.open({ path = path }), KV.open({ path = path })
+  one:namespace("n"):put("key", "value")
+  lu.assertEquals(other:namespace("n"):get("key"), "value")
+  other:namespace("n"):put("key", "new")
+  lu.assertEquals(one:namespace("n"):get("key"), "new")
+  one:close()
+  other:namespace("n"):delete("key")
+  lu.assertNil(other:namespace("n"):get("key"))
+  other:close()
+end
+
+function Open:test_every_option_is_taken()
+  for _, durability in ipairs({ "normal", "full" }) do
+    for _, limits in ipairs({ "default", "cloudflare" }) do
+      for _, options in ipairs({ { path = support.path() }, { memory = true } }) do
+        options.durability, options.limits, options.busy_timeout, options.readonly = durability, limits, 0.5, false
+        local store = KV.open(options)
+        store:namespace("n"):put("key", "value")
+        lu.assertEquals(store:namespace("n"):get("key"), "value")
+        store:close()
+      end
+    end
+  end
+end
+
+function Open:test_a_busy_timeout_is_any_number_of_seconds_from_0()
+  for _, seconds in ipairs({ 0, 0.001, 1, 2.5, 3600 }) do
+    KV.open({ path = support.path(), busy_timeout = seconds }):close()
+  end
+end
+
+function Open:test_it_needs_a_path_or_memory_and_not_both()
+  refuses({}, "path", "memory")
+  refuses({ memory = false }, "path", "memory")
+  refuses({ limits = "default" }, "path", "memory")
+  refuses({ path = support.path(), memory = true }, "path", "memory")
+end
+
+function Open:test_it_needs_a_table()
+  for _, wrong in pairs({ "kv.db", 1, true }) do
+    refuses(wrong, "bad argument #1 to 'open'", "table expected, got " .. type(wrong))
+  end
+  refuses(nil, "bad argument #1 to 'open'")
+  fails(function() KV.open() end, "bad argument #1 to 'open'")
+end
+
+function Open:test_an_unknown_option_is_an_error_that_suggests_the_near_one()
+  for unknown, near in pairs({
+    memroy = "memory", Path = "path", limit = "limits", durabilty = "durability", busyTimeout = "busy_timeout",
+    timeout = "busy_timeout", readOnly = "readonly", read_only = "readonly",
+  }) do
+    local options = { memory = true, [unknown] = "x" }
+    refuses(options, "bad argument #1 to 'open'", ("unknown option '%s'"):format(unknown))
+    if unknown ~= "timeout" then
+      refuses(options, ("did you mean '%s'"):format(near))
+    end
+  end
+  refuses({ memory = true, "x" }, "bad argument #1 to 'open'")
+end
+
+function Open:test_an_option_of_a_wrong_type_is_an_error_that_names_it()
+  local right = { path = "string", memory = "boolean", limits = "string", durability = "string",
+    busy_timeout = "number", readonly = "boolean" }
+  for option, expected in pairs(right) do
+    for _, wrong in pairs({ "x", 1, true, {}, print }) do
+      if type(wrong) ~= expected then
+        local options = { memory = option ~= "path" or nil }
+        options[option] = wrong
+        refuses(options, "bad argument #1 to 'open'", option, ("%s expected, got %s"):format(expected, type(wrong)))
+      end
+    end
+  end
+end
+
+function Open:test_an_option_of_an_unknown_value_is_an_error_that_names_it()
+  refuses({ memory = true, limits = "aws" }, "limits", "aws")
+  refuses({ memory = true, limits = "" }, "limits")
+  refuses({ memory = true, durability = "most" }, "durability", "most")
+  for _, seconds in ipairs({ -1, -0.001, 0 / 0, math.huge, 1e300 }) do
+    refuses({ path = support.path(), busy_timeout = seconds }, "busy_timeout")
+    refuses({ memory = true, busy_timeout = seconds }, "busy_timeout")
+  end
+end
+
+function Open:test_the_path_of_sqlites_own_memory_is_refused_with_a_hint()
+  refuses({ path = ":memory:" }, "memory = true")
+  lu.assertFalse(support.exists(":memory:"))
+end
+
+function Open:test_an_empty_path_and_one_with_a_nul_are_errors()
+  refuses({ path = "" }, "path")
+  local path = support.path()
+  refuses({ path = path .. "\0.txt" }, "path")
+  lu.assertFalse(support.exists(path))
+end
+
+function Open:test_a_path_is_a_file_name_and_no_uri()
+  local folder = support.folder()
+  support.run([[KV.open({ path = "file:kv.db?mode=memory" }):namespace("n"):put("key", "value")]], { dir = folder })
+  lu.assertTrue(support.exists(folder .. "/file:kv.db?mode=memory"))
+end
+
+return { TestOpen = Open }

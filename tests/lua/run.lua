@@ -1,0 +1,30 @@
+--- The Lua suite. From the repository root: lua5.4 tests/lua/run.lua [luaunit's arguments]
+-- The module under test is the one that require("luat_kv") finds:
+--   LUA_CPATH="target/lua/5.4/?.so;;" lua5.4 tests/lua/run.lua -o tap
+
+local here = arg[0]:match("^(.*)/[^/]*$") or "."
+package.path = here .. "/?.lua;" .. package.path
+
+local lu = require("luaunit")
+local support = require("support")
+
+-- luaunit runs the global tables whose names begin with Test.
+for _, suite in ipairs({
+  "contract", "json", "open", "module", "durability", "project", "luat_files", "access", "examples",
+}) do
+  for name, class in pairs(require(suite)) do
+    _G[name] = class
+  end
+end
+
+-- TAP without -v does not say what failed.
+for _, word in ipairs(arg) do
+  if word:lower() == "tap" then
+    arg[#arg + 1] = "-v"
+    break
+  end
+end
+
+local failures = lu.LuaUnit.run()
+support.cleanup()
+os.exit(failures == 0 and 0 or 1)

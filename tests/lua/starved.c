@@ -1,0 +1,102 @@
+/*
+ * Lua's memory runs out at every point of the module's work, one after the other: each time that is an error of Lua's
+ * and nothing more, and the store works on. A host of its own, since only a host can choose Lua's allocator.
+ */
+#include <lauxlib.h>
+#include <lualib.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* How many allocations there are left; fewer than 0 is no limit. */
+static long left = -1;
+
+static void *allocate(void *unused, void *block, size_t old_size, size_t size)
+{
+    (void)unused;
+    if (size == 0) {
+        free(block);
+        return NULL;
+    }
+    if (left == 0 && (!block || size > old_size))
+        return NULL;
+    if (left > 0)
+        left--;
+    return realloc(block, size);
+}
+
+static const char load[] =
+    "KV = require('luat_kv')\n"
+    "store = KV.open({ memory = true })\n"
+    "kv = store:namespace('n')\n"
+    "for i = 1, 20 do\n"
+    "  kv:put('k' .. i, { i, 'x\\ny', { a = KV.null } }, { metadata = { i = i } })\n"
+    "end\n";
+
+static const char work[] =
+    "local kv = store:namespace('n')\n"
+    "kv:put('new', { 1, 2, { 3, k = 'v' } }, { metadata = { 'm' }, expirationTtl = 100 })\n"
+    "assert(kv:get('k1') == '[1,\"x\\\\ny\",{\"a\":null}]')\n"
+    "assert(kv:get('k2', 'json')[1] == 2)\n"
+    "local value, meta = kv:getWithMetadata('k3', 'json')\n"
+    "assert(value[1] == 3 and meta.metadata.i == 3)\n"
+    "assert(#kv:list({ limit = 7 }).keys == 7)\n"
+    "assert(#KV.json.decode('[1,[2,[3,{\"a\":\"\\\\u0041\"}]]]') == 2)\n"
+    "KV.json.encode({ 1, 2, a = KV.array() })\n"
+    "tostring(kv) tostring(store) KV.install({})\n"
+    "pcall(kv.get, kv, nil) pcall(kv.put, kv, 'k', 'v', { nonsense = 1 }) pcall(kv.get, kv, 'k1', 'jsn')\n"
+    "local other = KV.open({ memory = true }) other:namespace('o') other:close()\n";
+
+static const char work_on[] =
+    "local kv = store:namespace('n')\n"
+    "assert(kv:get('k1', 'json')[1] == 1)\n"
+    "kv:put('after', 'v')\n"
+    "assert(kv:get('after') == 'v')\n"
+    "collectgarbage()\n";
+
+static bool is_done(lua_State *lua, int status, const char *when, long allocations)
+{
+    if (status)
+        printf("# %s %ld allocations: %s\n", when, allocations, lua_tostring(lua, -1));
+    lua_settop(lua, 0);
+    return status == LUA_OK;
+}
+
+/* Runs code with so many allocations; answers whether all went as it should, and whether they were enough. */
+static bool starve(const char *before, const char *code, const char *after, long allocations, bool *enough)
+{
+    lua_State *lua = lua_newstate(allocate, NULL);
+    luaL_openlibs(lua);
+    bool good = is_done(lua, luaL_dostring(lua, before), "before", allocations);
+    good &= luaL_loadstring(lua, code) == LUA_OK;
+    left = allocations;
+    int status = lua_pcall(lua, 0, 0, 0);
+    *enough = left > 0;
+    left = -1;
+    if (status == LUA_ERRMEM)
+        lua_settop(lua, 0);
+    else
+        good &= is_done(lua, status, "with", allocations);
+    good &= is_done(lua, luaL_dostring(lua, after), "after", allocations);
+    lua_close(lua);
+    return good;
+}
+
+static void starve_ever_later(int number, const char *name, const char *before, const char *code, const char *after)
+{
+    bool good = true, enough = false;
+    long allocations = 0;
+    while (!enough && good)
+        good = starve(before, code, after, allocations++, &enough);
+    good &= allocations > 100; /* else it was not starved at all */
+    printf("# %ld points\n%s %d - %s\n", allocations, good ? "ok" : "not ok", number, name);
+}
+
+int main(void)
+{
+    puts("1..2");
+    starve_ever_later(1, "memory runs out while the module is loaded", "", load, "");
+    starve_ever_later(2, "memory runs out while the module works, and the store works on", load, work, work_on);
+    return 0;
+}

@@ -1,0 +1,225 @@
+--- What the tests share: what an error must look like, temporary folders, child processes.
+local lu = require("luaunit")
+
+local M = {}
+
+-- Lua's versions ---------------------------------------------------------------------------------
+
+M.unpack = table.unpack or unpack
+
+--- True where Lua has integers of 64 bits beside its floats (5.3 and later).
+M.has_integers = math.type ~= nil
+
+--- Asserts that two numbers are the same one: -0.0 is not 0.0, and 1.0 is not 1 where Lua tells them apart.
+function M.same_number(actual, expected)
+  local same = actual == expected and 1 / actual == 1 / expected
+    and (not M.has_integers or math.type(actual) == math.type(expected))
+  if not same then
+    lu.fail(("expected %.17g, got %s"):format(expected, tostring(actual)))
+  end
+end
+
+--- -0.0, computed, since Lua 5.1 takes the constants 0 and -0.0 of a function for one.
+M.minus_zero = -1 / math.huge
+
+--- A value of the type thread. (Lua 5.1 makes none from a C function.)
+M.thread = coroutine.create(function() end)
+
+--- Arrays in arrays, depth of them.
+function M.nested(depth)
+  local value = {}
+  for _ = 2, depth do
+    value = { value }
+  end
+  return value
+end
+
+-- Errors -----------------------------------------------------------------------------------------
+
+--- Asserts that fn raises a plain string, with the caller's position, that holds each of the texts.
+-- A text in capitals is a code: "LIMIT" stands for "luat_kv: LIMIT: ".
+function M.fails(fn, ...)
+  local ok, message = pcall(fn)
+  if ok then
+    lu.fail("an error was expected, but there was none")
+  end
+  lu.assertIsString(message)
+  lu.assertStrContains(message, "^[^:]+:%d+: ", true)
+  for _, text in ipairs({ ... }) do
+    local code = text:match("^%u+$")
+    lu.assertStrContains(message, code and ("luat_kv: %s: "):format(code) or text)
+  end
+  return message
+end
+
+local function contents(kv)
+  local all = {}
+  for _, key in ipairs(kv:list().keys) do
+    all[key.name] = { value = kv:get(key.name), expiration = key.expiration, metadata = key.metadata }
+  end
+  return all
+end
+
+--- Asserts that fn(kv) fails as above, that it changed nothing, and that the store still works.
+-- There is an entry "k" for fn to fail on.
+function M.refuses(kv, fn, ...)
+  kv:put("k", "before", { metadata = { version = 1 } })
+  local before = contents(kv)
+  local message = M.fails(function() fn(kv) end, ...)
+  lu.assertEquals(contents(kv), before)
+  kv:put("after", "works")
+  lu.assertEquals(kv:get("after"), "works")
+  kv:delete("after")
+  return message
+end
+
+-- The shell --------------------------------------------------------------------------------------
+
+function M.quote(text)
+  return "'" .. text:gsub("'", "'\\''") .. "'"
+end
+
+--- Runs a shell command, in which each %s stands for one of the words that follow, quoted.
+-- Returns what it printed, on either stream, and its exit code.
+function M.sh(command, ...)
+  local words = {}
+  for i, word in ipairs({ ... }) do
+    words[i] = M.quote(word)
+  end
+  local pipe = assert(io.popen(("exec 2>&1; ( %s\n); echo =$?"):format(command:format(M.unpack(words)))))
+  local output, code = pipe:read("*a"):match("^(.*)=(%d+)\n$")
+  pipe:close()
+  return output, tonumber(code)
+end
+
+--- Like sh, but a command that fails is a failure of the test, and the last newline is taken off.
+function M.must(command, ...)
+  local output, code = M.sh(command, ...)
+  if code ~= 0 then
+    lu.fail(("%s: exit code %d\n%s"):format(command, code, output))
+  end
+  return (output:gsub("\n$", ""))
+end
+
+--- Waits until the clock has come to a Unix time.
+function M.wait_until(time)
+  while os.time() < time do
+    os.execute("sleep 0.05")
+  end
+end
+
+-- Files ------------------------------------------------------------------------------------------
+
+--- The repository's root.
+M.root = M.must("cd %s/../.. && pwd", arg[0]:match("^(.*)/[^/]*$") or ".")
+
+local temporary, count = nil, 0
+
+--- A path that is in nobody's use. Its folder does not exist yet.
+function M.path(name)
+  temporary = temporary or M.must('mktemp -d "${TMPDIR:-/tmp}/luat_kv.XXXXXX"')
+  count = count + 1
+  return ("%s/%d/%s"):format(temporary, count, name or "kv.db")
+end
+
+--- A new, empty folder.
+function M.folder()
+  local folder = M.path("folder")
+  M.must("mkdir -p %s", folder)
+  return folder
+end
+
+--- Removes all that the tests have left.
+function M.cleanup()
+  M.must("rm -rf %s", temporary or "")
+end
+
+--- Asks another process: a database must not be opened in the one that has a store on it, since closing it again would
+-- drop the store's locks.
+function M.exists(path)
+  local _, code = M.sh("test -e %s", path)
+  return code == 0
+end
+
+function M.read(path)
+  local file = assert(io.open(path, "rb"))
+  local text = file:read("*a")
+  file:close()
+  return text
+end
+
+--- Writes a file, and the folders to it.
+function M.write(path, text)
+  M.must("mkdir -p %s", path:match("^(.*)/"))
+  local file = assert(io.open(path, "wb"))
+  file:write(text)
+  file:close()
+  return path
+end
+
+-- Child processes --------------------------------------------------------------------------------
+
+local function absolute(path)
+  return path:sub(1, 1) == "/" and path or M.must("pwd") .. "/" .. path
+end
+
+local function find_module()
+  for template in package.cpath:gmatch("[^;]+") do
+    local path = template:gsub("%?", "luat_kv")
+    if M.exists(path) then
+      return absolute(path)
+    end
+  end
+  error("luat_kv.so is not on LUA_CPATH: " .. package.cpath)
+end
+
+local function find_interpreter()
+  local first = 0
+  while arg[first - 1] do
+    first = first - 1
+  end
+  return arg[first]:find("/") and absolute(arg[first]) or arg[first]
+end
+
+M.module_file = find_module()
+local interpreter = find_interpreter()
+
+--- The words, for a command of sh, that start this interpreter with the module in reach from anywhere.
+function M.interpreter(module_file)
+  local folder = (module_file or M.module_file):match("^(.*)/")
+  local words = ("env -u LUA_CPATH_5_2 -u LUA_CPATH_5_3 -u LUA_CPATH_5_4 -u LUA_CPATH_5_5 LUA_CPATH=%s %s"):format(
+    M.quote(folder .. "/?.so;" .. package.cpath), M.quote(interpreter))
+  return (words:gsub("%%", "%%%%"))
+end
+
+--- Writes a Lua script with KV in it, and returns its path.
+function M.script(code)
+  return M.write(M.path("child.lua"), 'local KV = require("luat_kv") ' .. code)
+end
+
+--- Runs Lua code in a process of its own, and returns what it printed and its exit code.
+-- The arguments reach the code as `...`; options: dir, the working directory.
+function M.try(code, options)
+  options = options or {}
+  local words = { options.dir or M.folder(), M.script(code) }
+  for _, word in ipairs(options) do
+    words[#words + 1] = word
+  end
+  return M.sh("cd %s && " .. M.interpreter() .. (" %s"):rep(#words - 1), M.unpack(words))
+end
+
+--- Like try, but the code must succeed. Returns what it printed, without the last newline.
+function M.run(code, options)
+  local output, exit = M.try(code, options)
+  if exit ~= 0 then
+    lu.fail(("the child process ended with %d\n%s"):format(exit, output))
+  end
+  return (output:gsub("\n$", ""))
+end
+
+--- Runs SQL in sqlite3's shell, a process of its own.
+function M.sqlite(path, sql)
+  return M.must("sqlite3 -batch -bail %s %s", path, sql)
+end
+
+return M

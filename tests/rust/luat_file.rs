@@ -1,0 +1,153 @@
+//! Files that Luat wrote, and Luat's own statements on files of ours.
+//!
+//! The connections here go through the same copy of SQLite as the store's, but are not the store's own, and are closed
+//! before it opens: two libraries on one file in one process are refused.
+
+use std::path::{Path, PathBuf};
+
+use luat_kv::{Clock, Code, Entry, ListOptions, OpenOptions, PutOptions, Store};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+const NOW: i64 = 1_700_000_000;
+
+/// Luat's own schema.
+const LUAT: &str = "CREATE TABLE IF NOT EXISTS kv (
+        namespace TEXT, key TEXT, value BLOB, metadata TEXT, expiration INTEGER, PRIMARY KEY (namespace, key));
+    CREATE INDEX IF NOT EXISTS idx_kv_namespace_key ON kv (namespace, key);";
+
+fn file(sql: &str) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("kv.db");
+    Connection::open(&path).unwrap().execute_batch(sql).unwrap();
+    (folder, path)
+}
+
+fn options() -> OpenOptions {
+    OpenOptions { clock: Clock::manual(NOW), ..OpenOptions::default() }
+}
+
+fn open(path: &Path) -> Store {
+    Store::open(path, &options()).unwrap()
+}
+
+fn query<T: rusqlite::types::FromSql>(path: &Path, sql: &str) -> T {
+    Connection::open(path).unwrap().query_row(sql, (), |row| row.get(0)).unwrap()
+}
+
+const ROWS: &str = "INSERT INTO kv VALUES
+    ('blog', 'post:1', CAST('{\"title\":\"One\"}' AS BLOB), '{\"author\":\"alice\"}', NULL),
+    ('blog', 'post:2', 'as text', NULL, 1700000100),
+    ('blog', 'gone', x'00', NULL, 1699999999),
+    ('blog', 'null', NULL, NULL, NULL),
+    ('blog', 'number', 42, NULL, NULL),
+    ('other', 'post:1', x'00ff', 'false', NULL);";
+
+fn expect_rows(store: &Store) {
+    let blog = store.namespace("blog").unwrap();
+    let one = Entry {
+        value: b"{\"title\":\"One\"}".into(),
+        metadata: Some("{\"author\":\"alice\"}".into()),
+        expiration: None,
+    };
+    assert_eq!(blog.get_entry("post:1").unwrap(), Some(one));
+    let two = Entry { value: b"as text".into(), metadata: None, expiration: Some(NOW + 100) };
+    assert_eq!(blog.get_entry("post:2").unwrap(), Some(two));
+    assert_eq!(blog.get("gone").unwrap(), None);
+    assert_eq!(blog.get("null").unwrap().as_deref(), Some(&b""[..]));
+    assert_eq!(blog.get("number").unwrap().as_deref(), Some(&b"42"[..]));
+    let other = Entry { value: vec![0, 255], metadata: Some("false".into()), expiration: None };
+    assert_eq!(store.namespace("other").unwrap().get_entry("post:1").unwrap(), Some(other));
+    let keys = blog.list(&ListOptions::default()).unwrap().keys;
+    assert_eq!(keys.iter().map(|key| key.name.as_str()).collect::<Vec<_>>(), ["null", "number", "post:1", "post:2"]);
+}
+
+#[test]
+fn a_file_of_luats_opens_with_nothing_lost() {
+    let (_folder, path) = file(&[LUAT, ROWS].concat());
+    let store = open(&path);
+    expect_rows(&store);
+    store.close().unwrap();
+    assert_eq!(query::<i64>(&path, "SELECT count(*) FROM kv"), 6, "not even the expired row, until a write sweeps it");
+    assert_eq!(query::<String>(&path, "PRAGMA integrity_check"), "ok");
+    assert_eq!(query::<i64>(&path, "SELECT wr FROM pragma_table_list WHERE name = 'kv'"), 1, "clustered");
+    expect_rows(&open(&path));
+}
+
+#[test]
+fn a_file_of_luats_can_be_read_without_being_changed() {
+    let (_folder, path) = file(&[LUAT, ROWS].concat());
+    let before = std::fs::read(&path).unwrap();
+    let store = Store::open(&path, &OpenOptions { readonly: true, ..options() }).unwrap();
+    expect_rows(&store);
+    let put = store.namespace("blog").unwrap().put("k", b"v", &PutOptions::default());
+    assert_eq!(put.unwrap_err().code(), Code::ReadOnly);
+    store.close().unwrap();
+    assert!(before == std::fs::read(&path).unwrap());
+}
+
+#[test]
+fn what_a_new_table_would_lose_keeps_the_old_one() {
+    for more in [
+        "ALTER TABLE kv ADD COLUMN tenant TEXT DEFAULT 'x'",
+        "CREATE TRIGGER t AFTER DELETE ON kv BEGIN SELECT 1; END",
+        "INSERT INTO kv VALUES (NULL, 'k', 'v', NULL, NULL)",
+    ] {
+        let (_folder, path) = file(&[LUAT, ROWS, more].concat());
+        let store = open(&path);
+        expect_rows(&store);
+        let blog = store.namespace("blog").unwrap();
+        blog.put("post:3", b"three", &PutOptions { expiration_ttl: Some(50), ..PutOptions::default() }).unwrap();
+        assert_eq!(blog.get("post:3").unwrap().as_deref(), Some(&b"three"[..]));
+        store.close().unwrap();
+        assert_eq!(query::<i64>(&path, "SELECT wr FROM pragma_table_list WHERE name = 'kv'"), 0, "{more}");
+        assert_eq!(query::<i64>(&path, "SELECT count(*) FROM sqlite_schema WHERE name = 'kv_expiration'"), 1);
+    }
+}
+
+#[test]
+fn luats_statements_work_on_a_file_of_ours() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("kv.db");
+    let put = |store: &Store| {
+        let options = PutOptions { metadata: Some("[1]"), expiration_ttl: Some(100), ..PutOptions::default() };
+        store.namespace("n").unwrap().put("ours", b"1", &options).unwrap();
+    };
+    let store = open(&path);
+    put(&store);
+    store.close().unwrap();
+
+    let luat = Connection::open(&path).unwrap();
+    luat.execute_batch(LUAT).unwrap();
+    let row: (Vec<u8>, String, i64) = luat
+        .query_row("SELECT value, metadata, expiration FROM kv WHERE namespace = ? AND key = ?", ("n", "ours"), |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .unwrap();
+    assert_eq!(row, (b"1".to_vec(), "[1]".to_owned(), NOW + 100));
+    let insert = "INSERT OR REPLACE INTO kv (namespace, key, value, metadata, expiration) VALUES (?, ?, ?, ?, ?)";
+    luat.execute(insert, ("n", "luats", b"2", None::<String>, None::<i64>)).unwrap();
+    luat.execute(insert, ("n", "ours", b"3", Some("{}"), Some(NOW + 5))).unwrap();
+    luat.execute("DELETE FROM kv WHERE namespace = ? AND key = ?", ("n", "nothing")).unwrap();
+    luat.close().unwrap();
+
+    let store = open(&path);
+    let n = store.namespace("n").unwrap();
+    assert_eq!(n.get("luats").unwrap().as_deref(), Some(&b"2"[..]));
+    let ours = Entry { value: b"3".into(), metadata: Some("{}".into()), expiration: Some(NOW + 5) };
+    assert_eq!(n.get_entry("ours").unwrap(), Some(ours));
+    put(&store);
+    assert_eq!(n.get("ours").unwrap().as_deref(), Some(&b"1"[..]));
+}
+
+#[test]
+fn a_row_that_nobody_should_have_written_is_told_and_leaves_the_rest() {
+    let (_folder, path) =
+        file(&[LUAT, "INSERT INTO kv VALUES ('n', 'bad', 'v', x'ff', NULL), ('n', 'good', 'v', NULL, NULL)"].concat());
+    let store = open(&path);
+    let n = store.namespace("n").unwrap();
+    assert_eq!(n.get_entry("bad").unwrap_err().code(), Code::Corrupt);
+    assert_eq!(n.get("good").unwrap().as_deref(), Some(&b"v"[..]));
+    n.delete("bad").unwrap();
+    assert_eq!(n.list(&ListOptions::default()).unwrap().keys.len(), 1);
+}

@@ -1,0 +1,183 @@
+//! What a Rust host can do beyond the model's operations: opening, sweeping, sharing, closing.
+
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use luat_kv::{Clock, Code, Limits, ListOptions, OpenOptions, PutOptions, Store};
+
+const NOW: i64 = 1_700_000_000;
+
+fn ttl(seconds: i64) -> PutOptions<'static> {
+    PutOptions { expiration_ttl: Some(seconds), ..PutOptions::default() }
+}
+
+/// A store on disk and one in memory, with the same clock.
+fn both(test: impl Fn(Store, Clock)) {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::manual(NOW);
+    let options = OpenOptions { clock: clock.clone(), ..OpenOptions::default() };
+    test(Store::open(folder.path().join("kv.db"), &options).unwrap(), clock);
+    let clock = Clock::manual(NOW);
+    let options = OpenOptions { clock: clock.clone(), ..OpenOptions::default() };
+    test(Store::open_memory(&options).unwrap(), clock);
+}
+
+/// How many expired rows are still kept.
+fn swept(store: &Store) -> u64 {
+    store.sweep(None).unwrap()
+}
+
+#[test]
+fn each_write_removes_some_of_the_expired_and_a_sweep_the_rest() {
+    both(|store, clock| {
+        let n = store.namespace("n").unwrap();
+        for i in 0..100 {
+            n.put(&format!("k{i:03}"), b"v", &ttl(10)).unwrap();
+        }
+        n.put("later", b"v", &ttl(100)).unwrap();
+        clock.set(NOW + 10);
+        for _ in 0..3 {
+            n.delete("nothing").unwrap();
+        }
+        assert_eq!(store.sweep(Some(2)).unwrap(), 2);
+        assert_eq!(swept(&store), 100 - 3 * 16 - 2);
+        assert_eq!(n.list(&ListOptions::default()).unwrap().keys.len(), 1);
+    });
+}
+
+#[test]
+fn expired_entries_are_found_in_whichever_second_they_end() {
+    both(|store, clock| {
+        let n = store.namespace("n").unwrap();
+        for end in 1..=5 {
+            n.put(&format!("k{end}"), b"v", &ttl(end)).unwrap();
+        }
+        for end in 1..=5 {
+            clock.set(NOW + end);
+            n.put("other", b"v", &PutOptions::default()).unwrap();
+            assert_eq!(swept(&store), 0, "the write of second {end} has removed what ended in it");
+        }
+    });
+}
+
+#[test]
+fn a_new_life_of_a_key_does_not_end_with_its_old_one() {
+    both(|store, clock| {
+        let n = store.namespace("n").unwrap();
+        n.put("k", b"old", &ttl(5)).unwrap();
+        n.put("k", b"new", &PutOptions::default()).unwrap();
+        n.put("l", b"old", &ttl(5)).unwrap();
+        n.put("l", b"new", &ttl(50)).unwrap();
+        clock.set(NOW + 20);
+        n.delete("nothing").unwrap();
+        assert_eq!(swept(&store), 0);
+        assert_eq!(n.get("k").unwrap().as_deref(), Some(&b"new"[..]));
+        assert_eq!(n.get("l").unwrap().as_deref(), Some(&b"new"[..]));
+    });
+}
+
+#[test]
+fn limits_say_no_on_their_far_side_only() {
+    let options = OpenOptions { limits: Limits::Cloudflare, clock: Clock::manual(NOW), ..OpenOptions::default() };
+    let n = Store::open_memory(&options).unwrap().namespace("n").unwrap();
+    let code = |result: luat_kv::Result<()>| result.map_err(|error| error.code());
+    assert_eq!(code(n.put("k", b"v", &ttl(60))), Ok(()));
+    assert_eq!(code(n.put("k", b"v", &ttl(59))), Err(Code::Limit));
+    assert_eq!(code(n.put("k", b"v", &ttl(0))), Err(Code::Invalid));
+    for (ahead, expected) in [(60, Ok(())), (59, Err(Code::Limit)), (0, Err(Code::Invalid))] {
+        let options = PutOptions { expiration: Some(NOW + ahead), ..PutOptions::default() };
+        assert_eq!(code(n.put("k", b"v", &options)), expected);
+    }
+    assert_eq!(code(n.put("..", b"v", &PutOptions::default())), Err(Code::Invalid));
+    assert_eq!(code(n.put("...", b"v", &PutOptions::default())), Ok(()));
+    assert_eq!(code(n.put("k", b"v", &ttl(i64::MAX))), Err(Code::Invalid));
+}
+
+#[test]
+fn a_closed_store_is_closed_for_all_its_handles() {
+    both(|store, _| {
+        let n = store.namespace("n").unwrap();
+        store.close().unwrap();
+        store.clone().close().unwrap();
+        for error in [
+            store.namespace("other").unwrap_err(),
+            n.get("k").unwrap_err(),
+            n.put("k", b"v", &PutOptions::default()).unwrap_err(),
+            n.delete("k").unwrap_err(),
+            n.list(&ListOptions::default()).unwrap_err(),
+            store.sweep(None).unwrap_err(),
+        ] {
+            assert_eq!((error.code(), error.message()), (Code::Invalid, "the store is closed"));
+        }
+    });
+}
+
+#[test]
+fn a_closed_store_leaves_one_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path().join("kv.db"), &OpenOptions::default()).unwrap();
+    let n = store.namespace("n").unwrap();
+    n.put("k", b"v", &PutOptions::default()).unwrap();
+    drop(store);
+    assert_eq!(n.get("k").unwrap().as_deref(), Some(&b"v"[..]), "a namespace keeps its store open");
+    drop(n);
+    let names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["kv.db"]);
+}
+
+#[test]
+fn many_stores_make_one_file_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a/b/kv.db");
+    thread::scope(|scope| {
+        for i in 0..8 {
+            let path = &path;
+            scope.spawn(move || {
+                let n = Store::open(path, &OpenOptions::default()).unwrap().namespace("n").unwrap();
+                for j in 0..50 {
+                    n.put(&format!("{i}-{j}"), b"v", &PutOptions::default()).unwrap();
+                }
+            });
+        }
+    });
+    let n = Store::open(&path, &OpenOptions::default()).unwrap().namespace("n").unwrap();
+    assert_eq!(n.list(&ListOptions { limit: Some(1000), ..ListOptions::default() }).unwrap().keys.len(), 400);
+}
+
+#[test]
+fn a_busy_database_is_waited_for_and_then_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("kv.db");
+    let timeout = Duration::from_millis(200);
+    let store = Store::open(&path, &OpenOptions { busy_timeout: timeout, ..OpenOptions::default() }).unwrap();
+    let n = store.namespace("n").unwrap();
+    n.put("k", b"old", &PutOptions::default()).unwrap();
+    // The same SQLite as the store's, and closed after it: no lock is lost.
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let begun = Instant::now();
+    assert_eq!(n.put("k", b"new", &PutOptions::default()).unwrap_err().code(), Code::Busy);
+    assert!(begun.elapsed() >= timeout);
+    assert_eq!(n.get("k").unwrap().as_deref(), Some(&b"old"[..]), "who writes keeps nobody from reading");
+    other.execute_batch("ROLLBACK").unwrap();
+    n.put("k", b"new", &PutOptions::default()).unwrap();
+    drop((n, store));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_that_something_else_in_the_process_has_open_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("kv.db");
+    let first = Store::open(&path, &OpenOptions::default()).unwrap();
+    let second = Store::open(&path, &OpenOptions::default()).unwrap();
+    first.close().unwrap();
+    second.close().unwrap();
+    let file = fs::File::open(&path).unwrap();
+    let error = Store::open(&path, &OpenOptions::default()).unwrap_err();
+    assert_eq!(error.code(), Code::Busy);
+    assert!(error.message().contains("another library in this process"), "{error}");
+    drop(file);
+    Store::open(&path, &OpenOptions::default()).unwrap();
+}
