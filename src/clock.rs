@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Where a store reads the time from, in whole Unix seconds.
 #[derive(Clone, Debug, Default)]
 pub struct Clock(Option<Arc<AtomicI64>>);
 
 impl Clock {
-    /// The system's clock.
+    /// The system's clock, as C's `time()` and Lua's `os.time()` read it.
     pub fn system() -> Self {
         Clock(None)
     }
@@ -36,8 +35,20 @@ impl Clock {
     }
 }
 
+/// What C's `time()` says, as Lua's `os.time()` does. It may lag the finer clocks by a tick of the kernel's timer, and a
+/// host that reads it before and after a call must never find this store's seconds outside of its own.
+#[cfg(unix)]
 fn system_seconds() -> i64 {
-    match SystemTime::now().duration_since(UNIX_EPOCH) {
+    // SAFETY: a null pointer is allowed: the time is the returned value.
+    let seconds = unsafe { libc::time(std::ptr::null_mut()) };
+    // `time_t` has 32 bits on some targets.
+    #[allow(clippy::useless_conversion)]
+    i64::from(seconds)
+}
+
+#[cfg(not(unix))]
+fn system_seconds() -> i64 {
+    match std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
         // A machine whose clock stands before 1970: every expiration is far ahead, and nothing is lost.
         Err(_) => 0,

@@ -6,16 +6,6 @@
 
 #include "check.h"
 
-#include <time.h>
-
-/* The library's own clock, in seconds. (time() may lag it by some milliseconds.) */
-static inline int64_t time_now(void)
-{
-    struct timespec time = { 0, 0 };
-    clock_gettime(CLOCK_REALTIME, &time);
-    return time.tv_sec;
-}
-
 /* A namespace in a store of its own. */
 struct kv {
     luat_kv_store *store;

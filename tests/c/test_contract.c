@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <time.h>
 
 /* ---- Values and keys */
 
@@ -170,7 +171,7 @@ static luat_kv_entry *entry_of(luat_kv_namespace *ns, const char *key)
 static void a_put_replaces_everything(void)
 {
     struct kv kv = open_default();
-    int64_t later = time_now() + 1000;
+    int64_t later = time(NULL) + 1000;
     CHECK_STATUS(put_with(kv.ns, "key", put_options(later, 0, "{\"a\":[1,null]}"), &error), LUAT_KV_OK);
     luat_kv_entry *entry = entry_of(kv.ns, "key");
     CHECK_VIEW(luat_kv_entry_value, entry, "value");
@@ -234,7 +235,7 @@ static void metadata_nests_to_a_depth_of_128(void)
 static void an_expiration_lies_in_the_future(void)
 {
     struct kv kv = open_default();
-    int64_t now = time_now();
+    int64_t now = time(NULL);
     CHECK_PUT(kv.ns, "key", "as before");
     CHECK_PUT_REFUSED(kv.ns, put_options(now, 0, NULL), LUAT_KV_INVALID);
     CHECK_PUT_REFUSED(kv.ns, put_options(1, 0, NULL), LUAT_KV_INVALID);
@@ -255,10 +256,10 @@ static void an_expiration_lies_in_the_future(void)
 static void a_ttl_wins_over_an_expiration(void)
 {
     struct kv kv = open_default();
-    int64_t before = time_now();
+    int64_t before = time(NULL);
     CHECK_STATUS(put_with(kv.ns, "key", put_options(before + 5000, 1000, NULL), &error), LUAT_KV_OK);
     CHECK_STATUS(put_with(kv.ns, "past", put_options(1, 1000, NULL), &error), LUAT_KV_OK);
-    int64_t after = time_now();
+    int64_t after = time(NULL);
     luat_kv_entry *key = entry_of(kv.ns, "key"), *past = entry_of(kv.ns, "past");
     CHECK(luat_kv_entry_expiration(key) >= before + 1000 && luat_kv_entry_expiration(key) <= after + 1000);
     CHECK(luat_kv_entry_expiration(past) >= before + 1000 && luat_kv_entry_expiration(past) <= after + 1000);
@@ -363,10 +364,10 @@ static void cloudflare_limits(void)
 
     CHECK_PUT(kv.ns, "key", "as before");
     CHECK_PUT_REFUSED(kv.ns, put_options(0, 59, NULL), LUAT_KV_LIMIT);
-    CHECK_PUT_REFUSED(kv.ns, put_options(time_now() + 58, 0, NULL), LUAT_KV_LIMIT);
-    CHECK_PUT_REFUSED(kv.ns, put_options(time_now() - 1, 0, NULL), LUAT_KV_INVALID);
+    CHECK_PUT_REFUSED(kv.ns, put_options(time(NULL) + 58, 0, NULL), LUAT_KV_LIMIT);
+    CHECK_PUT_REFUSED(kv.ns, put_options(time(NULL) - 1, 0, NULL), LUAT_KV_INVALID);
     CHECK_STATUS(put_with(kv.ns, "ttl", put_options(0, 60, NULL), &error), LUAT_KV_OK);
-    CHECK_STATUS(put_with(kv.ns, "end", put_options(time_now() + 61, 0, NULL), &error), LUAT_KV_OK);
+    CHECK_STATUS(put_with(kv.ns, "end", put_options(time(NULL) + 61, 0, NULL), &error), LUAT_KV_OK);
     kv_close(kv);
 }
 
