@@ -34,7 +34,7 @@ fn get(bencher: Bencher, backend: &str) {
     let (mut i, mut entry) = (0, Entry::default());
     bencher
         .with_inputs(|| (i += 1, key(i)).1)
-        .bench_local_refs(|key| namespace.read(black_box(key), &mut entry).unwrap());
+        .bench_local_refs(|key| namespace.read_value(black_box(key), &mut entry).unwrap());
 }
 
 #[divan::bench(args = ["memory", "sqlite"])]

@@ -1,23 +1,27 @@
 //! What a back end does: few, wide operations on rows.
 //!
 //! A back end keeps rows and knows when they end; it checks no limit and reads no clock (`now` is always a parameter).
-//! Any thread may call it at any time, within [`fork::enter`](crate::fork::enter). A cache in front of one is a back end too: it answers [`Backend::get`] and passes
-//! the rest on.
+//! What an operation means is said once, above: `namespace` and `batch` make each of them of [`Rows`]' few changes.
+//! Any thread may call a back end at any time, within [`fork::enter`](crate::fork::enter). A cache in front of one is a
+//! back end too: it answers [`Backend::get`] and passes the rest on.
+
+use std::path::Path;
 
 use crate::error::Result;
-use crate::types::{Entry, KeyInfo};
+use crate::types::{Entry, KeyInfo, NamespaceStats};
+use crate::version::Version;
 
 pub(crate) mod memory;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
 
-/// One change to one key.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Change<'a> {
-    /// Replaces everything that the key held.
-    Put { key: &'a str, value: &'a [u8], metadata: Option<&'a str>, expiration: Option<i64> },
-    /// Removes the key; a missing one is no error.
-    Delete { key: &'a str },
+/// What is to be read of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Want {
+    /// The value alone; the entry's other fields are left as they were.
+    Value,
+    /// All of it.
+    Entry,
 }
 
 /// The keys of one namespace from `from` on, below `below`.
@@ -29,19 +33,136 @@ pub(crate) struct Range<'a> {
     pub below: Option<&'a str>,
 }
 
+impl Range<'_> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.below.is_some_and(|below| below <= self.from)
+    }
+}
+
+/// How to go through a range.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Walk {
+    /// From the last key to the first.
+    pub reverse: bool,
+    /// With the values.
+    pub values: bool,
+    /// At most so many keys.
+    pub limit: usize,
+}
+
+/// A page with values is full when they come to this many bytes: it never holds much more than that and one value.
+pub(crate) const PAGE_BYTES: usize = 16 * 1024 * 1024;
+
+/// What a walk found.
+#[derive(Debug, Default)]
+pub(crate) struct Listed {
+    pub keys: Vec<KeyInfo>,
+    /// Whether live keys are left in the range.
+    pub more: bool,
+}
+
+/// Something to do with each row that is read.
+pub(crate) type Each<'a> = dyn FnMut(&KeyInfo) -> Result<()> + 'a;
+
+/// What a write changes, step by step: see [`Backend::write`].
+pub(crate) type Body<'a> = dyn FnMut(&mut dyn Rows) -> Result<bool> + 'a;
+
+/// What the body of a write is going to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// One call of [`Rows::put`], [`Rows::touch`] or [`Rows::delete`], and nothing else.
+    OneChange,
+    /// Whatever it likes.
+    Any,
+}
+
+/// A row to be stored.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Put<'a> {
+    pub key: &'a str,
+    pub value: &'a [u8],
+    pub metadata: Option<&'a str>,
+    pub expiration: Option<i64>,
+}
+
+/// How much one step of a long removal takes at most, so that others can write in between.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step {
+    pub rows: usize,
+    /// Of values. A step takes one row at least.
+    pub bytes: u64,
+}
+
+/// What such a step took.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Removed {
+    pub rows: u64,
+    /// Those that had not expired.
+    pub live: u64,
+    /// Whether the range is empty now.
+    pub done: bool,
+}
+
+/// The rows, within a write: it sees its own changes. All that one write stores has one version.
+pub(crate) trait Rows {
+    /// As [`Backend::get`].
+    fn get(&mut self, namespace: &str, key: &str, entry: &mut Entry) -> Result<bool>;
+    /// The version of a live entry.
+    fn version(&mut self, namespace: &str, key: &str) -> Result<Option<Version>>;
+    /// Replaces everything that the key held.
+    fn put(&mut self, namespace: &str, put: Put<'_>) -> Result<()>;
+    /// Gives a live entry another expiration, and answers whether there was one.
+    fn touch(&mut self, namespace: &str, key: &str, expiration: Option<i64>) -> Result<bool>;
+    /// Removes the key; a missing one is no error.
+    fn delete(&mut self, namespace: &str, key: &str) -> Result<()>;
+    /// Removes the first rows of a range, the expired ones too.
+    fn remove(&mut self, range: Range<'_>, step: Step) -> Result<Removed>;
+}
+
 pub(crate) trait Backend: Send + Sync {
     /// Reads a live entry into `entry`, whose buffers are used again, and answers whether there was one. When there was
     /// none, `entry` is left in any state.
-    fn get(&self, namespace: &str, key: &str, now: i64, entry: &mut Entry) -> Result<bool>;
+    fn get(&self, namespace: &str, key: &str, want: Want, now: i64, entry: &mut Entry) -> Result<bool>;
 
-    /// The one write path: makes all the changes or, on an error, none; and removes some of the rows that have expired.
-    fn write(&self, namespace: &str, changes: &[Change<'_>], now: i64) -> Result<()>;
+    /// The live ones among these keys, in their order, with their values: all as they are at one moment.
+    fn get_many(&self, namespace: &str, keys: &[&str], now: i64) -> Result<Vec<KeyInfo>>;
 
-    /// The first `limit` live keys of a range, in byte order.
-    fn list(&self, range: Range<'_>, limit: usize, now: i64) -> Result<Vec<KeyInfo>>;
+    /// The first live keys of a range, or with `reverse` the last ones.
+    fn list(&self, range: Range<'_>, walk: Walk, now: i64) -> Result<Listed>;
+
+    /// How many live keys a range has.
+    fn count(&self, range: Range<'_>, now: i64) -> Result<u64>;
+
+    /// Goes through all live rows of a namespace, as they are at one moment, with their values, one at a time.
+    fn scan(&self, namespace: &str, now: i64, each: &mut Each<'_>) -> Result<()>;
+
+    /// The one write path: keeps all that `body` changes and answers its version, or where it answers false or fails,
+    /// changes nothing. A write also removes some of the rows that have expired.
+    fn write(&self, now: i64, extent: Extent, body: &mut Body<'_>) -> Result<Option<Version>>;
 
     /// Removes up to `max` expired rows at once, and counts them; fewer than `max` are all there were.
     fn sweep(&self, max: u64, now: i64) -> Result<u64>;
+
+    /// Lets who waits to write do so, between two steps of something long.
+    fn pause(&self);
+
+    /// The names of the namespaces that have a live key, in byte order.
+    fn namespaces(&self, now: i64) -> Result<Vec<String>>;
+
+    /// Every namespace that has rows, in byte order of their names.
+    fn stats(&self, now: i64) -> Result<Vec<NamespaceStats>>;
+
+    /// How many bytes it takes on disk.
+    fn file_size(&self) -> Result<u64>;
+
+    /// Gives back to the system what deleted rows have left.
+    fn compact(&self) -> Result<()>;
+
+    /// Moves what is in the log into the file itself, and answers whether all of it got there.
+    fn checkpoint(&self) -> Result<bool>;
+
+    /// Copies everything, as it is at one moment, into a new file.
+    fn backup(&self, to: &Path) -> Result<()>;
 
     /// Lets go of everything. Every later call is [`Error::closed`](crate::Error), but for `close` itself.
     fn close(&self) -> Result<()>;

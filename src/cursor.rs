@@ -1,38 +1,60 @@
 //! A place in a list, as opaque text.
 //!
-//! A cursor is the last key of its page, with a version in front and a checksum behind, in URL-safe base64. It names a
-//! place and nothing else: keys may come and go on either side of it. The checksum is there to tell a mangled cursor
-//! from a good one, not to keep anybody from making one.
+//! A cursor is the last key of its page and what the list was: its direction and its prefix, which is a beginning of
+//! that key. With a version in front and a checksum behind, all of it is URL-safe base64. It names a place and nothing
+//! else: keys may come and go on either side of it. The checksum is there to tell a mangled cursor from a good one, not
+//! to keep anybody from making one.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 
 use crate::error::{Error, Result};
 
-const VERSION: u8 = 1;
+const FORWARD: u8 = 2;
+const REVERSE: u8 = 3;
 
-pub(crate) fn encode(last_key: &str) -> String {
-    let mut bytes = Vec::with_capacity(1 + last_key.len() + 4);
-    bytes.push(VERSION);
+/// A cursor behind `last_key`, which begins with the list's prefix.
+pub(crate) fn encode(last_key: &str, prefix: &str, reverse: bool) -> String {
+    let mut bytes = Vec::with_capacity(1 + 4 + last_key.len() + 4);
+    bytes.push(if reverse { REVERSE } else { FORWARD });
+    // No key is longer than SQLite's longest text, 2³¹ bytes.
+    bytes.extend_from_slice(&(prefix.len() as u32).to_le_bytes());
     bytes.extend_from_slice(last_key.as_bytes());
     bytes.extend_from_slice(&checksum(&bytes).to_le_bytes());
     BASE64.encode(bytes)
 }
 
-/// The last key of the page that the cursor came from.
-pub(crate) fn decode(cursor: &str) -> Result<String> {
-    place(cursor).ok_or_else(|| Error::invalid("the cursor is malformed; use the one that the previous page gave"))
+/// The last key of the page that the cursor came from, which must be one of the same list.
+pub(crate) fn decode(cursor: &str, prefix: &str, reverse: bool) -> Result<String> {
+    let place = place(cursor);
+    let place =
+        place.ok_or_else(|| Error::invalid("the cursor is malformed; use the one that the previous page gave"))?;
+    if place.reverse != reverse {
+        return Err(Error::invalid("the cursor comes from a list in the other direction"));
+    }
+    if place.key.get(..place.prefix) != Some(prefix) {
+        return Err(Error::invalid("the cursor comes from a list with another prefix"));
+    }
+    Ok(place.key)
 }
 
-fn place(cursor: &str) -> Option<String> {
-    let mut bytes = BASE64.decode(cursor).ok()?;
+struct Place {
+    reverse: bool,
+    key: String,
+    /// How much of the key is the prefix.
+    prefix: usize,
+}
+
+fn place(cursor: &str) -> Option<Place> {
+    let bytes = BASE64.decode(cursor).ok()?;
     let (body, sum) = bytes.split_last_chunk::<4>()?;
-    if body.first() != Some(&VERSION) || checksum(body).to_le_bytes() != *sum {
+    let (kind, rest) = body.split_first()?;
+    let (prefix, key) = rest.split_first_chunk::<4>()?;
+    if !matches!(*kind, FORWARD | REVERSE) || checksum(body).to_le_bytes() != *sum {
         return None;
     }
-    bytes.truncate(bytes.len() - 4);
-    bytes.remove(0);
-    String::from_utf8(bytes).ok()
+    let key = String::from_utf8(key.to_vec()).ok()?;
+    Some(Place { reverse: *kind == REVERSE, key, prefix: u32::from_le_bytes(*prefix) as usize })
 }
 
 /// FNV-1a, 32 bits.
@@ -47,13 +69,24 @@ mod tests {
     #[test]
     fn any_key_comes_back() {
         for key in ["a", "\0", "post:1", "\u{10ffff}", &"k".repeat(4096)] {
-            assert_eq!(decode(&encode(key)).unwrap(), key);
+            for reverse in [false, true] {
+                assert_eq!(decode(&encode(key, "", reverse), "", reverse).unwrap(), key);
+                assert_eq!(decode(&encode(key, key, reverse), key, reverse).unwrap(), key);
+            }
+        }
+    }
+
+    #[test]
+    fn a_cursor_of_another_list_is_refused() {
+        let cursor = encode("post:1", "post:", false);
+        for (prefix, reverse) in [("post:", true), ("post", false), ("post:1", false), ("", false), ("user:", false)] {
+            assert!(decode(&cursor, prefix, reverse).is_err(), "{prefix} {reverse}");
         }
     }
 
     #[test]
     fn every_change_of_one_character_is_found() {
-        let cursor = encode("post:42");
+        let cursor = encode("post:42", "post:", false);
         for place in 0..cursor.len() {
             for other in [b'A', b'z', b'-', b' ', b'+'] {
                 let mut changed = cursor.clone().into_bytes();
@@ -61,11 +94,11 @@ mod tests {
                     continue;
                 }
                 changed[place] = other;
-                assert!(decode(std::str::from_utf8(&changed).unwrap()).is_err());
+                assert!(decode(std::str::from_utf8(&changed).unwrap(), "post:", false).is_err());
             }
         }
         for end in 0..cursor.len() {
-            assert!(decode(&cursor[..end]).is_err());
+            assert!(decode(&cursor[..end], "post:", false).is_err());
         }
     }
 }

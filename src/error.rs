@@ -80,7 +80,6 @@ impl Error {
         Error::new(Code::Panic, format!("a bug in luat_kv: {what}"))
     }
 
-    #[cfg(any(feature = "sqlite", feature = "module"))]
     /// Says first what was being done: `opening /srv/kv.db: disk I/O error`.
     pub(crate) fn while_doing(self, what: impl fmt::Display) -> Self {
         Error { code: self.code, message: format!("{what}: {}", self.message) }

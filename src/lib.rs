@@ -16,34 +16,45 @@
 //! # Ok::<(), luat_kv::Error>(())
 //! ```
 //!
-//! The map: a request comes in by a door (`ffi`, `lua`, or this API), is checked once in `store` by the rules of
-//! `limits`, and goes to one `backend`. Calls run down only; a back end checks no limit and reads no clock, and a door
-//! does not know which back end it talks to.
+//! The map: a request comes in by a door (`ffi`, `lua`, or this API), is checked once in `namespace`, `batch`, `transfer`
+//! (exports and imports) or `store` by the rules of `limits`, and goes to one `backend`. Calls run down only; a back end
+//! checks no limit and reads no clock, and a door does not know which back end it talks to.
 
 #![deny(unsafe_op_in_unsafe_fn, missing_docs)]
 #![warn(clippy::undocumented_unsafe_blocks)]
 
 mod backend;
+mod batch;
 mod clock;
+mod counter;
 mod cursor;
 mod error;
 mod fork;
 mod json;
 mod limits;
+mod namespace;
 #[cfg(feature = "sqlite")]
 mod project;
 mod store;
+mod transfer;
 mod types;
+mod version;
 
 #[cfg(not(feature = "module"))]
 pub mod ffi;
 #[cfg(feature = "module")]
 mod lua;
 
+pub use batch::Batch;
 pub use clock::Clock;
 pub use error::{Code, Error, Result};
-pub use store::{Namespace, Store};
-pub use types::{Durability, Entry, KeyInfo, Limits, ListOptions, OpenOptions, Page, PutOptions};
+pub use namespace::Namespace;
+pub use store::Store;
+pub use types::{
+    Durability, Entry, Format, Imported, IncrOptions, KeyInfo, Limits, ListOptions, NamespaceStats, OpenOptions, Page,
+    PutOptions, Stats,
+};
+pub use version::Version;
 
 /// This library's version, as in `"0.1.0"`.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -5,7 +5,7 @@
 
 use crate::error::{Code, Error, Result, quoted};
 use crate::json;
-use crate::types::{Limits, ListOptions, PutOptions};
+use crate::types::{IncrOptions, Limits, ListOptions, PutOptions};
 
 /// How many keys a page holds when no limit is asked for.
 const DEFAULT_PAGE: u64 = 1000;
@@ -43,6 +43,14 @@ impl Limits {
         }
     }
 
+    /// How many keys one call may ask for.
+    const fn keys_len(self) -> usize {
+        match self {
+            Limits::Default => 10_000,
+            Limits::Cloudflare => 100,
+        }
+    }
+
     const fn page_len(self) -> u64 {
         match self {
             Limits::Default => 10_000,
@@ -76,19 +84,40 @@ impl Limits {
 
     /// Checks the options of a put and answers when the entry will be gone.
     pub(crate) fn put(self, options: &PutOptions<'_>, now: i64) -> Result<Option<i64>> {
-        if let Some(metadata) = options.metadata {
-            within("metadata", metadata.len(), self.metadata_len())?;
-            match json::check(metadata.as_bytes()) {
-                Ok(json::Kind::Null) => return Err(Error::invalid("metadata is null; leave it out instead")),
-                Ok(json::Kind::Other) => {}
-                Err(why) => return Err(Error::invalid(format!("metadata is not JSON: {why}"))),
-            }
-        }
-        self.expiration(options, now)
+        options.metadata.map_or(Ok(()), |metadata| self.metadata(metadata))?;
+        self.expiration(options.expiration, options.expiration_ttl, now)
     }
 
-    fn expiration(self, options: &PutOptions<'_>, now: i64) -> Result<Option<i64>> {
-        if let Some(ttl) = options.expiration_ttl {
+    /// Metadata: JSON text.
+    pub(crate) fn metadata(self, metadata: &str) -> Result<()> {
+        within("metadata", metadata.len(), self.metadata_len())?;
+        match json::check(metadata.as_bytes()) {
+            Ok(json::Kind::Null) => Err(Error::invalid("metadata is null; leave it out instead")),
+            Ok(json::Kind::Other) => Ok(()),
+            Err(why) => Err(Error::invalid(format!("metadata is not JSON: {why}"))),
+        }
+    }
+
+    /// Checks the options of an increment and answers when an entry that it creates will be gone.
+    pub(crate) fn incr(self, options: &IncrOptions, now: i64) -> Result<Option<i64>> {
+        self.expiration(options.expiration, options.expiration_ttl, now)
+    }
+
+    /// The keys of a bulk get: how many there may be, and each of them.
+    pub(crate) fn keys(self, keys: &[&str]) -> Result<()> {
+        if keys.is_empty() {
+            return Err(Error::invalid("no keys were asked for"));
+        }
+        if keys.len() > self.keys_len() {
+            let message = format!("{} keys were asked for; the limit is {}", keys.len(), self.keys_len());
+            return Err(Error::new(Code::Limit, message));
+        }
+        keys.iter().try_for_each(|key| self.key(key))
+    }
+
+    /// When an entry is gone that is to expire at a time or, which wins, in some seconds.
+    pub(crate) fn expiration(self, expiration: Option<i64>, ttl: Option<i64>, now: i64) -> Result<Option<i64>> {
+        if let Some(ttl) = ttl {
             if ttl < 1 {
                 return Err(Error::invalid(format!("expirationTtl is {ttl}; it is seconds from now, at least 1")));
             }
@@ -98,7 +127,7 @@ impl Limits {
             let end = now.checked_add(ttl);
             return end.map(Some).ok_or_else(|| Error::invalid(format!("expirationTtl {ttl} is past the end of time")));
         }
-        let Some(expiration) = options.expiration else { return Ok(None) };
+        let Some(expiration) = expiration else { return Ok(None) };
         if expiration <= now {
             return Err(Error::invalid(format!(
                 "expiration {expiration} is not in the future; it is Unix seconds, and it is {now} now"
@@ -110,9 +139,16 @@ impl Limits {
         Ok(Some(expiration))
     }
 
+    /// A prefix, or one end of a range.
+    pub(crate) fn bound(self, what: &str, bound: &str) -> Result<()> {
+        within(what, bound.len(), self.name_len())
+    }
+
     /// Checks the options of a list and answers how many keys its page holds at most.
     pub(crate) fn list(self, options: &ListOptions<'_>) -> Result<usize> {
-        within("prefix", options.prefix.len(), self.name_len())?;
+        self.bound("prefix", options.prefix)?;
+        self.bound("start", options.start)?;
+        self.bound("stop", options.stop.unwrap_or_default())?;
         match options.limit.unwrap_or(DEFAULT_PAGE) {
             0 => Err(Error::invalid("limit is 0; it is at least 1")),
             limit if limit > self.page_len() => {

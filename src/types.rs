@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::version::Version;
 
 /// A set of limits, chosen when a store is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,6 +66,8 @@ pub struct Entry {
     pub metadata: Option<String>,
     /// Unix seconds at which the entry is gone, where it expires at all.
     pub expiration: Option<i64>,
+    /// Which write it comes from.
+    pub version: Version,
 }
 
 /// How to store a value. The default keeps it for ever, without metadata.
@@ -78,18 +81,37 @@ pub struct PutOptions<'a> {
     pub metadata: Option<&'a str>,
 }
 
+/// How to count: see [`Namespace::incr`](crate::Namespace::incr).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IncrOptions {
+    /// What a missing key counts from.
+    pub initial: i64,
+    /// When a key that is created here is gone, in Unix seconds. One that is there keeps its own expiration.
+    pub expiration: Option<i64>,
+    /// The same in seconds from now, at least 1. Wins over `expiration`.
+    pub expiration_ttl: Option<i64>,
+}
+
 /// Which keys to list. The default is the first 1000 of the namespace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ListOptions<'a> {
     /// Only keys that begin with this; every character stands for itself.
     pub prefix: &'a str,
+    /// Only keys from here on, itself included, in byte order, whichever way the list goes.
+    pub start: &'a str,
+    /// Only keys before this one.
+    pub stop: Option<&'a str>,
     /// At most this many; `None` is 1000.
     pub limit: Option<u64>,
-    /// Where the previous page ended: its [`Page::cursor`].
+    /// Where the previous page ended: its [`Page::cursor`]. It goes with the same prefix and direction only.
     pub cursor: Option<&'a str>,
+    /// From the last key to the first.
+    pub reverse: bool,
+    /// With the values. Such a page ends early when they come to 16 MiB.
+    pub values: bool,
 }
 
-/// A key in a list, with what is known of it beside its value.
+/// A key that was listed or looked up, with what is known of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyInfo {
     /// The key.
@@ -98,13 +120,58 @@ pub struct KeyInfo {
     pub metadata: Option<String>,
     /// Unix seconds at which the entry is gone, where it expires at all.
     pub expiration: Option<i64>,
+    /// Which write it comes from.
+    pub version: Version,
+    /// The value, where values were asked for.
+    pub value: Option<Vec<u8>>,
 }
 
-/// One page of a list, in byte order of the keys.
+/// One page of a list, in byte order of the keys, or the reverse of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
     /// Live keys.
     pub keys: Vec<KeyInfo>,
     /// Where the next page begins; `None` when nothing live is left, which is what Workers KV calls `list_complete`.
     pub cursor: Option<String>,
+}
+
+/// What a namespace holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NamespaceStats {
+    /// Its name.
+    pub name: String,
+    /// How many keys are to be seen.
+    pub live: u64,
+    /// How many have expired, and are still to be swept away.
+    pub expired: u64,
+}
+
+/// What a store holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// The database file's absolute path, or `memory`.
+    pub path: String,
+    /// How many bytes it takes on disk, its log included; 0 in memory.
+    pub file_size: u64,
+    /// Every namespace that has keys, in byte order of their names.
+    pub namespaces: Vec<NamespaceStats>,
+}
+
+/// How an export is laid out. Both can be imported.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// One array, as Wrangler's `kv bulk put` takes it.
+    #[default]
+    Json,
+    /// JSON Lines: the same objects, each on a line of its own.
+    JsonLines,
+}
+
+/// What an import came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Imported {
+    /// How many entries were stored.
+    pub stored: u64,
+    /// How many were left out: those that have expired and, unless they were to be replaced, those that were there.
+    pub skipped: u64,
 }

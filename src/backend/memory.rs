@@ -2,92 +2,141 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::{Backend, Change, Range, SWEEP_PER_WRITE};
+use super::{
+    Backend, Body, Each, Extent, Listed, PAGE_BYTES, Put, Range, Removed, Rows, SWEEP_PER_WRITE, Step, Walk, Want,
+};
 use crate::error::{Error, Result};
-use crate::types::{Entry, KeyInfo};
+use crate::types::{Entry, KeyInfo, NamespaceStats};
+use crate::version::{Version, Versions};
 
 /// `None` once it is closed.
-pub(crate) struct Memory(RwLock<Option<Rows>>);
+pub(crate) struct Memory(RwLock<Option<Maps>>);
 
-#[derive(Default)]
-struct Rows {
+struct Maps {
     /// No namespace is empty.
     namespaces: BTreeMap<String, BTreeMap<String, Entry>>,
     /// Exactly the rows that expire, as (expiration, namespace, key).
     ends: BTreeSet<(i64, String, String)>,
+    versions: Versions,
 }
 
 impl Memory {
     pub(crate) fn new() -> Self {
-        Memory(RwLock::new(Some(Rows::default())))
+        static STORES: AtomicU64 = AtomicU64::new(1);
+        let versions = Versions::new(STORES.fetch_add(1, Ordering::Relaxed));
+        Memory(RwLock::new(Some(Maps { namespaces: BTreeMap::new(), ends: BTreeSet::new(), versions })))
     }
 
-    // A poisoned lock is used on: no operation below can panic half-way through its changes.
+    // A poisoned lock is used on: a write that panics is undone as the panic passes it.
 
-    fn read(&self) -> RwLockReadGuard<'_, Option<Rows>> {
+    fn lock_to_read(&self) -> RwLockReadGuard<'_, Option<Maps>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock(&self) -> RwLockWriteGuard<'_, Option<Rows>> {
+    fn lock(&self) -> RwLockWriteGuard<'_, Option<Maps>> {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&Maps) -> Result<T>) -> Result<T> {
+        read(self.lock_to_read().as_ref().ok_or_else(Error::closed)?)
     }
 }
 
 impl Backend for Memory {
-    fn get(&self, namespace: &str, key: &str, now: i64, entry: &mut Entry) -> Result<bool> {
-        let rows = self.read();
-        let rows = rows.as_ref().ok_or_else(Error::closed)?;
-        let Some(row) = rows.namespaces.get(namespace).and_then(|keys| keys.get(key)) else { return Ok(false) };
-        if is_gone(row.expiration, now) {
-            return Ok(false);
-        }
-        entry.value.clear();
-        append(&mut entry.value, &row.value)?;
-        entry.metadata.clone_from(&row.metadata);
-        entry.expiration = row.expiration;
-        Ok(true)
+    fn get(&self, namespace: &str, key: &str, _: Want, now: i64, entry: &mut Entry) -> Result<bool> {
+        self.read(|maps| match maps.live(namespace, key, now) {
+            Some(row) => copy_entry(row, entry).map(|()| true),
+            None => Ok(false),
+        })
     }
 
-    fn write(&self, namespace: &str, changes: &[Change<'_>], now: i64) -> Result<()> {
-        // All that can fail comes first, so that a failed write has changed nothing.
-        let made = changes.iter().map(Made::try_from).collect::<Result<Vec<_>>>()?;
-        let mut rows = self.lock();
-        let rows = rows.as_mut().ok_or_else(Error::closed)?;
-        for change in made {
-            match change {
-                Made::Put(key, entry) => rows.put(namespace, key, entry),
-                Made::Delete(key) => rows.remove(namespace, key),
+    fn get_many(&self, namespace: &str, keys: &[&str], now: i64) -> Result<Vec<KeyInfo>> {
+        self.read(|maps| {
+            let found = keys.iter().filter_map(|key| Some((*key, maps.live(namespace, key, now)?)));
+            found.map(|(key, row)| info(key, row, true)).collect()
+        })
+    }
+
+    fn list(&self, range: Range<'_>, walk: Walk, now: i64) -> Result<Listed> {
+        self.read(|maps| {
+            let rows = maps.range(range);
+            let rows: Box<dyn Iterator<Item = _>> = if walk.reverse { Box::new(rows.rev()) } else { Box::new(rows) };
+            let (mut found, mut bytes) = (Listed::default(), 0);
+            for (key, row) in rows.filter(|(_, row)| !is_gone(row.expiration, now)) {
+                found.more = found.keys.len() == walk.limit || bytes >= PAGE_BYTES;
+                if found.more {
+                    break;
+                }
+                bytes += if walk.values { row.value.len() } else { 0 };
+                found.keys.push(info(key, row, walk.values)?);
             }
-        }
-        rows.sweep(SWEEP_PER_WRITE, now);
-        Ok(())
+            Ok(found)
+        })
     }
 
-    fn list(&self, range: Range<'_>, limit: usize, now: i64) -> Result<Vec<KeyInfo>> {
-        let rows = self.read();
-        let rows = rows.as_ref().ok_or_else(Error::closed)?;
-        let Some(keys) = rows.namespaces.get(range.namespace) else { return Ok(Vec::new()) };
-        let below = range.below.map_or(Bound::Unbounded, Bound::Excluded);
-        if range.below.is_some_and(|below| below <= range.from) {
-            return Ok(Vec::new()); // an empty range, which BTreeMap::range would panic on
+    fn count(&self, range: Range<'_>, now: i64) -> Result<u64> {
+        self.read(|maps| Ok(maps.range(range).filter(|(_, row)| !is_gone(row.expiration, now)).count() as u64))
+    }
+
+    fn scan(&self, namespace: &str, now: i64, each: &mut Each<'_>) -> Result<()> {
+        let all = Range { namespace, from: "", below: None };
+        self.read(|maps| {
+            let mut rows = maps.range(all).filter(|(_, row)| !is_gone(row.expiration, now));
+            rows.try_for_each(|(key, row)| each(&info(key, row, true)?))
+        })
+    }
+
+    fn write(&self, now: i64, _: Extent, body: &mut Body<'_>) -> Result<Option<Version>> {
+        let mut maps = self.lock();
+        let maps = maps.as_mut().ok_or_else(Error::closed)?;
+        let version = maps.versions.next();
+        let mut change = Change { maps, now, version, undo: Vec::new() };
+        if !body(&mut change)? {
+            return Ok(None);
         }
-        let live = keys
-            .range::<str, _>((Bound::Included(range.from), below))
-            .filter(|(_, row)| !is_gone(row.expiration, now))
-            .take(limit)
-            .map(|(key, row)| KeyInfo {
-                name: key.clone(),
-                metadata: row.metadata.clone(),
-                expiration: row.expiration,
-            });
-        Ok(live.collect())
+        change.undo.clear();
+        change.maps.sweep(SWEEP_PER_WRITE, now);
+        Ok(Some(version))
     }
 
     fn sweep(&self, max: u64, now: i64) -> Result<u64> {
-        let mut rows = self.lock();
-        Ok(rows.as_mut().ok_or_else(Error::closed)?.sweep(max, now))
+        Ok(self.lock().as_mut().ok_or_else(Error::closed)?.sweep(max, now))
+    }
+
+    /// The lock is fair enough.
+    fn pause(&self) {}
+
+    fn namespaces(&self, now: i64) -> Result<Vec<String>> {
+        let stats = self.stats(now)?.into_iter();
+        Ok(stats.filter(|namespace| namespace.live > 0).map(|namespace| namespace.name).collect())
+    }
+
+    fn stats(&self, now: i64) -> Result<Vec<NamespaceStats>> {
+        let stats = |(name, keys): (&String, &BTreeMap<String, Entry>)| {
+            let expired = keys.values().filter(|row| is_gone(row.expiration, now)).count() as u64;
+            NamespaceStats { name: name.clone(), live: keys.len() as u64 - expired, expired }
+        };
+        self.read(|maps| Ok(maps.namespaces.iter().map(stats).collect()))
+    }
+
+    fn file_size(&self) -> Result<u64> {
+        self.read(|_| Ok(0))
+    }
+
+    fn compact(&self) -> Result<()> {
+        self.read(|_| Ok(()))
+    }
+
+    fn checkpoint(&self) -> Result<bool> {
+        self.read(|_| Ok(true))
+    }
+
+    fn backup(&self, _: &Path) -> Result<()> {
+        self.read(|_| Err(Error::invalid("a store in memory has no file to back up; export its namespaces")))
     }
 
     fn close(&self) -> Result<()> {
@@ -96,30 +145,105 @@ impl Backend for Memory {
     }
 }
 
-/// A change with its bytes copied, ready to be put in place.
-enum Made<'a> {
-    Put(&'a str, Entry),
-    Delete(&'a str),
+/// A write under way. Unless `undo` was emptied, dropping it takes everything back.
+struct Change<'a> {
+    maps: &'a mut Maps,
+    now: i64,
+    version: Version,
+    /// What each changed key held before, as (namespace, key, entry), in the order of the changes.
+    undo: Vec<(String, String, Option<Entry>)>,
 }
 
-impl<'a> TryFrom<&Change<'a>> for Made<'a> {
-    type Error = Error;
-
-    fn try_from(change: &Change<'a>) -> Result<Self> {
-        Ok(match *change {
-            Change::Put { key, value, metadata, expiration } => {
-                let mut copy = Vec::new();
-                append(&mut copy, value)?;
-                Made::Put(key, Entry { value: copy, metadata: metadata.map(str::to_owned), expiration })
+impl Drop for Change<'_> {
+    fn drop(&mut self) {
+        for (namespace, key, before) in self.undo.drain(..).rev() {
+            self.maps.remove(&namespace, &key);
+            if let Some(entry) = before {
+                self.maps.insert(&namespace, &key, entry);
             }
-            Change::Delete { key } => Made::Delete(key),
-        })
+        }
     }
 }
 
-impl Rows {
-    fn put(&mut self, namespace: &str, key: &str, entry: Entry) {
-        self.remove(namespace, key);
+impl Change<'_> {
+    fn replace(&mut self, namespace: &str, key: &str, with: Option<Entry>) {
+        let before = self.maps.remove(namespace, key);
+        if let Some(entry) = with {
+            self.maps.insert(namespace, key, entry);
+        }
+        self.undo.push((namespace.to_owned(), key.to_owned(), before));
+    }
+}
+
+impl Rows for Change<'_> {
+    fn get(&mut self, namespace: &str, key: &str, entry: &mut Entry) -> Result<bool> {
+        match self.maps.live(namespace, key, self.now) {
+            Some(row) => copy_entry(row, entry).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    fn version(&mut self, namespace: &str, key: &str) -> Result<Option<Version>> {
+        Ok(self.maps.live(namespace, key, self.now).map(|row| row.version))
+    }
+
+    fn put(&mut self, namespace: &str, put: Put<'_>) -> Result<()> {
+        let mut value = Vec::new();
+        copy(put.value, &mut value)?;
+        let metadata = put.metadata.map(str::to_owned);
+        let entry = Entry { value, metadata, expiration: put.expiration, version: self.version };
+        self.replace(namespace, put.key, Some(entry));
+        Ok(())
+    }
+
+    fn touch(&mut self, namespace: &str, key: &str, expiration: Option<i64>) -> Result<bool> {
+        let mut entry = Entry::default();
+        if !self.get(namespace, key, &mut entry)? {
+            return Ok(false);
+        }
+        self.replace(namespace, key, Some(Entry { expiration, version: self.version, ..entry }));
+        Ok(true)
+    }
+
+    fn delete(&mut self, namespace: &str, key: &str) -> Result<()> {
+        self.replace(namespace, key, None);
+        Ok(())
+    }
+
+    fn remove(&mut self, range: Range<'_>, step: Step) -> Result<Removed> {
+        let (mut removed, mut bytes) = (Removed::default(), 0);
+        let mut rows = Vec::new();
+        for (key, row) in self.maps.range(range).take(step.rows) {
+            if bytes >= step.bytes {
+                break;
+            }
+            bytes += row.value.len() as u64;
+            rows.push((key.clone(), is_gone(row.expiration, self.now)));
+        }
+        for (key, gone) in rows {
+            self.replace(range.namespace, &key, None);
+            removed.rows += 1;
+            removed.live += u64::from(!gone);
+        }
+        removed.done = self.maps.range(range).next().is_none();
+        Ok(removed)
+    }
+}
+
+impl Maps {
+    fn live(&self, namespace: &str, key: &str, now: i64) -> Option<&Entry> {
+        self.namespaces.get(namespace)?.get(key).filter(|row| !is_gone(row.expiration, now))
+    }
+
+    fn range(&self, range: Range<'_>) -> impl DoubleEndedIterator<Item = (&String, &Entry)> {
+        // On an empty range BTreeMap::range would panic.
+        let keys = self.namespaces.get(range.namespace).filter(|_| !range.is_empty());
+        let bounds = (Bound::Included(range.from), range.below.map_or(Bound::Unbounded, Bound::Excluded));
+        keys.into_iter().flat_map(move |keys| keys.range::<str, _>(bounds))
+    }
+
+    /// The key must not be there.
+    fn insert(&mut self, namespace: &str, key: &str, entry: Entry) {
         if let Some(end) = entry.expiration {
             self.ends.insert((end, namespace.to_owned(), key.to_owned()));
         }
@@ -129,15 +253,16 @@ impl Rows {
         };
     }
 
-    fn remove(&mut self, namespace: &str, key: &str) {
-        let Some(keys) = self.namespaces.get_mut(namespace) else { return };
-        let Some((key, row)) = keys.remove_entry(key) else { return };
+    fn remove(&mut self, namespace: &str, key: &str) -> Option<Entry> {
+        let keys = self.namespaces.get_mut(namespace)?;
+        let (key, row) = keys.remove_entry(key)?;
         if keys.is_empty() {
             self.namespaces.remove(namespace);
         }
         if let Some(end) = row.expiration {
             self.ends.remove(&(end, namespace.to_owned(), key));
         }
+        Some(row)
     }
 
     fn sweep(&mut self, max: u64, now: i64) -> u64 {
@@ -156,8 +281,25 @@ fn is_gone(expiration: Option<i64>, now: i64) -> bool {
     expiration.is_some_and(|end| now >= end)
 }
 
+fn copy_entry(row: &Entry, entry: &mut Entry) -> Result<()> {
+    copy(&row.value, &mut entry.value)?;
+    entry.metadata.clone_from(&row.metadata);
+    (entry.expiration, entry.version) = (row.expiration, row.version);
+    Ok(())
+}
+
+fn info(key: &str, row: &Entry, values: bool) -> Result<KeyInfo> {
+    let mut value = None;
+    if values {
+        copy(&row.value, value.insert(Vec::new()))?;
+    }
+    let (metadata, expiration, version) = (row.metadata.clone(), row.expiration, row.version);
+    Ok(KeyInfo { name: key.to_owned(), metadata, expiration, version, value })
+}
+
 /// Copies a value, which may be large, without aborting the process when memory has run out.
-fn append(to: &mut Vec<u8>, bytes: &[u8]) -> Result<()> {
+fn copy(bytes: &[u8], to: &mut Vec<u8>) -> Result<()> {
+    to.clear();
     to.try_reserve_exact(bytes.len()).map_err(|_| Error::no_memory(bytes.len()))?;
     to.extend_from_slice(bytes);
     Ok(())

@@ -1,22 +1,28 @@
 //! The back end on disk: one SQLite file, one connection a store.
 //!
 //! What SQLite is asked stands in `schema`; whose connection it is (after a fork, after a close) in `link`; who
-//! else in this process may have the file open in `claim`.
+//! else in this process may have the file open in `claim`; what is done to the file as a whole in `file`.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, Row, TransactionBehavior};
 
 use self::link::{Link, Session};
-use super::{Backend, Change, Range, SWEEP_PER_WRITE};
+use super::{
+    Backend, Body, Each, Extent, Listed, PAGE_BYTES, Put, Range, Removed, Rows, SWEEP_PER_WRITE, Step, Walk, Want,
+};
 use crate::error::{Code, Error, Result};
-use crate::types::{Entry, KeyInfo, OpenOptions};
+use crate::types::{Entry, KeyInfo, NamespaceStats, OpenOptions};
+use crate::version::Version;
 
 mod claim;
+mod file;
 mod link;
 mod schema;
+
+pub(crate) use claim::is_open;
 
 pub(crate) struct Sqlite(Arc<Link>);
 
@@ -32,52 +38,124 @@ impl Sqlite {
 }
 
 impl Backend for Sqlite {
-    fn get(&self, namespace: &str, key: &str, now: i64, entry: &mut Entry) -> Result<bool> {
+    fn get(&self, namespace: &str, key: &str, want: Want, now: i64, entry: &mut Entry) -> Result<bool> {
+        self.0.with(|session| get(&session.connection, namespace, key, want, now, entry))
+    }
+
+    fn get_many(&self, namespace: &str, keys: &[&str], now: i64) -> Result<Vec<KeyInfo>> {
         self.0.with(|session| {
-            let mut query = session.connection.prepare_cached(schema::GET)?;
-            let mut rows = query.query((namespace, key, now))?;
-            let Some(row) = rows.next()? else { return Ok(false) };
-            read_value(row.get_ref(0)?, &mut entry.value)?;
-            entry.metadata = text(row, 1)?;
-            entry.expiration = row.get(2)?;
-            Ok(true)
+            let snapshot = session.connection.transaction()?;
+            let (mut found, mut entry) = (Vec::new(), Entry::default());
+            for key in keys {
+                if get(&snapshot, namespace, key, Want::Entry, now, &mut entry)? {
+                    let Entry { value, metadata, expiration, version } = std::mem::take(&mut entry);
+                    let (name, value) = ((*key).to_owned(), Some(value));
+                    found.push(KeyInfo { name, metadata, expiration, version, value });
+                }
+            }
+            Ok(found)
         })
     }
 
-    fn write(&self, namespace: &str, changes: &[Change<'_>], now: i64) -> Result<()> {
+    fn list(&self, range: Range<'_>, walk: Walk, now: i64) -> Result<Listed> {
         self.0.with(|session| {
+            let mut query = session.connection.prepare_cached(schema::list(walk.reverse, walk.values))?;
+            // One more than asked for tells whether anything live is left.
+            let limit = walk.limit as i64 + 1;
+            let mut rows = query.query((range.namespace, range.from, below(&range), now, limit))?;
+            let (mut found, mut bytes) = (Listed::default(), 0);
+            while let Some(row) = rows.next()? {
+                found.more = found.keys.len() == walk.limit || bytes >= PAGE_BYTES;
+                if found.more {
+                    break;
+                }
+                let key = key_info(row, walk.values)?;
+                bytes += key.value.as_ref().map_or(0, Vec::len);
+                found.keys.push(key);
+            }
+            Ok(found)
+        })
+    }
+
+    fn count(&self, range: Range<'_>, now: i64) -> Result<u64> {
+        self.0.with(|session| {
+            let mut query = session.connection.prepare_cached(schema::COUNT)?;
+            Ok(query.query_row((range.namespace, range.from, below(&range), now), |row| row.get(0))?)
+        })
+    }
+
+    /// On a connection of its own, so that this store's other calls go on meanwhile.
+    fn scan(&self, namespace: &str, now: i64, each: &mut Each<'_>) -> Result<()> {
+        let session = self.0.another()?;
+        let range = Range { namespace, from: "", below: None };
+        let mut query = session.connection.prepare(schema::list(false, true))?;
+        let mut rows = query.query((namespace, "", below(&range), now, -1))?;
+        while let Some(row) = rows.next()? {
+            each(&key_info(row, true)?)?;
+        }
+        Ok(())
+    }
+
+    fn write(&self, now: i64, extent: Extent, body: &mut Body<'_>) -> Result<Option<Version>> {
+        self.0.with_writable(|session| {
+            let version = session.versions.next();
             // One statement is a transaction of its own, and much the cheapest one.
-            if let ([change], false) = (changes, session.may_sweep(now)) {
-                return apply(&session.connection, namespace, change);
+            if extent == Extent::OneChange && !session.may_sweep(now) {
+                let mut rows = Change { connection: &session.connection, now, version };
+                return Ok(body(&mut rows)?.then_some(version));
             }
             let transaction = session.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            for change in changes {
-                apply(&transaction, namespace, change)?;
+            if !body(&mut Change { connection: &transaction, now, version })? {
+                return Ok(None);
             }
             let swept = sweep(&transaction, SWEEP_PER_WRITE, now)?;
             transaction.commit()?;
             session.swept(now, swept == SWEEP_PER_WRITE);
-            Ok(())
-        })
-    }
-
-    fn list(&self, range: Range<'_>, limit: usize, now: i64) -> Result<Vec<KeyInfo>> {
-        // SQLite sorts any blob after every text.
-        let below = ToSqlOutput::Borrowed(range.below.map_or(ValueRef::Blob(&[]), ValueRef::from));
-        self.0.with(|session| {
-            let mut query = session.connection.prepare_cached(schema::LIST)?;
-            let mut rows = query.query((range.namespace, range.from, below, now, limit as i64))?;
-            let mut keys = Vec::new();
-            while let Some(row) = rows.next()? {
-                let name = text(row, 0)?.unwrap_or_default();
-                keys.push(KeyInfo { name, metadata: text(row, 1)?, expiration: row.get(2)? });
-            }
-            Ok(keys)
+            Ok(Some(version))
         })
     }
 
     fn sweep(&self, max: u64, now: i64) -> Result<u64> {
-        self.0.with(|session| sweep(&session.connection, max, now))
+        self.0.with_writable(|session| sweep(&session.connection, max, now))
+    }
+
+    fn pause(&self) {
+        // SQLite's waiters are not woken; they look again after 1, 2, 5, 10, … milliseconds.
+        std::thread::sleep(std::time::Duration::from_millis(4));
+    }
+
+    fn namespaces(&self, now: i64) -> Result<Vec<String>> {
+        self.0.with(|session| {
+            let mut query = session.connection.prepare_cached(schema::NAMESPACES)?;
+            let names = query.query_map((now,), |row| row.get(0))?;
+            Ok(names.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    fn stats(&self, now: i64) -> Result<Vec<NamespaceStats>> {
+        self.0.with(|session| {
+            let mut query = session.connection.prepare_cached(schema::STATS)?;
+            let stats = query.query_map((now,), |row| {
+                Ok(NamespaceStats { name: row.get(0)?, live: row.get(1)?, expired: row.get(2)? })
+            })?;
+            Ok(stats.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    fn file_size(&self) -> Result<u64> {
+        file::size(&self.0)
+    }
+
+    fn compact(&self) -> Result<()> {
+        file::compact(&self.0)
+    }
+
+    fn checkpoint(&self) -> Result<bool> {
+        self.0.with_writable(|session| file::checkpoint(&session.connection))
+    }
+
+    fn backup(&self, to: &Path) -> Result<()> {
+        file::backup(&self.0, to)
     }
 
     fn close(&self) -> Result<()> {
@@ -85,14 +163,72 @@ impl Backend for Sqlite {
     }
 }
 
-fn apply(connection: &Connection, namespace: &str, change: &Change<'_>) -> Result<()> {
-    match *change {
-        Change::Put { key, value, metadata, expiration } => {
-            connection.prepare_cached(schema::PUT)?.execute((namespace, key, value, metadata, expiration))?
+/// A write under way, within a transaction or as the only statement of its own.
+struct Change<'a> {
+    connection: &'a Connection,
+    now: i64,
+    version: Version,
+}
+
+impl Rows for Change<'_> {
+    fn get(&mut self, namespace: &str, key: &str, entry: &mut Entry) -> Result<bool> {
+        get(self.connection, namespace, key, Want::Entry, self.now, entry)
+    }
+
+    fn version(&mut self, namespace: &str, key: &str) -> Result<Option<Version>> {
+        let mut query = self.connection.prepare_cached(schema::VERSION)?;
+        let mut rows = query.query((namespace, key, self.now))?;
+        rows.next()?.map(|row| version(row, 0)).transpose()
+    }
+
+    fn put(&mut self, namespace: &str, put: Put<'_>) -> Result<()> {
+        let row = (namespace, put.key, put.value, put.metadata, put.expiration, self.version.as_bytes());
+        self.connection.prepare_cached(schema::PUT)?.execute(row)?;
+        Ok(())
+    }
+
+    fn touch(&mut self, namespace: &str, key: &str, expiration: Option<i64>) -> Result<bool> {
+        let row = (namespace, key, expiration, self.version.as_bytes(), self.now);
+        Ok(self.connection.prepare_cached(schema::TOUCH)?.execute(row)? > 0)
+    }
+
+    fn delete(&mut self, namespace: &str, key: &str) -> Result<()> {
+        self.connection.prepare_cached(schema::DELETE)?.execute((namespace, key))?;
+        Ok(())
+    }
+
+    fn remove(&mut self, range: Range<'_>, step: Step) -> Result<Removed> {
+        let mut query = self.connection.prepare_cached(schema::MEASURE)?;
+        let (mut removed, mut bytes, mut last) = (Removed { done: true, ..Removed::default() }, 0, None);
+        {
+            let mut rows = query.query((range.namespace, range.from, below(&range), self.now, step.rows as i64 + 1))?;
+            while let Some(row) = rows.next()? {
+                removed.done = removed.rows < step.rows as u64 && bytes < step.bytes;
+                if !removed.done {
+                    break;
+                }
+                bytes += row.get::<_, u64>(1)?;
+                removed.live += u64::from(row.get::<_, bool>(2)?);
+                removed.rows += 1;
+                last = text(row, 0)?;
+            }
         }
-        Change::Delete { key } => connection.prepare_cached(schema::DELETE)?.execute((namespace, key))?,
-    };
-    Ok(())
+        if let Some(last) = last {
+            self.connection.prepare_cached(schema::REMOVE)?.execute((range.namespace, range.from, last))?;
+        }
+        Ok(removed)
+    }
+}
+
+fn get(connection: &Connection, namespace: &str, key: &str, want: Want, now: i64, entry: &mut Entry) -> Result<bool> {
+    let mut query = connection.prepare_cached(if want == Want::Value { schema::GET_VALUE } else { schema::GET })?;
+    let mut rows = query.query((namespace, key, now))?;
+    let Some(row) = rows.next()? else { return Ok(false) };
+    read_value(row.get_ref(0)?, &mut entry.value)?;
+    if want == Want::Entry {
+        (entry.metadata, entry.expiration, entry.version) = (text(row, 1)?, row.get(2)?, version(row, 3)?);
+    }
+    Ok(true)
 }
 
 fn sweep(connection: &Connection, max: u64, now: i64) -> Result<u64> {
@@ -111,6 +247,25 @@ impl Session {
         self.last_look = Some(now);
         self.more_to_sweep = more;
     }
+}
+
+/// The end of a range, for a comparison: SQLite sorts any blob after every text.
+fn below<'a>(range: &Range<'a>) -> ToSqlOutput<'a> {
+    range.below.map_or(ToSqlOutput::Owned(Value::Blob(Vec::new())), |below| ToSqlOutput::Borrowed(below.into()))
+}
+
+/// A row of [`schema::list`].
+fn key_info(row: &Row<'_>, values: bool) -> Result<KeyInfo> {
+    let (name, metadata) = (text(row, 0)?.unwrap_or_default(), text(row, 1)?);
+    let mut value = None;
+    if values {
+        read_value(row.get_ref(4)?, value.insert(Vec::new()))?;
+    }
+    Ok(KeyInfo { name, metadata, expiration: row.get(2)?, version: version(row, 3)?, value })
+}
+
+fn version(row: &Row<'_>, column: usize) -> Result<Version> {
+    row.get(column).map(Version::from_bytes).map_err(Error::from)
 }
 
 /// A value's bytes. Ours are blobs; other programs that write into the table may leave texts and numbers there.

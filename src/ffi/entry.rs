@@ -15,7 +15,7 @@ pub struct luat_kv_entry {
 
 impl luat_kv_entry {
     pub(super) fn read(key: &str, entry: Entry) -> Self {
-        let Entry { value, metadata, expiration } = entry;
+        let Entry { value, metadata, expiration, .. } = entry;
         luat_kv_entry { key: key.to_owned(), value: Some(value), metadata, expiration }
     }
 

@@ -7,7 +7,7 @@ use super::{
     luat_kv_list_options, luat_kv_page, luat_kv_put_options, luat_kv_status, options, required, set, text,
 };
 use crate::error::{Error, Result};
-use crate::store::Namespace;
+use crate::namespace::Namespace;
 use crate::types::{ListOptions, PutOptions};
 
 /// A set of keys within a store. Any thread may use it at any time. Yours to free with luat_kv_namespace_free().
@@ -215,6 +215,7 @@ impl luat_kv_list_options {
             prefix,
             limit: (self.limit != 0).then_some(self.limit.into()),
             cursor: (!cursor.is_empty()).then_some(cursor),
+            ..ListOptions::default()
         })
     }
 }

@@ -119,7 +119,7 @@ unsafe fn push_page(l: State, page: &Page, documents: &mut Reader<'_>) {
     unsafe {
         ffi::lua_createtable(l, 0, 3);
         push_array(l, page.keys.len());
-        for (place, KeyInfo { name, metadata, expiration }) in page.keys.iter().enumerate() {
+        for (place, KeyInfo { name, metadata, expiration, .. }) in page.keys.iter().enumerate() {
             push_about(l, Some(name), metadata.is_some(), *expiration, documents);
             ffi::lua_rawseti(l, -2, place as ffi::lua_Integer + 1);
         }

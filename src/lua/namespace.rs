@@ -10,8 +10,8 @@ use super::encode;
 use super::scratch::{Answer, Fault};
 use super::stack::{State, Upvalue};
 use crate::error::{Code, Error, Result, quoted};
-use crate::store::Namespace;
-use crate::types::{ListOptions, PutOptions};
+use crate::namespace::Namespace;
+use crate::types::{Entry, ListOptions, PutOptions};
 
 fn this<'a>(call: &Call<'a>) -> Result<&'a Namespace, Fault> {
     call.object("luat_kv.namespace", Upvalue::Namespace)
@@ -19,7 +19,7 @@ fn this<'a>(call: &Call<'a>) -> Result<&'a Namespace, Fault> {
 
 /// `kv:get(key, type?)`.
 pub(super) unsafe extern "C-unwind" fn get(l: State) -> c_int {
-    let body = |call: &mut Call<'_>| match read(call)? {
+    let body = |call: &mut Call<'_>| match read(call, Namespace::read_value)? {
         Some(json) => Ok(Answer::Value { json }),
         None => Ok(Answer::Nils(1)),
     };
@@ -30,7 +30,7 @@ pub(super) unsafe extern "C-unwind" fn get(l: State) -> c_int {
 /// `kv:getWithMetadata(key, type?)`.
 pub(super) unsafe extern "C-unwind" fn get_with_metadata(l: State) -> c_int {
     let body = |call: &mut Call<'_>| {
-        let Some(json) = read(call)? else { return Ok(Answer::Nils(2)) };
+        let Some(json) = read(call, Namespace::read)? else { return Ok(Answer::Nils(2)) };
         let scratch = &mut *call.scratch;
         if let Some(metadata) = &scratch.entry.metadata {
             scratch.tape.read(metadata.as_bytes()).map_err(bad_metadata(call.text(2, "key")?))?;
@@ -43,12 +43,12 @@ pub(super) unsafe extern "C-unwind" fn get_with_metadata(l: State) -> c_int {
 
 /// Reads the entry that the arguments ask for into the scratch: `None` if it is missing, else whether its value is
 /// wanted, and has been read, as JSON.
-fn read(call: &mut Call<'_>) -> Result<Option<bool>, Fault> {
+fn read(call: &mut Call<'_>, how: fn(&Namespace, &str, &mut Entry) -> Result<bool>) -> Result<Option<bool>, Fault> {
     let namespace = this(call)?;
     let key = call.text(2, "key")?;
     let json = wants_json(call)?;
     let scratch = &mut *call.scratch;
-    if !namespace.read(key, &mut scratch.entry)? {
+    if !how(namespace, key, &mut scratch.entry)? {
         return Ok(None);
     }
     if json {

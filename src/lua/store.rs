@@ -13,7 +13,8 @@ use super::stack::{State, Upvalue, push_slot, slot};
 #[cfg(not(feature = "sqlite"))]
 use crate::error::Error;
 use crate::error::{Code, Result};
-use crate::store::{Namespace, Store};
+use crate::namespace::Namespace;
+use crate::store::Store;
 use crate::types::{Durability, Limits, OpenOptions};
 
 /// The place of the project's store, which `KV.namespace` opens on first use: one for each Lua state.

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use luat_kv::{Clock, Code, Entry, ListOptions, OpenOptions, PutOptions, Store};
+use luat_kv::{Clock, Code, Entry, ListOptions, Namespace, OpenOptions, PutOptions, Store, Version};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -35,6 +35,13 @@ fn query<T: rusqlite::types::FromSql>(path: &Path, sql: &str) -> T {
     Connection::open(path).unwrap().query_row(sql, (), |row| row.get(0)).unwrap()
 }
 
+/// An entry, but for its version, which must be none of the others'.
+fn entry(namespace: &Namespace, key: &str) -> Option<Entry> {
+    let entry = namespace.get_entry(key).unwrap()?;
+    assert_ne!(entry.version, Version::default());
+    Some(Entry { version: Version::default(), ..entry })
+}
+
 const ROWS: &str = "INSERT INTO kv VALUES
     ('blog', 'post:1', CAST('{\"title\":\"One\"}' AS BLOB), '{\"author\":\"alice\"}', NULL),
     ('blog', 'post:2', 'as text', NULL, 1700000100),
@@ -49,15 +56,16 @@ fn expect_rows(store: &Store) {
         value: b"{\"title\":\"One\"}".into(),
         metadata: Some("{\"author\":\"alice\"}".into()),
         expiration: None,
+        ..Entry::default()
     };
-    assert_eq!(blog.get_entry("post:1").unwrap(), Some(one));
-    let two = Entry { value: b"as text".into(), metadata: None, expiration: Some(NOW + 100) };
-    assert_eq!(blog.get_entry("post:2").unwrap(), Some(two));
+    assert_eq!(entry(&blog, "post:1"), Some(one));
+    let two = Entry { value: b"as text".into(), metadata: None, expiration: Some(NOW + 100), ..Entry::default() };
+    assert_eq!(entry(&blog, "post:2"), Some(two));
     assert_eq!(blog.get("gone").unwrap(), None);
     assert_eq!(blog.get("null").unwrap().as_deref(), Some(&b""[..]));
     assert_eq!(blog.get("number").unwrap().as_deref(), Some(&b"42"[..]));
-    let other = Entry { value: vec![0, 255], metadata: Some("false".into()), expiration: None };
-    assert_eq!(store.namespace("other").unwrap().get_entry("post:1").unwrap(), Some(other));
+    let other = Entry { value: vec![0, 255], metadata: Some("false".into()), ..Entry::default() };
+    assert_eq!(entry(&store.namespace("other").unwrap(), "post:1"), Some(other));
     let keys = blog.list(&ListOptions::default()).unwrap().keys;
     assert_eq!(keys.iter().map(|key| key.name.as_str()).collect::<Vec<_>>(), ["null", "number", "post:1", "post:2"]);
 }
@@ -134,8 +142,8 @@ fn luats_statements_work_on_a_file_of_ours() {
     let store = open(&path);
     let n = store.namespace("n").unwrap();
     assert_eq!(n.get("luats").unwrap().as_deref(), Some(&b"2"[..]));
-    let ours = Entry { value: b"3".into(), metadata: Some("{}".into()), expiration: Some(NOW + 5) };
-    assert_eq!(n.get_entry("ours").unwrap(), Some(ours));
+    let ours = Entry { value: b"3".into(), metadata: Some("{}".into()), expiration: Some(NOW + 5), ..Entry::default() };
+    assert_eq!(entry(&n, "ours"), Some(ours));
     put(&store);
     assert_eq!(n.get("ours").unwrap().as_deref(), Some(&b"1"[..]));
 }

@@ -1,70 +1,151 @@
 //! Random operations, with time moved by hand: both back ends answer as a simple model does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use luat_kv::{Clock, Code, Entry, ListOptions, Namespace, OpenOptions, Page, PutOptions, Store};
+use luat_kv::{
+    Batch, Clock, Code, Entry, Format, Imported, IncrOptions, KeyInfo, ListOptions, Namespace, NamespaceStats,
+    OpenOptions, PutOptions, Store, Version,
+};
 use proptest::prelude::*;
+use proptest::sample::select;
 
 /// Where the clock stands at the beginning.
 const EPOCH: i64 = 1_700_000_000;
 
 /// Namespaces and keys are few, so that operations meet; their characters sort differently as bytes, as UTF-16 and in a
 /// `LIKE`.
-const NAMES: [&str; 3] = ["a", "b", "a\0"];
+const NAMES: [&str; 3] = ["a", "a\0", "b"];
 const KEYS: [&str; 12] = ["a", "a%", "a_", "aa", "ab", "b", "b\0", "\0", "Ä", "\u{fffd}", "\u{10000}", "\u{10ffff}x"];
 const PREFIXES: [&str; 8] = ["", "a", "a%", "_", "b", "\u{fffd}", "\u{10ffff}", "zzz"];
 
+/// Values that count, and some that nearly do.
+const NUMBERS: [&str; 7] =
+    ["7", "-3", "9223372036854775807", "-9223372036854775808", "1.0", "+1", "9223372036854775808"];
+
+/// An index into `NAMES` and one into `KEYS`.
+type Place = (usize, usize);
+
+#[derive(Clone, Debug)]
+struct Put {
+    value: Vec<u8>,
+    ttl: Option<i64>,
+    at: Option<i64>,
+    metadata: Option<&'static str>,
+}
+
+#[derive(Clone, Debug)]
+struct Incr {
+    by: i64,
+    initial: i64,
+    ttl: Option<i64>,
+}
+
+/// What a check asks for.
+#[derive(Clone, Copy, Debug)]
+enum Expect {
+    Current,
+    Missing,
+    Stale,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Check(Place, Expect),
+    Put(Place, Put),
+    Delete(Place),
+    Incr(Place, Incr),
+}
+
+#[derive(Clone, Debug)]
+struct List {
+    prefix: &'static str,
+    start: &'static str,
+    stop: Option<&'static str>,
+    limit: u64,
+    reverse: bool,
+    values: bool,
+}
+
 #[derive(Clone, Debug)]
 enum Op {
-    Put {
-        name: usize,
-        key: usize,
-        value: Vec<u8>,
-        ttl: Option<i64>,
-        at: Option<i64>,
-        metadata: Option<&'static str>,
-    },
-    Delete {
-        name: usize,
-        key: usize,
-    },
-    Get {
-        name: usize,
-        key: usize,
-    },
-    /// All pages, of this many keys.
-    List {
-        name: usize,
-        prefix: usize,
-        limit: u64,
-    },
-    Sweep {
-        max: Option<u64>,
-    },
-    Move {
-        seconds: i64,
-    },
+    Put(Place, Put),
+    Add(Place, Put),
+    Touch(Place, Option<i64>),
+    Incr(Place, Incr),
+    Delete(Place),
+    DeletePrefix(usize, &'static str),
+    Batch(Vec<Step>),
+    Get(Place),
+    GetMany(usize, Vec<usize>),
+    /// All pages.
+    List(usize, List),
+    Count(usize, &'static str),
+    Namespaces,
+    /// From one namespace into another.
+    Copy(usize, usize, Format, bool),
+    Sweep(Option<u64>),
+    Move(i64),
     /// Closes the store and opens it again; the one in memory stays.
     Reopen,
 }
 
-fn op() -> impl Strategy<Value = Op> {
-    let (name, key) = (0..NAMES.len(), 0..KEYS.len());
-    let put = (
-        name.clone(),
-        key.clone(),
+fn put() -> impl Strategy<Value = Put> {
+    let value = prop_oneof![
         prop::collection::vec(any::<u8>(), 0..40),
-        prop::option::of(-1..20_i64),
-        prop::option::of(-5..20_i64),
-        prop::option::of(prop::sample::select(vec!["{\"a\":1}", "false", "0", "null", "nonsense", "[]"])),
-    );
+        select(&NUMBERS[..]).prop_map(|number| number.as_bytes().to_vec())
+    ];
+    let metadata = select(&["{\"a\":1}", "false", "0", "[]", "{\n\"b\" : 1.0}", "null", "nonsense"][..]);
+    (value, prop::option::of(-1..20_i64), prop::option::of(-5..20_i64), prop::option::of(metadata))
+        .prop_map(|(value, ttl, at, metadata)| Put { value, ttl, at, metadata })
+}
+
+fn incr() -> impl Strategy<Value = Incr> {
+    let by = prop_oneof![3 => -5..5_i64, 1 => select(&[i64::MAX, i64::MIN][..])];
+    (by, select(&[0, 10, i64::MAX][..]), prop::option::of(1..20_i64)).prop_map(|(by, initial, ttl)| Incr {
+        by,
+        initial,
+        ttl,
+    })
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let place = (0..NAMES.len(), 0..KEYS.len());
+    let expect = select(&[Expect::Current, Expect::Current, Expect::Missing, Expect::Stale][..]);
+    let lasting = put().prop_map(|put| Put { ttl: put.ttl.map(|ttl| ttl.max(1)), at: None, metadata: None, ..put });
     prop_oneof![
-        8 => put.prop_map(|(name, key, value, ttl, at, metadata)| Op::Put { name, key, value, ttl, at, metadata }),
-        2 => (name.clone(), key.clone()).prop_map(|(name, key)| Op::Delete { name, key }),
-        4 => (name.clone(), key).prop_map(|(name, key)| Op::Get { name, key }),
-        3 => (name, 0..PREFIXES.len(), 1..6_u64).prop_map(|(name, prefix, limit)| Op::List { name, prefix, limit }),
-        1 => prop::option::of(0..4_u64).prop_map(|max| Op::Sweep { max }),
-        3 => (1..15_i64).prop_map(|seconds| Op::Move { seconds }),
+        3 => (place.clone(), expect).prop_map(|(place, expect)| Step::Check(place, expect)),
+        4 => (place.clone(), lasting).prop_map(|(place, put)| Step::Put(place, put)),
+        1 => place.clone().prop_map(Step::Delete),
+        1 => (place, incr()).prop_map(|(place, incr)| Step::Incr(place, incr)),
+    ]
+}
+
+fn list() -> impl Strategy<Value = List> {
+    let bound = || prop_oneof![3 => Just(""), 1 => select(&KEYS[..])];
+    (select(&PREFIXES[..]), bound(), prop::option::of(select(&KEYS[..])), 1..6_u64, any::<bool>(), any::<bool>())
+        .prop_map(|(prefix, start, stop, limit, reverse, values)| List { prefix, start, stop, limit, reverse, values })
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let (name, prefix) = (0..NAMES.len(), select(&PREFIXES[..]));
+    let place = (name.clone(), 0..KEYS.len());
+    let format = select(&[Format::Json, Format::JsonLines][..]);
+    prop_oneof![
+        10 => (place.clone(), put()).prop_map(|(place, put)| Op::Put(place, put)),
+        3 => (place.clone(), put()).prop_map(|(place, put)| Op::Add(place, put)),
+        3 => (place.clone(), prop::option::of(-1..20_i64)).prop_map(|(place, ttl)| Op::Touch(place, ttl)),
+        5 => (place.clone(), incr()).prop_map(|(place, incr)| Op::Incr(place, incr)),
+        2 => place.clone().prop_map(Op::Delete),
+        1 => (name.clone(), prefix.clone()).prop_map(|(name, prefix)| Op::DeletePrefix(name, prefix)),
+        4 => prop::collection::vec(step(), 0..6).prop_map(Op::Batch),
+        4 => place.prop_map(Op::Get),
+        2 => (name.clone(), prop::collection::vec(0..KEYS.len(), 1..20)).prop_map(|(name, keys)| Op::GetMany(name, keys)),
+        5 => (name.clone(), list()).prop_map(|(name, list)| Op::List(name, list)),
+        1 => (name.clone(), prefix).prop_map(|(name, prefix)| Op::Count(name, prefix)),
+        1 => Just(Op::Namespaces),
+        1 => (name.clone(), name, format, any::<bool>()).prop_map(|(a, b, format, replace)| Op::Copy(a, b, format, replace)),
+        1 => prop::option::of(0..4_u64).prop_map(Op::Sweep),
+        4 => (1..15_i64).prop_map(Op::Move),
         1 => Just(Op::Reopen),
     ]
 }
@@ -73,10 +154,13 @@ fn op() -> impl Strategy<Value = Op> {
 ///
 /// Its clock only goes forwards. Set back, it would bring those expired entries to life again that nobody has removed
 /// yet, and which those are is a back end's own affair.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Model {
     now: i64,
+    /// By namespace and key. Versions are learnt from the store: see [`Run::learn`].
     rows: BTreeMap<(usize, &'static str), Entry>,
+    /// What was written, and has a version that is not known yet.
+    written: BTreeSet<(usize, &'static str)>,
 }
 
 impl Model {
@@ -85,9 +169,13 @@ impl Model {
         self.rows.retain(|_, entry| entry.expiration.is_none_or(|end| now < end));
     }
 
-    /// What a put comes to: an error's code, or nothing.
-    fn put(&mut self, op: &Op) -> Result<(), Code> {
-        let Op::Put { name, key, value, ttl, at, metadata } = op else { unreachable!() };
+    fn store(&mut self, (name, key): Place, entry: Entry) {
+        self.rows.insert((name, KEYS[key]), entry);
+        self.written.insert((name, KEYS[key]));
+    }
+
+    /// The entry that a put would leave, or the code of its error.
+    fn entry(&self, Put { value, ttl, at, metadata }: &Put) -> Result<Entry, Code> {
         if matches!(metadata, Some("null" | "nonsense")) {
             return Err(Code::Invalid);
         }
@@ -97,81 +185,292 @@ impl Model {
             (None, Some(at)) if *at <= 0 => return Err(Code::Invalid),
             (None, at) => at.map(|at| self.now + at),
         };
-        let entry = Entry { value: value.clone(), metadata: metadata.map(str::to_owned), expiration };
-        self.rows.insert((*name, KEYS[*key]), entry);
-        Ok(())
+        let metadata = metadata.map(str::to_owned);
+        Ok(Entry { value: value.clone(), metadata, expiration, version: Version::default() })
     }
 
-    fn list(&self, name: usize, prefix: &str) -> Vec<(&'static str, &Entry)> {
-        let rows = self.rows.iter().filter(|((of, key), _)| *of == name && key.starts_with(prefix));
-        rows.map(|((_, key), entry)| (*key, entry)).collect()
+    fn incr(&mut self, place: Place, Incr { by, initial, ttl }: &Incr) -> Result<i64, Code> {
+        let key = (place.0, KEYS[place.1]);
+        let created = Entry { expiration: ttl.map(|ttl| self.now + ttl), ..Entry::default() };
+        let (before, entry) = match self.rows.get(&key) {
+            Some(entry) => {
+                let text = String::from_utf8(entry.value.clone()).map_err(|_| Code::Invalid)?;
+                let digits = text.strip_prefix('-').unwrap_or(&text);
+                let plain = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
+                let number = text.parse().ok().filter(|_| plain);
+                (number.ok_or(Code::Invalid)?, entry.clone())
+            }
+            None => (*initial, created),
+        };
+        let sum: i64 = before.checked_add(*by).ok_or(Code::Invalid)?;
+        self.store(place, Entry { value: sum.to_string().into(), ..entry });
+        Ok(sum)
+    }
+
+    /// The rows of a namespace under a prefix, as a list gives them.
+    fn list(&self, name: usize, list: &List) -> Vec<KeyInfo> {
+        let within =
+            |key: &str| key.starts_with(list.prefix) && key >= list.start && list.stop.is_none_or(|stop| key < stop);
+        let rows = self.rows.iter().filter(|((of, key), _)| *of == name && within(key));
+        let mut keys: Vec<_> = rows.map(|((_, key), entry)| info(key, entry, list.values)).collect();
+        if list.reverse {
+            keys.reverse();
+        }
+        keys
+    }
+
+    fn under(&self, name: usize, prefix: &str) -> Vec<(usize, &'static str)> {
+        self.rows.keys().filter(|(of, key)| *of == name && key.starts_with(prefix)).copied().collect()
     }
 }
 
-fn all_pages(namespace: &Namespace, prefix: &str, limit: u64) -> Vec<Page> {
-    let mut pages: Vec<Page> = Vec::new();
-    loop {
-        let cursor = pages.last().and_then(|page| page.cursor.clone());
-        let options = ListOptions { prefix, limit: Some(limit), cursor: cursor.as_deref() };
-        pages.push(namespace.list(&options).unwrap());
-        if pages.last().unwrap().cursor.is_none() {
-            return pages;
+fn info(key: &str, entry: &Entry, values: bool) -> KeyInfo {
+    let Entry { value, metadata, expiration, version } = entry.clone();
+    KeyInfo { name: key.to_owned(), metadata, expiration, version, value: values.then_some(value) }
+}
+
+/// A store and the model, side by side.
+struct Run {
+    store: Store,
+    model: Model,
+    /// Every version that each key ever had.
+    versions: HashSet<(usize, &'static str, Version)>,
+}
+
+impl Run {
+    fn namespace(&self, name: usize) -> Namespace {
+        self.store.namespace(NAMES[name]).unwrap()
+    }
+
+    /// Asks for the versions of what was written: none may be one that the key ever had.
+    fn learn(&mut self) {
+        for (name, key) in std::mem::take(&mut self.model.written) {
+            if let Some(entry) = self.model.rows.get_mut(&(name, key)) {
+                let found = self.store.namespace(NAMES[name]).unwrap().get_entry(key).unwrap();
+                entry.version = found.expect("what was written is there").version;
+                assert!(self.versions.insert((name, key, entry.version)), "a version came twice");
+            }
         }
     }
+
+    /// Runs an operation on both, and compares what they answer. What they hold is compared by later operations.
+    fn step(&mut self, op: &Op) {
+        match op {
+            Op::Put((name, key), put) => {
+                let options = options(put, self.model.now);
+                let done = self.namespace(*name).put(KEYS[*key], &put.value, &options);
+                let expected = self.model.entry(put).map(|entry| self.model.store((*name, *key), entry));
+                assert_eq!(done.map_err(|error| error.code()), expected);
+            }
+            Op::Add((name, key), put) => {
+                let options = options(put, self.model.now);
+                let done = self.namespace(*name).add(KEYS[*key], &put.value, &options);
+                let missing = !self.model.rows.contains_key(&(*name, KEYS[*key]));
+                let expected = self.model.entry(put).map(|entry| {
+                    if missing {
+                        self.model.store((*name, *key), entry);
+                    }
+                    missing
+                });
+                assert_eq!(done.map_err(|error| error.code()), expected);
+            }
+            Op::Touch((name, key), ttl) => {
+                let done = self.namespace(*name).touch(KEYS[*key], None, *ttl).map_err(|error| error.code());
+                let expected = match (ttl, self.model.rows.get(&(*name, KEYS[*key])).cloned()) {
+                    (Some(..1), _) => Err(Code::Invalid),
+                    (_, None) => Ok(false),
+                    (ttl, Some(entry)) => {
+                        let expiration = ttl.map(|ttl| self.model.now + ttl);
+                        self.model.store((*name, *key), Entry { expiration, ..entry });
+                        Ok(true)
+                    }
+                };
+                assert_eq!(done, expected);
+            }
+            Op::Incr((name, key), incr) => {
+                let options = IncrOptions { initial: incr.initial, expiration_ttl: incr.ttl, ..Default::default() };
+                let done = self.namespace(*name).incr(KEYS[*key], incr.by, &options);
+                assert_eq!(done.map_err(|error| error.code()), self.model.incr((*name, *key), incr));
+            }
+            Op::Delete((name, key)) => {
+                self.namespace(*name).delete(KEYS[*key]).unwrap();
+                self.model.rows.remove(&(*name, KEYS[*key]));
+            }
+            Op::DeletePrefix(name, prefix) => {
+                let gone = self.model.under(*name, prefix);
+                assert_eq!(self.namespace(*name).delete_prefix(prefix).unwrap(), gone.len() as u64);
+                gone.iter().for_each(|key| drop(self.model.rows.remove(key)));
+            }
+            Op::Batch(steps) => self.batch(steps),
+            Op::Get((name, key)) => {
+                let expected = self.model.rows.get(&(*name, KEYS[*key]));
+                assert_eq!(self.namespace(*name).get_entry(KEYS[*key]).unwrap().as_ref(), expected);
+                let value = self.namespace(*name).get(KEYS[*key]).unwrap();
+                assert_eq!(value.as_ref(), expected.map(|entry| &entry.value));
+            }
+            Op::GetMany(name, keys) => {
+                let keys: Vec<_> = keys.iter().map(|key| KEYS[*key]).collect();
+                let unique: BTreeSet<_> = keys.iter().copied().collect();
+                let there = unique.iter().filter_map(|key| Some((key, self.model.rows.get(&(*name, *key))?)));
+                let expected: Vec<_> = there.map(|(key, entry)| info(key, entry, true)).collect();
+                assert_eq!(self.namespace(*name).get_many(&keys).unwrap(), expected);
+            }
+            Op::List(name, list) => self.list(*name, list),
+            Op::Count(name, prefix) => {
+                let expected = self.model.under(*name, prefix).len() as u64;
+                assert_eq!(self.namespace(*name).count(prefix).unwrap(), expected);
+            }
+            Op::Namespaces => self.namespaces(),
+            Op::Copy(from, to, format, replace) => self.copy(*from, *to, *format, *replace),
+            Op::Sweep(max) => {
+                let removed = self.store.sweep(*max).unwrap();
+                assert!(max.is_none_or(|max| removed <= max));
+            }
+            Op::Move(_) | Op::Reopen => unreachable!(),
+        }
+        self.learn();
+    }
+
+    fn batch(&mut self, steps: &[Step]) {
+        let mut batch = self.store.batch();
+        let mut after = self.model.clone();
+        // `None` once a check has failed, an error's code once a step has.
+        let mut outcome = Ok(Some(()));
+        for step in steps {
+            let done = self.batch_step(&mut batch, &mut after, step);
+            if outcome == Ok(Some(())) {
+                outcome = done;
+            }
+        }
+        let committed = batch.commit();
+        assert_eq!(committed.as_ref().map(|version| version.map(drop)).map_err(|error| error.code()), outcome);
+        if let Ok(Some(version)) = committed {
+            self.model = after;
+            for (name, key) in self.model.written.clone() {
+                let entry = self.namespace(name).get_entry(key).unwrap();
+                assert!(entry.is_none_or(|entry| entry.version == version), "all that a batch puts has its version");
+            }
+        }
+        assert!(batch.commit().is_err(), "it is over, or fails again");
+    }
+
+    fn batch_step(&self, batch: &mut Batch, after: &mut Model, step: &Step) -> Result<Option<()>, Code> {
+        match step {
+            Step::Check((name, key), expect) => {
+                let namespace = self.namespace(*name);
+                let current = |rows: &BTreeMap<_, Entry>| rows.get(&(*name, KEYS[*key])).map(|entry| entry.version);
+                let before = current(&self.model.rows);
+                let old = self
+                    .versions
+                    .iter()
+                    .find(|(of, k, version)| (*of, *k) == (*name, KEYS[*key]) && Some(*version) != before);
+                let asked = match expect {
+                    Expect::Current => before,
+                    Expect::Missing => None,
+                    Expect::Stale => old.map(|(_, _, version)| *version),
+                };
+                batch.check(&namespace, KEYS[*key], asked).unwrap();
+                let fresh = after.written.contains(&(*name, KEYS[*key]));
+                let now = current(&after.rows).filter(|_| !fresh);
+                let there = after.rows.contains_key(&(*name, KEYS[*key]));
+                let holds = if asked.is_none() { !there } else { now == asked };
+                Ok(holds.then_some(()))
+            }
+            Step::Put((name, key), put) => {
+                batch.put(&self.namespace(*name), KEYS[*key], &put.value, &options(put, self.model.now)).unwrap();
+                after.store((*name, *key), self.model.entry(put).unwrap());
+                Ok(Some(()))
+            }
+            Step::Delete((name, key)) => {
+                batch.delete(&self.namespace(*name), KEYS[*key]).unwrap();
+                after.rows.remove(&(*name, KEYS[*key]));
+                Ok(Some(()))
+            }
+            Step::Incr((name, key), incr) => {
+                let options = IncrOptions { initial: incr.initial, expiration_ttl: incr.ttl, ..Default::default() };
+                batch.incr(&self.namespace(*name), KEYS[*key], incr.by, &options).unwrap();
+                after.incr((*name, *key), incr).map(|_| Some(()))
+            }
+        }
+    }
+
+    fn list(&self, name: usize, list: &List) {
+        let List { prefix, start, stop, limit, reverse, values } = *list;
+        let (mut keys, mut pages, mut cursor) = (Vec::new(), 0, None);
+        while pages == 0 || cursor.is_some() {
+            let (limit, at) = (Some(limit), cursor.as_deref());
+            let options = ListOptions { prefix, start, stop, limit, cursor: at, reverse, values };
+            let page = self.namespace(name).list(&options).unwrap();
+            if let Some(cursor) = &page.cursor {
+                let other = ListOptions { reverse: !reverse, cursor: Some(cursor), ..options };
+                assert_eq!(self.namespace(name).list(&other).unwrap_err().code(), Code::Invalid);
+            }
+            keys.extend(page.keys);
+            (cursor, pages) = (page.cursor, pages + 1);
+        }
+        let expected = self.model.list(name, list);
+        let full = expected.len().div_ceil(limit as usize).max(1);
+        assert_eq!(pages, full, "a page is complete exactly when nothing is left");
+        assert_eq!(keys, expected);
+    }
+
+    fn namespaces(&self) {
+        let live = |name: usize| self.model.under(name, "").len() as u64;
+        let names: Vec<_> = (0..NAMES.len()).filter(|name| live(*name) > 0).map(|name| NAMES[name]).collect();
+        assert_eq!(self.store.namespaces().unwrap(), names);
+        for NamespaceStats { name, live: counted, expired } in self.store.stats().unwrap().namespaces {
+            let index = NAMES.iter().position(|known| *known == name).unwrap();
+            assert_eq!(counted, live(index), "{name}");
+            assert!(counted + expired > 0);
+        }
+    }
+
+    fn copy(&mut self, from: usize, to: usize, format: Format, replace: bool) {
+        let mut text = Vec::new();
+        let rows = self.model.under(from, "");
+        assert_eq!(self.namespace(from).export(&mut text, format).unwrap(), rows.len() as u64);
+        let mut expected = Imported::default();
+        for (_, key) in rows {
+            if !replace && self.model.rows.contains_key(&(to, key)) {
+                expected.skipped += 1;
+                continue;
+            }
+            expected.stored += 1;
+            let entry = self.model.rows[&(from, key)].clone();
+            let metadata = entry.metadata.map(|metadata| metadata.replace('\n', " "));
+            let place = (to, KEYS.iter().position(|known| *known == key).unwrap());
+            self.model.store(place, Entry { metadata, ..entry });
+        }
+        assert_eq!(self.namespace(to).import(&mut text.as_slice(), replace).unwrap(), expected);
+    }
+}
+
+fn options(put: &Put, now: i64) -> PutOptions<'static> {
+    PutOptions { expiration: put.at.map(|at| now + at), expiration_ttl: put.ttl, metadata: put.metadata }
 }
 
 /// Runs the operations on a store that `open` gives, again after each `Reopen`, and on the model.
 fn run(ops: &[Op], clock: &Clock, mut open: impl FnMut(Option<Store>) -> Store) {
-    let mut model = Model { now: EPOCH, ..Model::default() };
     clock.set(EPOCH);
-    let mut store = open(None);
+    let model = Model { now: EPOCH, ..Model::default() };
+    let mut run = Run { store: open(None), model, versions: HashSet::new() };
     for op in ops {
-        let namespace = |name: usize| store.namespace(NAMES[name]).unwrap();
         match op {
-            Op::Put { name, key, value, ttl, at, metadata } => {
-                let expiration = at.map(|at| model.now + at);
-                let options = PutOptions { expiration, expiration_ttl: *ttl, metadata: *metadata };
-                let put = namespace(*name).put(KEYS[*key], value, &options);
-                assert_eq!(put.map_err(|error| error.code()), model.put(op), "{op:?}");
+            Op::Move(seconds) => {
+                run.model.now += seconds;
+                clock.set(run.model.now);
+                run.model.expire();
             }
-            Op::Delete { name, key } => {
-                namespace(*name).delete(KEYS[*key]).unwrap();
-                model.rows.remove(&(*name, KEYS[*key]));
-            }
-            Op::Get { name, key } => {
-                let entry = namespace(*name).get_entry(KEYS[*key]).unwrap();
-                assert_eq!(entry.as_ref(), model.rows.get(&(*name, KEYS[*key])), "{op:?}");
-            }
-            Op::List { name, prefix, limit } => {
-                let pages = all_pages(&namespace(*name), PREFIXES[*prefix], *limit);
-                let expected = model.list(*name, PREFIXES[*prefix]);
-                let full = expected.len().div_ceil(*limit as usize).max(1);
-                assert_eq!(pages.len(), full, "a page is complete exactly when nothing is left: {op:?}");
-                let keys = pages.into_iter().flat_map(|page| page.keys);
-                let listed: Vec<_> = keys.map(|key| (key.name, key.metadata, key.expiration)).collect();
-                let expected = expected.into_iter();
-                let expected: Vec<_> =
-                    expected.map(|(key, entry)| (key.to_owned(), entry.metadata.clone(), entry.expiration)).collect();
-                assert_eq!(listed, expected, "{op:?}");
-            }
-            Op::Sweep { max } => {
-                let removed = store.sweep(*max).unwrap();
-                assert!(max.is_none_or(|max| removed <= max));
-            }
-            Op::Move { seconds } => {
-                model.now += seconds;
-                clock.set(model.now);
-                model.expire();
-            }
-            Op::Reopen => store = open(Some(store)),
+            Op::Reopen => run.store = open(Some(run.store)),
+            op => run.step(op),
         }
     }
-    store.sweep(None).unwrap();
-    assert_eq!(store.sweep(None).unwrap(), 0, "one sweep takes everything");
+    run.store.sweep(None).unwrap();
+    assert_eq!(run.store.sweep(None).unwrap(), 0, "one sweep takes everything");
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
     fn the_back_end_in_memory_is_the_model(ops in prop::collection::vec(op(), 1..80)) {

@@ -59,6 +59,12 @@ impl Claim {
     }
 }
 
+/// Has this process the file open, be it by this copy of SQLite or by another? Then to open and close it once more would
+/// drop its locks.
+pub(crate) fn is_open(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| open_descriptor(file_id(&found)).is_some())
+}
+
 impl Turn {
     /// Others hold it for the moment that an opening takes. One who keeps it for longer is no copy of this library, and
     /// not waited for; nor is a folder that cannot be locked.

@@ -14,6 +14,7 @@ use super::schema;
 use crate::error::{Code, Error, Result};
 use crate::fork::{self, Part};
 use crate::types::{Durability, OpenOptions};
+use crate::version::Versions;
 
 pub(super) struct Link {
     /// Absolute: the working directory may change before the connection is made again.
@@ -38,6 +39,10 @@ pub(super) struct Session {
     pub last_look: Option<i64>,
     /// Whether that look may have left some.
     pub more_to_sweep: bool,
+    /// Opened for reading only, or a file that may not be written.
+    readonly: bool,
+    /// For its writes: no other connection, of whichever process, gives the same ones.
+    pub versions: Versions,
     _claim: Claim,
 }
 
@@ -82,6 +87,22 @@ impl Link {
         }
     }
 
+    /// The same for something that writes.
+    pub(super) fn with_writable<T>(&self, act: impl FnOnce(&mut Session) -> Result<T>) -> Result<T> {
+        self.with(|session| match session.readonly {
+            true => {
+                Err(Error::new(Code::ReadOnly, "the store is opened for reading only, or its file may not be written"))
+            }
+            false => act(session),
+        })
+    }
+
+    /// A second connection, for something long that shall keep no other call waiting.
+    pub(super) fn another(&self) -> Result<Session> {
+        self.with(|_| Ok(()))?;
+        self.connect(false)
+    }
+
     /// Closes for good. The last connection to the file takes its WAL into it and away.
     pub(super) fn close(&self) -> Result<()> {
         fork::forget(self);
@@ -120,9 +141,14 @@ impl Link {
                     return Err(Error::new(Code::Io, why));
                 }
                 Err(error) => return Err(error),
-                Ok(()) => return Ok(Session { connection, last_look: None, more_to_sweep: false, _claim: claim }),
+                Ok(()) => break,
             }
         }
+        // SQLite asks the system for chance anew in each process, forked ones too.
+        let own: [u8; 8] = connection.query_row("SELECT randomblob(8)", (), |row| row.get(0))?;
+        let versions = Versions::new(u64::from_ne_bytes(own));
+        let readonly = connection.is_readonly("main")?;
+        Ok(Session { connection, last_look: None, more_to_sweep: false, readonly, versions, _claim: claim })
     }
 
     fn set_up(&self, connection: &mut Connection) -> Result<()> {

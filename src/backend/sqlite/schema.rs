@@ -1,34 +1,90 @@
 //! Every SQL text, and how a file comes to have our table.
 //!
 //! Luat's own table is `kv(namespace, key, value, metadata, expiration, PRIMARY KEY (namespace, key))`. Ours has the
-//! same names, so that Luat's statements work on it, but is clustered on its key (a get is one descent into one tree)
-//! and keeps the value last (a list need not pass over it). Every statement here runs on both.
+//! same names, so that Luat's statements work on it, but is clustered on its key (a get is one descent into one tree),
+//! keeps the value last (a list need not pass over it), and has a version for each row, given by chance where Luat's
+//! statements give none. Every statement here runs on both, once Luat's has been given a version.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use rusqlite::functions::{Context, FunctionFlags};
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use crate::error::{Code, Error, Result};
 
 // `+expiration` keeps the planner on the primary key.
-pub(super) const GET: &str = "SELECT value, metadata, expiration FROM kv
+
+pub(super) const GET: &str = "SELECT value, metadata, expiration, version FROM kv
     WHERE namespace = ?1 AND key = ?2 AND (+expiration IS NULL OR +expiration > ?3)";
 
-pub(super) const LIST: &str = "SELECT key, metadata, expiration FROM kv
-    WHERE namespace = ?1 AND key >= ?2 AND key < ?3 AND (+expiration IS NULL OR +expiration > ?4)
-    ORDER BY key LIMIT ?5";
+pub(super) const GET_VALUE: &str = "SELECT value FROM kv
+    WHERE namespace = ?1 AND key = ?2 AND (+expiration IS NULL OR +expiration > ?3)";
 
-pub(super) const PUT: &str = "INSERT INTO kv (namespace, key, value, metadata, expiration) VALUES (?1, ?2, ?3, ?4, ?5)
-    ON CONFLICT (namespace, key) DO UPDATE
-    SET value = excluded.value, metadata = excluded.metadata, expiration = excluded.expiration";
+pub(super) const VERSION: &str = "SELECT version FROM kv
+    WHERE namespace = ?1 AND key = ?2 AND (+expiration IS NULL OR +expiration > ?3)";
+
+macro_rules! list {
+    ($value:literal, $order:literal) => {
+        concat!(
+            "SELECT key, metadata, expiration, version",
+            $value,
+            " FROM kv WHERE namespace = ?1 AND key >= ?2 AND key < ?3 AND (+expiration IS NULL OR +expiration > ?4)
+             ORDER BY key ",
+            $order,
+            " LIMIT ?5"
+        )
+    };
+}
+
+/// The live keys of a range. The fifth column is the value.
+pub(super) const fn list(reverse: bool, values: bool) -> &'static str {
+    match (reverse, values) {
+        (false, false) => list!("", "ASC"),
+        (false, true) => list!(", value", "ASC"),
+        (true, false) => list!("", "DESC"),
+        (true, true) => list!(", value", "DESC"),
+    }
+}
+
+pub(super) const COUNT: &str = "SELECT count(*) FROM kv
+    WHERE namespace = ?1 AND key >= ?2 AND key < ?3 AND (+expiration IS NULL OR +expiration > ?4)";
+
+pub(super) const PUT: &str = "INSERT INTO kv (namespace, key, value, metadata, expiration, version)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+    ON CONFLICT (namespace, key) DO UPDATE SET value = excluded.value, metadata = excluded.metadata,
+        expiration = excluded.expiration, version = excluded.version";
+
+pub(super) const TOUCH: &str = "UPDATE kv SET expiration = ?3, version = ?4
+    WHERE namespace = ?1 AND key = ?2 AND (+expiration IS NULL OR +expiration > ?5)";
 
 pub(super) const DELETE: &str = "DELETE FROM kv WHERE namespace = ?1 AND key = ?2";
 
 pub(super) const SWEEP: &str = "DELETE FROM kv WHERE (namespace, key) IN
     (SELECT namespace, key FROM kv WHERE expiration <= ?1 ORDER BY expiration LIMIT ?2)";
 
+/// The first rows of a range, live or not: how large each is, and whether it lives. Reads no values.
+pub(super) const MEASURE: &str = "SELECT key, coalesce(octet_length(value), 0), expiration IS NULL OR expiration > ?4
+    FROM kv WHERE namespace = ?1 AND key >= ?2 AND key < ?3 ORDER BY key LIMIT ?5";
+
+pub(super) const REMOVE: &str = "DELETE FROM kv WHERE namespace = ?1 AND key >= ?2 AND key <= ?3";
+
+/// From one namespace's name straight to the next.
+pub(super) const NAMESPACES: &str = "WITH RECURSIVE names (name) AS (
+        SELECT min(namespace) FROM kv
+        UNION ALL SELECT (SELECT min(namespace) FROM kv WHERE namespace > name) FROM names WHERE name IS NOT NULL)
+    SELECT name FROM names WHERE name IS NOT NULL
+        AND EXISTS (SELECT 1 FROM kv WHERE namespace = name AND (+expiration IS NULL OR +expiration > ?1))";
+
+pub(super) const STATS: &str = "SELECT namespace, sum(expiration IS NULL OR expiration > ?1),
+        sum(expiration IS NOT NULL AND expiration <= ?1)
+    FROM kv WHERE namespace IS NOT NULL GROUP BY namespace ORDER BY namespace";
+
 const CREATE: &str = "CREATE TABLE kv (
     namespace TEXT NOT NULL,
     key TEXT NOT NULL,
     expiration INTEGER,
+    version BLOB NOT NULL DEFAULT (randomblob(12)),
     metadata TEXT,
     value BLOB,
     PRIMARY KEY (namespace, key)
@@ -44,29 +100,44 @@ const CLUSTER: [&str; 4] = [
     "DROP TABLE kv_from_luat",
 ];
 
+/// For a table that stays as it is. A column that is added cannot be given by chance, so a trigger does it.
+const ADD_VERSION: [&str; 3] = [
+    "ALTER TABLE kv ADD COLUMN version BLOB",
+    "UPDATE kv SET version = randomblob(12)",
+    "CREATE TRIGGER kv_version AFTER INSERT ON kv WHEN NEW.version IS NULL BEGIN
+         UPDATE kv SET version = randomblob(12) WHERE namespace = NEW.namespace AND key = NEW.key;
+     END",
+];
+
+/// Stands before a table without versions in a store that may not add them.
+const VIEW: &str = "CREATE TEMP VIEW kv AS SELECT namespace, key, expiration, metadata, value,
+    luat_kv_version(value, metadata, expiration) AS version FROM main.kv";
+
 /// The table as it stands in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Layout {
     Missing,
     /// Ours, index and all.
     Ours,
-    /// One that every statement works on, but with something that is not ours to rewrite (a column or a trigger more):
-    /// it stays as it is and only gains the index.
+    /// One with something that is not ours to rewrite (a column or a trigger more): it stays as it is, and gains what
+    /// the statements need.
     Compatible {
+        versioned: bool,
         indexed: bool,
     },
-    /// Luat's, and nothing but that.
+    /// Luat's, or ours of before there were versions, and nothing but that.
     Luat,
 }
 
 /// Sees to it that the table is there, and ours. All or nothing, whoever else is at it.
 pub(super) fn prepare(connection: &mut Connection, readonly: bool) -> Result<()> {
     match layout(connection)? {
-        Layout::Ours | Layout::Compatible { indexed: true } => return Ok(()),
+        Layout::Ours | Layout::Compatible { versioned: true, indexed: true } => return Ok(()),
         Layout::Missing if readonly => {
             return Err(Error::new(Code::Corrupt, "it has no table kv, and is opened for reading only"));
         }
-        _ if readonly => return Ok(()),
+        Layout::Compatible { versioned: true, .. } if readonly => return Ok(()),
+        _ if readonly => return look_on(connection),
         _ => {}
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -74,11 +145,39 @@ pub(super) fn prepare(connection: &mut Connection, readonly: bool) -> Result<()>
     match layout(&transaction)? {
         Layout::Missing => transaction.execute_batch(CREATE)?,
         Layout::Luat => transaction.execute_batch(&CLUSTER.join(";"))?,
+        Layout::Compatible { versioned: false, .. } => transaction.execute_batch(&ADD_VERSION.join(";"))?,
         Layout::Ours | Layout::Compatible { .. } => {}
     }
     transaction.execute_batch(INDEX)?;
     transaction.commit()?;
     Ok(())
+}
+
+/// Reads a table without versions as if it had them: each is made of what the row holds.
+fn look_on(connection: &Connection) -> Result<()> {
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
+    connection.create_scalar_function("luat_kv_version", 3, flags, |row| {
+        let [_, _, _, _, high @ ..] = hash(row, 0).to_be_bytes();
+        Ok([&high[..], &hash(row, 1).to_be_bytes()].concat())
+    })?;
+    connection.execute_batch(VIEW)?;
+    Ok(())
+}
+
+fn hash(row: &Context<'_>, salt: u8) -> u64 {
+    let mut hash = DefaultHasher::new();
+    salt.hash(&mut hash);
+    for place in 0..row.len() {
+        let stored = row.get_raw(place);
+        std::mem::discriminant(&stored.data_type()).hash(&mut hash);
+        match stored {
+            ValueRef::Null => {}
+            ValueRef::Integer(whole) => whole.hash(&mut hash),
+            ValueRef::Real(real) => real.to_bits().hash(&mut hash),
+            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes.hash(&mut hash),
+        }
+    }
+    hash.finish()
 }
 
 fn layout(connection: &Connection) -> Result<Layout> {
@@ -93,20 +192,26 @@ fn layout(connection: &Connection) -> Result<Layout> {
     if !(has("namespace", 1) && has("key", 2) && keys == 2 && ours) {
         return Err(Error::new(Code::Corrupt, "its table kv is not a key-value store's"));
     }
-    let indexed = count(connection, "SELECT count(*) FROM sqlite_schema WHERE name = 'kv_expiration'")? == 1;
-    Ok(if clustered && indexed {
+    let object = "SELECT count(*) FROM main.sqlite_schema WHERE tbl_name = 'kv' AND name = ";
+    let indexed = count(connection, &format!("{object}'kv_expiration'"))? == 1;
+    let filled = columns.iter().any(|column| column.0 == "version" && column.2.as_deref() == Some("randomblob(12)"));
+    let versioned = filled || count(connection, &format!("{object}'kv_version'"))? == 1;
+    if has("version", 0) && !versioned {
+        return Err(Error::new(Code::Corrupt, "its table kv has a column version that is not this library's"));
+    }
+    Ok(if clustered && filled && indexed {
         Layout::Ours
-    } else if !clustered && columns.len() == 5 && !has_more(connection)? {
+    } else if !versioned && columns.len() == 5 && !has_more(connection)? {
         Layout::Luat
     } else {
-        Layout::Compatible { indexed }
+        Layout::Compatible { versioned, indexed }
     })
 }
 
-/// Each column's name and its place in the primary key, counted from 1; 0 is none.
-fn columns(connection: &Connection) -> Result<Vec<(String, i64)>> {
-    let mut query = connection.prepare("SELECT name, pk FROM pragma_table_info('kv')")?;
-    let columns = query.query_map((), |row| Ok((row.get(0)?, row.get(1)?)))?;
+/// Each column's name, its place in the primary key, counted from 1 (0 is none), and its default.
+fn columns(connection: &Connection) -> Result<Vec<(String, i64, Option<String>)>> {
+    let mut query = connection.prepare("SELECT name, pk, dflt_value FROM pragma_table_info('kv')")?;
+    let columns = query.query_map((), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     Ok(columns.collect::<rusqlite::Result<_>>()?)
 }
 
@@ -139,7 +244,9 @@ mod tests {
     fn every_statement_descends_and_none_scans_or_sorts() {
         let mut connection = Connection::open_in_memory().unwrap();
         prepare(&mut connection, false).unwrap();
-        for sql in [GET, LIST, DELETE, SWEEP] {
+        let lists = [list(false, false), list(false, true), list(true, false), list(true, true)];
+        let others = [GET, GET_VALUE, VERSION, COUNT, TOUCH, DELETE, SWEEP, MEASURE, REMOVE];
+        for sql in lists.into_iter().chain(others) {
             let plan = plan(&connection, sql);
             assert!(!plan.contains("SCAN") && !plan.contains("B-TREE"), "{sql}\n{plan}");
             assert!(plan.contains("PRIMARY KEY (namespace=? AND key"), "{sql}\n{plan}");

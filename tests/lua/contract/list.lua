@@ -220,12 +220,13 @@ function List:test_a_cursor_is_good_for_more_than_one_call()
   lu.assertEquals(self.kv:list({ limit = 1, cursor = cursor }), first)
 end
 
-function List:test_a_cursor_is_bound_to_nothing_but_its_place()
+function List:test_a_cursor_goes_with_its_own_prefix_only()
   fill(self.kv, { "a", "p1", "p2", "p3", "q" })
-  local cursor = self.kv:list({ limit = 2 }).cursor -- after "p1"
-  lu.assertEquals(names(self.kv:list({ prefix = "p", cursor = cursor })), { "p2", "p3" })
-  lu.assertEquals(names(self.kv:list({ prefix = "q", cursor = cursor })), { "q" })
-  lu.assertEquals(names(self.kv:list({ prefix = "a", cursor = cursor })), {})
+  local cursor = self.kv:list({ prefix = "p", limit = 1 }).cursor
+  lu.assertEquals(names(self.kv:list({ prefix = "p", limit = 5, cursor = cursor })), { "p2", "p3" })
+  for _, prefix in ipairs({ "", "q", "p1", "pp" }) do
+    refuses(self.kv, function(kv) kv:list({ prefix = prefix, cursor = cursor }) end, "INVALID", "another prefix")
+  end
 end
 
 function List:test_a_cursor_holds_any_key()

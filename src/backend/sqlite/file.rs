@@ -1,0 +1,76 @@
+//! What is done to the database file as a whole.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags};
+use tempfile::NamedTempFile;
+
+use super::link::Link;
+use crate::error::{Code, Error, Result};
+
+/// The bytes of the file and of its log.
+pub(super) fn size(link: &Link) -> Result<u64> {
+    link.with(|_| {
+        let mut wal = link.path().as_os_str().to_owned();
+        wal.push("-wal");
+        // Looking at a file does not open it, which would endanger its locks.
+        let len = |path: PathBuf| match fs::metadata(path) {
+            Ok(found) => Ok(found.len()),
+            Err(why) if why.kind() == ErrorKind::NotFound => Ok(0),
+            Err(why) => Err(Error::new(Code::Io, why.to_string())),
+        };
+        Ok(len(link.path().to_owned())? + len(wal.into())?)
+    })
+}
+
+/// Writes the file anew, without the room that deleted rows have left.
+pub(super) fn compact(link: &Link) -> Result<()> {
+    link.with_writable(|session| {
+        session.connection.execute_batch("VACUUM")?;
+        checkpoint(&session.connection).map(|_| ())
+    })
+}
+
+/// Moves the log into the file and cuts it to nothing, as far as readers allow.
+pub(super) fn checkpoint(connection: &Connection) -> Result<bool> {
+    let busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0))?;
+    Ok(!busy)
+}
+
+/// SQLite's online backup, of one snapshot, on a connection of its own: nobody waits for it, and writes that come
+/// meanwhile do not make it begin again. The copy gets its name when it is whole.
+pub(super) fn backup(link: &Link, to: &Path) -> Result<()> {
+    let source = link.another()?.connection;
+    let named = |error: Error| error.while_doing(format_args!("backing up to {}", to.display()));
+    let io = |why: std::io::Error| named(Error::new(Code::Io, why.to_string()));
+    // The file would be there in vain, and this is the common mistake.
+    if fs::symlink_metadata(to).is_ok() {
+        return Err(named(Error::new(Code::Io, "there is a file of that name")));
+    }
+    let folder = std::path::absolute(to).map_err(io)?;
+    let draft = NamedTempFile::new_in(folder.parent().unwrap_or(Path::new("/"))).map_err(io)?;
+    copy(&source, draft.path()).map_err(named)?;
+    draft.persist_noclobber(to).map(|_| ()).map_err(|failed| io(failed.error))
+}
+
+fn copy(source: &Connection, to: &Path) -> Result<()> {
+    /// In each step; another thread of this process may use the file between two.
+    const PAGES: i32 = 4096;
+    let snapshot = source.unchecked_transaction()?;
+    snapshot.query_row("SELECT count(*) FROM sqlite_schema", (), |_| Ok(()))?;
+    let access = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut copy = Connection::open_with_flags(to, access)?;
+    let backup = Backup::new(source, &mut copy)?;
+    loop {
+        match backup.step(PAGES)? {
+            StepResult::Done => break,
+            StepResult::More => {}
+            _ => return Err(Error::new(Code::Busy, "the database is locked")),
+        }
+    }
+    drop(backup);
+    copy.close().map_err(|(_, error)| error.into())
+}

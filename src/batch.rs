@@ -1,0 +1,153 @@
+//! Batches: changes that happen together or not at all, on conditions.
+
+use std::sync::Arc;
+
+use crate::backend::{Extent, Put, Rows};
+use crate::counter::{Increment, increment};
+use crate::error::{Error, Result};
+use crate::namespace::Namespace;
+use crate::store::Store;
+use crate::types::{IncrOptions, Limits, PutOptions};
+use crate::version::Version;
+
+/// Changes to one or more namespaces of one store, gathered and then made in one transaction, in their order.
+///
+/// ```
+/// # use luat_kv::{OpenOptions, PutOptions, Store};
+/// let store = Store::open_memory(&OpenOptions::default())?;
+/// let stock = store.namespace("stock")?;
+/// stock.put("apples", b"3", &PutOptions::default())?;
+/// let apples = stock.get_entry("apples")?.unwrap();
+///
+/// let mut batch = store.batch();
+/// batch.check(&stock, "apples", Some(apples.version))?;
+/// batch.put(&stock, "apples", b"2", &PutOptions::default())?;
+/// batch.put(&store.namespace("orders")?, "1", b"one apple", &PutOptions::default())?;
+/// assert!(batch.commit()?.is_some(), "nobody changed the apples meanwhile");
+/// # Ok::<(), luat_kv::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Batch {
+    store: Store,
+    steps: Vec<Step>,
+    committed: bool,
+}
+
+#[derive(Debug)]
+struct Step {
+    namespace: Arc<str>,
+    key: Box<str>,
+    action: Action,
+}
+
+#[derive(Debug)]
+enum Action {
+    Check(Option<Version>),
+    Put { value: Vec<u8>, metadata: Option<Box<str>>, expiration: Option<i64>, ttl: Option<i64> },
+    Delete,
+    Incr { by: i64, options: IncrOptions },
+}
+
+impl Store {
+    /// A new batch: changes to any of this store's namespaces, all or nothing.
+    pub fn batch(&self) -> Batch {
+        Batch { store: self.clone(), steps: Vec::new(), committed: false }
+    }
+}
+
+impl Batch {
+    /// The store that it is for.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Goes on only if the key has this version: if nobody has written it since. `None`: only if it is missing.
+    pub fn check(&mut self, namespace: &Namespace, key: &str, version: Option<Version>) -> Result<&mut Self> {
+        self.push(namespace, key, Action::Check(version))
+    }
+
+    /// As [`Namespace::put`]. A lifetime begins with the commit.
+    pub fn put(
+        &mut self,
+        namespace: &Namespace,
+        key: &str,
+        value: &[u8],
+        options: &PutOptions<'_>,
+    ) -> Result<&mut Self> {
+        let (limits, now) = (self.limits(), self.store.0.clock.now());
+        limits.value(value)?;
+        limits.put(options, now)?;
+        let mut copy = Vec::new();
+        copy.try_reserve_exact(value.len()).map_err(|_| Error::no_memory(value.len()))?;
+        copy.extend_from_slice(value);
+        let (metadata, expiration, ttl) = (options.metadata.map(Box::from), options.expiration, options.expiration_ttl);
+        self.push(namespace, key, Action::Put { value: copy, metadata, expiration, ttl })
+    }
+
+    /// As [`Namespace::delete`].
+    pub fn delete(&mut self, namespace: &Namespace, key: &str) -> Result<&mut Self> {
+        self.push(namespace, key, Action::Delete)
+    }
+
+    /// As [`Namespace::incr`]. What cannot be counted fails the commit.
+    pub fn incr(&mut self, namespace: &Namespace, key: &str, by: i64, options: &IncrOptions) -> Result<&mut Self> {
+        self.limits().incr(options, self.store.0.clock.now())?;
+        self.push(namespace, key, Action::Incr { by, options: *options })
+    }
+
+    /// Makes all the changes and answers the version that everything put by them has; or `None`, with nothing changed,
+    /// if a check did not hold. That is all a batch can do; after an error, which also changed nothing, it may be tried
+    /// again.
+    pub fn commit(&mut self) -> Result<Option<Version>> {
+        self.open()?;
+        let inner = &*self.store.0;
+        let (limits, now) = (inner.limits, inner.clock.now());
+        let mut body =
+            |rows: &mut dyn Rows| self.steps.iter().try_fold(true, |go, step| Ok(go && step.apply(rows, limits, now)?));
+        let version = inner.call(|backend| backend.write(now, Extent::Any, &mut body))?;
+        self.committed = true;
+        self.steps = Vec::new();
+        Ok(version)
+    }
+
+    fn limits(&self) -> Limits {
+        self.store.0.limits
+    }
+
+    fn open(&self) -> Result<()> {
+        match self.committed {
+            true => Err(Error::invalid("the batch was committed; begin another")),
+            false => Ok(()),
+        }
+    }
+
+    fn push(&mut self, namespace: &Namespace, key: &str, action: Action) -> Result<&mut Self> {
+        self.open()?;
+        if !Arc::ptr_eq(&self.store.0, &namespace.store().0) {
+            return Err(Error::invalid("the batch is for another store than the namespace's"));
+        }
+        self.limits().key(key)?;
+        self.steps.push(Step { namespace: namespace.shared_name(), key: key.into(), action });
+        Ok(self)
+    }
+}
+
+impl Step {
+    /// Answers whether to go on.
+    fn apply(&self, rows: &mut dyn Rows, limits: Limits, now: i64) -> Result<bool> {
+        let Step { namespace, key, action } = self;
+        match action {
+            Action::Check(version) => return Ok(rows.version(namespace, key)? == *version),
+            Action::Put { value, metadata, expiration, ttl } => {
+                let expiration = limits.expiration(*expiration, *ttl, now)?;
+                rows.put(namespace, Put { key, value, metadata: metadata.as_deref(), expiration })?;
+            }
+            Action::Delete => rows.delete(namespace, key)?,
+            Action::Incr { by, options } => {
+                let (initial, expiration) = (options.initial, limits.incr(options, now)?);
+                increment(rows, namespace, key, Increment { by: *by, initial, expiration })?;
+            }
+        }
+        Ok(true)
+    }
+}

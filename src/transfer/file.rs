@@ -1,0 +1,49 @@
+//! Exports to files and imports from them.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+use crate::backend::sqlite::is_open;
+use crate::error::{Code, Error, Result};
+use crate::namespace::Namespace;
+use crate::types::{Format, Imported};
+
+impl Namespace {
+    /// [Exports](Namespace::export) to a file, which gets its name, in place of any other, when it is whole. What is no
+    /// regular file (a pipe, a terminal) is written to as it is.
+    pub fn export_file(&self, path: impl AsRef<Path>, format: Format) -> Result<u64> {
+        let named = |error: Error| error.while_doing(format_args!("exporting to {}", path.as_ref().display()));
+        let io = |why: std::io::Error| named(Error::new(Code::Io, why.to_string()));
+        // A link's file is replaced, not the link.
+        let path = fs::canonicalize(&path).or_else(|_| std::path::absolute(&path)).map_err(io)?;
+        if fs::metadata(&path).is_ok_and(|found| !found.is_file()) {
+            let mut file = File::options().write(true).open(&path).map_err(io)?;
+            return self.export(&mut file, format).map_err(named);
+        }
+        refuse_open(&path).map_err(named)?;
+        let mut draft = NamedTempFile::new_in(path.parent().unwrap_or(Path::new("/"))).map_err(io)?;
+        let count = self.export(&mut draft, format).map_err(named)?;
+        draft.flush().and_then(|()| draft.as_file().sync_all()).map_err(io)?;
+        draft.persist(&path).map_err(|failed| io(failed.error))?;
+        Ok(count)
+    }
+
+    /// [Imports](Namespace::import) from a file.
+    pub fn import_file(&self, path: impl AsRef<Path>, replace: bool) -> Result<Imported> {
+        let named = |error: Error| error.while_doing(format_args!("importing {}", path.as_ref().display()));
+        refuse_open(path.as_ref()).map_err(named)?;
+        let mut file = File::open(&path).map_err(|why| named(Error::new(Code::Io, why.to_string())))?;
+        self.import(&mut file, replace).map_err(named)
+    }
+}
+
+/// A database must neither be replaced nor opened by anything but its store.
+fn refuse_open(path: &Path) -> Result<()> {
+    if fs::metadata(path).is_ok_and(|found| found.is_file()) && is_open(path) {
+        return Err(Error::invalid("this process has that file open, as a store perhaps"));
+    }
+    Ok(())
+}

@@ -1,0 +1,110 @@
+//! Versions: which write an entry comes from.
+//!
+//! A version is 12 bytes: a beginning that nobody else has, and a count from there. On disk each connection begins at 64
+//! random bits, so no two processes need to agree on anything, and a put touches no page beside its own; that two ever
+//! begin alike is less likely than a disk that lies. A clock plays no part, and neither does what is in the file: a
+//! backup that was put back does not make old versions new again.
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
+
+use crate::error::{Error, Result, quoted};
+
+const LEN: usize = 12;
+
+/// Which write an entry comes from: different for each write that a key ever had. Its text ([`fmt::Display`]) is opaque,
+/// 16 characters long, and comes back with [`FromStr`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Version([u8; LEN]);
+
+impl Version {
+    /// The length of its text.
+    pub const TEXT_LEN: usize = LEN / 3 * 4;
+
+    /// Its text, in ASCII.
+    pub(crate) fn text(&self) -> [u8; Self::TEXT_LEN] {
+        let mut text = [0; Self::TEXT_LEN];
+        // Three bytes are four characters: it always fits.
+        let _ = BASE64.encode_slice(self.0, &mut text);
+        text
+    }
+
+    #[cfg(feature = "sqlite")]
+    pub(crate) const fn from_bytes(bytes: [u8; LEN]) -> Self {
+        Version(bytes)
+    }
+
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.text().iter().try_for_each(|byte| fmt::Write::write_char(f, char::from(*byte)))
+    }
+}
+
+impl FromStr for Version {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let bytes = BASE64.decode(text).ok().and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Version).ok_or_else(|| Error::invalid(format!("{} is no version of an entry", quoted(text))))
+    }
+}
+
+/// Gives versions, each once.
+#[derive(Debug)]
+pub(crate) struct Versions {
+    /// 96 bits, of which the low 32 begin at 0.
+    next: u128,
+}
+
+impl Versions {
+    /// The first bits are this giver's own.
+    pub(crate) fn new(own: u64) -> Self {
+        Versions { next: u128::from(own) << 32 }
+    }
+
+    pub(crate) fn next(&mut self) -> Version {
+        let [0, 0, 0, 0, bytes @ ..] = self.next.to_be_bytes() else {
+            // Past the last of the 96 bits, after 2³² writes at least.
+            *self = Versions::new(0);
+            return self.next();
+        };
+        self.next += 1;
+        Version(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_comes_back_from_its_text() {
+        let mut versions = Versions::new(0x0123_4567_89ab_cdef);
+        for _ in 0..1000 {
+            let version = versions.next();
+            assert_eq!(version.to_string().parse::<Version>().unwrap(), version);
+        }
+        for text in ["", "x", "AAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAA=", "AAAA AAAAAAAAAAA"] {
+            assert!(text.parse::<Version>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn each_version_is_another() {
+        let (mut a, mut b) = (Versions::new(1), Versions::new(2));
+        let all: std::collections::HashSet<_> = (0..1000).flat_map(|_| [a.next(), b.next()]).collect();
+        assert_eq!(all.len(), 2000);
+        let mut last = Versions::new(u64::MAX);
+        last.next += u128::from(u32::MAX);
+        assert_ne!(last.next(), last.next());
+    }
+}
