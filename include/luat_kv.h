@@ -52,11 +52,6 @@
 #include <stdint.h>
 
 /**
- * The length of its text.
- */
-#define Version_TEXT_LEN ((LEN / 3) * 4)
-
-/**
  * The version of this interface. It goes up when a program that was compiled before has to be compiled again; compare
  * it with luat_kv_abi_version(), which is the library's own.
  */

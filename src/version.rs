@@ -14,6 +14,8 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use crate::error::{Error, Result, quoted};
 
 const LEN: usize = 12;
+/// Three bytes are four characters.
+const TEXT_LEN: usize = LEN / 3 * 4;
 
 /// Which write an entry comes from: different for each write that a key ever had. Its text ([`fmt::Display`]) is opaque,
 /// 16 characters long, and comes back with [`FromStr`].
@@ -21,13 +23,10 @@ const LEN: usize = 12;
 pub struct Version([u8; LEN]);
 
 impl Version {
-    /// The length of its text.
-    pub const TEXT_LEN: usize = LEN / 3 * 4;
-
     /// Its text, in ASCII.
-    pub(crate) fn text(&self) -> [u8; Self::TEXT_LEN] {
-        let mut text = [0; Self::TEXT_LEN];
-        // Three bytes are four characters: it always fits.
+    pub(crate) fn text(&self) -> [u8; TEXT_LEN] {
+        let mut text = [0; TEXT_LEN];
+        // It fits.
         let _ = BASE64.encode_slice(self.0, &mut text);
         text
     }
