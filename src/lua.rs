@@ -12,15 +12,18 @@ use self::scratch::Scratch;
 use self::stack::{State, UPVALUES, Upvalue, pop, push_bytes, push_private, set_collector};
 
 mod args;
+mod batch;
 mod call;
 mod deliver;
 mod encode;
 mod json;
+mod listing;
 mod namespace;
 mod scratch;
 mod stack;
 mod store;
 mod tape;
+mod transfer;
 
 type Functions = [(&'static CStr, ffi::lua_CFunction)];
 
@@ -28,7 +31,17 @@ const MODULE: &Functions = &[(c"namespace", store::project_namespace), (c"open",
 
 const JSON: &Functions = &[(c"encode", json::encode), (c"decode", json::decode)];
 
-const STORE: &Functions = &[(c"namespace", store::namespace), (c"sweep", store::sweep), (c"close", store::close)];
+const STORE: &Functions = &[
+    (c"namespace", store::namespace),
+    (c"atomic", batch::of_store),
+    (c"namespaces", store::namespaces),
+    (c"stats", store::stats),
+    (c"sweep", store::sweep),
+    (c"compact", store::compact),
+    (c"checkpoint", store::checkpoint),
+    (c"backup", store::backup),
+    (c"close", store::close),
+];
 
 const STORE_META: &Functions = &[(c"__tostring", store::tostring), (c"__close", store::close)];
 
@@ -36,9 +49,32 @@ const NAMESPACE: &Functions = &[
     (c"get", namespace::get),
     (c"getWithMetadata", namespace::get_with_metadata),
     (c"put", namespace::put),
+    (c"add", namespace::add),
+    (c"touch", namespace::touch),
+    (c"incr", namespace::incr),
     (c"delete", namespace::delete),
-    (c"list", namespace::list),
+    (c"atomic", batch::of_namespace),
+    (c"list", listing::list),
+    (c"each", listing::each),
+    (c"count", listing::count),
+    (c"deletePrefix", listing::delete_prefix),
+    (c"clear", listing::clear),
+    (c"export", transfer::export),
+    (c"import", transfer::import),
 ];
+
+const BATCH: &Functions = &[
+    (c"namespace", batch::namespace),
+    (c"check", batch::check),
+    (c"put", batch::put),
+    (c"delete", batch::delete),
+    (c"incr", batch::incr),
+    (c"commit", batch::commit),
+];
+
+const BATCH_META: &Functions = &[(c"__tostring", batch::tostring)];
+
+const WALK_META: &Functions = &[(c"__call", listing::step), (c"__close", listing::close)];
 
 const NAMESPACE_META: &Functions = &[(c"__tostring", namespace::tostring)];
 
@@ -56,12 +92,15 @@ pub unsafe extern "C-unwind" fn luaopen_luat_kv(l: State) -> c_int {
         ffi::lua_settop(l, 0);
         push_private::<Scratch>(l);
         push_private::<store::Project>(l);
-        ffi::lua_createtable(l, 0, 6);
-        ffi::lua_createtable(l, 0, 5);
+        for _metatable in [Upvalue::Store, Upvalue::Namespace, Upvalue::Batch, Upvalue::Walk] {
+            ffi::lua_createtable(l, 0, 6);
+        }
         ffi::luaL_newmetatable(l, c"luat_kv.array".as_ptr()); // shared by all loads of this module in one state
 
         fill_metatable::<crate::Store>(l, Upvalue::Store, c"luat_kv.store", STORE, STORE_META);
         fill_metatable::<crate::Namespace>(l, Upvalue::Namespace, c"luat_kv.namespace", NAMESPACE, NAMESPACE_META);
+        fill_metatable::<batch::Atomic>(l, Upvalue::Batch, c"luat_kv.batch", BATCH, BATCH_META);
+        fill_metatable::<listing::Walk>(l, Upvalue::Walk, c"luat_kv.each", &[], WALK_META);
 
         ffi::lua_createtable(l, 0, 7);
         set_functions(l, MODULE);
@@ -106,7 +145,7 @@ unsafe fn fill_metatable<T>(l: State, place: Upvalue, name: &'static CStr, metho
         ffi::lua_pushvalue(l, place as c_int);
         set_functions(l, meta);
         set_collector::<T>(l);
-        ffi::lua_createtable(l, 0, 5);
+        ffi::lua_createtable(l, 0, methods.len() as c_int);
         set_functions(l, methods);
         ffi::lua_setfield(l, -2, c"__index".as_ptr());
         push_bytes(l, name.to_bytes());

@@ -156,6 +156,13 @@ impl Namespace {
         self.store.0.call(|backend| backend.write(now, extent, body))
     }
 
+    /// Says what is wrong with a list before it begins.
+    #[cfg_attr(not(feature = "module"), allow(dead_code))]
+    pub(crate) fn check(&self, options: &ListOptions<'_>) -> Result<()> {
+        self.store.check_open()?;
+        self.store.0.limits.list(options).map(|_| ())
+    }
+
     /// One page of live keys, in byte order, or the reverse of it.
     pub fn list(&self, options: &ListOptions<'_>) -> Result<Page> {
         let inner = &*self.store.0;

@@ -142,6 +142,12 @@ impl Store {
         if self.0.closed.load(Ordering::Relaxed) { Err(Error::closed()) } else { Ok(()) }
     }
 
+    /// Unix seconds, by its clock.
+    #[cfg_attr(not(feature = "module"), allow(dead_code))]
+    pub(crate) fn now(&self) -> i64 {
+        self.0.clock.now()
+    }
+
     /// The limits that it was opened with.
     #[cfg_attr(not(feature = "module"), allow(dead_code))]
     pub(crate) fn limits(&self) -> Limits {

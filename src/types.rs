@@ -175,3 +175,14 @@ pub struct Imported {
     /// How many were left out: those that have expired and, unless they were to be replaced, those that were there.
     pub skipped: u64,
 }
+
+#[cfg(feature = "sqlite")]
+impl Format {
+    /// What a file's name asks for: `.jsonl` and `.ndjson` are JSON Lines.
+    pub fn of_file(path: impl AsRef<std::path::Path>) -> Format {
+        match path.as_ref().extension().and_then(|extension| extension.to_str()) {
+            Some("jsonl" | "ndjson") => Format::JsonLines,
+            _ => Format::Json,
+        }
+    }
+}

@@ -155,6 +155,57 @@ function Store:namespace(name) end
 ---@return integer removed
 function Store:sweep(max) end
 
+--- A new batch of changes, for which each step names its namespace: see `luat_kv.Batch`.
+---
+--- ```lua
+--- store:atomic():namespace("stock"):incr("apples", -1):namespace("orders"):put(id, order):commit()
+--- ```
+---@return luat_kv.Batch
+---@nodiscard
+function Store:atomic() end
+
+--- The names of the namespaces that have keys, in byte order.
+---
+--- Errors: `INVALID` where the store is closed, `BUSY`, `IO`, `CORRUPT`.
+---@return string[]
+---@nodiscard
+function Store:namespaces() end
+
+--- What the store holds, counted row by row.
+---
+--- Errors: as `namespaces`.
+---
+--- ```lua
+--- for name, keys in pairs(store:stats().namespaces) do print(name, keys.live, keys.expired) end
+--- ```
+---@return luat_kv.Stats
+---@nodiscard
+function Store:stats() end
+
+--- Writes the file anew, without the room that deleted entries have left in it. It takes as much room again meanwhile,
+--- and writers wait. In memory there is nothing to do.
+---
+--- Errors: `INVALID` where the store is closed, `READONLY`, `BUSY`, `IO`.
+function Store:compact() end
+
+--- Moves the log (`kv.db-wal`) into the file, and returns whether all of it got there: who reads an older state holds
+--- the rest back. SQLite does so by itself now and then.
+---
+--- Errors: as `compact`.
+---@return boolean complete
+function Store:checkpoint() end
+
+--- Copies the whole store, as it is at one moment, into a new file, while others go on writing. The copy gets its name
+--- when it is whole.
+---
+--- Errors: `IO` where there is a file of that name, too; `INVALID` for a store in memory, or a closed one; `BUSY`.
+---
+--- ```lua
+--- store:backup(os.date("backups/kv-%Y-%m-%d.db"))
+--- ```
+---@param path string
+function Store:backup(path) end
+
 --- Closes the store. A second call does nothing; any other use of the store or its namespaces is an `INVALID` error.
 --- On Lua 5.4 and later a variable does it: `local store <close> = KV.open({ … })`.
 function Store:close() end
@@ -167,33 +218,42 @@ local Namespace = {}
 ---
 --- `"text"`, the default, and `"arrayBuffer"` give the stored bytes; `"json"` gives the document they are.
 ---
+--- An array of keys, 1 to 10,000 of them (Cloudflare's limits: 100), gives a table from each key that is there to its
+--- value, all as they are at one moment.
+---
 --- Errors: bad argument for another type; `INVALID` where the key is empty or not UTF-8, or the value is not JSON (says
---- where), or the store is closed; `LIMIT` where the key is too long; `BUSY`, `IO`, `CORRUPT`.
+--- where), or the store is closed; `LIMIT` where the key is too long, or there are too many; `BUSY`, `IO`, `CORRUPT`.
 ---
 --- ```lua
 --- local name = kv:get("user:123")
 --- local config = kv:get("config", "json") or {}
+--- local users = kv:get({ "user:1", "user:2" }, "json")
+--- print(users["user:1"].name)
 --- ```
 ---@param key string
 ---@param type? luat_kv.BytesType
 ---@return string? value
 ---@overload fun(self: luat_kv.Namespace, key: string, type: luat_kv.JsonType): any
+---@overload fun(self: luat_kv.Namespace, keys: string[], type?: luat_kv.BytesType): table<string, string>
+---@overload fun(self: luat_kv.Namespace, keys: string[], type: luat_kv.JsonType): table<string, any>
 ---@nodiscard
 function Namespace:get(key, type) end
 
---- The value of a key, as `get` gives it, with its metadata and expiration; `nil, nil` where there is none.
+--- The value of a key, as `get` gives it, with its metadata, expiration and version; `nil, nil` where there is none.
+--- An array of keys gives a table from each key that is there to a table of all these.
 ---
 --- Errors: as `get`.
 ---
 --- ```lua
 --- local value, meta = kv:getWithMetadata("post:123")
---- if value then print(value, meta.expiration, meta.metadata) end
+--- if value then print(value, meta.expiration, meta.metadata, meta.version) end
 --- ```
 ---@param key string
 ---@param type? luat_kv.BytesType
 ---@return string? value
 ---@return luat_kv.Meta? meta
 ---@overload fun(self: luat_kv.Namespace, key: string, type: luat_kv.JsonType): any, luat_kv.Meta?
+---@overload fun(self: luat_kv.Namespace, keys: string[], type?: luat_kv.BytesType|luat_kv.JsonType): table<string, luat_kv.Found>
 ---@nodiscard
 function Namespace:getWithMetadata(key, type) end
 
@@ -215,16 +275,73 @@ function Namespace:getWithMetadata(key, type) end
 ---@param options? luat_kv.PutOptions
 function Namespace:put(key, value, options) end
 
+--- Stores a value where there is none, and returns whether it did: a lock, with an `expirationTtl` that frees it if its
+--- holder dies.
+---
+--- Errors: as `put`.
+---
+--- ```lua
+--- if kv:add("lock:report", me, { expirationTtl = 60 }) then make_report() end
+--- ```
+---@param key string
+---@param value string|table|number|boolean
+---@param options? luat_kv.PutOptions
+---@return boolean added
+function Namespace:add(key, value, options) end
+
+--- Gives a key another expiration, and returns whether it was there. Value and metadata stay. Without options it lives
+--- for ever.
+---
+--- Errors: bad argument for options without `expiration` and `expirationTtl`, or with others; `INVALID`, `LIMIT`,
+--- `READONLY`, `BUSY`, `IO` as `put`.
+---
+--- ```lua
+--- kv:touch("session:abc", { expirationTtl = 3600 }) -- a sliding session
+--- ```
+---@param key string
+---@param options? luat_kv.TouchOptions
+---@return boolean touched
+function Namespace:touch(key, options) end
+
+--- Adds to the whole number that a key holds as text, and returns the sum; a missing key begins at `initial`. Other
+--- processes cannot come in between. A key that is there keeps its expiration and metadata.
+---
+--- Numbers have 64 bits. (Up to Lua 5.2, and in LuaJIT, a sum beyond 2^53 is returned as the nearest float; what is
+--- stored is exact.)
+---
+--- Errors: bad argument for numbers that are not whole; `INVALID` where the value is no whole number of 64 bits, or the
+--- sum would be none, and otherwise as `put`.
+---
+--- ```lua
+--- if kv:incr("hits:" .. address, 1, { expirationTtl = 60 }) > 100 then return fail(429) end
+--- ```
+---@param key string
+---@param by? integer what to add (default: 1)
+---@param options? luat_kv.IncrOptions
+---@return integer sum
+function Namespace:incr(key, by, options) end
+
 --- Deletes a key. It is no error if there is none.
 ---
 --- Errors: `INVALID` where the key is empty or not UTF-8, or the store is closed; `LIMIT`; `READONLY`, `BUSY`, `IO`.
 ---@param key string
 function Namespace:delete(key) end
 
---- The live keys, in byte order, a page at a time.
+--- A new batch of changes that begins in this namespace: see `luat_kv.Batch`.
 ---
---- Errors: bad argument for unknown options; `INVALID` for a malformed cursor, or where the store is closed; `LIMIT`
---- for a limit or prefix over the greatest; `BUSY`, `IO`, `CORRUPT`.
+--- ```lua
+--- local stock, meta = kv:getWithMetadata("apples", "json")
+--- local done = kv:atomic():check("apples", meta and meta.version):put("apples", stock - 1):commit()
+--- ```
+---@return luat_kv.Batch
+---@nodiscard
+function Namespace:atomic() end
+
+--- The live keys, in byte order or the reverse of it, a page at a time.
+---
+--- Errors: bad argument for unknown options; `INVALID` for a cursor that is malformed or comes from a list with another
+--- prefix or direction, or where the store is closed; `LIMIT` for a limit or prefix over the greatest; `BUSY`, `IO`,
+--- `CORRUPT`.
 ---
 --- ```lua
 --- local cursor
@@ -238,6 +355,131 @@ function Namespace:delete(key) end
 ---@return luat_kv.Page
 ---@nodiscard
 function Namespace:list(options) end
+
+--- Walks all live keys, for a generic `for`. Pages are fetched as the loop comes to them, and freed as it ends (in Lua
+--- 5.4 at once, also by a `break`).
+---
+--- Errors: as `list`.
+---
+--- ```lua
+--- for name, key in kv:each({ prefix = "post:", values = "json" }) do print(name, key.value.title) end
+--- ```
+---@param options? luat_kv.RangeOptions
+---@return fun(): string, luat_kv.Key
+---@nodiscard
+function Namespace:each(options) end
+
+--- How many live keys there are.
+---
+--- Errors: bad argument for unknown options; `INVALID`, `LIMIT`, `BUSY`, `IO`, `CORRUPT`.
+---@param options? { prefix?: string }
+---@return integer
+---@nodiscard
+function Namespace:count(options) end
+
+--- Deletes all keys that begin with a prefix, and returns how many. Not at once but in small steps, between which
+--- others can write: an error half-way leaves the rest.
+---
+--- Errors: bad argument for an empty prefix (an unset variable, perhaps); `INVALID`, `LIMIT`, `READONLY`, `BUSY`, `IO`.
+---
+--- ```lua
+--- kv:deletePrefix("session:")
+--- ```
+---@param prefix string
+---@return integer deleted
+function Namespace:deletePrefix(prefix) end
+
+--- Deletes all keys of the namespace, as `deletePrefix` does, and returns how many.
+---@return integer deleted
+function Namespace:clear() end
+
+--- Writes all live entries, as they are at one moment, to a file, and returns how many. A path's file is replaced when
+--- the new one is whole; `"-"` is no special name. A file that Lua has open is written to from where it stands.
+---
+--- Each entry is an object `{ "key", "value", "expiration"?, "metadata"?, "base64"? }`, in an array as Wrangler's bulk
+--- files have it, or as JSON Lines. Values that are not UTF-8 go as base64.
+---
+--- Errors: `IO`; `INVALID` for the store's own file, or where the store is closed; `BUSY`, `CORRUPT`.
+---
+--- ```lua
+--- kv:export("posts.json")
+--- kv:export(io.stdout, { format = "jsonl" })
+--- ```
+---@param file string|file*
+---@param options? luat_kv.ExportOptions
+---@return integer count
+function Namespace:export(file, options) end
+
+--- Stores the entries of an export, or of a bulk file of Wrangler's, in one transaction, in whichever of the two forms.
+--- Returns how many were stored, and how many left out: those that have expired and, without `replace`, those that
+--- were there. While it reads, other writers wait.
+---
+--- Errors: `INVALID`, with the line, where an entry is not what it should be; `LIMIT`, `IO`, `READONLY`, `BUSY`. Then
+--- nothing of the file is stored.
+---
+--- ```lua
+--- local stored, skipped = kv:import("posts.json")
+--- ```
+---@param file string|file*
+---@param options? luat_kv.ImportOptions
+---@return integer stored
+---@return integer skipped
+function Namespace:import(file, options) end
+
+--- Changes that are made together or not at all. Steps are gathered in their order, and `commit` makes them in one
+--- transaction. Each step returns the batch, so that it reads as a chain:
+---
+--- ```lua
+--- local done, version = kv:atomic()
+---   :check("stock", meta.version) -- nobody has written it since
+---   :put("stock", left)
+---   :namespace("orders"):put(id, order)
+---   :commit()
+--- ```
+---
+--- What is wrong with a step is raised by it, and the batch stays without it.
+---@class luat_kv.Batch
+local Batch = {}
+
+--- The steps that follow are for this namespace.
+---@param name string
+---@return luat_kv.Batch
+function Batch:namespace(name) end
+
+--- Goes on only if the key still has this version. With `nil`, only if the key is missing (or has expired).
+---@param key string
+---@param version string? of `getWithMetadata`, `list` or `commit`
+---@return luat_kv.Batch
+function Batch:check(key, version) end
+
+--- As `put` of a namespace. A lifetime begins with the commit.
+---@param key string
+---@param value string|table|number|boolean
+---@param options? luat_kv.PutOptions
+---@return luat_kv.Batch
+function Batch:put(key, value, options) end
+
+--- As `delete` of a namespace.
+---@param key string
+---@return luat_kv.Batch
+function Batch:delete(key) end
+
+--- As `incr` of a namespace. What cannot be counted is an error of the commit.
+---@param key string
+---@param by? integer
+---@param options? luat_kv.IncrOptions
+---@return luat_kv.Batch
+function Batch:incr(key, by, options) end
+
+--- Makes the changes, and returns `true` and the version that all it has put now has; or `false`, with nothing changed,
+--- where a check does not hold. That is the end of a batch. After an error, which changed nothing either, it can be
+--- tried again.
+---
+--- Errors: `INVALID` for a batch that was committed, a number that cannot be counted on, an expiration that has passed
+--- meanwhile, or where the store is closed; `READONLY`, `BUSY`, `IO`.
+---@return boolean done
+---@return string? version
+function Batch:commit() end
 
 ---@alias luat_kv.BytesType "text"|"arrayBuffer"|{ type?: "text"|"arrayBuffer" }
 ---@alias luat_kv.JsonType "json"|{ type: "json" }
@@ -271,15 +513,42 @@ function Namespace:list(options) end
 ---@field expirationTtl? integer seconds from now until then, at least 1; it wins over `expiration`
 ---@field metadata? table|string|number|boolean any JSON value, of at most 64 KiB as JSON
 
----@class luat_kv.ListOptions
+---@class luat_kv.TouchOptions
+---@field expiration? integer Unix time in seconds, in the future, from which on the entry is gone
+---@field expirationTtl? integer seconds from now until then, at least 1; it wins over `expiration`
+
+---@class luat_kv.IncrOptions
+---@field initial? integer what a missing key counts from (default: 0)
+---@field expiration? integer Unix time in seconds from which on a key that is created here is gone
+---@field expirationTtl? integer seconds from now until then, at least 1; it wins over `expiration`
+
+--- What a list goes through. Bounds are in byte order, whichever way it goes.
+---@class luat_kv.RangeOptions
 ---@field prefix? string only keys that begin with it, literally
----@field limit? integer the most keys of a page, 1 to 10,000 (default: 1000)
----@field cursor? string `cursor` of the page before
+---@field start? string only keys from this one on, itself included
+---@field stop? string only keys before this one
+---@field reverse? boolean from the last key to the first
+---@field values? boolean|"text"|"json"|"arrayBuffer" each key has its `value`
+
+---@class luat_kv.ListOptions: luat_kv.RangeOptions
+---@field limit? integer the most keys of a page, 1 to 10,000 (default: 1000); with values it ends early at 16 MiB
+---@field cursor? string `cursor` of the page before; prefix and direction must be the same
+
+---@class luat_kv.ExportOptions
+---@field format? "json"|"jsonl" an array, or JSON Lines (default: by the path, `.jsonl` and `.ndjson` are JSON Lines)
+
+---@class luat_kv.ImportOptions
+---@field replace? boolean entries that are there already are replaced (default: they stay)
 
 --- What `getWithMetadata` tells about an entry. What was not set is absent.
 ---@class luat_kv.Meta
 ---@field expiration? integer Unix time in seconds
 ---@field metadata? table|string|number|boolean
+---@field version string which write it comes from: opaque, and another one for each write that the key ever had
+
+--- What it tells where it was asked for many.
+---@class luat_kv.Found: luat_kv.Meta
+---@field value any
 
 ---@class luat_kv.Page
 ---@field keys luat_kv.Key[]
@@ -291,5 +560,12 @@ function Namespace:list(options) end
 ---@field name string
 ---@field expiration? integer Unix time in seconds
 ---@field metadata? table|string|number|boolean
+---@field version string which write it comes from
+---@field value? any where values were asked for
+
+---@class luat_kv.Stats
+---@field path string the file, or `memory`
+---@field file_size integer bytes on disk, the log included; 0 in memory
+---@field namespaces table<string, { live: integer, expired: integer }> how many keys each has
 
 return KV

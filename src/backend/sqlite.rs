@@ -22,7 +22,7 @@ mod file;
 mod link;
 mod schema;
 
-pub(crate) use claim::is_open;
+pub(crate) use claim::is_open_database;
 
 pub(crate) struct Sqlite(Arc<Link>);
 

@@ -53,6 +53,16 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// A whole number argument; `None` for nil.
+    pub(super) fn optional_whole(&self, index: c_int) -> Result<Option<i64>, Fault> {
+        match (self.type_of(index), self.whole(index)) {
+            (ffi::LUA_TNIL, _) => Ok(None),
+            (_, Some(number)) => Ok(Some(number)),
+            (ffi::LUA_TNUMBER, _) => bad(index, "whole number expected"),
+            _ => bad(index, format!("number expected, got {}", self.type_name(index))),
+        }
+    }
+
     /// A number that is whole, in whichever way this Lua keeps it.
     pub(super) fn whole(&self, index: c_int) -> Option<i64> {
         if self.type_of(index) != ffi::LUA_TNUMBER {
@@ -164,7 +174,12 @@ fn with_suggestion(name: &[u8], known: &[&str]) -> String {
     /// Below this, two words are not taken for the same one misspelt. What clap uses, too.
     const NEAR: f64 = 0.7;
     let name = String::from_utf8_lossy(name);
-    let likeness = |word: &str| strsim::jaro(&word.to_lowercase(), &name.to_lowercase());
+    let likeness = |word: &str| {
+        let (word, name) = (word.to_lowercase(), name.to_lowercase());
+        // "ttl" is a part of "expirationTtl".
+        let part = if name.len() > 2 && word.contains(&name) { 0.75 } else { 0.0 };
+        strsim::jaro(&word, &name).max(part)
+    };
     let nearest = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     let shown = quoted(&name);
     let shown = shown.trim_matches(|end| end == '"' || end == '…');

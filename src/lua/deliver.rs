@@ -6,10 +6,11 @@ use std::ffi::{CStr, c_int};
 
 use mlua::ffi;
 
-use super::scratch::{Answer, Scratch};
+use super::scratch::{Answer, Scratch, Values};
 use super::stack::{State, push_array, push_bytes, push_int};
 use super::tape::Reader;
-use crate::types::{KeyInfo, Page};
+use crate::types::{KeyInfo, Page, Stats};
+use crate::version::Version;
 
 /// Pushes the answer, and answers how many results it is; or raises an error.
 pub(super) unsafe fn deliver(l: State, scratch: *mut Scratch, answer: Answer) -> c_int {
@@ -30,19 +31,63 @@ pub(super) unsafe fn deliver(l: State, scratch: *mut Scratch, answer: Answer) ->
                 ffi::lua_pushinteger(l, count as ffi::lua_Integer);
                 1
             }
+            Answer::Counts(first, second) => {
+                ffi::lua_pushinteger(l, first as ffi::lua_Integer);
+                ffi::lua_pushinteger(l, second as ffi::lua_Integer);
+                2
+            }
+            Answer::Sum(sum) => {
+                push_int(l, sum);
+                1
+            }
+            Answer::Boolean(value) => {
+                ffi::lua_pushboolean(l, c_int::from(value));
+                1
+            }
+            Answer::Committed(version) => {
+                ffi::lua_pushboolean(l, 1);
+                push_bytes(l, &version.text());
+                2
+            }
             Answer::Value { json } => {
-                push_value(l, scratch, &mut (*scratch).tape.reader(), json);
+                push_value(l, &(*scratch).entry.value, json, &mut (*scratch).tape.reader());
                 1
             }
             Answer::Entry { json } => {
-                let documents = &mut (*scratch).tape.reader();
-                push_value(l, scratch, documents, json);
-                let entry = &(*scratch).entry;
-                push_about(l, None, entry.metadata.is_some(), entry.expiration, documents);
+                let (entry, documents) = (&(*scratch).entry, &mut (*scratch).tape.reader());
+                push_value(l, &entry.value, json, documents);
+                let about = About { metadata: entry.metadata.is_some(), ..About::of(entry.expiration, entry.version) };
+                push_about(l, about, documents);
                 2
             }
-            Answer::Page => {
-                push_page(l, &(*scratch).page, &mut (*scratch).tape.reader());
+            Answer::Page(values) => {
+                push_page(l, &(*scratch).page, values, &mut (*scratch).tape.reader());
+                1
+            }
+            Answer::Found { json, about } => {
+                push_found(l, &(*scratch).page, json, about, &mut (*scratch).tape.reader());
+                1
+            }
+            Answer::Walk(index) => {
+                ffi::lua_pushvalue(l, index);
+                ffi::lua_pushnil(l);
+                ffi::lua_pushnil(l);
+                // Lua 5.4 closes the fourth when the loop ends.
+                ffi::lua_pushvalue(l, index);
+                4
+            }
+            Answer::Step(values) => {
+                let Some(key) = (*scratch).page.keys.first() else { return 0 };
+                push_bytes(l, key.name.as_bytes());
+                push_about(l, About::listed(key, values), &mut (*scratch).tape.reader());
+                2
+            }
+            Answer::Names => {
+                push_names(l, &(*scratch).stats);
+                1
+            }
+            Answer::Stats => {
+                push_stats(l, &(*scratch).stats);
                 1
             }
             Answer::Text => {
@@ -70,57 +115,78 @@ pub(super) unsafe fn deliver(l: State, scratch: *mut Scratch, answer: Answer) ->
     }
 }
 
-unsafe fn push_value(l: State, scratch: *mut Scratch, documents: &mut Reader<'_>, json: bool) {
+unsafe fn push_value(l: State, value: &[u8], json: bool, documents: &mut Reader<'_>) {
     // SAFETY: as in `deliver`.
     unsafe {
         if json {
             documents.push_document(l);
         } else {
-            push_bytes(l, &(*scratch).entry.value);
+            push_bytes(l, value);
         }
     }
 }
 
-const NAME: &CStr = c"name";
-const EXPIRATION: &CStr = c"expiration";
-const METADATA: &CStr = c"metadata";
-
-/// Pushes a table of what is known about a key beside its value: its name, where asked for, its expiration and its
-/// metadata, the next of `documents`.
-unsafe fn push_about(
-    l: State,
-    name: Option<&str>,
-    has_metadata: bool,
+/// What a table about a key is to tell. Documents come from the tape: the value's, then the metadata's.
+struct About<'a> {
+    name: Option<&'a str>,
+    value: Option<&'a [u8]>,
+    /// The value is a document.
+    json: bool,
+    metadata: bool,
     expiration: Option<i64>,
-    documents: &mut Reader<'_>,
-) {
-    let fields = c_int::from(name.is_some()) + c_int::from(has_metadata) + c_int::from(expiration.is_some());
+    version: Version,
+}
+
+impl<'a> About<'a> {
+    fn of(expiration: Option<i64>, version: Version) -> Self {
+        About { name: None, value: None, json: false, metadata: false, expiration, version }
+    }
+
+    fn listed(key: &'a KeyInfo, values: Values) -> Self {
+        About { name: Some(&key.name), ..About::found(key, values == Values::Json) }
+    }
+
+    fn found(key: &'a KeyInfo, json: bool) -> Self {
+        let (value, metadata) = (key.value.as_deref(), key.metadata.is_some());
+        About { value, json, metadata, ..About::of(key.expiration, key.version) }
+    }
+}
+
+/// Pushes a table of what is known about a key. A field that is not set is absent.
+unsafe fn push_about(l: State, about: About<'_>, documents: &mut Reader<'_>) {
     // SAFETY: the table is on top whenever a field is set.
     unsafe {
-        ffi::lua_createtable(l, 0, fields);
-        if let Some(name) = name {
+        let set = |field: &CStr| ffi::lua_setfield(l, -2, field.as_ptr());
+        ffi::lua_createtable(l, 0, 5);
+        if let Some(name) = about.name {
             push_bytes(l, name.as_bytes());
-            ffi::lua_setfield(l, -2, NAME.as_ptr());
+            set(c"name");
         }
-        if let Some(expiration) = expiration {
-            push_int(l, expiration);
-            ffi::lua_setfield(l, -2, EXPIRATION.as_ptr());
+        if let Some(value) = about.value {
+            push_value(l, value, about.json, documents);
+            set(c"value");
         }
-        if has_metadata {
+        if about.metadata {
             documents.push_document(l);
-            ffi::lua_setfield(l, -2, METADATA.as_ptr());
+            set(c"metadata");
         }
+        if let Some(expiration) = about.expiration {
+            push_int(l, expiration);
+            set(c"expiration");
+        }
+        push_bytes(l, &about.version.text());
+        set(c"version");
     }
 }
 
 /// Pushes a page's table.
-unsafe fn push_page(l: State, page: &Page, documents: &mut Reader<'_>) {
+unsafe fn push_page(l: State, page: &Page, values: Values, documents: &mut Reader<'_>) {
     // SAFETY: the page's table is below the one of its keys, and that below each key's.
     unsafe {
         ffi::lua_createtable(l, 0, 3);
         push_array(l, page.keys.len());
-        for (place, KeyInfo { name, metadata, expiration, .. }) in page.keys.iter().enumerate() {
-            push_about(l, Some(name), metadata.is_some(), *expiration, documents);
+        for (place, key) in page.keys.iter().enumerate() {
+            push_about(l, About::listed(key, values), documents);
             ffi::lua_rawseti(l, -2, place as ffi::lua_Integer + 1);
         }
         ffi::lua_setfield(l, -2, c"keys".as_ptr());
@@ -130,5 +196,58 @@ unsafe fn push_page(l: State, page: &Page, documents: &mut Reader<'_>) {
             push_bytes(l, cursor.as_bytes());
             ffi::lua_setfield(l, -2, c"cursor".as_ptr());
         }
+    }
+}
+
+/// Pushes a table from each key to what was found.
+unsafe fn push_found(l: State, page: &Page, json: bool, about: bool, documents: &mut Reader<'_>) {
+    // SAFETY: the table is below each key and what it leads to.
+    unsafe {
+        ffi::lua_createtable(l, 0, c_int::try_from(page.keys.len()).unwrap_or(0));
+        for key in &page.keys {
+            push_bytes(l, key.name.as_bytes());
+            if about {
+                push_about(l, About::found(key, json), documents);
+            } else {
+                push_value(l, key.value.as_deref().unwrap_or_default(), json, documents);
+            }
+            ffi::lua_rawset(l, -3);
+        }
+    }
+}
+
+/// Pushes an array of the namespaces' names.
+unsafe fn push_names(l: State, stats: &Stats) {
+    // SAFETY: the table is on top whenever a name is set.
+    unsafe {
+        push_array(l, stats.namespaces.len());
+        for (place, namespace) in stats.namespaces.iter().enumerate() {
+            push_bytes(l, namespace.name.as_bytes());
+            ffi::lua_rawseti(l, -2, place as ffi::lua_Integer + 1);
+        }
+    }
+}
+
+/// Pushes the table of what a store holds.
+unsafe fn push_stats(l: State, stats: &Stats) {
+    // SAFETY: the tables are below what is set in them.
+    unsafe {
+        let set_count = |count: u64, field: &CStr| {
+            ffi::lua_pushinteger(l, count as ffi::lua_Integer);
+            ffi::lua_setfield(l, -2, field.as_ptr());
+        };
+        ffi::lua_createtable(l, 0, 3);
+        push_bytes(l, stats.path.as_bytes());
+        ffi::lua_setfield(l, -2, c"path".as_ptr());
+        set_count(stats.file_size, c"file_size");
+        ffi::lua_createtable(l, 0, c_int::try_from(stats.namespaces.len()).unwrap_or(0));
+        for namespace in &stats.namespaces {
+            push_bytes(l, namespace.name.as_bytes());
+            ffi::lua_createtable(l, 0, 2);
+            set_count(namespace.live, c"live");
+            set_count(namespace.expired, c"expired");
+            ffi::lua_rawset(l, -3);
+        }
+        ffi::lua_setfield(l, -2, c"namespaces".as_ptr());
     }
 }

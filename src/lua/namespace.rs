@@ -1,4 +1,4 @@
-//! The methods of a namespace.
+//! The methods of a namespace that concern single keys, and bulk reads.
 
 use std::ffi::c_int;
 
@@ -8,28 +8,36 @@ use super::args::{bad, word};
 use super::call::{Call, call};
 use super::encode;
 use super::scratch::{Answer, Fault};
-use super::stack::{State, Upvalue};
+use super::stack::{State, Upvalue, pop};
 use crate::error::{Code, Error, Result, quoted};
 use crate::namespace::Namespace;
-use crate::types::{Entry, ListOptions, PutOptions};
+use crate::types::{Entry, IncrOptions, Limits, PutOptions};
 
-fn this<'a>(call: &Call<'a>) -> Result<&'a Namespace, Fault> {
+pub(super) fn this<'a>(call: &Call<'a>) -> Result<&'a Namespace, Fault> {
     call.object("luat_kv.namespace", Upvalue::Namespace)
 }
 
-/// `kv:get(key, type?)`.
+/// `kv:get(key, type?)`, `kv:get({ key, … }, type?)`.
 pub(super) unsafe extern "C-unwind" fn get(l: State) -> c_int {
-    let body = |call: &mut Call<'_>| match read(call, Namespace::read_value)? {
-        Some(json) => Ok(Answer::Value { json }),
-        None => Ok(Answer::Nils(1)),
+    let body = |call: &mut Call<'_>| {
+        if call.type_of(2) == ffi::LUA_TTABLE {
+            return read_many(call, false);
+        }
+        match read(call, Namespace::read_value)? {
+            Some(json) => Ok(Answer::Value { json }),
+            None => Ok(Answer::Nils(1)),
+        }
     };
     // SAFETY: nothing is owned here.
     unsafe { call(l, 3, body) }
 }
 
-/// `kv:getWithMetadata(key, type?)`.
+/// `kv:getWithMetadata(key, type?)`, `kv:getWithMetadata({ key, … }, type?)`.
 pub(super) unsafe extern "C-unwind" fn get_with_metadata(l: State) -> c_int {
     let body = |call: &mut Call<'_>| {
+        if call.type_of(2) == ffi::LUA_TTABLE {
+            return read_many(call, true);
+        }
         let Some(json) = read(call, Namespace::read)? else { return Ok(Answer::Nils(2)) };
         let scratch = &mut *call.scratch;
         if let Some(metadata) = &scratch.entry.metadata {
@@ -46,30 +54,75 @@ pub(super) unsafe extern "C-unwind" fn get_with_metadata(l: State) -> c_int {
 fn read(call: &mut Call<'_>, how: fn(&Namespace, &str, &mut Entry) -> Result<bool>) -> Result<Option<bool>, Fault> {
     let namespace = this(call)?;
     let key = call.text(2, "key")?;
-    let json = wants_json(call)?;
+    let json = wants_json(call, TYPES)?;
     let scratch = &mut *call.scratch;
     if !how(namespace, key, &mut scratch.entry)? {
         return Ok(None);
     }
     if json {
-        let not_json = |error: Error| error.while_doing(format_args!("the value of {} is not JSON", quoted(key)));
-        scratch.tape.read(&scratch.entry.value).map_err(not_json)?;
+        scratch.tape.read(&scratch.entry.value).map_err(not_json(key))?;
     }
     Ok(Some(json))
 }
 
-/// The type argument: a word, or Cloudflare's `{ type = "json" }`.
-fn wants_json(call: &mut Call<'_>) -> Result<bool, Fault> {
-    const TYPES: &[(&str, bool)] = &[("text", false), ("json", true), ("arrayBuffer", false)];
+/// Reads the keys of the table argument that are there; with what is known `about` them, or their values alone.
+fn read_many(call: &mut Call<'_>, about: bool) -> Result<Answer, Fault> {
+    let namespace = this(call)?;
+    let json = match namespace.store().limits() {
+        // As over there, where a bulk read has no other types.
+        Limits::Cloudflare => wants_json(call, &TYPES[..2])?,
+        Limits::Default => wants_json(call, TYPES)?,
+    };
+    let found = namespace.get_many(&keys(call)?)?;
+    let scratch = &mut *call.scratch;
+    scratch.page.keys = found;
+    for key in &scratch.page.keys {
+        if json {
+            scratch.tape.read(key.value.as_deref().unwrap_or_default()).map_err(not_json(&key.name))?;
+        }
+        if let (true, Some(metadata)) = (about, &key.metadata) {
+            scratch.tape.read(metadata.as_bytes()).map_err(bad_metadata(&key.name))?;
+        }
+    }
+    Ok(Answer::Found { json, about })
+}
+
+/// The strings of an array; their order does not matter.
+fn keys<'a>(call: &Call<'a>) -> Result<Vec<&'a str>, Fault> {
+    /// More than any limit allows need not be read.
+    const ENOUGH: usize = 100_000;
+    let mut keys = Vec::new();
+    // SAFETY: a C function has LUA_MINSTACK slots, of which two are used; the table does not change meanwhile.
+    unsafe {
+        ffi::lua_pushnil(call.l);
+        while keys.len() < ENOUGH && ffi::lua_next(call.l, 2) != 0 {
+            let index = ffi::lua_gettop(call.l);
+            if call.whole(index - 1).is_none() {
+                return bad(2, "an array of keys expected");
+            }
+            match call.bytes(index) {
+                Some(_) => keys.push(call.text(index, "key")?),
+                None => return bad(2, format!("an array of keys expected, got a {} in it", call.type_name(index))),
+            }
+            pop(call.l, 1);
+        }
+    }
+    Ok(keys)
+}
+
+const TYPES: &[(&str, bool)] = &[("text", false), ("json", true), ("arrayBuffer", false)];
+
+/// The type argument: one of these words, or Cloudflare's `{ type = "json" }`.
+fn wants_json(call: &mut Call<'_>, types: &[(&'static str, bool)]) -> Result<bool, Fault> {
     match call.type_of(3) {
         ffi::LUA_TNIL => Ok(false),
         ffi::LUA_TSTRING => {
-            word(call.bytes(3).unwrap_or_default(), TYPES).or_else(|unknown| bad(3, format!("unknown type {unknown}")))
+            word(call.bytes(3).unwrap_or_default(), types).or_else(|unknown| bad(3, format!("unknown type {unknown}")))
         }
         ffi::LUA_TTABLE => {
             let mut json = false;
             call.options(3, &["type"], |call, _, value| {
-                json = value.word(call, TYPES)?;
+                json = value.word(call, types)?;
                 Ok(())
             })?;
             Ok(json)
@@ -82,36 +135,66 @@ fn wants_json(call: &mut Call<'_>) -> Result<bool, Fault> {
 pub(super) unsafe extern "C-unwind" fn put(l: State) -> c_int {
     let body = |call: &mut Call<'_>| {
         let namespace = this(call)?;
-        let key = call.text(2, "key")?;
-        let limits = namespace.store().limits();
-        let value = match call.type_of(3) {
-            ffi::LUA_TSTRING => call.bytes(3),
-            ffi::LUA_TTABLE | ffi::LUA_TNUMBER | ffi::LUA_TBOOLEAN => {
-                encode::write(call.l, 3, &mut call.scratch.text, limits.value_len(), "the value")?;
-                None
-            }
-            _ => {
-                let got = call.type_name(3);
-                return bad(3, format!("string, table, number or boolean expected, got {got}"));
-            }
-        };
-        let mut options = put_options(call, limits.metadata_len())?;
-        let scratch = &*call.scratch;
-        options.metadata = match std::str::from_utf8(&scratch.metadata) {
-            Ok("") => None,
-            Ok(json) => Some(json),
-            Err(why) => return Err(Error::new(Code::Internal, why.to_string()).into()),
-        };
-        namespace.put(key, value.unwrap_or(&scratch.text), &options)?;
+        store(call, namespace.store().limits(), |key, value, options| namespace.put(key, value, options))?;
         Ok(Answer::Nothing)
     };
     // SAFETY: nothing is owned here.
     unsafe {
+        reserve(l);
+        call(l, 4, body)
+    }
+}
+
+/// `kv:add(key, value, options?)`.
+pub(super) unsafe extern "C-unwind" fn add(l: State) -> c_int {
+    let body = |call: &mut Call<'_>| {
+        let namespace = this(call)?;
+        let limits = namespace.store().limits();
+        Ok(Answer::Boolean(store(call, limits, |key, value, options| namespace.add(key, value, options))?))
+    };
+    // SAFETY: nothing is owned here.
+    unsafe {
+        reserve(l);
+        call(l, 4, body)
+    }
+}
+
+/// Makes the stack large enough for [`store`]. Can raise an error.
+pub(super) unsafe fn reserve(l: State) {
+    // SAFETY: nothing is owned by who calls this.
+    unsafe {
         if ffi::lua_type(l, 3) == ffi::LUA_TTABLE || ffi::lua_type(l, 4) == ffi::LUA_TTABLE {
             encode::reserve(l);
         }
-        call(l, 4, body)
     }
+}
+
+/// Reads what is to be stored, the arguments 2 to 4, and passes it on.
+pub(super) fn store<T>(
+    call: &mut Call<'_>,
+    limits: Limits,
+    store: impl FnOnce(&str, &[u8], &PutOptions<'_>) -> Result<T>,
+) -> Result<T, Fault> {
+    let key = call.text(2, "key")?;
+    let value = match call.type_of(3) {
+        ffi::LUA_TSTRING => call.bytes(3),
+        ffi::LUA_TTABLE | ffi::LUA_TNUMBER | ffi::LUA_TBOOLEAN => {
+            encode::write(call.l, 3, &mut call.scratch.text, limits.value_len(), "the value")?;
+            None
+        }
+        _ => {
+            let got = call.type_name(3);
+            return bad(3, format!("string, table, number or boolean expected, got {got}"));
+        }
+    };
+    let mut options = put_options(call, limits.metadata_len())?;
+    let scratch = &*call.scratch;
+    options.metadata = match std::str::from_utf8(&scratch.metadata) {
+        Ok("") => None,
+        Ok(json) => Some(json),
+        Err(why) => return Err(Error::new(Code::Internal, why.to_string()).into()),
+    };
+    Ok(store(key, value.unwrap_or(&scratch.text), &options)?)
 }
 
 /// The options of a put; metadata is left as JSON in the scratch, empty where there is none.
@@ -129,6 +212,53 @@ fn put_options(call: &mut Call<'_>, limit: usize) -> Result<PutOptions<'static>,
     Ok(options)
 }
 
+/// `kv:touch(key, options?)`: without options, for ever.
+pub(super) unsafe extern "C-unwind" fn touch(l: State) -> c_int {
+    let body = |call: &mut Call<'_>| {
+        let namespace = this(call)?;
+        let key = call.text(2, "key")?;
+        let (mut expiration, mut ttl) = (None, None);
+        call.options(3, &["expiration", "expirationTtl"], |call, name, value| {
+            *(if name == "expiration" { &mut expiration } else { &mut ttl }) = Some(value.whole(call)?);
+            Ok(())
+        })?;
+        if call.type_of(3) == ffi::LUA_TTABLE && expiration.or(ttl).is_none() {
+            return bad(3, "one of the options 'expiration' and 'expirationTtl' expected");
+        }
+        Ok(Answer::Boolean(namespace.touch(key, expiration, ttl)?))
+    };
+    // SAFETY: nothing is owned here.
+    unsafe { call(l, 3, body) }
+}
+
+/// `kv:incr(key, by?, options?)`.
+pub(super) unsafe extern "C-unwind" fn incr(l: State) -> c_int {
+    let body = |call: &mut Call<'_>| {
+        let namespace = this(call)?;
+        let key = call.text(2, "key")?;
+        let (by, options) = increment(call)?;
+        Ok(Answer::Sum(namespace.incr(key, by, &options)?))
+    };
+    // SAFETY: nothing is owned here.
+    unsafe { call(l, 4, body) }
+}
+
+/// By how much to count, and how: the arguments 3 and 4.
+pub(super) fn increment(call: &mut Call<'_>) -> Result<(i64, IncrOptions), Fault> {
+    let by = call.optional_whole(3)?.unwrap_or(1);
+    let mut options = IncrOptions::default();
+    call.options(4, &["initial", "expiration", "expirationTtl"], |call, name, value| {
+        let number = value.whole(call)?;
+        match name {
+            "initial" => options.initial = number,
+            "expiration" => options.expiration = Some(number),
+            _ => options.expiration_ttl = Some(number),
+        }
+        Ok(())
+    })?;
+    Ok((by, options))
+}
+
 /// `kv:delete(key)`.
 pub(super) unsafe extern "C-unwind" fn delete(l: State) -> c_int {
     let body = |call: &mut Call<'_>| {
@@ -139,43 +269,12 @@ pub(super) unsafe extern "C-unwind" fn delete(l: State) -> c_int {
     unsafe { call(l, 2, body) }
 }
 
-/// `kv:list(options?)`.
-pub(super) unsafe extern "C-unwind" fn list(l: State) -> c_int {
-    let body = |call: &mut Call<'_>| {
-        let namespace = this(call)?;
-        let options = list_options(call)?;
-        let scratch = &mut *call.scratch;
-        scratch.page = namespace.list(&options)?;
-        for key in &scratch.page.keys {
-            if let Some(metadata) = &key.metadata {
-                scratch.tape.read(metadata.as_bytes()).map_err(bad_metadata(&key.name))?;
-            }
-        }
-        Ok(Answer::Page)
-    };
-    // SAFETY: nothing is owned here.
-    unsafe { call(l, 2, body) }
-}
-
-fn list_options<'a>(call: &mut Call<'a>) -> Result<ListOptions<'a>, Fault> {
-    const OPTIONS: &[&str] = &["prefix", "limit", "cursor"];
-    let mut options = ListOptions::default();
-    call.options(2, OPTIONS, |call, name, value| {
-        match name {
-            "prefix" => options.prefix = value.text(call)?,
-            "cursor" => options.cursor = Some(value.text(call)?),
-            _ => match u64::try_from(value.whole(call)?) {
-                Ok(limit) => options.limit = Some(limit),
-                Err(_) => return value.wrong("a whole number from 1 up expected"),
-            },
-        }
-        Ok(())
-    })?;
-    Ok(options)
+pub(super) fn not_json(key: &str) -> impl FnOnce(Error) -> Error {
+    move |error| error.while_doing(format_args!("the value of {} is not JSON", quoted(key)))
 }
 
 /// Metadata that this library did not write.
-fn bad_metadata(key: &str) -> impl FnOnce(Error) -> Error {
+pub(super) fn bad_metadata(key: &str) -> impl FnOnce(Error) -> Error {
     move |error| Error::new(Code::Corrupt, format!("the metadata of {} is not JSON: {}", quoted(key), error.message()))
 }
 

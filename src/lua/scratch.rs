@@ -4,7 +4,8 @@ use std::ffi::c_int;
 
 use super::tape::Tape;
 use crate::error::Error;
-use crate::types::{Entry, Page};
+use crate::types::{Entry, Page, Stats};
+use crate::version::Version;
 
 /// What calls leave for their delivery, and memory that they use again.
 #[derive(Default)]
@@ -13,13 +14,15 @@ pub(super) struct Scratch {
     pub busy: bool,
     /// The entry that was read.
     pub entry: Entry,
-    /// The page that was read.
+    /// The page that was read, or the keys that were looked up.
     pub page: Page,
+    /// What the store holds.
+    pub stats: Stats,
     /// Text that was written: JSON, or a message.
     pub text: Vec<u8>,
     /// Metadata that was written as JSON.
     pub metadata: Vec<u8>,
-    /// JSON that was read: first the value, where it was asked for, then each metadata, in order.
+    /// JSON that was read: of each key in order first the value, where it was asked for, then the metadata.
     pub tape: Tape,
 }
 
@@ -36,6 +39,9 @@ impl Scratch {
         }
         if !self.page.keys.is_empty() {
             self.page = Page::default();
+        }
+        if !self.stats.path.is_empty() || !self.stats.namespaces.is_empty() {
+            self.stats = Stats::default();
         }
         self.tape.clear(KEPT);
     }
@@ -67,14 +73,37 @@ pub(super) enum Answer {
     Nils(c_int),
     /// What stands at this index.
     At(c_int),
-    /// A number.
+    /// Numbers.
     Count(u64),
+    Counts(u64, u64),
+    Sum(i64),
+    /// True or false.
+    Boolean(bool),
+    /// True and the version of a commit.
+    Committed(Version),
     /// The bytes of `scratch.entry.value`, or with `json` the first document of the tape.
-    Value { json: bool },
-    /// The same, and a table of the entry's metadata and expiration.
-    Entry { json: bool },
+    Value {
+        json: bool,
+    },
+    /// The same, and a table of the entry's metadata, expiration and version.
+    Entry {
+        json: bool,
+    },
     /// The table of `scratch.page`.
-    Page,
+    Page(Values),
+    /// A table from each key of `scratch.page` to its value or, `about` it, to a table.
+    Found {
+        json: bool,
+        about: bool,
+    },
+    /// The walk at this index, as a generic `for` takes it.
+    Walk(c_int),
+    /// The first key of `scratch.page`, and its table.
+    Step(Values),
+    /// The names of `scratch.stats`' namespaces.
+    Names,
+    /// The table of `scratch.stats`.
+    Stats,
     /// `scratch.text` as a string.
     Text,
     /// The tape's first document.
@@ -83,6 +112,14 @@ pub(super) enum Answer {
     BadArgument(c_int),
     /// A failure, in `scratch.text`.
     Failed,
+}
+
+/// Whether a list has values, and how.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Values {
+    None,
+    Bytes,
+    Json,
 }
 
 /// Why a body gave no answer.

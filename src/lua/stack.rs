@@ -22,6 +22,10 @@ pub(super) enum Upvalue {
     Store,
     /// The metatable of namespaces.
     Namespace,
+    /// The metatable of batches.
+    Batch,
+    /// The metatable of walks through all pages of a list.
+    Walk,
     /// The metatable that marks arrays.
     Array,
 }

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::error::{Code, Result};
 use crate::namespace::Namespace;
 use crate::store::Store;
-use crate::types::{Durability, Limits, OpenOptions};
+use crate::types::{Durability, Limits, NamespaceStats, OpenOptions};
 
 /// The place of the project's store, which `KV.namespace` opens on first use: one for each Lua state.
 #[derive(Default)]
@@ -112,7 +112,7 @@ fn read_options(call: &mut Call<'_>) -> Result<(Place, OpenOptions), Fault> {
 }
 
 /// On Unix a path is bytes; elsewhere it is text.
-fn os_path(bytes: &[u8]) -> Result<PathBuf> {
+pub(super) fn os_path(bytes: &[u8]) -> Result<PathBuf> {
     #[cfg(unix)]
     return Ok(PathBuf::from(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(bytes)));
     #[cfg(not(unix))]
@@ -122,7 +122,7 @@ fn os_path(bytes: &[u8]) -> Result<PathBuf> {
     };
 }
 
-fn this<'a>(call: &Call<'a>) -> Result<&'a Store, Fault> {
+pub(super) fn this<'a>(call: &Call<'a>) -> Result<&'a Store, Fault> {
     call.object("luat_kv.store", Upvalue::Store)
 }
 
@@ -151,13 +151,64 @@ pub(super) unsafe extern "C-unwind" fn namespace(l: State) -> c_int {
 pub(super) unsafe extern "C-unwind" fn sweep(l: State) -> c_int {
     let body = |call: &mut Call<'_>| {
         let store = this(call)?;
-        let max = match (call.type_of(2), call.whole(2)) {
-            (mlua::ffi::LUA_TNIL, _) => None,
-            (_, Some(max)) if max >= 0 => Some(max as u64),
-            (mlua::ffi::LUA_TNUMBER, _) => return bad(2, "whole number from 0 up expected"),
-            _ => return bad(2, format!("number expected, got {}", call.type_name(2))),
+        let max = match call.optional_whole(2)?.map(u64::try_from) {
+            None => None,
+            Some(Ok(max)) => Some(max),
+            Some(Err(_)) => return bad(2, "whole number from 0 up expected"),
         };
         Ok(Answer::Count(store.sweep(max)?))
+    };
+    // SAFETY: nothing is owned here.
+    unsafe { call(l, 2, body) }
+}
+
+/// `store:namespaces()`.
+pub(super) unsafe extern "C-unwind" fn namespaces(l: State) -> c_int {
+    let body = |call: &mut Call<'_>| {
+        let names = this(call)?.namespaces()?.into_iter();
+        call.scratch.stats.namespaces = names.map(|name| NamespaceStats { name, ..Default::default() }).collect();
+        Ok(Answer::Names)
+    };
+    // SAFETY: nothing is owned here.
+    unsafe { call(l, 1, body) }
+}
+
+/// `store:stats()`.
+pub(super) unsafe extern "C-unwind" fn stats(l: State) -> c_int {
+    let body = |call: &mut Call<'_>| {
+        call.scratch.stats = this(call)?.stats()?;
+        Ok(Answer::Stats)
+    };
+    // SAFETY: nothing is owned here.
+    unsafe { call(l, 1, body) }
+}
+
+/// `store:compact()`.
+pub(super) unsafe extern "C-unwind" fn compact(l: State) -> c_int {
+    let body = |call: &mut Call<'_>| {
+        this(call)?.compact()?;
+        Ok(Answer::Nothing)
+    };
+    // SAFETY: nothing is owned here.
+    unsafe { call(l, 1, body) }
+}
+
+/// `store:checkpoint()`.
+pub(super) unsafe extern "C-unwind" fn checkpoint(l: State) -> c_int {
+    let body = |call: &mut Call<'_>| Ok(Answer::Boolean(this(call)?.checkpoint()?));
+    // SAFETY: nothing is owned here.
+    unsafe { call(l, 1, body) }
+}
+
+/// `store:backup(path)`.
+pub(super) unsafe extern "C-unwind" fn backup(l: State) -> c_int {
+    let body = |call: &mut Call<'_>| {
+        let store = this(call)?;
+        match call.bytes(2) {
+            Some(path) => store.backup(os_path(path)?)?,
+            None => return bad(2, format!("string expected, got {}", call.type_name(2))),
+        }
+        Ok(Answer::Nothing)
     };
     // SAFETY: nothing is owned here.
     unsafe { call(l, 2, body) }

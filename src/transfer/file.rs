@@ -6,7 +6,7 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-use crate::backend::sqlite::is_open;
+use crate::backend::sqlite::is_open_database;
 use crate::error::{Code, Error, Result};
 use crate::namespace::Namespace;
 use crate::types::{Format, Imported};
@@ -42,8 +42,8 @@ impl Namespace {
 
 /// A database must neither be replaced nor opened by anything but its store.
 fn refuse_open(path: &Path) -> Result<()> {
-    if fs::metadata(path).is_ok_and(|found| found.is_file()) && is_open(path) {
-        return Err(Error::invalid("this process has that file open, as a store perhaps"));
+    match is_open_database(path) {
+        true => Err(Error::invalid("that is a store's own file, which this process has open")),
+        false => Ok(()),
     }
-    Ok(())
 }

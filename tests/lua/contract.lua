@@ -23,6 +23,8 @@ local backends = {
 local sections = {
   Names = "names", Limits = "limits", Values = "values", JSON = "documents", Expiry = "expiry",
   Expired = "expired", Metadata = "metadata", List = "list", Options = "options", Errors = "errors",
+  Bulk = "bulk", Atomic = "atomic", Counters = "counters", Ranges = "ranges", Transfer = "transfer",
+  Housekeeping = "housekeeping",
 }
 
 local opens = { backends.Memory, backends.SQLite }
@@ -37,6 +39,7 @@ local function instance(section, open)
 
   function class:setUp()
     count = count + 1
+    if section.setUp then section.setUp(self) end
     self.store = self.store or open()
     self.kv = self.store:namespace("test " .. count)
   end

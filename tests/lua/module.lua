@@ -117,11 +117,13 @@ function Types:test_they_name_what_there_is()
   lu.assertEquals(documented("KV%.json"), public(KV.json))
   lu.assertEquals(documented("Store"), methods(store))
   lu.assertEquals(documented("Namespace"), methods(store:namespace("n")))
+  lu.assertEquals(documented("Batch"), methods(store:atomic()))
 end
 
 function Types:test_what_they_name_is_there()
   local store = KV.open({ memory = true })
-  for object, variable in pairs({ [KV] = "KV", [store] = "Store", [store:namespace("n")] = "Namespace" }) do
+  local namespace, batch = store:namespace("n"), store:atomic()
+  for object, variable in pairs({ [KV] = "KV", [store] = "Store", [namespace] = "Namespace", [batch] = "Batch" }) do
     for name in pairs(documented(variable)) do
       lu.assertNotNil(object[name], variable .. "." .. name)
     end

@@ -55,7 +55,9 @@ end
 local function contents(kv)
   local all = {}
   for _, key in ipairs(kv:list().keys) do
-    all[key.name] = { value = kv:get(key.name), expiration = key.expiration, metadata = key.metadata }
+    all[key.name] = {
+      value = kv:get(key.name), expiration = key.expiration, metadata = key.metadata, version = key.version,
+    }
   end
   return all
 end
@@ -71,6 +73,24 @@ function M.refuses(kv, fn, ...)
   lu.assertEquals(kv:get("after"), "works")
   kv:delete("after")
   return message
+end
+
+-- Versions ---------------------------------------------------------------------------------------
+
+--- Asserts that a version is opaque text, as it always is.
+function M.is_version(version)
+  lu.assertIsString(version)
+  lu.assertStrMatches(version, ("[%w_-]"):rep(16))
+end
+
+--- Takes the versions, which are different every time, out of a page, its keys, or what getWithMetadata told.
+function M.unversioned(told)
+  local keys = told.keys or told
+  for _, about in ipairs(keys[1] and keys or not told.keys and { told } or {}) do
+    M.is_version(about.version)
+    about.version = nil
+  end
+  return told
 end
 
 -- The shell --------------------------------------------------------------------------------------

@@ -113,8 +113,10 @@ function Names:test_a_key_that_is_no_string_is_an_error()
   for _, key in pairs({ 1, 1.5, true, {}, print, io.stdout }) do
     local expected = ("(string expected, got %s)"):format(type(key))
     refuses(self.kv, function(kv) kv:put(key, "value") end, "bad argument #1 to 'put' " .. expected)
-    refuses(self.kv, function(kv) kv:get(key) end, "bad argument #1 to 'get' " .. expected)
-    refuses(self.kv, function(kv) kv:getWithMetadata(key) end, "bad argument #1 to 'getWithMetadata' " .. expected)
+    if type(key) ~= "table" then -- which asks for many
+      refuses(self.kv, function(kv) kv:get(key) end, "bad argument #1 to 'get' " .. expected)
+      refuses(self.kv, function(kv) kv:getWithMetadata(key) end, "bad argument #1 to 'getWithMetadata' " .. expected)
+    end
     refuses(self.kv, function(kv) kv:delete(key) end, "bad argument #1 to 'delete' " .. expected)
   end
 end

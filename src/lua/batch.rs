@@ -1,0 +1,171 @@
+//! Atomic batches, as chains of calls.
+
+use std::cell::RefCell;
+use std::ffi::c_int;
+
+use mlua::ffi;
+
+use super::args::bad;
+use super::call::{Call, call};
+use super::namespace::{increment, reserve, store};
+use super::scratch::{Answer, Fault};
+use super::stack::{State, Upvalue, push_slot, slot};
+use crate::error::{Error, Result};
+use crate::namespace::Namespace;
+use crate::store::Store;
+
+/// What a batch is to Lua.
+pub(super) type Atomic = RefCell<Gathered>;
+
+/// A batch, and the namespace that its next steps are for.
+pub(super) struct Gathered {
+    batch: crate::Batch,
+    namespace: Option<Namespace>,
+}
+
+/// `kv:atomic()`: a batch that begins in this namespace.
+pub(super) unsafe extern "C-unwind" fn of_namespace(l: State) -> c_int {
+    let body = |call: &mut Call<'_>| {
+        let namespace = super::namespace::this(call)?;
+        begin(call, namespace.store(), Some(namespace.clone()))
+    };
+    // SAFETY: nothing is owned here.
+    unsafe { with_slot(l, body) }
+}
+
+/// `store:atomic()`: a batch that has to be told its namespace.
+pub(super) unsafe extern "C-unwind" fn of_store(l: State) -> c_int {
+    let body = |call: &mut Call<'_>| begin(call, super::store::this(call)?, None);
+    // SAFETY: nothing is owned here.
+    unsafe { with_slot(l, body) }
+}
+
+/// # Safety
+/// As [`call`].
+unsafe fn with_slot(l: State, body: fn(&mut Call<'_>) -> Result<Answer, Fault>) -> c_int {
+    // SAFETY: nothing is owned here, and index 2 becomes a batch's slot.
+    unsafe {
+        ffi::lua_settop(l, 1);
+        push_slot::<Atomic>(l, Upvalue::Batch.index());
+        call(l, 2, body)
+    }
+}
+
+fn begin(call: &Call<'_>, store: &Store, namespace: Option<Namespace>) -> Result<Answer, Fault> {
+    let gathered = Gathered { batch: store.batch(), namespace };
+    // SAFETY: a slot for a batch was pushed there before the body began.
+    unsafe { *slot::<Atomic>(call.l, 2) = Some(RefCell::new(gathered)) };
+    Ok(Answer::At(2))
+}
+
+fn this<'a>(call: &Call<'a>) -> Result<&'a Atomic, Fault> {
+    call.object("luat_kv.batch", Upvalue::Batch)
+}
+
+impl Gathered {
+    /// The batch, and the namespace for its next step.
+    fn split(&mut self) -> Result<(&mut crate::Batch, &Namespace)> {
+        let none = || Error::invalid("the batch has no namespace yet: call namespace(name) first");
+        Ok((&mut self.batch, self.namespace.as_ref().ok_or_else(none)?))
+    }
+}
+
+/// `batch:namespace(name)`: what follows is for that one.
+pub(super) unsafe extern "C-unwind" fn namespace(l: State) -> c_int {
+    let body = |call: &mut Call<'_>| {
+        let mut gathered = this(call)?.borrow_mut();
+        let namespace = gathered.batch.store().namespace(call.text(2, "namespace")?)?;
+        gathered.namespace = Some(namespace);
+        Ok(Answer::At(1))
+    };
+    // SAFETY: nothing is owned here.
+    unsafe { call(l, 2, body) }
+}
+
+/// `batch:check(key, version)`: nil for a key that must be missing.
+pub(super) unsafe extern "C-unwind" fn check(l: State) -> c_int {
+    let body = |call: &mut Call<'_>| {
+        let mut gathered = this(call)?.borrow_mut();
+        let key = call.text(2, "key")?;
+        let version = match call.type_of(3) {
+            ffi::LUA_TNIL => None,
+            ffi::LUA_TSTRING => Some(call.text(3, "version")?.parse()?),
+            _ => return bad(3, format!("a version or nil expected, got {}", call.type_name(3))),
+        };
+        let (batch, namespace) = gathered.split()?;
+        batch.check(namespace, key, version)?;
+        Ok(Answer::At(1))
+    };
+    // SAFETY: nothing is owned here. That a key must be missing has to be said: a forgotten argument is no nil.
+    unsafe {
+        ffi::luaL_checkany(l, 3);
+        call(l, 3, body)
+    }
+}
+
+/// `batch:put(key, value, options?)`.
+pub(super) unsafe extern "C-unwind" fn put(l: State) -> c_int {
+    let body = |call: &mut Call<'_>| {
+        let mut gathered = this(call)?.borrow_mut();
+        let (batch, namespace) = gathered.split()?;
+        let limits = namespace.store().limits();
+        store(call, limits, |key, value, options| batch.put(namespace, key, value, options).map(|_| ()))?;
+        Ok(Answer::At(1))
+    };
+    // SAFETY: nothing is owned here.
+    unsafe {
+        reserve(l);
+        call(l, 4, body)
+    }
+}
+
+/// `batch:delete(key)`.
+pub(super) unsafe extern "C-unwind" fn delete(l: State) -> c_int {
+    let body = |call: &mut Call<'_>| {
+        let mut gathered = this(call)?.borrow_mut();
+        let (batch, namespace) = gathered.split()?;
+        batch.delete(namespace, call.text(2, "key")?)?;
+        Ok(Answer::At(1))
+    };
+    // SAFETY: nothing is owned here.
+    unsafe { call(l, 2, body) }
+}
+
+/// `batch:incr(key, by?, options?)`.
+pub(super) unsafe extern "C-unwind" fn incr(l: State) -> c_int {
+    let body = |call: &mut Call<'_>| {
+        let mut gathered = this(call)?.borrow_mut();
+        let (batch, namespace) = gathered.split()?;
+        let key = call.text(2, "key")?;
+        let (by, options) = increment(call)?;
+        batch.incr(namespace, key, by, &options)?;
+        Ok(Answer::At(1))
+    };
+    // SAFETY: nothing is owned here.
+    unsafe { call(l, 4, body) }
+}
+
+/// `batch:commit()`: true and a version, or false.
+pub(super) unsafe extern "C-unwind" fn commit(l: State) -> c_int {
+    let body = |call: &mut Call<'_>| match this(call)?.borrow_mut().batch.commit()? {
+        Some(version) => Ok(Answer::Committed(version)),
+        None => Ok(Answer::Boolean(false)),
+    };
+    // SAFETY: nothing is owned here.
+    unsafe { call(l, 1, body) }
+}
+
+/// `tostring(batch)`.
+pub(super) unsafe extern "C-unwind" fn tostring(l: State) -> c_int {
+    let body = |call: &mut Call<'_>| {
+        let shown = match this(call) {
+            Ok(gathered) => format!("luat_kv.batch ({})", gathered.borrow().batch.store().label()),
+            Err(Fault::Failed(_)) => "luat_kv.batch (closed)".to_owned(),
+            Err(fault) => return Err(fault),
+        };
+        call.scratch.text.extend_from_slice(shown.as_bytes());
+        Ok(Answer::Text)
+    };
+    // SAFETY: nothing is owned here.
+    unsafe { call(l, 1, body) }
+}

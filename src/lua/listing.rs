@@ -1,0 +1,242 @@
+//! The methods of a namespace that concern ranges of keys: listing, walking, counting, clearing.
+
+use std::cell::RefCell;
+use std::ffi::c_int;
+use std::vec;
+
+use mlua::ffi;
+
+use super::args::{Opt, bad};
+use super::call::{Call, call};
+use super::namespace::{bad_metadata, not_json, this};
+use super::scratch::{Answer, Fault, Scratch, Values};
+use super::stack::{State, Upvalue, push_slot, slot};
+use crate::error::Result;
+use crate::namespace::Namespace;
+use crate::types::{KeyInfo, ListOptions};
+
+/// `kv:list(options?)`.
+pub(super) unsafe extern "C-unwind" fn list(l: State) -> c_int {
+    let body = |call: &mut Call<'_>| {
+        let namespace = this(call)?;
+        let (options, values) = list_options(call)?;
+        let scratch = &mut *call.scratch;
+        scratch.page = namespace.list(&options)?;
+        read_documents(scratch, values)?;
+        Ok(Answer::Page(values))
+    };
+    // SAFETY: nothing is owned here.
+    unsafe { call(l, 2, body) }
+}
+
+fn list_options<'a>(call: &mut Call<'a>) -> Result<(ListOptions<'a>, Values), Fault> {
+    const OPTIONS: &[&str] = &["prefix", "start", "stop", "limit", "cursor", "reverse", "values"];
+    let (mut options, mut values) = (ListOptions::default(), Values::None);
+    call.options(2, OPTIONS, |call, name, value| {
+        match name {
+            "cursor" => options.cursor = Some(value.text(call)?),
+            "limit" => match u64::try_from(value.whole(call)?) {
+                Ok(limit) => options.limit = Some(limit),
+                Err(_) => return value.wrong("a whole number from 1 up expected"),
+            },
+            _ => range_option(call, &mut options, &mut values, name, value)?,
+        }
+        Ok(())
+    })?;
+    Ok((options, values))
+}
+
+/// An option that says what a list goes through, page by page or walked.
+fn range_option<'a>(
+    call: &Call<'a>,
+    options: &mut ListOptions<'a>,
+    values: &mut Values,
+    name: &str,
+    value: Opt,
+) -> Result<(), Fault> {
+    match name {
+        "prefix" => options.prefix = value.text(call)?,
+        "start" => options.start = value.text(call)?,
+        "stop" => options.stop = Some(value.text(call)?),
+        "reverse" => options.reverse = value.boolean(call)?,
+        _ => {
+            *values = wanted_values(call, value)?;
+            options.values = *values != Values::None;
+        }
+    }
+    Ok(())
+}
+
+/// `true`, or a type as `get` has it.
+fn wanted_values(call: &Call<'_>, value: Opt) -> Result<Values, Fault> {
+    const TYPES: &[(&str, Values)] = &[("text", Values::Bytes), ("json", Values::Json), ("arrayBuffer", Values::Bytes)];
+    match call.type_of(value.index) {
+        ffi::LUA_TBOOLEAN => Ok(if value.boolean(call)? { Values::Bytes } else { Values::None }),
+        ffi::LUA_TSTRING => value.word(call, TYPES),
+        _ => value.wrong(format_args!("true, \"text\" or \"json\" expected, got {}", call.type_name(value.index))),
+    }
+}
+
+/// Reads the documents of the scratch's page onto its tape.
+fn read_documents(scratch: &mut Scratch, values: Values) -> Result<()> {
+    for key in &scratch.page.keys {
+        if values == Values::Json {
+            scratch.tape.read(key.value.as_deref().unwrap_or_default()).map_err(not_json(&key.name))?;
+        }
+        if let Some(metadata) = &key.metadata {
+            scratch.tape.read(metadata.as_bytes()).map_err(bad_metadata(&key.name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Where a loop over all pages stands.
+pub(super) type Walk = RefCell<Walking>;
+
+pub(super) struct Walking {
+    namespace: Namespace,
+    prefix: String,
+    start: String,
+    stop: Option<String>,
+    reverse: bool,
+    values: Values,
+    /// What is left of the page.
+    keys: vec::IntoIter<KeyInfo>,
+    next: Next,
+}
+
+enum Next {
+    First,
+    After(String),
+    End,
+}
+
+impl Walking {
+    /// The next key that still lives.
+    fn step(&mut self) -> Result<Option<KeyInfo>> {
+        loop {
+            let now = self.namespace.store().now();
+            let live = |key: &KeyInfo| key.expiration.is_none_or(|end| now < end);
+            if let Some(key) = self.keys.find(live) {
+                return Ok(Some(key));
+            }
+            if !self.turn()? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Fetches the next page, if there is one.
+    fn turn(&mut self) -> Result<bool> {
+        let cursor = match &self.next {
+            Next::First => None,
+            Next::After(cursor) => Some(cursor.as_str()),
+            Next::End => return Ok(false),
+        };
+        let page = self.namespace.list(&ListOptions {
+            prefix: &self.prefix,
+            start: &self.start,
+            stop: self.stop.as_deref(),
+            limit: None,
+            cursor,
+            reverse: self.reverse,
+            values: self.values != Values::None,
+        })?;
+        self.keys = page.keys.into_iter();
+        self.next = page.cursor.map_or(Next::End, Next::After);
+        Ok(true)
+    }
+}
+
+/// `kv:each(options?)`: what a generic `for` takes.
+pub(super) unsafe extern "C-unwind" fn each(l: State) -> c_int {
+    let body = |call: &mut Call<'_>| {
+        const OPTIONS: &[&str] = &["prefix", "start", "stop", "reverse", "values"];
+        let namespace = this(call)?.clone();
+        let (mut options, mut values) = (ListOptions::default(), Values::None);
+        call.options(2, OPTIONS, |call, name, value| range_option(call, &mut options, &mut values, name, value))?;
+        namespace.check(&options)?;
+        let walking = Walking {
+            namespace,
+            prefix: options.prefix.to_owned(),
+            start: options.start.to_owned(),
+            stop: options.stop.map(str::to_owned),
+            reverse: options.reverse,
+            values,
+            keys: Vec::new().into_iter(),
+            next: Next::First,
+        };
+        // SAFETY: a slot for a walk was pushed there before the body began.
+        unsafe { *slot::<Walk>(call.l, 3) = Some(RefCell::new(walking)) };
+        Ok(Answer::Walk(3))
+    };
+    // SAFETY: nothing is owned here, and index 3 becomes a walk's slot.
+    unsafe {
+        ffi::lua_settop(l, 2);
+        push_slot::<Walk>(l, Upvalue::Walk.index());
+        call(l, 3, body)
+    }
+}
+
+fn walk<'a>(call: &Call<'a>) -> Result<&'a Walk, Fault> {
+    call.object("luat_kv.each", Upvalue::Walk)
+}
+
+/// What a generic `for` calls for each key: answers its name and what is known of it, or nil at the end.
+pub(super) unsafe extern "C-unwind" fn step(l: State) -> c_int {
+    let body = |call: &mut Call<'_>| {
+        let mut walking = walk(call)?.borrow_mut();
+        let Some(key) = walking.step()? else { return Ok(Answer::Nils(1)) };
+        call.scratch.page.keys = vec![key];
+        read_documents(call.scratch, walking.values)?;
+        Ok(Answer::Step(walking.values))
+    };
+    // SAFETY: nothing is owned here.
+    unsafe { call(l, 1, body) }
+}
+
+/// `__close`: the loop is over, however it ended, and so is its page.
+pub(super) unsafe extern "C-unwind" fn close(l: State) -> c_int {
+    let body = |call: &mut Call<'_>| {
+        let mut walking = walk(call)?.borrow_mut();
+        (walking.keys, walking.next) = (Vec::new().into_iter(), Next::End);
+        Ok(Answer::Nothing)
+    };
+    // SAFETY: nothing is owned here.
+    unsafe { call(l, 1, body) }
+}
+
+/// `kv:count(options?)`.
+pub(super) unsafe extern "C-unwind" fn count(l: State) -> c_int {
+    let body = |call: &mut Call<'_>| {
+        let namespace = this(call)?;
+        let mut prefix = "";
+        call.options(2, &["prefix"], |call, _, value| {
+            prefix = value.text(call)?;
+            Ok(())
+        })?;
+        Ok(Answer::Count(namespace.count(prefix)?))
+    };
+    // SAFETY: nothing is owned here.
+    unsafe { call(l, 2, body) }
+}
+
+/// `kv:deletePrefix(prefix)`.
+pub(super) unsafe extern "C-unwind" fn delete_prefix(l: State) -> c_int {
+    let body = |call: &mut Call<'_>| {
+        let namespace = this(call)?;
+        match call.text(2, "prefix")? {
+            "" => bad(2, "the prefix is empty; to delete all keys, call clear()"),
+            prefix => Ok(Answer::Count(namespace.delete_prefix(prefix)?)),
+        }
+    };
+    // SAFETY: nothing is owned here.
+    unsafe { call(l, 2, body) }
+}
+
+/// `kv:clear()`.
+pub(super) unsafe extern "C-unwind" fn clear(l: State) -> c_int {
+    let body = |call: &mut Call<'_>| Ok(Answer::Count(this(call)?.clear()?));
+    // SAFETY: nothing is owned here.
+    unsafe { call(l, 1, body) }
+}
