@@ -24,6 +24,13 @@ for i = KEYS, 2, -1 do
 end
 local value = ("0123456789"):rep(10)
 
+-- SQLite writes nothing where a row is put again as it is: so each round puts another value.
+local round_value, round_count = value, 0
+local function new_value()
+  round_count = round_count + 1
+  round_value = ("%010d"):format(round_count):rep(10)
+end
+
 local document = {
   id = 1234567, slug = "a-post-about-nothing", title = "A post about nothing", published = true, score = 4.75,
   tags = { "lua", "sqlite", "kv", "embedded" },
@@ -33,6 +40,7 @@ local document = {
   created_at = 1767225600, updated_at = 1767312000,
 }
 local json = cjson.encode(document)
+local function new_document() document.id = document.id + 1 end
 
 -- The stores, filled with the same keys.
 local function bench_namespace(options) return KV.open(options):namespace("bench") end
@@ -78,7 +86,55 @@ local function get(store)
   return function() for i = 1, KEYS do store:get(keys[i]) end end
 end
 local function put(store)
-  return function() for i = 1, KEYS do store:put(keys[i], value) end end
+  return function()
+    new_value()
+    for i = 1, KEYS do store:put(keys[i], round_value) end
+  end
+end
+
+-- Batches write over keys that are there, in both stores.
+local BATCH = 1000
+local function batch_put()
+  new_value()
+  for first = 1, KEYS - BATCH + 1, BATCH do
+    local batch = ours:atomic()
+    for i = first, first + BATCH - 1 do batch:put(keys[i], round_value) end
+    assert(batch:commit())
+  end
+end
+local function transaction_put()
+  new_value()
+  for first = 1, KEYS - BATCH + 1, BATCH do
+    theirs:exec("BEGIN IMMEDIATE")
+    for i = first, first + BATCH - 1 do theirs:put(keys[i], round_value) end
+    theirs:exec("COMMIT")
+  end
+end
+
+local BULK = 100
+local bulks = {}
+for i = 1, KEYS // BULK do bulks[i] = table.move(keys, (i - 1) * BULK + 1, i * BULK, 1, {}) end
+local function bulk_get()
+  for _, bulk in ipairs(bulks) do ours:get(bulk) end
+end
+local function get_one_by_one()
+  for _, bulk in ipairs(bulks) do
+    local found = {}
+    for _, key in ipairs(bulk) do found[key] = theirs:get(key) end
+  end
+end
+
+local counters, counted = bench_namespace { path = folder .. "/counters.db" }, baseline.open(folder .. "/counted.db")
+for i = 1, PAGE do
+  counters:put(keys[i], 1)
+  counted:put(keys[i], "1")
+end
+local function count_by_hand()
+  for i = 1, PAGE do
+    counted:exec("BEGIN IMMEDIATE")
+    counted:put(keys[i], tostring(math.tointeger(counted:get(keys[i])) + 1))
+    counted:exec("COMMIT")
+  end
 end
 
 local rows = {
@@ -88,12 +144,19 @@ local rows = {
     ours = each_key(PAGE, function(key) return documents:get(key, "json") end),
     theirs = each_key(PAGE, function(key) return cjson.decode(documents:get(key)) end) },
   { ("put a table as %d bytes (a put of cjson.encode)"):format(#json), n = PAGE,
-    ours = each_key(PAGE, function(key) documents:put(key, document) end),
-    theirs = each_key(PAGE, function(key) documents:put(key, cjson.encode(document)) end) },
+    ours = function() new_document() for i = 1, PAGE do documents:put(keys[i], document) end end,
+    theirs = function() new_document() for i = 1, PAGE do documents:put(keys[i], cjson.encode(document)) end end },
   { ("list %d of %d keys by prefix"):format(PAGE, LISTED), n = 100, ns = 1000000,
     ours = function()
       for i = 1, 100 do listed:list { prefix = ("p%03d:"):format(i * 211 % (LISTED // PAGE)), limit = PAGE } end
     end },
+  { "batch of 1000 puts, each (in one transaction)", n = KEYS, ours = batch_put, theirs = transaction_put, ratio = 1.2 },
+  { "bulk get of 100, each (100 gets)", n = KEYS, ours = bulk_get, theirs = get_one_by_one },
+  { "incr (BEGIN, get, put, COMMIT)", n = PAGE,
+    ours = each_key(PAGE, function(key) counters:incr(key) end), theirs = count_by_hand },
+  { "list 1000 with values, each (1000 gets)", n = 20 * PAGE,
+    ours = function() for _ = 1, 20 do ours:list { values = true, limit = PAGE } end end,
+    theirs = function() for _ = 1, 20 do for i = 1, PAGE do theirs:get(keys[i]) end end end },
   { "getWithMetadata", n = KEYS, ours = each_key(KEYS, function(key) return with_metadata:getWithMetadata(key) end) },
   { "get, in memory", n = KEYS, ours = get(memory) },
   { "put, in memory", n = KEYS, ours = put(memory) },

@@ -100,7 +100,8 @@ impl Backend for Sqlite {
         self.0.with_writable(|session| {
             let version = session.versions.next();
             // One statement is a transaction of its own, and much the cheapest one.
-            if extent == Extent::OneChange && !session.may_sweep(now) {
+            let sweeps = session.may_sweep(now);
+            if extent == Extent::OneChange && !sweeps {
                 let mut rows = Change { connection: &session.connection, now, version };
                 return Ok(body(&mut rows)?.then_some(version));
             }
@@ -108,9 +109,11 @@ impl Backend for Sqlite {
             if !body(&mut Change { connection: &transaction, now, version })? {
                 return Ok(None);
             }
-            let swept = sweep(&transaction, SWEEP_PER_WRITE, now)?;
+            let swept = if sweeps { sweep(&transaction, SWEEP_PER_WRITE, now)? } else { 0 };
             transaction.commit()?;
-            session.swept(now, swept == SWEEP_PER_WRITE);
+            if sweeps {
+                session.swept(now, swept == SWEEP_PER_WRITE);
+            }
             Ok(Some(version))
         })
     }

@@ -75,6 +75,113 @@ function Durability:test_four_processes_that_write_at_once_lose_nothing()
   lu.assertEquals(#kv:list({ limit = 10000 }).keys, 401)
 end
 
+-- Several processes at one key --------------------------------------------------------------------
+
+local Together = {}
+
+--- Runs a script in eight processes at once, each of which gets the path and its number. Returns what they printed.
+local function eight(path, code)
+  local script = support.script(code)
+  return support.must("for n in 1 2 3 4 5 6 7 8; do " .. support.interpreter() .. " %s %s $n & done; wait", script, path)
+end
+
+function Together:test_eight_processes_that_count_lose_no_step()
+  local path = support.path()
+  eight(path, [[
+    local kv = KV.open({ path = (...), busy_timeout = 60 }):namespace("n")
+    for i = 1, 1000 do kv:incr("counter") end
+  ]])
+  lu.assertEquals(KV.open({ path = path }):namespace("n"):get("counter"), "8000")
+end
+
+function Together:test_eight_processes_that_check_and_put_lose_no_update()
+  local path = support.path()
+  KV.open({ path = path }):namespace("n"):put("list", KV.array())
+  local output = eight(path, [[
+    local path, me = ...
+    local kv = KV.open({ path = path, busy_timeout = 60 }):namespace("n")
+    local conflicts = 0
+    for i = 1, 50 do
+      repeat
+        local list, meta = kv:getWithMetadata("list", "json")
+        list[#list + 1] = me .. ":" .. i
+        local done = kv:atomic():check("list", meta.version):put("list", list):commit()
+        if not done then conflicts = conflicts + 1 end
+      until done
+    end
+    print(conflicts)
+  ]])
+  local list = KV.open({ path = path }):namespace("n"):get("list", "json")
+  local there = {}
+  for _, entry in ipairs(list) do there[entry] = true end
+  lu.assertEquals(#list, 400)
+  for me = 1, 8 do
+    for i = 1, 50 do lu.assertTrue(there[me .. ":" .. i], output) end
+  end
+end
+
+function Together:test_of_eight_processes_one_gets_the_lock()
+  local path = support.path()
+  local output = eight(path, [[
+    local path, me = ...
+    print(KV.open({ path = path }):namespace("n"):add("lock", me) and me or "-")
+  ]])
+  local winner = KV.open({ path = path }):namespace("n"):get("lock")
+  lu.assertEquals(output:gsub("[-\n]", ""), winner)
+end
+
+function Together:test_a_batch_that_is_killed_leaves_all_or_nothing()
+  local path = support.path()
+  for round = 1, 8 do
+    support.try([[
+      local path, round = ...
+      local kv = KV.open({ path = path }):namespace("n")
+      os.execute(("(sleep 0.0%d; kill -9 $PPID) &"):format(round)) -- the shell's parent: this process
+      for generation = 1, 1000 do
+        local batch = kv:atomic()
+        for i = 1, 500 do batch:put("key" .. i, round .. "." .. generation) end
+        batch:commit()
+      end
+    ]], { path, tostring(round) })
+    local kv = KV.open({ path = path }):namespace("n")
+    local count, generations = 0, {}
+    for _, key in kv:each({ values = true }) do
+      count = count + 1
+      generations[key.value] = true
+    end
+    lu.assertTrue(count == 0 or count == 500, count)
+    lu.assertTrue(count == 0 or next(generations, next(generations)) == nil, "values of one generation only")
+  end
+  lu.assertEquals(support.sqlite(path, "PRAGMA integrity_check"), "ok")
+end
+
+function Together:test_a_backup_is_whole_while_others_write()
+  local path, copy = support.path(), support.folder() .. "/copy.db"
+  local store = KV.open({ path = path })
+  local kv = store:namespace("n")
+  local batch = kv:atomic()
+  for i = 1, 2000 do batch:put("key" .. i, ("x"):rep(1000)) end
+  batch:commit()
+  local writer = support.script([[
+    local kv = KV.open({ path = (...) }):namespace("n")
+    for i = 1, 1000 do kv:atomic():put("one", i):put("two", i):commit() end
+    print("done")
+  ]])
+  local pipe = io.popen((support.interpreter():gsub("%%%%", "%%")) .. " " .. support.quote(writer) .. " " ..
+    support.quote(path))
+  local patience = os.time() + 60
+  while kv:get("one") == nil and os.time() < patience do end
+  store:backup(copy)
+  lu.assertStrContains(pipe:read("*a"), "done")
+  pipe:close()
+  lu.assertEquals(support.sqlite(copy, "PRAGMA integrity_check"), "ok")
+  local found = KV.open({ path = copy }):namespace("n"):get({ "one", "two", "key2000" })
+  lu.assertEquals(found.one, found.two)
+  lu.assertEquals(#found.key2000, 1000)
+  fails(function() store:backup(copy) end, "IO", "there is a file of that name")
+  fails(function() store:backup(path) end, "IO", "there is a file of that name")
+end
+
 -- A busy database --------------------------------------------------------------------------------
 
 local Busy = {}
@@ -236,4 +343,4 @@ function Files:test_limits_are_for_what_is_written_not_for_what_is_stored()
   store:close()
 end
 
-return { TestDurability = Durability, TestBusy = Busy, TestFiles = Files }
+return { TestTogether = Together, TestDurability = Durability, TestBusy = Busy, TestFiles = Files }

@@ -204,6 +204,39 @@ function Examples:test_the_cache_script_tells_one_miss()
   lu.assertStrContains(show(self, "cache"), "The database was asked 0 times.")
 end
 
+function Examples:test_the_rate_limiter_lets_five_pass()
+  local expected = {}
+  for request = 1, 7 do
+    expected[request] = ("request %d: %s, %d left"):format(request,
+      request <= 5 and "200 OK" or "429 Too Many Requests", math.max(5 - request, 0))
+  end
+  lu.assertEquals(show(self, "rate_limiter"), table.concat(expected, "\n"))
+  lu.assertStrContains(show(self, "rate_limiter"), "request 1: 429")
+end
+
+function Examples:test_the_lock_keeps_out_whoever_comes_second()
+  local told = table.concat({
+    "alice makes the report", "bob is let in:  false", "alice is let in: true",
+    "carol makes it again", "carol is let in: true",
+  }, "\n")
+  lu.assertEquals(show(self, "job_lock"), told)
+  lu.assertEquals(show(self, "job_lock"), told)
+end
+
+function Examples:test_the_shop_sells_what_it_has()
+  local told = table.concat({
+    "alice buys an apple: yes", "bob   buys an apple: yes", "carol buys an apple: sold out", "2 orders, 0 apples left",
+  }, "\n")
+  lu.assertEquals(show(self, "stock"), told)
+  lu.assertEquals(show(self, "stock"), told)
+end
+
+function Examples:test_the_listing_has_the_newest_first()
+  lu.assertEquals(show(self, "listing"), table.concat({
+    "003: Newest first, by alice", "002: This post is a row in SQLite, by alice", "001: Hello, world, by alice",
+  }, "\n"))
+end
+
 function Examples:test_the_forms_script_tells_an_edit()
   lu.assertEquals(show(self, "forms"), table.concat({
     "GET  /blog/draft/edit: A draft",

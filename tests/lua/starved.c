@@ -45,6 +45,18 @@ static const char work[] =
     "assert(#KV.json.decode('[1,[2,[3,{\"a\":\"\\\\u0041\"}]]]') == 2)\n"
     "KV.json.encode({ 1, 2, a = KV.array() })\n"
     "tostring(kv) tostring(store) KV.install({})\n"
+    "local found = kv:getWithMetadata({ 'k1', 'k2', 'none' }, 'json')\n"
+    "assert(found.k1.value[1] == 1 and found.k2.metadata.i == 2 and not found.none)\n"
+    "assert(kv:get({ 'k1', 'k1' }).k1)\n"
+    "local sum = 0\n"
+    "for _, key in kv:each({ prefix = 'k1', values = 'json', reverse = true }) do sum = sum + key.value[1] end\n"
+    "assert(sum == 1 + 145)\n"
+    "kv:incr('n', 1, { initial = 5 }) kv:add('once', { 1 }) kv:touch('once', { expirationTtl = 9 }) kv:count()\n"
+    "local done, version = kv:atomic():check('k3', meta.version):put('b', { 1 }):incr('n'):delete('once')\n"
+    "  :namespace('o'):put('c', 'd'):commit()\n"
+    "assert(done and #version == 16)\n"
+    "kv:deletePrefix('b') store:namespaces() store:stats() store:checkpoint()\n"
+    "local file = assert(io.tmpfile()) kv:export(file) file:seek('set') store:namespace('p'):import(file) file:close()\n"
     "pcall(kv.get, kv, nil) pcall(kv.put, kv, 'k', 'v', { nonsense = 1 }) pcall(kv.get, kv, 'k1', 'jsn')\n"
     "local other = KV.open({ memory = true }) other:namespace('o') other:close()\n";
 

@@ -1,0 +1,32 @@
+--- A shop that never sells what it has not: lua5.4 lua/examples/stock.lua
+-- The stock is counted down and the order written together, or neither, whoever else buys meanwhile.
+local host = dofile((arg[0]:match("^.*/") or "") .. "host.lua")
+local KV = host.server.KV
+local stock, orders = KV.namespace("stock"), KV.namespace("orders")
+
+--- Answers the order's id, or nil and why not.
+local function buy(item, customer)
+  while true do
+    local found, meta = stock:getWithMetadata(item, "json")
+    if not found or found == 0 then
+      return nil, "sold out"
+    end
+    local id = host.server.generate_id()
+    local done = stock:atomic()
+      :check(item, meta.version) -- or somebody was faster, and the count is wrong
+      :put(item, found - 1)
+      :namespace("orders"):put("order:" .. id, { item = item, customer = customer })
+      :commit()
+    if done then
+      return id
+    end
+  end
+end
+
+stock:put("apple", 2)
+for _, customer in ipairs({ "alice", "bob", "carol" }) do
+  local id, why = buy("apple", customer)
+  print(("%-5s buys an apple: %s"):format(customer, id and "yes" or why))
+end
+print(("%d orders, %d apples left"):format(orders:count({ prefix = "order:" }), stock:get("apple", "json")))
+orders:clear()
