@@ -111,6 +111,28 @@ local function transaction_put()
   end
 end
 
+-- New keys, in both stores into the very same table, with its index of expirations: a round each, in order.
+local function same_table(name)
+  local path = folder .. "/" .. name
+  KV.open({ path = path }):close()
+  return path
+end
+local grown, raw = bench_namespace { path = same_table("grown.db") }, baseline.open(same_table("raw.db"))
+local function new_keys(put)
+  new_value()
+  for i = 1, BATCH do put(("%06d:%06d"):format(round_count, i)) end
+end
+local function batch_of_new()
+  local batch = grown:atomic()
+  new_keys(function(key) batch:put(key, value) end)
+  assert(batch:commit())
+end
+local function transaction_of_new()
+  raw:exec("BEGIN IMMEDIATE")
+  new_keys(function(key) raw:put(key, value) end)
+  raw:exec("COMMIT")
+end
+
 local BULK = 100
 local bulks = {}
 for i = 1, KEYS // BULK do bulks[i] = table.move(keys, (i - 1) * BULK + 1, i * BULK, 1, {}) end
@@ -151,6 +173,8 @@ local rows = {
       for i = 1, 100 do listed:list { prefix = ("p%03d:"):format(i * 211 % (LISTED // PAGE)), limit = PAGE } end
     end },
   { "batch of 1000 puts, each (in one transaction)", n = KEYS, ours = batch_put, theirs = transaction_put, ratio = 1.2 },
+  { "batch of 1000 new keys, each (into our table)", n = BATCH, ours = batch_of_new, theirs = transaction_of_new,
+    ratio = 1.2 },
   { "bulk get of 100, each (100 gets)", n = KEYS, ours = bulk_get, theirs = get_one_by_one },
   { "incr (BEGIN, get, put, COMMIT)", n = PAGE,
     ours = each_key(PAGE, function(key) counters:incr(key) end), theirs = count_by_hand },

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
-use rusqlite::{Connection, Row, TransactionBehavior};
+use rusqlite::{CachedStatement, Connection, Row, TransactionBehavior};
 
 use self::link::{Link, Session};
 use super::{
@@ -102,11 +102,11 @@ impl Backend for Sqlite {
             // One statement is a transaction of its own, and much the cheapest one.
             let sweeps = session.may_sweep(now);
             if extent == Extent::OneChange && !sweeps {
-                let mut rows = Change { connection: &session.connection, now, version };
+                let mut rows = Change::new(&session.connection, now, version);
                 return Ok(body(&mut rows)?.then_some(version));
             }
             let transaction = session.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            if !body(&mut Change { connection: &transaction, now, version })? {
+            if !body(&mut Change::new(&transaction, now, version))? {
                 return Ok(None);
             }
             let swept = if sweeps { sweep(&transaction, SWEEP_PER_WRITE, now)? } else { 0 };
@@ -171,6 +171,20 @@ struct Change<'a> {
     connection: &'a Connection,
     now: i64,
     version: Version,
+    putting: Option<Putting<'a>>,
+}
+
+/// The statement that most changes of a large batch are: not looked up for each, and with what they have in common
+/// bound to it, which is its version and the namespace.
+struct Putting<'a> {
+    statement: CachedStatement<'a>,
+    namespace: String,
+}
+
+impl<'a> Change<'a> {
+    fn new(connection: &'a Connection, now: i64, version: Version) -> Self {
+        Change { connection, now, version, putting: None }
+    }
 }
 
 impl Rows for Change<'_> {
@@ -185,8 +199,23 @@ impl Rows for Change<'_> {
     }
 
     fn put(&mut self, namespace: &str, put: Put<'_>) -> Result<()> {
-        let row = (namespace, put.key, put.value, put.metadata, put.expiration, self.version.as_bytes());
-        self.connection.prepare_cached(schema::PUT)?.execute(row)?;
+        let putting = match &mut self.putting {
+            Some(putting) if putting.namespace == namespace => putting,
+            putting => {
+                // The one before goes back to the cache first.
+                *putting = None;
+                let mut statement = self.connection.prepare_cached(schema::PUT)?;
+                statement.raw_bind_parameter(1, namespace)?;
+                statement.raw_bind_parameter(2, self.version.as_bytes())?;
+                putting.insert(Putting { statement, namespace: namespace.to_owned() })
+            }
+        };
+        let statement = &mut putting.statement;
+        statement.raw_bind_parameter(3, put.key)?;
+        statement.raw_bind_parameter(4, put.value)?;
+        statement.raw_bind_parameter(5, put.metadata)?;
+        statement.raw_bind_parameter(6, put.expiration)?;
+        statement.raw_execute()?;
         Ok(())
     }
 

@@ -50,7 +50,7 @@ pub(super) const fn list(reverse: bool, values: bool) -> &'static str {
 pub(super) const COUNT: &str = "SELECT count(*) FROM kv
     WHERE namespace = ?1 AND key >= ?2 AND key < ?3 AND (+expiration IS NULL OR +expiration > ?4)";
 
-pub(super) const PUT: &str = "INSERT INTO kv (namespace, key, value, metadata, expiration, version)
+pub(super) const PUT: &str = "INSERT INTO kv (namespace, version, key, value, metadata, expiration)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6)
     ON CONFLICT (namespace, key) DO UPDATE SET value = excluded.value, metadata = excluded.metadata,
         expiration = excluded.expiration, version = excluded.version";
