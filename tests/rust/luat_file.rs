@@ -100,6 +100,12 @@ fn what_a_new_table_would_lose_keeps_the_old_one() {
         "ALTER TABLE kv ADD COLUMN tenant TEXT DEFAULT 'x'",
         "CREATE TRIGGER t AFTER DELETE ON kv BEGIN SELECT 1; END",
         "INSERT INTO kv VALUES (NULL, 'k', 'v', NULL, NULL)",
+        "ALTER TABLE kv ADD COLUMN author TEXT GENERATED ALWAYS AS (metadata) VIRTUAL",
+        "CREATE TABLE kv_from_luat (x)",
+        "CREATE VIEW live AS SELECT key FROM KV",
+        "CREATE TABLE note (n, k, FOREIGN KEY (n, k) REFERENCES Kv (namespace, key) ON DELETE CASCADE)",
+        "CREATE TABLE audit (x); CREATE TRIGGER t AFTER INSERT ON audit BEGIN DELETE FROM kv; END",
+        "CREATE VIEW broken AS SELECT word FROM nowhere",
     ] {
         let (_folder, path) = file(&[LUAT, ROWS, more].concat());
         let store = open(&path);
@@ -111,6 +117,65 @@ fn what_a_new_table_would_lose_keeps_the_old_one() {
         assert_eq!(query::<i64>(&path, "SELECT wr FROM pragma_table_list WHERE name = 'kv'"), 0, "{more}");
         assert_eq!(query::<i64>(&path, "SELECT count(*) FROM sqlite_schema WHERE name = 'kv_expiration'"), 1);
     }
+}
+
+#[test]
+fn nothing_else_in_the_file_is_hurt() {
+    for (more, question) in [
+        (
+            "CREATE TABLE note (n, k, words, FOREIGN KEY (n, k) REFERENCES kv (namespace, key) ON DELETE CASCADE);
+             INSERT INTO note VALUES ('blog', 'post:1', 'precious')",
+            "SELECT words || (SELECT count(*) FROM pragma_foreign_key_check) FROM note",
+        ),
+        (
+            "CREATE TABLE note (n, k, words, FOREIGN KEY (n, k) REFERENCES kv (namespace, key));
+             INSERT INTO note VALUES ('blog', 'gone', 'precious')",
+            "SELECT words FROM note",
+        ),
+        ("CREATE VIEW live AS SELECT key FROM kv", "SELECT group_concat(key) FROM (SELECT key FROM live ORDER BY 1)"),
+        (
+            "CREATE TABLE seen (n); INSERT INTO seen VALUES (0);
+             CREATE TRIGGER t AFTER UPDATE ON kv BEGIN UPDATE seen SET n = n + 1; END",
+            "SELECT CAST(n AS TEXT) FROM seen",
+        ),
+        ("CREATE TABLE kv_from_luat (x); INSERT INTO kv_from_luat VALUES ('kept')", "SELECT x FROM kv_from_luat"),
+    ] {
+        let (_folder, path) = file(&[LUAT, ROWS, more].concat());
+        let before: String = query(&path, question);
+        let store = open(&path);
+        expect_rows(&store);
+        store.close().unwrap();
+        assert_eq!(query::<String>(&path, question), before, "{more}");
+        // Nor does it stand in the way of ours: the expired row can be swept away.
+        assert_eq!(open(&path).sweep(None).unwrap(), 1, "{more}");
+    }
+}
+
+#[test]
+fn a_table_of_another_case_is_the_same_one() {
+    let (_folder, path) = file(&[&LUAT.replace("EXISTS kv", "EXISTS KV"), ROWS].concat());
+    for _ in 0..2 {
+        expect_rows(&open(&path));
+    }
+    assert_eq!(query::<i64>(&path, "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"), 1);
+}
+
+#[test]
+fn rows_are_taken_over_exactly() {
+    let sql = LUAT.replace("metadata TEXT, expiration INTEGER", "metadata, expiration");
+    let (_folder, path) = file(&[&sql, "INSERT INTO kv VALUES ('n', 'k', 1.5, 5, '7')"].concat());
+    let row = "SELECT quote(value) || quote(metadata) || quote(expiration) FROM kv";
+    let before: String = query(&path, row);
+    open(&path).close().unwrap();
+    assert_eq!(query::<String>(&path, row), before);
+}
+
+#[test]
+fn expired_rows_without_a_name_do_not_hold_up_the_others() {
+    let nameless = "INSERT INTO kv VALUES (NULL, 'k', 'v', NULL, 1), ('n', NULL, 'v', NULL, 2);".repeat(10);
+    let (_folder, path) = file(&[LUAT, ROWS, &nameless].concat());
+    open(&path).namespace("n").unwrap().put("k", b"v", &PutOptions::default()).unwrap();
+    assert_eq!(query::<i64>(&path, "SELECT count(*) FROM kv WHERE key = 'gone'"), 0);
 }
 
 #[test]

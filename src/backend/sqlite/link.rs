@@ -154,6 +154,8 @@ impl Link {
     fn set_up(&self, connection: &mut Connection) -> Result<()> {
         // What a file's schema says runs with no more rights than a stranger's SQL.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+        // Nor do other tables' foreign keys, if they refer to ours, delete their rows or keep us from deleting ours.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false)?;
         connection.pragma_update(None, "cache_size", CACHE)?;
         let encoding: String = connection.pragma_query_value(None, "encoding", |row| row.get(0))?;
         if encoding != "UTF-8" {

@@ -7,6 +7,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use rusqlite::config::DbConfig;
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
@@ -60,8 +61,10 @@ pub(super) const TOUCH: &str = "UPDATE kv SET expiration = ?3, version = ?4
 
 pub(super) const DELETE: &str = "DELETE FROM kv WHERE namespace = ?1 AND key = ?2";
 
+/// In a table that is not ours a name may be NULL, which no comparison finds again.
 pub(super) const SWEEP: &str = "DELETE FROM kv WHERE (namespace, key) IN
-    (SELECT namespace, key FROM kv WHERE expiration <= ?1 ORDER BY expiration LIMIT ?2)";
+    (SELECT namespace, key FROM kv WHERE expiration <= ?1 AND namespace IS NOT NULL AND key IS NOT NULL
+     ORDER BY expiration LIMIT ?2)";
 
 /// The first rows of a range, live or not: how large each is, and whether it lives. Reads no values.
 pub(super) const MEASURE: &str = "SELECT key, coalesce(octet_length(value), 0), expiration IS NULL OR expiration > ?4
@@ -119,8 +122,8 @@ enum Layout {
     Missing,
     /// Ours, index and all.
     Ours,
-    /// One with something that is not ours to rewrite (a column or a trigger more): it stays as it is, and gains what
-    /// the statements need.
+    /// One with something that is not ours to rewrite (a column more, or a view that speaks of it): it stays as it is,
+    /// and gains what the statements need.
     Compatible {
         versioned: bool,
         indexed: bool,
@@ -145,12 +148,21 @@ pub(super) fn prepare(connection: &mut Connection, readonly: bool) -> Result<()>
     match layout(&transaction)? {
         Layout::Missing => transaction.execute_batch(CREATE)?,
         Layout::Luat => transaction.execute_batch(&CLUSTER.join(";"))?,
-        Layout::Compatible { versioned: false, .. } => transaction.execute_batch(&ADD_VERSION.join(";"))?,
+        Layout::Compatible { versioned: false, .. } => add_version(&transaction)?,
         Layout::Ours | Layout::Compatible { .. } => {}
     }
     transaction.execute_batch(INDEX)?;
     transaction.commit()?;
     Ok(())
+}
+
+/// Giving the rows their first version is no change that a trigger of someone's should hear of.
+fn add_version(connection: &Connection) -> Result<()> {
+    let triggers = DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER;
+    connection.set_db_config(triggers, false)?;
+    let added = connection.execute_batch(&ADD_VERSION.join(";"));
+    connection.set_db_config(triggers, true)?;
+    Ok(added?)
 }
 
 /// Reads a table without versions as if it had them: each is made of what the row holds.
@@ -181,47 +193,76 @@ fn hash(row: &Context<'_>, salt: u8) -> u64 {
 }
 
 fn layout(connection: &Connection) -> Result<Layout> {
-    let clustered: Option<bool> = connection
-        .query_row("SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = 'kv'", (), |row| row.get(0))
-        .optional()?;
+    let table = "SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = 'kv' COLLATE NOCASE";
+    let clustered: Option<bool> = connection.query_row(table, (), |row| row.get(0)).optional()?;
     let Some(clustered) = clustered else { return Ok(Layout::Missing) };
     let columns = columns(connection)?;
-    let has = |name: &str, key: i64| columns.iter().any(|column| column.0 == name && column.1 == key);
-    let keys = columns.iter().filter(|column| column.1 > 0).count();
+    let find = |name: &str| columns.iter().find(|column| column.name.eq_ignore_ascii_case(name));
+    let has = |name: &str, key: i64| find(name).is_some_and(|column| column.key == key && !column.hidden);
+    let keys = columns.iter().filter(|column| column.key > 0).count();
     let ours = has("value", 0) && has("metadata", 0) && has("expiration", 0);
     if !(has("namespace", 1) && has("key", 2) && keys == 2 && ours) {
         return Err(Error::new(Code::Corrupt, "its table kv is not a key-value store's"));
     }
-    let object = "SELECT count(*) FROM main.sqlite_schema WHERE tbl_name = 'kv' AND name = ";
+    let object = "SELECT count(*) FROM main.sqlite_schema WHERE tbl_name = 'kv' COLLATE NOCASE AND name = ";
     let indexed = count(connection, &format!("{object}'kv_expiration'"))? == 1;
-    let filled = columns.iter().any(|column| column.0 == "version" && column.2.as_deref() == Some("randomblob(12)"));
+    let filled = find("version").is_some_and(|column| column.default.as_deref() == Some("randomblob(12)"));
     let versioned = filled || count(connection, &format!("{object}'kv_version'"))? == 1;
-    if has("version", 0) && !versioned {
+    if find("version").is_some() && !versioned {
         return Err(Error::new(Code::Corrupt, "its table kv has a column version that is not this library's"));
     }
     Ok(if clustered && filled && indexed {
         Layout::Ours
-    } else if !versioned && columns.len() == 5 && !has_more(connection)? {
+    } else if !versioned && is_luats(&columns) && !has_more(connection)? {
         Layout::Luat
     } else {
         Layout::Compatible { versioned, indexed }
     })
 }
 
-/// Each column's name, its place in the primary key, counted from 1 (0 is none), and its default.
-fn columns(connection: &Connection) -> Result<Vec<(String, i64, Option<String>)>> {
-    let mut query = connection.prepare("SELECT name, pk, dflt_value FROM pragma_table_info('kv')")?;
-    let columns = query.query_map((), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+struct Column {
+    name: String,
+    kind: String,
+    default: Option<String>,
+    /// Its place in the primary key, counted from 1; 0 is none.
+    key: i64,
+    /// Generated, that is: nobody can write it.
+    hidden: bool,
+}
+
+fn columns(connection: &Connection) -> Result<Vec<Column>> {
+    let mut query = connection.prepare("SELECT name, type, dflt_value, pk, hidden FROM pragma_table_xinfo('kv')")?;
+    let columns = query.query_map((), |row| {
+        let (name, kind, default) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(Column { name, kind, default, key: row.get(3)?, hidden: row.get(4)? })
+    })?;
     Ok(columns.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Is there anything about the table that a new one in its place would lack: an index or trigger of someone's, or a row
-/// that its primary key must refuse?
+/// Luat's columns and no others; of its types, too, so that a row moves into our table as it is.
+fn is_luats(columns: &[Column]) -> bool {
+    columns.len() == 5
+        && columns.iter().all(|column| {
+            let kind = match column.name.as_str() {
+                "value" => "BLOB",
+                "expiration" => "INTEGER",
+                _ => "TEXT",
+            };
+            column.kind == kind && column.default.is_none()
+        })
+}
+
+/// Is there anything that a new table in the place of this one would lack or break? That is a row which its primary key
+/// must refuse, a rule that it has not, and whatever else in the file speaks of the table: a foreign key, a view, an
+/// index, or a trigger, be it another table's.
 fn has_more(connection: &Connection) -> Result<bool> {
-    let objects = "SELECT count(*) FROM sqlite_schema WHERE tbl_name = 'kv' AND sql IS NOT NULL
-        AND name NOT IN ('kv', 'kv_expiration', 'idx_kv_namespace_key')";
+    let objects = "SELECT count(*) FROM main.sqlite_schema WHERE sql LIKE '%kv%'
+        AND NOT (name = 'kv' AND sql NOT LIKE '%check%' AND sql NOT LIKE '%references%')
+        AND name NOT IN ('kv_expiration', 'idx_kv_namespace_key')";
+    // Renaming a table reads all views and triggers, and fails where it cannot make sense of one.
+    let fragile = "SELECT count(*) FROM main.sqlite_schema WHERE type IN ('view', 'trigger')";
     let rows = "SELECT count(*) FROM kv WHERE namespace IS NULL OR key IS NULL";
-    Ok(count(connection, objects)? + count(connection, rows)? > 0)
+    Ok(count(connection, objects)? + count(connection, fragile)? + count(connection, rows)? > 0)
 }
 
 fn count(connection: &Connection, query: &str) -> Result<i64> {
