@@ -9,6 +9,7 @@
 #include "threads.h"
 
 #include <dlfcn.h>
+#include <sys/resource.h>
 
 /* The other copy's functions, as far as they are needed. */
 static struct {
@@ -166,6 +167,32 @@ static void a_descriptor_of_the_host_is_such_a_case(void)
     kv_close(kv_open(path));
 }
 
+/* Then nobody can list the descriptors, as where there is no /proc. */
+static void a_process_without_a_free_descriptor_is_no_way_round(void)
+{
+    enum { MOST = 64 };
+    struct rlimit limit, low;
+    int taken[MOST], count = 0;
+    luat_kv_open_options options;
+    luat_kv_store *second = GARBAGE;
+    luat_kv_open_options_init(&options);
+    options.flags = LUAT_KV_OPEN_READONLY; /* it makes no file */
+    struct kv mine = kv_open(scratch("kv.db"));
+    CHECK_PUT(mine.ns, "key", "value");
+    CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    low = limit;
+    low.rlim_cur = MOST;
+    CHECK(setrlimit(RLIMIT_NOFILE, &low) == 0);
+    while (count < MOST && (taken[count] = dup(STDIN_FILENO)) >= 0)
+        count++;
+    CHECK_REFUSED(other.open(scratch("kv.db"), &options, &second, &error), LUAT_KV_BUSY, "in this process");
+    CHECK(second == NULL);
+    while (count > 0)
+        close(taken[--count]);
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    kv_close(mine);
+}
+
 /* ---- Both at once */
 
 static pthread_barrier_t together;
@@ -225,6 +252,7 @@ static const struct check_test tests[] = {
     TEST(readonly_is_no_way_round),
     TEST(being_refused_harms_nobody),
     TEST(a_descriptor_of_the_host_is_such_a_case),
+    TEST(a_process_without_a_free_descriptor_is_no_way_round),
     TEST(of_two_at_once_one_is_refused),
     TEST(different_files_are_fine),
 };

@@ -115,12 +115,26 @@ fn file_id(file: &fs::Metadata) -> FileId {
     (file.dev(), file.ino())
 }
 
-/// A descriptor of this process for that file, if it has one.
+/// A descriptor of this process for that file, if it has one. Where nobody lists them (another system, a chroot, no
+/// descriptor left to read the list with) each that there may be is asked for.
 #[cfg(unix)]
 fn open_descriptor(id: FileId) -> Option<i32> {
-    let open = fs::read_dir("/proc/self/fd").or_else(|_| fs::read_dir("/dev/fd")).ok()?;
-    let mut descriptors = open.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
-    descriptors.find(|descriptor| descriptor_id(*descriptor) == Some(id))
+    let is_it = |descriptor: &i32| descriptor_id(*descriptor) == Some(id);
+    match fs::read_dir("/proc/self/fd") {
+        Ok(list) => list.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).find(is_it),
+        Err(_) => (0..descriptor_limit()).find(is_it),
+    }
+}
+
+/// The first number that no descriptor has.
+#[cfg(unix)]
+fn descriptor_limit() -> i32 {
+    /// More than this Linux gives nobody unless it was told to, and to ask for so many takes a tenth of a second.
+    const MOST: i32 = 1 << 20;
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: getrlimit writes the struct, or leaves it as it is.
+    let known = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } == 0;
+    if known { i32::try_from(limit.rlim_cur).map_or(MOST, |limit| limit.min(MOST)) } else { MOST }
 }
 
 #[cfg(unix)]
