@@ -255,6 +255,22 @@ static void what_is_no_file_is_refused(void)
     CHECK_STATUS(luat_kv_open(":memory:", NULL, &store, &error), LUAT_KV_INVALID);
 }
 
+/* Each name would have a log of its own, and what is in one is lost to who reads by the other. */
+static void a_file_with_two_names_is_refused(void)
+{
+    struct kv kv = kv_open(scratch("kv.db"));
+    CHECK_PUT(kv.ns, "key", "value");
+    kv_close(kv);
+    CHECK(link(scratch("kv.db"), scratch("link.db")) == 0);
+    check_open_refused(scratch("kv.db"), 0, LUAT_KV_IO);
+    check_open_refused(scratch("link.db"), LUAT_KV_OPEN_READONLY, LUAT_KV_IO);
+    remove(scratch("link.db"));
+    CHECK(symlink("kv.db", scratch("link.db")) == 0); /* SQLite sees whose name that is */
+    kv = kv_open(scratch("link.db"));
+    CHECK_VALUE(kv.ns, "key", "value");
+    kv_close(kv);
+}
+
 static void an_empty_file_becomes_a_store(void)
 {
     write_file(scratch("empty.db"), "");
@@ -355,6 +371,7 @@ static const struct check_test tests[] = {
     TEST(a_junk_file_is_corrupt_and_left_alone),
     TEST(a_table_of_another_kind_is_corrupt),
     TEST(what_is_no_file_is_refused),
+    TEST(a_file_with_two_names_is_refused),
     TEST(an_empty_file_becomes_a_store),
     TEST(readonly_reads_and_writes_nothing),
     TEST(readonly_makes_nothing),

@@ -42,7 +42,8 @@ impl Claim {
         if create {
             make_file(path).map_err(io)?;
         }
-        let id = file_id(&fs::metadata(path).map_err(io)?);
+        let file = fs::metadata(path).map_err(io)?;
+        let id = file_id(&file);
         let first = !claims.contains_key(&id);
         let turn = if first { Turn::wait(path) } else { Turn(None) };
         if first && let Some(descriptor) = open_descriptor(id) {
@@ -51,6 +52,16 @@ impl Claim {
                 format!(
                     "another library in this process has it open (descriptor {descriptor}); with two copies of \
                      SQLite on one file, each would drop the other's locks"
+                ),
+            ));
+        }
+        let names = name_count(&file);
+        if names > 1 {
+            return Err(Error::new(
+                Code::Io,
+                format!(
+                    "it has {names} names (hard links), and SQLite would keep a log for each, which loses what was \
+                     written; remove the other names, or make the file a copy of its own"
                 ),
             ));
         }
@@ -115,6 +126,11 @@ fn file_id(file: &fs::Metadata) -> FileId {
     (file.dev(), file.ino())
 }
 
+#[cfg(unix)]
+fn name_count(file: &fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::nlink(file)
+}
+
 /// A descriptor of this process for that file, if it has one. Where nobody lists them (another system, a chroot, no
 /// descriptor left to read the list with) each that there may be is asked for.
 #[cfg(unix)]
@@ -151,6 +167,11 @@ fn descriptor_id(descriptor: i32) -> Option<FileId> {
 #[cfg(not(unix))]
 fn file_id(_: &fs::Metadata) -> FileId {
     (0, 0)
+}
+
+#[cfg(not(unix))]
+fn name_count(_: &fs::Metadata) -> u64 {
+    1
 }
 
 #[cfg(not(unix))]
