@@ -20,8 +20,6 @@ static GATE: RwLock<()> = RwLock::new(());
 /// Says that this thread is in a call until the guard is dropped. Not to be nested: between the two a fork could begin
 /// to wait for the first, and the second for the fork.
 pub(crate) fn enter() -> RwLockReadGuard<'static, ()> {
-    #[cfg(unix)]
-    handlers::install();
     GATE.read().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -52,7 +50,7 @@ pub(crate) fn forget<T: Part>(holder: &T) {
 #[cfg(unix)]
 mod handlers {
     use std::cell::UnsafeCell;
-    use std::sync::{Once, PoisonError, RwLockWriteGuard};
+    use std::sync::{PoisonError, RwLockWriteGuard};
 
     use super::{GATE, holders};
 
@@ -65,13 +63,17 @@ mod handlers {
 
     static HELD: Held = Held(UnsafeCell::new(None));
 
-    pub(super) fn install() {
-        static ONCE: Once = Once::new();
-        ONCE.call_once(|| {
-            // SAFETY: the handlers stay mapped as long as they are registered: the shared library is linked with
-            // `-z nodelete` (build.rs), and an executable is never unmapped.
-            unsafe { libc::pthread_atfork(Some(before), Some(after), Some(after)) };
-        });
+    /// Run when the library, or the program that it is linked into, is loaded. Any later there could be a fork already
+    /// under way, whose child would be left with handlers that are half installed.
+    #[used]
+    #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_init_func"))]
+    #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".init_array"))]
+    static INSTALL: extern "C" fn() = install;
+
+    extern "C" fn install() {
+        // SAFETY: the handlers stay mapped as long as they are registered: the shared library is linked with
+        // `-z nodelete` (build.rs), and an executable is never unmapped.
+        unsafe { libc::pthread_atfork(Some(before), Some(after), Some(after)) };
     }
 
     extern "C" fn before() {

@@ -40,6 +40,42 @@ static int descriptors_of_database(void)
     return count;
 }
 
+/* ---- The first call of all */
+
+static void *call_first(void *unused)
+{
+    open_shared();
+    return unused;
+}
+
+/* A fork handler: while this process forks, another thread makes the first call. */
+static void call_first_meanwhile(void)
+{
+    pthread_t caller;
+    if (*database)
+        return; /* a later fork */
+    CHECK(pthread_create(&caller, NULL, call_first, NULL) == 0);
+    CHECK(pthread_join(caller, NULL) == 0);
+}
+
+static void open_and_use(void *unused)
+{
+    (void)unused;
+    CHECK(descriptors_of_database() == 0);
+    struct kv own = kv_open(database);
+    CHECK_PUT(own.ns, "child", "value");
+    kv_close(own);
+}
+
+/* To be run first. */
+static void a_fork_comes_amid_the_very_first_call(void)
+{
+    CHECK(pthread_atfork(call_first_meanwhile, NULL, NULL) == 0);
+    child_run(open_and_use, NULL);
+    CHECK_VALUE(shared.ns, "child", "value");
+    close_shared();
+}
+
 /* ---- Two who take turns: each waits for a byte from the other */
 
 static int to_child[2], to_parent[2];
@@ -395,6 +431,7 @@ static void a_daemon_outlives_a_parent_whose_threads_close(void)
 }
 
 static const struct check_test tests[] = {
+    TEST(a_fork_comes_amid_the_very_first_call),
     TEST(parent_and_child_see_each_others_writes),
     TEST(closing_in_the_child_leaves_the_parent_its_handles),
     TEST(entries_and_pages_outlive_a_fork),
