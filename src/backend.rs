@@ -4,6 +4,9 @@
 //! What an operation means is said once, above: `namespace` and `batch` make each of them of [`Rows`]' few changes.
 //! Any thread may call a back end at any time, within [`fork::enter`](crate::fork::enter). A cache in front of one is a
 //! back end too: it answers [`Backend::get`] and passes the rest on.
+//!
+//! A back end waits for nobody: what others keep it from doing is BUSY at once, has changed nothing, and is tried again
+//! by `store`, which lets go of everything meanwhile. Only opening waits by itself.
 
 use std::path::Path;
 
@@ -158,8 +161,8 @@ pub(crate) trait Backend: Send + Sync {
     /// Gives back to the system what deleted rows have left.
     fn compact(&self) -> Result<()>;
 
-    /// Moves what is in the log into the file itself, and answers whether all of it got there.
-    fn checkpoint(&self) -> Result<bool>;
+    /// Moves what is in the log into the file itself. It is BUSY where others hold some of it back.
+    fn checkpoint(&self) -> Result<()>;
 
     /// Copies everything, as it is at one moment, into a new file.
     fn backup(&self, to: &Path) -> Result<()>;

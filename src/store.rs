@@ -1,13 +1,16 @@
 //! Stores: opening, housekeeping, closing.
 
+use std::cell::Cell;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, memory::Memory};
 use crate::clock::Clock;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::fork;
 use crate::types::{Limits, OpenOptions, Stats};
 
@@ -22,6 +25,7 @@ pub(crate) struct Inner {
     backend: Box<dyn Backend>,
     pub limits: Limits,
     pub clock: Clock,
+    busy_timeout: Duration,
     /// Set by [`Store::close`]; a back end then refuses everything by itself.
     closed: AtomicBool,
     /// The database file's path, or `memory`: what a person calls this store.
@@ -29,10 +33,31 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
-    /// The way to the back end. A process forks before the call or after it, never during it.
-    pub fn call<T>(&self, call: impl FnOnce(&dyn Backend) -> Result<T>) -> Result<T> {
-        let _call = fork::enter();
-        call(&*self.backend)
+    /// The way to the back end. A process forks before the call or after it, never during it. What finds the database
+    /// in others' use is tried again until the busy timeout is over, so it may be run more than once.
+    pub fn call<T>(&self, call: impl FnMut(&dyn Backend) -> Result<T>) -> Result<T> {
+        self.call_until(&Cell::new(false), call)
+    }
+
+    /// The same for what cannot be done twice: once `begun` is set it is not tried again.
+    pub fn call_until<T>(&self, begun: &Cell<bool>, mut call: impl FnMut(&dyn Backend) -> Result<T>) -> Result<T> {
+        let mut wait = None;
+        loop {
+            let entered = fork::enter();
+            let answer = call(&*self.backend);
+            // Who waits keeps nobody waiting: no fork, and no other call.
+            drop(entered);
+            match answer {
+                Err(error) if error.code() == Code::Busy => {
+                    let wait = wait.get_or_insert_with(Wait::begin);
+                    if begun.get() || !wait.step(self.busy_timeout) {
+                        let waited = wait.since.elapsed().as_secs_f64();
+                        return Err(error.while_doing(format_args!("{} was in use for {waited:.1} s", self.label)));
+                    }
+                }
+                answer => return answer,
+            }
+        }
     }
 
     /// Between two steps of something long; a fork may come in between, too.
@@ -44,6 +69,32 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         let _ = self.call(|backend| backend.close());
+    }
+}
+
+/// Waiting for a database that others use.
+struct Wait {
+    since: Instant,
+    steps: usize,
+}
+
+impl Wait {
+    fn begin() -> Self {
+        Wait { since: Instant::now(), steps: 0 }
+    }
+
+    /// Sleeps for a moment, unless all of the time is over.
+    fn step(&mut self, timeout: Duration) -> bool {
+        /// In milliseconds, as SQLite does it; the last one again and again.
+        const STEPS: [u64; 12] = [1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 100];
+        let left = timeout.saturating_sub(self.since.elapsed());
+        if left.is_zero() {
+            return false;
+        }
+        let step = STEPS[self.steps.min(STEPS.len() - 1)];
+        self.steps += 1;
+        thread::sleep(Duration::from_millis(step).min(left));
+        true
     }
 }
 
@@ -78,8 +129,9 @@ impl Store {
     }
 
     fn over(backend: Box<dyn Backend>, label: String, options: &OpenOptions) -> Store {
-        let (limits, clock, closed) = (options.limits, options.clock.clone(), AtomicBool::new(false));
-        Store(Arc::new(Inner { backend, limits, clock, closed, label }))
+        let OpenOptions { limits, busy_timeout, .. } = *options;
+        let (clock, closed) = (options.clock.clone(), AtomicBool::new(false));
+        Store(Arc::new(Inner { backend, limits, clock, busy_timeout, closed, label }))
     }
 
     /// The names of the namespaces that have keys, in byte order.
@@ -117,13 +169,17 @@ impl Store {
     /// Writes the file anew, without the room that deleted entries have left in it. It takes that much room again
     /// meanwhile, and writers wait. In memory there is nothing to do.
     pub fn compact(&self) -> Result<()> {
-        self.0.call(|backend| backend.compact())
+        self.0.call(|backend| backend.compact())?;
+        self.checkpoint().map(|_| ())
     }
 
-    /// Moves the log that lies beside the file into it, and answers whether all of it got there: who is reading an
-    /// older state holds the rest back. SQLite does so by itself, now and then.
+    /// Moves the log that lies beside the file into it, and answers whether all of it got there within the busy timeout:
+    /// who is reading an older state holds the rest back. SQLite does so by itself, now and then.
     pub fn checkpoint(&self) -> Result<bool> {
-        self.0.call(|backend| backend.checkpoint())
+        match self.0.call(|backend| backend.checkpoint()) {
+            Err(error) if error.code() == Code::Busy => Ok(false),
+            answer => answer.map(|()| true),
+        }
     }
 
     /// Copies the whole store, as it is at one moment, into a new file, while others go on writing. The copy gets its
@@ -163,5 +219,43 @@ impl Store {
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Store({})", self.0.label)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How often something is run that finds the database in use `busy` times.
+    fn runs(store: &Store, busy: usize, begun: &Cell<bool>, begins: bool) -> (usize, Result<()>) {
+        let mut runs = 0;
+        let answer = store.0.call_until(begun, |_| {
+            runs += 1;
+            begun.set(begins);
+            if runs > busy { Ok(()) } else { Err(Error::new(Code::Busy, "database is locked")) }
+        });
+        (runs, answer)
+    }
+
+    #[test]
+    fn what_is_busy_is_tried_again_unless_it_had_begun() {
+        let store = Store::open_memory(&OpenOptions::default()).unwrap();
+        assert_eq!(runs(&store, 3, &Cell::new(false), false), (4, Ok(())));
+        let (runs, answer) = runs(&store, 3, &Cell::new(false), true);
+        let error = answer.unwrap_err();
+        assert_eq!((runs, error.code()), (1, Code::Busy));
+        assert_eq!(error.message(), "memory was in use for 0.0 s: database is locked");
+    }
+
+    #[test]
+    fn waiting_ends_with_the_busy_timeout() {
+        for milliseconds in [0, 30] {
+            let busy_timeout = Duration::from_millis(milliseconds);
+            let options = OpenOptions { busy_timeout, ..OpenOptions::default() };
+            let store = Store::open_memory(&options).unwrap();
+            let begun = Instant::now();
+            assert_eq!(runs(&store, usize::MAX, &Cell::new(false), false).1.unwrap_err().code(), Code::Busy);
+            assert!(begun.elapsed() >= busy_timeout);
+        }
     }
 }

@@ -50,8 +50,10 @@ impl Namespace {
         };
         let written = |why: std::io::Error| Error::new(Code::Io, why.to_string());
         out.write_all(open.as_bytes()).map_err(written)?;
-        inner.call(|backend| {
+        let begun = Cell::new(false);
+        inner.call_until(&begun, |backend| {
             backend.scan(self.name(), now, &mut |row| {
+                begun.set(true);
                 let record = Record::of(row)?;
                 let before = if count > 0 { between } else { "" };
                 out.write_all(before.as_bytes()).map_err(written)?;
@@ -73,9 +75,13 @@ impl Namespace {
         let now = inner.clock.now();
         let task = Task { namespace: self.name(), limits: inner.limits, now, replace };
         let mut imported = Imported::default();
-        self.write(now, Extent::Any, &mut |rows| {
-            imported = task.run(rows, from)?;
-            Ok(true)
+        let begun = Cell::new(false);
+        inner.call_until(&begun, |backend| {
+            backend.write(now, Extent::Any, &mut |rows| {
+                begun.set(true); // what was read cannot be read again
+                imported = task.run(rows, from)?;
+                Ok(true)
+            })
         })?;
         Ok(imported)
     }

@@ -153,7 +153,7 @@ impl Backend for Sqlite {
         file::compact(&self.0)
     }
 
-    fn checkpoint(&self) -> Result<bool> {
+    fn checkpoint(&self) -> Result<()> {
         self.0.with_writable(|session| file::checkpoint(&session.connection))
     }
 

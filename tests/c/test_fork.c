@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <sched.h>
+#include <time.h>
 
 /* What a test shares with its children and threads. */
 static struct kv shared;
@@ -349,6 +350,44 @@ static void threads_that_fork_all_at_once(void)
     close_shared();
 }
 
+/* ---- While a thread waits for the database */
+
+static volatile sig_atomic_t waits;
+
+static void put_and_wait(int number)
+{
+    (void)number;
+    waits = 1;
+    CHECK_STATUS(kv_put(shared.ns, "key", "waited for", &error), LUAT_KV_OK);
+    waits = 0;
+}
+
+static void do_nothing(void *unused)
+{
+    (void)unused;
+}
+
+static void a_fork_does_not_wait_with_it(void)
+{
+    char line[20];
+    struct thread thread;
+    struct timespec moment = { 0, 50000000 };
+    open_shared();
+    struct process shell = process_start((const char *const[]){ "sqlite3", database, NULL });
+    process_write(shell, "BEGIN IMMEDIATE;\nSELECT 'held';\n");
+    CHECK(process_read(shell, line, sizeof line) && strcmp(line, "held") == 0);
+    threads_start(&thread, 1, put_and_wait);
+    nanosleep(&moment, NULL);
+    CHECK(waits);
+    child_run(do_nothing, NULL);
+    CHECK(waits);
+    process_write(shell, "COMMIT;\n");
+    threads_join(&thread, 1);
+    CHECK(process_end(shell) == 0);
+    CHECK_VALUE(shared.ns, "key", "waited for");
+    close_shared();
+}
+
 /* ---- A daemon: its parent ends, and it goes on while another program opens and closes the file */
 
 enum { DAEMON_WRITES = 2000 };
@@ -442,6 +481,7 @@ static const struct check_test tests[] = {
     TEST(forks_among_writing_threads_in_memory),
     TEST(forks_among_stores_that_come_and_go),
     TEST(threads_that_fork_all_at_once),
+    TEST(a_fork_does_not_wait_with_it),
     TEST(a_daemon_outlives_a_parent_that_just_ends),
     TEST(a_daemon_outlives_a_parent_that_closes),
     TEST(a_daemon_outlives_a_parent_whose_threads_close),

@@ -165,6 +165,34 @@ fn a_busy_database_is_waited_for_and_then_told() {
     drop((n, store));
 }
 
+#[test]
+fn who_waits_for_a_busy_database_waits_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("kv.db");
+    let timeout = Duration::from_millis(300);
+    let store = Store::open(&path, &OpenOptions { busy_timeout: timeout, ..OpenOptions::default() }).unwrap();
+    let n = store.namespace("n").unwrap();
+    n.put("k", b"v", &PutOptions::default()).unwrap();
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let begun = Instant::now();
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let error = n.put("k", b"new", &PutOptions::default()).unwrap_err();
+                assert!(error.message().starts_with(path.to_str().unwrap()), "{error}");
+            });
+        }
+        thread::sleep(timeout / 3);
+        let begun = Instant::now();
+        n.get("k").unwrap();
+        assert!(begun.elapsed() < timeout / 3, "a reader waited for {:?}", begun.elapsed());
+    });
+    assert!(begun.elapsed() < 3 * timeout, "the last of them waited for {:?}", begun.elapsed());
+    other.execute_batch("ROLLBACK").unwrap();
+    drop((n, store));
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_file_that_something_else_in_the_process_has_open_is_refused() {

@@ -28,16 +28,15 @@ pub(super) fn size(link: &Link) -> Result<u64> {
 
 /// Writes the file anew, without the room that deleted rows have left.
 pub(super) fn compact(link: &Link) -> Result<()> {
-    link.with_writable(|session| {
-        session.connection.execute_batch("VACUUM")?;
-        checkpoint(&session.connection).map(|_| ())
-    })
+    link.with_writable(|session| Ok(session.connection.execute_batch("VACUUM")?))
 }
 
-/// Moves the log into the file and cuts it to nothing, as far as readers allow.
-pub(super) fn checkpoint(connection: &Connection) -> Result<bool> {
-    let busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0))?;
-    Ok(!busy)
+/// Moves the log into the file and cuts it to nothing, if readers allow it.
+pub(super) fn checkpoint(connection: &Connection) -> Result<()> {
+    match connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0))? {
+        true => Err(Error::new(Code::Busy, "its log is in use")),
+        false => Ok(()),
+    }
 }
 
 /// SQLite's online backup, of one snapshot, on a connection of its own: nobody waits for it, and writes that come

@@ -20,7 +20,6 @@ pub(super) struct Link {
     /// Absolute: the working directory may change before the connection is made again.
     path: PathBuf,
     durability: Durability,
-    busy_timeout: Duration,
     readonly: bool,
     state: Mutex<State>,
 }
@@ -55,15 +54,15 @@ const WAL_LEFT: i64 = 16 * 1024 * 1024;
 impl Link {
     pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Arc<Link>> {
         let named = |error: Error| error.while_doing(format_args!("opening {}", path.display()));
+        // SQLite counts milliseconds in an int.
+        let busy_timeout = options.busy_timeout.min(Duration::from_millis(i32::MAX as u64));
         let link = Arc::new(Link {
             path: checked(path).map_err(named)?,
             durability: options.durability,
-            // SQLite counts milliseconds in an int.
-            busy_timeout: options.busy_timeout.min(Duration::from_millis(i32::MAX as u64)),
             readonly: options.readonly,
             state: Mutex::new(State::Parted),
         });
-        *link.lock() = State::Open(link.connect(!options.readonly).map_err(named)?);
+        *link.lock() = State::Open(link.connect(!options.readonly, busy_timeout).map_err(named)?);
         fork::watch(link.clone());
         Ok(link)
     }
@@ -76,7 +75,7 @@ impl Link {
     pub(super) fn with<T>(&self, act: impl FnOnce(&mut Session) -> Result<T>) -> Result<T> {
         let mut state = self.lock();
         if matches!(*state, State::Parted) {
-            let session = self.connect(false);
+            let session = self.connect(false, Duration::ZERO);
             *state = State::Open(session.map_err(|error| {
                 error.while_doing(format_args!("opening {} again after a fork", self.path.display()))
             })?);
@@ -100,7 +99,7 @@ impl Link {
     /// A second connection, for something long that shall keep no other call waiting.
     pub(super) fn another(&self) -> Result<Session> {
         self.with(|_| Ok(()))?;
-        self.connect(false)
+        self.connect(false, Duration::ZERO)
     }
 
     /// Closes for good. The last connection to the file takes its WAL into it and away.
@@ -118,7 +117,8 @@ impl Link {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn connect(&self, create: bool) -> Result<Session> {
+    /// Waits so long for others; once it is open, the connection does not.
+    fn connect(&self, create: bool, busy_timeout: Duration) -> Result<Session> {
         if create && let Some(folder) = self.path.parent() {
             make_folders(folder).map_err(|why| Error::new(Code::Io, format!("{}: {why}", folder.display())))?;
         }
@@ -127,9 +127,9 @@ impl Link {
         let access = if self.readonly { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
         let mut connection = Connection::open_with_flags(&self.path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         drop(turn);
-        connection.busy_timeout(self.busy_timeout)?;
+        connection.busy_timeout(busy_timeout)?;
         // SQLite does not wait, but says BUSY at once, where two processes make or convert one file together.
-        let deadline = Instant::now() + self.busy_timeout;
+        let deadline = Instant::now() + busy_timeout;
         loop {
             match self.set_up(&mut connection) {
                 Err(error) if error.code() == Code::Busy && Instant::now() < deadline => {
@@ -148,6 +148,7 @@ impl Link {
         let own: [u8; 8] = connection.query_row("SELECT randomblob(8)", (), |row| row.get(0))?;
         let versions = Versions::new(u64::from_ne_bytes(own));
         let readonly = connection.is_readonly("main")?;
+        connection.busy_timeout(Duration::ZERO)?;
         Ok(Session { connection, last_look: None, more_to_sweep: false, readonly, versions, _claim: claim })
     }
 
