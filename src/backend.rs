@@ -10,7 +10,7 @@
 
 use std::path::Path;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::types::{Entry, KeyInfo, NamespaceStats};
 use crate::version::Version;
 
@@ -173,3 +173,25 @@ pub(crate) trait Backend: Send + Sync {
 
 /// How many expired rows a write removes beside its own work: more than it can add, so the dead never pile up.
 const SWEEP_PER_WRITE: u64 = 16;
+
+// What grows with what is stored must not abort the process when memory runs out.
+
+fn copy(bytes: &[u8], to: &mut Vec<u8>) -> Result<()> {
+    to.clear();
+    to.try_reserve_exact(bytes.len()).map_err(|_| Error::no_memory(bytes.len()))?;
+    to.extend_from_slice(bytes);
+    Ok(())
+}
+
+fn copy_text(text: &str) -> Result<String> {
+    let mut copy = String::new();
+    copy.try_reserve_exact(text.len()).map_err(|_| Error::no_memory(text.len()))?;
+    copy.push_str(text);
+    Ok(copy)
+}
+
+fn push(keys: &mut Vec<KeyInfo>, key: KeyInfo) -> Result<()> {
+    keys.try_reserve(1).map_err(|_| Error::no_memory(size_of_val(keys.as_slice())))?;
+    keys.push(key);
+    Ok(())
+}

@@ -8,6 +8,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::{
     Backend, Body, Each, Extent, Listed, PAGE_BYTES, Put, Range, Removed, Rows, SWEEP_PER_WRITE, Step, Walk, Want,
+    copy, copy_text, push,
 };
 use crate::error::{Error, Result};
 use crate::types::{Entry, KeyInfo, NamespaceStats};
@@ -57,7 +58,11 @@ impl Backend for Memory {
     fn get_many(&self, namespace: &str, keys: &[&str], now: i64) -> Result<Vec<KeyInfo>> {
         self.read(|maps| {
             let found = keys.iter().filter_map(|key| Some((*key, maps.live(namespace, key, now)?)));
-            found.map(|(key, row)| info(key, row, true)).collect()
+            let mut all = Vec::new();
+            for (key, row) in found {
+                push(&mut all, info(key, row, true)?)?;
+            }
+            Ok(all)
         })
     }
 
@@ -72,7 +77,7 @@ impl Backend for Memory {
                     break;
                 }
                 bytes += if walk.values { row.value.len() } else { 0 };
-                found.keys.push(info(key, row, walk.values)?);
+                push(&mut found.keys, info(key, row, walk.values)?)?;
             }
             Ok(found)
         })
@@ -190,7 +195,7 @@ impl Rows for Change<'_> {
     fn put(&mut self, namespace: &str, put: Put<'_>) -> Result<()> {
         let mut value = Vec::new();
         copy(put.value, &mut value)?;
-        let metadata = put.metadata.map(str::to_owned);
+        let metadata = put.metadata.map(copy_text).transpose()?;
         let entry = Entry { value, metadata, expiration: put.expiration, version: self.version };
         self.replace(namespace, put.key, Some(entry));
         Ok(())
@@ -283,7 +288,7 @@ fn is_gone(expiration: Option<i64>, now: i64) -> bool {
 
 fn copy_entry(row: &Entry, entry: &mut Entry) -> Result<()> {
     copy(&row.value, &mut entry.value)?;
-    entry.metadata.clone_from(&row.metadata);
+    entry.metadata = row.metadata.as_deref().map(copy_text).transpose()?;
     (entry.expiration, entry.version) = (row.expiration, row.version);
     Ok(())
 }
@@ -293,14 +298,7 @@ fn info(key: &str, row: &Entry, values: bool) -> Result<KeyInfo> {
     if values {
         copy(&row.value, value.insert(Vec::new()))?;
     }
-    let (metadata, expiration, version) = (row.metadata.clone(), row.expiration, row.version);
-    Ok(KeyInfo { name: key.to_owned(), metadata, expiration, version, value })
-}
-
-/// Copies a value, which may be large, without aborting the process when memory has run out.
-fn copy(bytes: &[u8], to: &mut Vec<u8>) -> Result<()> {
-    to.clear();
-    to.try_reserve_exact(bytes.len()).map_err(|_| Error::no_memory(bytes.len()))?;
-    to.extend_from_slice(bytes);
-    Ok(())
+    let metadata = row.metadata.as_deref().map(copy_text).transpose()?;
+    let (name, expiration, version) = (copy_text(key)?, row.expiration, row.version);
+    Ok(KeyInfo { name, metadata, expiration, version, value })
 }

@@ -12,6 +12,7 @@ use rusqlite::{CachedStatement, Connection, Row, TransactionBehavior};
 use self::link::{Link, Session};
 use super::{
     Backend, Body, Each, Extent, Listed, PAGE_BYTES, Put, Range, Removed, Rows, SWEEP_PER_WRITE, Step, Walk, Want,
+    copy, copy_text, push,
 };
 use crate::error::{Code, Error, Result};
 use crate::types::{Entry, KeyInfo, NamespaceStats, OpenOptions};
@@ -50,7 +51,7 @@ impl Backend for Sqlite {
                 if get(&snapshot, namespace, key, Want::Entry, now, &mut entry)? {
                     let Entry { value, metadata, expiration, version } = std::mem::take(&mut entry);
                     let (name, value) = ((*key).to_owned(), Some(value));
-                    found.push(KeyInfo { name, metadata, expiration, version, value });
+                    push(&mut found, KeyInfo { name, metadata, expiration, version, value })?;
                 }
             }
             Ok(found)
@@ -71,7 +72,7 @@ impl Backend for Sqlite {
                 }
                 let key = key_info(row, walk.values)?;
                 bytes += key.value.as_ref().map_or(0, Vec::len);
-                found.keys.push(key);
+                push(&mut found.keys, key)?;
             }
             Ok(found)
         })
@@ -315,14 +316,11 @@ fn read_value(stored: ValueRef<'_>, value: &mut Vec<u8>) -> Result<()> {
             number.as_bytes()
         }
     };
-    value.clear();
-    value.try_reserve_exact(bytes.len()).map_err(|_| Error::no_memory(bytes.len()))?;
-    value.extend_from_slice(bytes);
-    Ok(())
+    copy(bytes, value)
 }
 
 fn text(row: &Row<'_>, column: usize) -> Result<Option<String>> {
-    Ok(row.get_ref(column)?.as_str_or_null().map_err(rusqlite::Error::from)?.map(str::to_owned))
+    row.get_ref(column)?.as_str_or_null().map_err(rusqlite::Error::from)?.map(copy_text).transpose()
 }
 
 impl From<rusqlite::Error> for Error {

@@ -4,7 +4,7 @@
 //! body. What a table means is what lua-cjson takes it for.
 
 use std::ffi::c_int;
-use std::io::Write;
+use std::io::{self, Write};
 
 use mlua::ffi;
 
@@ -45,6 +45,19 @@ struct Writer<'a> {
     what: &'static str,
 }
 
+/// Text that may be large must not abort the process when memory runs out.
+impl Write for Writer<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.try_reserve(bytes.len()).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        self.out.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 // SAFETY of all that follows: indices are absolute and good; a value that was pushed is popped by who pushed it, unless
 // an error ends everything; no function is called that could raise a Lua error or run Lua code.
 impl Writer<'_> {
@@ -52,13 +65,10 @@ impl Writer<'_> {
         // SAFETY: see above.
         unsafe {
             match ffi::lua_type(self.l, index) {
-                ffi::LUA_TNIL => self.out.extend_from_slice(b"null"),
-                ffi::LUA_TLIGHTUSERDATA if ffi::lua_touserdata(self.l, index) == NULL => {
-                    self.out.extend_from_slice(b"null");
-                }
+                ffi::LUA_TNIL => self.put("null")?,
+                ffi::LUA_TLIGHTUSERDATA if ffi::lua_touserdata(self.l, index) == NULL => self.put("null")?,
                 ffi::LUA_TBOOLEAN => {
-                    let text: &[u8] = if ffi::lua_toboolean(self.l, index) != 0 { b"true" } else { b"false" };
-                    self.out.extend_from_slice(text);
+                    self.put(if ffi::lua_toboolean(self.l, index) != 0 { "true" } else { "false" })?;
                 }
                 ffi::LUA_TNUMBER => self.number(index)?,
                 ffi::LUA_TSTRING => self.string(string_at(self.l, index).unwrap_or_default())?,
@@ -67,6 +77,10 @@ impl Writer<'_> {
             }
         }
         self.check_len(0)
+    }
+
+    fn put(&mut self, text: &str) -> Result<()> {
+        written(self.write_all(text.as_bytes()))
     }
 
     /// Stops early: shared tables can stand for more text than there is memory.
@@ -84,7 +98,7 @@ impl Writer<'_> {
         let text = std::str::from_utf8(bytes).map_err(|_| {
             Error::invalid(format!("a JSON string must be UTF-8: {}", quoted(&String::from_utf8_lossy(bytes))))
         })?;
-        written(serde_json::to_writer(&mut *self.out, text))
+        written(serde_json::to_writer(self, text).map_err(io::Error::from))
     }
 
     unsafe fn number(&mut self, index: c_int) -> Result<()> {
@@ -96,7 +110,7 @@ impl Writer<'_> {
                 Number::of(ffi::lua_tonumber(self.l, index))
             }
         };
-        number.write(self.out)
+        number.write(self)
     }
 
     unsafe fn table(&mut self, index: c_int, depth: usize) -> Result<()> {
@@ -145,10 +159,10 @@ impl Writer<'_> {
     }
 
     unsafe fn array(&mut self, index: c_int, len: i64, depth: usize) -> Result<()> {
-        self.out.push(b'[');
+        self.put("[")?;
         for place in 1..=len {
             if place > 1 {
-                self.out.push(b',');
+                self.put(",")?;
             }
             // SAFETY: see above.
             unsafe {
@@ -157,29 +171,27 @@ impl Writer<'_> {
                 pop(self.l, 1);
             }
         }
-        self.out.push(b']');
-        Ok(())
+        self.put("]")
     }
 
     unsafe fn object(&mut self, index: c_int, depth: usize) -> Result<()> {
-        self.out.push(b'{');
+        self.put("{")?;
         let mut first = true;
         // SAFETY: see above.
         unsafe {
             ffi::lua_pushnil(self.l);
             while ffi::lua_next(self.l, index) != 0 {
                 if !std::mem::take(&mut first) {
-                    self.out.push(b',');
+                    self.put(",")?;
                 }
                 let value = ffi::lua_gettop(self.l);
                 self.key(index, value - 1)?;
-                self.out.push(b':');
+                self.put(":")?;
                 self.value(value, depth + 1)?;
                 pop(self.l, 1);
             }
         }
-        self.out.push(b'}');
-        Ok(())
+        self.put("}")
     }
 
     /// An object's key; numbers become their decimal text.
@@ -196,10 +208,9 @@ impl Writer<'_> {
                     self.string(name)
                 }
                 ffi::LUA_TNUMBER => {
-                    self.out.push(b'"');
+                    self.put("\"")?;
                     self.number(key)?;
-                    self.out.push(b'"');
-                    Ok(())
+                    self.put("\"")
                 }
                 _ => {
                     Err(Error::invalid(format!("a {} is no key in JSON; strings and numbers are", self.type_name(key))))
@@ -269,16 +280,21 @@ impl Number {
         }
     }
 
-    fn write(self, out: &mut Vec<u8>) -> Result<()> {
+    fn write(self, out: &mut impl Write) -> Result<()> {
         match self {
-            Number::Int(int) => written(write!(out, "{int}").map_err(serde_json::Error::io)),
-            Number::Float(float) if float.is_finite() => written(serde_json::to_writer(out, &float)),
+            Number::Int(int) => written(write!(out, "{int}")),
+            Number::Float(float) if float.is_finite() => {
+                written(serde_json::to_writer(out, &float).map_err(io::Error::from))
+            }
             Number::Float(float) => Err(Error::invalid(format!("{float} is no number in JSON"))),
         }
     }
 }
 
-/// Writing into memory does not fail.
-fn written(result: serde_json::Result<()>) -> Result<()> {
-    result.map_err(|why| Error::new(Code::Internal, why.to_string()))
+/// Writing into memory fails where there is none left, and else never.
+fn written(result: io::Result<()>) -> Result<()> {
+    result.map_err(|why| match why.kind() {
+        io::ErrorKind::OutOfMemory => Error::new(Code::NoMem, "out of memory while writing JSON"),
+        _ => Error::new(Code::Internal, why.to_string()),
+    })
 }

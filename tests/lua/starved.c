@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 /* How many allocations there are left; fewer than 0 is no limit. */
 static long left = -1;
@@ -105,10 +106,52 @@ static void starve_ever_later(int number, const char *name, const char *before, 
     printf("# %ld points\n%s %d - %s\n", allocations, good ? "ok" : "not ok", number, name);
 }
 
+static const char big[] =
+    "KV = require('luat_kv')\n"
+    "kv = KV.open({ memory = true }):namespace('n')\n"
+    "big, texts = {}, { ('x'):rep(1000000), ('\\n'):rep(1000000), 12345.5, true, KV.null, { a = 1 } }\n"
+    "for i = 1, 50 do\n"
+    "  big[i] = { texts[1], texts[2] }\n"
+    "end\n"
+    "long = { {}, {}, {}, {} }\n"
+    "for kind = 1, 4 do\n"
+    "  for i = 1, 3000000 do long[kind][i] = texts[kind + 2] end\n"
+    "end\n"
+    "function is_told(fn, ...)\n"
+    "  local ok, message = pcall(fn, ...)\n"
+    "  assert(not ok and message:find('NOMEM'), message)\n"
+    "end\n";
+
+static const char put_big[] =
+    "is_told(KV.json.encode, big)\n"
+    "is_told(kv.put, kv, 'big', big)\n"
+    "for kind = 1, 4 do is_told(KV.json.encode, long[kind]) end\n"
+    "kv:put('small', { 1, 2 })\n"
+    "assert(kv:get('small') == '[1,2]')\n";
+
+/* Here it is the process whose memory runs out. */
+static bool starve_the_process(void)
+{
+    struct rlimit limit, none;
+    lua_State *lua = luaL_newstate();
+    luaL_openlibs(lua);
+    bool good = is_done(lua, luaL_dostring(lua, big), "before", 0) && luaL_loadstring(lua, put_big) == LUA_OK;
+    good &= getrlimit(RLIMIT_AS, &limit) == 0;
+    none = limit;
+    none.rlim_cur = 0; /* no more than it has */
+    good &= setrlimit(RLIMIT_AS, &none) == 0;
+    int status = lua_pcall(lua, 0, 0, 0);
+    good &= setrlimit(RLIMIT_AS, &limit) == 0;
+    good &= is_done(lua, status, "without", 0);
+    lua_close(lua);
+    return good;
+}
+
 int main(void)
 {
-    puts("1..2");
+    puts("1..3");
     starve_ever_later(1, "memory runs out while the module is loaded", "", load, "");
     starve_ever_later(2, "memory runs out while the module works, and the store works on", load, work, work_on);
+    printf("%sok 3 - the process's memory runs out while JSON is written\n", starve_the_process() ? "" : "not ");
     return 0;
 }
