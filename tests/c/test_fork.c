@@ -130,6 +130,11 @@ static void parent_and_child_see_each_others_writes(void)
 
 /* ---- Handles in the child */
 
+static void do_nothing(void *unused)
+{
+    (void)unused;
+}
+
 static void use_all_and_close(void *unused)
 {
     (void)unused;
@@ -176,6 +181,21 @@ static void closing_in_the_child_leaves_the_parent_its_handles(void)
     CHECK_PUT(shared.ns, "key", "another");
     CHECK_VALUE(shared.ns, "key", "another");
     close_shared();
+}
+
+/* One who only copies the file away finds everything in it. */
+static void closing_after_a_fork_leaves_one_file(void)
+{
+    char log[PATH_MAX + 4];
+    open_shared();
+    CHECK_PUT(shared.ns, "key", "value");
+    child_run(do_nothing, NULL);
+    kv_close(shared);
+    snprintf(log, sizeof log, "%s-wal", database);
+    CHECK(access(log, F_OK) != 0);
+    struct kv kv = kv_open(database);
+    CHECK_VALUE(kv.ns, "key", "value");
+    kv_close(kv);
 }
 
 static luat_kv_entry *held_entry;
@@ -362,11 +382,6 @@ static void put_and_wait(int number)
     waits = 0;
 }
 
-static void do_nothing(void *unused)
-{
-    (void)unused;
-}
-
 static void a_fork_does_not_wait_with_it(void)
 {
     char line[20];
@@ -473,6 +488,7 @@ static const struct check_test tests[] = {
     TEST(a_fork_comes_amid_the_very_first_call),
     TEST(parent_and_child_see_each_others_writes),
     TEST(closing_in_the_child_leaves_the_parent_its_handles),
+    TEST(closing_after_a_fork_leaves_one_file),
     TEST(entries_and_pages_outlive_a_fork),
     TEST(memory_is_each_ones_own),
     TEST(a_spawned_program_inherits_nothing),

@@ -126,6 +126,18 @@ fn a_closed_store_leaves_one_file() {
     assert_eq!(names, ["kv.db"]);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_files_log_is_counted_by_whichever_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, other) = (folder.path().join("kv.db"), folder.path().join("link.db"));
+    std::os::unix::fs::symlink("kv.db", &other).unwrap();
+    let (store, same) = (Store::open(&path, &OpenOptions::default()), Store::open(&other, &OpenOptions::default()));
+    let (store, same) = (store.unwrap(), same.unwrap());
+    store.namespace("n").unwrap().put("k", b"v", &PutOptions::default()).unwrap();
+    assert_eq!(same.stats().unwrap().file_size, store.stats().unwrap().file_size);
+}
+
 #[test]
 fn many_stores_make_one_file_together() {
     let folder = tempfile::tempdir().unwrap();

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
@@ -14,15 +14,13 @@ use crate::error::{Code, Error, Result};
 /// The bytes of the file and of its log.
 pub(super) fn size(link: &Link) -> Result<u64> {
     link.with(|_| {
-        let mut wal = link.path().as_os_str().to_owned();
-        wal.push("-wal");
         // Looking at a file does not open it, which would endanger its locks.
-        let len = |path: PathBuf| match fs::metadata(path) {
+        let len = |path: &Path| match fs::metadata(path) {
             Ok(found) => Ok(found.len()),
             Err(why) if why.kind() == ErrorKind::NotFound => Ok(0),
             Err(why) => Err(Error::new(Code::Io, why.to_string())),
         };
-        Ok(len(link.path().to_owned())? + len(wal.into())?)
+        Ok(len(link.path())? + len(&link.wal())?)
     })
 }
 

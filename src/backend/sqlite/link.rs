@@ -71,6 +71,13 @@ impl Link {
         &self.path
     }
 
+    /// The log, which SQLite names after the file itself where the path is a symbolic link.
+    pub(super) fn wal(&self) -> PathBuf {
+        let mut wal = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone()).into_os_string();
+        wal.push("-wal");
+        wal.into()
+    }
+
     /// Does something with the connection, which is this call's alone until it returns.
     pub(super) fn with<T>(&self, act: impl FnOnce(&mut Session) -> Result<T>) -> Result<T> {
         let mut state = self.lock();
@@ -108,6 +115,14 @@ impl Link {
         let state = std::mem::replace(&mut *self.lock(), State::Closed);
         match state {
             State::Open(session) => session.connection.close().map_err(|(_, error)| error.into()),
+            // The connection went without the WAL, before the fork. This may be the last chance to tidy up; if it
+            // fails, nothing is lost.
+            State::Parted if !self.readonly && self.wal().exists() => {
+                if let Ok(session) = self.connect(false, Duration::ZERO) {
+                    let _ = session.connection.close();
+                }
+                Ok(())
+            }
             State::Parted | State::Closed => Ok(()),
         }
     }
