@@ -17,8 +17,10 @@ const DATABASE: &str = "kv.db";
 
 /// The path of the database of the project that `dir`, or the working directory, lies in.
 pub(crate) fn database(dir: Option<&Path>) -> Result<PathBuf> {
-    let start = std::path::absolute(dir.unwrap_or(Path::new(".")))
-        .map_err(|why| Error::new(Code::Io, format!("the working directory: {why}")))?;
+    let dir = dir.unwrap_or(Path::new("."));
+    // With links and `..` resolved: the folder above `a/..` is not `a`.
+    let start =
+        fs::canonicalize(dir).map_err(|why| Error::new(Code::Io, format!("the folder {}: {why}", dir.display())))?;
     for root in start.ancestors() {
         let config = root.join(CONFIG);
         match fs::read(&config) {

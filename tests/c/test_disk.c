@@ -198,6 +198,12 @@ static void a_project_says_where(void)
     CHECK_STATUS(open_project(NULL, &error), LUAT_KV_OK);
     CHECK(chdir(here) == 0);
     CHECK(exists(scratch("app/var/kv/kv.db")) && !exists(scratch("app/src/deep/.luat")));
+
+    mkdir(scratch("other"), 0700); /* its project is not the one that the path leads through */
+    CHECK_STATUS(open_project(scratch("app/src/../../other"), &error), LUAT_KV_OK);
+    CHECK(exists(scratch("other/.luat/data/kv.db")));
+    CHECK_REFUSED(open_project(scratch("missing"), &error), LUAT_KV_IO, scratch("missing"));
+    CHECK(!exists(scratch("missing")));
 }
 
 static void a_wrong_luat_toml_is_told_with_its_line(void)
