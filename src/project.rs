@@ -23,13 +23,21 @@ pub(crate) fn database(dir: Option<&Path>) -> Result<PathBuf> {
         fs::canonicalize(dir).map_err(|why| Error::new(Code::Io, format!("the folder {}: {why}", dir.display())))?;
     for root in start.ancestors() {
         let config = root.join(CONFIG);
-        match fs::read(&config) {
+        match read(&config) {
             Ok(text) => return Ok(root.join(data_dir(&config, text)?).join(DATABASE)),
             Err(why) if matches!(why.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
             Err(why) => return Err(Error::new(Code::Io, format!("{}: {why}", config.display()))),
         }
     }
     Ok(start.join(DATA_DIR).join(DATABASE))
+}
+
+/// A file, and nothing that could keep its reader waiting, such as a pipe.
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    match fs::metadata(path)?.is_file() {
+        true => fs::read(path),
+        false => Err(std::io::Error::other("it is not a regular file")),
+    }
 }
 
 /// `[routing] data_dir`. Whatever else the file holds is none of ours.

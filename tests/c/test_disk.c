@@ -218,6 +218,9 @@ static void a_wrong_luat_toml_is_told_with_its_line(void)
     remove(scratch("luat.toml"));
     mkdir(scratch("luat.toml"), 0700);
     CHECK_REFUSED(open_project(scratch(""), &error), LUAT_KV_IO, "luat.toml");
+    remove(scratch("luat.toml"));
+    CHECK(mkfifo(scratch("luat.toml"), 0600) == 0); /* nobody will ever write into it */
+    CHECK_REFUSED(open_project(scratch(""), &error), LUAT_KV_IO, "luat.toml");
 }
 
 /* ---- What is no store */
