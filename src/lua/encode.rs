@@ -70,7 +70,7 @@ impl Writer<'_> {
                 ffi::LUA_TBOOLEAN => {
                     self.put(if ffi::lua_toboolean(self.l, index) != 0 { "true" } else { "false" })?;
                 }
-                ffi::LUA_TNUMBER => self.number(index)?,
+                ffi::LUA_TNUMBER => self.number(index).write(self)?,
                 ffi::LUA_TSTRING => self.string(string_at(self.l, index).unwrap_or_default())?,
                 ffi::LUA_TTABLE => self.table(index, depth)?,
                 _ => return Err(Error::invalid(format!("a {} has no form in JSON", self.type_name(index)))),
@@ -101,16 +101,16 @@ impl Writer<'_> {
         written(serde_json::to_writer(self, text).map_err(io::Error::from))
     }
 
-    unsafe fn number(&mut self, index: c_int) -> Result<()> {
+    /// The number at `index`.
+    unsafe fn number(&self, index: c_int) -> Number {
         // SAFETY: it is a number.
-        let number = unsafe {
+        unsafe {
             if HAS_INTEGERS && ffi::lua_isinteger(self.l, index) != 0 {
                 Number::Int(ffi::lua_tointeger(self.l, index) as i64)
             } else {
                 Number::of(ffi::lua_tonumber(self.l, index))
             }
-        };
-        number.write(self)
+        }
     }
 
     unsafe fn table(&mut self, index: c_int, depth: usize) -> Result<()> {
@@ -209,7 +209,7 @@ impl Writer<'_> {
                 }
                 ffi::LUA_TNUMBER => {
                     self.put("\"")?;
-                    self.number(key)?;
+                    self.number(key).as_key().write(self)?;
                     self.put("\"")
                 }
                 _ => {
@@ -228,7 +228,7 @@ impl Writer<'_> {
         let int = if HAS_INTEGERS { text.parse().ok().map(Number::Int) } else { None };
         let float = text.parse().ok().map(Number::of);
         [int, float].into_iter().flatten().any(|number| {
-            let mut same = Vec::new();
+            let (number, mut same) = (number.as_key(), Vec::new());
             if number.write(&mut same).is_err() || same != name {
                 return false;
             }
@@ -277,6 +277,15 @@ impl Number {
         match whole(number) {
             Some(int) if is_int => Number::Int(int),
             _ => Number::Float(number),
+        }
+    }
+
+    /// The same number as a table has it among its keys: an integer where it is one, and never -0.0.
+    fn as_key(self) -> Number {
+        match self {
+            Number::Float(float) if HAS_INTEGERS => whole(float).map_or(self, Number::Int),
+            Number::Float(0.0) => Number::Int(0),
+            number => number,
         }
     }
 

@@ -134,6 +134,16 @@ function Documents:test_floats_come_back_bit_for_bit()
   same_number(round_trip(self, support.minus_zero), support.minus_zero)
 end
 
+function Documents:test_names_of_numbers_that_are_no_keys_are_names_like_others()
+  for _, n in ipairs({ 0, 1, -3, 2 ^ 53 }) do
+    local name = ("%.1f"):format(n)
+    local value = { [n] = "number", [name] = "text", other = "x" }
+    lu.assertEquals(round_trip(self, value), { [("%d"):format(n)] = "number", [name] = "text", other = "x" })
+  end
+  lu.assertEquals(round_trip(self, { [0] = "a", ["-0.0"] = "b" }), { ["0"] = "a", ["-0.0"] = "b" })
+  lu.assertEquals(round_trip(self, { [support.minus_zero] = "a", x = 1 }), { ["0"] = "a", x = 1 })
+end
+
 -- Size
 
 function Documents:test_a_big_document_comes_back()
@@ -194,6 +204,9 @@ local refused = {
   ["2^53 holes"] = { [2 ^ 53] = 1 },
   ["a number and its text as keys"] = { "one", ["1"] = "uno" },
   ["the same in an object"] = { a = { [5] = 1, ["5"] = 2, b = 3 } },
+  ["a fraction and its text as keys"] = { [1.5] = 1, ["1.5"] = 2 },
+  ["a huge number and its text as keys"] = { [1e300] = 1, [KV.json.encode(1e300)] = 2 },
+  ["-0.0 and the text of 0"] = { [support.minus_zero] = 1, ["0"] = 2 },
   ["a boolean as key"] = { [true] = 1 },
   ["a table as key"] = { [{}] = 1 },
   ["a marked table with other keys"] = KV.array({ a = 1 }),
