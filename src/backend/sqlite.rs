@@ -14,7 +14,7 @@ use super::{
     Backend, Body, Each, Extent, Listed, PAGE_BYTES, Put, Range, Removed, Rows, SWEEP_PER_WRITE, Step, Walk, Want,
     copy, copy_text, push,
 };
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Result, quoted};
 use crate::types::{Entry, KeyInfo, NamespaceStats, OpenOptions};
 use crate::version::Version;
 
@@ -259,7 +259,8 @@ fn get(connection: &Connection, namespace: &str, key: &str, want: Want, now: i64
     let Some(row) = rows.next()? else { return Ok(false) };
     read_value(row.get_ref(0)?, &mut entry.value)?;
     if want == Want::Entry {
-        (entry.metadata, entry.expiration, entry.version) = (text(row, 1)?, row.get(2)?, version(row, 3)?);
+        (entry.metadata, entry.expiration, entry.version) =
+            described(row, 1).map_err(|error| of_row(error, key.as_bytes()))?;
     }
     Ok(true)
 }
@@ -289,12 +290,30 @@ fn below<'a>(range: &Range<'a>) -> ToSqlOutput<'a> {
 
 /// A row of [`schema::list`].
 fn key_info(row: &Row<'_>, values: bool) -> Result<KeyInfo> {
-    let (name, metadata) = (text(row, 0)?.unwrap_or_default(), text(row, 1)?);
+    let key = row.get_ref(0)?.as_bytes_or_null().map_err(rusqlite::Error::from)?.unwrap_or_default();
+    let name = text(row, 0).map_err(|error| of_row(error, key))?.unwrap_or_default();
+    let (metadata, expiration, version) = described(row, 1).map_err(|error| of_row(error, key))?;
     let mut value = None;
     if values {
         read_value(row.get_ref(4)?, value.insert(Vec::new()))?;
     }
-    Ok(KeyInfo { name, metadata, expiration: row.get(2)?, version: version(row, 3)?, value })
+    Ok(KeyInfo { name, metadata, expiration, version, value })
+}
+
+/// What is wrong with a row, and which one it is.
+fn of_row(error: Error, key: &[u8]) -> Error {
+    error.while_doing(format_args!("key {}", quoted(&String::from_utf8_lossy(key))))
+}
+
+/// A row's metadata, expiration and version, from this column on. Other programs' rows may have an empty text for no
+/// metadata, and end within a second: they are gone when it is over, as the queries see it.
+fn described(row: &Row<'_>, first: usize) -> Result<(Option<String>, Option<i64>, Version)> {
+    let metadata = text(row, first)?.filter(|metadata| !metadata.is_empty());
+    let expiration = match row.get_ref(first + 1)? {
+        ValueRef::Real(real) => Some(real.ceil() as i64),
+        _ => row.get(first + 1)?,
+    };
+    Ok((metadata, expiration, version(row, first + 2)?))
 }
 
 fn version(row: &Row<'_>, column: usize) -> Result<Version> {

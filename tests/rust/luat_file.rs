@@ -214,6 +214,40 @@ fn luats_statements_work_on_a_file_of_ours() {
 }
 
 #[test]
+fn odd_rows_are_read_as_they_are_meant() {
+    let rows = "INSERT INTO kv VALUES ('n', 'a', 'v', '', NULL), ('n', 'b', 'v', NULL, 1700000100.25),
+        ('n', 'c', 'v', NULL, 1700000000.5), ('n', 'd', 'v', NULL, 1700000000.0)";
+    let (_folder, path) = file(&[LUAT, rows].concat());
+    let n = open(&path).namespace("n").unwrap();
+    let plain = Entry { value: b"v".into(), ..Entry::default() };
+    assert_eq!(entry(&n, "a"), Some(plain.clone()));
+    assert_eq!(entry(&n, "b"), Some(Entry { expiration: Some(NOW + 101), ..plain.clone() }));
+    assert_eq!(entry(&n, "c"), Some(Entry { expiration: Some(NOW + 1), ..plain }));
+    assert_eq!(entry(&n, "d"), None);
+    let keys = n.list(&ListOptions::default()).unwrap().keys;
+    let found: Vec<_> = keys.iter().map(|key| (key.name.as_str(), &key.metadata, key.expiration)).collect();
+    assert_eq!(found, [("a", &None, None), ("b", &None, Some(NOW + 101)), ("c", &None, Some(NOW + 1))]);
+}
+
+#[test]
+fn what_is_wrong_with_a_row_is_told_with_its_key() {
+    for (row, key) in [
+        ("'soon', 'v', NULL, 'soon'", "\"soon\""),
+        ("'bytes', 'v', x'ff', NULL", "\"bytes\""),
+        ("CAST(x'61ff' AS TEXT), 'v', NULL, NULL", "\"a\u{fffd}\""),
+    ] {
+        let (_folder, path) = file(&format!("{LUAT} INSERT INTO kv VALUES ('n', {row})"));
+        let n = open(&path).namespace("n").unwrap();
+        let error = n.list(&ListOptions::default()).unwrap_err();
+        assert_eq!(error.code(), Code::Corrupt);
+        assert!(error.message().starts_with(&format!("key {key}: ")), "{error}");
+        if let Err(error) = n.get_entry(key.trim_matches('"')) {
+            assert!(error.message().starts_with(&format!("key {key}: ")), "{error}");
+        }
+    }
+}
+
+#[test]
 fn a_row_that_nobody_should_have_written_is_told_and_leaves_the_rest() {
     let (_folder, path) =
         file(&[LUAT, "INSERT INTO kv VALUES ('n', 'bad', 'v', x'ff', NULL), ('n', 'good', 'v', NULL, NULL)"].concat());
