@@ -19,7 +19,7 @@
  *   TOO_SMALL). An out that gives a handle, and the len of luat_kv_get, must not be NULL. Text that
  *   comes out of an object is not NUL-terminated unless that is said.
  * - A NULL where none may be is INVALID. Any call may also come to PANIC or INTERNAL: a bug in the
- *   library, or something that SQLite should never answer. CONFLICT is reserved.
+ *   library, or something that SQLite should never answer.
  * - A function that can fail returns a status: 0 is OK, a positive one an outcome, a negative one an
  *   error. Its last argument, which may be NULL, then takes an error object with a message, yours to
  *   free. There is no last-error slot, so hosts that move work between threads lose nothing.
@@ -79,6 +79,17 @@
 #define LUAT_KV_LIMITS_CLOUDFLARE 1
 
 /**
+ * List from the last key to the first. For luat_kv_list_options.flags.
+ */
+#define LUAT_KV_LIST_REVERSE 1
+
+/**
+ * List the values too. Such a page ends early, with a cursor, when its values come to 16 MiB: it never holds much more
+ * than that and one value. For luat_kv_list_options.flags.
+ */
+#define LUAT_KV_LIST_VALUES 2
+
+/**
  * What was acknowledged survives the death of the process. A power cut may lose the last moments; it never harms the
  * file.
  */
@@ -105,7 +116,8 @@ typedef struct luat_kv_error luat_kv_error;
 typedef struct luat_kv_namespace luat_kv_namespace;
 
 /**
- * A page of keys in byte order, with their metadata and expiration. One thread at a time may use it.
+ * A page of keys in byte order, or the reverse of it, with their metadata, expiration and version, and their values
+ * where these were asked for. One thread at a time may use it.
  */
 typedef struct luat_kv_page luat_kv_page;
 
@@ -200,7 +212,7 @@ typedef struct luat_kv_list_options {
    */
   uint32_t struct_size;
   /**
-   * 0.
+   * LUAT_KV_LIST_... flags, or 0.
    */
   uint32_t flags;
   /**
@@ -217,10 +229,45 @@ typedef struct luat_kv_list_options {
   struct luat_kv_bytes prefix;
   /**
    * Where the previous page ended: its luat_kv_page_cursor(). Empty is the beginning. It stays good whatever is put
-   * or deleted meanwhile, and with another limit.
+   * or deleted meanwhile, and with another limit, but goes with the same prefix and direction only.
    */
   struct luat_kv_bytes cursor;
+  /**
+   * Only keys from this one on, itself included, in byte order, whichever way the list goes. Empty is the first.
+   */
+  struct luat_kv_bytes start;
+  /**
+   * Only keys before this one, in byte order, whichever way the list goes. Empty is behind the last.
+   */
+  struct luat_kv_bytes stop;
 } luat_kv_list_options;
+
+/**
+ * How to count. Set it up with luat_kv_incr_options_init(); a field of 0 means its default.
+ */
+typedef struct luat_kv_incr_options {
+  /**
+   * sizeof this struct, where you compiled it.
+   */
+  uint32_t struct_size;
+  /**
+   * 0.
+   */
+  uint32_t flags;
+  /**
+   * What a missing key counts from.
+   */
+  int64_t initial;
+  /**
+   * When a key that is created here is gone, in Unix seconds, in the future; 0 is never. One that is there keeps its
+   * own expiration.
+   */
+  int64_t expiration;
+  /**
+   * The same in seconds from now, at least 1. Wins over expiration where both are set.
+   */
+  int64_t expiration_ttl;
+} luat_kv_incr_options;
 
 /**
  * It is done.
@@ -339,6 +386,11 @@ void luat_kv_put_options_init(struct luat_kv_put_options *options);
 void luat_kv_list_options_init(struct luat_kv_list_options *options);
 
 /**
+ * Sets up increment options with the defaults. NULL is harmless.
+ */
+void luat_kv_incr_options_init(struct luat_kv_incr_options *options);
+
+/**
  * Opens the database file at path, and makes it, with the folders it lies in, where it is missing (files with mode
  * 0600, folders with 0700). A file that Luat wrote is taken over with all that it holds, and Luat can go on using it.
  *
@@ -396,6 +448,18 @@ luat_kv_status luat_kv_sweep(struct luat_kv_store *store,
                              struct luat_kv_error **error);
 
 /**
+ * Lists the names of the namespaces that have live keys, in byte order, all of them.
+ *
+ * out       a page of entries whose key is the name, and which have nothing else; yours to free with
+ *           luat_kv_page_free(). NULL after an error.
+ *
+ * Statuses: OK; INVALID, IO, BUSY, CORRUPT, NOMEM. Thread-safe.
+ */
+luat_kv_status luat_kv_namespaces(struct luat_kv_store *store,
+                                  struct luat_kv_page **out,
+                                  struct luat_kv_error **error);
+
+/**
  * Gives a store's handle back; NULL is harmless. Namespaces that were opened from it go on working, and the store
  * itself closes with the last of them.
  */
@@ -439,7 +503,7 @@ luat_kv_status luat_kv_get(struct luat_kv_namespace *ns,
                            struct luat_kv_error **error);
 
 /**
- * Reads a value with its metadata and expiration.
+ * Reads a value with its metadata, expiration and version.
  *
  * key       UTF-8, not empty.
  * out       the entry, yours to free with luat_kv_entry_free(); NULL unless the status is OK.
@@ -451,6 +515,22 @@ luat_kv_status luat_kv_get_entry(struct luat_kv_namespace *ns,
                                  size_t key_len,
                                  struct luat_kv_entry **out,
                                  struct luat_kv_error **error);
+
+/**
+ * Reads many values at once, with their metadata, expiration and version: all as they are at one moment.
+ *
+ * keys      as many keys as count says, each UTF-8 and not empty, in any order.
+ * count     1 to 10 000; with LUAT_KV_LIMITS_CLOUDFLARE, to 100.
+ * out       a page with an entry for each key that is there, in byte order and each once, and no cursor; yours to free
+ *           with luat_kv_page_free(). It may be empty. NULL after an error.
+ *
+ * Statuses: OK; INVALID; LIMIT, also for too many keys; IO, BUSY, CORRUPT, NOMEM. Thread-safe.
+ */
+luat_kv_status luat_kv_get_many(struct luat_kv_namespace *ns,
+                                const struct luat_kv_bytes *keys,
+                                size_t count,
+                                struct luat_kv_page **out,
+                                struct luat_kv_error **error);
 
 /**
  * Stores a value, and replaces all that the key held before: value, metadata and expiration.
@@ -471,6 +551,57 @@ luat_kv_status luat_kv_put(struct luat_kv_namespace *ns,
                            struct luat_kv_error **error);
 
 /**
+ * Stores a value if the key is missing. The rest is as with luat_kv_put().
+ *
+ * Statuses: as luat_kv_put(); CONFLICT: the key is there, and stays as it is. Thread-safe.
+ */
+luat_kv_status luat_kv_add(struct luat_kv_namespace *ns,
+                           const uint8_t *key,
+                           size_t key_len,
+                           const uint8_t *value,
+                           size_t value_len,
+                           const struct luat_kv_put_options *options,
+                           struct luat_kv_error **error);
+
+/**
+ * Gives a key another expiration; its value and metadata stay.
+ *
+ * key             UTF-8, not empty.
+ * expiration      in Unix seconds, in the future; 0 is never.
+ * expiration_ttl  the same in seconds from now, at least 1; 0 leaves it to expiration, over which it wins.
+ *
+ * Statuses: OK; NOT_FOUND; INVALID, also for an expiration that is past; LIMIT, also for a lifetime that is too short;
+ * IO, BUSY, CORRUPT, READONLY, NOMEM. Thread-safe.
+ */
+luat_kv_status luat_kv_touch(struct luat_kv_namespace *ns,
+                             const uint8_t *key,
+                             size_t key_len,
+                             int64_t expiration,
+                             int64_t expiration_ttl,
+                             struct luat_kv_error **error);
+
+/**
+ * Adds to the whole number that a key holds as decimal text, as in "42". A missing key is created; one that is there
+ * keeps its metadata and expiration. Nobody can write in between.
+ *
+ * key       UTF-8, not empty.
+ * by        what to add; it may be negative.
+ * options   NULL: a missing key counts from 0, and is created for ever.
+ * sum       nullable; the number that the key then holds; 0 after an error.
+ *
+ * Statuses: OK; INVALID, also for a value that is no whole number of 64 bits, for a sum that would be none, and for an
+ * expiration that is past; LIMIT, also for a lifetime that is too short; IO, BUSY, CORRUPT, READONLY, NOMEM. After an
+ * error the key holds what it held. Thread-safe.
+ */
+luat_kv_status luat_kv_incr(struct luat_kv_namespace *ns,
+                            const uint8_t *key,
+                            size_t key_len,
+                            int64_t by,
+                            const struct luat_kv_incr_options *options,
+                            int64_t *sum,
+                            struct luat_kv_error **error);
+
+/**
  * Removes a key. That it is missing is no error.
  *
  * key       UTF-8, not empty.
@@ -483,18 +614,58 @@ luat_kv_status luat_kv_delete(struct luat_kv_namespace *ns,
                               struct luat_kv_error **error);
 
 /**
- * Lists live keys, in byte order, a page at a time.
+ * Lists live keys, in byte order or the reverse of it, a page at a time.
  *
  * options   NULL: the first 1000 keys.
  * out       the page, yours to free with luat_kv_page_free(); NULL after an error.
  *
- * Statuses: OK; INVALID, also for a malformed cursor; LIMIT, for a limit or a prefix; IO, BUSY, CORRUPT, NOMEM.
- * Thread-safe.
+ * Statuses: OK; INVALID, also for a malformed cursor, and for one of a list with another prefix or direction; LIMIT,
+ * for a limit, a prefix, or an end of the range; IO, BUSY, CORRUPT, NOMEM. Thread-safe.
  */
 luat_kv_status luat_kv_list(struct luat_kv_namespace *ns,
                             const struct luat_kv_list_options *options,
                             struct luat_kv_page **out,
                             struct luat_kv_error **error);
+
+/**
+ * Counts the live keys that begin with a prefix, by going through them.
+ *
+ * prefix    every character stands for itself; empty: all keys.
+ * count     nullable; how many there are.
+ *
+ * Statuses: OK; INVALID, LIMIT, IO, BUSY, CORRUPT, NOMEM. Thread-safe.
+ */
+luat_kv_status luat_kv_count(struct luat_kv_namespace *ns,
+                             const uint8_t *prefix,
+                             size_t prefix_len,
+                             uint64_t *count,
+                             struct luat_kv_error **error);
+
+/**
+ * Removes all keys that begin with a prefix. This is not one transaction but many small ones, between which others can
+ * write: an error half-way leaves the rest in place, and a key that is put meanwhile may stay.
+ *
+ * prefix    every character stands for itself; not empty, for then luat_kv_clear() is meant, or a variable was not set.
+ * removed   nullable; how many live keys there were; 0 after an error.
+ *
+ * Statuses: OK; INVALID, LIMIT, IO, BUSY, CORRUPT, READONLY, NOMEM. Thread-safe.
+ */
+luat_kv_status luat_kv_delete_prefix(struct luat_kv_namespace *ns,
+                                     const uint8_t *prefix,
+                                     size_t prefix_len,
+                                     uint64_t *removed,
+                                     struct luat_kv_error **error);
+
+/**
+ * Removes all keys of the namespace. The rest is as with luat_kv_delete_prefix().
+ *
+ * removed   nullable; how many live keys there were; 0 after an error.
+ *
+ * Statuses: OK; INVALID, IO, BUSY, CORRUPT, READONLY, NOMEM. Thread-safe.
+ */
+luat_kv_status luat_kv_clear(struct luat_kv_namespace *ns,
+                             uint64_t *removed,
+                             struct luat_kv_error **error);
 
 /**
  * Answers the key: bytes that live as long as the entry, without a NUL at their end. NULL for NULL. len is nullable.
@@ -503,8 +674,8 @@ const uint8_t *luat_kv_entry_key(const struct luat_kv_entry *entry,
                                  size_t *len);
 
 /**
- * Answers the value: bytes that live as long as the entry, without a NUL at their end. NULL for NULL, and in a page,
- * which has no values; an empty value is not NULL. len is nullable.
+ * Answers the value: bytes that live as long as the entry, without a NUL at their end. NULL for NULL, and in a page
+ * that was listed without LUAT_KV_LIST_VALUES; an empty value is not NULL. len is nullable.
  */
 const uint8_t *luat_kv_entry_value(const struct luat_kv_entry *entry,
                                    size_t *len);
@@ -520,6 +691,14 @@ const uint8_t *luat_kv_entry_metadata(const struct luat_kv_entry *entry,
  * Answers when the entry is gone, in Unix seconds; 0: never, and for NULL.
  */
 int64_t luat_kv_entry_expiration(const struct luat_kv_entry *entry);
+
+/**
+ * Answers which write the entry comes from: opaque text that lives as long as the entry,
+ * without a NUL at its end. Each write of a key gives it another, though the value be the same. NULL for NULL, and for a
+ * namespace's name. len is nullable.
+ */
+const uint8_t *luat_kv_entry_version(const struct luat_kv_entry *entry,
+                                     size_t *len);
 
 /**
  * Frees an entry that luat_kv_get_entry() gave; NULL is harmless. Those of a page are the page's.
@@ -539,7 +718,7 @@ const struct luat_kv_entry *luat_kv_page_at(const struct luat_kv_page *page,
 
 /**
  * Answers where the next page begins, for luat_kv_list_options.cursor: text that lives as long as the page, without a
- * NUL at its end. NULL where nothing live is left, and for NULL. len is nullable.
+ * NUL at its end. NULL where nothing live is left, where nothing was listed, and for NULL. len is nullable.
  */
 const uint8_t *luat_kv_page_cursor(const struct luat_kv_page *page,
                                    size_t *len);

@@ -21,6 +21,8 @@ mod store;
 
 mod namespace;
 
+mod range;
+
 mod entry;
 mod page;
 
@@ -29,6 +31,7 @@ pub use error::*;
 pub use namespace::*;
 pub use options::*;
 pub use page::*;
+pub use range::*;
 pub use store::*;
 
 /// The version of this interface. It goes up when a program that was compiled before has to be compiled again; compare

@@ -11,16 +11,26 @@ pub struct luat_kv_entry {
     value: Option<Vec<u8>>,
     metadata: Option<String>,
     expiration: Option<i64>,
+    version: Option<VersionText>,
 }
+
+/// A version as text, kept for a view of it.
+pub(super) type VersionText = [u8; 16];
 
 impl luat_kv_entry {
     pub(super) fn read(key: &str, entry: Entry) -> Self {
-        let Entry { value, metadata, expiration, .. } = entry;
-        luat_kv_entry { key: key.to_owned(), value: Some(value), metadata, expiration }
+        let Entry { value, metadata, expiration, version } = entry;
+        luat_kv_entry::listed(KeyInfo { name: key.to_owned(), value: Some(value), metadata, expiration, version })
     }
 
     pub(super) fn listed(key: KeyInfo) -> Self {
-        luat_kv_entry { key: key.name, value: None, metadata: key.metadata, expiration: key.expiration }
+        let KeyInfo { name, value, metadata, expiration, version } = key;
+        luat_kv_entry { key: name, value, metadata, expiration, version: Some(version.text()) }
+    }
+
+    /// A name and nothing else.
+    pub(super) fn named(name: String) -> Self {
+        luat_kv_entry { key: name, value: None, metadata: None, expiration: None, version: None }
     }
 }
 
@@ -44,8 +54,8 @@ pub unsafe extern "C" fn luat_kv_entry_key(entry: *const luat_kv_entry, len: *mu
     unsafe { view(entry.as_ref().map(|entry| entry.key.as_bytes()), len) }
 }
 
-/// Answers the value: bytes that live as long as the entry, without a NUL at their end. NULL for NULL, and in a page,
-/// which has no values; an empty value is not NULL. len is nullable.
+/// Answers the value: bytes that live as long as the entry, without a NUL at their end. NULL for NULL, and in a page
+/// that was listed without LUAT_KV_LIST_VALUES; an empty value is not NULL. len is nullable.
 ///
 /// # Safety
 /// `entry` is NULL or live, `len` NULL or good for a write.
@@ -74,6 +84,18 @@ pub unsafe extern "C" fn luat_kv_entry_metadata(entry: *const luat_kv_entry, len
 pub unsafe extern "C" fn luat_kv_entry_expiration(entry: *const luat_kv_entry) -> i64 {
     // SAFETY: the caller's promise.
     unsafe { entry.as_ref() }.and_then(|entry| entry.expiration).unwrap_or(0)
+}
+
+/// Answers which write the entry comes from: opaque text that lives as long as the entry,
+/// without a NUL at its end. Each write of a key gives it another, though the value be the same. NULL for NULL, and for a
+/// namespace's name. len is nullable.
+///
+/// # Safety
+/// `entry` is NULL or live, `len` NULL or good for a write.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_entry_version(entry: *const luat_kv_entry, len: *mut usize) -> *const u8 {
+    // SAFETY: the caller's promise.
+    unsafe { view(entry.as_ref().and_then(|entry| entry.version.as_ref()).map(VersionText::as_slice), len) }
 }
 
 /// Frees an entry that luat_kv_get_entry() gave; NULL is harmless. Those of a page are the page's.

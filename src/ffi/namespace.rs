@@ -1,14 +1,15 @@
-//! Namespaces: get, put, delete, list.
+//! Namespaces: what is done with keys that are named.
 
 use std::ptr;
 
 use super::{
-    LUAT_KV_NOT_FOUND, LUAT_KV_OK, LUAT_KV_TOO_SMALL, bytes, free, guard, handle, luat_kv_entry, luat_kv_error,
-    luat_kv_list_options, luat_kv_page, luat_kv_put_options, luat_kv_status, options, required, set, text,
+    LUAT_KV_CONFLICT, LUAT_KV_NOT_FOUND, LUAT_KV_OK, LUAT_KV_TOO_SMALL, bytes, free, guard, handle, luat_kv_bytes,
+    luat_kv_entry, luat_kv_error, luat_kv_incr_options, luat_kv_page, luat_kv_put_options, luat_kv_status, options,
+    required, set, text,
 };
 use crate::error::{Error, Result};
 use crate::namespace::Namespace;
-use crate::types::{ListOptions, PutOptions};
+use crate::types::{IncrOptions, PutOptions};
 
 /// A set of keys within a store. Any thread may use it at any time. Yours to free with luat_kv_namespace_free().
 pub struct luat_kv_namespace(pub(super) Namespace);
@@ -65,7 +66,7 @@ pub unsafe extern "C" fn luat_kv_get(
     }
 }
 
-/// Reads a value with its metadata and expiration.
+/// Reads a value with its metadata, expiration and version.
 ///
 /// key       UTF-8, not empty.
 /// out       the entry, yours to free with luat_kv_entry_free(); NULL unless the status is OK.
@@ -93,6 +94,60 @@ pub unsafe extern "C" fn luat_kv_get_entry(
             Ok(LUAT_KV_OK)
         })
     }
+}
+
+/// Reads many values at once, with their metadata, expiration and version: all as they are at one moment.
+///
+/// keys      as many keys as count says, each UTF-8 and not empty, in any order.
+/// count     1 to 10 000; with LUAT_KV_LIMITS_CLOUDFLARE, to 100.
+/// out       a page with an entry for each key that is there, in byte order and each once, and no cursor; yours to free
+///           with luat_kv_page_free(). It may be empty. NULL after an error.
+///
+/// Statuses: OK; INVALID; LIMIT, also for too many keys; IO, BUSY, CORRUPT, NOMEM. Thread-safe.
+///
+/// # Safety
+/// Pointers are NULL or good for what is said above.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_get_many(
+    ns: *mut luat_kv_namespace,
+    keys: *const luat_kv_bytes,
+    count: usize,
+    out: *mut *mut luat_kv_page,
+    error: *mut *mut luat_kv_error,
+) -> luat_kv_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        set(out, ptr::null_mut());
+        guard(error, || {
+            let (namespace, out) = (handle(ns, "ns")?, required(out, "out")?);
+            let found = namespace.0.get_many(&texts(keys, count)?)?;
+            out.write(Box::into_raw(Box::new(luat_kv_page::found(found))));
+            Ok(LUAT_KV_OK)
+        })
+    }
+}
+
+/// Keys, for as long as the call.
+///
+/// # Safety
+/// `keys` is NULL or good for reading `count` views, and these for their bytes.
+unsafe fn texts<'a>(keys: *const luat_kv_bytes, count: usize) -> Result<Vec<&'a str>> {
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    let keys = required(keys.cast_mut(), "keys")?;
+    let len = count.checked_mul(size_of::<luat_kv_bytes>()).filter(|len| isize::try_from(*len).is_ok());
+    let len = len.ok_or_else(|| Error::invalid(format!("count is {count}, more than memory can hold")))?;
+    let mut texts = Vec::new();
+    texts.try_reserve_exact(count).map_err(|_| Error::no_memory(len))?;
+    for place in 0..count {
+        // SAFETY: the caller's promise, and the check above.
+        texts.push(unsafe {
+            let key = keys.add(place).read_unaligned();
+            text(key.data, key.len, "a key")?
+        });
+    }
+    Ok(texts)
 }
 
 /// Stores a value, and replaces all that the key held before: value, metadata and expiration.
@@ -129,17 +184,125 @@ pub unsafe extern "C" fn luat_kv_put(
     }
 }
 
+/// Stores a value if the key is missing. The rest is as with luat_kv_put().
+///
+/// Statuses: as luat_kv_put(); CONFLICT: the key is there, and stays as it is. Thread-safe.
+///
+/// # Safety
+/// Pointers are NULL or good for what is said at luat_kv_put().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_add(
+    ns: *mut luat_kv_namespace,
+    key: *const u8,
+    key_len: usize,
+    value: *const u8,
+    value_len: usize,
+    options: *const luat_kv_put_options,
+    error: *mut *mut luat_kv_error,
+) -> luat_kv_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        guard(error, || {
+            let namespace = handle(ns, "ns")?;
+            let key = text(key, key_len, "the key")?;
+            let value = bytes(value, value_len, "the value")?;
+            let options = options::read(options, "luat_kv_put_options")?;
+            let added = namespace.0.add(key, value, &options.checked()?)?;
+            Ok(if added { LUAT_KV_OK } else { LUAT_KV_CONFLICT })
+        })
+    }
+}
+
 impl luat_kv_put_options {
     /// # Safety
     /// The bytes it refers to are good for the call.
-    unsafe fn checked<'a>(&self) -> Result<PutOptions<'a>> {
+    pub(super) unsafe fn checked<'a>(&self) -> Result<PutOptions<'a>> {
         options::unused(self.flags, "luat_kv_put_options.flags")?;
         // SAFETY: the caller's promise.
         let metadata = unsafe { text(self.metadata.data, self.metadata.len, "the metadata") }?;
         Ok(PutOptions {
-            expiration: (self.expiration != 0).then_some(self.expiration),
-            expiration_ttl: (self.expiration_ttl != 0).then_some(self.expiration_ttl),
+            expiration: options::seconds(self.expiration),
+            expiration_ttl: options::seconds(self.expiration_ttl),
             metadata: (!metadata.is_empty()).then_some(metadata),
+        })
+    }
+}
+
+/// Gives a key another expiration; its value and metadata stay.
+///
+/// key             UTF-8, not empty.
+/// expiration      in Unix seconds, in the future; 0 is never.
+/// expiration_ttl  the same in seconds from now, at least 1; 0 leaves it to expiration, over which it wins.
+///
+/// Statuses: OK; NOT_FOUND; INVALID, also for an expiration that is past; LIMIT, also for a lifetime that is too short;
+/// IO, BUSY, CORRUPT, READONLY, NOMEM. Thread-safe.
+///
+/// # Safety
+/// Pointers are NULL or good for what is said above.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_touch(
+    ns: *mut luat_kv_namespace,
+    key: *const u8,
+    key_len: usize,
+    expiration: i64,
+    expiration_ttl: i64,
+    error: *mut *mut luat_kv_error,
+) -> luat_kv_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        guard(error, || {
+            let namespace = handle(ns, "ns")?;
+            let key = text(key, key_len, "the key")?;
+            let touched = namespace.0.touch(key, options::seconds(expiration), options::seconds(expiration_ttl))?;
+            Ok(if touched { LUAT_KV_OK } else { LUAT_KV_NOT_FOUND })
+        })
+    }
+}
+
+/// Adds to the whole number that a key holds as decimal text, as in "42". A missing key is created; one that is there
+/// keeps its metadata and expiration. Nobody can write in between.
+///
+/// key       UTF-8, not empty.
+/// by        what to add; it may be negative.
+/// options   NULL: a missing key counts from 0, and is created for ever.
+/// sum       nullable; the number that the key then holds; 0 after an error.
+///
+/// Statuses: OK; INVALID, also for a value that is no whole number of 64 bits, for a sum that would be none, and for an
+/// expiration that is past; LIMIT, also for a lifetime that is too short; IO, BUSY, CORRUPT, READONLY, NOMEM. After an
+/// error the key holds what it held. Thread-safe.
+///
+/// # Safety
+/// Pointers are NULL or good for what is said above.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_incr(
+    ns: *mut luat_kv_namespace,
+    key: *const u8,
+    key_len: usize,
+    by: i64,
+    options: *const luat_kv_incr_options,
+    sum: *mut i64,
+    error: *mut *mut luat_kv_error,
+) -> luat_kv_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        set(sum, 0);
+        guard(error, || {
+            let namespace = handle(ns, "ns")?;
+            let key = text(key, key_len, "the key")?;
+            let options = options::read(options, "luat_kv_incr_options")?;
+            set(sum, namespace.0.incr(key, by, &options.checked()?)?);
+            Ok(LUAT_KV_OK)
+        })
+    }
+}
+
+impl luat_kv_incr_options {
+    pub(super) fn checked(&self) -> Result<IncrOptions> {
+        options::unused(self.flags, "luat_kv_incr_options.flags")?;
+        Ok(IncrOptions {
+            initial: self.initial,
+            expiration: options::seconds(self.expiration),
+            expiration_ttl: options::seconds(self.expiration_ttl),
         })
     }
 }
@@ -164,58 +327,6 @@ pub unsafe extern "C" fn luat_kv_delete(
         guard(error, || {
             handle(ns, "ns")?.0.delete(text(key, key_len, "the key")?)?;
             Ok(LUAT_KV_OK)
-        })
-    }
-}
-
-/// Lists live keys, in byte order, a page at a time.
-///
-/// options   NULL: the first 1000 keys.
-/// out       the page, yours to free with luat_kv_page_free(); NULL after an error.
-///
-/// Statuses: OK; INVALID, also for a malformed cursor; LIMIT, for a limit or a prefix; IO, BUSY, CORRUPT, NOMEM.
-/// Thread-safe.
-///
-/// # Safety
-/// Pointers are NULL or good for what is said above.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn luat_kv_list(
-    ns: *mut luat_kv_namespace,
-    options: *const luat_kv_list_options,
-    out: *mut *mut luat_kv_page,
-    error: *mut *mut luat_kv_error,
-) -> luat_kv_status {
-    // SAFETY: the caller's promise.
-    unsafe {
-        set(out, ptr::null_mut());
-        guard(error, || {
-            let (namespace, out) = (handle(ns, "ns")?, required(out, "out")?);
-            let options = options::read(options, "luat_kv_list_options")?;
-            let page = namespace.0.list(&options.checked()?)?;
-            out.write(Box::into_raw(Box::new(luat_kv_page::read(page))));
-            Ok(LUAT_KV_OK)
-        })
-    }
-}
-
-impl luat_kv_list_options {
-    /// # Safety
-    /// The bytes it refers to are good for the call.
-    unsafe fn checked<'a>(&self) -> Result<ListOptions<'a>> {
-        options::unused(self.flags, "luat_kv_list_options.flags")?;
-        options::unused(self.reserved, "luat_kv_list_options.reserved")?;
-        // SAFETY: the caller's promise.
-        let (prefix, cursor) = unsafe {
-            (
-                text(self.prefix.data, self.prefix.len, "the prefix")?,
-                text(self.cursor.data, self.cursor.len, "the cursor")?,
-            )
-        };
-        Ok(ListOptions {
-            prefix,
-            limit: (self.limit != 0).then_some(self.limit.into()),
-            cursor: (!cursor.is_empty()).then_some(cursor),
-            ..ListOptions::default()
         })
     }
 }

@@ -19,6 +19,12 @@ pub const LUAT_KV_LIMITS_DEFAULT: u32 = 0;
 /// pages of 1000 keys, lifetimes from 60 seconds (by expiration too). An app which must later run there fails here first.
 pub const LUAT_KV_LIMITS_CLOUDFLARE: u32 = 1;
 
+/// List from the last key to the first. For luat_kv_list_options.flags.
+pub const LUAT_KV_LIST_REVERSE: u32 = 1;
+/// List the values too. Such a page ends early, with a cursor, when its values come to 16 MiB: it never holds much more
+/// than that and one value. For luat_kv_list_options.flags.
+pub const LUAT_KV_LIST_VALUES: u32 = 2;
+
 /// What was acknowledged survives the death of the process. A power cut may lose the last moments; it never harms the
 /// file.
 pub const LUAT_KV_DURABILITY_NORMAL: u32 = 0;
@@ -65,7 +71,7 @@ pub struct luat_kv_put_options {
 pub struct luat_kv_list_options {
     /// sizeof this struct, where you compiled it.
     pub struct_size: u32,
-    /// 0.
+    /// LUAT_KV_LIST_... flags, or 0.
     pub flags: u32,
     /// How many keys a page holds at most; 0 is 1000.
     pub limit: u32,
@@ -74,8 +80,29 @@ pub struct luat_kv_list_options {
     /// Only keys that begin with this; every character stands for itself.
     pub prefix: luat_kv_bytes,
     /// Where the previous page ended: its luat_kv_page_cursor(). Empty is the beginning. It stays good whatever is put
-    /// or deleted meanwhile, and with another limit.
+    /// or deleted meanwhile, and with another limit, but goes with the same prefix and direction only.
     pub cursor: luat_kv_bytes,
+    /// Only keys from this one on, itself included, in byte order, whichever way the list goes. Empty is the first.
+    pub start: luat_kv_bytes,
+    /// Only keys before this one, in byte order, whichever way the list goes. Empty is behind the last.
+    pub stop: luat_kv_bytes,
+}
+
+/// How to count. Set it up with luat_kv_incr_options_init(); a field of 0 means its default.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct luat_kv_incr_options {
+    /// sizeof this struct, where you compiled it.
+    pub struct_size: u32,
+    /// 0.
+    pub flags: u32,
+    /// What a missing key counts from.
+    pub initial: i64,
+    /// When a key that is created here is gone, in Unix seconds, in the future; 0 is never. One that is there keeps its
+    /// own expiration.
+    pub expiration: i64,
+    /// The same in seconds from now, at least 1. Wins over expiration where both are set.
+    pub expiration_ttl: i64,
 }
 
 /// A struct that can be read from a program that was compiled with another version of it.
@@ -90,6 +117,8 @@ unsafe impl Options for luat_kv_open_options {}
 unsafe impl Options for luat_kv_put_options {}
 // SAFETY: the same.
 unsafe impl Options for luat_kv_list_options {}
+// SAFETY: the same.
+unsafe impl Options for luat_kv_incr_options {}
 
 /// No version of a struct will ever be longer; a larger size is a sign of memory that was not set up.
 const LONGEST: usize = 4096;
@@ -133,6 +162,11 @@ unsafe fn init<T: Options>(options: *mut T) {
             options.cast::<u32>().write(size_of::<T>() as u32);
         }
     }
+}
+
+/// A time or a lifetime, of which 0 is none.
+pub(super) fn seconds(field: i64) -> Option<i64> {
+    (field != 0).then_some(field)
 }
 
 /// A field that must be 0 as yet.
@@ -194,6 +228,16 @@ pub unsafe extern "C" fn luat_kv_put_options_init(options: *mut luat_kv_put_opti
 /// `options` is NULL or points to room for the struct.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_list_options_init(options: *mut luat_kv_list_options) {
+    // SAFETY: the caller's promise.
+    unsafe { init(options) };
+}
+
+/// Sets up increment options with the defaults. NULL is harmless.
+///
+/// # Safety
+/// `options` is NULL or points to room for the struct.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_incr_options_init(options: *mut luat_kv_incr_options) {
     // SAFETY: the caller's promise.
     unsafe { init(options) };
 }

@@ -1,12 +1,13 @@
-//! Pages: what was listed.
+//! Pages: what was listed or looked up.
 
 use std::ptr;
 
 use super::entry::view;
 use super::{free, luat_kv_entry};
-use crate::types::Page;
+use crate::types::{KeyInfo, Page};
 
-/// A page of keys in byte order, with their metadata and expiration. One thread at a time may use it.
+/// A page of keys in byte order, or the reverse of it, with their metadata, expiration and version, and their values
+/// where these were asked for. One thread at a time may use it.
 pub struct luat_kv_page {
     entries: Vec<luat_kv_entry>,
     cursor: Option<String>,
@@ -14,7 +15,17 @@ pub struct luat_kv_page {
 
 impl luat_kv_page {
     pub(super) fn read(page: Page) -> Self {
-        luat_kv_page { entries: page.keys.into_iter().map(luat_kv_entry::listed).collect(), cursor: page.cursor }
+        luat_kv_page { cursor: page.cursor, ..luat_kv_page::found(page.keys) }
+    }
+
+    /// One that is complete.
+    pub(super) fn found(keys: Vec<KeyInfo>) -> Self {
+        luat_kv_page { entries: keys.into_iter().map(luat_kv_entry::listed).collect(), cursor: None }
+    }
+
+    /// One of names and nothing else.
+    pub(super) fn named(names: Vec<String>) -> Self {
+        luat_kv_page { entries: names.into_iter().map(luat_kv_entry::named).collect(), cursor: None }
     }
 }
 
@@ -39,7 +50,7 @@ pub unsafe extern "C" fn luat_kv_page_at(page: *const luat_kv_page, index: usize
 }
 
 /// Answers where the next page begins, for luat_kv_list_options.cursor: text that lives as long as the page, without a
-/// NUL at its end. NULL where nothing live is left, and for NULL. len is nullable.
+/// NUL at its end. NULL where nothing live is left, where nothing was listed, and for NULL. len is nullable.
 ///
 /// # Safety
 /// `page` is NULL or live, `len` NULL or good for a write.

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::ptr;
 
 use super::{
-    LUAT_KV_OK, free, guard, handle, luat_kv_error, luat_kv_namespace, luat_kv_open_options, luat_kv_status, options,
-    required, set, text,
+    LUAT_KV_OK, free, guard, handle, luat_kv_error, luat_kv_namespace, luat_kv_open_options, luat_kv_page,
+    luat_kv_status, options, required, set, text,
 };
 use crate::error::Result;
 use crate::store::Store;
@@ -144,6 +144,32 @@ pub unsafe extern "C" fn luat_kv_sweep(
         guard(error, || {
             let count = handle(store, "store")?.0.sweep((max > 0).then_some(max))?;
             set(removed, count);
+            Ok(LUAT_KV_OK)
+        })
+    }
+}
+
+/// Lists the names of the namespaces that have live keys, in byte order, all of them.
+///
+/// out       a page of entries whose key is the name, and which have nothing else; yours to free with
+///           luat_kv_page_free(). NULL after an error.
+///
+/// Statuses: OK; INVALID, IO, BUSY, CORRUPT, NOMEM. Thread-safe.
+///
+/// # Safety
+/// Pointers are NULL or good for what is said above.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_namespaces(
+    store: *mut luat_kv_store,
+    out: *mut *mut luat_kv_page,
+    error: *mut *mut luat_kv_error,
+) -> luat_kv_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        set(out, ptr::null_mut());
+        guard(error, || {
+            let (store, out) = (handle(store, "store")?, required(out, "out")?);
+            out.write(Box::into_raw(Box::new(luat_kv_page::named(store.0.namespaces()?))));
             Ok(LUAT_KV_OK)
         })
     }

@@ -101,6 +101,23 @@ static inline void kv_check_missing(luat_kv_namespace *ns, const uint8_t *key, s
         check_fail(file, line, "a missing key left an output that says otherwise");
 }
 
+/* ---- Versions */
+
+static inline luat_kv_entry *kv_entry(luat_kv_namespace *ns, const char *key)
+{
+    luat_kv_entry *entry = NULL;
+    CHECK_STATUS(luat_kv_get_entry(ns, TEXT(key), &entry, &error), LUAT_KV_OK);
+    return entry;
+}
+
+static inline bool kv_same_version(const luat_kv_entry *a, const luat_kv_entry *b)
+{
+    size_t a_len = 0, b_len = 0;
+    const uint8_t *a_version = luat_kv_entry_version(a, &a_len), *b_version = luat_kv_entry_version(b, &b_len);
+    CHECK(a_len == 16 && b_len == 16);
+    return a_version && b_version && a_len == b_len && memcmp(a_version, b_version, a_len) == 0;
+}
+
 /* ---- Many keys: PREFIX0, PREFIX1, ... */
 
 static inline luat_kv_status kv_put_number(luat_kv_namespace *ns, const char *prefix, int number,

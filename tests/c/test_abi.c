@@ -129,9 +129,11 @@ static void null_is_harmless_to_free_and_to_ask(void)
     luat_kv_open_options_init(NULL);
     luat_kv_put_options_init(NULL);
     luat_kv_list_options_init(NULL);
+    luat_kv_incr_options_init(NULL);
     CHECK_NO_VIEW(luat_kv_entry_key, NULL);
     CHECK_NO_VIEW(luat_kv_entry_value, NULL);
     CHECK_NO_VIEW(luat_kv_entry_metadata, NULL);
+    CHECK_NO_VIEW(luat_kv_entry_version, NULL);
     CHECK_NO_VIEW(luat_kv_page_cursor, NULL);
     CHECK(luat_kv_entry_expiration(NULL) == 0);
     CHECK(luat_kv_page_len(NULL) == 0);
@@ -147,18 +149,23 @@ static void init_writes_the_size_and_zeros(void)
     luat_kv_open_options open, open_zero;
     luat_kv_put_options put, put_zero;
     luat_kv_list_options list, list_zero;
+    luat_kv_incr_options incr, incr_zero;
     memset(&open, 0xff, sizeof open), memset(&open_zero, 0, sizeof open_zero);
     memset(&put, 0xff, sizeof put), memset(&put_zero, 0, sizeof put_zero);
     memset(&list, 0xff, sizeof list), memset(&list_zero, 0, sizeof list_zero);
+    memset(&incr, 0xff, sizeof incr), memset(&incr_zero, 0, sizeof incr_zero);
     open_zero.struct_size = sizeof open;
     put_zero.struct_size = sizeof put;
     list_zero.struct_size = sizeof list;
+    incr_zero.struct_size = sizeof incr;
     luat_kv_open_options_init(&open);
     luat_kv_put_options_init(&put);
     luat_kv_list_options_init(&list);
+    luat_kv_incr_options_init(&incr);
     CHECK(memcmp(&open, &open_zero, sizeof open) == 0);
     CHECK(memcmp(&put, &put_zero, sizeof put) == 0);
     CHECK(memcmp(&list, &list_zero, sizeof list) == 0);
+    CHECK(memcmp(&incr, &incr_zero, sizeof incr) == 0);
 }
 
 /* An options struct as a future version may have it. */
@@ -249,7 +256,45 @@ static void list_options_of_any_size(void)
     LIST(LUAT_KV_OK);
     options.known.struct_size = offsetof(luat_kv_list_options, reserved);
     LIST(LUAT_KV_LIMIT);
+
+    /* One from before there were bounds is as it was. */
+    CHECK_PUT(kv.ns, "key", "value");
+    memset(&options, 0, offsetof(luat_kv_list_options, start));
+    options.known.struct_size = offsetof(luat_kv_list_options, start);
+    LIST(LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_list(kv.ns, &options.known, &page, &error), LUAT_KV_OK);
+    CHECK(luat_kv_page_len(page) == 1);
+    luat_kv_page_free(page);
+    options.known.struct_size = offsetof(luat_kv_list_options, stop);
+    LIST(LUAT_KV_INVALID);
 #undef LIST
+    kv_close(kv);
+}
+
+static void incr_options_of_any_size(void)
+{
+    struct kv kv = kv_memory();
+    LONGER(luat_kv_incr_options) options;
+    int64_t sum = 0;
+    memset(&options, 0, sizeof options);
+#define INCR(status) CHECK_STATUS(luat_kv_incr(kv.ns, BYTES("n"), 1, &options.known, &sum, &error), status)
+    INCR(LUAT_KV_INVALID);
+    options.known.struct_size = 3;
+    INCR(LUAT_KV_INVALID);
+    options.known.struct_size = sizeof options;
+    INCR(LUAT_KV_OK);
+    CHECK(sum == 1);
+    options.more[23] = 1;
+    INCR(LUAT_KV_INVALID);
+    CHECK(sum == 0);
+    memset(&options, 0xff, sizeof options);
+    options.known.flags = 0;
+    options.known.struct_size = offsetof(luat_kv_incr_options, expiration);
+    INCR(LUAT_KV_OK);
+    CHECK(sum == 2);
+    options.known.struct_size = offsetof(luat_kv_incr_options, expiration_ttl);
+    INCR(LUAT_KV_INVALID); /* the expiration is -1 */
+#undef INCR
     kv_close(kv);
 }
 
@@ -274,7 +319,7 @@ static void what_means_nothing_is_refused(void)
     put.flags = 1;
     CHECK_STATUS(luat_kv_put(kv.ns, BYTES("key"), BYTES("x"), &put, &error), LUAT_KV_INVALID);
     luat_kv_list_options_init(&list);
-    list.flags = 1;
+    list.flags = 4;
     CHECK_STATUS(luat_kv_list(kv.ns, &list, &page, &error), LUAT_KV_INVALID);
     list.flags = 0;
     list.reserved = 1;
@@ -345,16 +390,19 @@ static void handles_are_freed_in_any_order(void)
     for (int which = 0; which < 2; which++) {
         luat_kv_namespace *ns = kvs[which].ns, *other = NULL;
         luat_kv_entry *entry = NULL;
-        luat_kv_page *page = NULL;
+        luat_kv_page *page = NULL, *many = NULL;
         CHECK_STATUS(luat_kv_namespace_open(kvs[which].store, BYTES("other"), &other, &error), LUAT_KV_OK);
         luat_kv_close(kvs[which].store);
         CHECK_PUT(ns, "key", "value"); /* the store lives on for its namespaces */
         CHECK_PUT(other, "key", "another");
         CHECK_STATUS(luat_kv_get_entry(ns, BYTES("key"), &entry, &error), LUAT_KV_OK);
         CHECK_STATUS(luat_kv_list(ns, NULL, &page, &error), LUAT_KV_OK);
+        CHECK_STATUS(luat_kv_get_many(ns, &(luat_kv_bytes){ BYTES("key") }, 1, &many, &error), LUAT_KV_OK);
         luat_kv_namespace_free(ns);
         CHECK_VALUE(other, "key", "another");
         luat_kv_namespace_free(other);
+        CHECK_VIEW(luat_kv_entry_value, luat_kv_page_at(many, 0), "value");
+        luat_kv_page_free(many);
         const luat_kv_entry *listed = luat_kv_page_at(page, 0);
         CHECK_VIEW(luat_kv_entry_value, entry, "value");
         CHECK_VIEW(luat_kv_entry_key, listed, "key");
@@ -414,6 +462,7 @@ static const struct check_test tests[] = {
     TEST(open_options_of_any_size),
     TEST(put_options_of_any_size),
     TEST(list_options_of_any_size),
+    TEST(incr_options_of_any_size),
     TEST(what_means_nothing_is_refused),
     TEST(every_status_has_its_name),
     TEST(an_error_is_an_object_of_its_own),

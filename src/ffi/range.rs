@@ -1,0 +1,148 @@
+//! Ranges of a namespace's keys: listed, counted, removed.
+
+use std::ptr;
+
+use super::{
+    LUAT_KV_LIST_REVERSE, LUAT_KV_LIST_VALUES, LUAT_KV_OK, guard, handle, luat_kv_bytes, luat_kv_error,
+    luat_kv_list_options, luat_kv_namespace, luat_kv_page, luat_kv_status, options, required, set, text,
+};
+use crate::error::{Error, Result};
+use crate::types::ListOptions;
+
+/// Lists live keys, in byte order or the reverse of it, a page at a time.
+///
+/// options   NULL: the first 1000 keys.
+/// out       the page, yours to free with luat_kv_page_free(); NULL after an error.
+///
+/// Statuses: OK; INVALID, also for a malformed cursor, and for one of a list with another prefix or direction; LIMIT,
+/// for a limit, a prefix, or an end of the range; IO, BUSY, CORRUPT, NOMEM. Thread-safe.
+///
+/// # Safety
+/// Pointers are NULL or good for what is said above.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_list(
+    ns: *mut luat_kv_namespace,
+    options: *const luat_kv_list_options,
+    out: *mut *mut luat_kv_page,
+    error: *mut *mut luat_kv_error,
+) -> luat_kv_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        set(out, ptr::null_mut());
+        guard(error, || {
+            let (namespace, out) = (handle(ns, "ns")?, required(out, "out")?);
+            let options = options::read(options, "luat_kv_list_options")?;
+            let page = namespace.0.list(&options.checked()?)?;
+            out.write(Box::into_raw(Box::new(luat_kv_page::read(page))));
+            Ok(LUAT_KV_OK)
+        })
+    }
+}
+
+impl luat_kv_list_options {
+    /// # Safety
+    /// The bytes it refers to are good for the call.
+    unsafe fn checked<'a>(&self) -> Result<ListOptions<'a>> {
+        let known = LUAT_KV_LIST_REVERSE | LUAT_KV_LIST_VALUES;
+        options::unused(self.flags & !known, "luat_kv_list_options.flags")?;
+        options::unused(self.reserved, "luat_kv_list_options.reserved")?;
+        // SAFETY: the caller's promise.
+        let text = |from: luat_kv_bytes, what| unsafe { text(from.data, from.len, what) };
+        let (stop, cursor) = (text(self.stop, "stop")?, text(self.cursor, "the cursor")?);
+        Ok(ListOptions {
+            prefix: text(self.prefix, "the prefix")?,
+            start: text(self.start, "start")?,
+            stop: (!stop.is_empty()).then_some(stop),
+            limit: (self.limit != 0).then_some(self.limit.into()),
+            cursor: (!cursor.is_empty()).then_some(cursor),
+            reverse: self.flags & LUAT_KV_LIST_REVERSE != 0,
+            values: self.flags & LUAT_KV_LIST_VALUES != 0,
+        })
+    }
+}
+
+/// Counts the live keys that begin with a prefix, by going through them.
+///
+/// prefix    every character stands for itself; empty: all keys.
+/// count     nullable; how many there are.
+///
+/// Statuses: OK; INVALID, LIMIT, IO, BUSY, CORRUPT, NOMEM. Thread-safe.
+///
+/// # Safety
+/// Pointers are NULL or good for what is said above.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_count(
+    ns: *mut luat_kv_namespace,
+    prefix: *const u8,
+    prefix_len: usize,
+    count: *mut u64,
+    error: *mut *mut luat_kv_error,
+) -> luat_kv_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        set(count, 0);
+        guard(error, || {
+            let counted = handle(ns, "ns")?.0.count(text(prefix, prefix_len, "the prefix")?)?;
+            set(count, counted);
+            Ok(LUAT_KV_OK)
+        })
+    }
+}
+
+/// Removes all keys that begin with a prefix. This is not one transaction but many small ones, between which others can
+/// write: an error half-way leaves the rest in place, and a key that is put meanwhile may stay.
+///
+/// prefix    every character stands for itself; not empty, for then luat_kv_clear() is meant, or a variable was not set.
+/// removed   nullable; how many live keys there were; 0 after an error.
+///
+/// Statuses: OK; INVALID, LIMIT, IO, BUSY, CORRUPT, READONLY, NOMEM. Thread-safe.
+///
+/// # Safety
+/// Pointers are NULL or good for what is said above.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_delete_prefix(
+    ns: *mut luat_kv_namespace,
+    prefix: *const u8,
+    prefix_len: usize,
+    removed: *mut u64,
+    error: *mut *mut luat_kv_error,
+) -> luat_kv_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        set(removed, 0);
+        guard(error, || {
+            let namespace = handle(ns, "ns")?;
+            let prefix = text(prefix, prefix_len, "the prefix")?;
+            if prefix.is_empty() {
+                return Err(Error::invalid("the prefix is empty; to remove all keys, call luat_kv_clear()"));
+            }
+            set(removed, namespace.0.delete_prefix(prefix)?);
+            Ok(LUAT_KV_OK)
+        })
+    }
+}
+
+/// Removes all keys of the namespace. The rest is as with luat_kv_delete_prefix().
+///
+/// removed   nullable; how many live keys there were; 0 after an error.
+///
+/// Statuses: OK; INVALID, IO, BUSY, CORRUPT, READONLY, NOMEM. Thread-safe.
+///
+/// # Safety
+/// Pointers are NULL or good for what is said above.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_clear(
+    ns: *mut luat_kv_namespace,
+    removed: *mut u64,
+    error: *mut *mut luat_kv_error,
+) -> luat_kv_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        set(removed, 0);
+        guard(error, || {
+            let cleared = handle(ns, "ns")?.0.clear()?;
+            set(removed, cleared);
+            Ok(LUAT_KV_OK)
+        })
+    }
+}
