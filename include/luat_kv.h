@@ -101,6 +101,12 @@
 #define LUAT_KV_DURABILITY_FULL 1
 
 /**
+ * Changes to one or more namespaces of one store, gathered and then made in one transaction, in their order. One thread
+ * at a time may use it. Yours to free with luat_kv_batch_free().
+ */
+typedef struct luat_kv_batch luat_kv_batch;
+
+/**
  * A key and what it holds, as it was when it was read. One thread at a time may use it.
  */
 typedef struct luat_kv_entry luat_kv_entry;
@@ -693,7 +699,7 @@ const uint8_t *luat_kv_entry_metadata(const struct luat_kv_entry *entry,
 int64_t luat_kv_entry_expiration(const struct luat_kv_entry *entry);
 
 /**
- * Answers which write the entry comes from: opaque text that lives as long as the entry,
+ * Answers which write the entry comes from, for luat_kv_batch_check(): opaque text that lives as long as the entry,
  * without a NUL at its end. Each write of a key gives it another, though the value be the same. NULL for NULL, and for a
  * namespace's name. len is nullable.
  */
@@ -727,6 +733,113 @@ const uint8_t *luat_kv_page_cursor(const struct luat_kv_page *page,
  * Frees a page and its entries; NULL is harmless.
  */
 void luat_kv_page_free(struct luat_kv_page *page);
+
+/**
+ * Begins a batch, empty as yet. Nothing is written, and nobody waits, until it is committed.
+ *
+ * out       the batch, yours to free with luat_kv_batch_free(); NULL after an error. It keeps the store open.
+ *
+ * Statuses: OK; INVALID. Thread-safe.
+ */
+luat_kv_status luat_kv_batch_open(struct luat_kv_store *store,
+                                  struct luat_kv_batch **out,
+                                  struct luat_kv_error **error);
+
+/**
+ * Adds a condition: the batch is to change something only if a key still has this version, that is if nobody has
+ * written it since. It sees what the batch itself has changed before.
+ *
+ * ns        a namespace of the batch's store.
+ * key       UTF-8, not empty.
+ * version   what luat_kv_entry_version() or luat_kv_batch_version() gave; NULL with 0: the key must be missing.
+ *
+ * Statuses: OK; INVALID, also for a malformed version, for a namespace of another store, and after a commit; LIMIT.
+ * After an error the batch is as it was.
+ */
+luat_kv_status luat_kv_batch_check(struct luat_kv_batch *batch,
+                                   struct luat_kv_namespace *ns,
+                                   const uint8_t *key,
+                                   size_t key_len,
+                                   const uint8_t *version,
+                                   size_t version_len,
+                                   struct luat_kv_error **error);
+
+/**
+ * Adds what luat_kv_put() does. The value is copied; a lifetime begins with the commit.
+ *
+ * ns        a namespace of the batch's store.
+ * key       UTF-8, not empty.
+ * value     any bytes; empty is a value too.
+ * options   NULL: for ever, without metadata.
+ *
+ * Statuses: OK; INVALID, LIMIT, as luat_kv_put(); INVALID also for a namespace of another store, and after a commit;
+ * NOMEM. After an error the batch is as it was.
+ */
+luat_kv_status luat_kv_batch_put(struct luat_kv_batch *batch,
+                                 struct luat_kv_namespace *ns,
+                                 const uint8_t *key,
+                                 size_t key_len,
+                                 const uint8_t *value,
+                                 size_t value_len,
+                                 const struct luat_kv_put_options *options,
+                                 struct luat_kv_error **error);
+
+/**
+ * Adds what luat_kv_delete() does.
+ *
+ * ns        a namespace of the batch's store.
+ * key       UTF-8, not empty.
+ *
+ * Statuses: OK; INVALID, also for a namespace of another store, and after a commit; LIMIT. After an error the batch is
+ * as it was.
+ */
+luat_kv_status luat_kv_batch_delete(struct luat_kv_batch *batch,
+                                    struct luat_kv_namespace *ns,
+                                    const uint8_t *key,
+                                    size_t key_len,
+                                    struct luat_kv_error **error);
+
+/**
+ * Adds what luat_kv_incr() does. What cannot be counted fails the commit.
+ *
+ * ns        a namespace of the batch's store.
+ * key       UTF-8, not empty.
+ * by        what to add; it may be negative.
+ * options   NULL: a missing key counts from 0, and is created for ever.
+ *
+ * Statuses: OK; INVALID, also for an expiration that is past, for a namespace of another store, and after a commit;
+ * LIMIT. After an error the batch is as it was.
+ */
+luat_kv_status luat_kv_batch_incr(struct luat_kv_batch *batch,
+                                  struct luat_kv_namespace *ns,
+                                  const uint8_t *key,
+                                  size_t key_len,
+                                  int64_t by,
+                                  const struct luat_kv_incr_options *options,
+                                  struct luat_kv_error **error);
+
+/**
+ * Makes all the changes of a batch, or none of them. OK and CONFLICT are the end of it: all it can do then is tell its
+ * version and be freed. After an error it is as it was, and can be committed again.
+ *
+ * Statuses: OK; CONFLICT: a condition did not hold, and nothing was changed; INVALID, also for what cannot be counted,
+ * for an expiration that has come meanwhile, and after a commit; LIMIT, also for a lifetime that is too short by now;
+ * IO, BUSY, CORRUPT, READONLY, NOMEM.
+ */
+luat_kv_status luat_kv_batch_commit(struct luat_kv_batch *batch,
+                                    struct luat_kv_error **error);
+
+/**
+ * Answers the version that all entries have which the batch stored, for luat_kv_batch_check(): opaque text that lives
+ * as long as the batch, without a NUL at its end. NULL unless the commit was OK, and for NULL. len is nullable.
+ */
+const uint8_t *luat_kv_batch_version(const struct luat_kv_batch *batch,
+                                     size_t *len);
+
+/**
+ * Frees a batch; NULL is harmless. What was not committed is forgotten.
+ */
+void luat_kv_batch_free(struct luat_kv_batch *batch);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -26,6 +26,9 @@ mod range;
 mod entry;
 mod page;
 
+mod batch;
+
+pub use batch::*;
 pub use entry::*;
 pub use error::*;
 pub use namespace::*;
@@ -120,6 +123,15 @@ fn required<T>(pointer: *mut T, what: &str) -> Result<*mut T> {
 unsafe fn handle<'a, T>(pointer: *const T, what: &str) -> Result<&'a T> {
     // SAFETY: the caller's promise.
     unsafe { pointer.as_ref() }.ok_or_else(|| Error::invalid(format!("{what} is NULL")))
+}
+
+/// The same for a handle that one thread at a time has to itself.
+///
+/// # Safety
+/// `pointer` is NULL or a live handle of that type, and no other thread uses it.
+unsafe fn handle_mut<'a, T>(pointer: *mut T, what: &str) -> Result<&'a mut T> {
+    // SAFETY: the caller's promise.
+    unsafe { pointer.as_mut() }.ok_or_else(|| Error::invalid(format!("{what} is NULL")))
 }
 
 /// Input bytes, for as long as the call.

@@ -86,7 +86,7 @@ pub unsafe extern "C" fn luat_kv_entry_expiration(entry: *const luat_kv_entry) -
     unsafe { entry.as_ref() }.and_then(|entry| entry.expiration).unwrap_or(0)
 }
 
-/// Answers which write the entry comes from: opaque text that lives as long as the entry,
+/// Answers which write the entry comes from, for luat_kv_batch_check(): opaque text that lives as long as the entry,
 /// without a NUL at its end. Each write of a key gives it another, though the value be the same. NULL for NULL, and for a
 /// namespace's name. len is nullable.
 ///

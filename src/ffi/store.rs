@@ -16,7 +16,7 @@ use crate::types::OpenOptions;
 
 /// A store: a database file, or memory, that holds namespaces. Any thread may use it at any time. Yours to close with
 /// luat_kv_close().
-pub struct luat_kv_store(Store);
+pub struct luat_kv_store(pub(super) Store);
 
 /// What opening has in common: the output first, then the options.
 unsafe fn open(

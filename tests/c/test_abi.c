@@ -391,6 +391,8 @@ static void handles_are_freed_in_any_order(void)
         luat_kv_namespace *ns = kvs[which].ns, *other = NULL;
         luat_kv_entry *entry = NULL;
         luat_kv_page *page = NULL, *many = NULL;
+        luat_kv_batch *batch = NULL;
+        CHECK_STATUS(luat_kv_batch_open(kvs[which].store, &batch, &error), LUAT_KV_OK);
         CHECK_STATUS(luat_kv_namespace_open(kvs[which].store, BYTES("other"), &other, &error), LUAT_KV_OK);
         luat_kv_close(kvs[which].store);
         CHECK_PUT(ns, "key", "value"); /* the store lives on for its namespaces */
@@ -398,9 +400,12 @@ static void handles_are_freed_in_any_order(void)
         CHECK_STATUS(luat_kv_get_entry(ns, BYTES("key"), &entry, &error), LUAT_KV_OK);
         CHECK_STATUS(luat_kv_list(ns, NULL, &page, &error), LUAT_KV_OK);
         CHECK_STATUS(luat_kv_get_many(ns, &(luat_kv_bytes){ BYTES("key") }, 1, &many, &error), LUAT_KV_OK);
+        CHECK_STATUS(luat_kv_batch_put(batch, ns, BYTES("key"), BYTES("value"), NULL, &error), LUAT_KV_OK);
         luat_kv_namespace_free(ns);
         CHECK_VALUE(other, "key", "another");
         luat_kv_namespace_free(other);
+        CHECK_STATUS(luat_kv_batch_commit(batch, &error), LUAT_KV_OK); /* and for its batches */
+        luat_kv_batch_free(batch);
         CHECK_VIEW(luat_kv_entry_value, luat_kv_page_at(many, 0), "value");
         luat_kv_page_free(many);
         const luat_kv_entry *listed = luat_kv_page_at(page, 0);
