@@ -128,6 +128,11 @@ typedef struct luat_kv_namespace luat_kv_namespace;
 typedef struct luat_kv_page luat_kv_page;
 
 /**
+ * What a store held when it was counted. One thread at a time may use it. Yours to free with luat_kv_stats_free().
+ */
+typedef struct luat_kv_stats luat_kv_stats;
+
+/**
  * A store: a database file, or memory, that holds namespaces. Any thread may use it at any time. Yours to close with
  * luat_kv_close().
  */
@@ -454,6 +459,41 @@ luat_kv_status luat_kv_sweep(struct luat_kv_store *store,
                              struct luat_kv_error **error);
 
 /**
+ * Writes the file anew, without the room that removed entries have left in it. Meanwhile it takes that much room again,
+ * who writes has to wait, and with this store every other call. In memory there is nothing to do.
+ *
+ * Statuses: OK; INVALID; IO, also for a disk that is full; BUSY, CORRUPT, READONLY, NOMEM. Thread-safe.
+ */
+luat_kv_status luat_kv_compact(struct luat_kv_store *store,
+                               struct luat_kv_error **error);
+
+/**
+ * Moves the log that lies beside the file into it. SQLite does so by itself, now and then; this is for a moment of your
+ * choice. In memory there is nothing to do.
+ *
+ * complete  nullable; 1 if all of the log is in the file, 0 if somebody who is reading an older state, or writing, held
+ *           some of it back, and after an error.
+ *
+ * Statuses: OK; INVALID, IO, BUSY, CORRUPT, READONLY, NOMEM. Thread-safe.
+ */
+luat_kv_status luat_kv_checkpoint(struct luat_kv_store *store,
+                                  int *complete,
+                                  struct luat_kv_error **error);
+
+/**
+ * Copies the whole store, as it is at one moment, into a new database file, which luat_kv_open() opens. Others can
+ * write meanwhile. The copy, of mode 0600, gets its name when it is whole.
+ *
+ * path      a C string, as for luat_kv_open(). Its folder must be there, and the file must not.
+ *
+ * Statuses: OK; INVALID, also for a store in memory, which has luat_kv_export() instead; IO, also for a disk that is
+ * full, and for a file that is there; BUSY, CORRUPT, NOMEM. Thread-safe.
+ */
+luat_kv_status luat_kv_backup(struct luat_kv_store *store,
+                              const char *path,
+                              struct luat_kv_error **error);
+
+/**
  * Lists the names of the namespaces that have live keys, in byte order, all of them.
  *
  * out       a page of entries whose key is the name, and which have nothing else; yours to free with
@@ -484,6 +524,59 @@ luat_kv_status luat_kv_namespace_open(struct luat_kv_store *store,
                                       size_t name_len,
                                       struct luat_kv_namespace **out,
                                       struct luat_kv_error **error);
+
+/**
+ * Counts what a store holds, entry by entry.
+ *
+ * out       the stats, yours to free with luat_kv_stats_free(); NULL after an error.
+ *
+ * Statuses: OK; INVALID, IO, BUSY, CORRUPT, NOMEM. Thread-safe.
+ */
+luat_kv_status luat_kv_stats_read(struct luat_kv_store *store,
+                                  struct luat_kv_stats **out,
+                                  struct luat_kv_error **error);
+
+/**
+ * Answers the database file's absolute path, or "memory": UTF-8 that ends in a NUL, and lives as long as the stats. ""
+ * for NULL; never NULL itself.
+ */
+const char *luat_kv_stats_path(const struct luat_kv_stats *stats);
+
+/**
+ * Answers how many bytes the database file takes on disk, with the log beside it; 0 in memory, and for NULL.
+ */
+uint64_t luat_kv_stats_file_size(const struct luat_kv_stats *stats);
+
+/**
+ * Answers how many namespaces have keys, expired ones included; 0 for NULL.
+ */
+size_t luat_kv_stats_len(const struct luat_kv_stats *stats);
+
+/**
+ * Answers the name of the namespace at an index from 0, in byte order: text that lives as long as the stats, without a
+ * NUL at its end. NULL beyond the end, and for NULL. len is nullable.
+ */
+const uint8_t *luat_kv_stats_name(const struct luat_kv_stats *stats,
+                                  size_t index,
+                                  size_t *len);
+
+/**
+ * Answers how many live keys the namespace at an index has; 0 beyond the end, and for NULL.
+ */
+uint64_t luat_kv_stats_live(const struct luat_kv_stats *stats,
+                            size_t index);
+
+/**
+ * Answers how many keys of the namespace at an index have expired, and are still to be swept away; 0 beyond the end,
+ * and for NULL.
+ */
+uint64_t luat_kv_stats_expired(const struct luat_kv_stats *stats,
+                               size_t index);
+
+/**
+ * Frees stats; NULL is harmless.
+ */
+void luat_kv_stats_free(struct luat_kv_stats *stats);
 
 /**
  * Frees a namespace's handle; NULL is harmless. What it holds stays in the store.

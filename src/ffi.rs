@@ -6,8 +6,12 @@
 
 #![allow(non_camel_case_types)]
 
+#[cfg(all(feature = "sqlite", unix))]
+use std::ffi::OsStr;
 use std::ffi::{CStr, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+#[cfg(feature = "sqlite")]
+use std::path::Path;
 use std::slice;
 
 use crate::error::{Error, Result};
@@ -18,6 +22,8 @@ mod error;
 mod options;
 
 mod store;
+
+mod stats;
 
 mod namespace;
 
@@ -35,6 +41,7 @@ pub use namespace::*;
 pub use options::*;
 pub use page::*;
 pub use range::*;
+pub use stats::*;
 pub use store::*;
 
 /// The version of this interface. It goes up when a program that was compiled before has to be compiled again; compare
@@ -160,4 +167,21 @@ unsafe fn text<'a>(data: *const u8, len: usize, what: &str) -> Result<&'a str> {
     // SAFETY: the caller's promise.
     let bytes = unsafe { bytes(data, len, what) }?;
     std::str::from_utf8(bytes).map_err(|why| Error::invalid(format!("{what} is not UTF-8: {why}")))
+}
+
+/// An input path, for as long as the call.
+///
+/// # Safety
+/// `path` is NULL or a C string.
+#[cfg(feature = "sqlite")]
+unsafe fn path<'a>(path: *const c_char) -> Result<&'a Path> {
+    // SAFETY: the caller's promise.
+    let bytes = unsafe { CStr::from_ptr(required(path.cast_mut(), "path")?) };
+    #[cfg(unix)]
+    return Ok(Path::new(<OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(bytes.to_bytes())));
+    #[cfg(not(unix))]
+    return match bytes.to_str() {
+        Ok(path) => Ok(Path::new(path)),
+        Err(why) => Err(Error::invalid(format!("path is not UTF-8: {why}"))),
+    };
 }

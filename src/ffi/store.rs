@@ -1,11 +1,12 @@
-//! Stores: opening, sweeping, closing.
+//! Stores: opening, housekeeping, closing.
 
 #[cfg(feature = "sqlite")]
-use std::ffi::{CStr, OsStr, c_char};
-#[cfg(feature = "sqlite")]
-use std::path::Path;
+use std::ffi::c_char;
+use std::ffi::c_int;
 use std::ptr;
 
+#[cfg(feature = "sqlite")]
+use super::path;
 use super::{
     LUAT_KV_OK, free, guard, handle, luat_kv_error, luat_kv_namespace, luat_kv_open_options, luat_kv_page,
     luat_kv_status, options, required, set, text,
@@ -35,19 +36,6 @@ unsafe fn open(
             Ok(LUAT_KV_OK)
         })
     }
-}
-
-#[cfg(feature = "sqlite")]
-unsafe fn path<'a>(path: *const c_char) -> Result<&'a Path> {
-    // SAFETY: the caller's promise: a C string.
-    let bytes = unsafe { CStr::from_ptr(required(path.cast_mut(), "path")?) };
-    #[cfg(unix)]
-    return Ok(Path::new(<OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(bytes.to_bytes())));
-    #[cfg(not(unix))]
-    return match bytes.to_str() {
-        Ok(path) => Ok(Path::new(OsStr::new(path))),
-        Err(why) => Err(crate::error::Error::invalid(format!("path is not UTF-8: {why}"))),
-    };
 }
 
 /// Opens the database file at path, and makes it, with the folders it lies in, where it is missing (files with mode
@@ -144,6 +132,77 @@ pub unsafe extern "C" fn luat_kv_sweep(
         guard(error, || {
             let count = handle(store, "store")?.0.sweep((max > 0).then_some(max))?;
             set(removed, count);
+            Ok(LUAT_KV_OK)
+        })
+    }
+}
+
+/// Writes the file anew, without the room that removed entries have left in it. Meanwhile it takes that much room again,
+/// who writes has to wait, and with this store every other call. In memory there is nothing to do.
+///
+/// Statuses: OK; INVALID; IO, also for a disk that is full; BUSY, CORRUPT, READONLY, NOMEM. Thread-safe.
+///
+/// # Safety
+/// Pointers are NULL or good for what is said above.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_compact(store: *mut luat_kv_store, error: *mut *mut luat_kv_error) -> luat_kv_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        guard(error, || {
+            handle(store, "store")?.0.compact()?;
+            Ok(LUAT_KV_OK)
+        })
+    }
+}
+
+/// Moves the log that lies beside the file into it. SQLite does so by itself, now and then; this is for a moment of your
+/// choice. In memory there is nothing to do.
+///
+/// complete  nullable; 1 if all of the log is in the file, 0 if somebody who is reading an older state, or writing, held
+///           some of it back, and after an error.
+///
+/// Statuses: OK; INVALID, IO, BUSY, CORRUPT, READONLY, NOMEM. Thread-safe.
+///
+/// # Safety
+/// Pointers are NULL or good for what is said above.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_checkpoint(
+    store: *mut luat_kv_store,
+    complete: *mut c_int,
+    error: *mut *mut luat_kv_error,
+) -> luat_kv_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        set(complete, 0);
+        guard(error, || {
+            let all = handle(store, "store")?.0.checkpoint()?;
+            set(complete, all.into());
+            Ok(LUAT_KV_OK)
+        })
+    }
+}
+
+/// Copies the whole store, as it is at one moment, into a new database file, which luat_kv_open() opens. Others can
+/// write meanwhile. The copy, of mode 0600, gets its name when it is whole.
+///
+/// path      a C string, as for luat_kv_open(). Its folder must be there, and the file must not.
+///
+/// Statuses: OK; INVALID, also for a store in memory, which has luat_kv_export() instead; IO, also for a disk that is
+/// full, and for a file that is there; BUSY, CORRUPT, NOMEM. Thread-safe.
+///
+/// # Safety
+/// Pointers are NULL or good for what is said above.
+#[cfg(feature = "sqlite")]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_backup(
+    store: *mut luat_kv_store,
+    path: *const c_char,
+    error: *mut *mut luat_kv_error,
+) -> luat_kv_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        guard(error, || {
+            handle(store, "store")?.0.backup(self::path(path)?)?;
             Ok(LUAT_KV_OK)
         })
     }

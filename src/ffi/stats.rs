@@ -1,0 +1,124 @@
+//! Stats: what a store holds.
+
+use std::ffi::{CString, c_char};
+use std::ptr;
+
+use super::entry::view;
+use super::{LUAT_KV_OK, free, guard, handle, luat_kv_error, luat_kv_status, luat_kv_store, required, set};
+use crate::types::{NamespaceStats, Stats};
+
+/// What a store held when it was counted. One thread at a time may use it. Yours to free with luat_kv_stats_free().
+pub struct luat_kv_stats {
+    path: CString,
+    stats: Stats,
+}
+
+/// Counts what a store holds, entry by entry.
+///
+/// out       the stats, yours to free with luat_kv_stats_free(); NULL after an error.
+///
+/// Statuses: OK; INVALID, IO, BUSY, CORRUPT, NOMEM. Thread-safe.
+///
+/// # Safety
+/// Pointers are NULL or good for what is said above.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_stats_read(
+    store: *mut luat_kv_store,
+    out: *mut *mut luat_kv_stats,
+    error: *mut *mut luat_kv_error,
+) -> luat_kv_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        set(out, ptr::null_mut());
+        guard(error, || {
+            let (store, out) = (handle(store, "store")?, required(out, "out")?);
+            let mut stats = store.0.stats()?;
+            // No path has a NUL.
+            let path = CString::new(std::mem::take(&mut stats.path)).unwrap_or_default();
+            out.write(Box::into_raw(Box::new(luat_kv_stats { path, stats })));
+            Ok(LUAT_KV_OK)
+        })
+    }
+}
+
+/// Answers the database file's absolute path, or "memory": UTF-8 that ends in a NUL, and lives as long as the stats. ""
+/// for NULL; never NULL itself.
+///
+/// # Safety
+/// `stats` is NULL or live.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_stats_path(stats: *const luat_kv_stats) -> *const c_char {
+    // SAFETY: the caller's promise.
+    unsafe { stats.as_ref() }.map_or(c"", |stats| stats.path.as_c_str()).as_ptr()
+}
+
+/// Answers how many bytes the database file takes on disk, with the log beside it; 0 in memory, and for NULL.
+///
+/// # Safety
+/// `stats` is NULL or live.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_stats_file_size(stats: *const luat_kv_stats) -> u64 {
+    // SAFETY: the caller's promise.
+    unsafe { stats.as_ref() }.map_or(0, |stats| stats.stats.file_size)
+}
+
+/// Answers how many namespaces have keys, expired ones included; 0 for NULL.
+///
+/// # Safety
+/// `stats` is NULL or live.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_stats_len(stats: *const luat_kv_stats) -> usize {
+    // SAFETY: the caller's promise.
+    unsafe { stats.as_ref() }.map_or(0, |stats| stats.stats.namespaces.len())
+}
+
+/// The namespace at an index.
+///
+/// # Safety
+/// `stats` is NULL or live, for as long as the answer is used.
+unsafe fn at<'a>(stats: *const luat_kv_stats, index: usize) -> Option<&'a NamespaceStats> {
+    // SAFETY: the caller's promise.
+    unsafe { stats.as_ref() }.and_then(|stats| stats.stats.namespaces.get(index))
+}
+
+/// Answers the name of the namespace at an index from 0, in byte order: text that lives as long as the stats, without a
+/// NUL at its end. NULL beyond the end, and for NULL. len is nullable.
+///
+/// # Safety
+/// `stats` is NULL or live, `len` NULL or good for a write.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_stats_name(stats: *const luat_kv_stats, index: usize, len: *mut usize) -> *const u8 {
+    // SAFETY: the caller's promise.
+    unsafe { view(at(stats, index).map(|namespace| namespace.name.as_bytes()), len) }
+}
+
+/// Answers how many live keys the namespace at an index has; 0 beyond the end, and for NULL.
+///
+/// # Safety
+/// `stats` is NULL or live.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_stats_live(stats: *const luat_kv_stats, index: usize) -> u64 {
+    // SAFETY: the caller's promise.
+    unsafe { at(stats, index) }.map_or(0, |namespace| namespace.live)
+}
+
+/// Answers how many keys of the namespace at an index have expired, and are still to be swept away; 0 beyond the end,
+/// and for NULL.
+///
+/// # Safety
+/// `stats` is NULL or live.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_stats_expired(stats: *const luat_kv_stats, index: usize) -> u64 {
+    // SAFETY: the caller's promise.
+    unsafe { at(stats, index) }.map_or(0, |namespace| namespace.expired)
+}
+
+/// Frees stats; NULL is harmless.
+///
+/// # Safety
+/// `stats` is NULL or live, and is not used again.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_stats_free(stats: *mut luat_kv_stats) {
+    // SAFETY: the caller's promise.
+    unsafe { free(stats) };
+}
