@@ -101,6 +101,21 @@
 #define LUAT_KV_DURABILITY_FULL 1
 
 /**
+ * One JSON array, as Wrangler's `kv bulk put` takes it. For luat_kv_export().
+ */
+#define LUAT_KV_FORMAT_JSON 0
+
+/**
+ * JSON Lines: the same objects, each on a line of its own. For luat_kv_export().
+ */
+#define LUAT_KV_FORMAT_JSON_LINES 1
+
+/**
+ * Replace what keys that are there already hold, rather than leave them alone. For luat_kv_import().
+ */
+#define LUAT_KV_IMPORT_REPLACE 1
+
+/**
  * Changes to one or more namespaces of one store, gathered and then made in one transaction, in their order. One thread
  * at a time may use it. Yours to free with luat_kv_batch_free().
  */
@@ -933,6 +948,76 @@ const uint8_t *luat_kv_batch_version(const struct luat_kv_batch *batch,
  * Frees a batch; NULL is harmless. What was not committed is forgotten.
  */
 void luat_kv_batch_free(struct luat_kv_batch *batch);
+
+/**
+ * Writes all live entries of a namespace, as they are at one moment, to a file of JSON. Each entry is an object with
+ * the fields of Wrangler's bulk files: key, value, and where there are any expiration (Unix seconds), metadata (whose
+ * line breaks become spaces), and base64, which is true where the value is no UTF-8 and so stands there as base64.
+ * Others can write meanwhile, but in memory they wait.
+ *
+ * path      a C string, as for luat_kv_open(). The file, of mode 0600, gets its name, in place of any other, when it is
+ *           whole; what is no regular file (a pipe, a terminal) is written to as it is. A database that is open in this
+ *           process is INVALID.
+ * format    a LUAT_KV_FORMAT_... number.
+ * count     nullable; how many entries there are; 0 after an error.
+ *
+ * Statuses: OK; INVALID; IO, also for a disk that is full; BUSY, CORRUPT, NOMEM. Thread-safe.
+ */
+luat_kv_status luat_kv_export(struct luat_kv_namespace *ns,
+                              const char *path,
+                              uint32_t format,
+                              uint64_t *count,
+                              struct luat_kv_error **error);
+
+/**
+ * Stores the entries of an export in a namespace, in one transaction: after an error, whose message tells the line, all
+ * is as it was. The format is found out. An entry that has expired is left out; expiration_ttl, in seconds, may stand
+ * in place of expiration. While this reads, who else writes has to wait, and with this store every other call.
+ *
+ * path      a C string, as for luat_kv_open().
+ * flags     LUAT_KV_IMPORT_REPLACE, or 0: keys that are there already are left alone.
+ * stored    nullable; how many entries were stored; 0 after an error.
+ * skipped   nullable; how many were left out, for either reason; 0 after an error.
+ *
+ * Statuses: OK; INVALID, also for what is no export; LIMIT; IO, also for a disk that is full; BUSY, CORRUPT, READONLY,
+ * NOMEM. Thread-safe.
+ */
+luat_kv_status luat_kv_import(struct luat_kv_namespace *ns,
+                              const char *path,
+                              uint32_t flags,
+                              uint64_t *stored,
+                              uint64_t *skipped,
+                              struct luat_kv_error **error);
+
+/**
+ * As luat_kv_export(), to a descriptor: a file, a pipe, a socket. On Unix only.
+ *
+ * fd        open for writing, and blocking. It is written to from where it stands, and stays open and yours. After an
+ *           error it may have got a part. As with any write, SIGPIPE is raised where nobody reads any more; who reads
+ *           must not wait for a call on this store.
+ *
+ * Statuses: as luat_kv_export(). Thread-safe.
+ */
+luat_kv_status luat_kv_export_fd(struct luat_kv_namespace *ns,
+                                 int fd,
+                                 uint32_t format,
+                                 uint64_t *count,
+                                 struct luat_kv_error **error);
+
+/**
+ * As luat_kv_import(), from a descriptor: a file, a pipe, a socket. On Unix only.
+ *
+ * fd        open for reading, and blocking. It is read from where it stands to its end, and stays open and yours. Who
+ *           feeds a pipe must not wait for a call on this store.
+ *
+ * Statuses: as luat_kv_import(). Thread-safe.
+ */
+luat_kv_status luat_kv_import_fd(struct luat_kv_namespace *ns,
+                                 int fd,
+                                 uint32_t flags,
+                                 uint64_t *stored,
+                                 uint64_t *skipped,
+                                 struct luat_kv_error **error);
 
 #ifdef __cplusplus
 }  // extern "C"

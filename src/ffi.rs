@@ -34,6 +34,9 @@ mod page;
 
 mod batch;
 
+#[cfg(any(feature = "sqlite", unix))]
+mod transfer;
+
 pub use batch::*;
 pub use entry::*;
 pub use error::*;
@@ -43,6 +46,8 @@ pub use page::*;
 pub use range::*;
 pub use stats::*;
 pub use store::*;
+#[cfg(any(feature = "sqlite", unix))]
+pub use transfer::*;
 
 /// The version of this interface. It goes up when a program that was compiled before has to be compiled again; compare
 /// it with luat_kv_abi_version(), which is the library's own.
