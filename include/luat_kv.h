@@ -25,15 +25,18 @@
  *   free. There is no last-error slot, so hosts that move work between threads lose nothing.
  * - Every other handle that comes out is yours too, to be given to its own _free (or luat_kv_close)
  *   once, in any order: each keeps what it needs alive. All of these take NULL.
- * - Stores and namespaces: any thread, at any time. Entries, pages and errors: one thread at a time,
- *   whichever it is.
+ * - Stores and namespaces: any thread, at any time. Entries, pages, batches, stats and errors: one
+ *   thread at a time, whichever it is. A thread must not be cancelled (pthread_cancel) within a call:
+ *   that ends the process.
  * - Options structs begin with their size. Set them up with their _init function; 0 in a field means
  *   its default, and NULL for the struct all of them. A shorter struct, from an older header, is
  *   filled up with zeros; a longer one is taken if what is too much is zero. Unknown flags, values
  *   of fields that mean nothing, and a size of 0 are INVALID.
  * - Times are Unix seconds. An entry is gone, everywhere at once, when its expiration has come.
- * - After an error, whatever was to be changed is as it was, and the store works on. No bytes and no
- *   numbers that are passed in end the process.
+ * - After an error, whatever was to be changed is as it was, and the store works on; what goes in
+ *   small steps, so that others can write in between (luat_kv_sweep, luat_kv_delete_prefix,
+ *   luat_kv_clear), has then done some of them. No bytes and no numbers that are passed in end the
+ *   process.
  * - A process may fork, though not in a signal handler: parent and child go on using their handles,
  *   each with a connection of its own; a store in memory becomes a copy of the child's own. A fork
  *   waits for calls that are under way in other threads.
