@@ -461,6 +461,38 @@ static void a_kill_leaves_all_of_a_batch_or_nothing(void)
     CHECK_INTEGRITY(scratch("kv.db"));
 }
 
+struct carried {
+    struct kv kv;
+    luat_kv_batch *batch;
+};
+
+/* The child's batch is a copy, as its handles are. */
+static void commit_carried(void *context)
+{
+    struct carried *carried = context;
+    CHECK_STATUS(luat_kv_batch_commit(carried->batch, &error), LUAT_KV_OK);
+    luat_kv_batch_free(carried->batch);
+    kv_close(carried->kv);
+}
+
+static void parent_and_child_each_commit(void)
+{
+    struct carried carried = { kv_open(scratch("kv.db")), NULL };
+    carried.batch = batch_open(carried.kv.store);
+    CHECK_STATUS(luat_kv_batch_incr(carried.batch, carried.kv.ns, BYTES("n"), 1, NULL, &error), LUAT_KV_OK);
+    child_run(commit_carried, &carried);
+    CHECK_VALUE(carried.kv.ns, "n", "1");
+    luat_kv_entry *childs = kv_entry(carried.kv.ns, "n");
+    CHECK_STATUS(luat_kv_batch_commit(carried.batch, &error), LUAT_KV_OK);
+    CHECK_VALUE(carried.kv.ns, "n", "2");
+    luat_kv_entry *ours = kv_entry(carried.kv.ns, "n");
+    CHECK(!kv_same_version(childs, ours));
+    luat_kv_entry_free(childs);
+    luat_kv_entry_free(ours);
+    luat_kv_batch_free(carried.batch);
+    kv_close(carried.kv);
+}
+
 static void a_batch_waits_and_may_be_tried_again(void)
 {
     luat_kv_open_options options;
@@ -505,6 +537,7 @@ static const struct check_test tests[] = {
 static const struct check_test processes[] = {
     TEST(eight_processes_lose_no_update),
     TEST(a_kill_leaves_all_of_a_batch_or_nothing),
+    TEST(parent_and_child_each_commit),
     TEST(a_batch_waits_and_may_be_tried_again),
 };
 

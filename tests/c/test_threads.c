@@ -1,5 +1,6 @@
 /*
- * Stores and namespaces are any thread's at any time; entries, pages and errors go from one to another.
+ * Stores and namespaces are any thread's at any time; entries, pages, batches, stats and errors go from one to
+ * another.
  */
 #include "backends.h"
 #include "threads.h"
@@ -46,6 +47,30 @@ static void one_namespace_is_all_threads_at_once(void)
     for (int number = 0; number < THREADS; number++)
         CHECK(kv_count(shared.ns, prefix_of(number)) == ROUNDS / 2);
     CHECK(kv_count(shared.ns, "") == 1 + THREADS * ROUNDS / 2);
+    kv_close(shared);
+}
+
+/* Twice the one and once the other counter in each round. */
+static void count(int number)
+{
+    (void)number;
+    for (int round = 0; round < ROUNDS; round++) {
+        luat_kv_batch *batch = NULL;
+        CHECK_STATUS(luat_kv_incr(shared.ns, BYTES("n"), 1, NULL, NULL, &error), LUAT_KV_OK);
+        CHECK_STATUS(luat_kv_batch_open(shared.store, &batch, &error), LUAT_KV_OK);
+        CHECK_STATUS(luat_kv_batch_incr(batch, shared.ns, BYTES("n"), 1, NULL, &error), LUAT_KV_OK);
+        CHECK_STATUS(luat_kv_batch_incr(batch, shared.ns, BYTES("m"), 1, NULL, &error), LUAT_KV_OK);
+        CHECK_STATUS(luat_kv_batch_commit(batch, &error), LUAT_KV_OK);
+        luat_kv_batch_free(batch);
+    }
+}
+
+static void threads_count_together(void)
+{
+    shared = open_default();
+    threads_run(THREADS, count);
+    CHECK_VALUE(shared.ns, "n", "3200");
+    CHECK_VALUE(shared.ns, "m", "1600");
     kv_close(shared);
 }
 
@@ -115,6 +140,8 @@ static void any_thread_may_free(void)
 static struct {
     luat_kv_entry *entry;
     luat_kv_page *page;
+    luat_kv_batch *batch;
+    luat_kv_stats *stats;
     luat_kv_error *error;
 } objects[THREADS];
 
@@ -125,6 +152,10 @@ static void use_what_another_made(int number)
     CHECK(luat_kv_error_status(objects[number].error) == LUAT_KV_INVALID);
     luat_kv_entry_free(objects[number].entry);
     luat_kv_page_free(objects[number].page);
+    CHECK_STATUS(luat_kv_batch_commit(objects[number].batch, &error), LUAT_KV_OK);
+    luat_kv_batch_free(objects[number].batch);
+    CHECK(luat_kv_stats_live(objects[number].stats, 0) == 1);
+    luat_kv_stats_free(objects[number].stats);
     luat_kv_error_free(objects[number].error);
 }
 
@@ -135,6 +166,9 @@ static void objects_move_between_threads(void)
     for (int number = 0; number < THREADS; number++) {
         CHECK_STATUS(luat_kv_get_entry(kv.ns, BYTES("key"), &objects[number].entry, &error), LUAT_KV_OK);
         CHECK_STATUS(luat_kv_list(kv.ns, NULL, &objects[number].page, &error), LUAT_KV_OK);
+        CHECK_STATUS(luat_kv_batch_open(kv.store, &objects[number].batch, &error), LUAT_KV_OK);
+        CHECK_STATUS(luat_kv_batch_delete(objects[number].batch, kv.ns, BYTES("key"), &error), LUAT_KV_OK);
+        CHECK_STATUS(luat_kv_stats_read(kv.store, &objects[number].stats, &error), LUAT_KV_OK);
         CHECK(luat_kv_delete(kv.ns, BYTES(""), &objects[number].error) == LUAT_KV_INVALID);
     }
     kv_close(kv);
@@ -159,15 +193,44 @@ static void put_deep_metadata(int number)
     kv_close(kv);
 }
 
+/* Where each thread's files lie; scratch() gives too few for all of them at once. */
+static char exports[THREADS][PATH_MAX], copies[THREADS][PATH_MAX];
+
+/* Exports, imports and copies what the others have put. */
+static void carry_over(int number)
+{
+    luat_kv_stats *stats = NULL;
+    const char *file = exports[number];
+    struct kv to = kv_memory();
+    CHECK_STATUS(luat_kv_export(shared.ns, file, LUAT_KV_FORMAT_JSON, NULL, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_import(to.ns, file, 0, NULL, NULL, &error), LUAT_KV_OK);
+    CHECK(kv_count(to.ns, "t") == THREADS);
+    CHECK_STATUS(luat_kv_import(shared.ns, file, LUAT_KV_IMPORT_REPLACE, NULL, NULL, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_stats_read(shared.store, &stats, &error), LUAT_KV_OK);
+    luat_kv_stats_free(stats);
+    CHECK_STATUS(luat_kv_backup(shared.store, copies[number], &error), backend == DISK ? LUAT_KV_OK : LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_compact(shared.store, &error), LUAT_KV_OK);
+    kv_close(to);
+}
+
 static void a_small_stack_is_enough(void)
 {
     shared = open_default();
     threads_run(THREADS, put_deep_metadata);
+    for (int number = 0; number < THREADS; number++) {
+        char name[20];
+        snprintf(name, sizeof name, "export%d", number);
+        strcpy(exports[number], scratch(name));
+        snprintf(name, sizeof name, "copy%d.db", number);
+        strcpy(copies[number], scratch(name));
+    }
+    threads_run(THREADS, carry_over);
     kv_close(shared);
 }
 
 static const struct check_test tests[] = {
     TEST(one_namespace_is_all_threads_at_once),
+    TEST(threads_count_together),
     TEST(each_thread_has_its_own_errors),
     TEST(stores_open_and_close_side_by_side),
     TEST(any_thread_may_free),
