@@ -55,7 +55,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        Error { code, message: message.into() }
+        Error { code, message: one_line(message.into()) }
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
@@ -82,7 +82,7 @@ impl Error {
 
     /// Says first what was being done: `opening /srv/kv.db: disk I/O error`.
     pub(crate) fn while_doing(self, what: impl fmt::Display) -> Self {
-        Error { code: self.code, message: format!("{what}: {}", self.message) }
+        Error::new(self.code, format!("{what}: {}", self.message))
     }
 
     /// What kind of failure it was.
@@ -103,6 +103,21 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// Paths and SQL can have line breaks, and what else moves a terminal about.
+fn one_line(message: String) -> String {
+    if !message.contains(char::is_control) {
+        return message;
+    }
+    let mut line = String::new();
+    for character in message.chars() {
+        match character.is_control() {
+            true => line.extend(character.escape_debug()),
+            false => line.push(character),
+        }
+    }
+    line
+}
 
 /// A key or name from a caller, fit for a message: quoted, without control characters, and cut when it is long.
 pub(crate) fn quoted(text: &str) -> String {

@@ -22,13 +22,19 @@ static struct kv open_with(const char *path, uint32_t flags, uint32_t busy_timeo
     return kv_over(store);
 }
 
-/* Opening fails so, and the message names the path. */
-static void check_open_refused(const char *path, uint32_t flags, luat_kv_status status)
+/* Opening fails so, and the message holds these words. */
+static void check_open_refused_saying(const char *path, uint32_t flags, luat_kv_status status, const char *words)
 {
     luat_kv_open_options options = open_options(flags, 0);
     luat_kv_store *store = GARBAGE;
-    CHECK_REFUSED(luat_kv_open(path, &options, &store, &error), status, path);
+    CHECK_REFUSED(luat_kv_open(path, &options, &store, &error), status, words);
     CHECK(store == NULL);
+}
+
+/* The same, and the words are the path. */
+static void check_open_refused(const char *path, uint32_t flags, luat_kv_status status)
+{
+    check_open_refused_saying(path, flags, status, path);
 }
 
 static void write_file(const char *path, const char *text)
@@ -280,6 +286,12 @@ static void a_file_with_two_names_is_refused(void)
     kv_close(kv);
 }
 
+static void messages_are_one_line(void)
+{
+    mkdir(scratch("a\nb\033c"), 0700);
+    check_open_refused_saying(scratch("a\nb\033c"), 0, LUAT_KV_IO, "a\\nb\\u{1b}c: it is a folder");
+}
+
 static void an_empty_file_becomes_a_store(void)
 {
     write_file(scratch("empty.db"), "");
@@ -381,6 +393,7 @@ static const struct check_test tests[] = {
     TEST(a_table_of_another_kind_is_corrupt),
     TEST(what_is_no_file_is_refused),
     TEST(a_file_with_two_names_is_refused),
+    TEST(messages_are_one_line),
     TEST(an_empty_file_becomes_a_store),
     TEST(readonly_reads_and_writes_nothing),
     TEST(readonly_makes_nothing),
