@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use rusqlite::ffi::SQLITE_READONLY_ROLLBACK;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{CachedStatement, Connection, Row, TransactionBehavior};
 
@@ -345,6 +346,10 @@ fn text(row: &Row<'_>, column: usize) -> Result<Option<String>> {
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode::*;
+        if error.sqlite_error().is_some_and(|failure| failure.extended_code == SQLITE_READONLY_ROLLBACK) {
+            let why = "a write to it was cut short, and must be undone before it can be read: open it once for writing";
+            return Error::new(Code::Io, why);
+        }
         let code = match &error {
             rusqlite::Error::SqliteFailure(failure, _) => match failure.code {
                 DatabaseBusy | DatabaseLocked => Code::Busy,

@@ -54,6 +54,12 @@ static mode_t mode_of(const char *path)
     return stat(path, &status) == 0 ? status.st_mode & 07777 : 0;
 }
 
+static long long size_of(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 ? (long long)status.st_size : -1;
+}
+
 /* ---- What is kept */
 
 static void everything_is_there_after_reopening(void)
@@ -292,6 +298,58 @@ static void messages_are_one_line(void)
     check_open_refused_saying(scratch("a\nb\033c"), 0, LUAT_KV_IO, "a\\nb\\u{1b}c: it is a folder");
 }
 
+static void a_path_that_is_too_long_makes_nothing(void)
+{
+    enum { LONGEST = 504 };
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s", scratch("long"));
+    while (strlen(path) < LONGEST - 100)
+        strcat(path, "/folder");
+    strcat(path, "/");
+    memset(path + strlen(path), 'k', LONGEST + 1 - strlen(path));
+    path[LONGEST + 1] = '\0';
+    check_open_refused_saying(path, 0, LUAT_KV_INVALID, "the path is 505 bytes long");
+    CHECK(!exists(scratch("long")));
+    path[LONGEST] = '\0';
+    struct kv kv = kv_open(path);
+    CHECK_PUT(kv.ns, "key", "value");
+    kv_close(kv);
+}
+
+static void a_file_too_short_for_a_header_is_left_alone(void)
+{
+    for (int size = 1; size < 100; size++) {
+        char path[PATH_MAX];
+        snprintf(path, sizeof path, "%s%d", scratch("short"), size);
+        write_file(path, "SQLite format 3");
+        CHECK(truncate(path, size) == 0);
+        check_open_refused(path, 0, LUAT_KV_CORRUPT);
+        CHECK(size_of(path) == size);
+    }
+}
+
+static void a_format_that_sqlite_does_not_know_is_corrupt(void)
+{
+    sqlite_answer(scratch("kv.db"), "CREATE TABLE other (a)");
+    FILE *file = fopen(scratch("kv.db"), "r+b");
+    CHECK(file && fseek(file, 47, SEEK_SET) == 0 && fputc(9, file) == 9 && fclose(file) == 0);
+    check_open_refused(scratch("kv.db"), 0, LUAT_KV_CORRUPT);
+}
+
+static void a_link_to_a_missing_file_is_followed(void)
+{
+    mkdir(scratch("there"), 0700);
+    CHECK(symlink("there/kv.db", scratch("link.db")) == 0);
+    check_open_refused(scratch("link.db"), LUAT_KV_OPEN_READONLY, LUAT_KV_IO);
+    struct kv kv = kv_open(scratch("link.db"));
+    CHECK_PUT(kv.ns, "key", "value");
+    kv_close(kv);
+    CHECK(mode_of(scratch("there/kv.db")) == 0600);
+    kv = kv_open(scratch("there/kv.db"));
+    CHECK_VALUE(kv.ns, "key", "value");
+    kv_close(kv);
+}
+
 static void an_empty_file_becomes_a_store(void)
 {
     write_file(scratch("empty.db"), "");
@@ -394,6 +452,10 @@ static const struct check_test tests[] = {
     TEST(what_is_no_file_is_refused),
     TEST(a_file_with_two_names_is_refused),
     TEST(messages_are_one_line),
+    TEST(a_path_that_is_too_long_makes_nothing),
+    TEST(a_file_too_short_for_a_header_is_left_alone),
+    TEST(a_format_that_sqlite_does_not_know_is_corrupt),
+    TEST(a_link_to_a_missing_file_is_followed),
     TEST(an_empty_file_becomes_a_store),
     TEST(readonly_reads_and_writes_nothing),
     TEST(readonly_makes_nothing),

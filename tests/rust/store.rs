@@ -205,6 +205,27 @@ fn who_waits_for_a_busy_database_waits_alone() {
     drop((n, store));
 }
 
+#[test]
+fn a_write_that_was_cut_short_is_undone_before_the_file_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, journal) = (folder.path().join("kv.db"), folder.path().join("kv.db-journal"));
+    let other = rusqlite::Connection::open(folder.path().join("other.db")).unwrap();
+    // A cache so small that the file is written to before the end, as if the process died here.
+    other.execute_batch("PRAGMA cache_size = 1; CREATE TABLE t (x); BEGIN").unwrap();
+    for _ in 0..100 {
+        other.execute("INSERT INTO t VALUES (zeroblob(4000))", ()).unwrap();
+    }
+    fs::copy(folder.path().join("other.db"), &path).unwrap();
+    fs::copy(folder.path().join("other.db-journal"), &journal).unwrap();
+    drop(other);
+    let error = Store::open(&path, &OpenOptions { readonly: true, ..OpenOptions::default() }).unwrap_err();
+    assert_eq!(error.code(), Code::Io);
+    assert!(error.message().contains("open it once for writing"), "{error}");
+    Store::open(&path, &OpenOptions::default()).unwrap().close().unwrap();
+    assert!(!journal.exists());
+    Store::open(&path, &OpenOptions { readonly: true, ..OpenOptions::default() }).unwrap();
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_file_that_something_else_in_the_process_has_open_is_refused() {

@@ -116,6 +116,8 @@ fn make_file(path: &Path) -> std::io::Result<()> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.write(true).create_new(true).open(path) {
         Err(why) if why.kind() != ErrorKind::AlreadyExists => Err(why),
+        // A link to a file that is missing.
+        Err(_) if !fs::exists(path)? => options.create_new(false).create(true).open(path).map(|_| ()),
         _ => Ok(()),
     }
 }

@@ -155,6 +155,10 @@ impl Link {
                         "to read it beside its writers, SQLite has to make a -shm file in its folder, and may not";
                     return Err(Error::new(Code::Io, why));
                 }
+                // What SQLite cannot make sense of is the file: a schema or a format that it does not know.
+                Err(error) if error.code() == Code::Internal => {
+                    return Err(Error::new(Code::Corrupt, error.message()));
+                }
                 Err(error) => return Err(error),
                 Ok(()) => break,
             }
@@ -216,9 +220,19 @@ fn checked(path: &Path) -> Result<PathBuf> {
         return Err(Error::invalid("the path has a NUL in it"));
     }
     let path = std::path::absolute(path).map_err(|why| Error::new(Code::Io, why.to_string()))?;
+    /// SQLite's own limit, less the longest ending that it appends: `-journal`.
+    const LONGEST: usize = 512 - 8;
+    let len = path.as_os_str().len();
+    if len > LONGEST {
+        return Err(Error::invalid(format!("the path is {len} bytes long, and SQLite takes {LONGEST} at most")));
+    }
     match fs::metadata(&path) {
         Ok(found) if found.is_dir() => Err(Error::new(Code::Io, "it is a folder")),
         Ok(found) if !found.is_file() => Err(Error::new(Code::Io, "it is not a regular file")),
+        // SQLite would take it for an empty one.
+        Ok(found) if (1..100).contains(&found.len()) => {
+            Err(Error::new(Code::Corrupt, "it is too short for a database"))
+        }
         // What is missing can be made; what else is wrong shows when it is opened.
         _ => Ok(path),
     }
