@@ -77,6 +77,25 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// Has a table an `__index`? What it stands for is not seen by raw reads, and would be ignored.
+    fn inherits(&self, table: c_int) -> bool {
+        // SAFETY: as in `options`. (`lua_rawget` would need the name pushed, which can raise an error.)
+        unsafe {
+            if ffi::lua_getmetatable(self.l, table) == 0 {
+                return false;
+            }
+            let metatable = ffi::lua_gettop(self.l);
+            ffi::lua_pushnil(self.l);
+            let mut found = false;
+            while !found && ffi::lua_next(self.l, metatable) != 0 {
+                found = self.bytes(metatable + 1) == Some(b"__index");
+                pop(self.l, 1);
+            }
+            ffi::lua_settop(self.l, metatable - 1);
+            found
+        }
+    }
+
     /// Goes through an options table, which may be missing: `each` option's name, one of `names`, with the index of its
     /// value.
     pub(super) fn options(
@@ -89,6 +108,9 @@ impl<'a> Call<'a> {
             ffi::LUA_TNIL | ffi::LUA_TNONE => return Ok(()),
             ffi::LUA_TTABLE => {}
             _ => return bad(argument, format!("table expected, got {}", self.type_name(argument))),
+        }
+        if self.inherits(argument) {
+            return bad(argument, "options stand in the table itself, but it has a metatable with __index");
         }
         // SAFETY: a C function has LUA_MINSTACK slots, of which a few are used; the table does not change meanwhile.
         unsafe {
@@ -152,7 +174,7 @@ impl Opt {
 
     pub(super) fn whole(self, call: &Call<'_>) -> Result<i64, Fault> {
         let number = self.number(call)?;
-        call.whole(self.index).map_or_else(|| self.wrong(format_args!("whole number expected, got {number}")), Ok)
+        call.whole(self.index).map_or_else(|| self.wrong(format_args!("whole number expected, got {number:?}")), Ok)
     }
 
     /// One of a few words.

@@ -73,6 +73,20 @@ function Options:test_options_that_are_no_table_are_an_error()
   end
 end
 
+function Options:test_options_that_a_metatable_would_add_are_an_error()
+  local inherited = setmetatable({}, { __name = "options", __index = { expirationTtl = 60 } })
+  refuses(self.kv, function(kv) kv:put("k", "value", inherited) end, "bad argument #3 to 'put'", "__index")
+  refuses(self.kv, function(kv) kv:list(setmetatable({ limit = 1 }, { __index = print })) end,
+    "bad argument #1 to 'list'", "__index")
+  self.kv:put("k", "value", setmetatable({ metadata = "own" }, { __name = "options", __len = print }))
+  lu.assertEquals(self.kv:list({ limit = 1 }).keys, { { name = "k", metadata = "own" } })
+end
+
+function Options:test_a_number_in_a_message_is_short()
+  refuses(self.kv, function(kv) kv:list({ limit = 1e300 }) end, "got 1e300")
+  refuses(self.kv, function(kv) kv:list({ limit = 1.5 }) end, "got 1.5")
+end
+
 function Options:test_no_options_and_empty_options_are_the_same()
   self.kv:put("a", "value", nil)
   self.kv:put("b", "value", {})
