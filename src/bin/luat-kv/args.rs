@@ -1,0 +1,351 @@
+//! What can be asked on the command line, with the help that says so.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::place::Place;
+
+/// A key-value store with the API of Cloudflare Workers KV, in one SQLite file
+#[derive(Debug, Parser)]
+#[command(name = "luat-kv", version, max_term_width = 100, after_help = AFTER)]
+pub struct Cli {
+    #[command(flatten)]
+    pub place: Place,
+
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const AFTER: &str = "\
+Examples:
+  luat-kv -n blog put post:1 'Hello' --ttl 7d --metadata '{\"author\":\"alice\"}'
+  luat-kv -n blog get post:1
+  luat-kv -n blog list --prefix post:
+  luat-kv -n blog export blog.jsonl
+
+Status: 0 done, 1 not found, 2 the command line is wrong, 3 it failed.
+Each command has examples of its own: luat-kv put --help";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Get(Get),
+    Put(Put),
+
+    /// Remove keys, all of them or none; a missing one is no error
+    #[command(after_help = "\
+Examples:
+  luat-kv -n blog delete post:1
+  luat-kv -n blog delete post:1 post:2 post:3
+
+More keys come from a file or a pipe: luat-kv bulk delete --help
+
+With --json: {\"keys\":3}, how many were named")]
+    Delete {
+        /// The keys
+        #[arg(required = true, value_name = "KEY")]
+        keys: Vec<String>,
+    },
+
+    List(List),
+
+    /// Count the keys
+    #[command(after_help = "\
+Examples:
+  luat-kv -n blog count
+  luat-kv -n blog count --prefix post:
+
+With --json: {\"count\":42}")]
+    Count {
+        /// Only keys that begin with this
+        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+        prefix: String,
+    },
+
+    /// Read, store or remove many keys at once
+    #[command(subcommand)]
+    Bulk(Bulk),
+
+    /// Write all entries of the namespace as JSON, as they are at one moment
+    #[command(after_help = "\
+Examples:
+  luat-kv -n blog export blog.json          Wrangler's bulk file, one array
+  luat-kv -n blog export blog.jsonl         JSON Lines, an entry a line
+  luat-kv -n blog export --format jsonl | gzip >blog.jsonl.gz
+
+A file gets its name, in place of any other, when it is whole.
+Values that are no UTF-8 are base64, and marked with \"base64\":true.
+
+With --json, of an export to a file: {\"exported\":42}")]
+    Export {
+        /// Where to; - or nothing is stdout
+        #[arg(default_value = "-", hide_default_value = true)]
+        file: PathBuf,
+        /// What it looks like; by default as the file's name says, else JSON
+        #[arg(long, value_enum)]
+        format: Option<Layout>,
+    },
+
+    /// Store the entries of an export, all of them or none
+    #[command(after_help = "\
+Examples:
+  luat-kv -n blog import blog.jsonl
+  luat-kv -n blog import --replace blog.json
+  luat-kv -n blog export | luat-kv --db copy.db -n blog import
+
+Takes Wrangler's bulk files and JSON Lines. Keys that are there already stay as
+they are unless --replace is given; entries that have expired are left out.
+An error names its line, and nothing is stored.
+
+With --json: {\"stored\":40,\"skipped\":2}")]
+    Import {
+        /// Where from; - or nothing is stdin
+        #[arg(default_value = "-", hide_default_value = true)]
+        file: PathBuf,
+        /// Replace the keys that are there already
+        #[arg(long)]
+        replace: bool,
+    },
+
+    /// Copy the whole store, all namespaces, into a new file, while others go on writing
+    #[command(after_help = "\
+Examples:
+  luat-kv backup kv-monday.db
+  luat-kv --db kv-monday.db namespaces
+
+The copy is a store like any other. It gets its name when it is whole, and never replaces a file.
+
+With --json: {\"path\":\"kv-monday.db\",\"bytes\":28672}")]
+    Backup {
+        /// The new file
+        file: PathBuf,
+    },
+
+    /// List the namespaces that have keys
+    #[command(after_help = "\
+Examples:
+  luat-kv namespaces
+  luat-kv --db other.db namespaces
+
+With --json, a line each: {\"name\":\"blog\"}")]
+    Namespaces,
+
+    /// Show where the store lies, how large it is, and what each namespace holds
+    #[command(after_help = "\
+Examples:
+  luat-kv stats
+  luat-kv --json stats
+
+In a pipe, with tabs between: `path` and it, `bytes` and how many, and for each
+namespace `namespace`, its name, how many keys are live, how many expired.
+
+With --json: {\"path\":\"/srv/app/.luat/data/kv.db\",\"bytes\":28672,
+\"namespaces\":[{\"name\":\"blog\",\"live\":42,\"expired\":1}]}")]
+    Stats,
+
+    /// Remove expired entries from the file; nobody sees them, and writes do so little by little
+    #[command(after_help = "\
+Examples:
+  luat-kv sweep
+  luat-kv sweep --max 100000
+
+With --json: {\"removed\":7}")]
+    Sweep {
+        /// Stop after so many
+        #[arg(long, value_name = "COUNT")]
+        max: Option<u64>,
+    },
+
+    /// Write the file anew, without the room that deleted entries have left; writers wait meanwhile
+    #[command(after_help = "\
+Examples:
+  luat-kv compact
+  luat-kv sweep && luat-kv compact
+
+With --json: {\"before\":40960,\"after\":28672}, in bytes")]
+    Compact,
+
+    /// Print the completions of a shell
+    #[command(after_help = "\
+Examples:
+  luat-kv completions bash >~/.local/share/bash-completion/completions/luat-kv
+  luat-kv completions zsh >~/.zfunc/_luat-kv        with `fpath+=~/.zfunc` before compinit in ~/.zshrc
+  luat-kv completions fish >~/.config/fish/completions/luat-kv.fish")]
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+}
+
+/// Print the value of a key, byte for byte
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  luat-kv -n blog get post:1
+  luat-kv -n blog get logo.png >logo.png
+  luat-kv -n blog get post:1 --metadata
+
+Status 1 if the key is missing. On a terminal a line break is added where the
+value ends without one.
+
+With --json: {\"key\":\"post:1\",\"value\":\"Hello\",\"expiration\":1767225600,
+\"metadata\":{\"author\":\"alice\"},\"version\":\"…\"}; what is not set is absent.
+A value that is no UTF-8 is base64, and marked with \"base64\":true.")]
+pub struct Get {
+    /// The key
+    pub key: String,
+    /// In place of the value show what is known of it: length, expiration, metadata, version
+    #[arg(long)]
+    pub metadata: bool,
+}
+
+/// Store a value, and replace all that the key held before: value, metadata and expiration
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  luat-kv -n blog put post:1 'Hello' --metadata '{\"author\":\"alice\"}'
+  luat-kv -n blog put logo.png --file logo.png
+  date | luat-kv -n blog put today --ttl 24h
+  luat-kv -n jobs put lock \"$$\" --if-missing --ttl 10m && run-the-job
+
+With --json: {\"stored\":true}; false, with status 1, where --if-missing found a key")]
+pub struct Put {
+    /// The key
+    pub key: String,
+    /// The value; - or nothing is stdin
+    #[arg(allow_negative_numbers = true)]
+    pub value: Option<OsString>,
+    /// The value is what this file holds
+    #[arg(short, long, value_name = "PATH", conflicts_with = "value")]
+    pub file: Option<PathBuf>,
+    /// Seconds until it is gone, or as 90s, 15m, 24h, 7d
+    #[arg(long, value_name = "TIME", value_parser = lifetime, allow_negative_numbers = true)]
+    pub ttl: Option<i64>,
+    /// Unix seconds when it is gone
+    #[arg(long, value_name = "SECONDS", conflicts_with = "ttl", allow_negative_numbers = true)]
+    pub expiration: Option<i64>,
+    /// Metadata to keep with it, any JSON but null
+    #[arg(long, value_name = "JSON")]
+    pub metadata: Option<String>,
+    /// Store it only if the key is missing; status 1 if it is there
+    #[arg(long)]
+    pub if_missing: bool,
+}
+
+/// List the keys, in byte order
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  luat-kv -n blog list --prefix post: --limit 10
+  luat-kv -n blog list --start 2024-01 --stop 2024-07 --reverse
+  luat-kv -n blog list --prefix draft: | luat-kv -n blog bulk delete
+  luat-kv -n blog list --values --json | jq -r .value
+
+On a terminal: a table of keys, expirations and metadata.
+In a pipe: a key a line; with --long, tabs between, Unix seconds or nothing, and
+metadata or nothing; with --values the value. Control characters are shown as
+\\n, \\t, \\u{1b}; only --json tells them from keys that are spelt so.
+
+With --json, a line each, as from `get`; the value only with --values.")]
+pub struct List {
+    /// Only keys that begin with this
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub prefix: String,
+    /// Only from this key on, itself included
+    #[arg(long, value_name = "KEY", default_value = "", hide_default_value = true)]
+    pub start: String,
+    /// Only keys before this one
+    #[arg(long, value_name = "KEY")]
+    pub stop: Option<String>,
+    /// From the last key to the first
+    #[arg(short, long)]
+    pub reverse: bool,
+    /// Stop after so many
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: Option<u64>,
+    /// With the values
+    #[arg(long)]
+    pub values: bool,
+    /// With expirations and metadata, which a terminal shows anyway
+    #[arg(short, long)]
+    pub long: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Bulk {
+    /// Print the values of many keys, in byte order, all as they are at one moment
+    #[command(after_help = "\
+Examples:
+  luat-kv -n blog bulk get post:1 post:2
+  luat-kv -n blog bulk get post:1 post:2 --json | jq -r .value
+
+In a pipe: a line each, a key, a tab and the value, with control characters
+shown as by `list`. Status 1 if a key is missing; those that are there are printed.
+
+With --json, a line each: as from `get`")]
+    Get {
+        /// The keys
+        #[arg(required = true, value_name = "KEY")]
+        keys: Vec<String>,
+    },
+
+    /// Store many entries, all of them or none, and replace what was there
+    #[command(after_help = "\
+Examples:
+  luat-kv -n blog bulk put posts.json
+  echo '[{\"key\":\"a\",\"value\":\"1\",\"expiration_ttl\":3600}]' | luat-kv -n blog bulk put
+
+Takes Wrangler's bulk files, and JSON Lines of the same objects: key, value, and
+as needed expiration, expiration_ttl, metadata, base64. An error names its line,
+and nothing is stored.
+
+With --json: {\"stored\":40,\"skipped\":2}; what has expired is skipped")]
+    Put {
+        /// Where from; - or nothing is stdin
+        #[arg(default_value = "-", hide_default_value = true)]
+        file: PathBuf,
+    },
+
+    /// Remove many keys, all of them or none; missing ones are no error
+    #[command(after_help = "\
+Examples:
+  luat-kv -n blog bulk delete keys.json
+  luat-kv -n blog list --prefix draft: --json | luat-kv -n blog bulk delete
+  printf '%s\\n' post:1 post:2 | luat-kv -n blog bulk delete
+
+Takes a JSON array of keys, as Wrangler does, JSON Lines, or plain lines of a
+key each. In JSON a key is a string, or an object with a `key` or `name`, as
+`list --json` prints them.
+
+With --json: {\"keys\":2}, how many were named")]
+    Delete {
+        /// Where from; - or nothing is stdin
+        #[arg(default_value = "-", hide_default_value = true)]
+        file: PathBuf,
+    },
+}
+
+// How an export is laid out: one array, or JSON Lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Layout {
+    Json,
+    Jsonl,
+}
+
+fn lifetime(text: &str) -> Result<i64, String> {
+    let (number, unit) = match text.strip_suffix(['s', 'm', 'h', 'd']) {
+        Some(number) => (number, text.chars().next_back()),
+        None => (text, None),
+    };
+    let seconds = match unit {
+        Some('m') => 60,
+        Some('h') => 60 * 60,
+        Some('d') => 24 * 60 * 60,
+        _ => 1,
+    };
+    let whole = number.parse::<i64>().ok().and_then(|number| number.checked_mul(seconds));
+    let whole = whole.filter(|seconds| *seconds >= 1);
+    whole.ok_or_else(|| "it is whole seconds, at least 1, or a whole number with s, m, h or d, as 7d".to_owned())
+}

@@ -1,0 +1,183 @@
+//! Commands on many entries at once: bulk, export, import.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+
+use indicatif::ProgressBar;
+use luat_kv::Format;
+use serde::Deserialize;
+
+use crate::args::Layout;
+use crate::entries::{columns, delete_all, print_page};
+use crate::fail::{Fail, told};
+use crate::input::{self, DASH};
+use crate::output::{Output, Style, Table, quoted};
+use crate::place::{Access, Place};
+use crate::progress;
+
+pub fn get(place: &Place, keys: &[String], out: &mut Output) -> Result<(), Fail> {
+    let namespace = place.namespace(Access::Read)?;
+    let asked: Vec<_> = keys.iter().map(String::as_str).collect();
+    let found = namespace.get_many(&asked)?;
+    let long = out.style == Style::Terminal;
+    print_page(&found, long, &mut Table::new(&columns(long, true)), out)?;
+    let missing: Vec<_> =
+        asked.iter().filter(|key| found.binary_search_by(|info| info.name.as_str().cmp(key)).is_err()).collect();
+    match *missing {
+        [] => Ok(()),
+        [key] => Err(Fail::No(format!("no key {} in namespace {}", quoted(key), quoted(namespace.name())))),
+        [key, ..] => Err(Fail::No(format!(
+            "{} of the keys are not in namespace {}, the first of them {}",
+            missing.len(),
+            quoted(namespace.name()),
+            quoted(key)
+        ))),
+    }
+}
+
+pub fn import(place: &Place, file: &Path, replace: bool, out: &mut Output) -> Result<(), Fail> {
+    // The file comes before the store. So what is missing makes no store; and since the store is then closed before the
+    // file is, not even the store's own database may be given here to lose its locks by it.
+    let (mut from, len) = input::open(file)?;
+    let namespace = place.namespace(Access::Create)?;
+    let bar = progress::bytes("importing", len);
+    let imported =
+        progress::during(bar, |bar| namespace.import(&mut bar.wrap_read(&mut *from), replace)).map_err(|error| {
+            Fail::Failed(format!("importing {}: {}; nothing was stored", input::name(file), told(&error)))
+        })?;
+    out.facts(&[("stored", imported.stored.into()), ("skipped", imported.skipped.into())])?;
+    Ok(())
+}
+
+pub fn export(place: &Place, file: &Path, format: Option<Layout>, out: &mut Output) -> Result<(), Fail> {
+    let extension = file.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
+    let format = match (format, extension.as_deref()) {
+        (Some(Layout::Jsonl), _) | (None, Some("jsonl" | "ndjson")) => Format::JsonLines,
+        _ => Format::Json,
+    };
+    let namespace = place.namespace(Access::Read)?;
+    if file == Path::new(DASH) {
+        let mut lines = Lines { out, bar: ProgressBar::hidden(), failed: None };
+        // On one terminal the bar and the entries would be in each other's way.
+        if !io::stdout().is_terminal() && io::stderr().is_terminal() {
+            lines.bar = progress::entries("exporting", namespace.count("")?);
+        }
+        let exported = namespace.export(&mut lines, format);
+        lines.bar.finish_and_clear();
+        return match (exported, lines.failed) {
+            (Err(_), Some(failed)) => Err(failed.into()),
+            (exported, _) => Ok(exported.map(|_| ())?),
+        };
+    }
+    let exported = progress::during(progress::spinner("exporting"), |_| namespace.export_file(file, format))?;
+    out.facts(&[("exported", exported.into())])?;
+    Ok(())
+}
+
+/// Stdout during an export. The library tells of an error only in words; its kind is kept here.
+struct Lines<'a> {
+    out: &'a mut Output,
+    bar: ProgressBar,
+    failed: Option<io::Error>,
+}
+
+impl Write for Lines<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.out.raw(bytes) {
+            Ok(()) => {
+                // An entry is a line in both formats; an array has two lines more.
+                self.bar.inc(bytes.iter().filter(|byte| **byte == b'\n').count() as u64);
+                Ok(bytes.len())
+            }
+            Err(why) => {
+                let kind = why.kind();
+                self.failed = Some(why);
+                Err(kind.into())
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+pub fn delete(place: &Place, file: &Path, out: &mut Output) -> Result<(), Fail> {
+    let mut text = String::new();
+    let named = |why: String| Fail::Failed(format!("{}: {why}; nothing was deleted", input::name(file)));
+    input::open(file)?.0.read_to_string(&mut text).map_err(|why| named(why.to_string()))?;
+    let keys = keys(text.trim_start_matches('\u{feff}')).map_err(named)?;
+    delete_all(&place.namespace(Access::Change)?, &keys, out)
+}
+
+/// A key in JSON: as Wrangler's `bulk delete` has it, or within what a list prints.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "neither a key, nor an object with one")]
+enum Key {
+    Plain(String),
+    Listed {
+        #[serde(alias = "name")]
+        key: String,
+    },
+}
+
+impl From<Key> for String {
+    fn from(key: Key) -> Self {
+        let (Key::Plain(key) | Key::Listed { key }) = key;
+        key
+    }
+}
+
+/// The keys in a text: a JSON array, JSON Lines, or lines.
+fn keys(text: &str) -> Result<Vec<String>, String> {
+    match text.trim_ascii_start().bytes().next() {
+        Some(b'[') => {
+            let keys: Vec<Key> = serde_json::from_str(text).map_err(|why| why.to_string())?;
+            Ok(keys.into_iter().map(String::from).collect())
+        }
+        Some(b'{' | b'"') => {
+            let keys = serde_json::Deserializer::from_str(text).into_iter::<Key>();
+            keys.map(|key| key.map(String::from).map_err(|why| why.to_string())).collect()
+        }
+        _ => text.lines().enumerate().filter(|(_, line)| !line.is_empty()).map(plain_key).collect(),
+    }
+}
+
+/// A tab is a sign of a table, whose lines are no keys, and to remove something else in silence would be the worst.
+fn plain_key((number, line): (usize, &str)) -> Result<String, String> {
+    match line.contains(char::is_control) {
+        true => Err(format!("line {} has a tab or another control character; such keys are given as JSON", number + 1)),
+        false => Ok(line.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::keys;
+
+    #[test]
+    fn keys_come_in_each_of_their_forms() {
+        for text in [
+            r#"["a", "b c"]"#,
+            r#" [{"name": "a", "expiration": 5}, {"key": "b c"}]"#,
+            "{\"key\":\"a\",\"version\":\"x\"}\n{\"key\":\"b c\"}\n",
+            "\"a\"\n\"b c\"",
+            "a\nb c",
+            "a\r\n\r\nb c\r\n",
+        ] {
+            assert_eq!(keys(text).unwrap(), ["a", "b c"], "{text}");
+        }
+        assert_eq!(keys("").unwrap(), [""; 0]);
+        assert_eq!(keys("[]").unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_no_key_is_told_with_its_line() {
+        for (text, place) in
+            [("[\"a\",\n7]", "line 2"), ("[\"a\"", "line 1"), ("{}", "line 1"), ("a\nb\t1", "line 2 has a tab")]
+        {
+            let why = keys(text).unwrap_err();
+            assert!(why.contains(place), "{text}: {why}");
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! How a command that did not do what was asked ends: one line on stderr, and a status.
+
+use std::io::{self, ErrorKind, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use luat_kv::{Code, Error};
+
+use crate::input;
+use crate::output::show;
+
+#[derive(Debug)]
+pub enum Fail {
+    /// Who reads our output has seen enough: no failure at all.
+    Closed,
+    /// The answer is no: no such key, or, where it should be missing, there is one.
+    No(String),
+    /// The command line is wrong.
+    Usage(String),
+    /// It did not work.
+    Failed(String),
+}
+
+impl Fail {
+    /// Something is wrong with a file that is not the store.
+    pub fn at(path: &Path, why: io::Error) -> Self {
+        Fail::Failed(format!("{}: {why}", input::name(path)))
+    }
+
+    /// Tells what happened, and what status to end with.
+    pub fn report(self) -> ExitCode {
+        let (status, message) = match self {
+            Fail::Closed => return ExitCode::SUCCESS,
+            Fail::No(message) => (1, message),
+            Fail::Usage(message) => (2, message),
+            Fail::Failed(message) => (3, message),
+        };
+        say(&message);
+        ExitCode::from(status)
+    }
+}
+
+/// A line on stderr, whatever is in the message (a path may have a line break).
+pub fn say(message: &str) {
+    let line = format!("luat-kv: {}\n", show(message.as_bytes()));
+    // Not eprintln!, which panics where stderr is closed.
+    let _ = io::stderr().write_all(line.as_bytes());
+}
+
+impl From<Error> for Fail {
+    fn from(error: Error) -> Self {
+        Fail::Failed(told(&error))
+    }
+}
+
+/// What the library says, and where something can be done about it, what.
+pub fn told(error: &Error) -> String {
+    let advice = match error.code() {
+        Code::Busy => "; another process is writing: try again, or wait for longer with --busy-timeout",
+        _ => "",
+    };
+    format!("{}{advice}", error.message())
+}
+
+/// Writing to stdout; whatever else is read or written is named by its path.
+impl From<io::Error> for Fail {
+    fn from(why: io::Error) -> Self {
+        match why.kind() {
+            ErrorKind::BrokenPipe => Fail::Closed,
+            _ => Fail::Failed(format!("writing the output: {why}")),
+        }
+    }
+}
+
+/// clap's words without its layout: what is wrong, its tips, and where to read on.
+impl From<clap::Error> for Fail {
+    fn from(wrong: clap::Error) -> Self {
+        let text = wrong.to_string();
+        let mut parts = text.split("\n\n").map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
+        let first = parts.next().unwrap_or_default();
+        let mut message = first.strip_prefix("error: ").unwrap_or(&first).to_owned();
+        let mut help = "luat-kv --help".to_owned();
+        for part in parts {
+            if let Some(tip) = part.strip_prefix("tip: ") {
+                message += &format!("; {tip}");
+            } else if let Some(usage) = part.strip_prefix("Usage: ") {
+                let words = usage.split(' ').take_while(|word| word.starts_with(|c: char| c.is_ascii_lowercase()));
+                help = words.chain(["--help"]).collect::<Vec<_>>().join(" ");
+            }
+        }
+        Fail::Usage(format!("{message}; see {help}"))
+    }
+}

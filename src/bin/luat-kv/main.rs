@@ -1,0 +1,79 @@
+//! `luat-kv`: the store on the command line, by the crate's public API alone.
+//!
+//! `args` is what can be asked, with the help; `place` finds the store; `entries`, `bulk` and `upkeep` do the commands;
+//! `input` is what they read, `output` and `progress` what is seen of them; `fail` says how it ended.
+
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+use clap_complete::Shell;
+
+use crate::args::{Bulk, Cli, Command};
+use crate::fail::Fail;
+use crate::output::Output;
+
+mod args;
+mod bulk;
+mod entries;
+mod fail;
+mod input;
+mod output;
+mod place;
+mod progress;
+mod upkeep;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // The help is printed as it is: on stdout where it was asked for, else, on stderr, for want of a command.
+        Err(help) if is_help(&help) => {
+            let _ = help.print();
+            return ExitCode::from(if help.use_stderr() { 2 } else { 0 });
+        }
+        Err(wrong) => return Fail::from(wrong).report(),
+    };
+    let mut out = Output::new(cli.place.json);
+    match run(&cli, &mut out).and_then(|()| Ok(out.flush()?)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fail) => {
+            // What was found before it failed is still the answer to a part of the question.
+            let _ = out.flush();
+            fail.report()
+        }
+    }
+}
+
+fn is_help(error: &clap::Error) -> bool {
+    use ErrorKind::*;
+    matches!(error.kind(), DisplayHelp | DisplayHelpOnMissingArgumentOrSubcommand | DisplayVersion)
+}
+
+fn run(cli: &Cli, out: &mut Output) -> Result<(), Fail> {
+    let place = &cli.place;
+    match &cli.command {
+        Command::Get(args) => entries::get(place, args, out),
+        Command::Put(args) => entries::put(place, args, out),
+        Command::Delete { keys } => entries::delete(place, keys, out),
+        Command::List(args) => entries::list(place, args, out),
+        Command::Count { prefix } => entries::count(place, prefix, out),
+        Command::Bulk(Bulk::Get { keys }) => bulk::get(place, keys, out),
+        Command::Bulk(Bulk::Put { file }) => bulk::import(place, file, true, out),
+        Command::Bulk(Bulk::Delete { file }) => bulk::delete(place, file, out),
+        Command::Export { file, format } => bulk::export(place, file, *format, out),
+        Command::Import { file, replace } => bulk::import(place, file, *replace, out),
+        Command::Backup { file } => upkeep::backup(place, file, out),
+        Command::Namespaces => upkeep::namespaces(place, out),
+        Command::Stats => upkeep::stats(place, out),
+        Command::Sweep { max } => upkeep::sweep(place, *max, out),
+        Command::Compact => upkeep::compact(place, out),
+        Command::Completions { shell } => completions(*shell, out),
+    }
+}
+
+fn completions(shell: Shell, out: &mut Output) -> Result<(), Fail> {
+    // By way of memory: clap_complete panics where it cannot write.
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "luat-kv", &mut script);
+    Ok(out.raw(&script)?)
+}

@@ -1,0 +1,239 @@
+//! What a command prints: JSON for programs, tables for people, tab-separated lines for everything between.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as BASE64;
+use console::{Alignment, Term, pad_str, style, truncate_str};
+use indicatif::HumanDuration;
+use luat_kv::{Clock, KeyInfo};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::fail::Fail;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    Json,
+    Plain,
+    Terminal,
+}
+
+pub struct Output {
+    to: BufWriter<StdoutLock<'static>>,
+    pub style: Style,
+    now: i64,
+}
+
+impl Output {
+    pub fn new(json: bool) -> Self {
+        let style = match (json, io::stdout().is_terminal()) {
+            (true, _) => Style::Json,
+            (false, true) => Style::Terminal,
+            (false, false) => Style::Plain,
+        };
+        Output { to: BufWriter::new(io::stdout().lock()), style, now: Clock::system().now() }
+    }
+
+    /// Bytes as they are.
+    pub fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.to.write_all(bytes)
+    }
+
+    pub fn line(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.to, "{text}")
+    }
+
+    /// A line of JSON.
+    pub fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
+        serde_json::to_writer(&mut self.to, value)?;
+        self.to.write_all(b"\n")
+    }
+
+    /// A few named results: one JSON object, or a name and a value a line.
+    pub fn facts(&mut self, facts: &[(&str, Value)]) -> io::Result<()> {
+        if self.style == Style::Json {
+            return self.json(&Object(facts));
+        }
+        let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+        for (name, value) in facts {
+            let value = match value {
+                Value::String(text) => show(text.as_bytes()),
+                other => other.to_string().into(),
+            };
+            match self.style {
+                Style::Terminal => writeln!(self.to, "{}  {value}", style(format!("{name:width$}")).bold())?,
+                _ => writeln!(self.to, "{name}\t{value}")?,
+            }
+        }
+        Ok(())
+    }
+
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+
+    /// When an entry ends, as this kind of output says it.
+    pub fn expiration(&self, expiration: Option<i64>) -> String {
+        match (expiration, self.style) {
+            (None, _) => String::new(),
+            (Some(end), Style::Terminal) => {
+                let left = u64::try_from(end - self.now).unwrap_or(0);
+                format!("in {}", HumanDuration(std::time::Duration::from_secs(left)))
+            }
+            (Some(end), _) => end.to_string(),
+        }
+    }
+}
+
+/// `serde_json::Map` would sort them.
+struct Object<'a>(&'a [(&'a str, Value)]);
+
+impl Serialize for Object<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+/// Rows in columns, which come page by page: the first page sets the widths, and later ones only widen them.
+pub struct Table<'a> {
+    head: &'a [&'a str],
+    widths: Vec<usize>,
+}
+
+impl<'a> Table<'a> {
+    pub fn new(head: &'a [&'a str]) -> Self {
+        Table { head, widths: Vec::new() }
+    }
+
+    pub fn page(&mut self, rows: &[Vec<String>], out: &mut Output) -> io::Result<()> {
+        if out.style != Style::Terminal {
+            return rows.iter().try_for_each(|row| out.line(&row.join("\t")));
+        }
+        let first = self.widths.is_empty();
+        if first {
+            self.widths = self.head.iter().map(|name| name.len()).collect();
+        }
+        for row in rows {
+            for (width, cell) in self.widths.iter_mut().zip(row) {
+                *width = (*width).max(console::measure_text_width(cell));
+            }
+        }
+        let room = Term::stdout().size_checked().map_or(usize::MAX, |(_, columns)| usize::from(columns));
+        if first {
+            let head: Vec<_> = self.head.iter().map(|name| (*name).to_owned()).collect();
+            out.line(&style(self.layout(&head, room)).bold().underlined().to_string())?;
+        }
+        for row in rows {
+            out.line(&self.layout(row, room))?;
+        }
+        Ok(())
+    }
+
+    /// The first cell, which names the row, is never cut; what comes behind it may be.
+    fn layout(&self, row: &[String], room: usize) -> String {
+        let mut text = String::new();
+        let mut used = 0;
+        for (at, (cell, width)) in row.iter().zip(&self.widths).enumerate() {
+            let gap = if at > 0 { 2 } else { 0 };
+            let left = if at > 0 { room.saturating_sub(used + gap) } else { usize::MAX };
+            let cell = truncate_str(cell, left, "…");
+            let width = (*width).min(left);
+            text.extend(std::iter::repeat_n(' ', gap));
+            text += &pad_str(&cell, width, Alignment::Left, None);
+            used += gap + width;
+        }
+        text.truncate(text.trim_end().len());
+        text
+    }
+}
+
+/// Bytes as text on one line, which neither moves a cursor nor ends a field: control characters, and bytes that are no
+/// UTF-8, are shown as escapes.
+pub fn show(bytes: &[u8]) -> Cow<'_, str> {
+    match str::from_utf8(bytes) {
+        Ok(text) if !text.contains(unprintable) => return text.into(),
+        _ => {}
+    }
+    let mut shown = String::new();
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if unprintable(c) {
+                shown.extend(c.escape_default());
+            } else {
+                shown.push(c);
+            }
+        }
+        for byte in chunk.invalid() {
+            let _ = write!(shown, "\\x{byte:02x}");
+        }
+    }
+    shown.into()
+}
+
+/// Control characters, and those that turn the direction of the text around them.
+fn unprintable(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A key in a message: quoted, and cut where it is long.
+pub fn quoted(key: &str) -> String {
+    format!("\"{}\"", truncate_str(&show(key.as_bytes()), 60, "…"))
+}
+
+/// An entry as JSON: the fields of an export, with its version.
+#[derive(Serialize)]
+pub struct Record<'a> {
+    key: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expiration: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base64: Option<bool>,
+    version: String,
+}
+
+impl<'a> Record<'a> {
+    pub fn of(info: &'a KeyInfo) -> Result<Self, Fail> {
+        let (value, base64) = match info.value.as_deref().map(str::from_utf8) {
+            None => (None, None),
+            Some(Ok(text)) => (Some(text.into()), None),
+            Some(Err(_)) => (info.value.as_deref().map(|bytes| BASE64.encode(bytes).into()), Some(true)),
+        };
+        let metadata = info.metadata.as_deref().map(|text| RawValue::from_string(one_line(text))).transpose();
+        let metadata = metadata
+            .map_err(|why| Fail::Failed(format!("the metadata of {} is not JSON: {why}", quoted(&info.name))))?;
+        let (key, expiration, version) = (&*info.name, info.expiration, info.version.to_string());
+        Ok(Record { key, value, expiration, metadata, base64, version })
+    }
+}
+
+/// A line break in JSON is only ever white space: within a string it is an escape.
+fn one_line(json: &str) -> String {
+    json.replace(['\n', '\r'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::show;
+
+    #[test]
+    fn what_is_shown_stays_on_its_line() {
+        for (bytes, shown) in [
+            (&b"plain \\ text"[..], "plain \\ text"),
+            ("é漢🙂".as_bytes(), "é漢🙂"),
+            (b"a\tb\nc\r", "a\\tb\\nc\\r"),
+            (b"\x1b[31m\0\x7f", "\\u{1b}[31m\\u{0}\\u{7f}"),
+            ("x\u{202e}y".as_bytes(), "x\\u{202e}y"),
+            (b"\xff\xfea\x80", "\\xff\\xfea\\x80"),
+        ] {
+            assert_eq!(show(bytes), shown);
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Which store, which namespace, and how it is opened.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use luat_kv::{Code, Limits, Namespace, OpenOptions, Store};
+
+use crate::fail::Fail;
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Options of every command")]
+pub struct Place {
+    /// The namespace to work in
+    #[arg(short, long, global = true, value_name = "NAME", env = "LUAT_KV_NAMESPACE", hide_env_values = true)]
+    namespace: Option<String>,
+
+    /// The database file, in place of the project's (which the nearest luat.toml tells)
+    #[arg(long, global = true, value_name = "PATH", env = "LUAT_KV_DB", hide_env_values = true)]
+    db: Option<PathBuf>,
+
+    /// Print JSON: an object, or where there may be many, an object a line
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// Limits on what is written or asked: wide ones, or those of Cloudflare Workers KV
+    #[arg(long, global = true, value_enum, value_name = "SET", default_value_t = LimitSet::Default)]
+    limits: LimitSet,
+
+    /// How long to wait for other writers
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    busy_timeout: Duration,
+}
+
+// Without doc comments, which would make the help a long one.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LimitSet {
+    Default,
+    Cloudflare,
+}
+
+/// What a command does to the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Reads, and makes nothing.
+    Read,
+    /// Changes what is there: nothing is made by it where a path was mistyped.
+    Change,
+    /// Puts something in, and makes the file for it.
+    Create,
+}
+
+impl Place {
+    pub fn open(&self, access: Access) -> Result<Store, Fail> {
+        match access {
+            Access::Read => self.existing(),
+            // Only a store that is opened for reading must be there; so look before, and open it as it was found.
+            Access::Change => {
+                let path = self.existing()?.label().to_owned();
+                Ok(Store::open(path, &self.options(false))?)
+            }
+            Access::Create => Ok(self.store(false)?),
+        }
+    }
+
+    /// The namespace that was named. That one was is looked at first: with a mistake nothing is opened or made.
+    pub fn namespace(&self, access: Access) -> Result<Namespace, Fail> {
+        let Some(name) = &self.namespace else {
+            return Err(Fail::Usage(
+                "no namespace: give --namespace NAME, or set LUAT_KV_NAMESPACE; `luat-kv namespaces` lists them".into(),
+            ));
+        };
+        Ok(self.open(access)?.namespace(name)?)
+    }
+
+    fn existing(&self) -> Result<Store, Fail> {
+        self.store(true).map_err(|error| {
+            // The library has no code of its own for this, and does not tell a project's path by itself.
+            if error.code() == Code::Io && error.message().ends_with("(os error 2)") {
+                return Fail::Failed(format!(
+                    "{}; there is no store yet: `luat-kv put` makes one, and --db PATH names another",
+                    error.message()
+                ));
+            }
+            error.into()
+        })
+    }
+
+    fn store(&self, readonly: bool) -> luat_kv::Result<Store> {
+        let options = self.options(readonly);
+        match &self.db {
+            Some(path) => Store::open(path, &options),
+            None => Store::open_project(None::<&Path>, &options),
+        }
+    }
+
+    fn options(&self, readonly: bool) -> OpenOptions {
+        let limits = match self.limits {
+            LimitSet::Default => Limits::Default,
+            LimitSet::Cloudflare => Limits::Cloudflare,
+        };
+        OpenOptions { limits, readonly, busy_timeout: self.busy_timeout, ..OpenOptions::default() }
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.ok_or_else(|| "it is a number of seconds, as 5 or 0.5".to_owned())
+}
