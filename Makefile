@@ -21,7 +21,7 @@ help: ## lists the targets
 
 # ---- Builds
 
-.PHONY: lib lua header clean
+.PHONY: lib lua cli header clean
 lib: toolchain ## builds the C library: target/release/libluat_kv.so and .a
 	cargo build --release
 
@@ -37,6 +37,11 @@ $(LUAS:%=target/lua/%/luat_kv.so): target/lua/%/luat_kv.so: $(sources) | toolcha
 	rm -f $(built)/libluat_kv.so $(built)/deps/libluat_kv.so
 	cargo build --release $(call module,$*) --target-dir target/lua/build
 	install -D $(built)/libluat_kv.so $@
+
+# Beside the C library, which it is the same code as. Where the two are built in turn cargo notices, and builds the
+# library again for each; libluat_kv.so and .a stay what `make lib` made of them.
+cli: toolchain ## builds the command-line tool: target/release/luat-kv
+	cargo build --release $(features-cli) --bin luat-kv
 
 header: toolchain ## writes include/luat_kv.h anew from src/ffi
 	LUAT_KV_WRITE_HEADER=1 cargo test --test header
@@ -68,15 +73,16 @@ bench: need-bench lib target/lua/5.4/luat_kv.so ## measures the store from Rust,
 
 # ---- Tests: suites, each run and counted by tests/tally
 
-.PHONY: test lint test-header test-rust test-c test-lua test-readme test-exports
-lint         := fmt clippy-default clippy-core clippy-lua doc-default doc-lua
+.PHONY: test lint test-header test-rust test-cli test-c test-lua test-readme test-exports
+lint         := fmt clippy-default clippy-core clippy-cli clippy-lua doc-default doc-lua
 test-header  := header-c header-c++
 test-rust    := rust-default rust-core
+test-cli     := cli-commands
 test-c       := $(foreach link,shared static,$(patsubst tests/c/test_%.c,c-$(link)-%,$(wildcard tests/c/test_*.c)))
 test-lua     := $(patsubst %,lua-%,$(filter-out 5.5,$(LUAS))) lua-starved
 test-readme  := readme
 test-exports := exports-c exports-lua
-SUITES       := $(lint) $(test-header) $(test-rust) $(test-c) $(test-lua) $(test-readme) $(test-exports)
+SUITES       := $(lint) $(test-header) $(test-rust) $(test-cli) $(test-c) $(test-lua) $(test-readme) $(test-exports)
 .PHONY: $(SUITES)
 
 test: need-test ## runs every test; the last line is "N passed, N failed"; V=1 shows all output
@@ -87,6 +93,7 @@ test: need-test ## runs every test; the last line is "N passed, N failed"; V=1 s
 lint: $(lint) ## rustfmt, clippy and rustdoc, all warnings being errors
 test-header: $(test-header) ## the header alone, as C99 and as C++17
 test-rust: $(test-rust) ## unit and property tests; the committed header against a fresh one
+test-cli: $(test-cli) ## the command-line tool, on real files, pipes and terminals
 test-c: $(test-c) ## tests/c on the shared and on the static library
 test-lua: $(test-lua) ## tests/lua on each stock Lua that Debian has
 test-readme: $(test-readme) ## the Lua and the C in README.md, as they stand
@@ -96,12 +103,13 @@ $(SUITES): need-test
 
 features-default :=
 features-core    := --no-default-features
+features-cli     := --features cli
 features-lua     := $(call module,5.4)
 warnings         := -pedantic -Wall -Wextra -Werror
 
 fmt:
 	@tests/tally check $@ cargo fmt --check
-clippy-default clippy-core clippy-lua: clippy-%:
+clippy-default clippy-core clippy-cli clippy-lua: clippy-%:
 	@tests/tally check $@ cargo clippy --all-targets $(features-$*) -- -D warnings
 doc-default doc-lua: doc-%:
 	@tests/tally check $@ env RUSTDOCFLAGS='-D warnings' cargo doc --no-deps $(features-$*)
@@ -113,6 +121,10 @@ header-c++:
 
 rust-default rust-core: rust-%:
 	@tests/tally cargo $@ cargo test --no-fail-fast $(features-$*)
+
+# Its own tests only: the library's are the same with it.
+cli-commands:
+	@tests/tally cargo $@ cargo test --no-fail-fast $(features-cli) --bin luat-kv --test cli
 
 # A C program is compiled within its suite, so that one that doesn't compile counts as failed.
 link-shared := -Ltarget/release -lluat_kv -Wl,-rpath,\$$ORIGIN/../release

@@ -130,23 +130,28 @@ impl From<Key> for String {
 
 /// The keys in a text: a JSON array, JSON Lines, or lines.
 fn keys(text: &str) -> Result<Vec<String>, String> {
-    match text.trim_ascii_start().bytes().next() {
+    let key = match text.trim_ascii_start().bytes().next() {
         Some(b'[') => {
             let keys: Vec<Key> = serde_json::from_str(text).map_err(|why| why.to_string())?;
-            Ok(keys.into_iter().map(String::from).collect())
+            return Ok(keys.into_iter().map(String::from).collect());
         }
-        Some(b'{' | b'"') => {
-            let keys = serde_json::Deserializer::from_str(text).into_iter::<Key>();
-            keys.map(|key| key.map(String::from).map_err(|why| why.to_string())).collect()
-        }
-        _ => text.lines().enumerate().filter(|(_, line)| !line.is_empty()).map(plain_key).collect(),
-    }
+        Some(b'{' | b'"') => json_key,
+        _ => plain_key,
+    };
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.is_empty());
+    lines.map(|(number, line)| key(line).map_err(|why| format!("line {}: {why}", number + 1))).collect()
+}
+
+fn json_key(line: &str) -> Result<String, String> {
+    let key: Result<Key, _> = serde_json::from_str(line);
+    // Its place, which may be there, counts from this line on.
+    key.map(String::from).map_err(|why| why.to_string().replace(" at line 1 column", ", at column"))
 }
 
 /// A tab is a sign of a table, whose lines are no keys, and to remove something else in silence would be the worst.
-fn plain_key((number, line): (usize, &str)) -> Result<String, String> {
+fn plain_key(line: &str) -> Result<String, String> {
     match line.contains(char::is_control) {
-        true => Err(format!("line {} has a tab or another control character; such keys are given as JSON", number + 1)),
+        true => Err("it has a tab or another control character; such keys are given as JSON".to_owned()),
         false => Ok(line.to_owned()),
     }
 }
@@ -173,9 +178,14 @@ mod tests {
 
     #[test]
     fn what_is_no_key_is_told_with_its_line() {
-        for (text, place) in
-            [("[\"a\",\n7]", "line 2"), ("[\"a\"", "line 1"), ("{}", "line 1"), ("a\nb\t1", "line 2 has a tab")]
-        {
+        for (text, place) in [
+            ("[\"a\",\n7]", "line 2"),
+            ("[\"a\"", "line 1"),
+            ("{}", "line 1: "),
+            ("\"a\"\n\"b", "line 2: "),
+            ("\"a\"\nb", "line 2: "),
+            ("a\nb\t1", "line 2: it has a tab"),
+        ] {
             let why = keys(text).unwrap_err();
             assert!(why.contains(place), "{text}: {why}");
         }

@@ -7,7 +7,6 @@ use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as BASE64;
 use console::{Alignment, Term, pad_str, style, truncate_str};
-use indicatif::HumanDuration;
 use luat_kv::{Clock, KeyInfo};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -81,8 +80,10 @@ impl Output {
         match (expiration, self.style) {
             (None, _) => String::new(),
             (Some(end), Style::Terminal) => {
-                let left = u64::try_from(end - self.now).unwrap_or(0);
-                format!("in {}", HumanDuration(std::time::Duration::from_secs(left)))
+                let left = end.saturating_sub(self.now);
+                let units = [(24 * 60 * 60, "days"), (60 * 60, "hours"), (60, "minutes")];
+                let (unit, name) = units.into_iter().find(|(unit, _)| left >= 2 * unit).unwrap_or((1, "seconds"));
+                format!("in {} {name}", (left + unit / 2) / unit)
             }
             (Some(end), _) => end.to_string(),
         }

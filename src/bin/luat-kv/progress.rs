@@ -40,6 +40,7 @@ fn shown(bar: ProgressBar, template: &str, what: &str) -> ProgressBar {
     // The templates stand above; one that is wrong would cost no more than its looks.
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = bar.with_style(style).with_message(what.to_owned());
+    bar.tick(); // it is seen even if the work is done before the first tick
     bar.enable_steady_tick(TICK);
     bar
 }

@@ -1,0 +1,84 @@
+//! Help, usage, completions.
+
+use crate::support::{BIN, Project, is_there};
+
+const COMMANDS: [&str; 17] = [
+    "get",
+    "put",
+    "delete",
+    "list",
+    "count",
+    "bulk get",
+    "bulk put",
+    "bulk delete",
+    "export",
+    "import",
+    "backup",
+    "namespaces",
+    "stats",
+    "sweep",
+    "compact",
+    "completions",
+    "",
+];
+
+#[test]
+fn the_help_of_each_command_has_examples_that_fit() {
+    let project = Project::new();
+    for command in COMMANDS {
+        for flag in ["--help", "-h"] {
+            let help = project.run(&command.split_whitespace().chain([flag]).collect::<Vec<_>>()).ok();
+            assert!(help.contains("\nExamples:\n  "), "{command}: {help}");
+            assert!(help.contains("luat-kv"), "{command}: {help}");
+            assert!(help.lines().all(|line| line.chars().count() <= 100), "{command}: {help}");
+        }
+    }
+    let version = project.run(&["--version"]).ok();
+    assert_eq!(version, concat!("luat-kv ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn a_wrong_command_line_is_status_2_with_a_hint() {
+    let project = Project::new();
+    for (args, hint) in [
+        (&["lst"][..], "'list'"),
+        (&["list", "--prefx", "a"], "'--prefix'"),
+        (&["list", "--prefx", "a"], "luat-kv list --help"),
+        (&["put"], "<KEY>"),
+        (&["bulk", "got"], "'get'"),
+        (&["export", "--format", "xml"], "json"),
+        (&["completions", "tcsh"], "zsh"),
+        (&["sweep", "--max", "many"], "--max"),
+        (&["get", "a", "b"], "'b'"),
+    ] {
+        let why = project.run(args).fails(2);
+        assert!(why.contains(hint), "{args:?}: {why}");
+    }
+    // Without a command, the help; it was not asked for.
+    let done = project.shell("unset LUAT_KV_NAMESPACE; $K");
+    assert_eq!((done.status, &*done.out), (Some(2), ""));
+    assert!(done.err.contains("Usage: luat-kv"), "{done:?}");
+    let odd = std::os::unix::ffi::OsStrExt::from_bytes(b"\xff");
+    let done = project.command(BIN).arg("get").arg::<&std::ffi::OsStr>(odd).output().unwrap();
+    assert_eq!(done.status.code(), Some(2), "a key is UTF-8");
+}
+
+#[test]
+fn completions_are_scripts_that_shells_read() {
+    let project = Project::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = project.run(&["completions", shell]).ok();
+        for word in ["luat-kv", "namespaces", "busy-timeout"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+        project.write(shell, script);
+        // Of these every Debian has bash only.
+        if ["bash", "zsh", "fish"].contains(&shell) && (shell == "bash" || is_there(shell)) {
+            project.shell(&format!("{shell} -n ./{shell}")).ok();
+        }
+    }
+    // And bash completes by it.
+    let line = "source ./bash; COMP_WORDS=(luat-kv na); COMP_CWORD=1; _luat__kv luat-kv na luat-kv; echo $COMPREPLY";
+    project.write("complete.sh", line);
+    assert_eq!(project.shell("bash complete.sh").ok(), "namespaces\n");
+}

@@ -1,0 +1,10 @@
+//! The real `luat-kv` on real files: what it prints, to whom, and how it ends.
+
+mod bulk;
+mod entries;
+mod help;
+mod large;
+mod place;
+mod support;
+mod terminal;
+mod upkeep;
