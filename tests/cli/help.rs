@@ -82,3 +82,20 @@ fn completions_are_scripts_that_shells_read() {
     project.write("complete.sh", line);
     assert_eq!(project.shell("bash complete.sh").ok(), "namespaces\n");
 }
+
+#[test]
+fn the_readmes_examples_run() {
+    let project = Project::new();
+    let readme = include_str!("../../README.md");
+    let block = readme.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    assert!(block.lines().count() > 5 && block.contains("luat-kv put post:1"), "{block}");
+    project.write("logo.png", b"\x89PNG\r\n\x1a\n");
+    project.write("posts.json", "[]");
+    std::fs::create_dir_all(project.path(".local/share/bash-completion/completions")).unwrap();
+    let with = "set -e; export HOME=\"$PWD\"; luat-kv() { \"$K\" \"$@\"; }; jq() { grep -o Hello; };";
+    // bash, since a function of sh has no hyphen in its name.
+    project.write("readme.sh", format!("{with}\n{block}"));
+    let out = project.shell("unset LUAT_KV_NAMESPACE; bash readme.sh").ok();
+    assert!(out.starts_with("Hello\n"), "{out}");
+    assert_eq!(std::fs::read(project.path("copy.png")).unwrap(), b"\x89PNG\r\n\x1a\n");
+}

@@ -134,18 +134,21 @@ impl<'a> Table<'a> {
         Ok(())
     }
 
-    /// The first cell, which names the row, is never cut; what comes behind it may be.
+    /// The first cell, which names the row, is never cut; what comes behind it may be. A long name pushes aside what is
+    /// in its own row only.
     fn layout(&self, row: &[String], room: usize) -> String {
+        const GAP: usize = 2;
         let mut text = String::new();
         let mut used = 0;
         for (at, (cell, width)) in row.iter().zip(&self.widths).enumerate() {
-            let gap = if at > 0 { 2 } else { 0 };
-            let left = if at > 0 { room.saturating_sub(used + gap) } else { usize::MAX };
-            let cell = truncate_str(cell, left, "…");
-            let width = (*width).min(left);
-            text.extend(std::iter::repeat_n(' ', gap));
-            text += &pad_str(&cell, width, Alignment::Left, None);
-            used += gap + width;
+            if at == 0 {
+                text += &pad_str(cell, (*width).min(room / 2), Alignment::Left, None);
+            } else {
+                let left = room.saturating_sub(used + GAP);
+                text.extend(std::iter::repeat_n(' ', GAP));
+                text += &pad_str(&truncate_str(cell, left, "…"), (*width).min(left), Alignment::Left, None);
+            }
+            used = console::measure_text_width(&text);
         }
         text.truncate(text.trim_end().len());
         text
