@@ -31,8 +31,8 @@ pub(crate) fn increment(rows: &mut dyn Rows, namespace: &str, key: &str, increme
     Ok(sum)
 }
 
-/// A number in JSON's own form, which is how one is put.
+/// A number in the one form in which it is put.
 fn whole(value: &[u8]) -> Option<i64> {
     let text = std::str::from_utf8(value).ok()?;
-    text.parse().ok().filter(|_| !text.starts_with('+'))
+    text.parse().ok().filter(|number: &i64| number.to_string() == text)
 }

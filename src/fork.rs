@@ -12,6 +12,7 @@
 // Without SQLite there are no connections, and the gate is all.
 #![cfg_attr(not(feature = "sqlite"), allow(dead_code))]
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 /// Held shared by each call, and exclusively from just before a fork until just after it.
@@ -27,6 +28,9 @@ pub(crate) fn enter() -> RwLockReadGuard<'static, ()> {
 pub(crate) trait Part: Send + Sync {
     /// Called while no other call is under way.
     fn part(&self);
+
+    /// Is this its file, or one beside it? The path is canonical.
+    fn owns(&self, path: &Path) -> bool;
 }
 
 /// Everything that may have a connection; owned here, so that none is missed which its last owner is just dropping.
@@ -40,6 +44,12 @@ fn holders() -> MutexGuard<'static, Vec<Arc<dyn Part>>> {
 /// From now on, until [`forget`], no fork carries this one's connection over. The caller has entered the gate.
 pub(crate) fn watch(holder: Arc<dyn Part>) {
     holders().push(holder);
+}
+
+/// Is this a file of someone's who may have a connection, or will make one again?
+pub(crate) fn is_held(path: &Path) -> bool {
+    let _call = enter();
+    holders().iter().any(|holder| holder.owns(path))
 }
 
 /// The holder has closed its connection for good. The caller has entered the gate.

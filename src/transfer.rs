@@ -5,12 +5,13 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
-use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::str;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as BASE64;
-use serde::de::{self, Deserializer, SeqAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -48,7 +49,7 @@ impl Namespace {
             Format::Json => ("[\n", ",\n", "\n]\n"),
             Format::JsonLines => ("", "\n", "\n"),
         };
-        let written = |why: std::io::Error| Error::new(Code::Io, why.to_string());
+        let written = |why: io::Error| Error::new(Code::Io, why.to_string());
         out.write_all(open.as_bytes()).map_err(written)?;
         let begun = Cell::new(false);
         inner.call_until(&begun, |backend| {
@@ -129,8 +130,7 @@ struct Task<'a> {
 impl Task<'_> {
     fn run(&self, rows: &mut dyn Rows, from: &mut dyn Read) -> Result<Imported> {
         let line = Cell::new(1);
-        let mut input = Lines { input: BufReader::new(from), line: &line };
-        let is_array = input.begins_with(b'[').map_err(|why| Error::new(Code::Io, why.to_string()))?;
+        let (is_array, input) = begin(BufReader::new(from)).map_err(|why| Error::new(Code::Io, why.to_string()))?;
         let mut imported = Imported::default();
         // What goes wrong with an entry must get out through serde's own errors.
         let mut failed = None;
@@ -144,10 +144,12 @@ impl Task<'_> {
                 Err(())
             }
         };
-        let mut reader = serde_json::Deserializer::from_reader(input);
+        let mut reader = serde_json::Deserializer::from_reader(Lines { input, line: &line });
         let read = match is_array {
             true => reader.deserialize_seq(Items(&mut each)).and_then(|()| reader.end()),
-            false => reader.into_iter().try_for_each(|record| each(record?).map_err(|()| de::Error::custom(""))),
+            false => {
+                reader.into_iter::<Object>().try_for_each(|record| each(record?.0).map_err(|()| de::Error::custom("")))
+            }
         };
         match (failed, read) {
             (Some(error), _) => Err(error),
@@ -197,11 +199,47 @@ impl<'t, F: FnMut(Record<'_>) -> Result<(), ()>> Visitor<'t> for Items<F> {
     }
 
     fn visit_seq<A: SeqAccess<'t>>(mut self, mut items: A) -> Result<(), A::Error> {
-        while let Some(record) = items.next_element::<Record<'_>>()? {
-            (self.0)(record).map_err(|()| de::Error::custom(""))?;
+        while let Some(record) = items.next_element::<Object>()? {
+            (self.0)(record.0).map_err(|()| de::Error::custom(""))?;
         }
         Ok(())
     }
+}
+
+/// A record that is an object, as it must be: serde would take an array of its fields, too.
+struct Object(Record<'static>);
+
+impl<'t> Deserialize<'t> for Object {
+    fn deserialize<D: Deserializer<'t>>(reader: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'t> Visitor<'t> for Fields {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an entry, which is an object")
+            }
+
+            fn visit_map<A: MapAccess<'t>>(self, fields: A) -> Result<Object, A::Error> {
+                Record::deserialize(MapAccessDeserializer::new(fields)).map(Object)
+            }
+        }
+        reader.deserialize_map(Fields)
+    }
+}
+
+/// Does the input begin, after any white space, with an array? A byte order mark is taken away.
+fn begin(mut input: impl BufRead) -> io::Result<(bool, impl Read)> {
+    const MARK: &[u8] = b"\xef\xbb\xbf";
+    let mut read = Vec::new();
+    for byte in input.by_ref().bytes() {
+        read.push(byte?);
+        if read == MARK {
+            read.clear();
+        } else if !MARK.starts_with(&read) && !read.trim_ascii_start().is_empty() {
+            break;
+        }
+    }
+    Ok((read.last() == Some(&b'['), io::Cursor::new(read).chain(input)))
 }
 
 /// Input that counts its lines as they are read. serde_json reads byte by byte, so it is never ahead by more than one.
@@ -210,18 +248,8 @@ struct Lines<'a, R> {
     line: &'a Cell<u64>,
 }
 
-impl<R: BufRead> Lines<'_, R> {
-    /// Is this the first byte that is no white space? A byte order mark is taken away.
-    fn begins_with(&mut self, byte: u8) -> std::io::Result<bool> {
-        if self.input.fill_buf()?.starts_with(b"\xef\xbb\xbf") {
-            self.input.consume(3);
-        }
-        Ok(self.input.fill_buf()?.trim_ascii_start().first() == Some(&byte))
-    }
-}
-
-impl<R: BufRead> Read for Lines<'_, R> {
-    fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
+impl<R: Read> Read for Lines<'_, R> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
         let len = self.input.read(to)?;
         let ends = to.iter().take(len).filter(|byte| **byte == b'\n').count();
         self.line.set(self.line.get() + ends as u64);

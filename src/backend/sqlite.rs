@@ -24,7 +24,7 @@ mod file;
 mod link;
 mod schema;
 
-pub(crate) use claim::is_open_database;
+pub(crate) use claim::is_open_elsewhere;
 
 pub(crate) struct Sqlite(Arc<Link>);
 

@@ -22,7 +22,8 @@ impl<'a> Call<'a> {
         let object = unsafe { slot_of::<T>(self.l, 1, metatable.index()).map(|slot| &*slot) };
         match object {
             Some(object) => object.as_ref().ok_or_else(|| Error::closed().into()),
-            None => bad(1, format!("{what} expected, got {}", self.type_name(1))),
+            // The common mistake is a full stop in place of the colon.
+            None => bad(1, format!("{what} expected, got {}; a method is called with ':'", self.type_name(1))),
         }
     }
 

@@ -151,7 +151,7 @@ impl Writer<'_> {
             }
             if max > SPARSE_SAFE && max > count * SPARSE_RATIO {
                 return Err(Error::invalid(format!(
-                    "an array with {count} items has its last at {max}: too many holes"
+                    "an array with {count} items has its last at {max}: too many holes; with strings for keys it is an object"
                 )));
             }
             Ok(if count > 0 || marked { Shape::Array(max) } else { Shape::Object })

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-use crate::backend::sqlite::is_open_database;
+use crate::backend::sqlite::is_open_elsewhere;
 use crate::error::{Code, Error, Result};
+use crate::fork;
 use crate::namespace::Namespace;
 use crate::types::{Format, Imported};
 
@@ -42,7 +43,8 @@ impl Namespace {
 
 /// A database must neither be replaced nor opened by anything but its store.
 fn refuse_open(path: &Path) -> Result<()> {
-    match is_open_database(path) {
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    match fork::is_held(&path) || is_open_elsewhere(&path) {
         true => Err(Error::invalid("that is a store's own file, which this process has open")),
         false => Ok(()),
     }

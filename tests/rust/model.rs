@@ -195,9 +195,7 @@ impl Model {
         let (before, entry) = match self.rows.get(&key) {
             Some(entry) => {
                 let text = String::from_utf8(entry.value.clone()).map_err(|_| Code::Invalid)?;
-                let digits = text.strip_prefix('-').unwrap_or(&text);
-                let plain = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
-                let number = text.parse().ok().filter(|_| plain);
+                let number = text.parse().ok().filter(|number: &i64| format!("{number}") == text);
                 (number.ok_or(Code::Invalid)?, entry.clone())
             }
             None => (*initial, created),

@@ -70,16 +70,15 @@ impl Claim {
     }
 }
 
-/// Is this a database, or a file beside one, that this process has open, be it with this copy of SQLite or with another?
-/// Then to open and close it once more would drop its locks.
-pub(crate) fn is_open_database(path: &Path) -> bool {
+/// Is this a database, or a file beside one, that another copy of SQLite in this process has open? Then to open and close
+/// it once more would drop its locks.
+pub(crate) fn is_open_elsewhere(path: &Path) -> bool {
     let Ok(found) = fs::metadata(path) else { return false };
-    let id = file_id(&found);
     let named = |end: &str| path.as_os_str().as_encoded_bytes().ends_with(end.as_bytes());
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
     let looks_so = named("-wal") || named("-shm") || named("-journal") || Path::new(&log).exists();
-    claims().contains_key(&id) || (looks_so && open_descriptor(id).is_some())
+    looks_so && open_descriptor(file_id(&found)).is_some()
 }
 
 impl Turn {

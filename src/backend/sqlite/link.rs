@@ -204,6 +204,15 @@ impl Part for Link {
             *state = State::Parted;
         }
     }
+
+    fn owns(&self, path: &Path) -> bool {
+        let file = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
+        ["", "-wal", "-shm", "-journal"].iter().any(|end| {
+            let mut beside = file.clone().into_os_string();
+            beside.push(end);
+            path == Path::new(&beside)
+        })
+    }
 }
 
 /// An absolute path that SQLite can only take for a file's.

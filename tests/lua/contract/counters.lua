@@ -61,7 +61,7 @@ function Counters:test_overflow_is_an_error()
 end
 
 function Counters:test_a_value_that_is_no_number_is_an_error()
-  for _, value in ipairs({ "", "five", "1.0", "1e3", " 1", "1 ", "+1", "0x10", "--1", "9223372036854775808", "\0", "{}" }) do
+  for _, value in ipairs({ "", "five", "1.0", "1e3", " 1", "1 ", "+1", "007", "-0", "0x10", "--1", "9223372036854775808", "\0", "{}" }) do
     self.kv:put("n", value)
     refuses(self.kv, function(kv) kv:incr("n") end, "INVALID", '"n"', "no whole number")
     lu.assertEquals(self.kv:get("n"), value)

@@ -118,6 +118,20 @@ function Transfer:test_a_bulk_file_of_wranglers()
   lu.assertEquals(KV.json.encode(limited.metadata), '{"a":[1,null]}')
 end
 
+function Transfer:test_what_stands_before_the_first_entry()
+  local entry = '{"key":"a","value":"1"}'
+  local mark, space = "\239\187\191", (" \t\r\n"):rep(10000)
+  for i, text in ipairs({ mark .. entry, mark .. "[" .. entry .. "]", space .. "[" .. entry .. "]", space .. entry,
+    mark .. space .. "[" .. entry .. "]" }) do
+    lu.assertEquals({ another(self):import(file("all.json", text)) }, { 1, 0 }, i)
+  end
+  local broken = file("broken.json", "\n\n\n[\n{}]")
+  refuses(self.kv, function(kv) kv:import(broken) end, "INVALID", "line 5")
+  for _, text in ipairs({ mark, mark:sub(1, 2), "\239", mark .. mark .. entry }) do
+    refuses(self.kv, function(kv) kv:import(file("broken.json", text .. "x")) end, "INVALID", "line 1")
+  end
+end
+
 function Transfer:test_what_is_there_stays_unless_it_is_to_be_replaced()
   local path = file("all.jsonl", '{"key":"a","value":"new"}\n{"key":"b","value":"new"}')
   self.kv:put("a", "old", { metadata = 1 })
@@ -161,6 +175,7 @@ function Transfer:test_a_broken_array_is_told_and_nothing_is_imported()
   for _, text in ipairs({
     '[{"key":"good","value":"1"}', '[{"key":"good","value":"1"},', '[{"key":"good","value":"1"},]',
     '[{"key":"good","value":"1"}] x', '[{"key":"good","value":"1"} {"key":"good","value":"1"}]', "[1]",
+    '[["good","1"]]',
   }) do
     local path = file("broken.json", text)
     refuses(self.kv, function(kv) kv:import(path) end, "INVALID", "line 1")
