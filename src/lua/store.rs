@@ -98,7 +98,7 @@ fn read_options(call: &mut Call<'_>) -> Result<(Place, OpenOptions), Fault> {
                 let seconds = value.number(call)?;
                 options.busy_timeout = match Duration::try_from_secs_f64(seconds) {
                     Ok(timeout) => timeout,
-                    Err(_) => return value.wrong(format_args!("seconds from 0 up expected, got {seconds}")),
+                    Err(_) => return value.wrong(format_args!("seconds from 0 up expected, got {seconds:?}")),
                 };
             }
         }
