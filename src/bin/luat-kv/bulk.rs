@@ -10,10 +10,11 @@ use serde::Deserialize;
 use crate::args::Layout;
 use crate::entries::{columns, delete_all, print_page};
 use crate::fail::{Fail, told};
-use crate::input::{self, DASH};
-use crate::output::{Output, Style, Table, quoted};
+use crate::input;
+use crate::output::{Output, Style, Table};
 use crate::place::{Access, Place};
 use crate::progress;
+use crate::text::{DASH, name, quoted};
 
 pub fn get(place: &Place, keys: &[String], out: &mut Output) -> Result<(), Fail> {
     let namespace = place.namespace(Access::Read)?;
@@ -41,10 +42,8 @@ pub fn import(place: &Place, file: &Path, replace: bool, out: &mut Output) -> Re
     let (mut from, len) = input::open(file)?;
     let namespace = place.namespace(Access::Create)?;
     let bar = progress::bytes("importing", len);
-    let imported =
-        progress::during(bar, |bar| namespace.import(&mut bar.wrap_read(&mut *from), replace)).map_err(|error| {
-            Fail::Failed(format!("importing {}: {}; nothing was stored", input::name(file), told(&error)))
-        })?;
+    let imported = progress::during(bar, |bar| namespace.import(&mut bar.wrap_read(&mut *from), replace))
+        .map_err(|error| Fail::Failed(format!("importing {}: {}; nothing was stored", name(file), told(&error))))?;
     out.facts(&[("stored", imported.stored.into()), ("skipped", imported.skipped.into())])?;
     Ok(())
 }
@@ -104,7 +103,7 @@ impl Write for Lines<'_> {
 
 pub fn delete(place: &Place, file: &Path, out: &mut Output) -> Result<(), Fail> {
     let mut text = String::new();
-    let named = |why: String| Fail::Failed(format!("{}: {why}; nothing was deleted", input::name(file)));
+    let named = |why: String| Fail::Failed(format!("{}: {why}; nothing was deleted", name(file)));
     input::open(file)?.0.read_to_string(&mut text).map_err(|why| named(why.to_string()))?;
     let keys = keys(text.trim_start_matches('\u{feff}')).map_err(named)?;
     delete_all(&place.namespace(Access::Change)?, &keys, out)

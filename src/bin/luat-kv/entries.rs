@@ -7,9 +7,10 @@ use serde_json::Value;
 
 use crate::args;
 use crate::fail::Fail;
-use crate::input::{self, DASH};
-use crate::output::{Output, Record, Style, Table, quoted, show};
+use crate::input;
+use crate::output::{Output, Record, Style, Table};
 use crate::place::{Access, Place};
+use crate::text::{DASH, quoted, show};
 
 pub fn get(place: &Place, args: &args::Get, out: &mut Output) -> Result<(), Fail> {
     let namespace = place.namespace(Access::Read)?;

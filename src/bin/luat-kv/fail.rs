@@ -6,8 +6,7 @@ use std::process::ExitCode;
 
 use luat_kv::{Code, Error};
 
-use crate::input;
-use crate::output::show;
+use crate::text::{name, show};
 
 #[derive(Debug)]
 pub enum Fail {
@@ -24,7 +23,7 @@ pub enum Fail {
 impl Fail {
     /// Something is wrong with a file that is not the store.
     pub fn at(path: &Path, why: io::Error) -> Self {
-        Fail::Failed(format!("{}: {why}", input::name(path)))
+        Fail::Failed(format!("{}: {why}", name(path)))
     }
 
     /// Tells what happened, and what status to end with.

@@ -5,9 +5,7 @@ use std::io::{self, IsTerminal, Read};
 use std::path::Path;
 
 use crate::fail::{Fail, say};
-
-/// What stands for stdin, and for stdout.
-pub const DASH: &str = "-";
+use crate::text::DASH;
 
 /// What is to be read, and how long it is, where that can be known.
 pub fn open(file: &Path) -> Result<(Box<dyn Read>, Option<u64>), Fail> {
@@ -29,9 +27,4 @@ pub fn value(file: &Path) -> Result<Vec<u8>, Fail> {
     let mut value = Vec::new();
     open(file)?.0.take(TOO_LONG).read_to_end(&mut value).map_err(|why| Fail::at(file, why))?;
     Ok(value)
-}
-
-/// What a message calls it.
-pub fn name(file: &Path) -> String {
-    if file == Path::new(DASH) { "stdin".to_owned() } else { file.display().to_string() }
 }

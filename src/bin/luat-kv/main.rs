@@ -1,7 +1,7 @@
 //! `luat-kv`: the store on the command line, by the crate's public API alone.
 //!
 //! `args` is what can be asked, with the help; `place` finds the store; `entries`, `bulk` and `upkeep` do the commands;
-//! `input` is what they read, `output` and `progress` what is seen of them; `fail` says how it ended.
+//! `input` is what they read, `output`, `text` and `progress` what is seen of them; `fail` says how it ended.
 
 use std::process::ExitCode;
 
@@ -21,6 +21,7 @@ mod input;
 mod output;
 mod place;
 mod progress;
+mod text;
 mod upkeep;
 
 fn main() -> ExitCode {

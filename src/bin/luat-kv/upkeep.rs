@@ -8,9 +8,10 @@ use luat_kv::{NamespaceStats, Stats};
 use serde::Serialize;
 
 use crate::fail::Fail;
-use crate::output::{Output, Style, Table, show};
+use crate::output::{Output, Style, Table};
 use crate::place::{Access, Place};
 use crate::progress;
+use crate::text::show;
 
 pub fn backup(place: &Place, file: &Path, out: &mut Output) -> Result<(), Fail> {
     let store = place.open(Access::Read)?;
