@@ -18,13 +18,17 @@ fn million() -> Project {
 }
 
 #[test]
-fn a_list_of_a_million_keys_takes_the_memory_of_a_page() {
+fn a_million_keys_are_listed_and_transferred_in_the_memory_of_a_page() {
     let project = million();
     // In KiB: all that the process may have, its program and SQLite's cache of 16 MiB included.
     for list in ["list", "list --reverse --values --json"] {
         let done = project.shell(&format!("ulimit -v 65536; $K {list} | wc -l"));
         assert_eq!(done.ok().trim(), "1000000", "{list}");
     }
+
+    let there_and_back = "ulimit -v 65536; $K export >all.json && $K --db copy.db import all.json >imported &&
+        wc -l <all.json && $K --db copy.db count";
+    assert_eq!(project.shell(there_and_back).ok().split_whitespace().collect::<Vec<_>>(), ["1000002", "1000000"]);
 
     // The first key comes while most of the others are still unread: a pipe holds few of them.
     let mut command = project.command(BIN);
