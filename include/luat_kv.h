@@ -500,7 +500,8 @@ luat_kv_status luat_kv_checkpoint(struct luat_kv_store *store,
 
 /**
  * Copies the whole store, as it is at one moment, into a new database file, which luat_kv_open() opens. Others can
- * write meanwhile. The copy, of mode 0600, gets its name when it is whole.
+ * write meanwhile. The copy, of mode 0600, gets its name when it is whole and was checked: a store that is damaged is
+ * CORRUPT, and not copied.
  *
  * path      a C string, as for luat_kv_open(). Its folder must be there, and the file must not.
  *
@@ -681,7 +682,7 @@ luat_kv_status luat_kv_add(struct luat_kv_namespace *ns,
                            struct luat_kv_error **error);
 
 /**
- * Gives a key another expiration; its value and metadata stay.
+ * Gives a key another expiration; its value and metadata stay. Its version is a new one, as with every write.
  *
  * key             UTF-8, not empty.
  * expiration      in Unix seconds, in the future; 0 is never.

@@ -55,6 +55,10 @@ impl Inner {
                         return Err(error.while_doing(format_args!("{} was in use for {waited:.1} s", self.label)));
                     }
                 }
+                // Whose file it is that is damaged, or cannot be written.
+                Err(error) if matches!(error.code(), Code::Corrupt | Code::Io) => {
+                    return Err(error.while_doing(&self.label));
+                }
                 answer => return answer,
             }
         }
@@ -183,7 +187,7 @@ impl Store {
     }
 
     /// Copies the whole store, as it is at one moment, into a new file, while others go on writing. The copy gets its
-    /// name when it is whole; a file of that name is not replaced.
+    /// name when it is whole and was checked; a file of that name is not replaced.
     pub fn backup(&self, path: impl AsRef<Path>) -> Result<()> {
         self.0.call(|backend| backend.backup(path.as_ref()))
     }

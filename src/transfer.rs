@@ -104,7 +104,9 @@ impl<'a> Record<'a> {
         match self.base64 {
             Some(true) => match BASE64.decode(&*self.value) {
                 Ok(bytes) => Ok(bytes.into()),
-                Err(why) => Err(Error::invalid(format!("the value is not base64: {why}"))),
+                Err(why) => {
+                    Err(Error::invalid(format!("the value is not base64: {}", why.to_string().trim_end_matches('.'))))
+                }
             },
             _ => Ok(self.value.as_bytes().into()),
         }
@@ -130,7 +132,7 @@ struct Task<'a> {
 impl Task<'_> {
     fn run(&self, rows: &mut dyn Rows, from: &mut dyn Read) -> Result<Imported> {
         let line = Cell::new(1);
-        let (is_array, input) = begin(BufReader::new(from)).map_err(|why| Error::new(Code::Io, why.to_string()))?;
+        let (is_array, input) = begin(BufReader::new(from))?;
         let mut imported = Imported::default();
         // What goes wrong with an entry must get out through serde's own errors.
         let mut failed = None;
@@ -228,18 +230,22 @@ impl<'t> Deserialize<'t> for Object {
 }
 
 /// Does the input begin, after any white space, with an array? A byte order mark is taken away.
-fn begin(mut input: impl BufRead) -> io::Result<(bool, impl Read)> {
+fn begin(mut input: impl BufRead) -> Result<(bool, impl Read)> {
     const MARK: &[u8] = b"\xef\xbb\xbf";
+    const DATABASE: &[u8] = b"SQLite format 3\0";
     let mut read = Vec::new();
     for byte in input.by_ref().bytes() {
-        read.push(byte?);
+        read.push(byte.map_err(|why| Error::new(Code::Io, why.to_string()))?);
         if read == MARK {
             read.clear();
-        } else if !MARK.starts_with(&read) && !read.trim_ascii_start().is_empty() {
+        } else if read == DATABASE {
+            return Err(Error::invalid("this is a SQLite database, not an export"));
+        } else if ![MARK, DATABASE].iter().any(|text| text.starts_with(&read)) && !read.trim_ascii_start().is_empty() {
             break;
         }
     }
-    Ok((read.last() == Some(&b'['), io::Cursor::new(read).chain(input)))
+    let first = read.trim_ascii_start().first();
+    Ok((first == Some(&b'['), io::Cursor::new(read).chain(input)))
 }
 
 /// Input that counts its lines as they are read. serde_json reads byte by byte, so it is never ahead by more than one.

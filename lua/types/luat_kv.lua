@@ -196,9 +196,9 @@ function Store:compact() end
 function Store:checkpoint() end
 
 --- Copies the whole store, as it is at one moment, into a new file, while others go on writing. The copy gets its name
---- when it is whole.
+--- when it is whole and was checked.
 ---
---- Errors: `IO` where there is a file of that name, too; `INVALID` for a store in memory, or a closed one; `BUSY`.
+--- Errors: `CORRUPT` where the store is damaged; `IO` where there is a file of that name, too; `INVALID` for a store in memory, or a closed one; `BUSY`.
 ---
 --- ```lua
 --- store:backup(os.date("backups/kv-%Y-%m-%d.db"))
@@ -289,8 +289,8 @@ function Namespace:put(key, value, options) end
 ---@return boolean added
 function Namespace:add(key, value, options) end
 
---- Gives a key another expiration, and returns whether it was there. Value and metadata stay. Without options it lives
---- for ever.
+--- Gives a key another expiration, and returns whether it was there. Value and metadata stay; the version is a new one,
+--- as with every write. Without options it lives for ever.
 ---
 --- Errors: bad argument for options without `expiration` and `expirationTtl`, or with others; `INVALID`, `LIMIT`,
 --- `READONLY`, `BUSY`, `IO` as `put`.
@@ -437,7 +437,8 @@ function Namespace:import(file, options) end
 ---   :commit()
 --- ```
 ---
---- What is wrong with a step is raised by it, and the batch stays without it.
+--- What is wrong with a step is raised by it, and the batch stays without it. In place of `add` there is a check for nil
+--- and a put; a batch that is never committed does nothing.
 ---@class luat_kv.Batch
 local Batch = {}
 

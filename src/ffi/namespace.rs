@@ -228,7 +228,7 @@ impl luat_kv_put_options {
     }
 }
 
-/// Gives a key another expiration; its value and metadata stay.
+/// Gives a key another expiration; its value and metadata stay. Its version is a new one, as with every write.
 ///
 /// key             UTF-8, not empty.
 /// expiration      in Unix seconds, in the future; 0 is never.

@@ -183,7 +183,8 @@ pub unsafe extern "C" fn luat_kv_checkpoint(
 }
 
 /// Copies the whole store, as it is at one moment, into a new database file, which luat_kv_open() opens. Others can
-/// write meanwhile. The copy, of mode 0600, gets its name when it is whole.
+/// write meanwhile. The copy, of mode 0600, gets its name when it is whole and was checked: a store that is damaged is
+/// CORRUPT, and not copied.
 ///
 /// path      a C string, as for luat_kv_open(). Its folder must be there, and the file must not.
 ///

@@ -43,19 +43,23 @@ pub(super) unsafe extern "C-unwind" fn of_store(l: State) -> c_int {
 /// # Safety
 /// As [`call`].
 unsafe fn with_slot(l: State, body: fn(&mut Call<'_>) -> Result<Answer, Fault>) -> c_int {
-    // SAFETY: nothing is owned here, and index 2 becomes a batch's slot.
+    // SAFETY: nothing is owned here, and index 3 becomes a batch's slot.
     unsafe {
-        ffi::lua_settop(l, 1);
+        ffi::lua_settop(l, 2);
         push_slot::<Atomic>(l, Upvalue::Batch.index());
-        call(l, 2, body)
+        call(l, 3, body)
     }
 }
 
 fn begin(call: &Call<'_>, store: &Store, namespace: Option<Namespace>) -> Result<Answer, Fault> {
+    // A function, perhaps, which would never be called.
+    if call.type_of(2) != ffi::LUA_TNIL {
+        return bad(2, "no argument expected; a batch is a chain, as in atomic():put(key, value):commit()");
+    }
     let gathered = Gathered { batch: store.batch(), namespace };
     // SAFETY: a slot for a batch was pushed there before the body began.
-    unsafe { *slot::<Atomic>(call.l, 2) = Some(RefCell::new(gathered)) };
-    Ok(Answer::At(2))
+    unsafe { *slot::<Atomic>(call.l, 3) = Some(RefCell::new(gathered)) };
+    Ok(Answer::At(3))
 }
 
 fn this<'a>(call: &Call<'a>) -> Result<&'a Atomic, Fault> {
@@ -90,6 +94,7 @@ pub(super) unsafe extern "C-unwind" fn check(l: State) -> c_int {
         let version = match call.type_of(3) {
             ffi::LUA_TNIL => None,
             ffi::LUA_TSTRING => Some(call.text(3, "version")?.parse()?),
+            ffi::LUA_TTABLE => return bad(3, "a version or nil expected, got table; a version is its field 'version'"),
             _ => return bad(3, format!("a version or nil expected, got {}", call.type_name(3))),
         };
         let (batch, namespace) = gathered.split()?;
@@ -98,7 +103,9 @@ pub(super) unsafe extern "C-unwind" fn check(l: State) -> c_int {
     };
     // SAFETY: nothing is owned here. That a key must be missing has to be said: a forgotten argument is no nil.
     unsafe {
-        ffi::luaL_checkany(l, 3);
+        if ffi::lua_gettop(l) < 3 {
+            ffi::luaL_argerror(l, 3, c"a version expected, or nil for a key that must be missing".as_ptr());
+        }
         call(l, 3, body)
     }
 }

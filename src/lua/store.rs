@@ -34,10 +34,18 @@ impl Project {
     }
 }
 
+/// The functions of the module itself are called with a full stop.
+const NO_COLON: &str = "called with ':', which is for methods; here it is '.'";
+
 /// `KV.namespace(name)`.
 pub(super) unsafe extern "C-unwind" fn project_namespace(l: State) -> c_int {
     let body = |call: &mut Call<'_>| {
+        if call.type_of(1) == mlua::ffi::LUA_TTABLE {
+            return bad(1, NO_COLON);
+        }
         let name = call.text(1, "namespace")?;
+        // Before a store is made for it.
+        OpenOptions::default().limits.namespace(name)?;
         // SAFETY: the upvalue is the project's slot.
         let project = unsafe { &mut *slot::<Project>(call.l, Upvalue::Project.index()) };
         fill(call, 2, project.get_or_insert_default().store()?.namespace(name)?)
@@ -53,17 +61,20 @@ pub(super) unsafe extern "C-unwind" fn project_namespace(l: State) -> c_int {
 /// `KV.open{ … }`.
 pub(super) unsafe extern "C-unwind" fn open(l: State) -> c_int {
     let body = |call: &mut Call<'_>| {
+        if call.type_of(2) == mlua::ffi::LUA_TTABLE {
+            return bad(1, NO_COLON);
+        }
         let store = match read_options(call)? {
             (Place::Memory, options) => Store::open_memory(&options)?,
             (Place::File(path), options) => open_file(path, &options)?,
         };
-        fill(call, 2, store)
+        fill(call, 3, store)
     };
-    // SAFETY: nothing is owned here, and index 2 becomes a store's slot.
+    // SAFETY: nothing is owned here, and index 3 becomes a store's slot.
     unsafe {
-        mlua::ffi::lua_settop(l, 1);
+        mlua::ffi::lua_settop(l, 2);
         push_slot::<Store>(l, Upvalue::Store.index());
-        call(l, 2, body)
+        call(l, 3, body)
     }
 }
 

@@ -25,7 +25,10 @@ impl Namespace {
             return self.export(&mut file, format).map_err(named);
         }
         refuse_open(&path).map_err(named)?;
-        let mut draft = NamedTempFile::new_in(path.parent().unwrap_or(Path::new("/"))).map_err(io)?;
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        let no_folder = |why| named(Error::new(Code::Io, format!("the folder {}: {why}", folder.display())));
+        fs::metadata(folder).map_err(no_folder)?;
+        let mut draft = NamedTempFile::new_in(folder).map_err(io)?;
         let count = self.export(&mut draft, format).map_err(named)?;
         draft.flush().and_then(|()| draft.as_file().sync_all()).map_err(io)?;
         draft.persist(&path).map_err(|failed| io(failed.error))?;

@@ -34,6 +34,22 @@ local function fails_in(dir, ...)
   end
 end
 
+-- Wrong calls
+
+function Project:test_a_wrong_name_makes_no_store()
+  local root = support.folder()
+  support.run([[
+    assert(not pcall(KV.namespace, "") and not pcall(KV.namespace, "\255") and not pcall(KV.namespace, 5))
+    local ok, why = pcall(function() KV:namespace("n") end)
+    assert(not ok and why:find("here it is '.'", 1, true), why)
+    ok, why = pcall(function() KV:open({ memory = true }) end)
+    assert(not ok and why:find("here it is '.'", 1, true), why)
+    ok, why = pcall(function() KV.open({ memory = true }):namespace("n").get("key") end)
+    assert(not ok and why:find("a method is called with ':'", 1, true), why)
+  ]], { dir = root })
+  lu.assertEquals(support.must("ls -A %s", root), "")
+end
+
 -- Finding the project
 
 function Project:test_without_a_luat_toml_it_is_in_the_working_directory()

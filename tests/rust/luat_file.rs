@@ -240,11 +240,57 @@ fn what_is_wrong_with_a_row_is_told_with_its_key() {
         let n = open(&path).namespace("n").unwrap();
         let error = n.list(&ListOptions::default()).unwrap_err();
         assert_eq!(error.code(), Code::Corrupt);
-        assert!(error.message().starts_with(&format!("key {key}: ")), "{error}");
+        assert!(error.message().contains(&format!("kv.db: key {key}: ")), "{error}");
         if let Err(error) = n.get_entry(key.trim_matches('"')) {
-            assert!(error.message().starts_with(&format!("key {key}: ")), "{error}");
+            assert!(error.message().contains(&format!("kv.db: key {key}: ")), "{error}");
         }
     }
+}
+
+#[test]
+fn another_programs_database_is_refused_and_left_as_it_was() {
+    let (_folder, path) =
+        file("CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT); INSERT INTO users VALUES (1, 'a')");
+    let before = std::fs::read(&path).unwrap();
+    for readonly in [false, true] {
+        let error = Store::open(&path, &OpenOptions { readonly, ..options() }).unwrap_err();
+        assert_eq!(error.code(), Code::Corrupt);
+        assert!(error.message().contains("another program's database"), "{error}");
+    }
+    assert!(before == std::fs::read(&path).unwrap());
+}
+
+#[test]
+fn a_damaged_store_is_not_backed_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, copy) = (folder.path().join("kv.db"), folder.path().join("copy.db"));
+    let store = open(&path);
+    let n = store.namespace("n").unwrap();
+    for i in 0..2000 {
+        n.put(&format!("key{i}"), &[b'v'; 100], &PutOptions::default()).unwrap();
+    }
+    store.close().unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2 / 4096 * 4096;
+    bytes[middle..middle + 4096].fill(0xa5);
+    std::fs::write(&path, bytes).unwrap();
+    let store = open(&path);
+    let error = store.backup(&copy).unwrap_err();
+    assert_eq!(error.code(), Code::Corrupt, "{error}");
+    assert_eq!(
+        std::fs::read_dir(folder.path())
+            .unwrap()
+            .filter(|entry| {
+                let name = entry.as_ref().unwrap().file_name();
+                !name.to_str().unwrap().starts_with("kv.db")
+            })
+            .count(),
+        0,
+        "nothing of it is left"
+    );
+    let error =
+        store.namespace("n").unwrap().list(&ListOptions { limit: Some(10_000), ..Default::default() }).unwrap_err();
+    assert!(error.message().contains("kv.db"), "it is told which file is damaged: {error}");
 }
 
 #[test]

@@ -211,9 +211,10 @@ fn a_write_that_was_cut_short_is_undone_before_the_file_is_read() {
     let (path, journal) = (folder.path().join("kv.db"), folder.path().join("kv.db-journal"));
     let other = rusqlite::Connection::open(folder.path().join("other.db")).unwrap();
     // A cache so small that the file is written to before the end, as if the process died here.
-    other.execute_batch("PRAGMA cache_size = 1; CREATE TABLE t (x); BEGIN").unwrap();
-    for _ in 0..100 {
-        other.execute("INSERT INTO t VALUES (zeroblob(4000))", ()).unwrap();
+    let table = "CREATE TABLE kv (namespace, key, value, metadata, expiration, PRIMARY KEY (namespace, key))";
+    other.execute_batch(&format!("PRAGMA cache_size = 1; {table}; BEGIN")).unwrap();
+    for key in 0..100 {
+        other.execute("INSERT INTO kv VALUES ('n', ?1, zeroblob(4000), NULL, NULL)", (key.to_string(),)).unwrap();
     }
     fs::copy(folder.path().join("other.db"), &path).unwrap();
     fs::copy(folder.path().join("other.db-journal"), &journal).unwrap();

@@ -48,7 +48,10 @@ pub(super) fn backup(link: &Link, to: &Path) -> Result<()> {
         return Err(named(Error::new(Code::Io, "there is a file of that name")));
     }
     let folder = std::path::absolute(to).map_err(io)?;
-    let draft = NamedTempFile::new_in(folder.parent().unwrap_or(Path::new("/"))).map_err(io)?;
+    let folder = folder.parent().unwrap_or(Path::new("/"));
+    fs::metadata(folder)
+        .map_err(|why| named(Error::new(Code::Io, format!("the folder {}: {why}", folder.display()))))?;
+    let draft = NamedTempFile::new_in(folder).map_err(io)?;
     copy(&source, draft.path()).map_err(named)?;
     draft.persist_noclobber(to).map(|_| ()).map_err(|failed| io(failed.error))
 }
@@ -69,5 +72,10 @@ fn copy(source: &Connection, to: &Path) -> Result<()> {
         }
     }
     drop(backup);
+    // Pages are copied as they are: also those of a damaged file.
+    let sound: String = copy.query_row("PRAGMA quick_check(1)", (), |row| row.get(0))?;
+    if sound != "ok" {
+        return Err(Error::new(Code::Corrupt, format!("the store is damaged: {sound}")));
+    }
     copy.close().map_err(|(_, error)| error.into())
 }

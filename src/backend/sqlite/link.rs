@@ -53,6 +53,9 @@ const WAL_LEFT: i64 = 16 * 1024 * 1024;
 
 impl Link {
     pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Arc<Link>> {
+        if path.as_os_str().is_empty() {
+            return Err(Error::invalid("the path is empty"));
+        }
         let named = |error: Error| error.while_doing(format_args!("opening {}", path.display()));
         // SQLite counts milliseconds in an int.
         let busy_timeout = options.busy_timeout.min(Duration::from_millis(i32::MAX as u64));
@@ -184,6 +187,7 @@ impl Link {
                 format!("its text is {encoding}, which sorts keys in another order"),
             ));
         }
+        schema::recognize(connection)?;
         let readonly = connection.is_readonly("main")?;
         let journal = if readonly { "journal_mode" } else { "journal_mode = WAL" };
         let journal: String = connection.query_row(&format!("PRAGMA {journal}"), (), |row| row.get(0))?;
@@ -217,9 +221,6 @@ impl Part for Link {
 
 /// An absolute path that SQLite can only take for a file's.
 fn checked(path: &Path) -> Result<PathBuf> {
-    if path.as_os_str().is_empty() {
-        return Err(Error::invalid("the path is empty"));
-    }
     if path.as_os_str() == ":memory:" {
         return Err(Error::invalid(
             "that is no file; a store in memory opens with `memory = true` (C: luat_kv_open_memory)",

@@ -132,9 +132,19 @@ enum Layout {
     Luat,
 }
 
+/// Refuses a file that is none of ours, before anything is changed about it.
+pub(super) fn recognize(connection: &Connection) -> Result<()> {
+    look(connection).map(|_| ())
+}
+
+/// The layout as it is at one moment, whoever is changing it.
+fn look(connection: &Connection) -> Result<Layout> {
+    layout(&*connection.unchecked_transaction()?)
+}
+
 /// Sees to it that the table is there, and ours. All or nothing, whoever else is at it.
 pub(super) fn prepare(connection: &mut Connection, readonly: bool) -> Result<()> {
-    match layout(connection)? {
+    match look(connection)? {
         Layout::Ours | Layout::Compatible { versioned: true, indexed: true } => return Ok(()),
         Layout::Missing if readonly => {
             return Err(Error::new(Code::Corrupt, "it has no table kv, and is opened for reading only"));
@@ -195,7 +205,14 @@ fn hash(row: &Context<'_>, salt: u8) -> u64 {
 fn layout(connection: &Connection) -> Result<Layout> {
     let table = "SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = 'kv' COLLATE NOCASE";
     let clustered: Option<bool> = connection.query_row(table, (), |row| row.get(0)).optional()?;
-    let Some(clustered) = clustered else { return Ok(Layout::Missing) };
+    let Some(clustered) = clustered else {
+        let tables =
+            "SELECT count(*) FROM main.sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite^_%' ESCAPE '^'";
+        return match count(connection, tables)? {
+            0 => Ok(Layout::Missing),
+            _ => Err(Error::new(Code::Corrupt, "it is another program's database: it has tables, but no table kv")),
+        };
+    };
     let columns = columns(connection)?;
     let find = |name: &str| columns.iter().find(|column| column.name.eq_ignore_ascii_case(name));
     let has = |name: &str, key: i64| find(name).is_some_and(|column| column.key == key && !column.hidden);

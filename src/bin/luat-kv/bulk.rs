@@ -1,6 +1,6 @@
 //! Commands on many entries at once: bulk, export, import.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::path::Path;
 
 use indicatif::ProgressBar;
@@ -39,10 +39,14 @@ pub fn get(place: &Place, keys: &[String], out: &mut Output) -> Result<(), Fail>
 pub fn import(place: &Place, file: &Path, replace: bool, out: &mut Output) -> Result<(), Fail> {
     // The file comes before the store. So what is missing makes no store; and since the store is then closed before the
     // file is, not even the store's own database may be given here to lose its locks by it.
-    let (mut from, len) = input::open(file)?;
+    let (from, len) = input::open(file)?;
+    let mut from = BufReader::new(from);
+    if from.fill_buf().map_err(|why| Fail::at(file, why))?.starts_with(b"SQLite format 3\0") {
+        return Err(Fail::Failed(format!("{} is a SQLite database, not an export", name(file))));
+    }
     let namespace = place.namespace(Access::Create)?;
     let bar = progress::bytes("importing", len);
-    let imported = progress::during(bar, |bar| namespace.import(&mut bar.wrap_read(&mut *from), replace))
+    let imported = progress::during(bar, |bar| namespace.import(&mut bar.wrap_read(&mut from), replace))
         .map_err(|error| Fail::Failed(format!("importing {}: {}; nothing was stored", name(file), told(&error))))?;
     out.facts(&[("stored", imported.stored.into()), ("skipped", imported.skipped.into())])?;
     Ok(())
@@ -68,7 +72,8 @@ pub fn export(place: &Place, file: &Path, format: Option<Layout>, out: &mut Outp
             (exported, _) => Ok(exported.map(|_| ())?),
         };
     }
-    let exported = progress::during(progress::spinner("exporting"), |_| namespace.export_file(file, format))?;
+    let exported = progress::during(progress::spinner("exporting"), |_| namespace.export_file(file, format))
+        .map_err(|error| Fail::Failed(told(&error)))?;
     out.facts(&[("exported", exported.into())])?;
     Ok(())
 }

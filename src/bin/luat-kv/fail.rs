@@ -46,16 +46,23 @@ pub fn say(message: &str) {
     let _ = io::stderr().write_all(line.as_bytes());
 }
 
+/// Arguments that only the library can judge are a part of the command line.
 impl From<Error> for Fail {
     fn from(error: Error) -> Self {
-        Fail::Failed(told(&error))
+        match error.code() {
+            Code::Invalid | Code::Limit => Fail::Usage(told(&error)),
+            _ => Fail::Failed(told(&error)),
+        }
     }
 }
 
 /// What the library says, and where something can be done about it, what.
 pub fn told(error: &Error) -> String {
     let advice = match error.code() {
-        Code::Busy => "; another process is writing: try again, or wait for longer with --busy-timeout",
+        // There is another BUSY, of two libraries in one process, which no waiting ends.
+        Code::Busy if !error.message().contains("descriptor") => {
+            "; another process is writing: try again, or wait for longer with --busy-timeout"
+        }
         _ => "",
     };
     format!("{}{advice}", error.message())

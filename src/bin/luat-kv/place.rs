@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use luat_kv::{Code, Limits, Namespace, OpenOptions, Store};
 
-use crate::fail::Fail;
+use crate::fail::{Fail, told};
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Options of every command")]
@@ -57,9 +57,9 @@ impl Place {
             // Only a store that is opened for reading must be there; so look before, and open it as it was found.
             Access::Change => {
                 let path = self.existing()?.label().to_owned();
-                Ok(Store::open(path, &self.options(false))?)
+                Store::open(path, &self.options(false)).map_err(|error| Fail::Failed(told(&error)))
             }
-            Access::Create => Ok(self.store(false)?),
+            Access::Create => self.store(false).map_err(|error| Fail::Failed(told(&error))),
         }
     }
 
@@ -78,11 +78,11 @@ impl Place {
             // The library has no code of its own for this, and does not tell a project's path by itself.
             if error.code() == Code::Io && error.message().ends_with("(os error 2)") {
                 return Fail::Failed(format!(
-                    "{}; there is no store yet: `luat-kv put` makes one, and --db PATH names another",
+                    "{}; there is no store: is the path right? `luat-kv put` makes one, and --db PATH names another",
                     error.message()
                 ));
             }
-            error.into()
+            Fail::Failed(told(&error))
         })
     }
 

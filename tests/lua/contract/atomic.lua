@@ -188,6 +188,14 @@ function Atomic:test_a_batch_without_a_namespace_says_so()
   lu.assertIsTrue((batch:namespace("given"):put("key", "1"):commit()))
 end
 
+function Atomic:test_a_batch_takes_no_function()
+  fails(function() self.kv:atomic(function() end) end, "bad argument #1 to 'atomic'", "chain")
+  fails(function() self.store:atomic({}) end, "bad argument #1 to 'atomic'", "chain")
+  self.kv:put("k", "v")
+  local _, meta = self.kv:getWithMetadata("k")
+  fails(function() self.kv:atomic():check("k", meta) end, "bad argument #2 to 'check'", "field 'version'")
+end
+
 function Atomic:test_a_batch_of_a_closed_store_is_an_error()
   local store = self.open()
   local batch = store:namespace("n"):atomic():put("key", "1")

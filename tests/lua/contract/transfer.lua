@@ -183,6 +183,12 @@ function Transfer:test_a_broken_array_is_told_and_nothing_is_imported()
   end
 end
 
+function Transfer:test_a_database_is_no_export()
+  local path = support.path()
+  support.sqlite(support.write(path, ""), "CREATE TABLE t (x)")
+  refuses(self.kv, function(kv) kv:import(path) end, "INVALID", "a SQLite database, not an export")
+end
+
 function Transfer:test_bad_arguments()
   refuses(self.kv, function(kv) kv:export(5) end, "bad argument #1 to 'export'", "path or file expected")
   refuses(self.kv, function(kv) kv:import({}) end, "bad argument #1 to 'import'", "path or file expected")
