@@ -1,6 +1,7 @@
 //! What a back end does: few, wide operations on rows.
 //!
-//! A back end keeps rows and knows when they end; it checks no limit and reads no clock (`now` is always a parameter).
+//! A back end keeps rows and knows when they end; it checks no limit and reads no clock (`now` is always a parameter; a
+//! write is given a way to ask for it, since it may have to wait first).
 //! What an operation means is said once, above: `namespace` and `batch` make each of them of [`Rows`]' few changes.
 //! Any thread may call a back end at any time, within [`fork::enter`](crate::fork::enter). A cache in front of one is a
 //! back end too: it answers [`Backend::get`] and passes the rest on.
@@ -67,6 +68,9 @@ pub(crate) struct Listed {
 /// Something to do with each row that is read.
 pub(crate) type Each<'a> = dyn FnMut(&KeyInfo) -> Result<()> + 'a;
 
+/// Asks for the time, in Unix seconds.
+pub(crate) type Now<'a> = &'a dyn Fn() -> i64;
+
 /// What a write changes, step by step: see [`Backend::write`].
 pub(crate) type Body<'a> = dyn FnMut(&mut dyn Rows) -> Result<bool> + 'a;
 
@@ -97,17 +101,19 @@ pub(crate) struct Step {
 }
 
 /// What such a step took.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Removed {
     pub rows: u64,
     /// Those that had not expired.
     pub live: u64,
-    /// Whether the range is empty now.
-    pub done: bool,
+    /// The last of them, where there may be more in the range.
+    pub last: Option<String>,
 }
 
 /// The rows, within a write: it sees its own changes. All that one write stores has one version.
 pub(crate) trait Rows {
+    /// Unix seconds, from when the write had the rows to itself: however long it waited, it decides by this time.
+    fn now(&self) -> i64;
     /// As [`Backend::get`].
     fn get(&mut self, namespace: &str, key: &str, entry: &mut Entry) -> Result<bool>;
     /// The version of a live entry.
@@ -141,7 +147,7 @@ pub(crate) trait Backend: Send + Sync {
 
     /// The one write path: keeps all that `body` changes and answers its version, or where it answers false or fails,
     /// changes nothing. A write also removes some of the rows that have expired.
-    fn write(&self, now: i64, extent: Extent, body: &mut Body<'_>) -> Result<Option<Version>>;
+    fn write(&self, now: Now<'_>, extent: Extent, body: &mut Body<'_>) -> Result<Option<Version>>;
 
     /// Removes up to `max` expired rows at once, and counts them; fewer than `max` are all there were.
     fn sweep(&self, max: u64, now: i64) -> Result<u64>;

@@ -101,10 +101,10 @@ impl Batch {
     pub fn commit(&mut self) -> Result<Option<Version>> {
         self.open()?;
         let inner = &*self.store.0;
-        let (limits, now) = (inner.limits, inner.clock.now());
-        let mut body =
-            |rows: &mut dyn Rows| self.steps.iter().try_fold(true, |go, step| Ok(go && step.apply(rows, limits, now)?));
-        let version = inner.call(|backend| backend.write(now, Extent::Any, &mut body))?;
+        let mut body = |rows: &mut dyn Rows| {
+            self.steps.iter().try_fold(true, |go, step| Ok(go && step.apply(rows, inner.limits)?))
+        };
+        let version = inner.call(|backend| backend.write(&|| inner.clock.now(), Extent::Any, &mut body))?;
         self.committed = true;
         self.steps = Vec::new();
         Ok(version)
@@ -117,7 +117,7 @@ impl Batch {
     fn open(&self) -> Result<()> {
         match self.committed {
             true => Err(Error::invalid("the batch was committed; begin another")),
-            false => Ok(()),
+            false => self.store.check_open(),
         }
     }
 
@@ -127,6 +127,7 @@ impl Batch {
             return Err(Error::invalid("the batch is for another store than the namespace's"));
         }
         self.limits().key(key)?;
+        self.steps.try_reserve(1).map_err(|_| Error::no_memory(size_of_val(self.steps.as_slice())))?;
         self.steps.push(Step { namespace: namespace.shared_name(), key: key.into(), action });
         Ok(self)
     }
@@ -134,8 +135,9 @@ impl Batch {
 
 impl Step {
     /// Answers whether to go on.
-    fn apply(&self, rows: &mut dyn Rows, limits: Limits, now: i64) -> Result<bool> {
+    fn apply(&self, rows: &mut dyn Rows, limits: Limits) -> Result<bool> {
         let Step { namespace, key, action } = self;
+        let now = rows.now();
         match action {
             Action::Check(version) => return Ok(rows.version(namespace, key)? == *version),
             Action::Put { value, metadata, expiration, ttl } => {

@@ -18,10 +18,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 /// Held shared by each call, and exclusively from just before a fork until just after it.
 static GATE: RwLock<()> = RwLock::new(());
 
+/// The same for what may take long, as it waits for a pipe or copies everything. A fork takes this one first: while it
+/// waits here, calls still come through the other; and once it has this one, there it waits for short calls only.
+static LONG: RwLock<()> = RwLock::new(());
+
 /// Says that this thread is in a call until the guard is dropped. Not to be nested: between the two a fork could begin
 /// to wait for the first, and the second for the fork.
 pub(crate) fn enter() -> RwLockReadGuard<'static, ()> {
     GATE.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The same for a call that may take long, in place of [`enter`].
+pub(crate) fn enter_for_long() -> RwLockReadGuard<'static, ()> {
+    LONG.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Something that has a connection, and can be told to let go of it before a fork.
@@ -62,13 +71,15 @@ mod handlers {
     use std::cell::UnsafeCell;
     use std::sync::{PoisonError, RwLockWriteGuard};
 
-    use super::{GATE, holders};
+    use super::{GATE, LONG, holders};
 
-    /// The gate's guard, from just before a fork until just after it.
-    struct Held(UnsafeCell<Option<RwLockWriteGuard<'static, ()>>>);
+    type Guard = RwLockWriteGuard<'static, ()>;
 
-    // SAFETY: only the handlers below touch it, both run by the thread that forks. `before` has the gate to itself when
-    // it does, and `after` has taken the guard out before it lets the gate go.
+    /// The gates' guards, from just before a fork until just after it.
+    struct Held(UnsafeCell<Option<(Guard, Guard)>>);
+
+    // SAFETY: only the handlers below touch it, both run by the thread that forks. `before` has the gates to itself when
+    // it does, and `after` has taken the guards out before it lets the gates go.
     unsafe impl Sync for Held {}
 
     static HELD: Held = Held(UnsafeCell::new(None));
@@ -87,10 +98,11 @@ mod handlers {
     }
 
     extern "C" fn before() {
+        let long = LONG.write().unwrap_or_else(PoisonError::into_inner);
         let gate = GATE.write().unwrap_or_else(PoisonError::into_inner);
         holders().iter().for_each(|holder| holder.part());
         // SAFETY: see `Held`.
-        unsafe { *HELD.0.get() = Some(gate) };
+        unsafe { *HELD.0.get() = Some((gate, long)) };
     }
 
     /// In the parent and in the child.

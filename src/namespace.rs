@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::backend::{Body, Extent, Put, Range, Removed, Step, Walk, Want};
+use crate::backend::{Body, Extent, Put, Range, Removed, Rows, Step, Walk, Want};
 use crate::counter::{Increment, increment};
 use crate::cursor;
 use crate::error::Result;
@@ -19,8 +19,9 @@ pub struct Namespace {
     name: Arc<str>,
 }
 
-/// How much one step of a long removal takes: a few milliseconds' worth.
-const REMOVE_STEP: Step = Step { rows: 1000, bytes: 4 * 1024 * 1024 };
+/// How much one step of a long removal takes: a millisecond or two. Who waits looks again after 1, 2, 5, 10, … more, and
+/// so hits one of the pauses, which are longer.
+const REMOVE_STEP: Step = Step { rows: 500, bytes: 512 * 1024 };
 
 impl Store {
     /// The namespace of that name: UTF-8, not empty. Nothing is written until a key is put.
@@ -72,8 +73,7 @@ impl Namespace {
     fn read_what(&self, key: &str, want: Want, entry: &mut Entry) -> Result<bool> {
         let inner = &*self.store.0;
         inner.limits.key(key)?;
-        let now = inner.clock.now();
-        inner.call(|backend| backend.get(&self.name, key, want, now, entry))
+        inner.call(|backend| backend.get(&self.name, key, want, inner.clock.now(), entry))
     }
 
     /// Those of these keys that are there, with their values, in byte order and each once: all as they are at one
@@ -84,36 +84,42 @@ impl Namespace {
         let mut keys = keys.to_vec();
         keys.sort_unstable();
         keys.dedup();
-        let now = inner.clock.now();
-        inner.call(|backend| backend.get_many(&self.name, &keys, now))
+        inner.call(|backend| backend.get_many(&self.name, &keys, inner.clock.now()))
     }
 
     /// Stores a value, and replaces all that the key held before: value, metadata and expiration.
     pub fn put(&self, key: &str, value: &[u8], options: &PutOptions<'_>) -> Result<()> {
-        let (put, now) = self.checked(key, value, options)?;
-        self.write(now, Extent::OneChange, &mut |rows| rows.put(&self.name, put).map(|()| true)).map(|_| ())
+        self.checked(key, value, options)?;
+        let mut body = |rows: &mut dyn Rows| self.store_put(rows, key, value, options).map(|()| true);
+        self.write(Extent::OneChange, &mut body).map(|_| ())
     }
 
     /// Stores a value if the key is missing, and answers whether it was.
     pub fn add(&self, key: &str, value: &[u8], options: &PutOptions<'_>) -> Result<bool> {
-        let (put, now) = self.checked(key, value, options)?;
-        let added = self.write(now, Extent::Any, &mut |rows| {
+        self.checked(key, value, options)?;
+        let added = self.write(Extent::Any, &mut |rows| {
             let missing = rows.version(&self.name, key)?.is_none();
             if missing {
-                rows.put(&self.name, put)?;
+                self.store_put(rows, key, value, options)?;
             }
             Ok(missing)
         })?;
         Ok(added.is_some())
     }
 
-    fn checked<'a>(&self, key: &'a str, value: &'a [u8], options: &PutOptions<'a>) -> Result<(Put<'a>, i64)> {
+    /// Refuses what cannot be stored before anybody has to wait.
+    fn checked(&self, key: &str, value: &[u8], options: &PutOptions<'_>) -> Result<()> {
         let inner = &*self.store.0;
         inner.limits.key(key)?;
         inner.limits.value(value)?;
-        let now = inner.clock.now();
-        let expiration = inner.limits.put(options, now)?;
-        Ok((Put { key, value, metadata: options.metadata, expiration }, now))
+        inner.limits.put(options, inner.clock.now()).map(|_| ())
+    }
+
+    /// A put within a write: a lifetime begins when the write does.
+    fn store_put(&self, rows: &mut dyn Rows, key: &str, value: &[u8], options: &PutOptions<'_>) -> Result<()> {
+        let limits = self.store.0.limits;
+        let expiration = limits.expiration(options.expiration, options.expiration_ttl, rows.now())?;
+        rows.put(&self.name, Put { key, value, metadata: options.metadata, expiration })
     }
 
     /// Gives a key another expiration, or with neither of them none, and answers whether the key was there. Its value
@@ -121,9 +127,9 @@ impl Namespace {
     pub fn touch(&self, key: &str, expiration: Option<i64>, expiration_ttl: Option<i64>) -> Result<bool> {
         let inner = &*self.store.0;
         inner.limits.key(key)?;
-        let now = inner.clock.now();
-        let expiration = inner.limits.expiration(expiration, expiration_ttl, now)?;
-        let touched = self.write(now, Extent::OneChange, &mut |rows| rows.touch(&self.name, key, expiration))?;
+        let until = |now| inner.limits.expiration(expiration, expiration_ttl, now);
+        until(inner.clock.now())?;
+        let touched = self.write(Extent::OneChange, &mut |rows| rows.touch(&self.name, key, until(rows.now())?))?;
         Ok(touched.is_some())
     }
 
@@ -134,11 +140,11 @@ impl Namespace {
     pub fn incr(&self, key: &str, by: i64, options: &IncrOptions) -> Result<i64> {
         let inner = &*self.store.0;
         inner.limits.key(key)?;
-        let now = inner.clock.now();
-        let increment_by = Increment { by, initial: options.initial, expiration: inner.limits.incr(options, now)? };
+        inner.limits.incr(options, inner.clock.now())?;
         let mut sum = 0;
-        self.write(now, Extent::Any, &mut |rows| {
-            sum = increment(rows, &self.name, key, increment_by)?;
+        self.write(Extent::Any, &mut |rows| {
+            let expiration = inner.limits.incr(options, rows.now())?;
+            sum = increment(rows, &self.name, key, Increment { by, initial: options.initial, expiration })?;
             Ok(true)
         })?;
         Ok(sum)
@@ -148,12 +154,12 @@ impl Namespace {
     pub fn delete(&self, key: &str) -> Result<()> {
         let inner = &*self.store.0;
         inner.limits.key(key)?;
-        let now = inner.clock.now();
-        self.write(now, Extent::OneChange, &mut |rows| rows.delete(&self.name, key).map(|()| true)).map(|_| ())
+        self.write(Extent::OneChange, &mut |rows| rows.delete(&self.name, key).map(|()| true)).map(|_| ())
     }
 
-    pub(crate) fn write(&self, now: i64, extent: Extent, body: &mut Body<'_>) -> Result<Option<Version>> {
-        self.store.0.call(|backend| backend.write(now, extent, body))
+    fn write(&self, extent: Extent, body: &mut Body<'_>) -> Result<Option<Version>> {
+        let inner = &*self.store.0;
+        inner.call(|backend| backend.write(&|| inner.clock.now(), extent, body))
     }
 
     /// Says what is wrong with a list before it begins.
@@ -179,8 +185,8 @@ impl Namespace {
             }
         }
         let range = Range { namespace: &self.name, from: &from, below: below.as_deref() };
-        let now = inner.clock.now();
-        let found = inner.call(|backend| backend.list(range, Walk { reverse, values, limit }, now))?;
+        let walk = Walk { reverse, values, limit };
+        let found = inner.call(|backend| backend.list(range, walk, inner.clock.now()))?;
         let last = found.keys.last().filter(|_| found.more);
         let cursor = last.map(|last| cursor::encode(&last.name, prefix, reverse));
         Ok(Page { keys: found.keys, cursor })
@@ -192,27 +198,32 @@ impl Namespace {
         inner.limits.bound("prefix", prefix)?;
         let below = after_prefix(prefix);
         let range = Range { namespace: &self.name, from: prefix, below: below.as_deref() };
-        let now = inner.clock.now();
-        inner.call(|backend| backend.count(range, now))
+        inner.call(|backend| backend.count(range, inner.clock.now()))
     }
 
     /// Removes all keys that begin with `prefix`, and counts them. Not in one transaction but in small steps, between
-    /// which others can write: an error half-way leaves the rest in place, and so do keys that are put meanwhile.
+    /// which others can write: an error half-way leaves the rest in place, and keys that are put meanwhile may stay.
     pub fn delete_prefix(&self, prefix: &str) -> Result<u64> {
         let inner = &*self.store.0;
         inner.limits.bound("prefix", prefix)?;
         let below = after_prefix(prefix);
-        let range = Range { namespace: &self.name, from: prefix, below: below.as_deref() };
-        let mut live = 0;
+        let all = Range { namespace: &self.name, from: prefix, below: below.as_deref() };
+        // Up to the key that is the last one now, and never back: else whoever fills the prefix meanwhile kept this at it.
+        let end = Walk { reverse: true, values: false, limit: 1 };
+        let last = inner.call(|backend| backend.list(all, end, inner.clock.now()))?.keys.pop();
+        let Some(end) = last.map(|last| last.name + "\0") else { return Ok(0) };
+        let (mut from, mut live) = (prefix.to_owned(), 0);
         loop {
+            let range = Range { namespace: &self.name, from: &from, below: Some(&end) };
             let mut step = Removed::default();
-            self.write(inner.clock.now(), Extent::Any, &mut |rows| {
+            self.write(Extent::Any, &mut |rows| {
                 step = rows.remove(range, REMOVE_STEP)?;
                 Ok(step.rows > 0)
             })?;
             live += step.live;
-            if step.done {
-                return Ok(live);
+            match step.last {
+                Some(last) => from = last + "\0",
+                None => return Ok(live),
             }
             inner.pause();
         }

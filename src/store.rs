@@ -3,8 +3,8 @@
 use std::cell::Cell;
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, RwLockReadGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -36,14 +36,23 @@ impl Inner {
     /// The way to the back end. A process forks before the call or after it, never during it. What finds the database
     /// in others' use is tried again until the busy timeout is over, so it may be run more than once.
     pub fn call<T>(&self, call: impl FnMut(&dyn Backend) -> Result<T>) -> Result<T> {
-        self.call_until(&Cell::new(false), call)
+        self.retry(fork::enter, &Cell::new(false), call)
     }
 
-    /// The same for what cannot be done twice: once `begun` is set it is not tried again.
-    pub fn call_until<T>(&self, begun: &Cell<bool>, mut call: impl FnMut(&dyn Backend) -> Result<T>) -> Result<T> {
+    /// The same for what may take long, and cannot be done twice: once `begun` is set it is not tried again.
+    pub fn call_for_long<T>(&self, begun: &Cell<bool>, call: impl FnMut(&dyn Backend) -> Result<T>) -> Result<T> {
+        self.retry(fork::enter_for_long, begun, call)
+    }
+
+    fn retry<T>(
+        &self,
+        enter: fn() -> RwLockReadGuard<'static, ()>,
+        begun: &Cell<bool>,
+        mut call: impl FnMut(&dyn Backend) -> Result<T>,
+    ) -> Result<T> {
         let mut wait = None;
         loop {
-            let entered = fork::enter();
+            let entered = enter();
             let answer = call(&*self.backend);
             // Who waits keeps nobody waiting: no fork, and no other call.
             drop(entered);
@@ -173,7 +182,7 @@ impl Store {
     /// Writes the file anew, without the room that deleted entries have left in it. It takes that much room again
     /// meanwhile, and writers wait. In memory there is nothing to do.
     pub fn compact(&self) -> Result<()> {
-        self.0.call(|backend| backend.compact())?;
+        self.0.call_for_long(&Cell::new(false), |backend| backend.compact())?;
         self.checkpoint().map(|_| ())
     }
 
@@ -189,7 +198,7 @@ impl Store {
     /// Copies the whole store, as it is at one moment, into a new file, while others go on writing. The copy gets its
     /// name when it is whole and was checked; a file of that name is not replaced.
     pub fn backup(&self, path: impl AsRef<Path>) -> Result<()> {
-        self.0.call(|backend| backend.backup(path.as_ref()))
+        self.0.call_for_long(&Cell::new(false), |backend| backend.backup(path.as_ref()))
     }
 
     /// Closes the store for all its handles; using them is an error from then on. Closing again is harmless.
@@ -233,7 +242,7 @@ mod tests {
     /// How often something is run that finds the database in use `busy` times.
     fn runs(store: &Store, busy: usize, begun: &Cell<bool>, begins: bool) -> (usize, Result<()>) {
         let mut runs = 0;
-        let answer = store.0.call_until(begun, |_| {
+        let answer = store.0.call_for_long(begun, |_| {
             runs += 1;
             begun.set(begins);
             if runs > busy { Ok(()) } else { Err(Error::new(Code::Busy, "database is locked")) }

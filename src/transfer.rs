@@ -52,7 +52,7 @@ impl Namespace {
         let written = |why: io::Error| Error::new(Code::Io, why.to_string());
         out.write_all(open.as_bytes()).map_err(written)?;
         let begun = Cell::new(false);
-        inner.call_until(&begun, |backend| {
+        inner.call_for_long(&begun, |backend| {
             backend.scan(self.name(), now, &mut |row| {
                 begun.set(true);
                 let record = Record::of(row)?;
@@ -73,12 +73,11 @@ impl Namespace {
     /// have expired are left out. While this reads, other writers wait.
     pub fn import(&self, from: &mut dyn Read, replace: bool) -> Result<Imported> {
         let inner = &*self.store().0;
-        let now = inner.clock.now();
-        let task = Task { namespace: self.name(), limits: inner.limits, now, replace };
+        let task = Task { namespace: self.name(), limits: inner.limits, replace };
         let mut imported = Imported::default();
         let begun = Cell::new(false);
-        inner.call_until(&begun, |backend| {
-            backend.write(now, Extent::Any, &mut |rows| {
+        inner.call_for_long(&begun, |backend| {
+            backend.write(&|| inner.clock.now(), Extent::Any, &mut |rows| {
                 begun.set(true); // what was read cannot be read again
                 imported = task.run(rows, from)?;
                 Ok(true)
@@ -93,7 +92,7 @@ impl<'a> Record<'a> {
         let value = row.value.as_deref().unwrap_or_default();
         let (value, base64) = match str::from_utf8(value) {
             Ok(text) => (text.into(), None),
-            Err(_) => (BASE64.encode(value).into(), Some(true)),
+            Err(_) => (to_base64(value)?.into(), Some(true)),
         };
         let metadata = row.metadata.as_deref().map(|metadata| one_line(&row.name, metadata)).transpose()?;
         let (key, expiration) = (row.name.as_str().into(), row.expiration);
@@ -113,6 +112,15 @@ impl<'a> Record<'a> {
     }
 }
 
+/// A value may be large: if memory runs out, that is an error.
+fn to_base64(value: &[u8]) -> Result<String> {
+    let len = value.len().div_ceil(3) * 4;
+    let mut text = String::new();
+    text.try_reserve_exact(len).map_err(|_| Error::no_memory(len))?;
+    BASE64.encode_string(value, &mut text);
+    Ok(text)
+}
+
 /// Metadata as it is, but on one line. (A line break within a string would be an escape.)
 fn one_line<'a>(key: &str, metadata: &str) -> Result<Cow<'a, RawValue>> {
     match RawValue::from_string(metadata.replace(['\n', '\r'], " ")) {
@@ -125,7 +133,6 @@ fn one_line<'a>(key: &str, metadata: &str) -> Result<Cow<'a, RawValue>> {
 struct Task<'a> {
     namespace: &'a str,
     limits: Limits,
-    now: i64,
     replace: bool,
 }
 
@@ -168,11 +175,11 @@ impl Task<'_> {
         let metadata = record.metadata.as_ref().map(|metadata| metadata.get());
         metadata.map_or(Ok(()), |metadata| self.limits.metadata(metadata))?;
         let expiration = match record.expiration_ttl {
-            Some(ttl) => self.limits.expiration(None, Some(ttl), self.now)?,
+            Some(ttl) => self.limits.expiration(None, Some(ttl), rows.now())?,
             // However little time is left of a lifetime, it was long enough when it began.
             None => record.expiration,
         };
-        let expired = expiration.is_some_and(|end| end <= self.now);
+        let expired = expiration.is_some_and(|end| end <= rows.now());
         if expired || (!self.replace && rows.version(self.namespace, key)?.is_some()) {
             return Ok(false);
         }
@@ -233,19 +240,28 @@ impl<'t> Deserialize<'t> for Object {
 fn begin(mut input: impl BufRead) -> Result<(bool, impl Read)> {
     const MARK: &[u8] = b"\xef\xbb\xbf";
     const DATABASE: &[u8] = b"SQLite format 3\0";
-    let mut read = Vec::new();
+    /// White space that goes on for longer is kept no more.
+    const BLANK: usize = 1024 * 1024;
+    let (mut read, mut first) = (Vec::new(), None);
     for byte in input.by_ref().bytes() {
-        read.push(byte.map_err(|why| Error::new(Code::Io, why.to_string()))?);
+        let byte = byte.map_err(|why| Error::new(Code::Io, why.to_string()))?;
+        read.push(byte);
         if read == MARK {
-            read.clear();
-        } else if read == DATABASE {
+            (read, first) = (Vec::new(), None);
+            continue;
+        }
+        first = first.or((!byte.is_ascii_whitespace()).then_some(byte));
+        if read == DATABASE {
             return Err(Error::invalid("this is a SQLite database, not an export"));
-        } else if ![MARK, DATABASE].iter().any(|text| text.starts_with(&read)) && !read.trim_ascii_start().is_empty() {
+        }
+        if first.is_some() && !MARK.starts_with(&read) && !DATABASE.starts_with(&read) {
             break;
         }
+        if read.len() > BLANK {
+            return Err(Error::invalid("it begins with more than a MiB of white space"));
+        }
     }
-    let first = read.trim_ascii_start().first();
-    Ok((first == Some(&b'['), io::Cursor::new(read).chain(input)))
+    Ok((first == Some(b'['), io::Cursor::new(read).chain(input)))
 }
 
 /// Input that counts its lines as they are read. serde_json reads byte by byte, so it is never ahead by more than one.

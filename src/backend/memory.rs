@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::{
-    Backend, Body, Each, Extent, Listed, PAGE_BYTES, Put, Range, Removed, Rows, SWEEP_PER_WRITE, Step, Walk, Want,
+    Backend, Body, Each, Extent, Listed, Now, PAGE_BYTES, Put, Range, Removed, Rows, SWEEP_PER_WRITE, Step, Walk, Want,
     copy, copy_text, push,
 };
 use crate::error::{Error, Result};
@@ -95,9 +95,10 @@ impl Backend for Memory {
         })
     }
 
-    fn write(&self, now: i64, _: Extent, body: &mut Body<'_>) -> Result<Option<Version>> {
+    fn write(&self, now: Now<'_>, _: Extent, body: &mut Body<'_>) -> Result<Option<Version>> {
         let mut maps = self.lock();
         let maps = maps.as_mut().ok_or_else(Error::closed)?;
+        let now = now();
         let version = maps.versions.next();
         let mut change = Change { maps, now, version, undo: Vec::new() };
         if !body(&mut change)? {
@@ -181,6 +182,10 @@ impl Change<'_> {
 }
 
 impl Rows for Change<'_> {
+    fn now(&self) -> i64 {
+        self.now
+    }
+
     fn get(&mut self, namespace: &str, key: &str, entry: &mut Entry) -> Result<bool> {
         match self.maps.live(namespace, key, self.now) {
             Some(row) => copy_entry(row, entry).map(|()| true),
@@ -225,12 +230,13 @@ impl Rows for Change<'_> {
             bytes += row.value.len() as u64;
             rows.push((key.clone(), is_gone(row.expiration, self.now)));
         }
+        let last = rows.last().map(|(key, _)| key.clone());
         for (key, gone) in rows {
             self.replace(range.namespace, &key, None);
             removed.rows += 1;
             removed.live += u64::from(!gone);
         }
-        removed.done = self.maps.range(range).next().is_none();
+        removed.last = last;
         Ok(removed)
     }
 }

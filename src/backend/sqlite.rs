@@ -12,7 +12,7 @@ use rusqlite::{CachedStatement, Connection, Row, TransactionBehavior};
 
 use self::link::{Link, Session};
 use super::{
-    Backend, Body, Each, Extent, Listed, PAGE_BYTES, Put, Range, Removed, Rows, SWEEP_PER_WRITE, Step, Walk, Want,
+    Backend, Body, Each, Extent, Listed, Now, PAGE_BYTES, Put, Range, Removed, Rows, SWEEP_PER_WRITE, Step, Walk, Want,
     copy, copy_text, push,
 };
 use crate::error::{Code, Error, Result, quoted};
@@ -24,7 +24,7 @@ mod file;
 mod link;
 mod schema;
 
-pub(crate) use claim::is_open_elsewhere;
+pub(crate) use claim::is_taken;
 
 pub(crate) struct Sqlite(Arc<Link>);
 
@@ -98,9 +98,9 @@ impl Backend for Sqlite {
         Ok(())
     }
 
-    fn write(&self, now: i64, extent: Extent, body: &mut Body<'_>) -> Result<Option<Version>> {
+    fn write(&self, clock: Now<'_>, extent: Extent, body: &mut Body<'_>) -> Result<Option<Version>> {
         self.0.with_writable(|session| {
-            let version = session.versions.next();
+            let (version, now) = (session.versions.next(), clock());
             // One statement is a transaction of its own, and much the cheapest one.
             let sweeps = session.may_sweep(now);
             if extent == Extent::OneChange && !sweeps {
@@ -108,6 +108,7 @@ impl Backend for Sqlite {
                 return Ok(body(&mut rows)?.then_some(version));
             }
             let transaction = session.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let now = clock();
             if !body(&mut Change::new(&transaction, now, version))? {
                 return Ok(None);
             }
@@ -126,7 +127,7 @@ impl Backend for Sqlite {
 
     fn pause(&self) {
         // SQLite's waiters are not woken; they look again after 1, 2, 5, 10, … milliseconds.
-        std::thread::sleep(std::time::Duration::from_millis(4));
+        std::thread::sleep(std::time::Duration::from_millis(8));
     }
 
     fn namespaces(&self, now: i64) -> Result<Vec<String>> {
@@ -190,6 +191,10 @@ impl<'a> Change<'a> {
 }
 
 impl Rows for Change<'_> {
+    fn now(&self) -> i64 {
+        self.now
+    }
+
     fn get(&mut self, namespace: &str, key: &str, entry: &mut Entry) -> Result<bool> {
         get(self.connection, namespace, key, Want::Entry, self.now, entry)
     }
@@ -233,21 +238,19 @@ impl Rows for Change<'_> {
 
     fn remove(&mut self, range: Range<'_>, step: Step) -> Result<Removed> {
         let mut query = self.connection.prepare_cached(schema::MEASURE)?;
-        let (mut removed, mut bytes, mut last) = (Removed { done: true, ..Removed::default() }, 0, None);
+        let (mut removed, mut bytes) = (Removed::default(), 0);
         {
-            let mut rows = query.query((range.namespace, range.from, below(&range), self.now, step.rows as i64 + 1))?;
-            while let Some(row) = rows.next()? {
-                removed.done = removed.rows < step.rows as u64 && bytes < step.bytes;
-                if !removed.done {
-                    break;
-                }
+            let mut rows = query.query((range.namespace, range.from, below(&range), self.now, step.rows as i64))?;
+            while bytes < step.bytes
+                && let Some(row) = rows.next()?
+            {
                 bytes += row.get::<_, u64>(1)?;
                 removed.live += u64::from(row.get::<_, bool>(2)?);
                 removed.rows += 1;
-                last = text(row, 0)?;
+                removed.last = text(row, 0)?;
             }
         }
-        if let Some(last) = last {
+        if let Some(last) = &removed.last {
             self.connection.prepare_cached(schema::REMOVE)?.execute((range.namespace, range.from, last))?;
         }
         Ok(removed)

@@ -114,6 +114,7 @@ enum Next {
 impl Walking {
     /// The next key that still lives.
     fn step(&mut self) -> Result<Option<KeyInfo>> {
+        self.namespace.store().check_open()?;
         loop {
             let now = self.namespace.store().now();
             let live = |key: &KeyInfo| key.expiration.is_none_or(|end| now < end);

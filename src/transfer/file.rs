@@ -4,9 +4,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 
-use tempfile::NamedTempFile;
-
-use crate::backend::sqlite::is_open_elsewhere;
+use crate::backend::sqlite::is_taken;
 use crate::error::{Code, Error, Result};
 use crate::fork;
 use crate::namespace::Namespace;
@@ -28,7 +26,7 @@ impl Namespace {
         let folder = path.parent().unwrap_or(Path::new("/"));
         let no_folder = |why| named(Error::new(Code::Io, format!("the folder {}: {why}", folder.display())));
         fs::metadata(folder).map_err(no_folder)?;
-        let mut draft = NamedTempFile::new_in(folder).map_err(io)?;
+        let mut draft = tempfile::Builder::new().prefix(".luat_kv.").tempfile_in(folder).map_err(io)?;
         let count = self.export(&mut draft, format).map_err(named)?;
         draft.flush().and_then(|()| draft.as_file().sync_all()).map_err(io)?;
         draft.persist(&path).map_err(|failed| io(failed.error))?;
@@ -47,8 +45,8 @@ impl Namespace {
 /// A database must neither be replaced nor opened by anything but its store.
 fn refuse_open(path: &Path) -> Result<()> {
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    match fork::is_held(&path) || is_open_elsewhere(&path) {
-        true => Err(Error::invalid("that is a store's own file, which this process has open")),
+    match fork::is_held(&path) || is_taken(&path) {
+        true => Err(Error::invalid("that is a store's own file")),
         false => Ok(()),
     }
 }

@@ -3,8 +3,10 @@
  */
 #include "backends.h"
 #include "process.h"
+#include "threads.h"
 
 #include <sys/resource.h>
+#include <time.h>
 
 static void write_file(const char *path, const char *text)
 {
@@ -383,6 +385,43 @@ static void a_pipe_carries_one_store_into_another(void)
     kv_close(to);
 }
 
+static struct kv idle;
+static int idle_pipe[2];
+
+static void import_idly(int number)
+{
+    (void)number;
+    CHECK_STATUS(luat_kv_import_fd(idle.ns, idle_pipe[0], 0, NULL, NULL, &error), LUAT_KV_OK);
+}
+
+static void fork_meanwhile(int number)
+{
+    (void)number;
+    child_run(do_nothing, NULL);
+}
+
+/* The import waits for its pipe, and the fork for the import: who feeds the pipe must not wait for either. */
+static void a_fork_that_waits_for_an_import_keeps_nobody_else_waiting(void)
+{
+    const struct timespec moment = { 0, 100 * 1000 * 1000 };
+    struct thread threads[2];
+    struct kv other = kv_memory();
+    idle = open_default();
+    CHECK(pipe(idle_pipe) == 0);
+    threads_start(&threads[0], 1, import_idly);
+    nanosleep(&moment, NULL);
+    threads_start(&threads[1], 1, fork_meanwhile);
+    nanosleep(&moment, NULL);
+    CHECK_PUT(other.ns, "key", "not held up");
+    CHECK_VALUE(other.ns, "key", "not held up");
+    CHECK(write(idle_pipe[1], "[]", 2) == 2);
+    close(idle_pipe[1]);
+    threads_join(threads, 2);
+    close(idle_pipe[0]);
+    kv_close(idle);
+    kv_close(other);
+}
+
 static void a_pipe_that_breaks_leaves_an_error(void)
 {
     struct kv kv = open_default();
@@ -485,6 +524,7 @@ static const struct check_test tests[] = {
     TEST(a_descriptor_is_used_from_where_it_stands),
     TEST(a_pipe_carries_one_store_into_another),
     TEST(a_pipe_that_breaks_leaves_an_error),
+    TEST(a_fork_that_waits_for_an_import_keeps_nobody_else_waiting),
 };
 
 static const struct check_test particular[] = {

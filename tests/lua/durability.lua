@@ -180,6 +180,8 @@ function Together:test_a_backup_is_whole_while_others_write()
   lu.assertEquals(#found.key2000, 1000)
   fails(function() store:backup(copy) end, "IO", "there is a file of that name")
   fails(function() store:backup(path) end, "IO", "there is a file of that name")
+  fails(function() store:backup(path .. "-journal") end, "INVALID", "a store's own")
+  fails(function() store:namespace("n"):export(path .. "-journal") end, "INVALID", "a store's own")
 end
 
 -- A busy database --------------------------------------------------------------------------------

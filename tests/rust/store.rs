@@ -1,10 +1,11 @@
 //! What a Rust host can do beyond the model's operations: opening, sweeping, sharing, closing.
 
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use luat_kv::{Clock, Code, Limits, ListOptions, OpenOptions, PutOptions, Store};
+use luat_kv::{Clock, Code, IncrOptions, Limits, ListOptions, OpenOptions, PutOptions, Store};
 
 const NOW: i64 = 1_700_000_000;
 
@@ -203,6 +204,68 @@ fn who_waits_for_a_busy_database_waits_alone() {
     assert!(begun.elapsed() < 3 * timeout, "the last of them waited for {:?}", begun.elapsed());
     other.execute_batch("ROLLBACK").unwrap();
     drop((n, store));
+}
+
+#[test]
+fn a_write_decides_by_the_time_when_it_is_let_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("kv.db");
+    let clock = Clock::manual(NOW);
+    let options = OpenOptions { clock: clock.clone(), ..OpenOptions::default() };
+    let n = Store::open(&path, &options).unwrap().namespace("n").unwrap();
+    for key in ["added", "touched", "counted"] {
+        n.put(key, b"1", &ttl(10)).unwrap();
+    }
+    // The same SQLite as the store's, and closed after it: no lock is lost.
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    thread::scope(|scope| {
+        let waiting = [
+            scope.spawn(|| assert!(n.add("added", b"2", &ttl(5)).unwrap(), "the old one had expired")),
+            scope.spawn(|| assert!(!n.touch("touched", None, Some(5)).unwrap(), "it had expired")),
+            scope.spawn(|| {
+                let options = IncrOptions { expiration_ttl: Some(5), ..IncrOptions::default() };
+                assert_eq!(n.incr("counted", 1, &options).unwrap(), 1, "it begins anew");
+            }),
+            scope.spawn(|| n.put("put", b"2", &ttl(5)).unwrap()),
+            scope.spawn(|| {
+                let mut batch = n.store().batch();
+                batch.check(&n, "added too", None).unwrap().put(&n, "batch", b"2", &ttl(5)).unwrap();
+                assert!(batch.commit().unwrap().is_some());
+            }),
+        ];
+        thread::sleep(Duration::from_millis(200));
+        clock.set(NOW + 20);
+        other.execute_batch("ROLLBACK").unwrap();
+        waiting.into_iter().for_each(|waiting| waiting.join().unwrap());
+    });
+    for key in ["added", "counted", "put", "batch"] {
+        assert_eq!(n.get_entry(key).unwrap().unwrap().expiration, Some(NOW + 25), "{key}");
+    }
+    assert_eq!(n.get("touched").unwrap(), None);
+    drop(n);
+}
+
+#[test]
+fn a_long_removal_ends_while_others_go_on_filling() {
+    both(|store, _| {
+        let n = store.namespace("n").unwrap();
+        n.put("p", b"v", &PutOptions::default()).unwrap();
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for i in 0.. {
+                    n.put(&format!("p{i:09}"), b"v", &PutOptions::default()).unwrap();
+                    if over.load(Ordering::Relaxed) {
+                        break;
+                    }
+                }
+            });
+            while n.count("p").unwrap() < 100 {}
+            assert!(n.delete_prefix("p").unwrap() >= 100);
+            over.store(true, Ordering::Relaxed);
+        });
+    });
 }
 
 #[test]

@@ -70,15 +70,19 @@ impl Claim {
     }
 }
 
-/// Is this a database, or a file beside one, that another copy of SQLite in this process has open? Then to open and close
-/// it once more would drop its locks.
-pub(crate) fn is_open_elsewhere(path: &Path) -> bool {
+/// Is this a database that this process has open, by whatever name, or a file that some database has beside it? The one
+/// must not be opened and closed again, which would drop its locks; and neither is a place for anything else.
+pub(crate) fn is_taken(path: &Path) -> bool {
+    let beside =
+        |end| path.to_str().and_then(|name| name.strip_suffix(end)).is_some_and(|base| Path::new(base).exists());
+    if ["-wal", "-shm", "-journal"].into_iter().any(beside) {
+        return true;
+    }
     let Ok(found) = fs::metadata(path) else { return false };
-    let named = |end: &str| path.as_os_str().as_encoded_bytes().ends_with(end.as_bytes());
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
-    let looks_so = named("-wal") || named("-shm") || named("-journal") || Path::new(&log).exists();
-    looks_so && open_descriptor(file_id(&found)).is_some()
+    let id = file_id(&found);
+    claims().contains_key(&id) || (Path::new(&log).exists() && open_descriptor(id).is_some())
 }
 
 impl Turn {

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
-use tempfile::NamedTempFile;
 
+use super::claim::is_taken;
 use super::link::Link;
 use crate::error::{Code, Error, Result};
 
@@ -47,11 +47,14 @@ pub(super) fn backup(link: &Link, to: &Path) -> Result<()> {
     if fs::symlink_metadata(to).is_ok() {
         return Err(named(Error::new(Code::Io, "there is a file of that name")));
     }
+    if is_taken(to) {
+        return Err(named(Error::invalid("that is a name for a file of a store's own")));
+    }
     let folder = std::path::absolute(to).map_err(io)?;
     let folder = folder.parent().unwrap_or(Path::new("/"));
     fs::metadata(folder)
         .map_err(|why| named(Error::new(Code::Io, format!("the folder {}: {why}", folder.display()))))?;
-    let draft = NamedTempFile::new_in(folder).map_err(io)?;
+    let draft = tempfile::Builder::new().prefix(".luat_kv.").tempfile_in(folder).map_err(io)?;
     copy(&source, draft.path()).map_err(named)?;
     draft.persist_noclobber(to).map(|_| ()).map_err(|failed| io(failed.error))
 }

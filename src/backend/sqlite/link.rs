@@ -166,9 +166,10 @@ impl Link {
                 Ok(()) => break,
             }
         }
-        // SQLite asks the system for chance anew in each process, forked ones too.
-        let own: [u8; 8] = connection.query_row("SELECT randomblob(8)", (), |row| row.get(0))?;
-        let versions = Versions::new(u64::from_ne_bytes(own));
+        // SQLite's own chance would not do: a process that forked into another namespace of process numbers may go on
+        // with its parent's.
+        let own = getrandom::u64().map_err(|why| Error::new(Code::Io, format!("random numbers: {why}")))?;
+        let versions = Versions::new(own);
         let readonly = connection.is_readonly("main")?;
         connection.busy_timeout(Duration::ZERO)?;
         Ok(Session { connection, last_look: None, more_to_sweep: false, readonly, versions, _claim: claim })

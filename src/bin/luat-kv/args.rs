@@ -241,7 +241,7 @@ pub struct Put {
 Examples:
   luat-kv -n blog list --prefix post: --limit 10
   luat-kv -n blog list --start 2024-01 --stop 2024-07 --reverse
-  luat-kv -n blog list --prefix draft: | luat-kv -n blog bulk delete
+  luat-kv -n blog list --prefix draft: --json | luat-kv -n blog bulk delete
   luat-kv -n blog list --values --json | jq -r .value
 
 On a terminal: a table of keys, expirations and metadata.
@@ -314,11 +314,11 @@ With --json: {\"stored\":40,\"skipped\":2}; what has expired is skipped")]
 Examples:
   luat-kv -n blog bulk delete keys.json
   luat-kv -n blog list --prefix draft: --json | luat-kv -n blog bulk delete
-  printf '%s\\n' post:1 post:2 | luat-kv -n blog bulk delete
+  echo '[\"post:1\", \"post:2\"]' | luat-kv -n blog bulk delete
 
-Takes a JSON array of keys, as Wrangler does, JSON Lines, or plain lines of a
-key each. In JSON a key is a string, or an object with a `key` or `name`, as
-`list --json` prints them.
+Takes a JSON array of keys, as Wrangler does, or what `list --json` prints: an
+object a line, with a `key` or `name`. Plain lines are refused, since a key may
+itself look like JSON.
 
 With --json: {\"keys\":2}, how many were named")]
     Delete {

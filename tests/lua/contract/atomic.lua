@@ -201,6 +201,7 @@ function Atomic:test_a_batch_of_a_closed_store_is_an_error()
   local batch = store:namespace("n"):atomic():put("key", "1")
   store:close()
   fails(function() batch:commit() end, "INVALID", "closed")
+  fails(function() batch:put("key", "2") end, "INVALID", "closed")
   lu.assertStrContains(tostring(batch), "luat_kv.batch")
 end
 

@@ -127,6 +127,8 @@ function Transfer:test_what_stands_before_the_first_entry()
   end
   local broken = file("broken.json", "\n\n\n[\n{}]")
   refuses(self.kv, function(kv) kv:import(broken) end, "INVALID", "line 5")
+  local blank = file("blank.json", (" "):rep(2 * 1024 * 1024) .. "[]")
+  refuses(self.kv, function(kv) kv:import(blank) end, "INVALID", "white space")
   for _, text in ipairs({ mark, mark:sub(1, 2), "\239", mark .. mark .. entry }) do
     refuses(self.kv, function(kv) kv:import(file("broken.json", text .. "x")) end, "INVALID", "line 1")
   end
