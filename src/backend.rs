@@ -1,10 +1,10 @@
 //! What a back end does: few, wide operations on rows.
 //!
 //! A back end keeps rows and knows when they end; it checks no limit and reads no clock (`now` is always a parameter; a
-//! write is given a way to ask for it, since it may have to wait first).
-//! What an operation means is said once, above: `namespace` and `batch` make each of them of [`Rows`]' few changes.
-//! Any thread may call a back end at any time, within [`fork::enter`](crate::fork::enter). A cache in front of one is a
-//! back end too: it answers [`Backend::get`] and passes the rest on.
+//! write is given a way to ask for it, since it may have to wait first). What an operation means is said once, above:
+//! `namespace` and `batch` make each of them of [`Rows`]' few changes. Any thread may call a back end at any time, within
+//! [`fork::enter`](crate::fork::enter). A cache in front of one is a back end too: it answers [`Backend::get`] and passes
+//! the rest on.
 //!
 //! A back end waits for nobody: what others keep it from doing is BUSY at once, has changed nothing, and is tried again
 //! by `store`, which lets go of everything meanwhile. Only opening waits by itself.

@@ -36,10 +36,15 @@ impl Inner {
     /// The way to the back end. A process forks before the call or after it, never during it. What finds the database
     /// in others' use is tried again until the busy timeout is over, so it may be run more than once.
     pub fn call<T>(&self, call: impl FnMut(&dyn Backend) -> Result<T>) -> Result<T> {
-        self.retry(fork::enter, &Cell::new(false), call)
+        self.retry(fork::enter, &Cell::new(false), call).map_err(|error| match error.code() {
+            // Which file it is that is damaged, or cannot be written.
+            Code::Corrupt | Code::Io => error.while_doing(&self.label),
+            _ => error,
+        })
     }
 
-    /// The same for what may take long, and cannot be done twice: once `begun` is set it is not tried again.
+    /// The same for what may take long, and cannot be done twice: once `begun` is set it is not tried again. Other files
+    /// have a part in it, so who calls this says what was being done.
     pub fn call_for_long<T>(&self, begun: &Cell<bool>, call: impl FnMut(&dyn Backend) -> Result<T>) -> Result<T> {
         self.retry(fork::enter_for_long, begun, call)
     }
@@ -63,10 +68,6 @@ impl Inner {
                         let waited = wait.since.elapsed().as_secs_f64();
                         return Err(error.while_doing(format_args!("{} was in use for {waited:.1} s", self.label)));
                     }
-                }
-                // Whose file it is that is damaged, or cannot be written.
-                Err(error) if matches!(error.code(), Code::Corrupt | Code::Io) => {
-                    return Err(error.while_doing(&self.label));
                 }
                 answer => return answer,
             }

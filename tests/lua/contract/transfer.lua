@@ -185,6 +185,12 @@ function Transfer:test_a_broken_array_is_told_and_nothing_is_imported()
   end
 end
 
+function Transfer:test_what_cannot_be_written_is_named_and_not_the_store()
+  self.kv:put("large", ("x"):rep(100000))
+  local message = fails(function() self.kv:export("/dev/full") end, "IO", "/dev/full")
+  lu.assertNotStrContains(message, self.store:stats().path)
+end
+
 function Transfer:test_a_database_is_no_export()
   local path = support.path()
   support.sqlite(support.write(path, ""), "CREATE TABLE t (x)")
