@@ -55,10 +55,11 @@
 #include <stdint.h>
 
 /**
- * The version of this interface. It goes up when a program that was compiled before has to be compiled again; compare
- * it with luat_kv_abi_version(), which is the library's own.
+ * The version of this interface, which is also the number in the name libluat_kv.so.0. It goes up when a program that
+ * was compiled before has to be compiled again. Who loads the library by hand, with dlopen(), compares it with
+ * luat_kv_abi_version() first; else the loader has seen to it.
  */
-#define LUAT_KV_ABI_VERSION 1
+#define LUAT_KV_ABI_VERSION 0
 
 /**
  * Open a database that exists, and never write to it. For luat_kv_open_options.flags.

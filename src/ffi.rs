@@ -49,9 +49,10 @@ pub use store::*;
 #[cfg(any(feature = "sqlite", unix))]
 pub use transfer::*;
 
-/// The version of this interface. It goes up when a program that was compiled before has to be compiled again; compare
-/// it with luat_kv_abi_version(), which is the library's own.
-pub const LUAT_KV_ABI_VERSION: u32 = 1;
+/// The version of this interface, which is also the number in the name libluat_kv.so.0. It goes up when a program that
+/// was compiled before has to be compiled again. Who loads the library by hand, with dlopen(), compares it with
+/// luat_kv_abi_version() first; else the loader has seen to it.
+pub const LUAT_KV_ABI_VERSION: u32 = 0;
 
 /// Answers the LUAT_KV_ABI_VERSION that the library was built with. Thread-safe.
 #[unsafe(no_mangle)]

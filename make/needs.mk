@@ -1,0 +1,40 @@
+# ---- What this needs from the machine
+
+packages-demo  := lua5.4
+packages-test  := lua5.1 lua5.2 lua5.3 lua5.4 luajit liblua5.4-dev lua-unit lua-cjson sqlite3 g++ binutils util-linux
+packages-bench := lua5.4 lua-cjson liblua5.4-dev
+
+# How to see that a Debian package, or the same thing from elsewhere, is there.
+has-lua5.1        := command -v lua5.1
+has-lua5.2        := command -v lua5.2
+has-lua5.3        := command -v lua5.3
+has-lua5.4        := command -v lua5.4
+has-luajit        := command -v luajit
+has-lua-unit      := lua5.4 -l luaunit -e ''
+has-lua-cjson     := lua5.4 -l cjson -e ''
+has-sqlite3       := command -v sqlite3
+has-g++           := command -v g++
+has-binutils      := command -v nm
+has-util-linux    := command -v setpriv
+has-liblua5.4-dev := test -f /usr/include/lua5.4/lua.h
+
+.PHONY: deps need-demo need-test need-bench components toolchain
+deps: need-demo need-test need-bench ## installs what demo, test and bench need from Debian, as they do by themselves
+
+need-demo need-test need-bench: need-%: toolchain
+	@lack=; $(foreach p,$(packages-$*),$(has-$p) >/dev/null 2>&1 || lack="$$lack $p";) \
+	[ "$$lack" ] || exit 0; \
+	install="apt-get install -y --no-install-recommends$$lack"; \
+	if [ "$$(id -u)" = 0 ]; then root=; \
+	elif sudo -n true 2>/dev/null; then root='sudo -n'; \
+	else echo "make $* needs$$lack. Please run: sudo apt-get update && sudo $$install" >&2; exit 1; fi; \
+	echo "make $* needs$$lack: installing with apt-get"; \
+	$$root apt-get update -qq && $$root env DEBIAN_FRONTEND=noninteractive $$install -qq >/dev/null
+
+need-test: components
+components: toolchain
+	@{ cargo fmt --version && cargo clippy --version; } >/dev/null 2>&1 || rustup component add rustfmt clippy
+
+toolchain:
+	@command -v cargo >/dev/null || { echo 'cargo is missing. Please install Rust, with rustup for example' >&2; exit 1; }
+	@command -v $(firstword $(CC)) >/dev/null || { echo '$(CC) is missing. Please install a C compiler: apt-get install gcc libc6-dev' >&2; exit 1; }

@@ -1,0 +1,79 @@
+# ---- Tests: suites, each run and counted by tests/tally
+
+.PHONY: test lint test-header test-rust test-cli test-c test-lua test-readme test-exports
+lint         := fmt clippy-default clippy-core clippy-cli clippy-lua doc-default doc-lua
+test-header  := header-c header-c++
+test-rust    := rust-default rust-core
+test-cli     := cli-commands
+test-c       := $(foreach link,shared static,$(patsubst tests/c/test_%.c,c-$(link)-%,$(wildcard tests/c/test_*.c)))
+test-lua     := $(patsubst %,lua-%,$(filter-out 5.5,$(LUAS))) lua-starved
+test-readme  := readme
+test-exports := exports-shared exports-static exports-lua
+SUITES       := $(lint) $(test-header) $(test-rust) $(test-cli) $(test-c) $(test-lua) $(test-readme) $(test-exports)
+.PHONY: $(SUITES)
+
+test: need-test ## runs every test; the last line is "N passed, N failed"; V=1 shows all output
+	@rm -rf target/test
+	@$(MAKE) --no-print-directory --keep-going $(SUITES) || :
+	@echo; tests/tally total $(SUITES)
+
+lint: $(lint) ## rustfmt, clippy and rustdoc, all warnings being errors
+test-header: $(test-header) ## the header alone, as C99 and as C++17
+test-rust: $(test-rust) ## unit and property tests; the committed header against a fresh one
+test-cli: $(test-cli) ## the command-line tool, on real files, pipes and terminals
+test-c: $(test-c) ## tests/c on the shared and on the static library
+test-lua: $(test-lua) ## tests/lua on each stock Lua that Debian has
+test-readme: $(test-readme) ## the Lua and the C in README.md, as they stand
+test-exports: $(test-exports) ## that the libraries export our names only
+
+$(SUITES): need-test
+
+features-default :=
+features-core    := --no-default-features
+features-cli     := --features cli
+features-lua     := $(call module,5.4)
+warnings         := -pedantic -Wall -Wextra -Werror
+
+fmt:
+	@tests/tally check $@ cargo fmt --check
+clippy-default clippy-core clippy-cli clippy-lua: clippy-%:
+	@tests/tally check $@ cargo clippy --all-targets $(features-$*) -- -D warnings
+doc-default doc-lua: doc-%:
+	@tests/tally check $@ env RUSTDOCFLAGS='-D warnings' cargo doc --no-deps $(features-$*)
+
+header-c:
+	@tests/tally check $@ $(CC) -std=c99 $(warnings) -fsyntax-only -x c -include include/luat_kv.h /dev/null
+header-c++:
+	@tests/tally check $@ $(CXX) -std=c++17 $(warnings) -fsyntax-only -x c++ -include include/luat_kv.h /dev/null
+
+rust-default rust-core: rust-%:
+	@tests/tally cargo $@ cargo test --no-fail-fast $(features-$*)
+
+# Its own tests only: the library's are the same with it.
+cli-commands:
+	@tests/tally cargo $@ cargo test --no-fail-fast $(features-cli) --bin luat-kv --test cli
+
+# A C program is compiled within its suite, so that one that doesn't compile counts as failed.
+link-shared := -Ltarget/lib -lluat_kv -Wl,-rpath,\$$ORIGIN/../lib
+link-static := target/lib/libluat_kv.a $(link-needs)
+run-c = mkdir -p target/c; tests/tally tap $@ sh -ec '$(CC) -std=c99 -D_POSIX_C_SOURCE=200809L -g $(warnings) \
+    -Iinclude tests/c/test_$1.c $2 -o target/c/$@; target/c/$@'
+$(filter c-shared-%,$(test-c)): c-shared-%: lib
+	@$(call run-c,$*,$(link-shared))
+$(filter c-static-%,$(test-c)): c-static-%: lib
+	@$(call run-c,$*,$(link-static))
+
+$(filter-out lua-starved,$(test-lua)): lua-%: target/lua/%/luat_kv.so
+	@$(call lua_cpath,$*) tests/tally tap $@ lua$* tests/lua/run.lua -o tap
+lua-starved: target/lua/5.4/luat_kv.so
+	@mkdir -p target/c; $(call lua_cpath,5.4) tests/tally tap $@ sh -ec '$(CC) -std=c99 -g $(warnings) \
+	    -I/usr/include/lua5.4 tests/lua/starved.c -llua5.4 -o target/c/$@; target/c/$@'
+
+readme: lib target/lua/5.4/luat_kv.so
+	@$(call lua_cpath,5.4) tests/tally tap $@ tests/readme
+
+exports-shared: library := target/lib/libluat_kv.so
+exports-static: library := target/lib/libluat_kv.a
+exports-lua: library := target/lua/5.4/luat_kv.so
+$(test-exports): exports-%: lib target/lua/5.4/luat_kv.so
+	@tests/tally check $@ tests/exports $* $(library)
