@@ -21,7 +21,7 @@ help: ## lists the targets
 
 # ---- Builds
 
-.PHONY: lib lua cli header clean
+.PHONY: lib lua cli header abi clean
 lib: target/lib/libluat_kv.so ## builds the C library: target/lib/libluat_kv.so and .a
 
 # What cargo links has no SONAME and no symbol versions, since rustc brings a version script of its own and linkers take
@@ -32,7 +32,8 @@ sources   := $(shell find src -name '*.rs') build.rs Cargo.toml Cargo.lock
 version   := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 abi       := $(shell sed -n 's/^\#define LUAT_KV_ABI_VERSION //p' include/luat_kv.h)
 functions := $(shell sed -n 's/^ *\(luat_kv_[a-z_]*\);/\1/p' include/luat_kv.map)
-target/lib/libluat_kv.a: $(sources) include/luat_kv.map Makefile | toolchain
+target/lib/libluat_kv.a: $(sources) include/luat_kv.map Makefile
+	@$(MAKE) --no-print-directory toolchain # and not for `sudo make install`
 	cargo rustc --release --lib --crate-type staticlib
 	@mkdir -p $(@D) && rm -f $@
 	@ld -r --gc-sections $(functions:%=-u %) -o $(@D)/luat_kv.o target/release/libluat_kv.a
@@ -42,7 +43,7 @@ target/lib/libluat_kv.a: $(sources) include/luat_kv.map Makefile | toolchain
 target/lib/libluat_kv.so: target/lib/libluat_kv.a
 	$(CC) -shared -o $(@D)/libluat_kv.so.$(version) $(@D)/luat_kv.o -Wl,-soname,libluat_kv.so.$(abi) \
 	    -Wl,--version-script=include/luat_kv.map -Wl,--gc-sections -Wl,-O1 -Wl,-z,nodelete,-z,relro,-z,now \
-	    -Wl,--build-id -Wl,--as-needed $(link-needs)
+	    -Wl,--build-id -Wl,--as-needed $(link-needs) $(LDFLAGS)
 	strip $(@D)/libluat_kv.so.$(version)
 	ln -sf libluat_kv.so.$(version) $(@D)/libluat_kv.so.$(abi)
 	ln -sf libluat_kv.so.$(abi) $@
@@ -67,6 +68,9 @@ cli: toolchain ## builds the command-line tool: target/release/luat-kv
 
 header: toolchain ## writes include/luat_kv.h anew from src/ffi
 	LUAT_KV_WRITE_HEADER=1 cargo test --test header
+
+abi: need-test ## records what is new in the ABI, and compatible: tests/abi
+	tests/abi/run record
 
 clean: ## removes all that was built
 	rm -rf target
@@ -94,4 +98,4 @@ bench: need-bench lib target/lua/5.4/luat_kv.so ## measures the store from Rust,
 	$(call lua_cpath,5.4) lua5.4 bench/bench.lua target/bench
 	@rm -rf target/bench
 
-include make/test.mk make/needs.mk
+include make/install.mk make/test.mk make/needs.mk

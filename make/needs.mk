@@ -1,7 +1,8 @@
 # ---- What this needs from the machine
 
 packages-demo  := lua5.4
-packages-test  := lua5.1 lua5.2 lua5.3 lua5.4 luajit liblua5.4-dev lua-unit lua-cjson sqlite3 g++ binutils util-linux
+packages-test  := lua5.1 lua5.2 lua5.3 lua5.4 luajit liblua5.4-dev lua-unit lua-cjson sqlite3 g++ binutils util-linux \
+    pkg-config cmake abigail-tools
 packages-bench := lua5.4 lua-cjson liblua5.4-dev
 
 # How to see that a Debian package, or the same thing from elsewhere, is there.
@@ -15,6 +16,9 @@ has-lua-cjson     := lua5.4 -l cjson -e ''
 has-sqlite3       := command -v sqlite3
 has-g++           := command -v g++
 has-binutils      := command -v nm
+has-pkg-config    := command -v pkg-config
+has-cmake         := command -v cmake
+has-abigail-tools := command -v abidiff
 has-util-linux    := command -v setpriv
 has-liblua5.4-dev := test -f /usr/include/lua5.4/lua.h
 

@@ -1,6 +1,6 @@
 # ---- Tests: suites, each run and counted by tests/tally
 
-.PHONY: test lint test-header test-rust test-cli test-c test-lua test-readme test-exports
+.PHONY: test lint test-header test-rust test-cli test-c test-lua test-readme test-exports test-install test-abi
 lint         := fmt clippy-default clippy-core clippy-cli clippy-lua doc-default doc-lua
 test-header  := header-c header-c++
 test-rust    := rust-default rust-core
@@ -9,7 +9,10 @@ test-c       := $(foreach link,shared static,$(patsubst tests/c/test_%.c,c-$(lin
 test-lua     := $(patsubst %,lua-%,$(filter-out 5.5,$(LUAS))) lua-starved
 test-readme  := readme
 test-exports := exports-shared exports-static exports-lua
-SUITES       := $(lint) $(test-header) $(test-rust) $(test-cli) $(test-c) $(test-lua) $(test-readme) $(test-exports)
+test-install := install-tree
+test-abi     := abi-promise
+SUITES       := $(lint) $(test-header) $(test-rust) $(test-cli) $(test-c) $(test-lua) $(test-readme) $(test-exports) \
+                $(test-install) $(test-abi)
 .PHONY: $(SUITES)
 
 test: need-test ## runs every test; the last line is "N passed, N failed"; V=1 shows all output
@@ -25,6 +28,8 @@ test-c: $(test-c) ## tests/c on the shared and on the static library
 test-lua: $(test-lua) ## tests/lua on each stock Lua that Debian has
 test-readme: $(test-readme) ## the Lua and the C in README.md, as they stand
 test-exports: $(test-exports) ## that the libraries export our names only
+test-install: $(test-install) ## what strangers build on an installed tree, with pkg-config and CMake
+test-abi: $(test-abi) ## the ABI that was promised against the one that is
 
 $(SUITES): need-test
 
@@ -77,3 +82,8 @@ exports-static: library := target/lib/libluat_kv.a
 exports-lua: library := target/lua/5.4/luat_kv.so
 $(test-exports): exports-%: lib target/lua/5.4/luat_kv.so
 	@tests/tally check $@ tests/exports $* $(library)
+
+install-tree: lib
+	@tests/tally tap $@ tests/install/run
+abi-promise:
+	@tests/tally tap $@ tests/abi/run test

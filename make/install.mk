@@ -1,0 +1,43 @@
+# ---- Installing, by GNU's conventions: make install PREFIX=/usr DESTDIR=/tmp/package libdir=/usr/lib64
+
+PREFIX       ?= /usr/local
+libdir       ?= $(PREFIX)/lib
+includedir   ?= $(PREFIX)/include
+pkgconfigdir ?= $(libdir)/pkgconfig
+cmakedir     ?= $(libdir)/cmake/luat_kv
+
+headers   := $(wildcard include/*.h include/*.hpp)
+libraries := target/lib/libluat_kv.a target/lib/libluat_kv.so.$(version)
+templates := $(patsubst make/install/%.in,%,$(wildcard make/install/*.in))
+cmakes    := $(filter %.cmake,$(templates))
+links     := libluat_kv.so.$(abi) libluat_kv.so
+
+.PHONY: install uninstall
+install: lib ## installs the C library: PREFIX=/usr/local; DESTDIR= for packagers
+	@for template in $(templates); do mkdir -p target/install; \
+	    sed $(foreach name,$(filled-in),-e 's|@$(name)@|$($(name))|g') make/install/$$template.in >target/install/$$template \
+	        || exit; \
+	done
+	install -d $(installed-into:%='$(DESTDIR)%')
+	install -m 644 $(headers) '$(DESTDIR)$(includedir)'
+	install -m 644 $(libraries) '$(DESTDIR)$(libdir)'
+	ln -sf libluat_kv.so.$(version) '$(DESTDIR)$(libdir)/libluat_kv.so.$(abi)'
+	ln -sf libluat_kv.so.$(abi) '$(DESTDIR)$(libdir)/libluat_kv.so'
+	install -m 644 target/install/luat_kv.pc '$(DESTDIR)$(pkgconfigdir)'
+	install -m 644 $(cmakes:%=target/install/%) '$(DESTDIR)$(cmakedir)'
+	@[ -n '$(DESTDIR)' ] || [ "$$(id -u)" != 0 ] || ldconfig || :
+
+uninstall: ## takes away what install has put there, with the same PREFIX and DESTDIR
+	rm -f $(foreach header,$(notdir $(headers)),'$(DESTDIR)$(includedir)/$(header)')
+	rm -f $(foreach library,$(notdir $(libraries)) $(links),'$(DESTDIR)$(libdir)/$(library)')
+	rm -f '$(DESTDIR)$(pkgconfigdir)/luat_kv.pc' $(cmakes:%='$(DESTDIR)$(cmakedir)/%')
+	rmdir '$(DESTDIR)$(cmakedir)' 2>/dev/null || :
+
+installed-into := $(includedir) $(libdir) $(pkgconfigdir) $(cmakedir)
+
+# What the templates ask for.
+filled-in := PREFIX libdir includedir version major minor abi link-needs libdir-from-cmakedir includedir-from-cmakedir
+major      = $(word 1,$(subst ., ,$(version)))
+minor      = $(word 2,$(subst ., ,$(version)))
+libdir-from-cmakedir     = $(shell realpath -m --relative-to='$(cmakedir)' '$(libdir)')
+includedir-from-cmakedir = $(shell realpath -m --relative-to='$(cmakedir)' '$(includedir)')
