@@ -32,20 +32,25 @@ sources   := $(shell find src -name '*.rs') build.rs Cargo.toml Cargo.lock
 version   := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 abi       := $(shell sed -n 's/^\#define LUAT_KV_ABI_VERSION //p' include/luat_kv.h)
 functions := $(shell sed -n 's/^ *\(luat_kv_[a-z_]*\);/\1/p' include/luat_kv.map)
-target/lib/libluat_kv.a: $(sources) include/luat_kv.map Makefile
+target/lib/libluat_kv.a: from := release
+target/lib/libluat_kv.a: cargo := --release
+# For tests: with panics on demand, and rustc's own checks.
+target/hooked/libluat_kv.a: from := debug
+target/hooked/libluat_kv.a: cargo := --features debug-hooks
+target/lib/libluat_kv.a target/hooked/libluat_kv.a: $(sources) include/luat_kv.map Makefile
 	@$(MAKE) --no-print-directory toolchain # and not for `sudo make install`
-	cargo rustc --release --lib --crate-type staticlib
+	cargo rustc --lib --crate-type staticlib $(cargo)
 	@mkdir -p $(@D) && rm -f $@
-	@ld -r --gc-sections $(functions:%=-u %) -o $(@D)/luat_kv.o target/release/libluat_kv.a
+	@ld -r --gc-sections $(functions:%=-u %) -o $(@D)/luat_kv.o target/$(from)/libluat_kv.a
 	objcopy --strip-debug --remove-section=.llvmbc --remove-section=.llvmcmd \
 	    --wildcard --keep-global-symbol='luat_kv_*' $(@D)/luat_kv.o
 	ar rcsD $@ $(@D)/luat_kv.o
-target/lib/libluat_kv.so: target/lib/libluat_kv.a
-	$(CC) -shared -o $(@D)/libluat_kv.so.$(version) $(@D)/luat_kv.o -Wl,-soname,libluat_kv.so.$(abi) \
+target/lib/libluat_kv.so target/hooked/libluat_kv.so: %.so: %.a
+	$(CC) -shared -o $@.$(version) $(@D)/luat_kv.o -Wl,-soname,libluat_kv.so.$(abi) \
 	    -Wl,--version-script=include/luat_kv.map -Wl,--gc-sections -Wl,-O1 -Wl,-z,nodelete,-z,relro,-z,now \
 	    -Wl,--build-id -Wl,--as-needed $(link-needs) $(LDFLAGS)
-	strip $(@D)/libluat_kv.so.$(version)
-	ln -sf libluat_kv.so.$(version) $(@D)/libluat_kv.so.$(abi)
+	strip $@.$(version)
+	ln -sf libluat_kv.so.$(version) $@.$(abi)
 	ln -sf libluat_kv.so.$(abi) $@
 link-needs := -lpthread -ldl -lm
 

@@ -5,7 +5,7 @@ lint         := fmt clippy-default clippy-core clippy-cli clippy-lua doc-default
 test-header  := header-c header-c++
 test-rust    := rust-default rust-core
 test-cli     := cli-commands
-test-c       := $(foreach link,shared static,$(patsubst tests/c/test_%.c,c-$(link)-%,$(wildcard tests/c/test_*.c)))
+test-c       := $(foreach link,shared static,$(patsubst tests/c/test_%.c,c-$(link)-%,$(wildcard tests/c/test_*.c))) c-panic
 test-lua     := $(patsubst %,lua-%,$(filter-out 5.5,$(LUAS))) lua-starved
 test-readme  := readme
 test-exports := exports-shared exports-static exports-lua
@@ -61,12 +61,15 @@ cli-commands:
 # A C program is compiled within its suite, so that one that doesn't compile counts as failed.
 link-shared := -Ltarget/lib -lluat_kv -Wl,-rpath,\$$ORIGIN/../lib
 link-static := target/lib/libluat_kv.a $(link-needs)
+comma := ,
 run-c = mkdir -p target/c; tests/tally tap $@ sh -ec '$(CC) -std=c99 -D_POSIX_C_SOURCE=200809L -g $(warnings) \
-    -Iinclude tests/c/test_$1.c $2 -o target/c/$@; target/c/$@'
+    -Iinclude tests/c/$1.c $2 -o target/c/$@; target/c/$@'
 $(filter c-shared-%,$(test-c)): c-shared-%: lib
-	@$(call run-c,$*,$(link-shared))
+	@$(call run-c,test_$*,$(link-shared))
+c-panic: target/hooked/libluat_kv.so
+	@$(call run-c,panic,-Ltarget/hooked -lluat_kv -Wl$(comma)-rpath$(comma)\$$ORIGIN/../hooked)
 $(filter c-static-%,$(test-c)): c-static-%: lib
-	@$(call run-c,$*,$(link-static))
+	@$(call run-c,test_$*,$(link-static))
 
 $(filter-out lua-starved,$(test-lua)): lua-%: target/lua/%/luat_kv.so
 	@$(call lua_cpath,$*) tests/tally tap $@ lua$* tests/lua/run.lua -o tap

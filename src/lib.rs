@@ -30,6 +30,7 @@ mod counter;
 mod cursor;
 mod error;
 mod fork;
+mod hooks;
 mod json;
 mod limits;
 mod namespace;

@@ -11,6 +11,7 @@ use super::{
     copy, copy_text, push,
 };
 use crate::error::{Error, Result};
+use crate::hooks;
 use crate::types::{Entry, KeyInfo, NamespaceStats};
 use crate::version::{Version, Versions};
 
@@ -49,9 +50,12 @@ impl Memory {
 
 impl Backend for Memory {
     fn get(&self, namespace: &str, key: &str, _: Want, now: i64, entry: &mut Entry) -> Result<bool> {
-        self.read(|maps| match maps.live(namespace, key, now) {
-            Some(row) => copy_entry(row, entry).map(|()| true),
-            None => Ok(false),
+        self.read(|maps| {
+            hooks::panic_on(key);
+            match maps.live(namespace, key, now) {
+                Some(row) => copy_entry(row, entry).map(|()| true),
+                None => Ok(false),
+            }
         })
     }
 
@@ -203,6 +207,7 @@ impl Rows for Change<'_> {
         let metadata = put.metadata.map(copy_text).transpose()?;
         let entry = Entry { value, metadata, expiration: put.expiration, version: self.version };
         self.replace(namespace, put.key, Some(entry));
+        hooks::panic_on(put.key);
         Ok(())
     }
 

@@ -16,6 +16,7 @@ use super::{
     copy, copy_text, push,
 };
 use crate::error::{Code, Error, Result, quoted};
+use crate::hooks;
 use crate::types::{Entry, KeyInfo, NamespaceStats, OpenOptions};
 use crate::version::Version;
 
@@ -222,6 +223,7 @@ impl Rows for Change<'_> {
         statement.raw_bind_parameter(4, put.value)?;
         statement.raw_bind_parameter(5, put.metadata)?;
         statement.raw_bind_parameter(6, put.expiration)?;
+        hooks::panic_on(put.key);
         statement.raw_execute()?;
         Ok(())
     }
@@ -260,7 +262,9 @@ impl Rows for Change<'_> {
 fn get(connection: &Connection, namespace: &str, key: &str, want: Want, now: i64, entry: &mut Entry) -> Result<bool> {
     let mut query = connection.prepare_cached(if want == Want::Value { schema::GET_VALUE } else { schema::GET })?;
     let mut rows = query.query((namespace, key, now))?;
-    let Some(row) = rows.next()? else { return Ok(false) };
+    let row = rows.next()?;
+    hooks::panic_on(key);
+    let Some(row) = row else { return Ok(false) };
     read_value(row.get_ref(0)?, &mut entry.value)?;
     if want == Want::Entry {
         (entry.metadata, entry.expiration, entry.version) =
