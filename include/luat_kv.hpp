@@ -15,20 +15,20 @@
 ///
 /// What everything here keeps to, said once; all else is as `luat_kv.h` says of the function that is called:
 ///
-/// - **Text and bytes.** Keys and names are UTF-8 and not empty; values are any bytes, NULs and the empty value
-///   included, and a std::string or std::string_view holds them. Arguments are borrowed for the call. The text in options
-///   is their own, so that they may be filled from temporaries.
+/// - **Text and bytes.** Keys and names are UTF-8 and not empty; values are any bytes, of any length from 0. Both are a
+///   std::string or std::string_view, which may have NULs in it. Arguments are borrowed for the call. The text in
+///   options is their own, so that they may be filled from temporaries.
 /// - **Errors** are thrown as luat_kv::error, std::bad_alloc aside. After one, whatever was to be changed is as it was,
-///   and the store works on. That a key is missing, or a condition did not hold, is no error but an empty std::optional or
-///   `false`.
+///   and the store works on. That a key is missing, or a condition did not hold, is no error but an empty
+///   std::optional or `false`.
 /// - **Ownership.** A store, namespace, entry, page or batch is a handle that can be moved and not copied, and frees
 ///   itself. They may go in any order: each keeps what it needs alive, and the file closes with the last of them. Using
 ///   one that was closed or moved from throws errc::invalid. Views (entry_view, and every std::string_view that comes
 ///   out) live as long as the entry or page they are from.
 /// - **Threads.** Stores and namespaces: any thread, at any time, but for a close or a move, which must not run beside
 ///   another use of that handle. Entries, pages, ranges and batches: one thread at a time.
-/// - **Times** are Unix time in whole seconds, as a luat_kv::time_point; lifetimes are std::chrono::seconds. A lifetime or
-///   a limit of zero is an error, not a way to say "none": leave it out instead.
+/// - **Times** are Unix time in whole seconds, as a luat_kv::time_point; lifetimes are std::chrono::seconds. A lifetime
+///   or a limit of zero is an error, not a way to say "none": leave it out instead.
 /// - **Const.** A method that only reads is const.
 
 #ifndef LUAT_KV_HPP
@@ -61,7 +61,7 @@
 /// Everything of this header.
 namespace luat_kv {
 
-/// A moment in Unix time. `std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now())` is one.
+/// A moment in Unix time: `std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now())`.
 using time_point = std::chrono::time_point<std::chrono::system_clock, std::chrono::seconds>;
 
 // ---- Errors
@@ -359,8 +359,8 @@ private:
     detail::handle<luat_kv_entry, luat_kv_entry_free> entry_;
 };
 
-/// Entries in byte order of their keys, or the reverse of it: a range, for a `for` loop or an algorithm. Empty once it was
-/// moved from.
+/// Entries in byte order of their keys, or the reverse of it: a range, for a `for` loop or an algorithm. Empty once it
+/// was moved from.
 class page {
 public:
     /// Goes through the entries, in any order. Good as long as the page is neither freed nor moved.
@@ -377,7 +377,7 @@ public:
     /// The entry at an index from 0. Beyond the end is errc::invalid.
     const entry_view& operator[](std::size_t index) const {
         if (index >= size())
-            throw error(errc::invalid, "a page of " + std::to_string(size()) + " has no index " + std::to_string(index));
+            throw error(errc::invalid, "index " + std::to_string(index) + " in a page of " + std::to_string(size()));
         return entries_[index];
     }
 
@@ -403,8 +403,8 @@ private:
     std::vector<entry_view> entries_{};
 };
 
-/// The entries of all pages, read one page at a time, which kv_namespace::each() gives: for one `for` loop at a time, which
-/// reads from the beginning. An entry is good until the loop goes on. It keeps the namespace open.
+/// The entries of all pages, read one page at a time, which kv_namespace::each() gives: for one `for` loop at a time,
+/// which reads from the beginning. An entry is good until the loop goes on. It keeps the namespace open.
 class entry_range {
 public:
     /// Where the loop stands. Going on may read a page, and so throw; the loop then stands where it stood.
@@ -499,12 +499,12 @@ public:
         return got ? std::optional<entry>(entry(got)) : std::nullopt;
     }
 
-    /// The entries of those keys that are there, in byte order and each once, all as they are at one moment. The keys are
-    /// a range of anything that a std::string_view is made from without a copy, as a std::vector<std::string>.
+    /// The entries of those keys that are there, in byte order and each once, all as they are at one moment. The keys
+    /// are any range of text that is there already, as a std::vector<std::string>.
     template <class Keys>
     [[nodiscard]] page get_many(const Keys& keys) const {
         using item = decltype(*std::begin(keys));
-        static_assert(std::is_reference_v<item> || std::is_same_v<item, std::string_view>, "keys must outlive the call");
+        static_assert(std::is_reference_v<item> || std::is_same_v<item, std::string_view>, "keys must stay in place");
         std::vector<luat_kv_bytes> all;
         for (const std::string_view key : keys)
             all.push_back(detail::bytes(key));
@@ -562,12 +562,12 @@ public:
         return detail::ask<std::uint64_t>(luat_kv_count, ns(), detail::data(prefix), prefix.size());
     }
 
-    /// Removes all keys that begin with a prefix, which must not be empty, in small steps, and answers how many live ones.
+    /// Removes all keys that begin with a prefix, which must not be empty, in small steps. Answers how many were live.
     std::uint64_t erase_prefix(std::string_view prefix) {
         return detail::ask<std::uint64_t>(luat_kv_delete_prefix, ns(), detail::data(prefix), prefix.size());
     }
 
-    /// Removes all keys, in small steps, and answers how many live ones there were.
+    /// Removes all keys, in small steps. Answers how many were live.
     std::uint64_t clear() { return detail::ask<std::uint64_t>(luat_kv_clear, ns()); }
 
     /// What an import did.
@@ -606,11 +606,10 @@ public:
     /// Gives the handle back; again is harmless. What the namespace holds stays in the store.
     void close() noexcept { ns_.reset(); }
 
+    /// Handles move; they are not copied.
     kv_namespace(kv_namespace&&) noexcept = default;
+    /// Frees what it held.
     kv_namespace& operator=(kv_namespace&&) noexcept = default;
-    kv_namespace(const kv_namespace&) = delete;
-    kv_namespace& operator=(const kv_namespace&) = delete;
-    ~kv_namespace() = default;
 
 private:
     friend class batch;
@@ -644,7 +643,9 @@ public:
         return check(ns, key, detail::bytes(version));
     }
     /// Adds a condition: a key is missing.
-    batch& check(const kv_namespace& ns, std::string_view key, std::nullopt_t) { return check(ns, key, luat_kv_bytes{}); }
+    batch& check(const kv_namespace& ns, std::string_view key, std::nullopt_t) {
+        return check(ns, key, luat_kv_bytes{});
+    }
     /// Adds a condition: a key is as kv_namespace::get_entry() found it, there or missing.
     batch& check(const kv_namespace& ns, std::string_view key, const std::optional<entry>& seen) {
         return seen ? check(ns, key, seen->version()) : check(ns, key, std::nullopt);
@@ -653,8 +654,8 @@ public:
     /// Adds what kv_namespace::put() does. A lifetime begins with the commit.
     batch& put(const kv_namespace& ns, std::string_view key, std::string_view value, const put_options& options = {}) {
         const luat_kv_put_options c = detail::to_c(options);
-        detail::call(luat_kv_batch_put, get(), ns.ns(), detail::data(key), key.size(), detail::data(value), value.size(),
-                     &c);
+        detail::call(luat_kv_batch_put, get(), ns.ns(), detail::data(key), key.size(), detail::data(value),
+                     value.size(), &c);
         return *this;
     }
 
@@ -671,8 +672,8 @@ public:
         return *this;
     }
 
-    /// Makes all the changes, and answers the version that all entries have which it stored; empty where a condition did
-    /// not hold, and nothing was changed. Either is the end of the batch; after an error it can be committed again.
+    /// Makes all the changes, and answers the version that all entries have which it stored; empty where a condition
+    /// did not hold, and nothing was changed. Either is the end of the batch; after an error it can be committed again.
     std::optional<std::string> commit() {
         if (detail::call(luat_kv_batch_commit, get()) != LUAT_KV_OK)
             return std::nullopt;
@@ -711,8 +712,8 @@ struct stats {
     std::vector<namespace_stats> namespaces{}; ///< Those that have keys, expired ones included, in byte order.
 };
 
-/// A database file, or memory, that holds namespaces. Paths are bytes as the system has them, UTF-8 on Windows; elsewhere
-/// a std::filesystem::path is one too.
+/// A database file, or memory, that holds namespaces. Paths are bytes as the system has them, UTF-8 on Windows;
+/// elsewhere a std::filesystem::path is one too.
 class store {
 public:
     /// Opens the database file at a path, and makes it, with the folders it lies in, where it is missing.
@@ -732,7 +733,8 @@ public:
 
     /// Opens a namespace. Nothing is written until a key is put.
     [[nodiscard]] kv_namespace open_namespace(std::string_view name) const {
-        return kv_namespace(detail::ask<luat_kv_namespace*>(luat_kv_namespace_open, get(), detail::data(name), name.size()));
+        return kv_namespace(
+            detail::ask<luat_kv_namespace*>(luat_kv_namespace_open, get(), detail::data(name), name.size()));
     }
 
     /// Begins a batch, empty as yet.
@@ -774,8 +776,8 @@ public:
     /// Copies the whole store, as it is at one moment, into a new database file. Others can write meanwhile.
     void backup(const std::string& path) const { detail::call(luat_kv_backup, get(), detail::path(path)); }
 
-    /// Gives the handle back; again is harmless. Namespaces and batches go on working, and the file closes with the last
-    /// of them.
+    /// Gives the handle back; again is harmless. Namespaces and batches go on working, and the file closes with the
+    /// last of them.
     void close() noexcept { store_.reset(); }
 
 private:
