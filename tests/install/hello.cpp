@@ -1,4 +1,8 @@
 // The same in C++, with the same output: see hello.c.
-#include <luat_kv.h>
-#include <cstdio>
-int main() { std::puts("Alice"); return luat_kv_abi_version() != LUAT_KV_ABI_VERSION; }
+#include <luat_kv.hpp>
+#include <iostream>
+int main() {
+    auto users = luat_kv::store::open("hello.db").open_namespace("users");
+    users.put("user:1", "Alice");
+    std::cout << users.get("user:1").value() << '\n';
+}
