@@ -303,7 +303,7 @@ static void expired_entries_are_swept() {
     options.expiration_ttl = 1s;
     kv.put("a", "", options);
     kv.put("b", "", options);
-    std::this_thread::sleep_for(2100ms);
+    std::this_thread::sleep_for(1100ms);
     CHECK(!kv.get("a") && kv.count() == 0 && store.stats().namespaces.at(0).expired == 2);
     CHECK(store.sweep(1) == 1 && store.sweep() == 1 && store.sweep() == 0);
 }
