@@ -12,7 +12,7 @@ test-exports := exports-shared exports-static exports-lua
 test-install := install-tree
 test-abi     := abi-promise
 SUITES       := $(lint) $(test-header) $(test-rust) $(test-cli) $(test-c) $(test-lua) $(test-readme) $(test-exports) \
-                $(test-install) $(test-abi)
+                $(test-install) $(test-abi) $(test-hosts)
 .PHONY: $(SUITES)
 
 test: need-test ## runs every test; the last line is "N passed, N failed"; V=1 shows all output
@@ -80,11 +80,11 @@ lua-starved: target/lua/5.4/luat_kv.so
 readme: lib target/lua/5.4/luat_kv.so
 	@$(call lua_cpath,5.4) tests/tally tap $@ tests/readme
 
-exports-shared: library := target/lib/libluat_kv.so
-exports-static: library := target/lib/libluat_kv.a
-exports-lua: library := target/lua/5.4/luat_kv.so
+exports-shared: file := target/lib/libluat_kv.so
+exports-static: file := target/lib/libluat_kv.a
+exports-lua: file := target/lua/5.4/luat_kv.so
 $(test-exports): exports-%: lib target/lua/5.4/luat_kv.so
-	@tests/tally check $@ tests/exports $* $(library)
+	@tests/tally check $@ tests/exports $* $(file)
 
 install-tree: lib
 	@tests/tally tap $@ tests/install/run

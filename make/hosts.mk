@@ -1,0 +1,28 @@
+# ---- Hosts: C++, Python, Node, Go and LuaJIT's FFI, each on an installed tree as its users have one
+
+test-cpp   := $(foreach test,api handles library,cpp-shared-$(test)) $(foreach test,api handles,cpp-static-$(test)) cpp-header
+test-hosts := $(test-cpp)
+.PHONY: test-cpp test-hosts $(test-hosts)
+test-cpp: $(test-cpp) ## the C++ header: alone, and on the shared and on the static library
+$(test-hosts): need-test
+
+prefix  := $(CURDIR)/target/prefix
+library := $(prefix)/lib/libluat_kv.so
+hooked  := $(CURDIR)/target/hooked/libluat_kv.so
+$(library): target/lib/libluat_kv.so $(headers) $(wildcard make/install/*) make/install.mk
+	@rm -rf $(prefix); $(MAKE) --no-print-directory install DESTDIR= PREFIX=$(prefix) libdir=$(prefix)/lib >/dev/null
+	@touch -h $@
+
+# Every binding's tests find the library as its users do, and the one that panics on demand by this.
+host = LUAT_KV_LIBRARY=$(library).$(abi) LUAT_KV_HOOKED_LIBRARY=$(hooked) \
+    PKG_CONFIG_PATH=$(prefix)/lib/pkgconfig LD_LIBRARY_PATH=$(prefix)/lib
+
+strict := $(warnings) -Wconversion -Wshadow
+run-cpp = mkdir -p target/c; $(host) tests/tally tap $@ sh -ec '$(CXX) -g $(strict) -I$(prefix)/include tests/cpp/test_$1.cpp \
+    $2 -o target/c/$@; target/c/$@'
+$(filter cpp-shared-%,$(test-cpp)): cpp-shared-%: $(library) $(hooked)
+	@$(call run-cpp,$*,-std=c++17 -L$(prefix)/lib -lluat_kv)
+$(filter cpp-static-%,$(test-cpp)): cpp-static-%: $(library)
+	@$(call run-cpp,$*,-std=c++20 $(prefix)/lib/libluat_kv.a $(link-needs))
+cpp-header:
+	@tests/tally tap $@ tests/cpp/header
