@@ -28,10 +28,10 @@
  * - Stores and namespaces: any thread, at any time. Entries, pages, batches, stats and errors: one
  *   thread at a time, whichever it is. A thread must not be cancelled (pthread_cancel) within a call:
  *   that ends the process.
- * - Options structs begin with their size. Set them up with their _init function; 0 in a field means
- *   its default, and NULL for the struct all of them. A shorter struct, from an older header, is
- *   filled up with zeros; a longer one is taken if what is too much is zero. Unknown flags, values
- *   of fields that mean nothing, and a size of 0 are INVALID.
+ * - Options structs begin with their size. Set them up with their _init function, which is told it; 0
+ *   in a field means its default, and NULL for the struct all of them. A shorter struct, from an
+ *   older header, is filled up with zeros; a longer one is taken if what is too much is zero. Unknown
+ *   flags, values of fields that mean nothing, and a size of 0 are INVALID.
  * - Times are Unix seconds. An entry is gone, everywhere at once, when its expiration has come.
  * - After an error, whatever was to be changed is as it was, and the store works on; what goes in
  *   small steps, so that others can write in between (luat_kv_sweep, luat_kv_delete_prefix,
@@ -401,24 +401,32 @@ const char *luat_kv_error_message(const struct luat_kv_error *error);
 void luat_kv_error_free(struct luat_kv_error *error);
 
 /**
- * Sets up open options with the defaults. NULL is harmless.
+ * Sets up open options with the defaults. size is sizeof *options, where you compiled it: the library may know more or
+ * fewer fields. NULL is harmless.
  */
-void luat_kv_open_options_init(struct luat_kv_open_options *options);
+void luat_kv_open_options_init(struct luat_kv_open_options *options,
+                               size_t size);
 
 /**
- * Sets up put options with the defaults. NULL is harmless.
+ * Sets up put options with the defaults. size is sizeof *options, where you compiled it: the library may know more or
+ * fewer fields. NULL is harmless.
  */
-void luat_kv_put_options_init(struct luat_kv_put_options *options);
+void luat_kv_put_options_init(struct luat_kv_put_options *options,
+                              size_t size);
 
 /**
- * Sets up list options with the defaults. NULL is harmless.
+ * Sets up list options with the defaults. size is sizeof *options, where you compiled it: the library may know more or
+ * fewer fields. NULL is harmless.
  */
-void luat_kv_list_options_init(struct luat_kv_list_options *options);
+void luat_kv_list_options_init(struct luat_kv_list_options *options,
+                               size_t size);
 
 /**
- * Sets up increment options with the defaults. NULL is harmless.
+ * Sets up increment options with the defaults. size is sizeof *options, where you compiled it: the library may know more or
+ * fewer fields. NULL is harmless.
  */
-void luat_kv_incr_options_init(struct luat_kv_incr_options *options);
+void luat_kv_incr_options_init(struct luat_kv_incr_options *options,
+                               size_t size);
 
 /**
  * Opens the database file at path, and makes it, with the folders it lies in, where it is missing (files with mode

@@ -232,7 +232,7 @@ std::int64_t seconds(const std::optional<Time>& time, const char* what) {
 
 inline luat_kv_open_options to_c(const open_options& options) {
     luat_kv_open_options c;
-    luat_kv_open_options_init(&c);
+    luat_kv_open_options_init(&c, sizeof c);
     const auto timeout = options.busy_timeout.count();
     if (timeout < 0 || timeout > std::numeric_limits<std::uint32_t>::max())
         throw error(errc::invalid, "busy_timeout is " + std::to_string(timeout) + " ms; it is 0 to 4294967295");
@@ -245,7 +245,7 @@ inline luat_kv_open_options to_c(const open_options& options) {
 
 inline luat_kv_put_options to_c(const put_options& options) {
     luat_kv_put_options c;
-    luat_kv_put_options_init(&c);
+    luat_kv_put_options_init(&c, sizeof c);
     c.expiration = seconds(options.expiration, "expiration");
     c.expiration_ttl = seconds(options.expiration_ttl, "expiration_ttl");
     c.metadata = bytes(options.metadata);
@@ -254,7 +254,7 @@ inline luat_kv_put_options to_c(const put_options& options) {
 
 inline luat_kv_incr_options to_c(const incr_options& options) {
     luat_kv_incr_options c;
-    luat_kv_incr_options_init(&c);
+    luat_kv_incr_options_init(&c, sizeof c);
     c.initial = options.initial;
     c.expiration = seconds(options.expiration, "expiration");
     c.expiration_ttl = seconds(options.expiration_ttl, "expiration_ttl");
@@ -263,7 +263,7 @@ inline luat_kv_incr_options to_c(const incr_options& options) {
 
 inline luat_kv_list_options to_c(const list_options& options) {
     luat_kv_list_options c;
-    luat_kv_list_options_init(&c);
+    luat_kv_list_options_init(&c, sizeof c);
     if (options.limit == 0)
         throw error(errc::invalid, "limit is 0; it is at least 1");
     c.flags = (options.reverse ? LUAT_KV_LIST_REVERSE : 0U) | (options.values ? LUAT_KV_LIST_VALUES : 0U);

@@ -150,17 +150,20 @@ pub(super) unsafe fn read<T: Options>(options: *const T, what: &str) -> Result<T
     Ok(read)
 }
 
-/// Writes the defaults, with the size that the caller knows.
+/// Writes the defaults, and the size that the caller knows: its struct may be an older, shorter one than `T`, or a newer
+/// one. A size that is none leaves a struct that no function takes.
 ///
 /// # Safety
-/// `options` is NULL or good for writing a `T`.
-unsafe fn init<T: Options>(options: *mut T) {
-    if !options.is_null() {
-        // SAFETY: the caller's promise; zeros are good, and the size is the first field.
-        unsafe {
-            options.write_bytes(0, 1);
-            options.cast::<u32>().write(size_of::<T>() as u32);
-        }
+/// `options` is NULL or good for writing `size` bytes.
+unsafe fn init<T: Options>(options: *mut T, size: usize) {
+    if options.is_null() || size < size_of::<u32>() {
+        return;
+    }
+    let told = if size <= LONGEST { size } else { 0 };
+    // SAFETY: the caller's promise; zeros are good, and the size is the first field.
+    unsafe {
+        options.cast::<u8>().write_bytes(0, told);
+        options.cast::<u32>().write_unaligned(told as u32);
     }
 }
 
@@ -202,42 +205,46 @@ impl luat_kv_open_options {
     }
 }
 
-/// Sets up open options with the defaults. NULL is harmless.
+/// Sets up open options with the defaults. size is sizeof *options, where you compiled it: the library may know more or
+/// fewer fields. NULL is harmless.
 ///
 /// # Safety
-/// `options` is NULL or points to room for the struct.
+/// `options` is NULL or points to room for `size` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn luat_kv_open_options_init(options: *mut luat_kv_open_options) {
+pub unsafe extern "C" fn luat_kv_open_options_init(options: *mut luat_kv_open_options, size: usize) {
     // SAFETY: the caller's promise.
-    unsafe { init(options) };
+    unsafe { init(options, size) };
 }
 
-/// Sets up put options with the defaults. NULL is harmless.
+/// Sets up put options with the defaults. size is sizeof *options, where you compiled it: the library may know more or
+/// fewer fields. NULL is harmless.
 ///
 /// # Safety
-/// `options` is NULL or points to room for the struct.
+/// `options` is NULL or points to room for `size` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn luat_kv_put_options_init(options: *mut luat_kv_put_options) {
+pub unsafe extern "C" fn luat_kv_put_options_init(options: *mut luat_kv_put_options, size: usize) {
     // SAFETY: the caller's promise.
-    unsafe { init(options) };
+    unsafe { init(options, size) };
 }
 
-/// Sets up list options with the defaults. NULL is harmless.
+/// Sets up list options with the defaults. size is sizeof *options, where you compiled it: the library may know more or
+/// fewer fields. NULL is harmless.
 ///
 /// # Safety
-/// `options` is NULL or points to room for the struct.
+/// `options` is NULL or points to room for `size` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn luat_kv_list_options_init(options: *mut luat_kv_list_options) {
+pub unsafe extern "C" fn luat_kv_list_options_init(options: *mut luat_kv_list_options, size: usize) {
     // SAFETY: the caller's promise.
-    unsafe { init(options) };
+    unsafe { init(options, size) };
 }
 
-/// Sets up increment options with the defaults. NULL is harmless.
+/// Sets up increment options with the defaults. size is sizeof *options, where you compiled it: the library may know more or
+/// fewer fields. NULL is harmless.
 ///
 /// # Safety
-/// `options` is NULL or points to room for the struct.
+/// `options` is NULL or points to room for `size` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn luat_kv_incr_options_init(options: *mut luat_kv_incr_options) {
+pub unsafe extern "C" fn luat_kv_incr_options_init(options: *mut luat_kv_incr_options, size: usize) {
     // SAFETY: the caller's promise.
-    unsafe { init(options) };
+    unsafe { init(options, size) };
 }

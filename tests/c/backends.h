@@ -26,7 +26,7 @@ static inline struct kv open_default(void)
 static inline struct kv open_cloudflare(void)
 {
     luat_kv_open_options options;
-    luat_kv_open_options_init(&options);
+    luat_kv_open_options_init(&options, sizeof options);
     options.limits = LUAT_KV_LIMITS_CLOUDFLARE;
     return kv_over(open_store(&options));
 }

@@ -156,7 +156,7 @@ static inline void kv_check_numbers(luat_kv_namespace *ns, const char *prefix, i
 static inline luat_kv_list_options kv_list_options(const char *prefix, uint32_t limit)
 {
     luat_kv_list_options options;
-    luat_kv_list_options_init(&options);
+    luat_kv_list_options_init(&options, sizeof options);
     options.prefix.data = (const uint8_t *)prefix;
     options.prefix.len = strlen(prefix);
     options.limit = limit;

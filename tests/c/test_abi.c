@@ -1,6 +1,6 @@
 /*
- * The rules that every function keeps (the header's preamble): NULLs, lengths, outputs, options structs, errors, and
- * handles that are freed in any order.
+ * The rules that every function keeps (the header's preamble): NULLs, lengths, outputs, errors, and handles that are
+ * freed in any order. (Options structs: test_options.c.)
  */
 #include "kv.h"
 
@@ -73,7 +73,7 @@ static void a_write_needs_its_arguments(void)
 {
     struct kv kv = kv_memory();
     luat_kv_put_options options;
-    luat_kv_put_options_init(&options);
+    luat_kv_put_options_init(&options, sizeof options);
     CHECK_PUT(kv.ns, "key", "as before");
     CHECK_STATUS(luat_kv_put(NULL, BYTES("key"), BYTES("x"), NULL, &error), LUAT_KV_INVALID);
     CHECK_STATUS(luat_kv_put(kv.ns, NULL, 0, BYTES("x"), NULL, &error), LUAT_KV_INVALID);
@@ -102,7 +102,7 @@ static void a_list_needs_its_arguments(void)
     CHECK_STATUS(luat_kv_list(NULL, NULL, &page, &error), LUAT_KV_INVALID);
     CHECK(page == NULL);
     CHECK_STATUS(luat_kv_list(kv.ns, NULL, NULL, &error), LUAT_KV_INVALID);
-    luat_kv_list_options_init(&options);
+    luat_kv_list_options_init(&options, sizeof options);
     options.prefix = (luat_kv_bytes){ NULL, 1 };
     page = GARBAGE;
     CHECK_STATUS(luat_kv_list(kv.ns, &options, &page, &error), LUAT_KV_INVALID);
@@ -111,7 +111,7 @@ static void a_list_needs_its_arguments(void)
     CHECK_STATUS(luat_kv_list(kv.ns, &options, &page, &error), LUAT_KV_INVALID);
     options.prefix = (luat_kv_bytes){ BYTES("\xff") };
     CHECK_STATUS(luat_kv_list(kv.ns, &options, &page, &error), LUAT_KV_INVALID);
-    luat_kv_list_options_init(&options);
+    luat_kv_list_options_init(&options, sizeof options);
     options.cursor = (luat_kv_bytes){ NULL, 1 };
     CHECK_STATUS(luat_kv_list(kv.ns, &options, &page, &error), LUAT_KV_INVALID);
     options.cursor = (luat_kv_bytes){ TOO_LONG("c") };
@@ -126,10 +126,10 @@ static void null_is_harmless_to_free_and_to_ask(void)
     luat_kv_page_free(NULL);
     luat_kv_namespace_free(NULL);
     luat_kv_close(NULL);
-    luat_kv_open_options_init(NULL);
-    luat_kv_put_options_init(NULL);
-    luat_kv_list_options_init(NULL);
-    luat_kv_incr_options_init(NULL);
+    luat_kv_open_options_init(NULL, 99);
+    luat_kv_put_options_init(NULL, 99);
+    luat_kv_list_options_init(NULL, 99);
+    luat_kv_incr_options_init(NULL, 99);
     CHECK_NO_VIEW(luat_kv_entry_key, NULL);
     CHECK_NO_VIEW(luat_kv_entry_value, NULL);
     CHECK_NO_VIEW(luat_kv_entry_metadata, NULL);
@@ -140,192 +140,6 @@ static void null_is_harmless_to_free_and_to_ask(void)
     CHECK(luat_kv_page_at(NULL, 0) == NULL);
     CHECK(luat_kv_error_status(NULL) == LUAT_KV_OK);
     CHECK(strcmp(luat_kv_error_message(NULL), "") == 0);
-}
-
-/* ---- Options structs */
-
-static void init_writes_the_size_and_zeros(void)
-{
-    luat_kv_open_options open, open_zero;
-    luat_kv_put_options put, put_zero;
-    luat_kv_list_options list, list_zero;
-    luat_kv_incr_options incr, incr_zero;
-    memset(&open, 0xff, sizeof open), memset(&open_zero, 0, sizeof open_zero);
-    memset(&put, 0xff, sizeof put), memset(&put_zero, 0, sizeof put_zero);
-    memset(&list, 0xff, sizeof list), memset(&list_zero, 0, sizeof list_zero);
-    memset(&incr, 0xff, sizeof incr), memset(&incr_zero, 0, sizeof incr_zero);
-    open_zero.struct_size = sizeof open;
-    put_zero.struct_size = sizeof put;
-    list_zero.struct_size = sizeof list;
-    incr_zero.struct_size = sizeof incr;
-    luat_kv_open_options_init(&open);
-    luat_kv_put_options_init(&put);
-    luat_kv_list_options_init(&list);
-    luat_kv_incr_options_init(&incr);
-    CHECK(memcmp(&open, &open_zero, sizeof open) == 0);
-    CHECK(memcmp(&put, &put_zero, sizeof put) == 0);
-    CHECK(memcmp(&list, &list_zero, sizeof list) == 0);
-    CHECK(memcmp(&incr, &incr_zero, sizeof incr) == 0);
-}
-
-/* An options struct as a future version may have it. */
-#define LONGER(type) struct { type known; uint8_t more[24]; }
-
-static luat_kv_status open_with(const luat_kv_open_options *options, luat_kv_error **error)
-{
-    luat_kv_store *store = GARBAGE;
-    luat_kv_status status = luat_kv_open_memory(options, &store, error);
-    CHECK((store == NULL) == (status != LUAT_KV_OK));
-    luat_kv_close(store);
-    return status;
-}
-
-static void open_options_of_any_size(void)
-{
-    static const uint32_t absurd[] = { 0, 3, 1 << 20, UINT32_MAX };
-    LONGER(luat_kv_open_options) options;
-    memset(&options, 0, sizeof options);
-    for (size_t at = 0; at < sizeof absurd / sizeof *absurd; at++) {
-        options.known.struct_size = absurd[at];
-        CHECK_REFUSED(open_with(&options.known, &error), LUAT_KV_INVALID, "struct_size");
-    }
-    options.known.struct_size = sizeof options;
-    CHECK_STATUS(open_with(&options.known, &error), LUAT_KV_OK);
-    options.more[23] = 1;
-    CHECK_STATUS(open_with(&options.known, &error), LUAT_KV_INVALID);
-    options.known.struct_size = sizeof options - 1;
-    CHECK_STATUS(open_with(&options.known, &error), LUAT_KV_OK);
-
-    /* What lies behind a shorter struct is none of its fields. */
-    memset(&options, 0xff, sizeof options);
-    options.known.struct_size = offsetof(luat_kv_open_options, flags);
-    CHECK_STATUS(open_with(&options.known, &error), LUAT_KV_OK);
-    options.known.flags = 0;
-    options.known.struct_size = offsetof(luat_kv_open_options, limits);
-    CHECK_STATUS(open_with(&options.known, &error), LUAT_KV_OK);
-    options.known.struct_size = offsetof(luat_kv_open_options, durability);
-    CHECK_STATUS(open_with(&options.known, &error), LUAT_KV_INVALID);
-}
-
-static void put_options_of_any_size(void)
-{
-    struct kv kv = kv_memory();
-    LONGER(luat_kv_put_options) options;
-    memset(&options, 0, sizeof options);
-#define PUT(status) CHECK_STATUS(luat_kv_put(kv.ns, BYTES("key"), BYTES("x"), &options.known, &error), status)
-    PUT(LUAT_KV_INVALID);
-    options.known.struct_size = 3;
-    PUT(LUAT_KV_INVALID);
-    options.known.struct_size = sizeof options;
-    PUT(LUAT_KV_OK);
-    options.more[0] = 1;
-    PUT(LUAT_KV_INVALID);
-    options.known.struct_size = sizeof options.known;
-    PUT(LUAT_KV_OK);
-    memset(&options, 0xff, sizeof options);
-    options.known.flags = 0;
-    options.known.struct_size = offsetof(luat_kv_put_options, expiration);
-    PUT(LUAT_KV_OK);
-    options.known.struct_size = offsetof(luat_kv_put_options, expiration_ttl);
-    PUT(LUAT_KV_INVALID); /* the expiration is -1 */
-#undef PUT
-    kv_close(kv);
-}
-
-static void list_options_of_any_size(void)
-{
-    struct kv kv = kv_memory();
-    LONGER(luat_kv_list_options) options;
-    luat_kv_page *page = NULL;
-    memset(&options, 0, sizeof options);
-#define LIST(status) \
-    do { \
-        CHECK_STATUS(luat_kv_list(kv.ns, &options.known, &page, &error), status); \
-        luat_kv_page_free(page); \
-    } while (0)
-    LIST(LUAT_KV_INVALID);
-    options.known.struct_size = 3;
-    LIST(LUAT_KV_INVALID);
-    options.known.struct_size = sizeof options;
-    LIST(LUAT_KV_OK);
-    options.more[0] = 1;
-    LIST(LUAT_KV_INVALID);
-    memset(&options, 0xff, sizeof options);
-    options.known.flags = 0;
-    options.known.struct_size = offsetof(luat_kv_list_options, limit);
-    LIST(LUAT_KV_OK);
-    options.known.struct_size = offsetof(luat_kv_list_options, reserved);
-    LIST(LUAT_KV_LIMIT);
-
-    /* One from before there were bounds is as it was. */
-    CHECK_PUT(kv.ns, "key", "value");
-    memset(&options, 0, offsetof(luat_kv_list_options, start));
-    options.known.struct_size = offsetof(luat_kv_list_options, start);
-    LIST(LUAT_KV_OK);
-    CHECK_STATUS(luat_kv_list(kv.ns, &options.known, &page, &error), LUAT_KV_OK);
-    CHECK(luat_kv_page_len(page) == 1);
-    luat_kv_page_free(page);
-    options.known.struct_size = offsetof(luat_kv_list_options, stop);
-    LIST(LUAT_KV_INVALID);
-#undef LIST
-    kv_close(kv);
-}
-
-static void incr_options_of_any_size(void)
-{
-    struct kv kv = kv_memory();
-    LONGER(luat_kv_incr_options) options;
-    int64_t sum = 0;
-    memset(&options, 0, sizeof options);
-#define INCR(status) CHECK_STATUS(luat_kv_incr(kv.ns, BYTES("n"), 1, &options.known, &sum, &error), status)
-    INCR(LUAT_KV_INVALID);
-    options.known.struct_size = 3;
-    INCR(LUAT_KV_INVALID);
-    options.known.struct_size = sizeof options;
-    INCR(LUAT_KV_OK);
-    CHECK(sum == 1);
-    options.more[23] = 1;
-    INCR(LUAT_KV_INVALID);
-    CHECK(sum == 0);
-    memset(&options, 0xff, sizeof options);
-    options.known.flags = 0;
-    options.known.struct_size = offsetof(luat_kv_incr_options, expiration);
-    INCR(LUAT_KV_OK);
-    CHECK(sum == 2);
-    options.known.struct_size = offsetof(luat_kv_incr_options, expiration_ttl);
-    INCR(LUAT_KV_INVALID); /* the expiration is -1 */
-#undef INCR
-    kv_close(kv);
-}
-
-static void what_means_nothing_is_refused(void)
-{
-    struct kv kv = kv_memory();
-    luat_kv_open_options open;
-    luat_kv_put_options put;
-    luat_kv_list_options list;
-    luat_kv_page *page = NULL;
-    luat_kv_open_options_init(&open);
-    uint32_t *const fields[] = { &open.flags, &open.limits, &open.durability, &open.reserved };
-    for (size_t at = 0; at < sizeof fields / sizeof *fields; at++) {
-        *fields[at] = 4;
-        CHECK_STATUS(open_with(&open, &error), LUAT_KV_INVALID);
-        *fields[at] = UINT32_MAX;
-        CHECK_STATUS(open_with(&open, &error), LUAT_KV_INVALID);
-        *fields[at] = 0;
-    }
-    CHECK_STATUS(open_with(&open, &error), LUAT_KV_OK);
-    luat_kv_put_options_init(&put);
-    put.flags = 1;
-    CHECK_STATUS(luat_kv_put(kv.ns, BYTES("key"), BYTES("x"), &put, &error), LUAT_KV_INVALID);
-    luat_kv_list_options_init(&list);
-    list.flags = 4;
-    CHECK_STATUS(luat_kv_list(kv.ns, &list, &page, &error), LUAT_KV_INVALID);
-    list.flags = 0;
-    list.reserved = 1;
-    CHECK_STATUS(luat_kv_list(kv.ns, &list, &page, &error), LUAT_KV_INVALID);
-    CHECK_MISSING(kv.ns, "key");
-    kv_close(kv);
 }
 
 /* ---- Statuses, errors, versions */
@@ -443,7 +257,7 @@ static void inputs_are_borrowed_for_the_call_only(void)
     char key[] = "key", value[] = "value", metadata[] = "[1]", name[] = "name";
     luat_kv_put_options options;
     luat_kv_namespace *ns = NULL;
-    luat_kv_put_options_init(&options);
+    luat_kv_put_options_init(&options, sizeof options);
     options.metadata = (luat_kv_bytes){ TEXT(metadata) };
     CHECK_STATUS(luat_kv_namespace_open(kv.store, TEXT(name), &ns, &error), LUAT_KV_OK);
     memset(name, 'x', 4);
@@ -463,12 +277,6 @@ static const struct check_test tests[] = {
     TEST(a_write_needs_its_arguments),
     TEST(a_list_needs_its_arguments),
     TEST(null_is_harmless_to_free_and_to_ask),
-    TEST(init_writes_the_size_and_zeros),
-    TEST(open_options_of_any_size),
-    TEST(put_options_of_any_size),
-    TEST(list_options_of_any_size),
-    TEST(incr_options_of_any_size),
-    TEST(what_means_nothing_is_refused),
     TEST(every_status_has_its_name),
     TEST(an_error_is_an_object_of_its_own),
     TEST(an_error_may_be_of_no_interest),

@@ -67,8 +67,8 @@ static void a_batch_puts_with_options(void)
     struct kv kv = open_default();
     luat_kv_put_options options;
     luat_kv_incr_options count;
-    luat_kv_put_options_init(&options);
-    luat_kv_incr_options_init(&count);
+    luat_kv_put_options_init(&options, sizeof options);
+    luat_kv_incr_options_init(&count, sizeof count);
     char key[] = "key", value[] = "value", metadata[] = "[1]";
     options.expiration = 4000000000;
     options.metadata = (luat_kv_bytes){ TEXT(metadata) };
@@ -233,8 +233,8 @@ static void what_is_refused_leaves_a_batch_as_it_was(void)
     luat_kv_batch *batch = batch_open(kv.store);
     luat_kv_put_options put;
     luat_kv_incr_options incr;
-    luat_kv_put_options_init(&put);
-    luat_kv_incr_options_init(&incr);
+    luat_kv_put_options_init(&put, sizeof put);
+    luat_kv_incr_options_init(&incr, sizeof incr);
     CHECK_BATCH_PUT(batch, kv.ns, "key", "value");
     put.expiration = 1000;
     CHECK_STATUS(luat_kv_batch_put(batch, kv.ns, BYTES("a"), BYTES("x"), &put, &error), LUAT_KV_INVALID);
@@ -498,7 +498,7 @@ static void a_batch_waits_and_may_be_tried_again(void)
     luat_kv_open_options options;
     luat_kv_store *store = NULL;
     char line[20];
-    luat_kv_open_options_init(&options);
+    luat_kv_open_options_init(&options, sizeof options);
     options.flags = LUAT_KV_OPEN_NOWAIT;
     CHECK_STATUS(luat_kv_open(scratch("kv.db"), &options, &store, &error), LUAT_KV_OK);
     struct kv kv = kv_over(store);

@@ -146,7 +146,7 @@ static void too_small_a_buffer_is_told_the_length(void)
 static luat_kv_put_options put_options(int64_t expiration, int64_t ttl, const char *metadata)
 {
     luat_kv_put_options options;
-    luat_kv_put_options_init(&options);
+    luat_kv_put_options_init(&options, sizeof options);
     options.expiration = expiration;
     options.expiration_ttl = ttl;
     options.metadata.data = (const uint8_t *)metadata;
@@ -290,7 +290,7 @@ static luat_kv_status list_prefix(luat_kv_namespace *ns, luat_kv_bytes prefix, l
 {
     luat_kv_list_options options;
     luat_kv_page *page = NULL;
-    luat_kv_list_options_init(&options);
+    luat_kv_list_options_init(&options, sizeof options);
     options.prefix = prefix;
     luat_kv_status status = luat_kv_list(ns, &options, &page, error);
     luat_kv_page_free(page);

@@ -9,7 +9,7 @@
 static luat_kv_incr_options incr_options(int64_t initial, int64_t expiration, int64_t ttl)
 {
     luat_kv_incr_options options;
-    luat_kv_incr_options_init(&options);
+    luat_kv_incr_options_init(&options, sizeof options);
     options.initial = initial;
     options.expiration = expiration;
     options.expiration_ttl = ttl;
@@ -106,7 +106,7 @@ static void counting_keeps_metadata_and_expiration(void)
     struct kv kv = open_default();
     luat_kv_incr_options later = incr_options(0, 4100000000, 0), soon = incr_options(0, 4100000000, 1000);
     luat_kv_put_options options;
-    luat_kv_put_options_init(&options);
+    luat_kv_put_options_init(&options, sizeof options);
     options.expiration = 4000000000;
     options.metadata = (luat_kv_bytes){ BYTES("{\"a\":1}") };
     CHECK_STATUS(luat_kv_put(kv.ns, BYTES("n"), BYTES("1"), &options, &error), LUAT_KV_OK);
@@ -151,7 +151,7 @@ static void add_stores_what_is_missing(void)
 {
     struct kv kv = open_default();
     luat_kv_put_options options;
-    luat_kv_put_options_init(&options);
+    luat_kv_put_options_init(&options, sizeof options);
     options.expiration_ttl = 1000;
     CHECK_STATUS(luat_kv_add(kv.ns, BYTES("key"), BYTES("first"), NULL, &error), LUAT_KV_OK);
     CHECK_STATUS(luat_kv_add(kv.ns, BYTES("key"), BYTES("second"), &options, &error), LUAT_KV_CONFLICT);
@@ -174,7 +174,7 @@ static void touch_changes_the_expiration_alone(void)
 {
     struct kv kv = open_default();
     luat_kv_put_options options;
-    luat_kv_put_options_init(&options);
+    luat_kv_put_options_init(&options, sizeof options);
     options.metadata = (luat_kv_bytes){ BYTES("[1]") };
     CHECK_STATUS(luat_kv_put(kv.ns, BYTES("key"), BYTES("a\0b"), &options, &error), LUAT_KV_OK);
     luat_kv_entry *before = kv_entry(kv.ns, "key");

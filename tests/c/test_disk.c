@@ -8,7 +8,7 @@
 static luat_kv_open_options open_options(uint32_t flags, uint32_t busy_timeout_ms)
 {
     luat_kv_open_options options;
-    luat_kv_open_options_init(&options);
+    luat_kv_open_options_init(&options, sizeof options);
     options.flags = flags;
     options.busy_timeout_ms = busy_timeout_ms;
     return options;
@@ -67,7 +67,7 @@ static void everything_is_there_after_reopening(void)
     luat_kv_put_options options;
     luat_kv_entry *entry = NULL;
     struct kv kv = kv_open(scratch("kv.db"));
-    luat_kv_put_options_init(&options);
+    luat_kv_put_options_init(&options, sizeof options);
     options.expiration = 4000000000;
     options.metadata = (luat_kv_bytes){ BYTES("{\"a\":1}") };
     CHECK_STATUS(luat_kv_put(kv.ns, BYTES("full\0"), BYTES("a\0b"), &options, &error), LUAT_KV_OK);

@@ -15,7 +15,7 @@ static int64_t end;
 static luat_kv_status put_ending(luat_kv_namespace *ns, const char *key, luat_kv_error **error)
 {
     luat_kv_put_options options;
-    luat_kv_put_options_init(&options);
+    luat_kv_put_options_init(&options, sizeof options);
     options.expiration = end;
     options.metadata = (luat_kv_bytes){ (const uint8_t *)"1", 1 };
     return luat_kv_put(ns, TEXT(key), BYTES("ends"), &options, error);

@@ -81,7 +81,7 @@ static void stats_tell_what_a_store_holds(void)
     CHECK(luat_kv_stats_len(stats) == 0);
     luat_kv_stats_free(stats);
 
-    luat_kv_put_options_init(&options);
+    luat_kv_put_options_init(&options, sizeof options);
     options.expiration_ttl = 1;
     put_in(kv.store, "b\\", "1", NULL);
     put_in(kv.store, "b\\", "2", NULL);
@@ -181,7 +181,7 @@ static void a_checkpoint_tells_whether_all_is_in_the_file(void)
     luat_kv_store *store = NULL;
     char line[20];
     int complete = 7;
-    luat_kv_open_options_init(&options);
+    luat_kv_open_options_init(&options, sizeof options);
     options.busy_timeout_ms = 50;
     CHECK_STATUS(luat_kv_open(scratch("kv.db"), &options, &store, &error), LUAT_KV_OK);
     struct kv kv = kv_over(store);
@@ -210,7 +210,7 @@ static void readonly_is_left_as_it_is(void)
     struct kv kv = kv_open(scratch("kv.db"));
     CHECK_PUT(kv.ns, "key", "value");
     kv_close(kv);
-    luat_kv_open_options_init(&options);
+    luat_kv_open_options_init(&options, sizeof options);
     options.flags = LUAT_KV_OPEN_READONLY;
     CHECK_STATUS(luat_kv_open(scratch("kv.db"), &options, &store, &error), LUAT_KV_OK);
     kv = kv_over(store);
@@ -235,7 +235,7 @@ static void a_backup_is_a_store_of_its_own(void)
 {
     struct stat status;
     luat_kv_put_options options;
-    luat_kv_put_options_init(&options);
+    luat_kv_put_options_init(&options, sizeof options);
     options.expiration = 4000000000;
     options.metadata = (luat_kv_bytes){ BYTES("[1]") };
     struct kv kv = kv_open(scratch("kv.db"));

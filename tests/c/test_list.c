@@ -73,7 +73,7 @@ static void entries_tell_all_but_the_value(void)
 {
     struct kv kv = open_default();
     luat_kv_put_options options;
-    luat_kv_put_options_init(&options);
+    luat_kv_put_options_init(&options, sizeof options);
     options.expiration = 4000000000;
     options.metadata = (luat_kv_bytes){ BYTES("{\"n\":1}") };
     CHECK_STATUS(luat_kv_put(kv.ns, BYTES("a\0b"), BYTES("value"), &options, &error), LUAT_KV_OK);

@@ -46,7 +46,7 @@ static void what_is_there_comes_once_and_in_order(void)
     };
     struct kv kv = open_default();
     luat_kv_put_options options;
-    luat_kv_put_options_init(&options);
+    luat_kv_put_options_init(&options, sizeof options);
     options.expiration = 4000000000;
     options.metadata = (luat_kv_bytes){ BYTES("[1]") };
     CHECK_PUT(kv.ns, "a", "1");
@@ -396,7 +396,7 @@ static void what_has_expired_is_not_counted(void)
     struct kv kv = open_default();
     uint64_t removed = 7;
     luat_kv_put_options options;
-    luat_kv_put_options_init(&options);
+    luat_kv_put_options_init(&options, sizeof options);
     options.expiration_ttl = 1;
     kv_put_numbers(kv.ns, "k", 3);
     CHECK_STATUS(luat_kv_put(kv.ns, BYTES("k4"), BYTES("x"), &options, &error), LUAT_KV_OK);

@@ -15,7 +15,7 @@ static void put_keys(luat_kv_namespace *ns)
     char key[20];
     memset(metadata, 'm', METADATA);
     metadata[0] = metadata[METADATA - 1] = '"';
-    luat_kv_put_options_init(&options);
+    luat_kv_put_options_init(&options, sizeof options);
     options.metadata.data = metadata;
     options.metadata.len = METADATA;
     for (int number = 0; number < KEYS; number++) {

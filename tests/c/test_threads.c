@@ -181,7 +181,7 @@ static void put_deep_metadata(int number)
 {
     char deep[257];
     luat_kv_put_options options;
-    luat_kv_put_options_init(&options);
+    luat_kv_put_options_init(&options, sizeof options);
     memset(deep, '[', 128);
     memset(deep + 128, ']', 128);
     deep[256] = '\0';

@@ -68,7 +68,7 @@ static void put_all_kinds(luat_kv_namespace *ns)
     luat_kv_put_options options;
     for (int byte = 0; byte < 256; byte++)
         all[byte] = (uint8_t)byte;
-    luat_kv_put_options_init(&options);
+    luat_kv_put_options_init(&options, sizeof options);
     CHECK_PUT(ns, "plain", "text");
     CHECK_PUT(ns, "empty", "");
     CHECK_PUT(ns, "quotes \" \\ \n \0 \u00e9 \U0010ffff", "quotes \" \\ \n \r\n \0 \u00e9 \u2028 \U0010ffff");
@@ -150,7 +150,7 @@ static void the_formats_are_as_they_are_told(void)
 {
     struct kv kv = open_default();
     luat_kv_put_options options;
-    luat_kv_put_options_init(&options);
+    luat_kv_put_options_init(&options, sizeof options);
     uint64_t count = 7;
     CHECK_STATUS(luat_kv_export(kv.ns, scratch("json"), LUAT_KV_FORMAT_JSON, &count, &error), LUAT_KV_OK);
     CHECK(count == 0);

@@ -126,7 +126,7 @@ static void readonly_is_no_way_round(void)
 {
     luat_kv_open_options options;
     luat_kv_store *second = GARBAGE;
-    luat_kv_open_options_init(&options);
+    luat_kv_open_options_init(&options, sizeof options);
     options.flags = LUAT_KV_OPEN_READONLY;
     struct kv mine = kv_open(scratch("kv.db"));
     CHECK_REFUSED(other.open(scratch("kv.db"), &options, &second, &error), LUAT_KV_BUSY, "in this process");
@@ -175,7 +175,7 @@ static void a_process_without_a_free_descriptor_is_no_way_round(void)
     int taken[MOST], count = 0;
     luat_kv_open_options options;
     luat_kv_store *second = GARBAGE;
-    luat_kv_open_options_init(&options);
+    luat_kv_open_options_init(&options, sizeof options);
     options.flags = LUAT_KV_OPEN_READONLY; /* it makes no file */
     struct kv mine = kv_open(scratch("kv.db"));
     CHECK_PUT(mine.ns, "key", "value");
