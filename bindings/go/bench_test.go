@@ -1,0 +1,77 @@
+package luatkv_test
+
+import (
+	"path/filepath"
+	"testing"
+
+	"luatkv"
+)
+
+func onBothB(b *testing.B, bench func(b *testing.B, n *luatkv.Namespace)) {
+	b.Run("memory", func(b *testing.B) { bench(b, memory(b)) })
+	b.Run("disk", func(b *testing.B) { bench(b, namespace(b, openFile(b, filepath.Join(b.TempDir(), "kv.db"), nil))) })
+}
+
+func BenchmarkGet(b *testing.B) {
+	onBothB(b, func(b *testing.B, n *luatkv.Namespace) {
+		ok(b, n.Put("key", make([]byte, 100), nil))
+		b.ReportAllocs()
+		b.ResetTimer()
+		for i := 0; i < b.N; i++ {
+			must(n.Get("key"))(b)
+		}
+	})
+}
+
+func BenchmarkGetParallel(b *testing.B) {
+	onBothB(b, func(b *testing.B, n *luatkv.Namespace) {
+		ok(b, n.Put("key", make([]byte, 100), nil))
+		b.ResetTimer()
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				if _, err := n.Get("key"); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	})
+}
+
+func BenchmarkPut(b *testing.B) {
+	onBothB(b, func(b *testing.B, n *luatkv.Namespace) {
+		value := make([]byte, 100)
+		b.ReportAllocs()
+		for i := 0; i < b.N; i++ {
+			ok(b, n.Put("key", value, nil))
+		}
+	})
+}
+
+func BenchmarkList1000(b *testing.B) {
+	onBothB(b, func(b *testing.B, n *luatkv.Namespace) {
+		for i := 0; i < 1000; i++ {
+			ok(b, n.Put(string([]byte{'a' + byte(i/100), 'a' + byte(i/10%10), 'a' + byte(i%10)}), make([]byte, 100), nil))
+		}
+		b.ReportAllocs()
+		b.ResetTimer()
+		for i := 0; i < b.N; i++ {
+			must(n.List(&luatkv.ListOptions{Values: true}))(b)
+		}
+	})
+}
+
+// What a call costs before it does anything: cgo, and the lock that Close waits for.
+func BenchmarkNothing(b *testing.B) {
+	b.Run("cgo", func(b *testing.B) {
+		for i := 0; i < b.N; i++ {
+			luatkv.Version()
+		}
+	})
+	b.Run("lock", func(b *testing.B) { // refused between the lock and C
+		store := openMemory(b)
+		b.ResetTimer()
+		for i := 0; i < b.N; i++ {
+			store.Sweep(-1)
+		}
+	})
+}

@@ -1,0 +1,55 @@
+package luatkv_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// What the package deliberately does without.
+var leftOut = map[string]string{
+	"luat_kv_open_options_init": "shim.h sets up the structs that it declares",
+	"luat_kv_put_options_init":  "the same",
+	"luat_kv_list_options_init": "the same",
+	"luat_kv_incr_options_init": "the same",
+	"luat_kv_error_status":      "the call has returned it",
+}
+
+// headerPath returns the header that the package is compiled with.
+func headerPath(t *testing.T) string {
+	t.Helper()
+	folder := must(exec.Command("pkg-config", "--variable=includedir", "luat_kv").Output())(t)
+	return filepath.Join(strings.TrimSpace(string(folder)), "luat_kv.h")
+}
+
+// Declarations come from the header itself, so what is to be seen is that each of them is used.
+func TestAllOfTheHeaderIsUsed(t *testing.T) {
+	header := string(must(os.ReadFile(headerPath(t)))(t))
+	var sources strings.Builder
+	for _, pattern := range []string{"*.go", "*.h"} {
+		for _, path := range must(filepath.Glob(pattern))(t) {
+			if !strings.HasSuffix(path, "_test.go") {
+				sources.Write(must(os.ReadFile(path))(t))
+			}
+		}
+	}
+	names := regexp.MustCompile(`(?m)^#define (LUAT_KV_\w+) |^\w[\w ]*[ *](luat_kv_\w+)\(`).FindAllStringSubmatch(header, -1)
+	if len(names) < 80 {
+		t.Fatalf("only %d names were found in the header", len(names))
+	}
+	for _, groups := range names {
+		name := groups[1] + groups[2]
+		used := regexp.MustCompile(`\b` + name + `\b`).MatchString(sources.String())
+		if why, out := leftOut[name]; used == out {
+			t.Errorf("%s: used: %v, left out: %v %s", name, used, out, why)
+		}
+	}
+	for name := range leftOut {
+		if !strings.Contains(header, name+"(") {
+			t.Errorf("%s is left out, but not in the header", name)
+		}
+	}
+}

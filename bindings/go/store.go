@@ -1,0 +1,239 @@
+package luatkv
+
+// #cgo pkg-config: luat_kv
+// #cgo CFLAGS: -std=c99
+// #cgo linux CFLAGS: -fno-plt
+// #include "shim.h"
+import "C"
+
+import (
+	"math"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+	"unsafe"
+)
+
+// -fno-plt: the loader looks all functions up when the program starts, and names one that an old library lacks.
+
+// Limits says how long keys, values and metadata may be, how short a lifetime, and how many keys a page has.
+type Limits uint32
+
+const (
+	// LimitsDefault : keys of 4 KiB, values of 512 MiB, metadata of 64 KiB, pages of 10 000 keys, lifetimes from 1 s.
+	LimitsDefault Limits = C.LUAT_KV_LIMITS_DEFAULT
+	// LimitsCloudflare : those of Cloudflare Workers KV: keys of 512 bytes (but not "." or ".."), values of 25 MiB,
+	// metadata of 1024 bytes, pages of 1000 keys, lifetimes from 60 s. An app that must later run there fails here first.
+	LimitsCloudflare Limits = C.LUAT_KV_LIMITS_CLOUDFLARE
+)
+
+// Durability says what an acknowledged write survives.
+type Durability uint32
+
+const (
+	// DurabilityNormal : the death of the process. A power cut may lose the last moments; it never harms the file.
+	DurabilityNormal Durability = C.LUAT_KV_DURABILITY_NORMAL
+	// DurabilityFull : a power cut too, for an fsync with each write.
+	DurabilityFull Durability = C.LUAT_KV_DURABILITY_FULL
+)
+
+// Options says how to open a store. Zero values, and nil for the struct, are the defaults.
+type Options struct {
+	// BusyTimeout is how long to wait for other processes and stores, in whole milliseconds, rounded up; 0 is 5 s.
+	BusyTimeout time.Duration
+	// NoWait : do not wait for them at all.
+	NoWait bool
+	// ReadOnly : open a database that exists, and never write to it.
+	ReadOnly   bool
+	Limits     Limits
+	Durability Durability
+}
+
+func (o *Options) toC() (C.luat_kv_open_options, error) {
+	if o == nil {
+		o = &Options{}
+	}
+	timeout := o.BusyTimeout / time.Millisecond
+	if o.BusyTimeout%time.Millisecond > 0 {
+		timeout++
+	}
+	if o.BusyTimeout < 0 || timeout > math.MaxUint32 {
+		return C.luat_kv_open_options{}, invalid("BusyTimeout is %v; it is from 0 to %d ms", o.BusyTimeout, uint32(math.MaxUint32))
+	}
+	var flags C.uint32_t
+	if o.ReadOnly {
+		flags |= C.LUAT_KV_OPEN_READONLY
+	}
+	if o.NoWait {
+		flags |= C.LUAT_KV_OPEN_NOWAIT
+	}
+	return C.kv_open_options(flags, C.uint32_t(timeout), C.uint32_t(o.Limits), C.uint32_t(o.Durability)), nil
+}
+
+// Store is a database file, or memory, that holds namespaces. Any goroutine may use it at any time, and close it too.
+type Store struct {
+	// Calls hold mu for reading, so that Close waits for those that are under way, and frees nothing beneath them.
+	mu  sync.RWMutex
+	ptr *C.luat_kv_store // nil: closed
+
+	// The C handles of namespaces and batches, with what frees each: the collector, or Close before it.
+	childrenMu sync.Mutex
+	children   map[unsafe.Pointer]func(unsafe.Pointer)
+}
+
+// Open opens the database file at path, and makes it, with the folders it lies in, where it is missing (with mode 0600,
+// folders with 0700). Nothing else in the process may open the file while the store is open, be it only to read it.
+func Open(path string, options *Options) (*Store, error) {
+	return open(options, func(options C.luat_kv_open_options) (C.kv_result, error) {
+		cPath, err := newPath(path)
+		if err != nil {
+			return C.kv_result{}, err
+		}
+		defer C.free(unsafe.Pointer(cPath))
+		return C.kv_open(cPath, options), nil
+	})
+}
+
+// OpenProject opens the store of the Luat project that a folder lies in; "" is the working directory. The nearest folder
+// upwards that has a luat.toml is the project's root, else the folder itself; its key routing.data_dir (default
+// ".luat/data") is relative to that, and the file in it is "kv.db".
+func OpenProject(dir string, options *Options) (*Store, error) {
+	return open(options, func(options C.luat_kv_open_options) (C.kv_result, error) {
+		if dir == "" {
+			return C.kv_open_project(nil, options), nil
+		}
+		cDir, err := newPath(dir)
+		if err != nil {
+			return C.kv_result{}, err
+		}
+		defer C.free(unsafe.Pointer(cDir))
+		return C.kv_open_project(cDir, options), nil
+	})
+}
+
+// OpenMemory makes a new, empty store in memory, which is gone when it closes. Of the options, only the limits matter,
+// and ReadOnly is ErrInvalid.
+func OpenMemory(options *Options) (*Store, error) {
+	return open(options, func(options C.luat_kv_open_options) (C.kv_result, error) {
+		return C.kv_open_memory(options), nil
+	})
+}
+
+func open(options *Options, call func(C.luat_kv_open_options) (C.kv_result, error)) (*Store, error) {
+	if err := checkABI(); err != nil {
+		return nil, err
+	}
+	cOptions, err := options.toC()
+	if err != nil {
+		return nil, err
+	}
+	r, err := call(cOptions)
+	if err != nil {
+		return nil, err
+	}
+	if err := check(r); err != nil {
+		return nil, err
+	}
+	s := &Store{ptr: (*C.luat_kv_store)(r.handle), children: map[unsafe.Pointer]func(unsafe.Pointer){}}
+	// Not on the finalizers' own goroutine: closing may wait for a disk.
+	runtime.SetFinalizer(s, func(s *Store) { go s.Close() })
+	return s, nil
+}
+
+// newPath copies a path for C, which would take a NUL for its end.
+func newPath(path string) (*C.char, error) {
+	if strings.IndexByte(path, 0) >= 0 {
+		return nil, invalid("the path %q has a NUL", path)
+	}
+	return C.CString(path), nil
+}
+
+// Close closes the store, its namespaces and its batches, after the calls that are under way; from then on all of them
+// return ErrClosed. Closing again is harmless. The error is always nil.
+func (s *Store) Close() error {
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ptr == nil {
+		return nil
+	}
+	runtime.SetFinalizer(s, nil)
+	s.childrenMu.Lock()
+	defer s.childrenMu.Unlock()
+	for ptr, free := range s.children {
+		free(ptr)
+	}
+	s.children = nil
+	C.luat_kv_close(s.ptr)
+	s.ptr = nil
+	return nil
+}
+
+// enter begins a call, and keeps the store open until leave. What a call uses must be reachable until it ends, or else a
+// finalizer frees it: so leave is deferred on the object that has the handle, which keeps that alive.
+func (s *Store) enter() error {
+	if s == nil {
+		return ErrClosed
+	}
+	s.mu.RLock()
+	if s.ptr == nil {
+		s.mu.RUnlock()
+		return ErrClosed
+	}
+	return nil
+}
+
+func (s *Store) leave() { s.mu.RUnlock() }
+
+func (s *Store) adopt(ptr unsafe.Pointer, free func(unsafe.Pointer)) {
+	s.childrenMu.Lock()
+	defer s.childrenMu.Unlock()
+	s.children[ptr] = free
+}
+
+// disown frees a handle, if Close has not done so.
+func (s *Store) disown(ptr unsafe.Pointer) {
+	s.childrenMu.Lock()
+	defer s.childrenMu.Unlock()
+	if free, ours := s.children[ptr]; ours {
+		delete(s.children, ptr)
+		free(ptr)
+	}
+}
+
+// Namespace returns a namespace of the store: a set of keys of its own. Nothing is written until a key is put. There is
+// nothing to close: the collector frees it, and so does Close of the store.
+func (s *Store) Namespace(name string) (*Namespace, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	r := C.kv_namespace_open(s.ptr, name)
+	if err := check(r); err != nil {
+		return nil, err
+	}
+	n := &Namespace{store: s, name: name, ptr: (*C.luat_kv_namespace)(r.handle)}
+	s.adopt(r.handle, func(ptr unsafe.Pointer) { C.luat_kv_namespace_free((*C.luat_kv_namespace)(ptr)) })
+	runtime.SetFinalizer(n, func(n *Namespace) { n.store.disown(unsafe.Pointer(n.ptr)) })
+	return n, nil
+}
+
+// Namespaces returns the names of the namespaces that have live keys, in byte order, all of them.
+func (s *Store) Namespaces() ([]string, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	page, err := readPage(C.kv_namespaces(s.ptr))
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, len(page.Entries))
+	for i := range names {
+		names[i] = page.Entries[i].Key
+	}
+	return names, nil
+}

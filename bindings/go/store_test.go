@@ -1,0 +1,227 @@
+package luatkv_test
+
+import (
+	"errors"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"luatkv"
+)
+
+func TestAStoreIsAFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "folder", "kv.db")
+	store := openFile(t, path, &luatkv.Options{Durability: luatkv.DurabilityFull, BusyTimeout: time.Microsecond})
+	put(t, namespace(t, store), "k", "v")
+	put(t, must(store.Namespace("a\x00é"))(t), "k", "v")
+	names := must(store.Namespaces())(t)
+	equal(t, strings.Join(names, "|"), "a\x00é|test")
+	stats := must(store.Stats())(t)
+	equal(t, stats.Path, path)
+	equal(t, stats.FileSize > 0, true)
+	equal(t, len(stats.Namespaces), 2)
+	equal(t, stats.Namespaces[0], luatkv.NamespaceStats{Name: "a\x00é", Live: 1})
+	ok(t, store.Compact())
+	equal(t, must(store.Checkpoint())(t), true)
+	equal(t, must(store.Sweep(10))(t), 0)
+	ok(t, store.Close())
+
+	again := openFile(t, path, &luatkv.Options{ReadOnly: true})
+	n := namespace(t, again)
+	equal(t, n.Name(), "test")
+	equal(t, get(t, n, "k"), "v")
+	fails(t, n.Put("k", nil, nil), luatkv.ErrReadOnly, "READONLY")
+	backup := filepath.Join(filepath.Dir(path), "backup.db")
+	ok(t, again.Backup(backup))
+	fails(t, again.Backup(backup), luatkv.ErrIO)
+	equal(t, get(t, namespace(t, openFile(t, backup, nil)), "k"), "v")
+}
+
+func TestAStoreInMemory(t *testing.T) {
+	store := openMemory(t)
+	put(t, namespace(t, store), "k", "v")
+	stats := must(store.Stats())(t)
+	equal(t, stats.Path, "memory")
+	equal(t, stats.FileSize, 0)
+	fails(t, store.Backup(filepath.Join(t.TempDir(), "copy.db")), luatkv.ErrInvalid)
+	_, err := luatkv.OpenMemory(&luatkv.Options{ReadOnly: true})
+	fails(t, err, luatkv.ErrInvalid)
+}
+
+func TestTheProjectsStore(t *testing.T) {
+	root := t.TempDir()
+	inner := filepath.Join(root, "src", "pages")
+	ok(t, os.MkdirAll(inner, 0o700))
+	toml := filepath.Join(root, "luat.toml")
+	ok(t, os.WriteFile(toml, []byte("[routing]\ndata_dir = \"data\"\n"), 0o600))
+	store := must(luatkv.OpenProject(inner, nil))(t)
+	equal(t, must(store.Stats())(t).Path, filepath.Join(root, "data", "kv.db"))
+	ok(t, store.Close())
+
+	working := must(os.Getwd())(t)
+	ok(t, os.Chdir(inner))
+	defer os.Chdir(working)
+	store = must(luatkv.OpenProject("", nil))(t)
+	equal(t, must(store.Stats())(t).Path, filepath.Join(root, "data", "kv.db"))
+	ok(t, store.Close())
+
+	ok(t, os.WriteFile(toml, []byte("\n= wrong"), 0o600))
+	_, err := luatkv.OpenProject(inner, nil)
+	fails(t, err, luatkv.ErrInvalid, "luat.toml", "2")
+	_, err = luatkv.OpenProject("a\x00b", nil)
+	fails(t, err, luatkv.ErrInvalid, "NUL")
+}
+
+func TestStoresThatDoNotOpen(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "kv.db")
+	garbage := filepath.Join(folder, "garbage")
+	ok(t, os.WriteFile(garbage, []byte(strings.Repeat("no database", 1000)), 0o600))
+	for _, c := range []struct {
+		path    string
+		options luatkv.Options
+		want    luatkv.Status
+		code    string
+	}{
+		{"", luatkv.Options{}, luatkv.ErrInvalid, "INVALID"},
+		{":memory:", luatkv.Options{}, luatkv.ErrInvalid, "INVALID"},
+		{path + "\x00.db", luatkv.Options{}, luatkv.ErrInvalid, "INVALID"},
+		{folder, luatkv.Options{}, luatkv.ErrIO, "IO"},
+		{path, luatkv.Options{ReadOnly: true}, luatkv.ErrIO, "IO"},
+		{garbage, luatkv.Options{}, luatkv.ErrCorrupt, "CORRUPT"},
+		{path, luatkv.Options{BusyTimeout: -1}, luatkv.ErrInvalid, "INVALID"},
+		{path, luatkv.Options{BusyTimeout: math.MaxInt64}, luatkv.ErrInvalid, "INVALID"},
+		{path, luatkv.Options{BusyTimeout: (1<<32-1)*time.Millisecond + 1}, luatkv.ErrInvalid, "INVALID"},
+		{path, luatkv.Options{Limits: 2}, luatkv.ErrInvalid, "INVALID"},
+		{path, luatkv.Options{Durability: math.MaxUint32}, luatkv.ErrInvalid, "INVALID"},
+	} {
+		store, err := luatkv.Open(c.path, &c.options)
+		equal(t, store, nil)
+		fails(t, err, c.want, c.code)
+		var detail *luatkv.Error
+		if !errors.As(err, &detail) || detail.Status != c.want || detail.Code() != c.code || detail.Message == "" {
+			t.Fatalf("%#v", err)
+		}
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal("a store that did not open left a file")
+	}
+	store := openFile(t, path, &luatkv.Options{BusyTimeout: (1<<32 - 1) * time.Millisecond})
+	_, err := store.Sweep(-1)
+	fails(t, err, luatkv.ErrInvalid)
+}
+
+func TestCloudflaresLimits(t *testing.T) {
+	store := must(luatkv.OpenMemory(&luatkv.Options{Limits: luatkv.LimitsCloudflare}))(t)
+	defer store.Close()
+	n := namespace(t, store)
+	fails(t, n.Put(strings.Repeat("k", 513), nil, nil), luatkv.ErrLimit, "LIMIT")
+	fails(t, n.Put("k", make([]byte, 25<<20+1), nil), luatkv.ErrLimit)
+	fails(t, n.Put("k", nil, &luatkv.PutOptions{TTL: time.Second}), luatkv.ErrLimit)
+	ok(t, n.Put("k", make([]byte, 25<<20), &luatkv.PutOptions{TTL: time.Minute}))
+}
+
+// An import from a pipe holds the database for as long as nobody closes that.
+func TestBusy(t *testing.T) {
+	folder := t.TempDir()
+	path, fifo := filepath.Join(folder, "kv.db"), filepath.Join(folder, "fifo")
+	ok(t, syscall.Mkfifo(fifo, 0o600))
+	writer, waiter := openFile(t, path, nil), openFile(t, path, &luatkv.Options{NoWait: true})
+	patient := openFile(t, path, &luatkv.Options{BusyTimeout: 20 * time.Millisecond})
+	n := namespace(t, waiter)
+	imported := make(chan error)
+	go func() {
+		_, err := must(writer.Namespace("test"))(t).Import(fifo, nil)
+		imported <- err
+	}()
+	pipe := must(os.OpenFile(fifo, os.O_WRONLY, 0))(t)
+	err := n.Put("k", nil, nil)
+	for ; err == nil; err = n.Put("k", nil, nil) { // until it has begun
+		time.Sleep(time.Millisecond)
+	}
+	fails(t, err, luatkv.ErrBusy, "BUSY")
+	batch := waiter.Batch().Put(n, "from the batch", nil, nil)
+	_, err = batch.Commit()
+	fails(t, err, luatkv.ErrBusy)
+	begin := time.Now()
+	fails(t, namespace(t, patient).Put("k", nil, nil), luatkv.ErrBusy)
+	equal(t, time.Since(begin) >= 20*time.Millisecond, true)
+	must(pipe.WriteString(`{"key":"imported","value":"1"}`))(t)
+	ok(t, pipe.Close())
+	ok(t, <-imported)
+	must(batch.Commit())(t)
+	equal(t, get(t, n, "imported"), "1")
+	equal(t, get(t, n, "from the batch"), "")
+}
+
+func TestAClosedStore(t *testing.T) {
+	for _, store := range []*luatkv.Store{openMemory(t), openFile(t, filepath.Join(t.TempDir(), "kv.db"), nil)} {
+		n, batch := namespace(t, store), store.Batch()
+		batch.Put(n, "k", nil, nil)
+		keys := n.Iterate(nil)
+		ok(t, store.Close())
+		ok(t, store.Close())
+		checkClosed(t, store, n)
+		_, err := batch.Commit()
+		fails(t, err, luatkv.ErrClosed)
+		_, err = batch.Delete(n, "k").Commit()
+		fails(t, err, luatkv.ErrClosed)
+		equal(t, keys.Next(), false)
+		fails(t, keys.Err(), luatkv.ErrClosed)
+	}
+}
+
+// What nobody has opened is as good as closed.
+func TestZeroValues(t *testing.T) {
+	checkClosed(t, nil, nil)
+	checkClosed(t, &luatkv.Store{}, &luatkv.Namespace{})
+	store := openMemory(t)
+	var batch luatkv.Batch
+	_, err := batch.Commit()
+	fails(t, err, luatkv.ErrClosed)
+	_, err = store.Batch().Put(nil, "k", nil, nil).Commit()
+	fails(t, err, luatkv.ErrClosed)
+	_, err = store.Batch().Put(&luatkv.Namespace{}, "k", nil, nil).Commit()
+	fails(t, err, luatkv.ErrClosed)
+	equal(t, (&luatkv.Iterator{}).Next(), false)
+	ok(t, (*luatkv.Store)(nil).Close())
+	ok(t, (&luatkv.Store{}).Close())
+}
+
+func checkClosed(t *testing.T, s *luatkv.Store, n *luatkv.Namespace) {
+	t.Helper()
+	second := func(_ any, err error) error { return err }
+	for i, err := range []error{
+		second(s.Namespace("x")), second(s.Namespaces()), second(s.Stats()), second(s.Sweep(0)), s.Compact(),
+		second(s.Checkpoint()), s.Backup("x"), second(s.Batch().Commit()),
+		second(n.Get("k")), second(n.GetEntry("k")), second(n.GetMany("k")), n.Put("k", nil, nil), n.Add("k", nil, nil),
+		n.Touch("k", nil), second(n.Incr("k", 1, nil)), n.Delete("k"), second(n.List(nil)), second(n.Count("")),
+		second(n.DeletePrefix("k")), second(n.Clear()), second(n.Export("x", luatkv.FormatJSON)),
+		second(n.ExportTo(os.Stdout, luatkv.FormatJSON)), second(n.Import("x", nil)),
+		second(n.ImportFrom(strings.NewReader(""), nil)),
+	} {
+		if !errors.Is(err, luatkv.ErrClosed) || !errors.Is(err, luatkv.ErrInvalid) {
+			t.Fatalf("call %d came to %v", i, err)
+		}
+	}
+}
+
+func TestStatuses(t *testing.T) {
+	for status, code := range map[luatkv.Status]string{
+		luatkv.ErrNotFound: "NOT_FOUND", luatkv.ErrConflict: "CONFLICT", luatkv.ErrInvalid: "INVALID", luatkv.ErrIO: "IO",
+		luatkv.ErrBusy: "BUSY", luatkv.ErrCorrupt: "CORRUPT", luatkv.ErrReadOnly: "READONLY", luatkv.ErrLimit: "LIMIT",
+		luatkv.ErrNoMemory: "NOMEM", luatkv.ErrPanic: "PANIC", luatkv.ErrInternal: "INTERNAL", -99: "UNKNOWN",
+	} {
+		equal(t, status.Code(), code)
+		err := error(&luatkv.Error{Status: status, Message: "why"})
+		equal(t, err.Error(), "luatkv: "+code+": why")
+		equal(t, errors.Is(err, status), true)
+		equal(t, errors.Is(err, luatkv.Status(77)), false)
+		equal(t, strings.HasPrefix(status.Error(), "luatkv: "+code), true)
+	}
+}
