@@ -78,6 +78,13 @@ type Page struct {
 // How many entries of a page one call into C looks at.
 const viewsAtOnce = 128
 
+func least(a, b int) int {
+	if a < b {
+		return a
+	}
+	return b
+}
+
 // readPage copies a page, and frees the library's own.
 func readPage(r C.kv_result) (*Page, error) {
 	if err := check(r); err != nil {
@@ -85,19 +92,15 @@ func readPage(r C.kv_result) (*Page, error) {
 	}
 	page := (*C.luat_kv_page)(r.handle)
 	defer C.luat_kv_page_free(page)
-	left := int(C.luat_kv_page_len(page))
-	entries := make([]Entry, 0, left)
-	var views [viewsAtOnce]C.kv_view
-	for left > 0 {
-		count := left
-		if count > viewsAtOnce {
-			count = viewsAtOnce
-		}
+	length := int(C.luat_kv_page_len(page))
+	entries := make([]Entry, 0, length)
+	views := make([]C.kv_view, least(length, viewsAtOnce))
+	for len(entries) < length {
+		count := least(length-len(entries), viewsAtOnce)
 		C.kv_page_views(page, C.size_t(len(entries)), &views[0], C.size_t(count))
 		for _, v := range views[:count] {
 			entries = append(entries, entryOf(v))
 		}
-		left -= count
 	}
 	var cursor C.luat_kv_bytes
 	cursor.data = C.luat_kv_page_cursor(page, &cursor.len)

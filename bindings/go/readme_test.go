@@ -34,5 +34,5 @@ func TestTheReadmesExample(t *testing.T) {
 		run("go", args...)
 	}
 	equal(t, run("gofmt", "-l", "main.go"), "")
-	equal(t, run("go", "run", "-race", "."), "Alice 1\n")
+	equal(t, run("go", "run", "-race", "."), "Alice <nil>\n")
 }

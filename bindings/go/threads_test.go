@@ -56,6 +56,7 @@ func TestGoroutinesContend(t *testing.T) {
 				err = missing
 				break
 			}
+			time.Sleep(100 * time.Microsecond) // time for the others
 			count, _ := strconv.Atoi(string(entry.Value))
 			batch := store.Batch().Check(n, "n", entry.Version).Put(n, "n", []byte(strconv.Itoa(count+1)), nil)
 			if _, err = batch.Commit(); err == luatkv.ErrConflict {
@@ -83,12 +84,10 @@ func TestClosingBeneathCalls(t *testing.T) {
 		put(t, n, "k", "v")
 		var calls atomic.Int64
 		together(6, func(i int) {
-			if i == 0 {
+			if i < 2 { // two at once
 				for calls.Load() < 50 {
 					runtime.Gosched()
 				}
-			}
-			if i < 2 {
 				store.Close()
 				return
 			}
@@ -102,8 +101,9 @@ func TestClosingBeneathCalls(t *testing.T) {
 				case 4:
 					_, err = n.List(&luatkv.ListOptions{Values: true})
 				case 5:
-					if n, err = store.Namespace("test"); err == nil {
-						_, err = store.Batch().Put(n, "b", nil, nil).Commit()
+					var mine *luatkv.Namespace
+					if mine, err = store.Namespace("test"); err == nil {
+						_, err = store.Batch().Put(mine, "b", nil, nil).Commit()
 					}
 				}
 			}

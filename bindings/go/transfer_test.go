@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,9 +54,9 @@ func TestFilesKeepTheirPlace(t *testing.T) {
 
 	ok(t, file.Close())
 	_, err := n.ExportTo(file, luatkv.FormatJSON)
-	fails(t, err, fs.ErrClosed)
+	equal(t, strings.Contains(err.Error(), "closed"), true)
 	_, err = n.ImportFrom(file, nil)
-	fails(t, err, fs.ErrClosed)
+	equal(t, strings.Contains(err.Error(), "closed"), true)
 	reading := must(os.Open(file.Name()))(t)
 	defer reading.Close()
 	_, err = n.ExportTo(reading, luatkv.FormatJSON)
