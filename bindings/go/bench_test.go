@@ -18,7 +18,9 @@ func BenchmarkGet(b *testing.B) {
 		b.ReportAllocs()
 		b.ResetTimer()
 		for i := 0; i < b.N; i++ {
-			must(n.Get("key"))(b)
+			if _, err := n.Get("key"); err != nil {
+				b.Fatal(err)
+			}
 		}
 	})
 }
@@ -55,7 +57,9 @@ func BenchmarkList1000(b *testing.B) {
 		b.ReportAllocs()
 		b.ResetTimer()
 		for i := 0; i < b.N; i++ {
-			must(n.List(&luatkv.ListOptions{Values: true}))(b)
+			if _, err := n.List(&luatkv.ListOptions{Values: true}); err != nil {
+				b.Fatal(err)
+			}
 		}
 	})
 }

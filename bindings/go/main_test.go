@@ -19,6 +19,7 @@ var children = map[string]func() error{
 	"exit":   leaveOpen,
 	"panic":  panicInside,
 	"counts": countInChild,
+	"memory": growInChild,
 }
 
 func TestMain(m *testing.M) {

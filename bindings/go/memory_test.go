@@ -13,65 +13,126 @@ import (
 	"luatkv"
 )
 
-// What C allocates is no part of Go's own numbers.
-func residentBytes(t *testing.T) int64 {
-	t.Helper()
+// What is done over and over, with a key of ours that is there.
+var operations = map[string]func(o *objects, key string) error{
+	"get":      func(o *objects, key string) error { _, err := o.n.Get(key); return err },
+	"get disk": func(o *objects, key string) error { _, err := o.disk.Get(key); return err },
+	"entry":    func(o *objects, key string) error { _, err := o.n.GetEntry(key); return err },
+	"get many": func(o *objects, key string) error { _, err := o.n.GetMany(key, "missing"); return err },
+	"put":      func(o *objects, key string) error { return o.n.Put(key, o.value, o.options) },
+	"touch":    func(o *objects, key string) error { return o.n.Touch(key, nil) },
+	"delete":   func(o *objects, key string) error { return o.n.Delete("missing") },
+	"incr":     func(o *objects, key string) error { _, err := o.n.Incr("n", 1, nil); return err },
+	"list": func(o *objects, key string) error {
+		_, err := o.n.List(&luatkv.ListOptions{Prefix: key, Values: true})
+		return err
+	},
+	"batch": func(o *objects, key string) error {
+		_, err := o.store.Batch().Put(o.n, key, o.value, o.options).Commit()
+		return err
+	},
+	"forgotten": func(o *objects, key string) error { o.store.Batch().Put(o.n, key, o.value, nil); return nil },
+	"namespace": func(o *objects, key string) error { _, err := o.store.Namespace(key); return err },
+	"error": func(o *objects, key string) error {
+		if _, err := o.n.Get(""); err == nil {
+			return fmt.Errorf("no error")
+		}
+		return nil
+	},
+}
+
+type objects struct {
+	store   *luatkv.Store
+	n, disk *luatkv.Namespace
+	value   []byte
+	options *luatkv.PutOptions
+}
+
+// Each operation has a process of its own, so that none hides its leak in memory that another has given back.
+func TestMemoryDoesNotGrow(t *testing.T) {
+	for name := range operations {
+		name := name
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "kv.db")
+			output, exit := child(t, "memory", "LUATKV_TEST_PATH="+path, "LUATKV_TEST_OPERATION="+name)
+			equal(t, fmt.Sprint(output, exit), "0")
+		})
+	}
+}
+
+// residentBytes is as the system sees it: what C allocates is no part of Go's own numbers.
+func residentBytes() (bytes int64, err error) {
 	debug.FreeOSMemory()
 	time.Sleep(10 * time.Millisecond) // finalizers
 	debug.FreeOSMemory()
+	statm, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0, err
+	}
 	var size, resident int64
-	statm := string(must(os.ReadFile("/proc/self/statm"))(t))
-	must(fmt.Sscan(statm, &size, &resident))(t)
-	return resident * int64(os.Getpagesize())
+	_, err = fmt.Sscan(string(statm), &size, &resident)
+	return resident * int64(os.Getpagesize()), err
 }
 
 // A leak of 20 bytes in each operation breaks the bound, round after round. What Go's own heap takes, eight times over
 // where the race detector shadows it, comes and goes.
-func TestMemoryDoesNotGrow(t *testing.T) {
-	const operations, bound = 100_000, 2_000_000
-	defer debug.SetGCPercent(debug.SetGCPercent(10)) // a small heap
-	store := openMemory(t)
-	n := namespace(t, store)
-	disk := namespace(t, openFile(t, filepath.Join(t.TempDir(), "kv.db"), nil))
-	value, keys := []byte(strings.Repeat("v", 100)), make([]string, 100)
+func growInChild() error {
+	const count, bound = 100_000, 2_000_000
+	debug.SetGCPercent(10) // a small heap
+	operation := operations[os.Getenv("LUATKV_TEST_OPERATION")]
+	o, keys, err := newObjects(os.Getenv("LUATKV_TEST_PATH"))
+	if err != nil {
+		return err
+	}
+	grown := int64(0)
+	for round := 0; round < 4; round++ { // the first one warms up
+		before, err := residentBytes()
+		if err != nil {
+			return err
+		}
+		for i := 0; i < count; i++ {
+			if err := operation(o, keys[i%len(keys)]); err != nil {
+				return err
+			}
+		}
+		after, err := residentBytes()
+		if err != nil {
+			return err
+		}
+		if grown = after - before; round > 0 && grown < bound {
+			return nil
+		}
+	}
+	return fmt.Errorf("%d operations took %d bytes, %.1f each, again and again", count, grown, float64(grown)/count)
+}
+
+func newObjects(path string) (*objects, []string, error) {
+	o := &objects{
+		value:   []byte(strings.Repeat("v", 100)),
+		options: &luatkv.PutOptions{TTL: time.Hour, Metadata: json.RawMessage(`{"a":[1,2,3]}`)},
+	}
+	file, err := luatkv.Open(path, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	if o.store, err = luatkv.OpenMemory(nil); err != nil {
+		return nil, nil, err
+	}
+	if o.n, err = o.store.Namespace("test"); err != nil {
+		return nil, nil, err
+	}
+	if o.disk, err = file.Namespace("test"); err != nil {
+		return nil, nil, err
+	}
+	keys := make([]string, 100)
 	for i := range keys {
 		keys[i] = fmt.Sprintf("key:%02d", i)
-		ok(t, n.Put(keys[i], value, nil))
-		ok(t, disk.Put(keys[i], value, nil))
-	}
-	options := &luatkv.PutOptions{TTL: time.Hour, Metadata: json.RawMessage(`{"a":[1,2,3]}`)}
-	for name, operation := range map[string]func(key string) error{
-		"get":       func(key string) error { _, err := n.Get(key); return err },
-		"get disk":  func(key string) error { _, err := disk.Get(key); return err },
-		"entry":     func(key string) error { _, err := n.GetEntry(key); return err },
-		"get many":  func(key string) error { _, err := n.GetMany(key, "missing"); return err },
-		"put":       func(key string) error { return n.Put(key, value, options) },
-		"touch":     func(key string) error { return n.Touch(key, nil) },
-		"delete":    func(key string) error { return n.Delete("missing") },
-		"incr":      func(key string) error { _, err := n.Incr("n", 1, nil); return err },
-		"list":      func(key string) error { _, err := n.List(&luatkv.ListOptions{Prefix: key, Values: true}); return err },
-		"batch":     func(key string) error { _, err := store.Batch().Put(n, key, value, options).Commit(); return err },
-		"forgotten": func(key string) error { store.Batch().Put(n, key, value, nil); return nil },
-		"namespace": func(key string) error { _, err := store.Namespace(key); return err },
-		"error": func(key string) error {
-			if _, err := n.Get(""); err == nil {
-				return fmt.Errorf("no error")
+		for _, n := range []*luatkv.Namespace{o.n, o.disk} {
+			if err := n.Put(keys[i], o.value, nil); err != nil {
+				return nil, nil, err
 			}
-			return nil
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			grown := int64(0)
-			for round := 0; round < 4; round++ { // the first one warms up
-				before := residentBytes(t)
-				for i := 0; i < operations; i++ {
-					ok(t, operation(keys[i%len(keys)]))
-				}
-				if grown = residentBytes(t) - before; round > 0 && grown < bound {
-					return
-				}
-			}
-			t.Fatalf("%d operations took %d bytes, %.1f each, again and again", operations, grown, float64(grown)/operations)
-		})
+		}
 	}
+	return o, keys, nil
 }
