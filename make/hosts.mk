@@ -1,7 +1,7 @@
 # ---- Hosts: C++, Python, Node, Go and LuaJIT's FFI, each on an installed tree as its users have one
 
 test-cpp   := $(foreach test,api handles library,cpp-shared-$(test)) $(foreach test,api handles,cpp-static-$(test)) cpp-header
-test-hosts := $(test-cpp)
+test-hosts := $(test-cpp) go
 .PHONY: test-cpp test-hosts $(test-hosts)
 test-cpp: $(test-cpp) ## the C++ header: alone, and on the shared and on the static library
 $(test-hosts): need-test
@@ -26,3 +26,6 @@ $(filter cpp-static-%,$(test-cpp)): cpp-static-%: $(library)
 	@$(call run-cpp,$*,-std=c++20 $(prefix)/lib/libluat_kv.a $(link-needs))
 cpp-header:
 	@tests/tally tap $@ tests/cpp/header
+
+go: $(library) $(hooked)
+	@$(host) tests/tally go $@ bindings/go/test

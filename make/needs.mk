@@ -2,7 +2,7 @@
 
 packages-demo  := lua5.4
 packages-test  := lua5.1 lua5.2 lua5.3 lua5.4 luajit liblua5.4-dev lua-unit lua-cjson sqlite3 g++ binutils util-linux \
-    pkg-config cmake abigail-tools clang doxygen
+    pkg-config cmake abigail-tools clang doxygen golang
 packages-bench := lua5.4 lua-cjson liblua5.4-dev
 
 # How to see that a Debian package, or the same thing from elsewhere, is there.
@@ -21,6 +21,7 @@ has-cmake         := command -v cmake
 has-abigail-tools := command -v abidiff
 has-clang         := command -v clang++
 has-doxygen       := command -v doxygen
+has-golang        := command -v go
 has-util-linux    := command -v setpriv
 has-liblua5.4-dev := test -f /usr/include/lua5.4/lua.h
 
