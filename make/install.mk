@@ -5,6 +5,7 @@ libdir       ?= $(PREFIX)/lib
 includedir   ?= $(PREFIX)/include
 pkgconfigdir ?= $(libdir)/pkgconfig
 cmakedir     ?= $(libdir)/cmake/luat_kv
+mandir       ?= $(PREFIX)/share/man
 
 headers   := $(wildcard include/*.h include/*.hpp)
 libraries := target/lib/libluat_kv.a target/lib/libluat_kv.so.$(version)
@@ -13,7 +14,7 @@ cmakes    := $(filter %.cmake,$(templates))
 links     := libluat_kv.so.$(abi) libluat_kv.so
 
 .PHONY: install uninstall
-install: lib ## installs the C library: PREFIX=/usr/local; DESTDIR= for packagers
+install: lib man ## installs the C library and its manual: PREFIX=/usr/local; DESTDIR= for packagers
 	@for template in $(templates); do mkdir -p target/install; \
 	    sed $(foreach name,$(filled-in),-e 's|@$(name)@|$($(name))|g') make/install/$$template.in >target/install/$$template \
 	        || exit; \
@@ -25,15 +26,18 @@ install: lib ## installs the C library: PREFIX=/usr/local; DESTDIR= for packager
 	ln -sf libluat_kv.so.$(abi) '$(DESTDIR)$(libdir)/libluat_kv.so'
 	install -m 644 target/install/luat_kv.pc '$(DESTDIR)$(pkgconfigdir)'
 	install -m 644 $(cmakes:%=target/install/%) '$(DESTDIR)$(cmakedir)'
+	find target/man/man3 -type f -exec install -m 644 -t '$(DESTDIR)$(mandir)/man3' {} +
+	find target/man/man3 -type l -exec cp -Pf -t '$(DESTDIR)$(mandir)/man3' {} +
 	@[ -n '$(DESTDIR)' ] || [ "$$(id -u)" != 0 ] || ldconfig || :
 
 uninstall: ## takes away what install has put there, with the same PREFIX and DESTDIR
 	rm -f $(foreach header,$(notdir $(headers)),'$(DESTDIR)$(includedir)/$(header)')
 	rm -f $(foreach library,$(notdir $(libraries)) $(links),'$(DESTDIR)$(libdir)/$(library)')
 	rm -f '$(DESTDIR)$(pkgconfigdir)/luat_kv.pc' $(cmakes:%='$(DESTDIR)$(cmakedir)/%')
+	rm -f $(patsubst %,'$(DESTDIR)$(mandir)/man3/%',$(man-pages) $(man-links))
 	rmdir '$(DESTDIR)$(cmakedir)' 2>/dev/null || :
 
-installed-into := $(includedir) $(libdir) $(pkgconfigdir) $(cmakedir)
+installed-into := $(includedir) $(libdir) $(pkgconfigdir) $(cmakedir) $(mandir)/man3
 
 # What the templates ask for.
 filled-in := PREFIX libdir includedir version major minor abi link-needs libdir-from-cmakedir includedir-from-cmakedir

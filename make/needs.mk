@@ -2,8 +2,9 @@
 
 packages-demo  := lua5.4
 packages-test  := lua5.1 lua5.2 lua5.3 lua5.4 luajit liblua5.4-dev lua-unit lua-cjson sqlite3 g++ binutils util-linux \
-    pkg-config cmake abigail-tools clang doxygen golang
+    pkg-config cmake abigail-tools clang doxygen mandoc man-db groff-base golang
 packages-bench := lua5.4 lua-cjson liblua5.4-dev
+packages-docs  := doxygen
 
 # How to see that a Debian package, or the same thing from elsewhere, is there.
 has-lua5.1        := command -v lua5.1
@@ -22,13 +23,16 @@ has-abigail-tools := command -v abidiff
 has-clang         := command -v clang++
 has-doxygen       := command -v doxygen
 has-golang        := command -v go
+has-mandoc        := command -v mandoc
+has-man-db        := command -v man
+has-groff-base    := command -v groff
 has-util-linux    := command -v setpriv
 has-liblua5.4-dev := test -f /usr/include/lua5.4/lua.h
 
-.PHONY: deps need-demo need-test need-bench components toolchain
+.PHONY: deps need-demo need-test need-bench need-docs components toolchain
 deps: need-demo need-test need-bench ## installs what demo, test and bench need from Debian, as they do by themselves
 
-need-demo need-test need-bench: need-%: toolchain
+need-demo need-test need-bench need-docs: need-%: toolchain
 	@lack=; $(foreach p,$(packages-$*),$(has-$p) >/dev/null 2>&1 || lack="$$lack $p";) \
 	[ "$$lack" ] || exit 0; \
 	install="apt-get install -y --no-install-recommends$$lack"; \

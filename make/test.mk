@@ -1,6 +1,6 @@
 # ---- Tests: suites, each run and counted by tests/tally
 
-.PHONY: test lint test-header test-rust test-cli test-c test-lua test-readme test-exports test-install test-abi
+.PHONY: test lint test-header test-rust test-cli test-c test-lua test-readme test-exports test-install test-abi test-docs
 lint         := fmt clippy-default clippy-core clippy-cli clippy-lua doc-default doc-lua
 test-header  := header-c header-c++
 test-rust    := rust-default rust-core
@@ -11,8 +11,9 @@ test-readme  := readme
 test-exports := exports-shared exports-static exports-lua
 test-install := install-tree
 test-abi     := abi-promise
+test-docs    := docs-man docs-doxygen docs-links
 SUITES       := $(lint) $(test-header) $(test-rust) $(test-cli) $(test-c) $(test-lua) $(test-readme) $(test-exports) \
-                $(test-install) $(test-abi) $(test-hosts)
+                $(test-install) $(test-abi) $(test-docs) $(test-hosts)
 .PHONY: $(SUITES)
 
 test: need-test ## runs every test; the last line is "N passed, N failed"; V=1 shows all output
@@ -30,6 +31,7 @@ test-readme: $(test-readme) ## the Lua and the C in README.md, as they stand
 test-exports: $(test-exports) ## that the libraries export our names only
 test-install: $(test-install) ## what strangers build on an installed tree, with pkg-config and CMake
 test-abi: $(test-abi) ## the ABI that was promised against the one that is
+test-docs: $(test-docs) ## the manual pages and the HTML that the headers give, and the links in what there is to read
 
 $(SUITES): need-test
 
@@ -90,3 +92,7 @@ install-tree: lib
 	@tests/tally tap $@ tests/install/run
 abi-promise:
 	@tests/tally tap $@ tests/abi/run test
+docs-man: man
+	@tests/tally tap $@ tests/manual/man
+docs-doxygen docs-links: docs-%:
+	@tests/tally tap $@ tests/manual/$*

@@ -1,0 +1,20 @@
+# ---- What is made from the comments of the headers: manual pages, and HTML
+
+.PHONY: docs man
+docs: need-docs ## renders the C and the C++ header: target/docs/html/index.html
+	@rm -rf target/docs && mkdir -p target/docs
+	{ cat make/docs/Doxyfile; echo 'OUTPUT_DIRECTORY = target/docs'; echo 'PROJECT_NUMBER = $(version)'; } | doxygen -
+
+# A page for each function and one for all; the options structs are told of where their _init function is. A page has
+# the date of the header, or the one that those who package set.
+structs   := $(patsubst %_init,%,$(filter %_options_init,$(functions)))
+man-pages := luat_kv.3 $(functions:%=%.3)
+man-links := $(structs:%=%.3)
+dated      = $(if $(SOURCE_DATE_EPOCH),-d @$(SOURCE_DATE_EPOCH),-r include/luat_kv.h)
+
+man: target/man/man3/luat_kv.3
+target/man/man3/luat_kv.3: include/luat_kv.h Cargo.toml make/docs/header.awk make/docs/man.awk make/docs.mk
+	@rm -rf $(@D) && mkdir -p $(@D)
+	awk -v dir=$(@D) -v version=$(version) -v date="$$(LC_ALL=C date -u $(dated) '+%B %-d, %Y')" \
+	    -f make/docs/header.awk -f make/docs/man.awk include/luat_kv.h
+	@for struct in $(structs); do ln -s $${struct}_init.3 $(@D)/$$struct.3 || exit; done
