@@ -94,5 +94,7 @@ abi-promise:
 	@tests/tally tap $@ tests/abi/run test
 docs-man: man
 	@tests/tally tap $@ tests/manual/man
-docs-doxygen docs-links: docs-%:
-	@tests/tally tap $@ tests/manual/$*
+docs-doxygen:
+	@tests/tally tap $@ tests/manual/doxygen
+docs-links:
+	@tests/tally tap $@ tests/links
