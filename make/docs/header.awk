@@ -123,8 +123,8 @@ function returns(name, paragraph,    end) {
 
 # ---- For END: what the header says once for many functions
 
-# What an argument is: as its own column tells, or that of the function that this is like; what the preamble says of all;
-# or a sentence of the text.
+# What an argument is: as its own column tells, or that of the function that this is like; as the preamble says of all;
+# or as a sentence of the text does.
 function about(name, argument, typed) {
     if ((name, argument) in told) return told[name, argument]
     if (name in base && (base[name], argument) in has) return about(base[name], argument, typed)
@@ -154,7 +154,7 @@ function lay_out(name,    i, said, last) {
     }
 }
 
-# The statuses as a list: outcome[1…outcomes], outcome_about[its name]. Those of the function that this is like come first.
+# The statuses as a list: outcome[1…outcomes], outcome_about[its name].
 function weigh(name) { outcomes = 0; split("", outcome_about); weigh_in(name) }
 function weigh_in(name,    i, n, pieces, piece, names, j, m, status, more) {
     n = split(statuses[name], pieces, "; ")
@@ -171,7 +171,10 @@ function weigh_in(name,    i, n, pieces, piece, names, j, m, status, more) {
         for (j = 1; j <= m; j++) {
             status = "LUAT_KV_" names[j]
             if (!(status in is_status)) fail(name ": " names[j] " is no status")
-            if (!(status in outcome_about)) { outcome[++outcomes] = status; outcome_about[status] = squeezed(doc[status]) }
+            if (!(status in outcome_about)) {
+                outcome[++outcomes] = status
+                outcome_about[status] = squeezed(doc[status])
+            }
             outcome_about[status] = outcome_about[status] more
         }
     }

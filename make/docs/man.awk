@@ -1,6 +1,7 @@
 # Writes a manual page of mdoc(7) for each function of include/luat_kv.h, and luat_kv.3 for all of them:
 #
-#   awk -v dir=FOLDER -v date='January 1, 2026' -v version=0.1.0 -f make/docs/header.awk -f make/docs/man.awk include/luat_kv.h
+#   awk -v dir=FOLDER -v date='January 1, 2026' -v version=0.1.0 -f make/docs/header.awk -f make/docs/man.awk \
+#       include/luat_kv.h
 
 END {
     if (failed) exit 1
@@ -22,8 +23,7 @@ function head(name, short) {
 
 function escaped(said) {
     gsub(/\\/, "\\e", said)
-    while (match(said, /`[^`]*`/))
-        said = substr(said, 1, RSTART - 1) "\\(oq" substr(said, RSTART + 1, RLENGTH - 2) "\\(cq" substr(said, RSTART + RLENGTH)
+    while (sub(/`/, "\\(oq", said)) sub(/`/, "\\(cq", said)
     if (said ~ /^-[0-9]/) said = "\\" said
     if (said ~ /^[.']/) said = "\\&" said
     return said
@@ -36,7 +36,7 @@ function say(said,    i, n, words, word, open_with, close_with, line) {
         word = words[i]; open_with = close_with = ""
         if (word ~ /^\(./) { open_with = "( "; word = substr(word, 2) }
         if (match(word, /[.,;:)]+$/)) { close_with = substr(word, RSTART); word = substr(word, 1, RSTART - 1) }
-        if (substr(close_with, 1, 1) == ")" && word ~ /\($/) { sub(/\($/, "", word); close_with = substr(close_with, 2) }
+        if (close_with ~ /^\)/ && word ~ /\($/) { sub(/\($/, "", word); close_with = substr(close_with, 2) }
         if (kind[word] == "function" || value[word] != "") {
             if (line != "") put(escaped(line))
             gsub(/./, " &", close_with)
@@ -196,7 +196,8 @@ function constants(of_status,    i, name) {
     put(".Bl -tag -width Ds")
     for (i = 1; i <= count; i++) {
         name = order[i]
-        if (kind[name] == "constant" && (name in is_status) == of_status) item("Dv", name " No = " escaped(value[name]), doc[name])
+        if (kind[name] == "constant" && (name in is_status) == of_status)
+            item("Dv", name " No = " escaped(value[name]), doc[name])
     }
     put(".El")
 }
