@@ -1,9 +1,11 @@
 # ---- Hosts: C++, Python, Node, Go and LuaJIT's FFI, each on an installed tree as its users have one
 
 test-cpp   := $(foreach test,api handles library,cpp-shared-$(test)) $(foreach test,api handles,cpp-static-$(test)) cpp-header
-test-hosts := $(test-cpp) go
-.PHONY: test-cpp test-hosts $(test-hosts)
+test-go    := go
+test-hosts := $(test-cpp) $(test-go)
+.PHONY: test-cpp test-go $(test-hosts)
 test-cpp: $(test-cpp) ## the C++ header: alone, and on the shared and on the static library
+test-go: $(test-go) ## the Go package, with the race detector
 $(test-hosts): need-test
 
 prefix  := $(CURDIR)/target/prefix

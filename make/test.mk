@@ -11,7 +11,7 @@ test-readme  := readme
 test-exports := exports-shared exports-static exports-lua
 test-install := install-tree
 test-abi     := abi-promise
-test-docs    := docs-man docs-doxygen docs-links
+test-docs    := docs-man docs-doxygen docs-links docs-c
 SUITES       := $(lint) $(test-header) $(test-rust) $(test-cli) $(test-c) $(test-lua) $(test-readme) $(test-exports) \
                 $(test-install) $(test-abi) $(test-docs) $(test-hosts)
 .PHONY: $(SUITES)
@@ -98,3 +98,5 @@ docs-doxygen:
 	@tests/tally tap $@ tests/manual/doxygen
 docs-links:
 	@tests/tally tap $@ tests/links
+docs-c: lib man
+	@tests/tally tap $@ tests/manual/c

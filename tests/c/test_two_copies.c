@@ -2,7 +2,7 @@
  * Two copies of SQLite in one process would drop each other's locks on a file that both have open. This program has
  * one copy of the library, loads another, and sees that whoever comes second is refused.
  *
- * The other copy is made from LUAT_KV_SO, else from target/release/libluat_kv.so: a file of its own, which the dynamic
+ * The other copy is made from LUAT_KV_SO, else from target/lib/libluat_kv.so: a file of its own, which the dynamic
  * linker cannot take for the one that is loaded already.
  */
 #include "process.h"
@@ -44,7 +44,7 @@ static void find(void *library, const char *name, void *function)
 static void a_second_copy_is_loaded(void)
 {
     const char *original = getenv("LUAT_KV_SO");
-    copy_file(original ? original : "target/release/libluat_kv.so", scratch("copy.so"));
+    copy_file(original ? original : "target/lib/libluat_kv.so", scratch("copy.so"));
     void *library = dlopen(scratch("copy.so"), RTLD_NOW | RTLD_LOCAL);
     if (!library) {
         check_fail(__FILE__, __LINE__, "%s", dlerror());
