@@ -80,7 +80,7 @@ lua-starved: target/lua/5.4/luat_kv.so
 	    -I/usr/include/lua5.4 tests/lua/starved.c -llua5.4 -o target/c/$@; target/c/$@'
 
 readme: lib target/lua/5.4/luat_kv.so
-	@$(call lua_cpath,5.4) tests/tally tap $@ tests/readme
+	@$(call lua_cpath,5.4) tests/tally tap $@ tests/docs/readme
 
 exports-shared: file := target/lib/libluat_kv.so
 exports-static: file := target/lib/libluat_kv.a
@@ -93,10 +93,10 @@ install-tree: lib
 abi-promise:
 	@tests/tally tap $@ tests/abi/run test
 docs-man: man
-	@tests/tally tap $@ tests/manual/man
+	@tests/tally tap $@ tests/docs/man
 docs-doxygen:
-	@tests/tally tap $@ tests/manual/doxygen
+	@tests/tally tap $@ tests/docs/doxygen
 docs-links:
-	@tests/tally tap $@ tests/links
+	@tests/tally tap $@ tests/docs/links
 docs-c: lib man
-	@tests/tally tap $@ tests/manual/c
+	@tests/tally tap $@ tests/docs/c
