@@ -1,0 +1,244 @@
+/**
+ * An operation that failed. Everything is then as it was (only sweep, deletePrefix and clear may have done some of their
+ * small steps), and the store works on. A wrong type is a TypeError instead, and a number out of range a RangeError.
+ */
+export class LuatKVError extends Error {
+  /**
+   * - `INVALID`: the request itself is wrong, and would fail again; also a closed store
+   * - `IO`: the operating system refused: no such folder, no permission, disk full
+   * - `BUSY`: another process or connection held the database for longer than `busyTimeout`; try again
+   * - `CORRUPT`: the file is not a database, is damaged, or is not a key-value store's
+   * - `READONLY`: a write to a store that may only be read
+   * - `LIMIT`: something is longer, or a lifetime shorter, than the limits allow
+   * - `NOMEM`: memory ran out
+   * - `PANIC`, `INTERNAL`: a bug in the library, or something that SQLite should never answer; please report it
+   */
+  readonly code: "INVALID" | "IO" | "BUSY" | "CORRUPT" | "READONLY" | "LIMIT" | "NOMEM" | "PANIC" | "INTERNAL";
+  /** The C library's number for `code`, as in -3 for `BUSY`. */
+  readonly status: number;
+}
+
+/** A text, or the bytes of one in UTF-8. Not empty. */
+export type Key = string | Uint8Array;
+/** A text; bytes as the system has them; or a file: URL. */
+export type Path = string | Uint8Array | URL;
+/**
+ * How a value is read: `"text"` is a string (bytes that are not UTF-8 become U+FFFD), `"json"` is parsed, `"buffer"`
+ * is a Buffer and `"arrayBuffer"` an ArrayBuffer, each a copy of its own.
+ */
+export type ValueType = "text" | "json" | "buffer" | "arrayBuffer";
+type TypeOption<T extends ValueType> = T | { type: T };
+/** What a type of value is in JavaScript. */
+export type ValueOf<T extends ValueType, J = unknown> = T extends "text"
+  ? string
+  : T extends "json"
+    ? J
+    : T extends "buffer"
+      ? Buffer
+      : ArrayBuffer;
+/** Strings are stored as UTF-8, bytes as they are, and anything else as JSON.stringify() has it. */
+export type Storable = string | ArrayBufferLike | ArrayBufferView | object | number | boolean;
+
+export interface OpenOptions {
+  /** How long to wait for other processes and connections, in milliseconds. Default 5000; 0 is the same as `nowait`. */
+  busyTimeout?: number | undefined;
+  /** `"cloudflare"`: those of Workers KV, for an app that must later run there. Default `"default"`. */
+  limits?: "default" | "cloudflare" | undefined;
+  /** `"full"`: what was written survives a power cut too, for an fsync with each write. Default `"normal"`. */
+  durability?: "normal" | "full" | undefined;
+  /** Open a database that exists, and never write to it. */
+  readonly?: boolean | undefined;
+  /** Do not wait for others at all. */
+  nowait?: boolean | undefined;
+}
+
+export interface Lifetime {
+  /** When the entry is gone, in Unix seconds: whole, in the future. */
+  expiration?: number | undefined;
+  /** The same in seconds from now, at least 1. Wins over `expiration`. */
+  expirationTtl?: number | undefined;
+}
+
+export interface PutOptions extends Lifetime {
+  /** Anything that JSON can say; null is none. */
+  metadata?: unknown;
+}
+
+export interface IncrOptions extends Lifetime {
+  /** What a missing key counts from. Default 0. */
+  initial?: number | bigint | undefined;
+}
+
+/** All of it is null for a key that is missing. */
+export interface Entry<V, M = unknown> {
+  value: V | null;
+  metadata: M | null;
+  /** Unix seconds; null is never. */
+  expiration: number | null;
+  /** Which write the value comes from: for {@link Atomic.check}. */
+  version: string | null;
+}
+
+export interface EachOptions {
+  /** Only keys that begin with this; every character stands for itself. */
+  prefix?: Key | undefined;
+  /** Only keys from this one on, itself included, in byte order. */
+  start?: Key | undefined;
+  /** Only keys before this one, in byte order. */
+  stop?: Key | undefined;
+  /** From the last key to the first. */
+  reverse?: boolean | undefined;
+  /** The values too; true is `"text"`. */
+  values?: boolean | ValueType | undefined;
+}
+
+export interface ListOptions extends EachOptions {
+  /** How many keys a page has at most. Default 1000. */
+  limit?: number | undefined;
+  /** Where the page before ended. */
+  cursor?: string | null | undefined;
+}
+
+export interface ListedKey<M = unknown> {
+  name: string;
+  /** Only where `values` asked for it, and of that type. */
+  value?: any;
+  /** Unix seconds; absent: never. */
+  expiration?: number;
+  metadata?: M;
+  version: string;
+}
+
+export type ListPage<M = unknown> =
+  | { keys: ListedKey<M>[]; list_complete: true; cursor?: undefined }
+  | { keys: ListedKey<M>[]; list_complete: false; cursor: string };
+
+export interface ExportOptions {
+  /** `"json"`: one array, as Wrangler's bulk files are (default); `"jsonl"`: an object a line. */
+  format?: "json" | "jsonl" | undefined;
+}
+
+export interface ImportOptions {
+  /** Replace what keys that are there hold, rather than leave them alone. */
+  replace?: boolean | undefined;
+}
+
+export interface Stats {
+  /** The file's absolute path, or "memory". */
+  path: string;
+  /** Bytes on disk, with the log beside the file; 0 in memory. */
+  fileSize: number;
+  namespaces: Map<string, { live: number; expired: number }>;
+}
+
+/** Opens a database file, and makes it with its folders where it is missing. */
+export function open(path: Path, options?: OpenOptions): Store;
+/** Opens the store of the Luat project that a folder, by default the working directory, lies in. */
+export function openProject(dir?: Path | null, options?: OpenOptions): Store;
+/** Makes an empty store in memory, which is gone when it closes. */
+export function openMemory(options?: Pick<OpenOptions, "limits">): Store;
+/** The version of the C library, as in "0.1.0". */
+export const version: string;
+
+/** A database file, or memory. Close it, or let `using` or the garbage collector do so. */
+export class Store {
+  private constructor();
+  /** A set of keys of its own. The same object for the same name, as long as somebody has it. */
+  namespace(name: string): Namespace;
+  /** The names of the namespaces that have live keys, in byte order. */
+  namespaces(): string[];
+  /** A batch without a namespace as yet: call its `namespace()` first. */
+  atomic(): Atomic;
+  /** Counts what the store holds, entry by entry. */
+  stats(): Stats;
+  /** Removes expired entries, `max` at most (0: all), and counts them. Writes do so little by little. */
+  sweep(max?: number): number;
+  /** Gives the room that removed entries have left back to the system; who writes has to wait. */
+  compact(): void;
+  compactAsync(): Promise<void>;
+  /** Moves the log into the file; false if somebody who reads or writes held some of it back. */
+  checkpoint(): boolean;
+  /** Copies the store, as it is at one moment, into a new file, while others write. */
+  backup(path: Path): void;
+  backupAsync(path: Path): Promise<void>;
+  /** Closes the store with its namespaces and batches; again is harmless. Calls under way in the background end first. */
+  close(): void;
+  readonly closed: boolean;
+  [Symbol.dispose](): void;
+}
+
+/** A set of keys within a store. */
+export class Namespace {
+  private constructor();
+  readonly name: string;
+
+  /** The value, or null where the key is missing. */
+  get(key: Key): string | null;
+  get<J = unknown>(key: Key, type: TypeOption<"json">): J | null;
+  get<T extends ValueType>(key: Key, type: TypeOption<T>): ValueOf<T> | null;
+  /** The value with its metadata, expiration and version; all of them null where the key is missing. */
+  getWithMetadata<M = unknown>(key: Key): Entry<string, M>;
+  getWithMetadata<J = unknown, M = unknown>(key: Key, type: TypeOption<"json">): Entry<J, M>;
+  getWithMetadata<T extends ValueType, M = unknown>(key: Key, type: TypeOption<T>): Entry<ValueOf<T>, M>;
+  /** Many values, all as they are at one moment, in the order of the keys; null for those that are missing. */
+  getMany(keys: Key[]): Map<string, string | null>;
+  getMany<J = unknown>(keys: Key[], type: TypeOption<"json">): Map<string, J | null>;
+  getMany<T extends ValueType>(keys: Key[], type: TypeOption<T>): Map<string, ValueOf<T> | null>;
+  getManyWithMetadata<M = unknown>(keys: Key[]): Map<string, Entry<string, M>>;
+  getManyWithMetadata<J = unknown, M = unknown>(keys: Key[], type: TypeOption<"json">): Map<string, Entry<J, M>>;
+  getManyWithMetadata<T extends ValueType, M = unknown>(
+    keys: Key[],
+    type: TypeOption<T>,
+  ): Map<string, Entry<ValueOf<T>, M>>;
+
+  /** Stores a value, and replaces all that the key held: value, metadata and expiration. */
+  put(key: Key, value: Storable, options?: PutOptions): void;
+  /** The same if the key is missing; true if it was. */
+  add(key: Key, value: Storable, options?: PutOptions): boolean;
+  /** Removes a key; a missing one is no error. */
+  delete(key: Key): void;
+  /** Gives a key another expiration, or without options none; true if it was there. */
+  touch(key: Key, options?: Lifetime): boolean;
+  /**
+   * Adds to a whole number of 64 bits, and answers the sum: a number where that is safe, else a bigint. The options
+   * are for a key that is created.
+   */
+  incr(key: Key, by?: number | bigint, options?: IncrOptions): number | bigint;
+
+  /** A page of keys in byte order. */
+  list<M = unknown>(options?: ListOptions): ListPage<M>;
+  /** All keys, page by page: `for (const { name } of kv.each())`. */
+  each<M = unknown>(options?: EachOptions): IterableIterator<ListedKey<M>>;
+  /** How many keys there are. */
+  count(options?: { prefix?: Key | undefined }): number;
+  /** Remove many keys and count them, in small steps that let others write. */
+  deletePrefix(prefix: Key): number;
+  clear(): number;
+
+  /** Writes the namespace to a file, or a descriptor, and counts the entries. */
+  export(to: Path | number, options?: ExportOptions): number;
+  exportAsync(to: Path | number, options?: ExportOptions): Promise<number>;
+  /** Stores all of an export or nothing; `skipped` had expired, or were there and not to be replaced. */
+  import(from: Path | number, options?: ImportOptions): { stored: number; skipped: number };
+  importAsync(from: Path | number, options?: ImportOptions): Promise<{ stored: number; skipped: number }>;
+
+  /** A batch of changes to this namespace. */
+  atomic(): Atomic;
+}
+
+/** Changes that are gathered, and then made in one transaction, in their order. */
+export class Atomic {
+  private constructor();
+  /** What follows is for this namespace of the same store. */
+  namespace(namespace: string | Namespace): this;
+  /** Change something only if the key still has this version; null: only if it is missing. */
+  check(key: Key, version: string | null): this;
+  put(key: Key, value: Storable, options?: PutOptions): this;
+  delete(key: Key): this;
+  incr(key: Key, by?: number | bigint, options?: IncrOptions): this;
+  /**
+   * Makes all the changes, or none of them where a check did not hold. That is the end of it; after an error, it can be
+   * tried again.
+   */
+  commit(): { ok: true; version: string } | { ok: false; version?: undefined };
+}

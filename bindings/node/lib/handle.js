@@ -1,0 +1,96 @@
+// Native handles: each is freed once, when it is closed, or when what it belongs to was collected.
+
+import { isMainThread } from "node:worker_threads";
+import koffi from "koffi";
+import { fill, native } from "./library.js";
+import { failure, invalid } from "./memory.js";
+
+export class Handle {
+  #pointer;
+  #free;
+  #parent;
+  #children = new Set();
+  #uses = 0;
+  #closed = false;
+
+  /** Takes over a pointer, and the function that frees it; closes with its parent. */
+  constructor(pointer, free, parent = thread) {
+    this.#pointer = pointer;
+    this.#free = free;
+    this.#parent = parent;
+    parent?.#children.add(this);
+  }
+
+  get closed() {
+    return this.#closed;
+  }
+
+  get pointer() {
+    if (this.#closed) throw invalid("the store is closed");
+    return this.#pointer;
+  }
+
+  close() {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#parent?.#children.delete(this);
+    for (const child of this.#children) child.close();
+    this.#freeUnused();
+  }
+
+  // A call that is under way in another thread still needs the native handle.
+  #freeUnused() {
+    if (this.#closed && this.#uses === 0) this.#free(this.#pointer);
+  }
+
+  /**
+   * Runs a function in a thread of libuv's pool, as in `name(handle, ...inputs, numbers..., error)`, and answers the
+   * numbers. Its memory is not the garbage collector's, since a worker can be terminated while the call goes on.
+   */
+  background(name, inputs, numbers) {
+    const pointer = this.pointer;
+    const outputs = toNative(Buffer.alloc(8 * (numbers + 1)));
+    const places = Array.from({ length: numbers + 1 }, (_, index) => outputs + 8n * BigInt(index));
+    const owned = inputs.map((input) => (typeof input === "number" ? input : toNative(input)));
+    const release = () => {
+      this.#uses--;
+      this.#freeUnused();
+      koffi.free(outputs);
+      for (const input of owned) if (typeof input === "bigint") koffi.free(input);
+    };
+    this.#uses++;
+    return new Promise((resolve, reject) => {
+      const done = (error, status) => {
+        const results = places.map((place) => koffi.decode.uint64(place));
+        release();
+        if (error) reject(error);
+        else if (status < 0) reject(failure(status, BigInt(results[numbers])));
+        else resolve(results);
+      };
+      try {
+        native[name].async(pointer, ...owned, ...places, done);
+      } catch (error) {
+        release();
+        reject(error);
+      }
+    });
+  }
+}
+
+function toNative(bytes) {
+  const pointer = koffi.alloc("uint8_t", bytes.length);
+  fill(pointer, bytes);
+  return pointer;
+}
+
+// What a worker leaves open would stay so until the process ends, which closes everything anyway.
+const thread = isMainThread ? undefined : new Handle(null, () => {}, null);
+if (thread) process.once("exit", () => thread.close());
+
+const forgotten = new FinalizationRegistry((handle) => handle.close());
+
+/** Closes a handle when the object that it belongs to is collected. */
+export function closeWith(object, handle) {
+  forgotten.register(object, handle);
+  return handle;
+}

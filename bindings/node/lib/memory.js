@@ -1,0 +1,188 @@
+// Memory that synchronous calls share: where their outputs land, and where short inputs are encoded. No JavaScript of a
+// user's runs while it is in use: what may call it (a getter, toJSON) is done before. A worker has one of its own.
+
+import { fileURLToPath } from "node:url";
+import koffi from "koffi";
+import { constants } from "./declarations.js";
+import { LuatKVError } from "./error.js";
+import { layouts, native } from "./library.js";
+
+const VALUE = 65536;
+const encoder = new TextEncoder();
+
+/** What kind of thing a value is, for a message. */
+export function kind(value) {
+  if (value === null) return "null";
+  if (typeof value !== "object") return typeof value;
+  return value.constructor?.name || "object";
+}
+
+export function invalid(message) {
+  return new LuatKVError("INVALID", constants.INVALID, message);
+}
+
+// ---- Outputs
+
+const outputs = Buffer.allocUnsafeSlow(40).fill(0);
+const words = new BigUint64Array(outputs.buffer);
+const sums = new BigInt64Array(outputs.buffer);
+const flags = new Int32Array(outputs.buffer);
+const address = koffi.address(outputs);
+
+/** Where a call puts its error object. */
+export const ERROR = address;
+/** Where a call puts a handle. */
+export const HANDLE = address + 8n;
+/** Where a call puts a number. */
+export const NUMBER = address + 16n;
+/** Where a call puts a second number. */
+export const SECOND = address + 24n;
+
+export const outHandle = () => words[1];
+export const outNumber = () => Number(words[2]);
+export const outSecond = () => Number(words[3]);
+export const outFlag = () => flags[4] !== 0;
+
+/** A signed number of 64 bits: a Number where that is exact, else a BigInt. */
+export function outSum() {
+  const sum = sums[2];
+  const number = Number(sum);
+  return Number.isSafeInteger(number) ? number : sum;
+}
+
+/** The error for a status and an error object, which it frees. */
+export function failure(status, object) {
+  const message = native.error_message(object === 0n ? null : object);
+  native.error_free(object === 0n ? null : object);
+  const code = native.status_str(status);
+  return new LuatKVError(code, status, message || code);
+}
+
+/** Answers a status that is no error, and throws otherwise. */
+export function checked(status) {
+  if (status < 0) throw failure(status, words[0]);
+  return status;
+}
+
+// ---- Inputs
+
+function checkText(what, text) {
+  if (!text.isWellFormed()) throw invalid(`${what} is not Unicode text: it has half of a surrogate pair`);
+}
+
+/** An input of a call: where its bytes are, and how many. */
+export class Input {
+  #area;
+  #start;
+
+  constructor(size = 0) {
+    this.#area = Buffer.allocUnsafeSlow(size);
+    this.#start = size > 0 ? koffi.address(this.#area) : null;
+    this.pointer = null;
+    this.length = 0;
+  }
+
+  /** Takes a text, or bytes as they are. */
+  set(what, value) {
+    if (typeof value === "string") this.#setText(what, value);
+    else if (value instanceof Uint8Array) this.setBytes(value);
+    else throw new TypeError(`${what} must be a string or a Uint8Array, not ${kind(value)}`);
+    return this;
+  }
+
+  setBytes(bytes) {
+    if (bytes.length === 0) new Uint8Array(bytes.buffer); // throws where the memory was transferred to another thread
+    // Another thread could change shared memory within the call.
+    const own = bytes.buffer instanceof SharedArrayBuffer ? Buffer.from(bytes) : bytes;
+    this.pointer = own.length > 0 ? own : null;
+    this.length = own.length;
+    return this;
+  }
+
+  #setText(what, text) {
+    checkText(what, text);
+    const { read, written } = encoder.encodeInto(text, this.#area);
+    if (read < text.length) {
+      this.setBytes(Buffer.from(text));
+    } else {
+      this.pointer = this.#start;
+      this.length = written;
+    }
+  }
+
+  /** Lets go of what may be large. */
+  forget() {
+    this.pointer = null;
+  }
+
+  /** The address, which stays good as long as this holds the bytes. */
+  get address() {
+    return this.pointer === null || typeof this.pointer === "bigint" ? (this.pointer ?? 0n) : koffi.address(this.pointer);
+  }
+}
+
+export const key = new Input(4096);
+export const value = new Input(VALUE);
+
+/** Where values are read to; most fit. */
+export const room = Buffer.allocUnsafeSlow(VALUE);
+export const ROOM = koffi.address(room);
+
+/** A C string, with its NUL, for a path: a text, bytes as the system has them, or a file: URL. */
+export function cString(what, path) {
+  const plain = path instanceof URL ? fileURLToPath(path) : path;
+  if (typeof plain !== "string" && !(plain instanceof Uint8Array)) {
+    throw new TypeError(`${what} must be a string, a Uint8Array or a file: URL, not ${kind(path)}`);
+  }
+  if (typeof plain === "string") checkText(what, plain);
+  const bytes = Buffer.from(plain);
+  if (bytes.includes(0)) throw invalid(`${what} has a NUL in it`);
+  return Buffer.concat([bytes, Buffer.alloc(1)]);
+}
+
+// ---- Options
+
+const little = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
+
+/** An options struct of the header, set up by its _init function. */
+export class Options {
+  #fields;
+  #view;
+  #init;
+  #kept = [];
+
+  constructor(name) {
+    const layout = layouts[`luat_kv_${name}`];
+    this.pointer = Buffer.allocUnsafeSlow(layout.size);
+    this.#view = new DataView(this.pointer.buffer);
+    this.#fields = layout.members;
+    this.#init = native[`${name}_init`];
+  }
+
+  begin() {
+    this.#kept.length = 0;
+    this.#init(this.pointer);
+    return this;
+  }
+
+  /** Sets a field, unless the value is undefined, which leaves the default. */
+  set(field, value) {
+    if (value === undefined) return this;
+    const { offset, type } = this.#fields[field];
+    if (type.name === "uint32_t") this.#view.setUint32(offset, value, little);
+    else if (type.name === "int64_t") this.#view.setBigInt64(offset, BigInt(value), little);
+    else this.#setBytes(offset, type.members, value);
+    return this;
+  }
+
+  #setBytes(offset, { data, len }, input) {
+    this.#kept.push(input);
+    this.#setWord(offset + data.offset, data.type.size, input.address);
+    this.#setWord(offset + len.offset, len.type.size, BigInt(input.length));
+  }
+
+  #setWord(offset, size, word) {
+    if (size === 8) this.#view.setBigUint64(offset, word, little);
+    else this.#view.setUint32(offset, Number(word), little);
+  }
+}

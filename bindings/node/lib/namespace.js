@@ -1,0 +1,241 @@
+import { constants } from "./declarations.js";
+import { native } from "./library.js";
+import * as memory from "./memory.js";
+import { ERROR, HANDLE, NUMBER, ROOM, SECOND, checked, key, outHandle, outNumber, room, value } from "./memory.js";
+import * as options from "./options.js";
+import * as read from "./read.js";
+
+/** What is to be stored, as a string or a Uint8Array: bytes and texts as they are, anything else as JSON. */
+function storable(given) {
+  if (typeof given === "string" || given instanceof Uint8Array) return given;
+  if (ArrayBuffer.isView(given)) return new Uint8Array(given.buffer, given.byteOffset, given.byteLength);
+  if (given instanceof ArrayBuffer || given instanceof SharedArrayBuffer) return new Uint8Array(given);
+  if (given === null) throw new TypeError("the value must not be null: delete the key, or store the text null");
+  return options.json("the value", given);
+}
+
+/** Sets up the inputs of a put, with the key last, and answers its options struct. */
+export function setPut(given, what, settings) {
+  const stored = storable(what);
+  const struct = options.putOptions(settings);
+  value.set("the value", stored);
+  key.set("the key", given);
+  return struct;
+}
+
+/** The keys of a bulk read, as an array of luat_kv_bytes and what it points to. */
+function setKeys(keys) {
+  const encoded = keys.map((given) => {
+    const input = new memory.Input().set("a key", given);
+    return { input, data: input.address, len: BigInt(input.length) };
+  });
+  const words = new BigUint64Array(2 * keys.length);
+  encoded.forEach(({ data, len }, index) => words.set([data, len], 2 * index));
+  return { encoded, words };
+}
+
+const nameOf = (given) => (typeof given === "string" ? given : Buffer.from(given).toString());
+
+/** A set of keys within a store. */
+export class Namespace {
+  #store;
+  #handle;
+  #name;
+
+  /** For Store.namespace() only. */
+  constructor(store, handle, name) {
+    if (handle === undefined) throw new TypeError("a Namespace comes from store.namespace()");
+    this.#store = store; // so that the store is not collected, and closed, before this
+    this.#handle = handle;
+    this.#name = name;
+  }
+
+  static handleOf(namespace) {
+    return namespace.#handle;
+  }
+
+  get name() {
+    return this.#name;
+  }
+
+  // ---- One key
+
+  get(given, type) {
+    const as = type === undefined ? "text" : options.type(type);
+    const ns = this.#handle.pointer;
+    key.set("the key", given);
+    const status = checked(native.get(ns, key.pointer, key.length, ROOM, room.length, NUMBER, ERROR));
+    if (status === constants.NOT_FOUND) return null;
+    const length = outNumber();
+    if (status === constants.TOO_SMALL) return this.#getLarge(ns, length, as, given);
+    if (as === "text") return room.toString("utf8", 0, length);
+    return read.fromBuffer(Buffer.from(room.subarray(0, length)), as, given);
+  }
+
+  // The key is still where get() has put it.
+  #getLarge(ns, length, as, given) {
+    for (let size = length; ; ) {
+      const buffer = Buffer.allocUnsafeSlow(size);
+      const status = checked(native.get(ns, key.pointer, key.length, buffer, size, NUMBER, ERROR));
+      if (status === constants.NOT_FOUND) return null;
+      const now = outNumber();
+      if (status === constants.OK) return read.fromBuffer(now < size ? buffer.subarray(0, now) : buffer, as, given);
+      size = now;
+    }
+  }
+
+  getWithMetadata(given, type) {
+    const as = options.type(type);
+    const ns = this.#handle.pointer;
+    key.set("the key", given);
+    const status = checked(native.get_entry(ns, key.pointer, key.length, HANDLE, ERROR));
+    if (status === constants.NOT_FOUND) return { ...read.MISSING };
+    const entry = outHandle();
+    try {
+      return read.whole(entry, as, given);
+    } finally {
+      native.entry_free(entry);
+    }
+  }
+
+  put(given, what, settings) {
+    this.#write(native.put, given, what, settings);
+  }
+
+  add(given, what, settings) {
+    return this.#write(native.add, given, what, settings) === constants.OK;
+  }
+
+  #write(call, given, what, settings) {
+    const struct = setPut(given, what, settings);
+    const status = call(this.#handle.pointer, key.pointer, key.length, value.pointer, value.length, struct, ERROR);
+    value.forget();
+    return checked(status);
+  }
+
+  delete(given) {
+    const ns = this.#handle.pointer;
+    key.set("the key", given);
+    checked(native.delete(ns, key.pointer, key.length, ERROR));
+  }
+
+  touch(given, settings) {
+    const [at, ttl] = options.touchOptions(settings);
+    const ns = this.#handle.pointer;
+    key.set("the key", given);
+    return checked(native.touch(ns, key.pointer, key.length, at, ttl, ERROR)) === constants.OK;
+  }
+
+  incr(given, by = 1, settings) {
+    const amount = options.int64("by", by);
+    const struct = options.incrOptions(settings);
+    const ns = this.#handle.pointer;
+    key.set("the key", given);
+    checked(native.incr(ns, key.pointer, key.length, amount, struct, NUMBER, ERROR));
+    return memory.outSum();
+  }
+
+  // ---- Many keys
+
+  getMany(keys, type) {
+    return this.#getMany(keys, options.type(type), read.value, () => null);
+  }
+
+  getManyWithMetadata(keys, type) {
+    return this.#getMany(keys, options.type(type), read.whole, () => ({ ...read.MISSING }));
+  }
+
+  #getMany(keys, as, reading, missing) {
+    if (!Array.isArray(keys)) throw new TypeError(`keys must be an array, not ${memory.kind(keys)}`);
+    const { encoded, words } = setKeys(keys);
+    const ns = this.#handle.pointer;
+    const found = new Map(keys.map((given) => [nameOf(given), missing()]));
+    if (found.size === 0) return found;
+    checked(native.get_many(ns, words, encoded.length, HANDLE, ERROR));
+    read.eachEntry(outHandle(), (entry, name) => found.set(name, reading(entry, as, name)));
+    return found;
+  }
+
+  list(settings) {
+    const [struct, as] = options.listOptions(settings);
+    checked(native.list(this.#handle.pointer, struct, HANDLE, ERROR));
+    return read.list(outHandle(), as);
+  }
+
+  *#pages(settings) {
+    for (let cursor; ; ) {
+      const page = this.list({ ...settings, cursor });
+      yield* page.keys;
+      if (page.list_complete) return;
+      cursor = page.cursor;
+    }
+  }
+
+  each(settings) {
+    const copied = options.eachOptions(settings);
+    options.listOptions(copied);
+    return this.#pages(copied);
+  }
+
+  count(settings) {
+    const prefix = options.countPrefix(settings);
+    const ns = this.#handle.pointer;
+    key.set("prefix", prefix);
+    checked(native.count(ns, key.pointer, key.length, NUMBER, ERROR));
+    return outNumber();
+  }
+
+  deletePrefix(prefix) {
+    const ns = this.#handle.pointer;
+    key.set("prefix", prefix);
+    checked(native.delete_prefix(ns, key.pointer, key.length, NUMBER, ERROR));
+    return outNumber();
+  }
+
+  clear() {
+    checked(native.clear(this.#handle.pointer, NUMBER, ERROR));
+    return outNumber();
+  }
+
+  // ---- Transfers
+
+  export(to, settings) {
+    const format = options.exportFormat(settings);
+    const [suffix, place] = transferPlace(to);
+    checked(native[`export${suffix}`](this.#handle.pointer, place, format, NUMBER, ERROR));
+    return outNumber();
+  }
+
+  async exportAsync(to, settings) {
+    const format = options.exportFormat(settings);
+    const [suffix, place] = transferPlace(to);
+    const [count] = await this.#handle.background(`export${suffix}`, [place, format], 1);
+    return count;
+  }
+
+  import(from, settings) {
+    const flags = options.importFlags(settings);
+    const [suffix, place] = transferPlace(from);
+    checked(native[`import${suffix}`](this.#handle.pointer, place, flags, NUMBER, SECOND, ERROR));
+    return { stored: outNumber(), skipped: memory.outSecond() };
+  }
+
+  async importAsync(from, settings) {
+    const flags = options.importFlags(settings);
+    const [suffix, place] = transferPlace(from);
+    const [stored, skipped] = await this.#handle.background(`import${suffix}`, [place, flags], 2);
+    return { stored, skipped };
+  }
+
+  // ---- Together or not at all
+
+  atomic() {
+    return this.#store.atomic().namespace(this);
+  }
+}
+
+/** Which function a place is for, "" or "_fd", and the place as it takes it. */
+function transferPlace(place) {
+  if (typeof place === "number") return ["_fd", options.descriptor(place)];
+  return ["", memory.cString("the path", place)];
+}

@@ -1,0 +1,194 @@
+// Options: what a name, a type or a range may be. Nothing is silently ignored.
+
+import { constants } from "./declarations.js";
+import { Input, Options, invalid, kind } from "./memory.js";
+
+const NONE = Object.freeze({});
+
+/** Answers the options that were given, all of whose names are known. */
+export function known(given, names) {
+  if (given === undefined) return NONE;
+  if (given === null || typeof given !== "object" || Array.isArray(given)) {
+    throw new TypeError(`options must be an object, not ${Array.isArray(given) ? "an array" : kind(given)}`);
+  }
+  for (const name of Object.keys(given)) {
+    if (!names.includes(name)) throw new TypeError(`unknown option ${name}: there are ${names.join(", ")}`);
+  }
+  return given;
+}
+
+function whole(name, value, least, most) {
+  if (typeof value !== "number") throw new TypeError(`${name} must be a number, not ${kind(value)}`);
+  if (!Number.isSafeInteger(value) || value < least || value > most) {
+    const range = most === Number.MAX_SAFE_INTEGER ? `from ${least}` : `from ${least} to ${most}`;
+    throw new RangeError(`${name} must be a whole number ${range}, not ${value}`);
+  }
+  return value;
+}
+
+function flag(name, value) {
+  if (value === undefined) return false;
+  if (typeof value !== "boolean") throw new TypeError(`${name} must be a boolean, not ${kind(value)}`);
+  return value;
+}
+
+/** Answers the number that a word stands for, as in { json: 0, jsonl: 1 }. */
+function choice(name, value, numbers) {
+  if (value === undefined) return undefined;
+  if (typeof value !== "string" || !Object.hasOwn(numbers, value)) {
+    throw new TypeError(`${name} must be one of ${Object.keys(numbers).join(", ")}, not ${shown(value)}`);
+  }
+  return numbers[value];
+}
+
+const shown = (value) => (typeof value === "string" ? JSON.stringify(value) : kind(value));
+
+/** A signed number of 64 bits, from a Number or a BigInt. */
+export function int64(name, value) {
+  if (typeof value === "bigint") {
+    if (BigInt.asIntN(64, value) !== value) throw new RangeError(`${name} must fit in 64 bits, and ${value} does not`);
+  } else {
+    if (typeof value !== "number") throw new TypeError(`${name} must be a number or a bigint, not ${kind(value)}`);
+    whole(name, value, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
+  }
+  return value;
+}
+
+// ---- Opening
+
+const opening = new Options("open_options");
+const OPEN = ["busyTimeout", "limits", "durability", "readonly", "nowait"];
+const LIMITS = { default: constants.LIMITS_DEFAULT, cloudflare: constants.LIMITS_CLOUDFLARE };
+const DURABILITY = { normal: constants.DURABILITY_NORMAL, full: constants.DURABILITY_FULL };
+
+export function openOptions(given) {
+  const { busyTimeout, limits, durability, readonly, nowait } = known(given, OPEN);
+  const wait = busyTimeout === undefined ? undefined : whole("busyTimeout", busyTimeout, 0, 0xffffffff);
+  const flags =
+    (flag("readonly", readonly) ? constants.OPEN_READONLY : 0) |
+    (flag("nowait", nowait) || wait === 0 ? constants.OPEN_NOWAIT : 0);
+  const numbers = [choice("limits", limits, LIMITS), choice("durability", durability, DURABILITY)];
+  opening.begin().set("flags", flags).set("busy_timeout_ms", wait);
+  return opening.set("limits", numbers[0]).set("durability", numbers[1]).pointer;
+}
+
+// ---- Writing
+
+const putting = new Options("put_options");
+const counting = new Options("incr_options");
+const metadataInput = new Input(1024);
+
+function lifetime({ expiration, expirationTtl }) {
+  return [
+    expiration === undefined ? undefined : whole("expiration", expiration, 1, Number.MAX_SAFE_INTEGER),
+    expirationTtl === undefined ? undefined : whole("expirationTtl", expirationTtl, 1, Number.MAX_SAFE_INTEGER),
+  ];
+}
+
+/** The JSON text of a value; what JSON cannot say at all is an error. */
+export function json(what, value) {
+  if (typeof value === "number" && !Number.isFinite(value)) throw new RangeError(`${what} must be finite, not ${value}`);
+  if (typeof value === "bigint") throw new TypeError(`${what} must not be a bigint, which JSON has not: use String()`);
+  for (const type of [Promise, Map, Set, WeakMap, WeakSet]) {
+    if (value instanceof type) throw new TypeError(`${what} must not be a ${type.name}, which JSON has not`);
+  }
+  let text;
+  try {
+    text = JSON.stringify(value);
+  } catch (error) {
+    if (error instanceof RangeError) throw invalid(`${what} is nested too deep for JSON`);
+    throw error;
+  }
+  if (text === undefined) throw new TypeError(`${what} must not be ${kind(value)}, which JSON has not`);
+  return text;
+}
+
+/** The struct for a put, or null for the defaults. */
+export function putOptions(given) {
+  if (given === undefined) return null;
+  const { metadata, expiration, expirationTtl } = known(given, ["expiration", "expirationTtl", "metadata"]);
+  const [at, ttl] = lifetime({ expiration, expirationTtl });
+  const text = metadata === undefined || metadata === null ? "" : json("metadata", metadata);
+  putting.begin().set("expiration", at).set("expiration_ttl", ttl);
+  return putting.set("metadata", metadataInput.set("metadata", text)).pointer;
+}
+
+/** The numbers for a touch: expiration and lifetime, 0 for none. */
+export function touchOptions(given) {
+  const [at = 0, ttl = 0] = lifetime(known(given, ["expiration", "expirationTtl"]));
+  return [at, ttl];
+}
+
+/** The struct for an incr, or null for the defaults. */
+export function incrOptions(given) {
+  if (given === undefined) return null;
+  const { initial, expiration, expirationTtl } = known(given, ["initial", "expiration", "expirationTtl"]);
+  const [at, ttl] = lifetime({ expiration, expirationTtl });
+  const first = initial === undefined ? undefined : int64("initial", initial);
+  return counting.begin().set("initial", first).set("expiration", at).set("expiration_ttl", ttl).pointer;
+}
+
+// ---- Listing
+
+const listing = new Options("list_options");
+const EACH = ["prefix", "start", "stop", "reverse", "values"];
+const TEXTS = ["prefix", "start", "stop", "cursor"];
+const texts = Object.fromEntries(TEXTS.map((name) => [name, new Input(512)]));
+
+/** The type that a list's values are to have; undefined for no values. */
+function listed(values) {
+  return values === true ? "text" : values === undefined || values === false ? undefined : type(values);
+}
+
+/** Answers the struct for a list, and the type of its values. */
+export function listOptions(given) {
+  const options = { ...known(given, [...EACH, "limit", "cursor"]) };
+  const values = listed(options.values);
+  const flags = (flag("reverse", options.reverse) ? constants.LIST_REVERSE : 0) | (values ? constants.LIST_VALUES : 0);
+  const limit = options.limit === undefined ? undefined : whole("limit", options.limit, 1, 0xffffffff);
+  if (options.cursor === null) options.cursor = undefined;
+  listing.begin().set("flags", flags).set("limit", limit);
+  for (const name of TEXTS) {
+    if (options[name] !== undefined) listing.set(name, texts[name].set(name, options[name]));
+  }
+  return [listing.pointer, values];
+}
+
+/** Answers a copy of the options of each(), so that a change of them in mid-way does not matter. */
+export function eachOptions(given) {
+  return { ...known(given, EACH) };
+}
+
+/** Answers the prefix of a count. */
+export function countPrefix(given) {
+  return known(given, ["prefix"]).prefix ?? "";
+}
+
+// ---- Types and transfers
+
+const TYPES = ["text", "json", "buffer", "arrayBuffer"];
+
+/** The type of a value that is read: one of the words, or { type: word } as Cloudflare has it. */
+export function type(given = "text") {
+  const word = given !== null && typeof given === "object" ? (known(given, ["type"]).type ?? "text") : given;
+  if (!TYPES.includes(word)) throw new TypeError(`type must be one of ${TYPES.join(", ")}, not ${shown(word)}`);
+  return word;
+}
+
+const FORMATS = { json: constants.FORMAT_JSON, jsonl: constants.FORMAT_JSON_LINES };
+
+export function exportFormat(given) {
+  return choice("format", known(given, ["format"]).format, FORMATS) ?? FORMATS.json;
+}
+
+export function importFlags(given) {
+  return flag("replace", known(given, ["replace"]).replace) ? constants.IMPORT_REPLACE : 0;
+}
+
+export function descriptor(fd) {
+  return whole("the descriptor", fd, 0, 0x7fffffff);
+}
+
+export function atMost(max) {
+  return max === undefined ? 0 : whole("max", max, 0, Number.MAX_SAFE_INTEGER);
+}

@@ -1,0 +1,116 @@
+// What comes out of the store: values, entries, pages.
+
+import { copy, native, text } from "./library.js";
+import { NUMBER, invalid, outNumber } from "./memory.js";
+
+function parse(json, name) {
+  try {
+    return JSON.parse(json);
+  } catch (error) {
+    throw invalid(`the value of ${JSON.stringify(name)} is not JSON: ${error.message}`);
+  }
+}
+
+/** A value of a type from a Buffer that holds it, and that nobody else has. */
+export function fromBuffer(buffer, type, name) {
+  switch (type) {
+    case "text":
+      return buffer.toString();
+    case "json":
+      return parse(buffer.toString(), name);
+    case "buffer":
+      return buffer;
+    default:
+      return buffer.byteLength === buffer.buffer.byteLength
+        ? buffer.buffer
+        : buffer.buffer.slice(buffer.byteOffset, buffer.byteOffset + buffer.byteLength);
+  }
+}
+
+function value(entry, type, name) {
+  const pointer = native.entry_value(entry, NUMBER);
+  const length = outNumber();
+  if (type === "text") return text(pointer, length);
+  if (type === "json") return parse(text(pointer, length), name);
+  return fromBuffer(copy(pointer, length), type, name);
+}
+
+const string = (read, entry) => text(read(entry, NUMBER), outNumber());
+
+function metadata(entry) {
+  const pointer = native.entry_metadata(entry, NUMBER);
+  return pointer === null ? null : JSON.parse(text(pointer, outNumber()));
+}
+
+export const MISSING = Object.freeze({ value: null, metadata: null, expiration: null, version: null });
+
+/** What getWithMetadata answers. */
+export function whole(entry, type, name) {
+  return {
+    value: value(entry, type, name),
+    metadata: metadata(entry),
+    expiration: native.entry_expiration(entry) || null,
+    version: string(native.entry_version, entry),
+  };
+}
+
+/** The value alone. */
+export { value };
+
+/** An entry of a list, without the fields that are not set. */
+function listed(entry, type) {
+  const key = { name: string(native.entry_key, entry) };
+  if (type) key.value = value(entry, type, key.name);
+  const expiration = native.entry_expiration(entry);
+  if (expiration) key.expiration = expiration;
+  const data = metadata(entry);
+  if (data !== null) key.metadata = data;
+  key.version = string(native.entry_version, entry);
+  return key;
+}
+
+/** Calls a function with each entry of a page and its key, then frees the page. */
+export function eachEntry(page, use) {
+  try {
+    const length = native.page_len(page);
+    for (let index = 0; index < length; index++) {
+      const entry = native.page_at(page, index);
+      use(entry, string(native.entry_key, entry));
+    }
+  } finally {
+    native.page_free(page);
+  }
+}
+
+/** What list answers; frees the page. */
+export function list(page, type) {
+  try {
+    const keys = [];
+    const length = native.page_len(page);
+    for (let index = 0; index < length; index++) keys.push(listed(native.page_at(page, index), type));
+    const cursor = native.page_cursor(page, NUMBER);
+    return cursor === null
+      ? { keys, list_complete: true }
+      : { keys, list_complete: false, cursor: text(cursor, outNumber()) };
+  } finally {
+    native.page_free(page);
+  }
+}
+
+/** Reads stats, and frees them. */
+export function stats(pointer) {
+  try {
+    const namespaces = new Map();
+    const length = native.stats_len(pointer);
+    for (let index = 0; index < length; index++) {
+      const name = text(native.stats_name(pointer, index, NUMBER), outNumber());
+      namespaces.set(name, {
+        live: Number(native.stats_live(pointer, index)),
+        expired: Number(native.stats_expired(pointer, index)),
+      });
+    }
+    return { path: native.stats_path(pointer), fileSize: Number(native.stats_file_size(pointer)), namespaces };
+  } finally {
+    native.stats_free(pointer);
+  }
+}

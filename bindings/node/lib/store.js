@@ -1,0 +1,100 @@
+import { Atomic } from "./atomic.js";
+import { Handle, closeWith } from "./handle.js";
+import { native } from "./library.js";
+import { ERROR, HANDLE, Input, NUMBER, cString, checked, kind, outFlag, outHandle, outNumber } from "./memory.js";
+import { Namespace } from "./namespace.js";
+import * as options from "./options.js";
+import * as read from "./read.js";
+
+const nameInput = new Input(4096);
+
+/** A database file, or memory, that holds namespaces. */
+export class Store {
+  #handle;
+  #namespaces = new Map();
+
+  /** For open(), openProject() and openMemory() only. */
+  constructor(handle) {
+    if (!(handle instanceof Handle)) throw new TypeError("a Store comes from open(), openProject() or openMemory()");
+    this.#handle = closeWith(this, handle);
+  }
+
+  get closed() {
+    return this.#handle.closed;
+  }
+
+  /** The same object for the same name, as long as somebody has it. */
+  namespace(name) {
+    if (typeof name !== "string") throw new TypeError(`the namespace must be a string, not ${kind(name)}`);
+    const store = this.#handle.pointer;
+    const there = this.#namespaces.get(name)?.deref();
+    if (there) return there;
+    nameInput.set("the namespace", name);
+    checked(native.namespace_open(store, nameInput.pointer, nameInput.length, HANDLE, ERROR));
+    const cache = this.#namespaces;
+    const handle = new Handle(outHandle(), (pointer) => {
+      if (!cache.get(name)?.deref()) cache.delete(name);
+      native.namespace_free(pointer);
+    }, this.#handle);
+    const namespace = new Namespace(this, handle, name);
+    closeWith(namespace, handle);
+    cache.set(name, new WeakRef(namespace));
+    return namespace;
+  }
+
+  atomic() {
+    checked(native.batch_open(this.#handle.pointer, HANDLE, ERROR));
+    const handle = new Handle(outHandle(), native.batch_free, this.#handle);
+    const atomic = new Atomic(this, handle);
+    closeWith(atomic, handle);
+    return atomic;
+  }
+
+  namespaces() {
+    checked(native.namespaces(this.#handle.pointer, HANDLE, ERROR));
+    const names = [];
+    read.eachEntry(outHandle(), (_entry, name) => names.push(name));
+    return names;
+  }
+
+  stats() {
+    checked(native.stats_read(this.#handle.pointer, HANDLE, ERROR));
+    return read.stats(outHandle());
+  }
+
+  sweep(max) {
+    const most = options.atMost(max);
+    checked(native.sweep(this.#handle.pointer, most, NUMBER, ERROR));
+    return outNumber();
+  }
+
+  compact() {
+    checked(native.compact(this.#handle.pointer, ERROR));
+  }
+
+  async compactAsync() {
+    await this.#handle.background("compact", [], 0);
+  }
+
+  checkpoint() {
+    checked(native.checkpoint(this.#handle.pointer, NUMBER, ERROR));
+    return outFlag();
+  }
+
+  backup(path) {
+    const place = cString("the path", path);
+    checked(native.backup(this.#handle.pointer, place, ERROR));
+  }
+
+  async backupAsync(path) {
+    await this.#handle.background("backup", [cString("the path", path)], 0);
+  }
+
+  close() {
+    this.#handle.close();
+  }
+
+  [Symbol.dispose]() {
+    this.close();
+  }
+}

@@ -1,0 +1,69 @@
+// What the tests do again and again.
+
+import assert from "node:assert/strict";
+import { execFile, spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { LuatKVError, open, openMemory } from "luat-kv";
+
+export const root = process.env.LUAT_KV_ROOT;
+export const library = process.env.LUAT_KV_LIBRARY;
+export const run = promisify(execFile);
+
+const folder = mkdtempSync(join(tmpdir(), "luat-kv-node-"));
+process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+
+let files = 0;
+
+/** A path that nothing lies at. */
+export function scratch(name = "kv.db") {
+  return join(folder, `${++files}-${name}`);
+}
+
+/** Runs a test body on a store in memory, then on one in a file: body(namespace, store). */
+export function onBoth(body) {
+  return () => {
+    for (const store of [openMemory(), open(scratch())]) {
+      try {
+        body(store.namespace("test"), store);
+      } finally {
+        store.close();
+      }
+    }
+  };
+}
+
+/** Checks that something throws a LuatKVError with a code, and what its message says. */
+export function fails(code, message, body) {
+  assert.throws(body, (error) => {
+    assert(error instanceof LuatKVError, `${error}`);
+    assert.equal(error.code, code, error.message);
+    assert.match(error.message, message);
+    return true;
+  });
+}
+
+export function wrongType(message, body) {
+  assert.throws(body, { name: "TypeError", message });
+}
+
+export function outOfRange(message, body) {
+  assert.throws(body, { name: "RangeError", message });
+}
+
+/** Runs a script as a process of its own, and answers what it wrote. It must end by itself with status 0. */
+export async function script(code, { env = {}, args = [] } = {}) {
+  const command = ["--expose-gc", "--input-type=module", "--eval", code, ...args];
+  const { stdout } = await run(process.execPath, command, { env: { ...process.env, ...env }, cwd: import.meta.dirname });
+  return stdout;
+}
+
+/** Holds a file's write lock in another process, until the function that it answers is called. */
+export async function locked(path) {
+  const other = spawn("sqlite3", [path], { stdio: ["pipe", "pipe", "inherit"] });
+  other.stdin.write("BEGIN IMMEDIATE;\nSELECT 'held';\n");
+  await new Promise((resolve) => other.stdout.once("data", resolve));
+  return () => new Promise((resolve) => other.once("exit", resolve) && other.stdin.end("ROLLBACK;\n"));
+}
