@@ -5,6 +5,8 @@ import koffi from "koffi";
 import { fill, native } from "./library.js";
 import { failure, invalid } from "./memory.js";
 
+const forgotten = new FinalizationRegistry((handle) => handle.close());
+
 export class Handle {
   #pointer;
   #free;
@@ -33,6 +35,7 @@ export class Handle {
   close() {
     if (this.#closed) return;
     this.#closed = true;
+    forgotten.unregister(this);
     this.#parent?.#children.delete(this);
     for (const child of this.#children) child.close();
     this.#freeUnused();
@@ -87,10 +90,8 @@ function toNative(bytes) {
 const thread = isMainThread ? undefined : new Handle(null, () => {}, null);
 if (thread) process.once("exit", () => thread.close());
 
-const forgotten = new FinalizationRegistry((handle) => handle.close());
-
 /** Closes a handle when the object that it belongs to is collected. */
 export function closeWith(object, handle) {
-  forgotten.register(object, handle);
+  forgotten.register(object, handle, handle);
   return handle;
 }

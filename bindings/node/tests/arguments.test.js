@@ -41,7 +41,7 @@ test("keys that are empty, no UTF-8, half of a pair or too long are refused with
     fails("LIMIT", /100000/, () => use(Buffer.alloc(100_000, "x")));
   }
   fails("INVALID", /the value is not Unicode/, () => kv.put("k", "\udc00"));
-  fails("INVALID", /the key/, () => kv.getMany(["k", Buffer.from([255])]) && kv.get(Buffer.from([255])));
+  fails("INVALID", /UTF-8/, () => kv.getMany(["k", Buffer.from([255])]));
 }));
 
 test("options must be an object, of names that are known", onBoth((kv) => {
@@ -77,8 +77,8 @@ test("lifetimes must be whole numbers that make sense", onBoth((kv) => {
       wrongType(new RegExp(`${name} must be a number`), () => kv.put("k", "x", { [name]: value }));
     }
   }
-  fails("INVALID", /past/, () => kv.put("k", "x", { expiration: 1 }));
-  fails("INVALID", /past/, () => kv.touch("k", { expiration: 1000 }));
+  fails("INVALID", /not in the future/, () => kv.put("k", "x", { expiration: 1 }));
+  fails("INVALID", /not in the future/, () => kv.touch("k", { expiration: 1000 }));
   assert.equal(kv.get("k"), "as it was");
   assert.equal(kv.get("n"), null);
   kv.put("k", "x", { expiration: 2 ** 40 });

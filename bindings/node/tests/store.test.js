@@ -1,0 +1,155 @@
+// Stores: opening, housekeeping, transfers, and what runs in the background.
+
+import assert from "node:assert/strict";
+import { closeSync, mkdirSync, openSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import test from "node:test";
+import { pathToFileURL } from "node:url";
+import { open, openMemory, openProject, version } from "luat-kv";
+import { fails, onBoth, run, scratch } from "./support.js";
+
+test("a store is found again in its file, by a string, bytes or a URL", () => {
+  const path = join(scratch("folder \u20ac"), "deep", "kv.db");
+  open(path, { durability: "full", busyTimeout: 100, limits: "default" }).namespace("n").put("k", "v");
+  for (const name of [path, Buffer.from(path), pathToFileURL(path)]) {
+    const store = open(name);
+    assert.equal(store.namespace("n").get("k"), "v");
+    store.close();
+  }
+  assert.equal(statSync(path).mode & 0o777, 0o600);
+  assert.match(version, /^\d+\.\d+\.\d+/);
+});
+
+test("openProject finds the folder of luat.toml", async () => {
+  const project = scratch("project");
+  mkdirSync(join(project, "src"), { recursive: true });
+  writeFileSync(join(project, "luat.toml"), '[routing]\ndata_dir = "data"\n');
+  const store = openProject(join(project, "src"));
+  assert.equal(store.stats().path, join(project, "data", "kv.db"));
+  store.close();
+  const before = process.cwd();
+  process.chdir(project);
+  const here = openProject();
+  process.chdir(before);
+  assert.equal(here.stats().path, join(project, "data", "kv.db"));
+  here.close();
+  writeFileSync(join(project, "luat.toml"), "[routing\n");
+  fails("INVALID", /luat\.toml/, () => openProject(project));
+});
+
+test("stats, namespaces and housekeeping", onBoth((kv, store) => {
+  kv.put("k", "v");
+  store.namespace("a").put("k", "v");
+  store.namespace("empty");
+  const { path, fileSize, namespaces } = store.stats();
+  assert.deepEqual([...namespaces], [["a", { live: 1, expired: 0 }], ["test", { live: 1, expired: 0 }]]);
+  assert.equal(fileSize > 0, path !== "memory");
+  assert.deepEqual(store.namespaces(), ["a", "test"]);
+  assert.equal(store.sweep(), 0);
+  assert.equal(store.compact(), undefined);
+  assert.equal(store.checkpoint(), true);
+  assert.equal(kv.get("k"), "v");
+}));
+
+test("checkpoint is false while another process reads an older state", async () => {
+  const path = scratch();
+  const store = open(path, { busyTimeout: 50 });
+  store.namespace("n").put("k", "1");
+  const { spawn } = await import("node:child_process");
+  const reader = spawn("sqlite3", [path], { stdio: ["pipe", "pipe", "inherit"] });
+  reader.stdin.write("BEGIN;\nSELECT count(*) FROM sqlite_schema;\n");
+  await new Promise((resolve) => reader.stdout.once("data", resolve));
+  store.namespace("n").put("k", "2");
+  assert.equal(store.checkpoint(), false);
+  reader.stdin.end("COMMIT;\n");
+  await new Promise((resolve) => reader.once("exit", resolve));
+  assert.equal(store.checkpoint(), true);
+  store.close();
+});
+
+test("a namespace is the same object for the same name, and knows it", onBoth((kv, store) => {
+  assert.equal(store.namespace("test"), kv);
+  assert.equal(kv.name, "test");
+  assert.notEqual(store.namespace("other"), kv);
+  fails("INVALID", /empty/, () => store.namespace(""));
+  fails("INVALID", /surrogate/, () => store.namespace("\ud800"));
+  fails("LIMIT", /4097/, () => store.namespace("x".repeat(4097)));
+}));
+
+test("backup makes a copy that opens, and never overwrites", async () => {
+  const store = open(scratch());
+  store.namespace("n").put("k", "v");
+  const [one, two] = [scratch("copy.db"), scratch("copy.db")];
+  store.backup(one);
+  await store.backupAsync(two);
+  for (const path of [one, two]) {
+    const copy = open(path, { readonly: true });
+    assert.equal(copy.namespace("n").get("k"), "v");
+    copy.close();
+    fails("IO", /./, () => store.backup(path));
+    await assert.rejects(store.backupAsync(path), { name: "LuatKVError", code: "IO", status: -2 });
+  }
+  fails("INVALID", /memory/, () => openMemory().backup(scratch()));
+  store.close();
+});
+
+test("export and import carry a namespace over, by path and by descriptor", onBoth((kv) => {
+  kv.put("a", Buffer.from([0, 255]), { metadata: { m: 1 } });
+  kv.put("b", "text");
+  const to = openMemory().namespace("n");
+  for (const format of [undefined, "json", "jsonl"]) {
+    const path = scratch("export.json");
+    assert.equal(kv.export(path, { format }), 2);
+    assert.equal(readFileSync(path, "utf8")[0], format === "jsonl" ? "{" : "[");
+    to.clear();
+    assert.deepEqual(to.import(path), { stored: 2, skipped: 0 });
+    to.put("b", "mine");
+    assert.deepEqual(to.import(path), { stored: 0, skipped: 2 });
+    assert.equal(to.get("b"), "mine");
+    const fd = openSync(path, "r");
+    assert.deepEqual(to.import(fd, { replace: true }), { stored: 2, skipped: 0 });
+    closeSync(fd);
+    assert.deepEqual(to.getWithMetadata("a", "buffer").value, Buffer.from([0, 255]));
+    assert.deepEqual(to.getWithMetadata("a").metadata, { m: 1 });
+  }
+  const path = scratch("export.json");
+  const fd = openSync(path, "w");
+  assert.equal(kv.export(fd, { format: "jsonl" }), 2);
+  closeSync(fd);
+  assert.equal(readFileSync(path, "utf8").split("\n").length, 3);
+  writeFileSync(path, '[{"key":"c","value":"1"},{"key":""}]');
+  fails("INVALID", /./, () => to.import(path));
+  fails("IO", /./, () => to.import(scratch("missing.json")));
+  assert.equal(to.get("c"), null);
+}));
+
+test("transfers in the background do the same, and let the event loop run", async () => {
+  const store = open(scratch());
+  const kv = store.namespace("n");
+  for (let i = 0; i < 1000; i++) kv.put(`k${i}`, "v".repeat(100));
+  const path = scratch("export.json");
+  assert.equal(await kv.exportAsync(path, { format: "jsonl" }), 1000);
+  assert.deepEqual(await kv.importAsync(path), { stored: 0, skipped: 1000 });
+  assert.deepEqual(await kv.importAsync(path, { replace: true }), { stored: 1000, skipped: 0 });
+  await store.compactAsync();
+  await assert.rejects(kv.importAsync(scratch("missing.json")), { code: "IO", status: -2, message: /missing\.json/ });
+  await assert.rejects(kv.exportAsync(5.5), RangeError);
+  await assert.rejects(kv.exportAsync(path, { format: 1 }), TypeError);
+  // Many at once: libuv has four threads, and koffi takes 256 calls.
+  const all = await Promise.allSettled(Array.from({ length: 300 }, () => kv.exportAsync(scratch("many.json"))));
+  for (const { status, value, reason } of all) {
+    if (status === "fulfilled") assert.equal(value, 1000);
+    else assert.match(reason.message, /async/);
+  }
+  assert(all.filter(({ status }) => status === "fulfilled").length >= 250);
+  store.close();
+});
+
+test("a pipe within the process works in the background", async () => {
+  const pipe = scratch("pipe");
+  await run("mkfifo", [pipe]);
+  const [from, to] = [openMemory().namespace("n"), openMemory().namespace("n")];
+  for (let i = 0; i < 2000; i++) from.put(`k${i}`, "v".repeat(100));
+  const [count, stored] = await Promise.all([from.exportAsync(pipe), to.importAsync(pipe)]);
+  assert.deepEqual([count, stored], [2000, { stored: 2000, skipped: 0 }]);
+});

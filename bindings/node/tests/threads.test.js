@@ -1,0 +1,81 @@
+// Workers and processes on one file.
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { readdirSync } from "node:fs";
+import test from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Worker } from "node:worker_threads";
+import { open, openMemory } from "luat-kv";
+import { run, scratch, script } from "./support.js";
+
+const worker = (path, task, number = 0) =>
+  new Worker(new URL("worker.js", import.meta.url), { workerData: { path, task, number } });
+
+async function check(path) {
+  const { stdout } = await run("sqlite3", [path, "PRAGMA integrity_check"]);
+  assert.equal(stdout, "ok\n");
+}
+
+test("workers that write at once lose nothing", async () => {
+  const path = scratch();
+  const workers = [1, 2, 3, 4].map((number) => worker(path, "contend", number));
+  for (const [code] of await Promise.all(workers.map((one) => once(one, "exit")))) assert.equal(code, 0);
+  const store = open(path);
+  const kv = store.namespace("n");
+  assert.deepEqual([kv.get("count"), kv.get("careful", "json"), kv.count({ prefix: "own:" })], ["800", 800, 800]);
+  store.close();
+  await check(path);
+});
+
+test("processes that write at once lose nothing", async () => {
+  const path = scratch();
+  const code = `
+    import { open } from "luat-kv";
+    const kv = open(process.argv.at(-1), { busyTimeout: 30_000 }).namespace("n");
+    for (let i = 0; i < 500; i++) { kv.incr("count"); kv.put("p" + process.pid + ":" + i, "v"); }`;
+  await Promise.all([1, 2, 3].map(() => script(code, { args: [path] })));
+  const store = open(path);
+  const kv = store.namespace("n");
+  assert.deepEqual([kv.get("count"), kv.count({ prefix: "p" })], ["1500", 1500]);
+  store.close();
+  await check(path);
+});
+
+for (const task of ["endless", "background"]) {
+  test(`a worker that is terminated in mid-call harms nothing: ${task}`, async () => {
+    const path = scratch();
+    const store = open(path, { busyTimeout: 30_000 });
+    const kv = store.namespace("n");
+    for (let i = 0; i < 300; i++) kv.put(`before${i}`, "v".repeat(1000));
+    for (let round = 0; round < 12; round++) {
+      const one = worker(path, task, round);
+      await once(one, "message");
+      await sleep(round);
+      await one.terminate();
+      kv.put("mine", `${round}`);
+      assert.equal(kv.get("mine"), `${round}`);
+      assert.equal(kv.get("a"), kv.get("b"));
+      assert.equal(kv.count({ prefix: "before" }), 300);
+    }
+    store.close();
+    await check(path);
+  });
+}
+
+test("a worker that ends by itself closes what it left open", async () => {
+  const path = scratch();
+  const files = () => readdirSync("/proc/self/fd").length;
+  await once(worker(path, "leave"), "exit");
+  const before = files();
+  for (let number = 1; number <= 5; number++) await once(worker(path, "leave", number), "exit");
+  assert.equal(files(), before);
+  const store = open(path);
+  assert.equal(store.namespace("n").count({ prefix: "left:" }), 6);
+  store.close();
+});
+
+test("a store cannot be posted to a worker, only its path", () => {
+  const copy = structuredClone(openMemory());
+  assert.equal(copy.namespace, undefined);
+});

@@ -1,0 +1,52 @@
+// Compiled by package.test.js, not run: what index.d.ts allows, and what it must not.
+
+import { LuatKVError, open, openMemory, openProject, version, type Entry, type ListPage, type Namespace } from "luat-kv";
+
+interface Session {
+  user: string;
+}
+
+const store = open(new URL("file:///tmp/kv.db"), { busyTimeout: 1, limits: "cloudflare", durability: "full", readonly: true });
+openProject(null, { nowait: true }).close();
+const kv: Namespace = store.namespace("n");
+const text: string | null = kv.get("k");
+const json: Session | null = kv.get<Session>("k", "json");
+const buffer: Buffer | null = kv.get(new Uint8Array(1), "buffer");
+const array: ArrayBuffer | null = kv.get("k", { type: "arrayBuffer" });
+const entry: Entry<Session, { from: string }> = kv.getWithMetadata<Session, { from: string }>("k", "json");
+const many: Map<string, Buffer | null> = kv.getMany(["k"], "buffer");
+const whole: Map<string, Entry<string>> = kv.getManyWithMetadata(["k"]);
+const sum: number | bigint = kv.incr("k", 1n, { initial: 5, expirationTtl: 60 });
+const page: ListPage = kv.list({ prefix: "a", values: true, cursor: null });
+if (!page.list_complete) page.cursor.length;
+for (const { name, expiration, metadata } of kv.each<{ m: number }>({ values: "json" })) {
+  const [a, b, c]: [string, number | undefined, number | undefined] = [name, expiration, metadata?.m];
+}
+kv.put("k", { any: "thing" }, { metadata: [1], expiration: 5 });
+kv.put("k", new DataView(new ArrayBuffer(1)));
+const result = kv.atomic().check("k", entry.version).put("k", "v").namespace("m").delete("k").incr("n").commit();
+if (result.ok) result.version.length;
+const stored: Promise<{ stored: number; skipped: number }> = kv.importAsync(0, { replace: true });
+const count: number = kv.export("path", { format: "jsonl" });
+const live: number | undefined = store.stats().namespaces.get("n")?.live;
+try {
+  version.length;
+} catch (error) {
+  if (error instanceof LuatKVError && error.code === "BUSY") error.status.toFixed();
+}
+// @ts-expect-error
+kv.get(1);
+// @ts-expect-error
+kv.get("k", "xml");
+// @ts-expect-error
+kv.put("k", null);
+// @ts-expect-error
+kv.put("k", "v", { ttl: 1 });
+// @ts-expect-error
+kv.atomic().check("k");
+// @ts-expect-error
+openMemory({ durability: "full" });
+// @ts-expect-error
+const wrong: string = kv.get("k");
+// @ts-expect-error
+result.version.length;

@@ -1,0 +1,46 @@
+// What a worker of threads.test.js does.
+
+import { parentPort, workerData } from "node:worker_threads";
+import { open } from "luat-kv";
+
+const { path, task, number } = workerData;
+const store = open(path, { busyTimeout: 30_000 });
+const kv = store.namespace("n");
+
+/** Counts with a check of what was read, again where somebody was faster. */
+function countCarefully() {
+  for (;;) {
+    const { value, version } = kv.getWithMetadata("careful", "json");
+    if (kv.atomic().check("careful", version).put("careful", (value ?? 0) + 1).commit().ok) return;
+  }
+}
+
+const tasks = {
+  contend() {
+    for (let i = 0; i < 200; i++) {
+      kv.incr("count");
+      countCarefully();
+      kv.put(`own:${number}:${i}`, `value ${number} ${i}`);
+      if (kv.get(`own:${number}:${i}`) !== `value ${number} ${i}`) throw new Error("another's value");
+    }
+    store.close();
+  },
+  endless() {
+    parentPort.postMessage("ready");
+    for (let i = 0; ; i = (i + 1) % 1000) {
+      kv.put(`k${i}`, "v".repeat(3000), { metadata: { i } });
+      kv.list({ values: true, limit: 10 });
+      kv.atomic().put("a", `${i}`).put("b", `${i}`).commit();
+    }
+  },
+  background() {
+    parentPort.postMessage("ready");
+    const again = () => Promise.all([kv.exportAsync(`${path}.${number}.json`), store.compactAsync()]).then(again, again);
+    for (let call = 0; call < 8; call++) again();
+  },
+  leave() {
+    kv.put(`left:${number}`, "v");
+  },
+};
+
+tasks[task]();
