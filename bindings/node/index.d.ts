@@ -1,3 +1,5 @@
+/// <reference types="node" />
+
 /**
  * An operation that failed. Everything is then as it was (only sweep, deletePrefix and clear may have done some of their
  * small steps), and the store works on. A wrong type is a TypeError instead, and a number out of range a RangeError.

@@ -1,5 +1,6 @@
 // The C library: found, loaded and checked when the package is imported.
 
+import { constants as limits } from "node:buffer";
 import koffi from "koffi";
 import { constants, functions, structs } from "./declarations.js";
 
@@ -87,5 +88,7 @@ export function fill(pointer, bytes) {
 
 /** The text in native memory. */
 export function text(pointer, length) {
+  // koffi crashes where a string would be too long for V8; a Buffer throws.
+  if (length > limits.MAX_STRING_LENGTH) return copy(pointer, length).toString();
   return length > 0 ? koffi.decode.string(pointer, length) : "";
 }

@@ -3,11 +3,11 @@
 import { copy, native, text } from "./library.js";
 import { NUMBER, invalid, outNumber } from "./memory.js";
 
-function parse(json, name) {
+function parse(json, name, what = "value") {
   try {
     return JSON.parse(json);
   } catch (error) {
-    throw invalid(`the value of ${JSON.stringify(name)} is not JSON: ${error.message}`);
+    throw invalid(`the ${what} of ${JSON.stringify(String(name))} is not JSON: ${error.message}`);
   }
 }
 
@@ -37,9 +37,9 @@ function value(entry, type, name) {
 
 const string = (read, entry) => text(read(entry, NUMBER), outNumber());
 
-function metadata(entry) {
+function metadata(entry, name) {
   const pointer = native.entry_metadata(entry, NUMBER);
-  return pointer === null ? null : JSON.parse(text(pointer, outNumber()));
+  return pointer === null ? null : parse(text(pointer, outNumber()), name, "metadata");
 }
 
 export const MISSING = Object.freeze({ value: null, metadata: null, expiration: null, version: null });
@@ -48,7 +48,7 @@ export const MISSING = Object.freeze({ value: null, metadata: null, expiration: 
 export function whole(entry, type, name) {
   return {
     value: value(entry, type, name),
-    metadata: metadata(entry),
+    metadata: metadata(entry, name),
     expiration: native.entry_expiration(entry) || null,
     version: string(native.entry_version, entry),
   };
@@ -63,7 +63,7 @@ function listed(entry, type) {
   if (type) key.value = value(entry, type, key.name);
   const expiration = native.entry_expiration(entry);
   if (expiration) key.expiration = expiration;
-  const data = metadata(entry);
+  const data = metadata(entry, key.name);
   if (data !== null) key.metadata = data;
   key.version = string(native.entry_version, entry);
   return key;

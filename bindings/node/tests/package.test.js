@@ -5,10 +5,10 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
 import * as luatKv from "luat-kv";
-import { run, scratch } from "./support.js";
+import { here, run, scratch } from "./support.js";
 
-const here = join(import.meta.dirname, "..");
-const readme = readFileSync(join(here, "README.md"), "utf8");
+const root = join(here, "..");
+const readme = readFileSync(join(root, "README.md"), "utf8");
 const example = /```js\n([^]*?)```/.exec(readme)[1];
 
 function project(name, files) {
@@ -21,14 +21,14 @@ function project(name, files) {
 const printed = "alice 2\nsession:abc web\ntrue 1\n";
 
 test("the types compile with tsc --strict, and refuse what is wrong", async () => {
-  const options = ["--strict", "--noEmit", "--target", "es2022", "--module", "nodenext", "--types", "node"];
-  await run(process.execPath, ["node_modules/typescript/bin/tsc", ...options, "tests/types.ts"], { cwd: here }).catch(
+  const options = ["--strict", "--noEmit", "--target", "es2022", "--lib", "es2022", "--module", "nodenext", "--types", "node"];
+  await run(process.execPath, ["node_modules/typescript/bin/tsc", ...options, "tests/types.ts"], { cwd: root }).catch(
     ({ stdout }) => assert.fail(stdout),
   );
 });
 
 test("the types have what the classes have", () => {
-  const types = readFileSync(join(here, "index.d.ts"), "utf8");
+  const types = readFileSync(join(root, "index.d.ts"), "utf8");
   const members = (type) => Object.getOwnPropertyNames(type.prototype).filter((name) => name !== "constructor").sort();
   for (const name of ["Store", "Namespace", "Atomic"]) {
     const body = new RegExp(`^export class ${name} \\{([^]*?)^\\}`, "m").exec(types)[1];
@@ -48,7 +48,7 @@ test("README's example has twenty lines at most", () => {
 test("what npm packs installs into an empty folder, and runs README's example as it stands", async () => {
   const folder = project("app", { "package.json": '{ "type": "module" }', "example.js": example });
   const quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--silent"];
-  const { stdout } = await run("npm", ["pack", "--silent", "--pack-destination", folder], { cwd: here });
+  const { stdout } = await run("npm", ["pack", "--silent", "--pack-destination", folder], { cwd: root });
   await run("npm", ["install", ...quiet, join(folder, stdout.trim())], { cwd: folder });
   const { stdout: files } = await run("ls", ["node_modules/luat-kv"], { cwd: folder });
   assert.deepEqual(files.split("\n").filter(Boolean), ["README.md", "index.d.ts", "index.js", "lib", "package.json"]);
@@ -56,8 +56,8 @@ test("what npm packs installs into an empty folder, and runs README's example as
 });
 
 test("the lock file names no registry, and versions are exact", () => {
-  const lock = readFileSync(join(here, "package-lock.json"), "utf8");
+  const lock = readFileSync(join(root, "package-lock.json"), "utf8");
   assert(!lock.includes('"resolved"'));
-  const { dependencies, devDependencies } = JSON.parse(readFileSync(join(here, "package.json"), "utf8"));
+  const { dependencies, devDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
   for (const version of Object.values({ ...dependencies, ...devDependencies })) assert.match(version, /^\d+\.\d+\.\d+$/);
 });

@@ -5,11 +5,13 @@ import { execFile, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { LuatKVError, open, openMemory } from "luat-kv";
 
+/** The folder of the tests. */
+export const here = fileURLToPath(new URL(".", import.meta.url));
 export const root = process.env.LUAT_KV_ROOT;
-export const library = process.env.LUAT_KV_LIBRARY;
 export const run = promisify(execFile);
 
 const folder = mkdtempSync(join(tmpdir(), "luat-kv-node-"));
@@ -56,7 +58,7 @@ export function outOfRange(message, body) {
 /** Runs a script as a process of its own, and answers what it wrote. It must end by itself with status 0. */
 export async function script(code, { env = {}, args = [] } = {}) {
   const command = ["--expose-gc", "--input-type=module", "--eval", code, ...args];
-  const { stdout } = await run(process.execPath, command, { env: { ...process.env, ...env }, cwd: import.meta.dirname });
+  const { stdout } = await run(process.execPath, command, { env: { ...process.env, ...env }, cwd: here });
   return stdout;
 }
 

@@ -1,7 +1,10 @@
 // What is put comes back, as what it is asked for.
 
 import assert from "node:assert/strict";
+import { constants } from "node:buffer";
 import test from "node:test";
+import koffi from "koffi";
+import { text } from "../lib/library.js";
 import { onBoth, fails, outOfRange, wrongType } from "./support.js";
 
 const every = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte));
@@ -47,6 +50,12 @@ test("text comes back as it was, NULs, a byte order mark and all; bytes that are
   kv.put("k", Buffer.from([97, 255, 98]));
   assert.equal(kv.get("k"), "a\ufffdb");
 }));
+
+test("bytes that are too many for a string are an error, not a crash", () => {
+  const length = constants.MAX_STRING_LENGTH + 1;
+  const bytes = Buffer.alloc(length);
+  assert.throws(() => text(koffi.address(bytes), length), { code: "ERR_STRING_TOO_LONG" });
+});
 
 test("views are stored from where they begin to where they end", onBoth((kv) => {
   const whole = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8, 9).buffer;
