@@ -1,13 +1,16 @@
 // What comes out of the store: values, entries, pages.
 
+import { constants } from "./declarations.js";
+import { LuatKVError } from "./error.js";
 import { copy, native, text } from "./library.js";
-import { NUMBER, invalid, outNumber } from "./memory.js";
+import { NUMBER, outNumber } from "./memory.js";
 
-function parse(json, name, what = "value") {
+function parse(json, name, what = "value", code = "INVALID") {
   try {
     return JSON.parse(json);
   } catch (error) {
-    throw invalid(`the ${what} of ${JSON.stringify(String(name))} is not JSON: ${error.message}`);
+    const message = `the ${what} of ${JSON.stringify(String(name))} is not JSON: ${error.message}`;
+    throw new LuatKVError(code, constants[code], message);
   }
 }
 
@@ -39,7 +42,7 @@ const string = (read, entry) => text(read(entry, NUMBER), outNumber());
 
 function metadata(entry, name) {
   const pointer = native.entry_metadata(entry, NUMBER);
-  return pointer === null ? null : parse(text(pointer, outNumber()), name, "metadata");
+  return pointer === null ? null : parse(text(pointer, outNumber()), name, "metadata", "CORRUPT");
 }
 
 export const MISSING = Object.freeze({ value: null, metadata: null, expiration: null, version: null });

@@ -37,6 +37,21 @@ test("openProject finds the folder of luat.toml", async () => {
   fails("INVALID", /luat\.toml/, () => openProject(project));
 });
 
+test("a file that Luat wrote opens with all that it holds; metadata that is no JSON is CORRUPT, and harms no other key", async () => {
+  const path = scratch();
+  await run("sqlite3", [path, `
+    CREATE TABLE kv(namespace TEXT, key TEXT, value BLOB, metadata TEXT, expiration INTEGER, PRIMARY KEY(namespace, key));
+    INSERT INTO kv VALUES ('n', 'good', 'v', '{"m":1}', NULL), ('n', 'bad', 'v', '{oops', NULL);`]);
+  const store = open(path);
+  const kv = store.namespace("n");
+  assert.deepEqual(kv.getWithMetadata("good").metadata, { m: 1 });
+  assert.equal(kv.get("bad"), "v");
+  fails("CORRUPT", /the metadata of "bad" is not JSON/, () => kv.getWithMetadata("bad"));
+  fails("CORRUPT", /the metadata of "bad" is not JSON/, () => kv.list());
+  assert.equal(kv.list({ start: "c" }).keys.length, 1);
+  store.close();
+});
+
 test("stats, namespaces and housekeeping", onBoth((kv, store) => {
   kv.put("k", "v");
   store.namespace("a").put("k", "v");
