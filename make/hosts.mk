@@ -2,10 +2,12 @@
 
 test-cpp   := $(foreach test,api handles library,cpp-shared-$(test)) $(foreach test,api handles,cpp-static-$(test)) cpp-header
 test-go    := go
-test-hosts := $(test-cpp) $(test-go)
-.PHONY: test-cpp test-go $(test-hosts)
+test-node  := node
+test-hosts := $(test-cpp) $(test-go) $(test-node)
+.PHONY: test-cpp test-go test-node $(test-hosts)
 test-cpp: $(test-cpp) ## the C++ header: alone, and on the shared and on the static library
 test-go: $(test-go) ## the Go package, with the race detector
+test-node: $(test-node) ## the Node package
 $(test-hosts): need-test
 
 prefix  := $(CURDIR)/target/prefix
@@ -31,3 +33,6 @@ cpp-header:
 
 go: $(library) $(hooked)
 	@$(host) tests/tally go $@ bindings/go/test
+
+node: $(library) $(hooked)
+	@$(host) tests/tally tap $@ bindings/node/test

@@ -2,7 +2,7 @@
 
 packages-demo  := lua5.4
 packages-test  := lua5.1 lua5.2 lua5.3 lua5.4 luajit liblua5.4-dev lua-unit lua-cjson sqlite3 g++ binutils util-linux \
-    pkg-config cmake abigail-tools clang doxygen mandoc man-db groff-base golang
+    pkg-config cmake abigail-tools clang doxygen mandoc man-db groff-base golang nodejs npm
 packages-bench := lua5.4 lua-cjson liblua5.4-dev
 packages-docs  := doxygen
 
@@ -26,6 +26,8 @@ has-golang        := command -v go
 has-mandoc        := command -v mandoc
 has-man-db        := command -v man
 has-groff-base    := command -v groff
+has-nodejs        := command -v node
+has-npm           := command -v npm
 has-util-linux    := command -v setpriv
 has-liblua5.4-dev := test -f /usr/include/lua5.4/lua.h
 

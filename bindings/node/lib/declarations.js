@@ -2,7 +2,7 @@
 
 /** Numbers, without their LUAT_KV_. */
 export const constants = {
-  ABI_VERSION: 1,
+  ABI_VERSION: 0,
   OPEN_READONLY: 1,
   OPEN_NOWAIT: 2,
   LIMITS_DEFAULT: 0,
@@ -77,10 +77,10 @@ export const functions = {
   error_status: ["luat_kv_status", "const luat_kv_error *"],
   error_message: ["const char *", "const luat_kv_error *"],
   error_free: ["void", "luat_kv_error *"],
-  open_options_init: ["void", "luat_kv_open_options *"],
-  put_options_init: ["void", "luat_kv_put_options *"],
-  list_options_init: ["void", "luat_kv_list_options *"],
-  incr_options_init: ["void", "luat_kv_incr_options *"],
+  open_options_init: ["void", "luat_kv_open_options *", "size_t"],
+  put_options_init: ["void", "luat_kv_put_options *", "size_t"],
+  list_options_init: ["void", "luat_kv_list_options *", "size_t"],
+  incr_options_init: ["void", "luat_kv_incr_options *", "size_t"],
   open: ["luat_kv_status", "const char *", "const luat_kv_open_options *", "luat_kv_store **", "luat_kv_error **"],
   open_project: ["luat_kv_status", "const char *", "const luat_kv_open_options *", "luat_kv_store **", "luat_kv_error **"],
   open_memory: ["luat_kv_status", "const luat_kv_open_options *", "luat_kv_store **", "luat_kv_error **"],

@@ -164,7 +164,7 @@ export class Options {
 
   begin() {
     this.#kept.length = 0;
-    this.#init(this.pointer);
+    this.#init(this.pointer, this.pointer.length);
     return this;
   }
 

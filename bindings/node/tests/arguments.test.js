@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { inspect } from "node:util";
 import test from "node:test";
-import { Atomic, LuatKVError, Namespace, Store, open, openMemory, openProject } from "luat-kv";
+import { Atomic, LuatKVError, Namespace, Store, open, openMemory, openProject } from "luat-kv-native";
 import { fails, locked, onBoth, outOfRange, scratch, wrongType } from "./support.js";
 
 const strange = [undefined, null, 1, 1n, true, {}, [], () => 1, Symbol("s"), new ArrayBuffer(1)];

@@ -14,7 +14,7 @@ const code = header.replace(/\/\*[^]*?\*\//g, "");
 
 /** What importing the package with a library fails with. */
 async function refusal(library, env = {}) {
-  return script(`await import("luat-kv").catch((error) => console.log(error.code, error.message));`, {
+  return script(`await import("luat-kv-native").catch((error) => console.log(error.code, error.message));`, {
     env: { LUAT_KV_LIBRARY: library, ...env },
   });
 }
@@ -76,7 +76,7 @@ test("the system's loader finds the library by its name", async () => {
     const folder = scratch("lib");
     mkdirSync(folder);
     symlinkSync(process.env.LUAT_KV_LIBRARY, join(folder, name));
-    const out = await script(`import { version } from "luat-kv"; console.log(version);`, {
+    const out = await script(`import { version } from "luat-kv-native"; console.log(version);`, {
       env: { LUAT_KV_LIBRARY: "", LD_LIBRARY_PATH: folder },
     });
     assert.match(out, /^\d+\.\d+\.\d+\n$/);
@@ -103,7 +103,7 @@ test("a panic within the library is an error with the code PANIC, and the store 
   const hooked = process.env.LUAT_KV_HOOKED_LIBRARY;
   assert(hooked, "set LUAT_KV_HOOKED_LIBRARY to a library with the feature debug-hooks");
   const out = await script(
-    `import { openMemory } from "luat-kv";
+    `import { openMemory } from "luat-kv-native";
     const kv = openMemory().namespace("n");
     for (const use of [() => kv.put("boom", "v"), () => kv.get("boom"), () => kv.put("k", "v"), () => kv.get("k")]) {
       try { console.log(use()); } catch (error) { console.log(error.name, error.code, error.status); }

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { open, openMemory } from "luat-kv";
+import { open, openMemory } from "luat-kv-native";
 import { fails, onBoth, run, scratch, script } from "./support.js";
 
 test("a closed store closes all of its own, again is harmless, and says so", onBoth((kv, store) => {
@@ -62,7 +62,7 @@ test("handles that are forgotten in any order are freed by the collector", async
   const out = await script(`
     import { readdirSync } from "node:fs";
     import { setTimeout as sleep } from "node:timers/promises";
-    import { open } from "luat-kv";
+    import { open } from "luat-kv-native";
     const [path] = process.argv.slice(-1);
     const files = () => readdirSync("/proc/self/fd").length;
     open(path).close();
@@ -87,7 +87,7 @@ test("handles that are forgotten in any order are freed by the collector", async
 
 test("100 000 operations of each kind do not take memory", async () => {
   const out = await script(`
-    import { openMemory } from "luat-kv";
+    import { openMemory } from "luat-kv-native";
     const kv = openMemory().namespace("n");
     const [text, bytes] = ["t".repeat(100), Buffer.alloc(100)];
     const options = { metadata: { a: 1 }, expirationTtl: 1000 };
@@ -121,7 +121,7 @@ test("100 000 operations of each kind do not take memory", async () => {
 
 test("transfers in the background do not take memory", async () => {
   const out = await script(`
-    import { openMemory } from "luat-kv";
+    import { openMemory } from "luat-kv-native";
     const kv = openMemory().namespace("n");
     async function rounds(count) {
       for (let i = 0; i < count; i++) await kv.exportAsync("/no/such/folder").catch(() => 0);
@@ -140,7 +140,7 @@ test("transfers in the background do not take memory", async () => {
 });
 
 const leaving = (how) => `
-  import { open, openMemory } from "luat-kv";
+  import { open, openMemory } from "luat-kv-native";
   const [path] = process.argv.slice(-1);
   const store = open(path), kv = store.namespace("n");
   globalThis.kept = [openMemory(), kv.atomic().put("k", "lost"), kv.each(), kv];

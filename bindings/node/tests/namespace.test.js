@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { openMemory } from "luat-kv";
+import { openMemory } from "luat-kv-native";
 import { fails, onBoth } from "./support.js";
 
 const soon = () => Math.floor(Date.now() / 1000) + 1000;

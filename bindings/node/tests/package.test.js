@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
-import * as luatKv from "luat-kv";
+import * as luatKv from "luat-kv-native";
 import { here, run, scratch } from "./support.js";
 
 const root = join(here, "..");
@@ -50,7 +50,7 @@ test("what npm packs installs into an empty folder, and runs README's example as
   const quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--silent"];
   const { stdout } = await run("npm", ["pack", "--silent", "--pack-destination", folder], { cwd: root });
   await run("npm", ["install", ...quiet, join(folder, stdout.trim())], { cwd: folder });
-  const { stdout: files } = await run("ls", ["node_modules/luat-kv"], { cwd: folder });
+  const { stdout: files } = await run("ls", ["node_modules/luat-kv-native"], { cwd: folder });
   assert.deepEqual(files.split("\n").filter(Boolean), ["README.md", "index.d.ts", "index.js", "lib", "package.json"]);
   assert.equal((await run(process.execPath, ["example.js"], { cwd: folder })).stdout, printed);
 });

@@ -5,7 +5,7 @@ import { closeSync, mkdirSync, openSync, readFileSync, statSync, writeFileSync }
 import { join } from "node:path";
 import test from "node:test";
 import { pathToFileURL } from "node:url";
-import { open, openMemory, openProject, version } from "luat-kv";
+import { open, openMemory, openProject, version } from "luat-kv-native";
 import { fails, onBoth, run, scratch } from "./support.js";
 
 test("a store is found again in its file, by a string, bytes or a URL", () => {

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { LuatKVError, open, openMemory } from "luat-kv";
+import { LuatKVError, open, openMemory } from "luat-kv-native";
 
 /** The folder of the tests. */
 export const here = fileURLToPath(new URL(".", import.meta.url));

@@ -6,7 +6,7 @@ import { readdirSync } from "node:fs";
 import test from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
-import { open, openMemory } from "luat-kv";
+import { open, openMemory } from "luat-kv-native";
 import { run, scratch, script } from "./support.js";
 
 const worker = (path, task, number = 0) =>
@@ -31,7 +31,7 @@ test("workers that write at once lose nothing", async () => {
 test("processes that write at once lose nothing", async () => {
   const path = scratch();
   const code = `
-    import { open } from "luat-kv";
+    import { open } from "luat-kv-native";
     const kv = open(process.argv.at(-1), { busyTimeout: 30_000 }).namespace("n");
     for (let i = 0; i < 500; i++) { kv.incr("count"); kv.put("p" + process.pid + ":" + i, "v"); }`;
   await Promise.all([1, 2, 3].map(() => script(code, { args: [path] })));

@@ -1,6 +1,6 @@
 // Compiled by package.test.js, not run: what index.d.ts allows, and what it must not.
 
-import { LuatKVError, open, openMemory, openProject, version, type Entry, type ListPage, type Namespace } from "luat-kv";
+import { LuatKVError, open, openMemory, openProject, version, type Entry, type ListPage, type Namespace } from "luat-kv-native";
 
 interface Session {
   user: string;

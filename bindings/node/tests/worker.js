@@ -1,7 +1,7 @@
 // What a worker of threads.test.js does.
 
 import { parentPort, workerData } from "node:worker_threads";
-import { open } from "luat-kv";
+import { open } from "luat-kv-native";
 
 const { path, task, number } = workerData;
 const store = open(path, { busyTimeout: 30_000 });
