@@ -1,8 +1,8 @@
 # ---- What this needs from the machine
 
 packages-demo  := lua5.4
-packages-test  := lua5.1 lua5.2 lua5.3 lua5.4 luajit liblua5.4-dev lua-unit lua-cjson sqlite3 g++ binutils util-linux \
-    pkg-config cmake abigail-tools clang doxygen mandoc man-db groff-base golang nodejs npm
+packages-test  := lua5.1 lua5.2 lua5.3 lua5.4 luajit liblua5.4-dev lua-unit lua-cjson luarocks git sqlite3 g++ clang \
+    binutils util-linux pkg-config cmake abigail-tools doxygen mandoc man-db groff-base golang nodejs npm
 packages-bench := lua5.4 lua-cjson liblua5.4-dev
 packages-docs  := doxygen
 
@@ -14,6 +14,8 @@ has-lua5.4        := command -v lua5.4
 has-luajit        := command -v luajit
 has-lua-unit      := lua5.4 -l luaunit -e ''
 has-lua-cjson     := lua5.4 -l cjson -e ''
+has-luarocks      := command -v luarocks
+has-git           := command -v git
 has-sqlite3       := command -v sqlite3
 has-g++           := command -v g++
 has-binutils      := command -v nm

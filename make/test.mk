@@ -1,18 +1,19 @@
 # ---- Tests: suites, each run and counted by tests/tally
 
-.PHONY: test lint test-header test-rust test-cli test-c test-lua test-readme test-exports test-install test-abi test-docs
+.PHONY: test lint test-header test-rust test-cli test-c test-lua test-rocks test-readme test-exports test-install test-abi test-docs
 lint         := fmt clippy-default clippy-core clippy-cli clippy-lua doc-default doc-lua
 test-header  := header-c header-c++
 test-rust    := rust-default rust-core
 test-cli     := cli-commands
 test-c       := $(foreach link,shared static,$(patsubst tests/c/test_%.c,c-$(link)-%,$(wildcard tests/c/test_*.c))) c-panic
-test-lua     := $(patsubst %,lua-%,$(filter-out 5.5,$(LUAS))) lua-starved
+test-lua     := $(LUAS:%=lua-%) lua-mixed lua-starved
+test-rocks   := rocks
 test-readme  := readme
 test-exports := exports-shared exports-static exports-lua
 test-install := install-tree
 test-abi     := abi-promise
 test-docs    := docs-man docs-doxygen docs-links docs-c
-SUITES       := $(lint) $(test-header) $(test-rust) $(test-cli) $(test-c) $(test-lua) $(test-readme) $(test-exports) \
+SUITES       := $(lint) $(test-header) $(test-rust) $(test-cli) $(test-c) $(test-lua) $(test-rocks) $(test-readme) $(test-exports) \
                 $(test-install) $(test-abi) $(test-docs) $(test-hosts)
 .PHONY: $(SUITES)
 
@@ -26,7 +27,8 @@ test-header: $(test-header) ## the header alone, as C99 and as C++17
 test-rust: $(test-rust) ## unit and property tests; the committed header against a fresh one
 test-cli: $(test-cli) ## the command-line tool, on real files, pipes and terminals
 test-c: $(test-c) ## tests/c on the shared and on the static library
-test-lua: $(test-lua) ## tests/lua on each stock Lua that Debian has
+test-lua: $(test-lua) ## tests/lua on the stock interpreter of each Lua
+test-rocks: $(test-rocks) ## LuaRocks: the rockspec, in a clone of what is committed
 test-readme: $(test-readme) ## the Lua and the C in README.md, as they stand
 test-exports: $(test-exports) ## that the libraries export our names only
 test-install: $(test-install) ## what strangers build on an installed tree, with pkg-config and CMake
@@ -73,11 +75,32 @@ c-panic: target/hooked/libluat_kv.so
 $(filter c-static-%,$(test-c)): c-static-%: lib
 	@$(call run-c,test_$*,$(link-static))
 
-$(filter-out lua-starved,$(test-lua)): lua-%: target/lua/%/luat_kv.so
-	@$(call lua_cpath,$*) tests/tally tap $@ lua$* tests/lua/run.lua -o tap
+# Debian 12 has no Lua 5.5, so its tests run on an interpreter built here, from crates whose checksums are pinned: see
+# tests/lua/interpreter/Cargo.toml. lua.c is compiled apart: from stdin, since its folder has its own Lua's headers, and
+# with llimits.h, where Lua 5.5 has some macros that lauxlib.h had.
+lua5.5      := target/lua/5.5/lua5.5
+lua5.5-from := tests/lua/interpreter/Cargo.toml tests/lua/interpreter/Cargo.lock
+$(lua5.5): $(lua5.5-from) | toolchain
+	rm -rf $@.src
+	cargo vendor --quiet --locked --manifest-path $< $@.src >/dev/null
+	cd $@.src && cc="$(CC) -std=gnu99 -O2 -DLUA_USE_LINUX -Ilua-src/lua-5.5.1" && \
+	    $$cc -include lprefix.h -include llimits.h -c -x c - -o lua.o <rlua-lua54-sys/lua-5.4.6/src/lua.c && \
+	    $$cc lua-src/lua-5.5.1/*.c lua.o -Wl,-E -lm -ldl -o ../$(@F)
+
+$(LUAS:%=lua-%): lua-%: target/lua/%/luat_kv.so
+	@$(call lua_cpath,$*) tests/tally tap $@ $(interpreter) tests/lua/run.lua -o tap
+$(LUAS:%=lua-%): interpreter = lua$*
+# luaunit is plain Lua, and Debian has it for the older ones.
+lua-5.5: $(lua5.5)
+lua-5.5: interpreter = env LUA_PATH="$$(lua5.4 -e 'print(package.path)')" $(lua5.5)
+lua-mixed: $(LUAS:%=target/lua/%/luat_kv.so) $(lua5.5)
+	@tests/tally tap $@ tests/lua/mixed
 lua-starved: target/lua/5.4/luat_kv.so
 	@mkdir -p target/c; $(call lua_cpath,5.4) tests/tally tap $@ sh -ec '$(CC) -std=c99 -g $(warnings) \
 	    -I/usr/include/lua5.4 tests/lua/starved.c -llua5.4 -o target/c/$@; target/c/$@'
+
+rocks:
+	@tests/tally tap $@ tests/rocks $(filter-out 5.5,$(LUAS))
 
 readme: lib target/lua/5.4/luat_kv.so
 	@$(call lua_cpath,5.4) tests/tally tap $@ tests/docs/readme

@@ -87,6 +87,7 @@ pub unsafe extern "C-unwind" fn luaopen_luat_kv(l: State) -> c_int {
     // SAFETY: `l` is Lua's, and the stack has the slots asked for here. Nothing in this function needs dropping, so any
     // of its calls may raise an error.
     unsafe {
+        check_version(l);
         ffi::luaL_checkstack(l, 2 * UPVALUES + 10, c"luat_kv".as_ptr());
         // The upvalues stand at the bottom of the stack, in their order.
         ffi::lua_settop(l, 0);
@@ -117,6 +118,27 @@ pub unsafe extern "C-unwind" fn luaopen_luat_kv(l: State) -> c_int {
         1
     }
 }
+
+/// Raises an error where this Lua is not the one that the module is built for. 5.4 and 5.5 have the same functions, so
+/// that either loads the other's, which would crash.
+#[cfg(any(feature = "lua53", feature = "lua54", feature = "lua55"))]
+unsafe fn check_version(l: State) {
+    /// `LUA_VERSION_NUM` and `LUAL_NUMSIZES`, which mlua leaves out.
+    const VERSION: ffi::lua_Number = if cfg!(feature = "lua53") {
+        503.0
+    } else if cfg!(feature = "lua54") {
+        504.0
+    } else {
+        505.0
+    };
+    const SIZES: usize = size_of::<ffi::lua_Integer>() * 16 + size_of::<ffi::lua_Number>();
+    // SAFETY: it only compares.
+    unsafe { ffi::luaL_checkversion_(l, VERSION, SIZES) };
+}
+
+/// Nothing to check: what is built for these lacks functions in every later Lua, and does not load.
+#[cfg(not(any(feature = "lua53", feature = "lua54", feature = "lua55")))]
+unsafe fn check_version(_: State) {}
 
 /// Sets functions, each with the upvalues at the bottom of the stack, in the table on top of it.
 ///

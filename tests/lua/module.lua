@@ -255,8 +255,9 @@ function Handles:test_finalizers_may_call_in_the_midst_of_a_call()
       if proxy then getmetatable(proxy).__gc = finalizer else setmetatable({}, { __gc = finalizer }) end
     end
     plant()
-    collectgarbage("setpause", 1)
-    collectgarbage("setstepmul", 1000)
+    for name, value in pairs({ pause = 1, stepmul = 1000 }) do
+      if not pcall(collectgarbage, "set" .. name, value) then collectgarbage("param", name, value) end -- Lua 5.5
+    end
     for round = 1, 300 do
       local i = round % 50 + 1
       local value, meta = kv:getWithMetadata("key" .. i, "json")

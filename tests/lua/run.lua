@@ -10,7 +10,8 @@ local support = require("support")
 
 -- luaunit runs the global tables whose names begin with Test.
 for _, suite in ipairs({
-  "contract", "json", "open", "module", "durability", "project", "luat_files", "access", "examples",
+  "contract", "json", "open", "module", "durability", "project", "luat_files", "access",
+  "examples", "luas",
 }) do
   for name, class in pairs(require(suite)) do
     _G[name] = class
