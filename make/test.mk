@@ -6,7 +6,7 @@ test-header  := header-c header-c++
 test-rust    := rust-default rust-core
 test-cli     := cli-commands
 test-c       := $(foreach link,shared static,$(patsubst tests/c/test_%.c,c-$(link)-%,$(wildcard tests/c/test_*.c))) c-panic
-test-lua     := $(LUAS:%=lua-%) lua-mixed lua-starved
+test-lua     := $(LUAS:%=lua-%) lua-mixed lua-panic lua-starved
 test-rocks   := rocks
 test-readme  := readme
 test-exports := exports-shared exports-static exports-lua
@@ -95,6 +95,12 @@ lua-5.5: $(lua5.5)
 lua-5.5: interpreter = env LUA_PATH="$$(lua5.4 -e 'print(package.path)')" $(lua5.5)
 lua-mixed: $(LUAS:%=target/lua/%/luat_kv.so) $(lua5.5)
 	@tests/tally tap $@ tests/lua/mixed
+target/hooked/lua/luat_kv.so: $(sources) | toolchain
+	rm -f target/debug/libluat_kv.so target/debug/deps/libluat_kv.so
+	cargo rustc --lib --crate-type cdylib $(call module,5.4),debug-hooks
+	install -D target/debug/libluat_kv.so $@
+lua-panic: target/hooked/lua/luat_kv.so
+	@LUA_CPATH='$(CURDIR)/target/hooked/lua/?.so' LUAT_KV_DEBUG_PANIC_KEY=boom tests/tally tap $@ lua5.4 tests/lua/panic.lua
 lua-starved: target/lua/5.4/luat_kv.so
 	@mkdir -p target/c; $(call lua_cpath,5.4) tests/tally tap $@ sh -ec '$(CC) -std=c99 -g $(warnings) \
 	    -I/usr/include/lua5.4 tests/lua/starved.c -llua5.4 -o target/c/$@; target/c/$@'
