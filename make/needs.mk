@@ -2,7 +2,8 @@
 
 packages-demo  := lua5.4
 packages-test  := lua5.1 lua5.2 lua5.3 lua5.4 luajit liblua5.4-dev lua-unit lua-cjson luarocks git sqlite3 g++ clang \
-    binutils util-linux pkg-config cmake abigail-tools doxygen mandoc man-db groff-base golang nodejs npm
+    binutils util-linux pkg-config cmake abigail-tools doxygen mandoc man-db groff-base golang nodejs npm valgrind \
+    libc6-dbg
 packages-bench := lua5.4 lua-cjson liblua5.4-dev
 packages-docs  := doxygen
 
@@ -22,6 +23,8 @@ has-binutils      := command -v nm
 has-pkg-config    := command -v pkg-config
 has-cmake         := command -v cmake
 has-abigail-tools := command -v abidiff
+has-valgrind      := command -v valgrind
+has-libc6-dbg     := valgrind -q /bin/true
 has-clang         := command -v clang++
 has-doxygen       := command -v doxygen
 has-golang        := command -v go
@@ -46,9 +49,11 @@ need-demo need-test need-bench need-docs: need-%: toolchain
 	echo "make $* needs$$lack: installing with apt-get"; \
 	$$root apt-get update -qq && $$root env DEBIAN_FRONTEND=noninteractive $$install -qq >/dev/null
 
+# Of rustup's components, rust-src is for the sanitizers.
 need-test: components
 components: toolchain
 	@{ cargo fmt --version && cargo clippy --version; } >/dev/null 2>&1 || rustup component add rustfmt clippy
+	@test -d "$$(rustc --print sysroot)/lib/rustlib/src/rust/library" || rustup component add rust-src
 
 toolchain:
 	@command -v cargo >/dev/null || { echo 'cargo is missing. Please install Rust, with rustup for example' >&2; exit 1; }

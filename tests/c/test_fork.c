@@ -276,7 +276,7 @@ static void children_may_fork_too(void)
 
 enum { WRITERS = 4, FORKS = 100, MOST_KEYS = 10000 };
 
-static volatile sig_atomic_t stop;
+static int stop;
 static int written[THREADS];
 
 /* Memory is quick: when there are keys enough, they are written again. */
@@ -284,7 +284,7 @@ static void write_until_stopped(int number)
 {
     char prefix[20];
     snprintf(prefix, sizeof prefix, "thread%d:", number);
-    for (written[number] = 0; !stop; written[number]++)
+    for (written[number] = 0; !is_set(&stop); written[number]++)
         CHECK_STATUS(kv_put_number(shared.ns, prefix, written[number] % MOST_KEYS, &error), LUAT_KV_OK);
 }
 
@@ -308,11 +308,11 @@ static void put_and_read(void *round)
 static void fork_among(void (*thread_body)(int), void (*child_body)(void *))
 {
     struct thread threads[WRITERS];
-    stop = 0;
+    set(&stop, 0);
     threads_start(threads, WRITERS, thread_body);
     for (int round = 0; round < FORKS && !check_failures; round++)
         child_run(child_body, &round);
-    stop = 1;
+    set(&stop, 1);
     threads_join(threads, WRITERS);
 }
 
@@ -337,7 +337,7 @@ static void forks_among_writing_threads_in_memory(void)
 static void open_and_close_until_stopped(int number)
 {
     (void)number;
-    while (!stop)
+    while (!is_set(&stop))
         kv_close(kv_open(database));
 }
 
@@ -372,14 +372,14 @@ static void threads_that_fork_all_at_once(void)
 
 /* ---- While a thread waits for the database */
 
-static volatile sig_atomic_t waits;
+static int waits;
 
 static void put_and_wait(int number)
 {
     (void)number;
-    waits = 1;
+    set(&waits, 1);
     CHECK_STATUS(kv_put(shared.ns, "key", "waited for", &error), LUAT_KV_OK);
-    waits = 0;
+    set(&waits, 0);
 }
 
 static void a_fork_does_not_wait_with_it(void)
@@ -394,9 +394,9 @@ static void a_fork_does_not_wait_with_it(void)
     threads_start(&thread, 1, put_and_wait);
     do
         nanosleep(&moment, NULL);
-    while (!waits);
+    while (!is_set(&waits));
     child_run(do_nothing, NULL);
-    CHECK(waits);
+    CHECK(is_set(&waits));
     process_write(shell, "COMMIT;\n");
     threads_join(&thread, 1);
     CHECK(process_end(shell) == 0);
@@ -433,7 +433,7 @@ static void start_a_daemon(void *unused)
     open_shared();
     kv_put_numbers(shared.ns, "parent", 100);
     if (parent_does == CLOSE_IN_THREADS) {
-        stop = 0;
+        set(&stop, 0);
         threads_start(threads, WRITERS, open_and_close_until_stopped);
         kv_put_numbers(shared.ns, "parent", 100); /* they get going */
     }

@@ -52,4 +52,15 @@ static inline void threads_run(int count, void (*body)(int number))
     threads_join(threads, count);
 }
 
+/* What one thread tells others. */
+static inline void set(int *flag, int value)
+{
+    __atomic_store_n(flag, value, __ATOMIC_RELEASE);
+}
+
+static inline bool is_set(const int *flag)
+{
+    return __atomic_load_n(flag, __ATOMIC_ACQUIRE);
+}
+
 #endif

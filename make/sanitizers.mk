@@ -1,0 +1,82 @@
+# ---- Sanitizers: the C suite again, under tools that see what no assert can
+
+# Each program of tests/c, under each tool; but those that have no threads need no look for races.
+names      = $(patsubst test_%,%,$(basename $(notdir $1)))
+programs  := $(call names,$(wildcard tests/c/*.c))
+threaded  := $(call names,$(shell grep -l '"threads.h"' tests/c/*.c))
+sanitized := $(programs:%=asan-%) $(programs:%=valgrind-%) $(threaded:%=tsan-%) \
+    asan-defects valgrind-defects tsan-defects
+.PHONY: check-sanitizers $(sanitized)
+
+check-sanitizers: $(sanitized) ## the C suite under AddressSanitizer, UBSan, ThreadSanitizer and valgrind
+$(sanitized): need-test
+
+# The libraries, SQLite in them too. Rust's part in this is unstable still. RUSTC_BOOTSTRAP lets the stable compiler do
+# it: the very compiler that builds what is released, and no nightly that may not come with what is needed today.
+# --target keeps build scripts and macros as they are. For ThreadSanitizer the standard library is built anew: it would
+# not see what the one that comes with Rust synchronizes. (AddressSanitizer sees all memory that one takes as it is.)
+triple         = $(shell rustc -vV | sed -n 's/^host: //p')
+rust-libraries = $(shell rustc --print sysroot)/lib/rustlib
+rust-asan  := address
+rust-tsan  := thread
+std-tsan   := -Zbuild-std=std,panic_unwind
+c-asan     := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+c-tsan     := -fsanitize=thread -fno-omit-frame-pointer
+instrumented := target/asan/libluat_kv.a target/tsan/libluat_kv.a
+$(instrumented): target/%/libluat_kv.a: $(sources) make/sanitizers.mk | need-test
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Zsanitizer=$(rust-$*) -Cforce-frame-pointers' CFLAGS_$(subst -,_,$(triple))='$(c-$*)' \
+	    cargo rustc --lib --crate-type staticlib --profile sanitize --features debug-hooks $(std-$*) \
+	    --target $(triple) --target-dir target/$*
+	cp target/$*/$(triple)/sanitize/libluat_kv.a $@
+$(instrumented:.a=.so): %.so: %.a
+	@$(CC) -shared $(functions:%=-Wl,-u,%) $< -Wl,--version-script=include/luat_kv.map -Wl,-z,nodelete $(link-needs) -o $@
+
+# Rust's own runtimes go with what its compiler makes; C's from GCC or clang goes with them too.
+runtime    = -rdynamic -lrt \
+    -Wl,--whole-archive $(rust-libraries)/$(triple)/lib/librustc-stable_rt.$1.a -Wl,--no-whole-archive
+with-asan      = target/asan/libluat_kv.a $(call runtime,asan) $(link-needs)
+with-tsan      = target/tsan/libluat_kv.a $(call runtime,tsan) $(link-needs)
+with-valgrind := $(link-static)
+asan-% tsan-%: export LUAT_KV_SO = target/$(firstword $(subst -, ,$@))/libluat_kv.so
+
+# Reports and suppressions get their names and lines from binutils' addr2line, which is there wherever ld is.
+symbolizer     = external_symbolizer_path=$(shell command -v addr2line)
+# Forked children end without exit handlers, and so without a look for leaks by AddressSanitizer; valgrind has one there
+# too. To it, what is reached by pointers into its midst only is "possibly lost": Rust and SQLite live by such pointers.
+# What is definitely or indirectly lost is lost. (Suppressions look for a thread's own function, which is far out.)
+under-asan     = env UBSAN_OPTIONS=print_stacktrace=1:$(symbolizer) \
+    ASAN_OPTIONS=$(symbolizer):detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1
+under-tsan     = env TSAN_OPTIONS=$(symbolizer):die_after_fork=0:suppressions=tests/sanitizers/tsan.supp
+under-valgrind = valgrind -q --leak-check=full --show-leak-kinds=definite,indirect \
+    --errors-for-leak-kinds=definite,indirect --error-exitcode=9 --trace-children=yes --trace-children-skip=*/sqlite3 \
+    --num-callers=40 --fair-sched=yes $(patsubst %,--suppressions=%,$(wildcard tests/sanitizers/$@.supp))
+
+# All takes longer here, so a test may. Wrapped is what test_starved cannot have enough of in another way.
+defines-starved := -DSTARVED_BY_WRAP
+links-starved   := -Wl,--wrap=malloc,--wrap=realloc
+# (Linked without -fsanitize, which would bring the C compiler's own runtime.)
+compile = mkdir -p target/c; $(CC) -std=c99 -D_POSIX_C_SOURCE=200809L -DCHECK_PATIENCE=600 -g $(warnings) $(c-$1) \
+    -Iinclude -c $2 -o target/c/$@.o; $(CC) target/c/$@.o $3 $(with-$1) -o target/c/$@
+source  = $(or $(wildcard tests/c/test_$1.c),tests/c/$1.c)
+run     = tests/tally tap $@ sh -ec '$(call compile,$1,$(call source,$2) $(defines-$2),$(links-$2)); \
+    $(under-$1) target/c/$@'
+notices = tests/tally tap $@ sh -ec '$(call compile,$1,tests/sanitizers/defects.c); \
+    tests/sanitizers/noticed "$(under-$1) target/c/$@" $2'
+
+$(programs:%=asan-%): asan-%: target/asan/libluat_kv.so
+	@$(call run,asan,$*)
+$(threaded:%=tsan-%): tsan-%: target/tsan/libluat_kv.so
+	@$(call run,tsan,$*)
+$(programs:%=valgrind-%): valgrind-%: lib
+	@$(call run,valgrind,$*)
+# Panics are provoked in a library of their own.
+valgrind-panic: target/hooked/libluat_kv.a
+valgrind-panic: with-valgrind = target/hooked/libluat_kv.a $(link-needs)
+
+asan-defects: target/asan/libluat_kv.a
+	@$(call notices,asan,leak=LeakSanitizer use_after_free=heap-use-after-free read_beyond=heap-buffer-overflow \
+	    undefined="runtime error")
+tsan-defects: target/tsan/libluat_kv.a
+	@$(call notices,tsan,race="data race")
+valgrind-defects: lib
+	@$(call notices,valgrind,leak="definitely lost" use_after_free="Invalid read" read_beyond="Invalid read")
