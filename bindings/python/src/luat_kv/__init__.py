@@ -1,0 +1,55 @@
+"""A key-value store in one file, with the API of Cloudflare Workers KV.
+
+    with luat_kv.open("kv.db") as store:
+        users = store.namespace("users")
+        users["user:1"] = b"Alice"
+
+Needs the library libluat_kv, which is looked for where the system has its libraries, or at LUAT_KV_LIBRARY.
+"""
+
+from ._batch import Batch
+from ._entries import Entry, KeyInfo, Page
+from ._errors import (
+    BusyError,
+    ConflictError,
+    CorruptError,
+    Error,
+    InternalError,
+    InvalidError,
+    IoError,
+    LimitError,
+    NoMemoryError,
+    PanicError,
+    ReadonlyError,
+)
+from ._library import version as library_version
+from ._namespace import Namespace
+from ._store import NamespaceStats, Stats, Store, open, open_memory, open_project
+from ._transfer import Imported
+
+__all__ = [
+    "Batch",
+    "BusyError",
+    "ConflictError",
+    "CorruptError",
+    "Entry",
+    "Error",
+    "Imported",
+    "InternalError",
+    "InvalidError",
+    "IoError",
+    "KeyInfo",
+    "LimitError",
+    "Namespace",
+    "NamespaceStats",
+    "NoMemoryError",
+    "Page",
+    "PanicError",
+    "ReadonlyError",
+    "Stats",
+    "Store",
+    "library_version",
+    "open",
+    "open_memory",
+    "open_project",
+]

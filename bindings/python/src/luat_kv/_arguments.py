@@ -1,0 +1,148 @@
+"""What callers may pass, and how it goes to the library."""
+
+from __future__ import annotations
+
+import json
+import operator
+import os
+from typing import TYPE_CHECKING, Any, Mapping, Optional, Union
+
+from ._errors import InvalidError
+from ._library import ffi, lib
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+    Value = Union[str, Buffer]
+    Path = Union[str, bytes, os.PathLike[str], os.PathLike[bytes]]
+
+Key = Union[str, bytes]
+
+INT64 = (-(2**63), 2**63 - 1)
+FORMATS = {"json": lib.LUAT_KV_FORMAT_JSON, "jsonl": lib.LUAT_KV_FORMAT_JSON_LINES}
+LIMITS = {"default": lib.LUAT_KV_LIMITS_DEFAULT, "cloudflare": lib.LUAT_KV_LIMITS_CLOUDFLARE}
+DURABILITY = {"normal": lib.LUAT_KV_DURABILITY_NORMAL, "full": lib.LUAT_KV_DURABILITY_FULL}
+
+
+def utf8(text: Key, what: str = "a key") -> bytes:
+    """The bytes of a key, a name or a prefix. The library checks what is in them, lone surrogates included."""
+    if isinstance(text, str):
+        try:
+            return str.encode(text)
+        except UnicodeEncodeError:
+            return str.encode(text, "utf-8", "surrogatepass")
+    if isinstance(text, bytes):
+        return text
+    raise TypeError(f"{what} must be str or bytes, not {type(text).__name__}")
+
+
+def value_of(value: Value) -> tuple[Any, int]:
+    """A value's bytes, where they are, and how many: only a str is copied."""
+    if isinstance(value, bytes):
+        return value, len(value)
+    if isinstance(value, str):
+        encoded = str.encode(value)
+        return encoded, len(encoded)
+    try:
+        view = ffi.from_buffer("uint8_t[]", value)
+    except TypeError:
+        raise TypeError(f"a value must be str, bytes or another buffer, not {type(value).__name__}") from None
+    return view, len(view)
+
+
+def path_of(path: Path, what: str = "path") -> bytes:
+    encoded = os.fsencode(path)
+    if b"\0" in encoded:
+        raise InvalidError(f"{what} must not contain a NUL")
+    return encoded
+
+
+def whole(number: int, what: str, low: int = INT64[0], high: int = INT64[1]) -> int:
+    """A whole number in a range; a float is none, not even 1.0."""
+    try:
+        number = operator.index(number)
+    except TypeError:
+        raise TypeError(f"{what} must be an int, not {type(number).__name__}") from None
+    if not low <= number <= high:
+        # Python refuses to print a number of thousands of digits.
+        shown = number if -(2**64) <= number <= 2**64 else "a number of %d bits" % number.bit_length()
+        raise InvalidError(f"{what} must be from {low} to {high}, not {shown}")
+    return number
+
+
+def yes(flag: bool, what: str) -> bool:
+    if not isinstance(flag, bool):
+        raise TypeError(f"{what} must be a bool, not {type(flag).__name__}")
+    return flag
+
+
+def choice(name: str, what: str, choices: Mapping[str, int]) -> int:
+    if not isinstance(name, str):
+        raise TypeError(f"{what} must be a str, not {type(name).__name__}")
+    if name not in choices:
+        raise InvalidError(f"{what} must be {' or '.join(map(repr, choices))}, not {name[:40]!r}")
+    return choices[name]
+
+
+def milliseconds(seconds: float) -> int:
+    """A timeout, rounded up, as one of 0 is said by a flag."""
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        raise TypeError(f"busy_timeout must be a number of seconds, not {type(seconds).__name__}")
+    most = 2**32 - 1
+    if not 0 <= seconds <= most / 1000:
+        raise InvalidError(f"busy_timeout must be from 0 to {most / 1000} seconds")
+    return min(-int(-seconds * 1000 // 1), most)
+
+
+def to_json(value: object) -> bytes:
+    # What JSON does not have is an error; a lone surrogate is left to the library, which says so.
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _int(digits: str) -> float:
+    try:
+        return int(digits)
+    except ValueError:  # more digits than Python reads into an int: as in any other language, a float
+        return float(digits)
+
+
+_decoder = json.JSONDecoder(parse_int=_int)
+
+
+def from_json(text: bytes) -> Any:
+    return _decoder.decode(text.decode("utf-8"))
+
+
+def lifetime(expiration: Optional[int], expiration_ttl: Optional[int]) -> tuple[int, int]:
+    """Both as the library takes them: there 0 means that none is set, so nobody may mean anything else by it."""
+    return (
+        0 if expiration is None else whole(expiration, "expiration", 1),
+        0 if expiration_ttl is None else whole(expiration_ttl, "expiration_ttl", 1),
+    )
+
+
+def put_options(expiration: Optional[int], expiration_ttl: Optional[int], metadata: object) -> tuple[Any, Any]:
+    """A luat_kv_put_options, or NULL, and what has to stay alive with it."""
+    if expiration is None and expiration_ttl is None and metadata is None:
+        return ffi.NULL, None
+    options = ffi.new("luat_kv_put_options *")
+    lib.luat_kv_put_options_init(options)
+    options.expiration, options.expiration_ttl = lifetime(expiration, expiration_ttl)
+    text = None if metadata is None else view(to_json(metadata), options.metadata)
+    return options, text
+
+
+def incr_options(initial: int, expiration: Optional[int], expiration_ttl: Optional[int]) -> Any:
+    options = ffi.new("luat_kv_incr_options *")
+    lib.luat_kv_incr_options_init(options)
+    options.initial = whole(initial, "initial")
+    options.expiration, options.expiration_ttl = lifetime(expiration, expiration_ttl)
+    return options
+
+
+def view(data: bytes, into: Any) -> Any:
+    """Points a luat_kv_bytes at bytes, and gives back what has to stay alive with it."""
+    kept = ffi.from_buffer("uint8_t[]", data)
+    into.data, into.len = kept, len(data)
+    return kept

@@ -1,0 +1,118 @@
+"""Changes that are made all together or not at all."""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn, Optional
+
+from ._arguments import Key, incr_options, put_options, utf8, value_of, whole
+from ._errors import ConflictError, InvalidError
+from ._handles import STORE, Handles, check, ffi, lib, new_error, opened
+
+if TYPE_CHECKING:
+    from ._arguments import Value
+    from ._namespace import Namespace
+
+
+class Batch:
+    """Changes to namespaces of one store, gathered and then made in one transaction, in their order.
+
+    The methods give the batch itself back, so they chain. Each takes the namespace that it is about, which is by default
+    the one whose batch() this is. In a with statement the batch commits at its end, or is forgotten if that raised.
+    """
+
+    __slots__ = ("_handles", "_id", "_default", "_lock", "_ended", "__weakref__")
+
+    def __init__(self, handles: Handles, default: Optional[Namespace]) -> None:
+        self._handles = handles
+        self._id = id(self)
+        self._default = default
+        # The library lets one thread at a time use a batch.
+        self._lock = threading.RLock()
+        self._ended = False
+        handles.hold(self._id, opened("luat_kv_batch", lib.luat_kv_batch_open, lib.luat_kv_batch_free, handles[STORE]))
+
+    def __del__(self) -> None:
+        self._handles.pop(self._id, None)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Batch cannot be copied or pickled")
+
+    def _add(self, function: Any, namespace: Optional[Namespace], key: Key, *arguments: Any) -> Batch:
+        namespace = namespace if namespace is not None else self._default
+        if namespace is None:
+            raise TypeError("a batch of a store needs to be told the namespace")
+        raw, error = utf8(key), new_error()
+        with self._lock:
+            check(function(self._handles[self._id], _handle(namespace), raw, len(raw), *arguments, error), error)
+        return self
+
+    def check(self, key: Key, version: Optional[str], *, namespace: Optional[Namespace] = None) -> Batch:
+        """Adds a condition: the key still has this version, or with None is still missing."""
+        raw = b"" if version is None else utf8(version, "a version")
+        if version is not None and not raw:
+            raise InvalidError("a version is not empty: None says that the key must be missing")
+        return self._add(lib.luat_kv_batch_check, namespace, key, raw, len(raw))
+
+    def put(
+        self,
+        key: Key,
+        value: Value,
+        *,
+        expiration: Optional[int] = None,
+        expiration_ttl: Optional[int] = None,
+        metadata: object = None,
+        namespace: Optional[Namespace] = None,
+    ) -> Batch:
+        """Adds what Namespace.put() does. The value is copied; a lifetime begins with the commit."""
+        data, size = value_of(value)
+        options, _kept = put_options(expiration, expiration_ttl, metadata)
+        return self._add(lib.luat_kv_batch_put, namespace, key, data, size, options)
+
+    def delete(self, key: Key, *, namespace: Optional[Namespace] = None) -> Batch:
+        """Adds what Namespace.delete() does."""
+        return self._add(lib.luat_kv_batch_delete, namespace, key)
+
+    def incr(
+        self,
+        key: Key,
+        by: int = 1,
+        *,
+        initial: int = 0,
+        expiration: Optional[int] = None,
+        expiration_ttl: Optional[int] = None,
+        namespace: Optional[Namespace] = None,
+    ) -> Batch:
+        """Adds what Namespace.incr() does. What cannot be counted fails the commit."""
+        options = incr_options(initial, expiration, expiration_ttl)
+        return self._add(lib.luat_kv_batch_incr, namespace, key, whole(by, "by"), options)
+
+    def commit(self) -> Optional[str]:
+        """Makes all the changes, and answers the version that the stored entries have; or where a condition does not
+        hold, makes none and answers None. After an error the batch is as it was, and can be committed again."""
+        error, length = new_error(), ffi.new("size_t *")
+        with self._lock:
+            handle = self._handles[self._id]
+            status = check(lib.luat_kv_batch_commit(handle, error), error)
+            self._ended = True
+            if status == lib.LUAT_KV_CONFLICT:
+                return None
+            version = lib.luat_kv_batch_version(handle, length)
+            return str(ffi.buffer(version, length[0]), "ascii")
+
+    def __enter__(self) -> Batch:
+        return self
+
+    def __exit__(
+        self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        if kind is None and not self._ended and self.commit() is None:
+            raise ConflictError("a condition of the batch did not hold, and nothing was changed")
+
+
+def _handle(namespace: Namespace) -> Any:
+    try:
+        return namespace._handles[namespace._id]
+    except AttributeError:
+        raise TypeError(f"namespace must be a Namespace, not {type(namespace).__name__}") from None

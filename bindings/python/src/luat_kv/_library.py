@@ -1,0 +1,52 @@
+"""Finds libluat_kv, and makes sure that it is the one that this package was made for."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from ._declarations import ffi
+
+if sys.platform == "win32":
+    _NAMES = ["luat_kv.dll"]
+elif sys.platform == "darwin":
+    _NAMES = ["libluat_kv.0.dylib", "libluat_kv.dylib"]
+else:
+    _NAMES = ["libluat_kv.so.0", "libluat_kv.so"]
+
+
+def _open() -> tuple[Any, str]:
+    chosen = os.environ.get("LUAT_KV_LIBRARY")
+    reasons = []
+    for name in [chosen] if chosen else _NAMES:
+        try:
+            return ffi.dlopen(name), name
+        except OSError as error:
+            reasons.append(str(error))
+    hint = "LUAT_KV_LIBRARY names it" if chosen else "install it, or name its file in LUAT_KV_LIBRARY"
+    raise ImportError(f"libluat_kv cannot be loaded ({hint}): {'; '.join(reasons)}")
+
+
+def _checked() -> tuple[Any, str]:
+    library, path = _open()
+    # The declarations know the header's numbers, but a function is looked for in the library only when it is named.
+    try:
+        has = library.luat_kv_abi_version()
+    except AttributeError:
+        raise ImportError(f"{path} is not libluat_kv: it has no luat_kv_abi_version()", path=path) from None
+    needs = library.LUAT_KV_ABI_VERSION
+    if has != needs:
+        raise ImportError(f"libluat_kv at {path} has ABI {has}, and this package needs {needs}", path=path)
+    for name in dir(library):
+        try:
+            getattr(library, name)
+        except AttributeError:
+            raise ImportError(f"libluat_kv at {path} is too old for this package: it has no {name}()", path=path) from None
+    return library, path
+
+
+lib, path = _checked()
+version: str = ffi.string(lib.luat_kv_version()).decode()
+
+__all__ = ["ffi", "lib", "path", "version"]

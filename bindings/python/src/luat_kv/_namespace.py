@@ -1,0 +1,358 @@
+"""A namespace: a mapping from keys to bytes, and what the store can do beyond that."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import MutableMapping
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, List, Literal, NoReturn, Optional, TypeVar, Union, overload
+
+from ._arguments import Key, incr_options, lifetime, put_options, to_json, utf8, value_of, view, whole, yes
+from ._batch import Batch
+from ._entries import Entry, KeyInfo, Page, key_info, page_of, version_of, whole_entry
+from ._entries import value_of as entry_value
+from ._errors import fail
+from ._handles import STORE, Handles, check, ffi, lib, new_error, numbers, opened
+from ._transfer import Transfers
+from ._views import Items, Keys, Range, Values
+
+if TYPE_CHECKING:
+    from ._arguments import Value
+
+T = TypeVar("T")
+
+# Buffers for values, each used by one call at a time: taken out of the list and put back, which are atomic. A get of what
+# fits then costs one call of the library; more is read once again, as an entry.
+_ROOM = 65536
+_buffers: List[Any] = []
+
+
+def _new_buffer() -> Any:
+    data = ffi.new("uint8_t[]", _ROOM)
+    return data, ffi.buffer(data), ffi.new("size_t *"), new_error()
+
+
+class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
+    """A set of keys within a store, as a mapping. Keys come out as str; values are bytes, and str is stored as UTF-8.
+
+    Any thread may use it at any time. Iteration goes in byte order of the keys, and reads page by page: what is put or
+    deleted meanwhile may be seen or not, and everything else is seen once. Store.namespace() makes it.
+    """
+
+    __slots__ = ("_handles", "_id", "name", "__weakref__")
+
+    def __init__(self, handles: Handles, name: Key) -> None:
+        self._handles = handles
+        self._id = id(self)
+        raw = utf8(name, "a namespace's name")
+        handle = opened(
+            "luat_kv_namespace", lib.luat_kv_namespace_open, lib.luat_kv_namespace_free, handles[STORE], raw, len(raw)
+        )
+        self.name = raw.decode()
+        handles.hold(self._id, handle)
+
+    def __del__(self) -> None:
+        self._handles.pop(self._id, None)
+
+    def __repr__(self) -> str:
+        return f"<luat_kv.Namespace {self.name!r}{'' if self._id in self._handles else ', closed'}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Namespace cannot be copied or pickled: open the store where it is needed")
+
+    # ---- One key
+
+    def _read(self, key: Key) -> Optional[bytes]:
+        handle = self._handles[self._id]
+        raw = utf8(key)
+        try:
+            buffer = _buffers.pop()
+        except IndexError:
+            buffer = _new_buffer()
+        data, window, length, error = buffer
+        status = lib.luat_kv_get(handle, raw, len(raw), data, _ROOM, length, error)
+        value: Optional[bytes] = window[: length[0]] if status == 0 else None
+        if status < 0:
+            fail(error, status)
+        _buffers.append(buffer)
+        return value if status != lib.LUAT_KV_TOO_SMALL else self._entry(key, entry_value)
+
+    def _entry(self, key: Key, make: Callable[[Any, Any], T]) -> Optional[T]:
+        """What is wanted of a key's entry, or None where there is none."""
+        handle, raw = self._handles[self._id], utf8(key)
+        out, error = ffi.new("luat_kv_entry **"), new_error()
+        if check(lib.luat_kv_get_entry(handle, raw, len(raw), out, error), error) == lib.LUAT_KV_NOT_FOUND:
+            return None
+        try:
+            return make(out[0], ffi.new("size_t *"))
+        finally:
+            lib.luat_kv_entry_free(out[0])
+
+    def __getitem__(self, key: Key) -> bytes:
+        value = self._read(key)
+        if value is None:
+            raise KeyError(key)
+        return value
+
+    @overload
+    def get(self, key: Key) -> Optional[bytes]: ...
+    @overload
+    def get(self, key: Key, default: Union[bytes, T]) -> Union[bytes, T]: ...
+    def get(self, key: Key, default: Any = None) -> Any:
+        """The value, or the default if the key is missing or has expired."""
+        value = self._read(key)
+        return default if value is None else value
+
+    def get_json(self, key: Key, default: Any = None) -> Any:
+        """The value parsed as JSON; json.JSONDecodeError if it is none."""
+        value = self._read(key)
+        return default if value is None else json.loads(value)
+
+    def get_entry(self, key: Key) -> Optional[Entry]:
+        """The value with its metadata, expiration and version, or None."""
+        return self._entry(key, whole_entry)
+
+    def __contains__(self, key: object) -> bool:
+        handle, raw, error = self._handles[self._id], utf8(key), new_error()  # type: ignore[arg-type]
+        status = lib.luat_kv_get(handle, raw, len(raw), ffi.NULL, 0, ffi.new("size_t *"), error)
+        return check(status, error) != lib.LUAT_KV_NOT_FOUND
+
+    def __setitem__(self, key: Key, value: Value) -> None:
+        self._put(lib.luat_kv_put, key, value)
+
+    def _put(self, function: Any, key: Key, value: Value, options: Any = ffi.NULL) -> int:
+        handle, raw, error = self._handles[self._id], utf8(key), new_error()
+        data, size = value_of(value)
+        return check(function(handle, raw, len(raw), data, size, options, error), error)
+
+    def put(
+        self,
+        key: Key,
+        value: Value,
+        *,
+        expiration: Optional[int] = None,
+        expiration_ttl: Optional[int] = None,
+        metadata: object = None,
+    ) -> None:
+        """Stores a value, and replaces all that the key held before: value, expiration and metadata.
+
+        expiration is in Unix seconds; expiration_ttl in seconds from now, and wins. metadata is anything but None that
+        json.dumps() takes.
+        """
+        options, _kept = put_options(expiration, expiration_ttl, metadata)
+        self._put(lib.luat_kv_put, key, value, options)
+
+    def put_json(
+        self,
+        key: Key,
+        value: object,
+        *,
+        expiration: Optional[int] = None,
+        expiration_ttl: Optional[int] = None,
+        metadata: object = None,
+    ) -> None:
+        """Stores what json.dumps() makes of a value, which must be within JSON: no NaN."""
+        self.put(key, to_json(value), expiration=expiration, expiration_ttl=expiration_ttl, metadata=metadata)
+
+    def add(
+        self,
+        key: Key,
+        value: Value,
+        *,
+        expiration: Optional[int] = None,
+        expiration_ttl: Optional[int] = None,
+        metadata: object = None,
+    ) -> bool:
+        """put() if the key is missing; answers whether it was."""
+        options, _kept = put_options(expiration, expiration_ttl, metadata)
+        return self._put(lib.luat_kv_add, key, value, options) == lib.LUAT_KV_OK
+
+    def touch(
+        self, key: Key, *, expiration: Optional[int] = None, expiration_ttl: Optional[int] = None
+    ) -> bool:
+        """Gives a key another expiration, or without one none; answers whether it is there."""
+        handle, raw, error = self._handles[self._id], utf8(key), new_error()
+        at, ttl = lifetime(expiration, expiration_ttl)
+        return check(lib.luat_kv_touch(handle, raw, len(raw), at, ttl, error), error) == lib.LUAT_KV_OK
+
+    def incr(
+        self,
+        key: Key,
+        by: int = 1,
+        *,
+        initial: int = 0,
+        expiration: Optional[int] = None,
+        expiration_ttl: Optional[int] = None,
+    ) -> int:
+        """Adds to the whole number that a key holds, and answers the sum. The options are for a key that is created."""
+        handle, raw, error = self._handles[self._id], utf8(key), new_error()
+        options, total = incr_options(initial, expiration, expiration_ttl), ffi.new("int64_t *")
+        check(lib.luat_kv_incr(handle, raw, len(raw), whole(by, "by"), options, total, error), error)
+        return int(total[0])
+
+    def delete(self, key: Key) -> None:
+        """Removes a key; that it is missing is no error."""
+        handle, raw, error = self._handles[self._id], utf8(key), new_error()
+        check(lib.luat_kv_delete(handle, raw, len(raw), error), error)
+
+    def _take(self, key: Key, make: Callable[[Any, Any], tuple[T, str]]) -> Optional[T]:
+        """Removes a key and answers what is wanted of it, None where it is missing: of all who do this, one gets it."""
+        while True:
+            found = self._entry(key, make)
+            if found is None:
+                return None
+            wanted, version = found
+            if self.batch().check(key, version).delete(key).commit() is not None:
+                return wanted
+
+    def __delitem__(self, key: Key) -> None:
+        if self._take(key, lambda entry, length: (True, version_of(entry, length))) is None:
+            raise KeyError(key)
+
+    @overload
+    def pop(self, key: Key) -> bytes: ...
+    @overload
+    def pop(self, key: Key, default: Union[bytes, T]) -> Union[bytes, T]: ...
+    def pop(self, key: Key, *default: Any) -> Any:
+        """Removes a key and answers its value, in one step; without it the default, or a KeyError."""
+        if len(default) > 1:
+            raise TypeError(f"pop expected at most 2 arguments, got {len(default) + 1}")
+        value = self._take(key, lambda entry, length: (entry_value(entry, length), version_of(entry, length)))
+        if value is not None:
+            return value
+        if default:
+            return default[0]
+        raise KeyError(key)
+
+    def popitem(self) -> tuple[str, bytes]:
+        """Removes the first key and answers it with its value, in one step; KeyError where there is none."""
+        for key in self:
+            value = self.pop(key, None)
+            if value is not None:
+                return key, value
+        raise KeyError("popitem(): the namespace is empty")
+
+    def setdefault(self, key: Key, default: Value) -> bytes:  # type: ignore[override]  # None is no value
+        """The value of a key, which if it is missing gets this one, in one step."""
+        while True:
+            if (value := self._read(key)) is not None:
+                return value
+            if self.add(key, default):
+                data, size = value_of(default)
+                return bytes(ffi.buffer(ffi.from_buffer(data), size))
+
+    # ---- Many keys
+
+    def get_entries(self, keys: Iterable[Key]) -> Dict[str, Entry]:
+        """The entries of those of these keys that are there, all as they are at one moment."""
+        if isinstance(keys, (str, bytes)):
+            raise TypeError("get_entries() and get_many() take keys, not one key")
+        handle, wanted = self._handles[self._id], [utf8(key) for key in keys]
+        if not wanted:
+            return {}
+        table = ffi.new("luat_kv_bytes[]", len(wanted))
+        _kept = [view(raw, table[i]) for i, raw in enumerate(wanted)]
+        page = opened("luat_kv_page", lib.luat_kv_get_many, lib.luat_kv_page_free, handle, table, len(wanted))
+        return {entry.key: entry for entry in page_of(page, whole_entry)}
+
+    def get_many(self, keys: Iterable[Key]) -> Dict[str, bytes]:
+        """The values of those of these keys that are there, all as they are at one moment."""
+        return {key: entry.value for key, entry in self.get_entries(keys).items()}
+
+    def _list(
+        self, within: Range, values: bool, make: Callable[[Any, Any], T], limit: Optional[int], cursor: Optional[str]
+    ) -> Page[T]:
+        handle, options = self._handles[self._id], ffi.new("luat_kv_list_options *")
+        lib.luat_kv_list_options_init(options)
+        if yes(within.reverse, "reverse"):
+            options.flags |= lib.LUAT_KV_LIST_REVERSE
+        if yes(values, "values"):
+            options.flags |= lib.LUAT_KV_LIST_VALUES
+        options.limit = 0 if limit is None else whole(limit, "limit", 1, 2**32 - 1)
+        _kept = [
+            view(utf8(text, what), getattr(options, what))
+            for what, text in (
+                ("prefix", within.prefix), ("cursor", cursor or b""), ("start", within.start), ("stop", within.stop)
+            )
+        ]
+        return page_of(opened("luat_kv_page", lib.luat_kv_list, lib.luat_kv_page_free, handle, options), make)
+
+    def _scan(self, within: Range, values: bool, make: Callable[[Any, Any], T]) -> Iterator[T]:
+        cursor = None
+        while True:
+            page = self._list(within, values, make, None, cursor)
+            yield from page.entries
+            cursor = page.cursor
+            if cursor is None:
+                return
+
+    @overload
+    def list(
+        self, *, prefix: Key = ..., start: Key = ..., stop: Key = ..., reverse: bool = ...,
+        values: Literal[False] = ..., limit: Optional[int] = ..., cursor: Optional[str] = ...,
+    ) -> Page[KeyInfo]: ...
+    @overload
+    def list(
+        self, *, prefix: Key = ..., start: Key = ..., stop: Key = ..., reverse: bool = ...,
+        values: Literal[True], limit: Optional[int] = ..., cursor: Optional[str] = ...,
+    ) -> Page[Entry]: ...
+    def list(
+        self, *, prefix: Key = b"", start: Key = b"", stop: Key = b"", reverse: bool = False,
+        values: bool = False, limit: Optional[int] = None, cursor: Optional[str] = None,
+    ) -> Page[Any]:
+        """A page of keys, in byte order or the reverse of it, with their metadata, expiration and version.
+
+        start is in and stop is out, in byte order whichever way the list goes. A page has 1000 keys unless limit says
+        otherwise; with values it ends early when they come to 16 MiB. cursor is the one of the page before.
+        """
+        return self._list(
+            Range(prefix, start, stop, reverse), values, whole_entry if values is True else key_info, limit, cursor
+        )
+
+    def entries(
+        self, *, prefix: Key = b"", start: Key = b"", stop: Key = b"", reverse: bool = False
+    ) -> Iterator[Entry]:
+        """Goes through the entries of all pages, with their values."""
+        return self._scan(Range(prefix, start, stop, reverse), True, whole_entry)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def __reversed__(self) -> Iterator[str]:
+        return reversed(self.keys())
+
+    def keys(self, *, prefix: Key = b"", start: Key = b"", stop: Key = b"", reverse: bool = False) -> Keys:  # type: ignore[override]
+        """A view of the keys in a range, which reads page by page."""
+        return Keys(self, Range(prefix, start, stop, reverse))
+
+    def values(self, *, prefix: Key = b"", start: Key = b"", stop: Key = b"", reverse: bool = False) -> Values:
+        """A view of their values."""
+        return Values(self, Range(prefix, start, stop, reverse))
+
+    def items(self, *, prefix: Key = b"", start: Key = b"", stop: Key = b"", reverse: bool = False) -> Items:  # type: ignore[override]
+        """A view of both."""
+        return Items(self, Range(prefix, start, stop, reverse))
+
+    def count(self, prefix: Key = b"") -> int:
+        """How many keys begin with a prefix."""
+        raw = utf8(prefix, "prefix")
+        return numbers(lib.luat_kv_count, self._handles[self._id], raw, len(raw))[0]
+
+    def __len__(self) -> int:
+        return self.count()
+
+    def __bool__(self) -> bool:
+        return bool(self.list(limit=1).entries)
+
+    def delete_prefix(self, prefix: Key) -> int:
+        """Removes the keys that begin with a prefix, which is not empty, in small steps that let others write; answers
+        how many there were."""
+        raw = utf8(prefix, "prefix")
+        return numbers(lib.luat_kv_delete_prefix, self._handles[self._id], raw, len(raw))[0]
+
+    def clear(self) -> int:  # type: ignore[override]  # a count, where a dict has nothing to say
+        """Removes all keys, in the same way."""
+        return numbers(lib.luat_kv_clear, self._handles[self._id])[0]
+
+    def batch(self) -> Batch:
+        """Begins a batch whose methods are about this namespace unless they are told another."""
+        return Batch(self._handles, self)

@@ -1,0 +1,178 @@
+"""A store: a database file, or memory, that holds namespaces."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Dict, List, Literal, NamedTuple, NoReturn, Optional
+
+from ._arguments import DURABILITY, LIMITS, Key, choice, milliseconds, path_of, whole, yes
+from ._batch import Batch
+from ._entries import key_of, page_of
+from ._handles import STORE, Handles, check, ffi, lib, new_error, numbers, opened
+from ._namespace import Namespace
+
+if TYPE_CHECKING:
+    from ._arguments import Path
+
+Limits = Literal["default", "cloudflare"]
+Durability = Literal["normal", "full"]
+
+
+class NamespaceStats(NamedTuple):
+    """What a namespace held when it was counted."""
+
+    live: int
+    expired: int
+    """Keys that are still to be swept away; nobody sees them."""
+
+
+class Stats(NamedTuple):
+    """What a store held when it was counted."""
+
+    path: str
+    """The file's absolute path, or "memory"."""
+    file_size: int
+    """In bytes, with the log beside it; 0 in memory."""
+    namespaces: Dict[str, NamespaceStats]
+
+
+class Store:
+    """A store, which open(), open_project() and open_memory() make. Any thread may use it at any time.
+
+    close(), or the end of a with statement, closes it with all its namespaces and batches. One that nobody refers to any
+    more closes by itself, with the last of its namespaces.
+    """
+
+    __slots__ = ("_handles", "_name", "__weakref__")
+
+    def __init__(self, handle: Any, name: str) -> None:
+        self._handles = Handles({STORE: handle})
+        self._name = name
+
+    def close(self) -> None:
+        """Closes the store; again is harmless. Calls that are under way in other threads end as they would have, and the
+        last of them closes the file; every later one is an InvalidError."""
+        self._handles.clear()
+
+    @property
+    def closed(self) -> bool:
+        return STORE not in self._handles
+
+    def __enter__(self) -> Store:
+        self._handles[STORE]
+        return self
+
+    def __exit__(
+        self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<luat_kv.Store {self._name}{', closed' if self.closed else ''}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Store cannot be copied or pickled: open it where it is needed")
+
+    def namespace(self, name: Key) -> Namespace:
+        """A set of keys of its own. Nothing is written until a key is put."""
+        return Namespace(self._handles, name)
+
+    def batch(self) -> Batch:
+        """Begins a batch whose methods are told their namespace."""
+        return Batch(self._handles, None)
+
+    def namespaces(self) -> List[str]:
+        """The names of the namespaces that have live keys, in byte order."""
+        page = opened("luat_kv_page", lib.luat_kv_namespaces, lib.luat_kv_page_free, self._handles[STORE])
+        return page_of(page, key_of).entries
+
+    def stats(self) -> Stats:
+        """Counts what the store holds, entry by entry."""
+        stats = opened("luat_kv_stats", lib.luat_kv_stats_read, lib.luat_kv_stats_free, self._handles[STORE])
+        length, namespaces = ffi.new("size_t *"), {}
+        for i in range(lib.luat_kv_stats_len(stats)):
+            name = lib.luat_kv_stats_name(stats, i, length)
+            counts = NamespaceStats(lib.luat_kv_stats_live(stats, i), lib.luat_kv_stats_expired(stats, i))
+            namespaces[str(ffi.buffer(name, length[0]), "utf-8")] = counts
+        path = ffi.string(lib.luat_kv_stats_path(stats)).decode()
+        return Stats(path, lib.luat_kv_stats_file_size(stats), namespaces)
+
+    def sweep(self, max: Optional[int] = None) -> int:
+        """Removes expired entries from the file, at most so many, and counts them. Writes do so by themselves."""
+        most = 0 if max is None else whole(max, "max", 1, 2**64 - 1)
+        return numbers(lib.luat_kv_sweep, self._handles[STORE], most)[0]
+
+    def compact(self) -> None:
+        """Writes the file anew, without the room that removed entries have left in it."""
+        error = new_error()
+        check(lib.luat_kv_compact(self._handles[STORE], error), error)
+
+    def checkpoint(self) -> bool:
+        """Moves the log into the file; answers whether all of it could be."""
+        complete, error = ffi.new("int *"), new_error()
+        check(lib.luat_kv_checkpoint(self._handles[STORE], complete, error), error)
+        return bool(complete[0])
+
+    def backup(self, path: Path) -> None:
+        """Copies the store as it is at one moment to a new file, while others write. A file that is there is an error."""
+        error = new_error()
+        check(lib.luat_kv_backup(self._handles[STORE], path_of(path), error), error)
+
+
+def _options(limits: Limits, durability: Durability, busy_timeout: float, readonly: bool, nowait: bool) -> Any:
+    options = ffi.new("luat_kv_open_options *")
+    lib.luat_kv_open_options_init(options)
+    options.limits = choice(limits, "limits", LIMITS)
+    options.durability = choice(durability, "durability", DURABILITY)
+    options.busy_timeout_ms = milliseconds(busy_timeout)
+    if yes(readonly, "readonly"):
+        options.flags |= lib.LUAT_KV_OPEN_READONLY
+    if yes(nowait, "nowait") or not options.busy_timeout_ms:
+        options.flags |= lib.LUAT_KV_OPEN_NOWAIT
+    return options
+
+
+def _open(function: Any, name: str, *arguments: Any) -> Store:
+    return Store(opened("luat_kv_store", function, lib.luat_kv_close, *arguments), name)
+
+
+def open(
+    path: Path,
+    *,
+    limits: Limits = "default",
+    durability: Durability = "normal",
+    busy_timeout: float = 5.0,
+    readonly: bool = False,
+    nowait: bool = False,
+) -> Store:
+    """Opens a database file, and makes it, with its folders, where it is missing.
+
+    limits        "default", or "cloudflare" for those of Cloudflare Workers KV.
+    durability    "normal": a power cut may lose the last moments; "full": it does not, for an fsync with each write.
+    busy_timeout  how many seconds to wait for other processes; 0 is the same as nowait.
+    readonly      open a file that exists, and never write to it.
+    nowait        do not wait for other processes at all.
+    """
+    options = _options(limits, durability, busy_timeout, readonly, nowait)
+    return _open(lib.luat_kv_open, repr(path), path_of(path), options)
+
+
+def open_project(
+    dir: Optional[Path] = None,
+    *,
+    limits: Limits = "default",
+    durability: Durability = "normal",
+    busy_timeout: float = 5.0,
+    readonly: bool = False,
+    nowait: bool = False,
+) -> Store:
+    """Opens the store of the Luat project that a folder, by default the working directory, lies in. The rest is as with
+    open()."""
+    options = _options(limits, durability, busy_timeout, readonly, nowait)
+    where = ffi.NULL if dir is None else path_of(dir, "dir")
+    return _open(lib.luat_kv_open_project, f"of the project in {'.' if dir is None else dir!r}", where, options)
+
+
+def open_memory(*, limits: Limits = "default") -> Store:
+    """Makes a new, empty store in memory, which is gone when it closes."""
+    return _open(lib.luat_kv_open_memory, "in memory", _options(limits, "normal", 5.0, False, False))

@@ -1,0 +1,66 @@
+"""Exports and imports: a namespace as JSON."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, Optional, Union
+
+from ._arguments import FORMATS, choice, path_of, whole, yes
+from ._handles import Handles, lib, numbers
+
+if TYPE_CHECKING:
+    from ._arguments import Path
+
+
+class Imported(NamedTuple):
+    """What an import did."""
+
+    stored: int
+    skipped: int
+    """Entries that were left out: expired, or of keys that were there and not to be replaced."""
+
+
+class Transfers:
+    """The part of a Namespace that reads and writes files."""
+
+    __slots__ = ()
+    _handles: Handles
+    _id: int
+
+    def export(self, target: Union[Path, int, BinaryIO], *, format: Literal["json", "jsonl"] = "json") -> int:
+        """Writes all live entries, as they are at one moment, to a path, a binary file or a descriptor, and answers how
+        many: as Wrangler's bulk JSON or as JSON Lines. A path gets its file, of mode 0600, when that is whole."""
+        handle, number = self._handles[self._id], choice(format, "format", FORMATS)
+        fd = _descriptor(target)
+        if fd is None:
+            return numbers(lib.luat_kv_export, handle, path_of(target), number)[0]  # type: ignore[arg-type]
+        if not isinstance(target, int):
+            target.flush()  # type: ignore[union-attr]
+        return numbers(lib.luat_kv_export_fd, handle, fd, number)[0]
+
+    def import_(self, source: Union[Path, int, BinaryIO], *, replace: bool = False) -> Imported:
+        """Stores all entries of an export, from a path, a binary file or a descriptor, or after an error none."""
+        handle = self._handles[self._id]
+        flags = lib.LUAT_KV_IMPORT_REPLACE if yes(replace, "replace") else 0
+        fd = _descriptor(source)
+        if fd is None:
+            return Imported(*numbers(lib.luat_kv_import, handle, path_of(source), flags, outs=2))  # type: ignore[arg-type]
+        if isinstance(source, int) or not source.seekable():  # type: ignore[union-attr]
+            return Imported(*numbers(lib.luat_kv_import_fd, handle, fd, flags, outs=2))
+        # What a buffered file has read ahead is behind where its descriptor stands.
+        os.lseek(fd, source.tell(), os.SEEK_SET)  # type: ignore[union-attr]
+        imported = Imported(*numbers(lib.luat_kv_import_fd, handle, fd, flags, outs=2))
+        source.seek(0, os.SEEK_END)  # type: ignore[union-attr]
+        return imported
+
+
+def _descriptor(place: Any) -> Optional[int]:
+    """The descriptor of what is a file or one, None for what must be a path."""
+    if isinstance(place, int):
+        return whole(place, "a descriptor", 0, 2**31 - 1)
+    if not hasattr(place, "fileno"):
+        return None
+    if isinstance(place, io.TextIOBase):
+        raise TypeError("a file must be open in binary mode")
+    return int(place.fileno())
