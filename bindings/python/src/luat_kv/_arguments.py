@@ -100,20 +100,6 @@ def to_json(value: object) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def _int(digits: str) -> float:
-    try:
-        return int(digits)
-    except ValueError:  # more digits than Python reads into an int: as in any other language, a float
-        return float(digits)
-
-
-_decoder = json.JSONDecoder(parse_int=_int)
-
-
-def from_json(text: bytes) -> Any:
-    return _decoder.decode(text.decode("utf-8"))
-
-
 def lifetime(expiration: Optional[int], expiration_ttl: Optional[int]) -> tuple[int, int]:
     """Both as the library takes them: there 0 means that none is set, so nobody may mean anything else by it."""
     return (

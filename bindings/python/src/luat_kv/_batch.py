@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 class Batch:
     """Changes to namespaces of one store, gathered and then made in one transaction, in their order.
 
-    The methods give the batch itself back, so they chain. Each takes the namespace that it is about, which is by default
-    the one whose batch() this is. In a with statement the batch commits at its end, or is forgotten if that raised.
+    The methods give the batch itself back, so they chain. Each takes the namespace that it is about, which is by
+    default the one whose batch() this is. In a with statement the batch commits at its end, or is forgotten if that
+    raised; a condition that does not hold is then a ConflictError.
     """
 
     __slots__ = ("_handles", "_id", "_default", "_lock", "_ended", "__weakref__")

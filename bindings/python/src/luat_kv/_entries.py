@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any, Callable, Generic, Iterator, List, NamedTuple, Optional, TypeVar
 
-from ._arguments import from_json
 from ._library import ffi, lib
 
 T = TypeVar("T")
@@ -77,7 +77,7 @@ def key_info(entry: Any, length: Any) -> KeyInfo:
     metadata = _text(lib.luat_kv_entry_metadata, entry, length)
     return KeyInfo(
         key_of(entry, length),
-        None if metadata is None else from_json(metadata),
+        None if metadata is None else json.loads(metadata),
         lib.luat_kv_entry_expiration(entry) or None,
         version_of(entry, length),
     )

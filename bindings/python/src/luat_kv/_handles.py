@@ -1,9 +1,9 @@
 """Who holds which handle of the library.
 
-A handle must not be freed while another thread is in a call with it, and calls must cost little. So nothing is counted or
-locked here: cffi's object for a handle frees it when its last reference goes, and a call has a reference of its own, the
-argument. To close is to drop the reference that this table has; if calls are under way, the last of them to return frees
-the handle. That is also safe when the garbage collector, a signal handler or a fork comes in between.
+A handle must not be freed while another thread is in a call with it, and calls must cost little. So nothing is counted
+or locked here: cffi's object for a handle frees it when its last reference goes, and a call has a reference of its own,
+the argument. To close is to drop the reference that this table has; if calls are under way, the last of them to return
+frees the handle. That is also safe when the garbage collector, a signal handler or a fork comes in between.
 """
 
 from __future__ import annotations

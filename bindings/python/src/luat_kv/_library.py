@@ -42,7 +42,8 @@ def _checked() -> tuple[Any, str]:
         try:
             getattr(library, name)
         except AttributeError:
-            raise ImportError(f"libluat_kv at {path} is too old for this package: it has no {name}()", path=path) from None
+            message = f"libluat_kv at {path} is too old for this package: it has no {name}()"
+            raise ImportError(message, path=path) from None
     return library, path
 
 

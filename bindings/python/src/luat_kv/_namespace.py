@@ -4,7 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import MutableMapping
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, List, Literal, NoReturn, Optional, TypeVar, Union, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Literal,
+    NoReturn,
+    Optional,
+    TypeVar,
+    Union,
+    overload,
+)
 
 from ._arguments import Key, incr_options, lifetime, put_options, to_json, utf8, value_of, view, whole, yes
 from ._batch import Batch
@@ -20,8 +34,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Buffers for values, each used by one call at a time: taken out of the list and put back, which are atomic. A get of what
-# fits then costs one call of the library; more is read once again, as an entry.
+_OK: int = lib.LUAT_KV_OK
+_NOT_FOUND: int = lib.LUAT_KV_NOT_FOUND
+_TOO_SMALL: int = lib.LUAT_KV_TOO_SMALL
+_NO_DEFAULT = object()
+
+# Buffers for values, each used by one call at a time: taken out of the list and put back, which are atomic. A get of
+# what fits then costs one call of the library; more is read once again, as an entry.
 _ROOM = 65536
 _buffers: List[Any] = []
 
@@ -70,17 +89,17 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
             buffer = _new_buffer()
         data, window, length, error = buffer
         status = lib.luat_kv_get(handle, raw, len(raw), data, _ROOM, length, error)
-        value: Optional[bytes] = window[: length[0]] if status == 0 else None
+        value: Optional[bytes] = window[: length[0]] if status == _OK else None
         if status < 0:
             fail(error, status)
         _buffers.append(buffer)
-        return value if status != lib.LUAT_KV_TOO_SMALL else self._entry(key, entry_value)
+        return value if status != _TOO_SMALL else self._entry(key, entry_value)
 
     def _entry(self, key: Key, make: Callable[[Any, Any], T]) -> Optional[T]:
         """What is wanted of a key's entry, or None where there is none."""
         handle, raw = self._handles[self._id], utf8(key)
         out, error = ffi.new("luat_kv_entry **"), new_error()
-        if check(lib.luat_kv_get_entry(handle, raw, len(raw), out, error), error) == lib.LUAT_KV_NOT_FOUND:
+        if check(lib.luat_kv_get_entry(handle, raw, len(raw), out, error), error) == _NOT_FOUND:
             return None
         try:
             return make(out[0], ffi.new("size_t *"))
@@ -114,7 +133,7 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
     def __contains__(self, key: object) -> bool:
         handle, raw, error = self._handles[self._id], utf8(key), new_error()  # type: ignore[arg-type]
         status = lib.luat_kv_get(handle, raw, len(raw), ffi.NULL, 0, ffi.new("size_t *"), error)
-        return check(status, error) != lib.LUAT_KV_NOT_FOUND
+        return check(status, error) != _NOT_FOUND
 
     def __setitem__(self, key: Key, value: Value) -> None:
         self._put(lib.luat_kv_put, key, value)
@@ -164,7 +183,7 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
     ) -> bool:
         """put() if the key is missing; answers whether it was."""
         options, _kept = put_options(expiration, expiration_ttl, metadata)
-        return self._put(lib.luat_kv_add, key, value, options) == lib.LUAT_KV_OK
+        return self._put(lib.luat_kv_add, key, value, options) == _OK
 
     def touch(
         self, key: Key, *, expiration: Optional[int] = None, expiration_ttl: Optional[int] = None
@@ -172,7 +191,7 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
         """Gives a key another expiration, or without one none; answers whether it is there."""
         handle, raw, error = self._handles[self._id], utf8(key), new_error()
         at, ttl = lifetime(expiration, expiration_ttl)
-        return check(lib.luat_kv_touch(handle, raw, len(raw), at, ttl, error), error) == lib.LUAT_KV_OK
+        return check(lib.luat_kv_touch(handle, raw, len(raw), at, ttl, error), error) == _OK
 
     def incr(
         self,
@@ -212,16 +231,14 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
     def pop(self, key: Key) -> bytes: ...
     @overload
     def pop(self, key: Key, default: Union[bytes, T]) -> Union[bytes, T]: ...
-    def pop(self, key: Key, *default: Any) -> Any:
-        """Removes a key and answers its value, in one step; without it the default, or a KeyError."""
-        if len(default) > 1:
-            raise TypeError(f"pop expected at most 2 arguments, got {len(default) + 1}")
+    def pop(self, key: Key, default: Any = _NO_DEFAULT) -> Any:
+        """Removes a key and answers its value, in one step; if it is missing the default, or a KeyError."""
         value = self._take(key, lambda entry, length: (entry_value(entry, length), version_of(entry, length)))
         if value is not None:
             return value
-        if default:
-            return default[0]
-        raise KeyError(key)
+        if default is _NO_DEFAULT:
+            raise KeyError(key)
+        return default
 
     def popitem(self) -> tuple[str, bytes]:
         """Removes the first key and answers it with its value, in one step; KeyError where there is none."""
@@ -231,14 +248,14 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
                 return key, value
         raise KeyError("popitem(): the namespace is empty")
 
-    def setdefault(self, key: Key, default: Value) -> bytes:  # type: ignore[override]  # None is no value
+    def setdefault(self, key: Key, default: Value) -> bytes:
         """The value of a key, which if it is missing gets this one, in one step."""
         while True:
             if (value := self._read(key)) is not None:
                 return value
             if self.add(key, default):
-                data, size = value_of(default)
-                return bytes(ffi.buffer(ffi.from_buffer(data), size))
+                data, _size = value_of(default)
+                return data if isinstance(data, bytes) else bytes(ffi.buffer(data))
 
     # ---- Many keys
 
@@ -320,7 +337,7 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
     def __reversed__(self) -> Iterator[str]:
         return reversed(self.keys())
 
-    def keys(self, *, prefix: Key = b"", start: Key = b"", stop: Key = b"", reverse: bool = False) -> Keys:  # type: ignore[override]
+    def keys(self, *, prefix: Key = b"", start: Key = b"", stop: Key = b"", reverse: bool = False) -> Keys:
         """A view of the keys in a range, which reads page by page."""
         return Keys(self, Range(prefix, start, stop, reverse))
 
@@ -328,7 +345,7 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
         """A view of their values."""
         return Values(self, Range(prefix, start, stop, reverse))
 
-    def items(self, *, prefix: Key = b"", start: Key = b"", stop: Key = b"", reverse: bool = False) -> Items:  # type: ignore[override]
+    def items(self, *, prefix: Key = b"", start: Key = b"", stop: Key = b"", reverse: bool = False) -> Items:
         """A view of both."""
         return Items(self, Range(prefix, start, stop, reverse))
 

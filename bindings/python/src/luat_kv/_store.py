@@ -39,8 +39,8 @@ class Stats(NamedTuple):
 class Store:
     """A store, which open(), open_project() and open_memory() make. Any thread may use it at any time.
 
-    close(), or the end of a with statement, closes it with all its namespaces and batches. One that nobody refers to any
-    more closes by itself, with the last of its namespaces.
+    close(), or the end of a with statement, closes it with all its namespaces and batches. One that nobody refers to
+    any more closes by itself, with the last of its namespaces.
     """
 
     __slots__ = ("_handles", "_name", "__weakref__")
@@ -50,8 +50,8 @@ class Store:
         self._name = name
 
     def close(self) -> None:
-        """Closes the store; again is harmless. Calls that are under way in other threads end as they would have, and the
-        last of them closes the file; every later one is an InvalidError."""
+        """Closes the store; again is harmless. Calls that are under way in other threads end as they would have, and
+        the last of them closes the file; every later one is an InvalidError."""
         self._handles.clear()
 
     @property
@@ -114,7 +114,7 @@ class Store:
         return bool(complete[0])
 
     def backup(self, path: Path) -> None:
-        """Copies the store as it is at one moment to a new file, while others write. A file that is there is an error."""
+        """Copies the store as it is at one moment to a new file, which must not be there, while others write."""
         error = new_error()
         check(lib.luat_kv_backup(self._handles[STORE], path_of(path), error), error)
 

@@ -29,8 +29,8 @@ class Transfers:
     _id: int
 
     def export(self, target: Union[Path, int, BinaryIO], *, format: Literal["json", "jsonl"] = "json") -> int:
-        """Writes all live entries, as they are at one moment, to a path, a binary file or a descriptor, and answers how
-        many: as Wrangler's bulk JSON or as JSON Lines. A path gets its file, of mode 0600, when that is whole."""
+        """Writes all live entries, as they are at one moment, to a path, a binary file or a descriptor, and answers
+        how many: as Wrangler's bulk JSON or as JSON Lines. A path gets its file, of mode 0600, when that is whole."""
         handle, number = self._handles[self._id], choice(format, "format", FORMATS)
         fd = _descriptor(target)
         if fd is None:

@@ -23,8 +23,8 @@ class Range(NamedTuple):
     reverse: bool = False
 
     def has(self, key: Key) -> bool:
-        raw, stop = utf8(key), utf8(self.stop, "stop")
-        return raw.startswith(utf8(self.prefix, "prefix")) and raw >= utf8(self.start, "start") and not (stop and raw >= stop)
+        raw, start, stop = utf8(key), utf8(self.start, "start"), utf8(self.stop, "stop")
+        return raw.startswith(utf8(self.prefix, "prefix")) and start <= raw and (not stop or raw < stop)
 
     def count(self, namespace: Namespace) -> int:
         if self.start or self.stop:
@@ -38,7 +38,6 @@ class Range(NamedTuple):
 class _View:
     """What the three have in common. They are sized and iterated over by going through the store."""
 
-    __slots__ = ()
     _mapping: Namespace
     _range: Range
 
@@ -57,8 +56,6 @@ class _View:
 
 
 class Keys(_View, KeysView[str]):
-    __slots__ = ("_range",)
-
     def __contains__(self, key: object) -> bool:
         return isinstance(key, (str, bytes)) and self._range.has(key) and key in self._mapping
 
@@ -70,8 +67,6 @@ class Keys(_View, KeysView[str]):
 
 
 class Items(_View, ItemsView[str, bytes]):
-    __slots__ = ("_range",)
-
     def __contains__(self, item: object) -> bool:
         if not isinstance(item, tuple) or len(item) != 2:
             return False
@@ -86,8 +81,6 @@ class Items(_View, ItemsView[str, bytes]):
 
 
 class Values(_View, ValuesView[bytes]):
-    __slots__ = ("_range",)
-
     def __contains__(self, value: object) -> bool:
         return any(value == other for other in self)
 
