@@ -130,7 +130,7 @@ def test_a_closed_store_says_so(store: Store) -> None:
     kv = store.namespace("a")
     kv["key"] = b"1"
     batch, begun = kv.batch().put("key", b"2"), iter(kv)
-    assert not store.closed and "closed" not in repr(store)
+    assert not store.closed and not repr(store).endswith(", closed>")
     store.close()
     store.close()
     assert store.closed and repr(store).endswith(", closed>") and "closed" in repr(kv)
@@ -165,7 +165,6 @@ def test_handles_go_in_any_order(tmp_path: pathlib.Path) -> None:
     gc.collect()
     with luat_kv.open(tmp_path / "kv.db") as store:
         assert dict(store.namespace("a")) == {"key": b"1", "other": b"2"}
-        assert not (tmp_path / "moved").exists()
     assert os.listdir(tmp_path) == ["kv.db"], "the last one to close takes the log away"
 
 

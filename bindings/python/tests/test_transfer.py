@@ -53,15 +53,20 @@ def test_there_and_back_by_file(full: Namespace, store: Store, tmp_path: pathlib
 def test_through_a_pipe(full: Namespace, store: Store) -> None:
     reader, writer = os.pipe()
     got: list[bytes] = []
-    thread = threading.Thread(target=lambda: got.append(open(reader, "rb").read()))
+
+    def drain() -> None:
+        with open(reader, "rb") as pipe:
+            got.append(pipe.read())
+
+    thread = threading.Thread(target=drain)
     thread.start()
     assert full.export(writer) == 4
     os.close(writer)
     thread.join()
-    reader, writer = os.pipe()
+    reader2, writer = os.pipe()
     os.write(writer, got[0])
     os.close(writer)
-    with open(reader, "rb") as pipe:
+    with open(reader2, "rb") as pipe:
         assert store.namespace("back").import_(pipe) == (4, 0)
     assert dict(store.namespace("back")) == dict(full)
 

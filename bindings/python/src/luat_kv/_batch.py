@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Optional
 
 from ._arguments import Key, incr_options, put_options, utf8, value_of, whole
 from ._errors import ConflictError, InvalidError
-from ._handles import STORE, Handles, check, ffi, lib, new_error, opened
+from ._handles import Handles, check, ffi, lib, new_error, opened
 
 if TYPE_CHECKING:
     from ._arguments import Value
@@ -23,19 +23,15 @@ class Batch:
     raised; a condition that does not hold is then a ConflictError.
     """
 
-    __slots__ = ("_handles", "_id", "_default", "_lock", "_ended", "__weakref__")
+    __slots__ = ("_handle", "_default", "_lock", "_ended", "__weakref__")
 
     def __init__(self, handles: Handles, default: Optional[Namespace]) -> None:
-        self._handles = handles
-        self._id = id(self)
         self._default = default
         # The library lets one thread at a time use a batch.
         self._lock = threading.RLock()
         self._ended = False
-        handles.hold(self._id, opened("luat_kv_batch", lib.luat_kv_batch_open, lib.luat_kv_batch_free, handles[STORE]))
-
-    def __del__(self) -> None:
-        self._handles.pop(self._id, None)
+        batch = opened("luat_kv_batch", lib.luat_kv_batch_open, lib.luat_kv_batch_free, handles.store.pointer)
+        self._handle = handles.hold(batch)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Batch cannot be copied or pickled")
@@ -46,7 +42,7 @@ class Batch:
             raise TypeError("a batch of a store needs to be told the namespace")
         raw, error = utf8(key), new_error()
         with self._lock:
-            check(function(self._handles[self._id], _handle(namespace), raw, len(raw), *arguments, error), error)
+            check(function(self._handle.pointer, _pointer(namespace), raw, len(raw), *arguments, error), error)
         return self
 
     def check(self, key: Key, version: Optional[str], *, namespace: Optional[Namespace] = None) -> Batch:
@@ -94,7 +90,7 @@ class Batch:
         hold, makes none and answers None. After an error the batch is as it was, and can be committed again."""
         error, length = new_error(), ffi.new("size_t *")
         with self._lock:
-            handle = self._handles[self._id]
+            handle = self._handle.pointer
             status = check(lib.luat_kv_batch_commit(handle, error), error)
             self._ended = True
             if status == lib.LUAT_KV_CONFLICT:
@@ -112,8 +108,9 @@ class Batch:
             raise ConflictError("a condition of the batch did not hold, and nothing was changed")
 
 
-def _handle(namespace: Namespace) -> Any:
+def _pointer(namespace: Namespace) -> Any:
     try:
-        return namespace._handles[namespace._id]
+        handle = namespace._handle
     except AttributeError:
         raise TypeError(f"namespace must be a Namespace, not {type(namespace).__name__}") from None
+    return handle.pointer

@@ -2,34 +2,67 @@
 
 A handle must not be freed while another thread is in a call with it, and calls must cost little. So nothing is counted
 or locked here: cffi's object for a handle frees it when its last reference goes, and a call has a reference of its own,
-the argument. To close is to drop the reference that this table has; if calls are under way, the last of them to return
-frees the handle. That is also safe when the garbage collector, a signal handler or a fork comes in between.
+the argument. To close is to drop the reference that a Handle has; if calls are under way, the last of them to return
+frees the library's. That is also safe when the garbage collector, a signal handler or a fork comes in between.
 """
 
 from __future__ import annotations
 
 from typing import Any, NoReturn
+from weakref import WeakValueDictionary
 
 from ._errors import InvalidError, fail
 from ._library import ffi, lib
 
-STORE = 0
+
+class Handle:
+    """A handle, until the store is closed."""
+
+    __slots__ = ("pointer", "__weakref__")
+    pointer: Any
+
+    def __init__(self, pointer: Any) -> None:
+        self.pointer = pointer
+
+    def __getattr__(self, name: str) -> NoReturn:
+        # Python comes here only where there is no pointer any more, so that it costs nothing where there is.
+        if name == "pointer":
+            raise InvalidError("the store is closed")
+        raise AttributeError(name)
+
+    def close(self) -> None:
+        try:
+            del self.pointer
+        except AttributeError:  # closed already
+            pass
 
 
-class Handles(dict[int, Any]):
-    """A store's handle, under STORE, and those of its namespaces and batches, each under its owner's id()."""
+class Handles:
+    """A store's handle, and those of its namespaces and batches, which are theirs but are closed with it."""
 
-    __slots__ = ()
+    __slots__ = ("store", "closed", "_children")
 
-    def __missing__(self, key: int) -> NoReturn:
-        raise InvalidError("the store is closed")
+    def __init__(self, store: Any) -> None:
+        self.store = Handle(store)
+        self.closed = False
+        self._children: WeakValueDictionary[int, Handle] = WeakValueDictionary()
 
-    def hold(self, key: int, handle: Any) -> None:
+    def hold(self, pointer: Any) -> Handle:
         """Takes in a handle that was just opened, unless the store was closed meanwhile."""
-        self[key] = handle
-        if STORE not in self:
-            self.pop(key, None)
-            self[STORE]
+        handle = Handle(pointer)
+        self._children[id(handle)] = handle
+        if self.closed:
+            handle.close()
+        return handle
+
+    def close(self) -> None:
+        # In this order, with hold() doing the reverse, nobody is missed who comes in between.
+        self.closed = True
+        self.store.close()
+        for reference in self._children.valuerefs():
+            child = reference()
+            if child is not None:
+                child.close()
 
 
 def check(status: int, error: Any) -> int:
@@ -57,4 +90,4 @@ def numbers(function: Any, *arguments: Any, outs: int = 1) -> list[int]:
     return list(out)
 
 
-__all__ = ["STORE", "Handles", "check", "ffi", "lib", "new_error", "numbers", "opened"]
+__all__ = ["Handle", "Handles", "check", "ffi", "lib", "new_error", "numbers", "opened"]

@@ -25,7 +25,7 @@ from ._batch import Batch
 from ._entries import Entry, KeyInfo, Page, key_info, page_of, version_of, whole_entry
 from ._entries import value_of as entry_value
 from ._errors import fail
-from ._handles import STORE, Handles, check, ffi, lib, new_error, numbers, opened
+from ._handles import Handles, check, ffi, lib, new_error, numbers, opened
 from ._transfer import Transfers
 from ._views import Items, Keys, Range, Values
 
@@ -57,23 +57,19 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
     deleted meanwhile may be seen or not, and everything else is seen once. Store.namespace() makes it.
     """
 
-    __slots__ = ("_handles", "_id", "name", "__weakref__")
+    __slots__ = ("_handles", "_handle", "name", "__weakref__")
 
     def __init__(self, handles: Handles, name: Key) -> None:
         self._handles = handles
-        self._id = id(self)
         raw = utf8(name, "a namespace's name")
         handle = opened(
-            "luat_kv_namespace", lib.luat_kv_namespace_open, lib.luat_kv_namespace_free, handles[STORE], raw, len(raw)
+            "luat_kv_namespace", lib.luat_kv_namespace_open, lib.luat_kv_namespace_free, handles.store.pointer, raw, len(raw)
         )
         self.name = raw.decode()
-        handles.hold(self._id, handle)
-
-    def __del__(self) -> None:
-        self._handles.pop(self._id, None)
+        self._handle = handles.hold(handle)
 
     def __repr__(self) -> str:
-        return f"<luat_kv.Namespace {self.name!r}{'' if self._id in self._handles else ', closed'}>"
+        return f"<luat_kv.Namespace {self.name!r}{', closed' if self._handles.closed else ''}>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Namespace cannot be copied or pickled: open the store where it is needed")
@@ -81,7 +77,7 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
     # ---- One key
 
     def _read(self, key: Key) -> Optional[bytes]:
-        handle = self._handles[self._id]
+        handle = self._handle.pointer
         raw = utf8(key)
         try:
             buffer = _buffers.pop()
@@ -97,7 +93,7 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
 
     def _entry(self, key: Key, make: Callable[[Any, Any], T]) -> Optional[T]:
         """What is wanted of a key's entry, or None where there is none."""
-        handle, raw = self._handles[self._id], utf8(key)
+        handle, raw = self._handle.pointer, utf8(key)
         out, error = ffi.new("luat_kv_entry **"), new_error()
         if check(lib.luat_kv_get_entry(handle, raw, len(raw), out, error), error) == _NOT_FOUND:
             return None
@@ -131,7 +127,7 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
         return self._entry(key, whole_entry)
 
     def __contains__(self, key: object) -> bool:
-        handle, raw, error = self._handles[self._id], utf8(key), new_error()  # type: ignore[arg-type]
+        handle, raw, error = self._handle.pointer, utf8(key), new_error()  # type: ignore[arg-type]
         status = lib.luat_kv_get(handle, raw, len(raw), ffi.NULL, 0, ffi.new("size_t *"), error)
         return check(status, error) != _NOT_FOUND
 
@@ -139,7 +135,7 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
         self._put(lib.luat_kv_put, key, value)
 
     def _put(self, function: Any, key: Key, value: Value, options: Any = ffi.NULL) -> int:
-        handle, raw, error = self._handles[self._id], utf8(key), new_error()
+        handle, raw, error = self._handle.pointer, utf8(key), new_error()
         data, size = value_of(value)
         return check(function(handle, raw, len(raw), data, size, options, error), error)
 
@@ -189,7 +185,7 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
         self, key: Key, *, expiration: Optional[int] = None, expiration_ttl: Optional[int] = None
     ) -> bool:
         """Gives a key another expiration, or without one none; answers whether it is there."""
-        handle, raw, error = self._handles[self._id], utf8(key), new_error()
+        handle, raw, error = self._handle.pointer, utf8(key), new_error()
         at, ttl = lifetime(expiration, expiration_ttl)
         return check(lib.luat_kv_touch(handle, raw, len(raw), at, ttl, error), error) == _OK
 
@@ -203,14 +199,14 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
         expiration_ttl: Optional[int] = None,
     ) -> int:
         """Adds to the whole number that a key holds, and answers the sum. The options are for a key that is created."""
-        handle, raw, error = self._handles[self._id], utf8(key), new_error()
+        handle, raw, error = self._handle.pointer, utf8(key), new_error()
         options, total = incr_options(initial, expiration, expiration_ttl), ffi.new("int64_t *")
         check(lib.luat_kv_incr(handle, raw, len(raw), whole(by, "by"), options, total, error), error)
         return int(total[0])
 
     def delete(self, key: Key) -> None:
         """Removes a key; that it is missing is no error."""
-        handle, raw, error = self._handles[self._id], utf8(key), new_error()
+        handle, raw, error = self._handle.pointer, utf8(key), new_error()
         check(lib.luat_kv_delete(handle, raw, len(raw), error), error)
 
     def _take(self, key: Key, make: Callable[[Any, Any], tuple[T, str]]) -> Optional[T]:
@@ -263,7 +259,7 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
         """The entries of those of these keys that are there, all as they are at one moment."""
         if isinstance(keys, (str, bytes)):
             raise TypeError("get_entries() and get_many() take keys, not one key")
-        handle, wanted = self._handles[self._id], [utf8(key) for key in keys]
+        handle, wanted = self._handle.pointer, [utf8(key) for key in keys]
         if not wanted:
             return {}
         table = ffi.new("luat_kv_bytes[]", len(wanted))
@@ -278,7 +274,7 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
     def _list(
         self, within: Range, values: bool, make: Callable[[Any, Any], T], limit: Optional[int], cursor: Optional[str]
     ) -> Page[T]:
-        handle, options = self._handles[self._id], ffi.new("luat_kv_list_options *")
+        handle, options = self._handle.pointer, ffi.new("luat_kv_list_options *")
         lib.luat_kv_list_options_init(options)
         if yes(within.reverse, "reverse"):
             options.flags |= lib.LUAT_KV_LIST_REVERSE
@@ -352,7 +348,7 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
     def count(self, prefix: Key = b"") -> int:
         """How many keys begin with a prefix."""
         raw = utf8(prefix, "prefix")
-        return numbers(lib.luat_kv_count, self._handles[self._id], raw, len(raw))[0]
+        return numbers(lib.luat_kv_count, self._handle.pointer, raw, len(raw))[0]
 
     def __len__(self) -> int:
         return self.count()
@@ -364,11 +360,11 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
         """Removes the keys that begin with a prefix, which is not empty, in small steps that let others write; answers
         how many there were."""
         raw = utf8(prefix, "prefix")
-        return numbers(lib.luat_kv_delete_prefix, self._handles[self._id], raw, len(raw))[0]
+        return numbers(lib.luat_kv_delete_prefix, self._handle.pointer, raw, len(raw))[0]
 
     def clear(self) -> int:  # type: ignore[override]  # a count, where a dict has nothing to say
         """Removes all keys, in the same way."""
-        return numbers(lib.luat_kv_clear, self._handles[self._id])[0]
+        return numbers(lib.luat_kv_clear, self._handle.pointer)[0]
 
     def batch(self) -> Batch:
         """Begins a batch whose methods are about this namespace unless they are told another."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Literal, NamedTuple, NoReturn
 from ._arguments import DURABILITY, LIMITS, Key, choice, milliseconds, path_of, whole, yes
 from ._batch import Batch
 from ._entries import key_of, page_of
-from ._handles import STORE, Handles, check, ffi, lib, new_error, numbers, opened
+from ._handles import Handles, check, ffi, lib, new_error, numbers, opened
 from ._namespace import Namespace
 
 if TYPE_CHECKING:
@@ -46,20 +46,20 @@ class Store:
     __slots__ = ("_handles", "_name", "__weakref__")
 
     def __init__(self, handle: Any, name: str) -> None:
-        self._handles = Handles({STORE: handle})
+        self._handles = Handles(handle)
         self._name = name
 
     def close(self) -> None:
         """Closes the store; again is harmless. Calls that are under way in other threads end as they would have, and
         the last of them closes the file; every later one is an InvalidError."""
-        self._handles.clear()
+        self._handles.close()
 
     @property
     def closed(self) -> bool:
-        return STORE not in self._handles
+        return self._handles.closed
 
     def __enter__(self) -> Store:
-        self._handles[STORE]
+        self._handles.store.pointer
         return self
 
     def __exit__(
@@ -83,12 +83,12 @@ class Store:
 
     def namespaces(self) -> List[str]:
         """The names of the namespaces that have live keys, in byte order."""
-        page = opened("luat_kv_page", lib.luat_kv_namespaces, lib.luat_kv_page_free, self._handles[STORE])
+        page = opened("luat_kv_page", lib.luat_kv_namespaces, lib.luat_kv_page_free, self._handles.store.pointer)
         return page_of(page, key_of).entries
 
     def stats(self) -> Stats:
         """Counts what the store holds, entry by entry."""
-        stats = opened("luat_kv_stats", lib.luat_kv_stats_read, lib.luat_kv_stats_free, self._handles[STORE])
+        stats = opened("luat_kv_stats", lib.luat_kv_stats_read, lib.luat_kv_stats_free, self._handles.store.pointer)
         length, namespaces = ffi.new("size_t *"), {}
         for i in range(lib.luat_kv_stats_len(stats)):
             name = lib.luat_kv_stats_name(stats, i, length)
@@ -100,23 +100,23 @@ class Store:
     def sweep(self, max: Optional[int] = None) -> int:
         """Removes expired entries from the file, at most so many, and counts them. Writes do so by themselves."""
         most = 0 if max is None else whole(max, "max", 1, 2**64 - 1)
-        return numbers(lib.luat_kv_sweep, self._handles[STORE], most)[0]
+        return numbers(lib.luat_kv_sweep, self._handles.store.pointer, most)[0]
 
     def compact(self) -> None:
         """Writes the file anew, without the room that removed entries have left in it."""
         error = new_error()
-        check(lib.luat_kv_compact(self._handles[STORE], error), error)
+        check(lib.luat_kv_compact(self._handles.store.pointer, error), error)
 
     def checkpoint(self) -> bool:
         """Moves the log into the file; answers whether all of it could be."""
         complete, error = ffi.new("int *"), new_error()
-        check(lib.luat_kv_checkpoint(self._handles[STORE], complete, error), error)
+        check(lib.luat_kv_checkpoint(self._handles.store.pointer, complete, error), error)
         return bool(complete[0])
 
     def backup(self, path: Path) -> None:
         """Copies the store as it is at one moment to a new file, which must not be there, while others write."""
         error = new_error()
-        check(lib.luat_kv_backup(self._handles[STORE], path_of(path), error), error)
+        check(lib.luat_kv_backup(self._handles.store.pointer, path_of(path), error), error)
 
 
 def _options(limits: Limits, durability: Durability, busy_timeout: float, readonly: bool, nowait: bool) -> Any:

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, Optional, Union
 
 from ._arguments import FORMATS, choice, path_of, whole, yes
-from ._handles import Handles, lib, numbers
+from ._handles import Handle, lib, numbers
 
 if TYPE_CHECKING:
     from ._arguments import Path
@@ -25,13 +25,12 @@ class Transfers:
     """The part of a Namespace that reads and writes files."""
 
     __slots__ = ()
-    _handles: Handles
-    _id: int
+    _handle: Handle
 
     def export(self, target: Union[Path, int, BinaryIO], *, format: Literal["json", "jsonl"] = "json") -> int:
         """Writes all live entries, as they are at one moment, to a path, a binary file or a descriptor, and answers
         how many: as Wrangler's bulk JSON or as JSON Lines. A path gets its file, of mode 0600, when that is whole."""
-        handle, number = self._handles[self._id], choice(format, "format", FORMATS)
+        handle, number = self._handle.pointer, choice(format, "format", FORMATS)
         fd = _descriptor(target)
         if fd is None:
             return numbers(lib.luat_kv_export, handle, path_of(target), number)[0]  # type: ignore[arg-type]
@@ -41,7 +40,7 @@ class Transfers:
 
     def import_(self, source: Union[Path, int, BinaryIO], *, replace: bool = False) -> Imported:
         """Stores all entries of an export, from a path, a binary file or a descriptor, or after an error none."""
-        handle = self._handles[self._id]
+        handle = self._handle.pointer
         flags = lib.LUAT_KV_IMPORT_REPLACE if yes(replace, "replace") else 0
         fd = _descriptor(source)
         if fd is None:
