@@ -181,13 +181,14 @@ def test_what_is_no_list(kv: Namespace) -> None:
 
 def test_limits_of_cloudflare() -> None:
     kv = luat_kv.open_memory(limits="cloudflare").namespace("test")
-    for call in (
+    calls: list[Any] = [
         lambda: kv.put("k" * 513, b""),
         lambda: kv.put(".", b""),
         lambda: kv.put("k", b"", expiration_ttl=59),
         lambda: kv.put("k", bytes(26214401)),
         lambda: kv.put("k", b"", metadata="x" * 1024),
-    ):
+    ]
+    for call in calls:
         with pytest.raises((LimitError, InvalidError)) as caught:
             call()
         assert caught.value.code in ("LIMIT", "INVALID")

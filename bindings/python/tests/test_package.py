@@ -1,0 +1,200 @@
+"""The package: its declarations, how it finds its library, its types, and what pip makes of it."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+
+import luat_kv
+from luat_kv import _library
+
+HERE = pathlib.Path(__file__).resolve().parents[1]
+HEADER = re.sub(r"/\*.*?\*/", "", (HERE / "../../include/luat_kv.h").read_text(), flags=re.DOTALL)
+FUNCTIONS = set(re.findall(r"\b(luat_kv_\w+)\s*\(", HEADER))
+CONSTANTS = dict(re.findall(r"^#define (LUAT_KV_\w+) (-?\d+)$", HEADER, flags=re.MULTILINE))
+
+# What the package has no use for: it knows an error's status from the call, and sees a store's limits by name.
+LEFT_OUT = {"luat_kv_error_status"}
+
+
+def test_all_of_the_header_is_declared_and_used() -> None:
+    assert len(FUNCTIONS) > 50 and len(CONSTANTS) > 20
+    assert set(dir(_library.lib)) == FUNCTIONS | set(CONSTANTS)
+    assert {name: getattr(_library.lib, name) for name in CONSTANTS} == {name: int(n) for name, n in CONSTANTS.items()}
+    sources = "\n".join(path.read_text() for path in (HERE / "src/luat_kv").glob("*.py"))
+    used = set(re.findall(r"lib(?:rary)?\.(luat_kv_\w+|LUAT_KV_\w+)", sources))
+    assert FUNCTIONS | set(CONSTANTS) == used | LEFT_OUT and not used & LEFT_OUT
+
+
+@pytest.mark.parametrize("what", ["open", "put", "list", "incr"])
+def test_structs_are_as_large_as_the_library_has_them(what: str) -> None:
+    options = _library.ffi.new(f"luat_kv_{what}_options *")
+    getattr(_library.lib, f"luat_kv_{what}_options_init")(options)
+    assert options.struct_size == _library.ffi.sizeof(options[0])
+
+
+def test_versions() -> None:
+    assert version("luat-kv") == luat_kv.library_version == _library.version
+    assert re.fullmatch(r"\d+\.\d+\.\d+", luat_kv.library_version)
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("", "is not libluat_kv: it has no luat_kv_abi_version()"),
+        ("unsigned luat_kv_abi_version(void) { return 99; }", "has ABI 99, and this package needs {abi}"),
+        ("unsigned luat_kv_abi_version(void) { return {abi}; }", "is too old for this package: it has no luat_kv_"),
+    ],
+)
+def test_a_library_that_does_not_fit_is_told_at_import(tmp_path: pathlib.Path, child: Any, code: str, message: str) -> None:
+    abi = CONSTANTS["LUAT_KV_ABI_VERSION"]
+    library = tmp_path / "libother.so"
+    (tmp_path / "other.c").write_text(code.replace("{abi}", abi))
+    compiler = os.environ.get("CC", "cc").split()
+    subprocess.run([*compiler, "-shared", "-fPIC", "-o", library, tmp_path / "other.c"], check=True)
+    done = child("import luat_kv", LUAT_KV_LIBRARY=str(library))
+    last = done.stderr.splitlines()[-1]
+    assert done.returncode == 1 and last.startswith("ImportError: ")
+    assert str(library) in last and message.replace("{abi}", abi) in last
+
+
+def test_a_library_that_is_missing_is_told_at_import(child: Any) -> None:
+    done = child("import luat_kv", LUAT_KV_LIBRARY="/nowhere/libluat_kv.so")
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("ImportError: libluat_kv cannot be loaded (LUAT_KV_LIBRARY names it): ")
+    assert "/nowhere/libluat_kv.so" in last
+
+
+def test_without_a_variable_the_system_is_asked(tmp_path: pathlib.Path, child: Any) -> None:
+    code = "from luat_kv import _library; print(_library.path)"
+    for name in ("libluat_kv.so.0", "libluat_kv.so"):
+        folder = tmp_path / name
+        folder.mkdir()
+        shutil.copy(os.environ["LUAT_KV_LIBRARY"], folder / name)
+        assert child(code, LUAT_KV_LIBRARY="", LD_LIBRARY_PATH=str(folder)).stdout == name + "\n"
+    # A loader that finds neither tells both. Whoever has the library installed sees that one instead.
+    done = child(code, LUAT_KV_LIBRARY="", LD_LIBRARY_PATH="")
+    assert done.returncode == 0 or ("libluat_kv.so.0: " in done.stderr and "name its file in LUAT_KV_LIBRARY" in done.stderr)
+
+
+def test_a_panic_is_an_error_and_the_store_goes_on(child: Any) -> None:
+    hooked = os.environ.get("LUAT_KV_HOOKED_LIBRARY")
+    assert hooked, "set LUAT_KV_HOOKED_LIBRARY to a library that was built with the feature debug-hooks"
+    code = """
+import luat_kv
+with luat_kv.open("kv.db") as store:
+    kv = store.namespace("a")
+    kv["other"] = b"1"
+    for call in (lambda: kv.put("boom", b"1"), lambda: kv.get("boom")):
+        try:
+            call()
+        except luat_kv.PanicError as error:
+            print(error.code, error.status)
+    kv["other"] = kv["other"] + b"2"
+    print(dict(kv))
+"""
+    done = child(code, LUAT_KV_LIBRARY=hooked, LUAT_KV_DEBUG_PANIC_KEY="boom")
+    assert done.stdout == "PANIC -8\nPANIC -8\n{'other': b'12'}\n", done.stderr
+
+
+def test_types(tmp_path: pathlib.Path) -> None:
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", tmp_path, "src", "tests"]
+    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_types_as_a_user_of_the_installed_package_sees_them(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "user.py").write_text("""
+import luat_kv
+with luat_kv.open_memory() as store:
+    kv = store.namespace("a")
+    kv["a"] = b"1"
+    reveal_type(kv.get("a"))
+    reveal_type(kv.get("a", 5))
+    reveal_type([key for key in kv])
+    reveal_type(kv.list(values=True).entries[0].value)
+    kv["a"] = "text"
+    kv["a"] = memoryview(b"view")
+    kv["a"] = 5
+    kv.put("a", b"1", expiry=5)
+    luat_kv.open("kv.db", limits="none")
+""")
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", tmp_path / "cache", "user.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert re.findall(r'Revealed type is "(.*)"', done.stdout.replace("builtins.", "")) == [
+        "Union[bytes, None]",
+        "Union[bytes, int]",
+        "list[str]",
+        "bytes",
+    ]
+    wrong = re.findall(r"user.py:(\d+): error: .*\[([\w-]+)\]", done.stdout)
+    assert wrong == [("12", "assignment"), ("13", "call-arg"), ("14", "arg-type")], done.stdout
+
+
+def test_what_pip_builds(tmp_path: pathlib.Path) -> None:
+    """A wheel for any Python and system, from the repository and from a source distribution alike."""
+    source = tmp_path / "repository/bindings/python"
+    shutil.copytree(HERE, source, ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg-info"))
+    (tmp_path / "repository/include").mkdir()
+    shutil.copy(HERE / "../../include/luat_kv.h", tmp_path / "repository/include")
+    code = "import sys; from setuptools import build_meta as b; getattr(b, 'build_' + sys.argv[1])(sys.argv[2])"
+    subprocess.run([sys.executable, "-c", code, "sdist", tmp_path], cwd=source, check=True, capture_output=True)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as tar:
+        names = tar.getnames()
+        tar.extractall(tmp_path / "unpacked", filter="data")
+    (unpacked,) = (tmp_path / "unpacked").iterdir()
+    assert {f"{unpacked.name}/{name}" for name in ("luat_kv.h", "declare.py", "README.md")} <= set(names)
+    contents = []
+    for number, folder in enumerate((source, unpacked)):
+        out = tmp_path / str(number)
+        subprocess.run([sys.executable, "-c", code, "wheel", out], cwd=folder, check=True, capture_output=True)
+        (wheel,) = out.iterdir()
+        assert wheel.name.endswith("-py3-none-any.whl")
+        with zipfile.ZipFile(wheel) as zipped:
+            contents.append({name: zipped.read(name) for name in zipped.namelist() if name.startswith("luat_kv/")})
+    assert contents[0] == contents[1]
+    assert {"luat_kv/py.typed", "luat_kv/_declarations.py", "luat_kv/_declarations.pyi"} <= set(contents[0])
+    assert b"luat_kv_get_entry" in contents[0]["luat_kv/_declarations.py"]
+
+
+README = (HERE / "README.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"^```python\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
+
+
+def test_the_example_of_the_readme_runs_and_is_typed(tmp_path: pathlib.Path, child: Any) -> None:
+    example = EXAMPLES[0]
+    assert len(example.splitlines()) < 20
+    done = child(example)
+    said = re.findall(r"#> (.*)", example)
+    assert said and done.stdout.splitlines() == said, done.stderr
+    (tmp_path / "example.py").write_text(example)
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", tmp_path / "cache", "example.py"]
+    typed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert typed.returncode == 0, typed.stdout
+
+
+def test_the_other_code_of_the_readme_runs(child: Any) -> None:
+    assert len(EXAMPLES) > 1
+    for code in EXAMPLES[1:]:
+        begin = "import luat_kv\nstore = luat_kv.open('kv.db')\nkv = store.namespace('a')\n"
+        done = child(begin + code)
+        assert (done.returncode, done.stderr) == (0, ""), code
+
+
+def test_the_readme_names_all_that_is_public() -> None:
+    for kind in (luat_kv.Store, luat_kv.Namespace, luat_kv.Batch):
+        for name in vars(kind):
+            assert name.startswith("_") or re.search(rf"\b{name}\b", README), f"{kind.__name__}.{name}"
+    for name in luat_kv.__all__:
+        assert re.search(rf"\b{name}\b", README), name
