@@ -14,7 +14,9 @@ from luat_kv import InvalidError, LimitError, Namespace
 TOO_BIG = [-1, 0, 2**63, 2**64, -(2**63) - 1, 10**5000]
 
 
-@pytest.mark.parametrize("metadata", [{"a": [1, None, "ä"]}, [], {}, "text", 0, -1.5, False, True, 2**53 + 1, 2**63 - 1])
+@pytest.mark.parametrize(
+    "metadata", [{"a": [1, None, "ä"]}, [], {}, "text", 0, -1.5, False, True, 2**53 + 1, 2**63 - 1]
+)
 def test_metadata_is_any_json(kv: Namespace, metadata: Any) -> None:
     kv.put("key", b"v", metadata=metadata)
     entry = kv.get_entry("key")

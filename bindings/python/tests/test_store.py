@@ -104,7 +104,8 @@ print("held", flush=True)
 sys.stdin.read()
 '''], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 other.stdout.readline()
-for options, low, high in (({"busy_timeout": 0.3}, 0.25, 3), ({"busy_timeout": 0}, 0, 0.25), ({"nowait": True}, 0, 0.25)):
+ways = (({"busy_timeout": 0.3}, 0.25, 3), ({"busy_timeout": 0}, 0, 0.25), ({"nowait": True}, 0, 0.25))
+for options, low, high in ways:
     with luat_kv.open("kv.db", **options) as store:
         began = time.monotonic()
         try:

@@ -108,20 +108,24 @@ def lifetime(expiration: Optional[int], expiration_ttl: Optional[int]) -> tuple[
     )
 
 
+def new_options(what: str, init: Any) -> Any:
+    options = ffi.new(what + " *")
+    init(options, ffi.sizeof(what))
+    return options
+
+
 def put_options(expiration: Optional[int], expiration_ttl: Optional[int], metadata: object) -> tuple[Any, Any]:
     """A luat_kv_put_options, or NULL, and what has to stay alive with it."""
     if expiration is None and expiration_ttl is None and metadata is None:
         return ffi.NULL, None
-    options = ffi.new("luat_kv_put_options *")
-    lib.luat_kv_put_options_init(options)
+    options = new_options("luat_kv_put_options", lib.luat_kv_put_options_init)
     options.expiration, options.expiration_ttl = lifetime(expiration, expiration_ttl)
     text = None if metadata is None else view(to_json(metadata), options.metadata)
     return options, text
 
 
 def incr_options(initial: int, expiration: Optional[int], expiration_ttl: Optional[int]) -> Any:
-    options = ffi.new("luat_kv_incr_options *")
-    lib.luat_kv_incr_options_init(options)
+    options = new_options("luat_kv_incr_options", lib.luat_kv_incr_options_init)
     options.initial = whole(initial, "initial")
     options.expiration, options.expiration_ttl = lifetime(expiration, expiration_ttl)
     return options

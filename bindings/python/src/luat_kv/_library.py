@@ -33,7 +33,7 @@ def _checked() -> tuple[Any, str]:
     # The declarations know the header's numbers, but a function is looked for in the library only when it is named.
     try:
         has = library.luat_kv_abi_version()
-    except AttributeError:
+    except (AttributeError, ffi.error):
         raise ImportError(f"{path} is not libluat_kv: it has no luat_kv_abi_version()", path=path) from None
     needs = library.LUAT_KV_ABI_VERSION
     if has != needs:
@@ -41,7 +41,7 @@ def _checked() -> tuple[Any, str]:
     for name in dir(library):
         try:
             getattr(library, name)
-        except AttributeError:
+        except (AttributeError, ffi.error):
             message = f"libluat_kv at {path} is too old for this package: it has no {name}()"
             raise ImportError(message, path=path) from None
     return library, path

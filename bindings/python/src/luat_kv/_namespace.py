@@ -20,7 +20,7 @@ from typing import (
     overload,
 )
 
-from ._arguments import Key, incr_options, lifetime, put_options, to_json, utf8, value_of, view, whole, yes
+from ._arguments import Key, incr_options, lifetime, new_options, put_options, to_json, utf8, value_of, view, whole, yes
 from ._batch import Batch
 from ._entries import Entry, KeyInfo, Page, key_info, page_of, version_of, whole_entry
 from ._entries import value_of as entry_value
@@ -62,9 +62,8 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
     def __init__(self, handles: Handles, name: Key) -> None:
         self._handles = handles
         raw = utf8(name, "a namespace's name")
-        handle = opened(
-            "luat_kv_namespace", lib.luat_kv_namespace_open, lib.luat_kv_namespace_free, handles.store.pointer, raw, len(raw)
-        )
+        store, free = handles.store.pointer, lib.luat_kv_namespace_free
+        handle = opened("luat_kv_namespace", lib.luat_kv_namespace_open, free, store, raw, len(raw))
         self.name = raw.decode()
         self._handle = handles.hold(handle)
 
@@ -274,8 +273,7 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
     def _list(
         self, within: Range, values: bool, make: Callable[[Any, Any], T], limit: Optional[int], cursor: Optional[str]
     ) -> Page[T]:
-        handle, options = self._handle.pointer, ffi.new("luat_kv_list_options *")
-        lib.luat_kv_list_options_init(options)
+        handle, options = self._handle.pointer, new_options("luat_kv_list_options", lib.luat_kv_list_options_init)
         if yes(within.reverse, "reverse"):
             options.flags |= lib.LUAT_KV_LIST_REVERSE
         if yes(values, "values"):

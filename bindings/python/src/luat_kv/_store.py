@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Dict, List, Literal, NamedTuple, NoReturn, Optional
 
-from ._arguments import DURABILITY, LIMITS, Key, choice, milliseconds, path_of, whole, yes
+from ._arguments import DURABILITY, LIMITS, Key, choice, milliseconds, new_options, path_of, whole, yes
 from ._batch import Batch
 from ._entries import key_of, page_of
 from ._handles import Handles, check, ffi, lib, new_error, numbers, opened
@@ -120,8 +120,7 @@ class Store:
 
 
 def _options(limits: Limits, durability: Durability, busy_timeout: float, readonly: bool, nowait: bool) -> Any:
-    options = ffi.new("luat_kv_open_options *")
-    lib.luat_kv_open_options_init(options)
+    options = new_options("luat_kv_open_options", lib.luat_kv_open_options_init)
     options.limits = choice(limits, "limits", LIMITS)
     options.durability = choice(durability, "durability", DURABILITY)
     options.busy_timeout_ms = milliseconds(busy_timeout)

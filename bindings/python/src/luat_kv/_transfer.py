@@ -44,7 +44,8 @@ class Transfers:
         flags = lib.LUAT_KV_IMPORT_REPLACE if yes(replace, "replace") else 0
         fd = _descriptor(source)
         if fd is None:
-            return Imported(*numbers(lib.luat_kv_import, handle, path_of(source), flags, outs=2))  # type: ignore[arg-type]
+            path = path_of(source)  # type: ignore[arg-type]
+            return Imported(*numbers(lib.luat_kv_import, handle, path, flags, outs=2))
         if isinstance(source, int) or not source.seekable():  # type: ignore[union-attr]
             return Imported(*numbers(lib.luat_kv_import_fd, handle, fd, flags, outs=2))
         # What a buffered file has read ahead is behind where its descriptor stands.
