@@ -172,7 +172,8 @@ def test_what_pip_builds(tmp_path: pathlib.Path) -> None:
     (archive,) = tmp_path.glob("*.tar.gz")
     with tarfile.open(archive) as tar:
         names = tar.getnames()
-        tar.extractall(tmp_path / "unpacked", filter="data")
+    (tmp_path / "unpacked").mkdir()
+    subprocess.run(["tar", "-xzf", archive], cwd=tmp_path / "unpacked", check=True)
     (unpacked,) = (tmp_path / "unpacked").iterdir()
     assert {f"{unpacked.name}/{name}" for name in ("luat_kv.h", "declare.py", "README.md")} <= set(names)
     contents = []
