@@ -3,11 +3,13 @@
 test-cpp   := $(foreach test,api handles library,cpp-shared-$(test)) $(foreach test,api handles,cpp-static-$(test)) cpp-header
 test-go    := go
 test-node  := node
-test-hosts := $(test-cpp) $(test-go) $(test-node)
-.PHONY: test-cpp test-go test-node $(test-hosts)
+test-python := python
+test-hosts := $(test-cpp) $(test-go) $(test-node) $(test-python)
+.PHONY: test-cpp test-go test-node test-python $(test-hosts)
 test-cpp: $(test-cpp) ## the C++ header: alone, and on the shared and on the static library
 test-go: $(test-go) ## the Go package, with the race detector
 test-node: $(test-node) ## the Node package
+test-python: $(test-python) ## the Python package, and its types by mypy
 $(test-hosts): need-test
 
 prefix  := $(CURDIR)/target/prefix
@@ -36,3 +38,6 @@ go: $(library) $(hooked)
 
 node: $(library) $(hooked)
 	@$(host) tests/tally tap $@ bindings/node/test
+
+python: $(library) $(hooked)
+	@$(host) tests/tally pytest $@ bindings/python/test

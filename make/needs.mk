@@ -3,7 +3,7 @@
 packages-demo  := lua5.4
 packages-test  := lua5.1 lua5.2 lua5.3 lua5.4 luajit liblua5.4-dev lua-unit lua-cjson luarocks git sqlite3 g++ clang \
     binutils util-linux pkg-config cmake abigail-tools doxygen mandoc man-db groff-base golang nodejs npm valgrind \
-    libc6-dbg
+    libc6-dbg python3-venv
 packages-bench := lua5.4 lua-cjson liblua5.4-dev
 packages-docs  := doxygen
 
@@ -31,6 +31,7 @@ has-golang        := command -v go
 has-mandoc        := command -v mandoc
 has-man-db        := command -v man
 has-groff-base    := command -v groff
+has-python3-venv  := python3 -m ensurepip --version
 has-nodejs        := command -v node
 has-npm           := command -v npm
 has-util-linux    := command -v setpriv
