@@ -182,11 +182,11 @@ local drop = "setpriv --reuid=65534 --regid=65534 --clear-groups "
 local function denied(command, code, ...)
   local folder = support.folder()
   support.write(folder .. "/child.lua", 'local KV = require("luat_kv") ' .. code)
-  support.must("cp %s %s/luat_kv.so", support.module_file, folder)
   support.must("cd %s && chmod 711 ../.. .. && chmod 755 . && chmod 644 *", folder)
+  support.copy_module(folder)
   support.must("cd %s && " .. command, folder, ...)
   local as = is_root and drop or ""
-  local output = support.sh("cd %s && " .. as .. support.interpreter(folder .. "/luat_kv.so") .. " child.lua", folder)
+  local output = support.sh("cd %s && " .. as .. support.interpreter(folder) .. " child.lua", folder)
   local left = support.sh("cd %s; ls -AR; chmod -R u+rwx .", folder)
   return output, left
 end

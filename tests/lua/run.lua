@@ -1,9 +1,15 @@
 --- The Lua suite. From the repository root: lua5.4 tests/lua/run.lua [luaunit's arguments]
 -- The module under test is the one that require("luat_kv") finds:
 --   LUA_CPATH="target/lua/5.4/?.so;;" lua5.4 tests/lua/run.lua -o tap
+-- With LUAT_KV_MODULE=luat_kv_ffi that is the module for LuaJIT's ffi, in lua/, which has some tests of its own:
+--   LUAT_KV_MODULE=luat_kv_ffi LUAT_KV_LIBRARY=target/release/libluat_kv.so luajit tests/lua/run.lua -o tap
 
 local here = arg[0]:match("^(.*)/[^/]*$") or "."
 package.path = here .. "/?.lua;" .. package.path
+local with_ffi = os.getenv("LUAT_KV_MODULE") == "luat_kv_ffi"
+if with_ffi then
+  package.path = here .. "/ffi/?.lua;" .. here .. "/../../lua/?.lua;" .. package.path
+end
 
 local lu = require("luaunit")
 local support = require("support")

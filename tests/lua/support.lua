@@ -183,16 +183,6 @@ local function absolute(path)
   return path:sub(1, 1) == "/" and path or M.must("pwd") .. "/" .. path
 end
 
-local function find_module()
-  for template in package.cpath:gmatch("[^;]+") do
-    local path = template:gsub("%?", "luat_kv")
-    if M.exists(path) then
-      return absolute(path)
-    end
-  end
-  error("luat_kv.so is not on LUA_CPATH: " .. package.cpath)
-end
-
 local function find_interpreter()
   local first = 0
   while arg[first - 1] do
@@ -201,16 +191,62 @@ local function find_interpreter()
   return arg[first]:find("/") and absolute(arg[first]) or arg[first]
 end
 
-M.module_file = find_module()
 local interpreter = find_interpreter()
 
---- The words, for a command of sh, that start this interpreter with the module in reach from anywhere.
-function M.interpreter(module_file)
-  local folder = (module_file or M.module_file):match("^(.*)/")
-  local words = ("env -u LUA_CPATH_5_2 -u LUA_CPATH_5_3 -u LUA_CPATH_5_4 -u LUA_CPATH_5_5 LUA_CPATH=%s %s"):format(
-    M.quote(folder .. "/?.so;" .. package.cpath), M.quote(interpreter))
-  return (words:gsub("%%", "%%%%"))
+--- The words, for a command of sh, that set variables for the interpreter and start it.
+local function words(variables)
+  local set = "env -u LUA_CPATH_5_2 -u LUA_CPATH_5_3 -u LUA_CPATH_5_4 -u LUA_CPATH_5_5"
+  for name, value in pairs(variables) do
+    set = ("%s %s=%s"):format(set, name, M.quote(value))
+  end
+  return ((set .. " " .. M.quote(interpreter)):gsub("%%", "%%%%"))
 end
+
+-- How the module under test reaches a child process, and a folder. There are two modules of one behaviour: the C module,
+-- and with LUAT_KV_MODULE=luat_kv_ffi the one for LuaJIT's ffi, which a file of tests/lua/ffi answers for "luat_kv".
+local under_test = {}
+
+function under_test.luat_kv()
+  local function find()
+    for template in package.cpath:gmatch("[^;]+") do
+      local path = template:gsub("%?", "luat_kv")
+      if M.exists(path) then
+        return absolute(path)
+      end
+    end
+    error("luat_kv.so is not on LUA_CPATH: " .. package.cpath)
+  end
+  local file = find()
+
+  function M.interpreter(folder)
+    return words({ LUA_CPATH = (folder or file:match("^(.*)/")) .. "/?.so;" .. package.cpath })
+  end
+
+  function M.copy_module(folder)
+    M.must("cp %s %s/luat_kv.so", file, folder)
+  end
+end
+
+function under_test.luat_kv_ffi()
+  local library = absolute(assert(os.getenv("LUAT_KV_LIBRARY"), "LUAT_KV_LIBRARY is not set"))
+
+  function M.interpreter(folder)
+    local path = ("%s/tests/lua/ffi/?.lua;%s/lua/?.lua;"):format(M.root, M.root)
+    return words({
+      LUA_PATH = (folder and folder .. "/?.lua;" or path) .. package.path,
+      LUAT_KV_LIBRARY = folder and folder .. "/libluat_kv.so" or library,
+    })
+  end
+
+  function M.copy_module(folder)
+    M.must("cd %s && cp -r tests/lua/ffi/luat_kv.lua lua/luat_kv_ffi.lua lua/luat_kv_ffi %s", M.root, folder)
+    M.must("cp %s %s/libluat_kv.so && chmod -R a+rX %s", library, folder, folder)
+  end
+end
+
+--- Defines two functions. `interpreter(folder)` answers the words, for a command of sh, that start this interpreter with
+-- the module in reach from anywhere, or with the copy of it in a folder; `copy_module(folder)` makes that copy.
+assert(under_test[os.getenv("LUAT_KV_MODULE") or "luat_kv"], "LUAT_KV_MODULE is unknown")()
 
 --- Writes a Lua script with KV in it, and returns its path.
 function M.script(code)

@@ -1,0 +1,166 @@
+--- Reading arguments and options. Strict: nothing is converted, and nothing is silently ignored.
+
+local fail = require("luat_kv_ffi.fail")
+local text = require("luat_kv_ffi.text")
+
+local argument = fail.argument
+local floor = math.floor
+
+local M = {}
+
+--- A string argument that must be UTF-8. Numbers are none: 10/2 is "5.0" in one Lua and "5" in the next.
+function M.text(value, index, what)
+  if type(value) ~= "string" then
+    argument(index, "string expected, got " .. type(value))
+  end
+  M.utf8(value, what)
+end
+
+function M.utf8(value, what)
+  if not text.is_utf8(value) then
+    fail.invalid(("the %s is not UTF-8: %s"):format(what, text.quoted(value)))
+  end
+end
+
+--- Is a number whole, and one of 64 bits?
+local function is_whole(number)
+  return number >= -2 ^ 63 and number < 2 ^ 63 and floor(number) == number
+end
+M.is_whole = is_whole
+
+--- A whole number argument, or nil.
+function M.optional_whole(value, index)
+  if value ~= nil then
+    if type(value) ~= "number" then
+      argument(index, "number expected, got " .. type(value))
+    elseif not is_whole(value) then
+      argument(index, "whole number expected")
+    end
+  end
+  return value
+end
+
+-- Suggestions ------------------------------------------------------------------------------------
+
+--- How alike two words are, from 0 to 1: Jaro's measure.
+local function jaro(a, b)
+  if #a == 0 or #b == 0 then return #a == #b and 1 or 0 end
+  local reach = math.max(floor(math.max(#a, #b) / 2) - 1, 0)
+  local in_a, in_b, matches = {}, {}, 0
+  for i = 1, #a do
+    for j = math.max(1, i - reach), math.min(#b, i + reach) do
+      if a[i] == b[j] and not in_b[j] then
+        in_a[i], in_b[j], matches = true, true, matches + 1
+        break
+      end
+    end
+  end
+  if matches == 0 then return 0 end
+  local j, swapped = 0, 0
+  for i = 1, #a do
+    if in_a[i] then
+      repeat j = j + 1 until in_b[j]
+      if a[i] ~= b[j] then swapped = swapped + 1 end
+    end
+  end
+  return (matches / #a + matches / #b + (matches - floor(swapped / 2)) / matches) / 3
+end
+
+--- Below this, two words are not taken for the same one misspelt.
+local NEAR = 0.7
+
+--- `'expiration_ttl' (did you mean 'expirationTtl'?)`, or without a near one, what there is.
+function M.with_suggestion(name, known)
+  local lower = name:lower()
+  local letters = text.characters(lower)
+  local nearest, best
+  for _, word in ipairs(known) do
+    local other = word:lower()
+    local likeness = jaro(text.characters(other), letters)
+    -- "ttl" is a part of "expirationTtl".
+    if #lower > 2 and other:find(lower, 1, true) then likeness = math.max(likeness, 0.75) end
+    if not best or likeness >= best then nearest, best = word, likeness end
+  end
+  local shown = text.escaped(name)
+  if best > NEAR then
+    return ("'%s' (did you mean '%s'?)"):format(shown, nearest)
+  end
+  return ("'%s' (there are: %s)"):format(shown, table.concat(known, ", "))
+end
+
+--- What one of a few words means; else nil and the word for a message.
+function M.word(word, meanings)
+  local meaning = meanings[word]
+  if meaning == nil or word == "words" then
+    return nil, M.with_suggestion(word, meanings.words)
+  end
+  return meaning
+end
+
+-- Options ----------------------------------------------------------------------------------------
+
+local Option = {}
+Option.__index = Option
+
+function Option:wrong(message)
+  argument(self.argument, ("option '%s': %s"):format(self.name, message))
+end
+
+function Option:expect(kind)
+  if type(self.value) ~= kind then
+    self:wrong(("%s expected, got %s"):format(kind, type(self.value)))
+  end
+  return self.value
+end
+
+function Option:text()
+  M.utf8(self:expect("string"), self.name)
+  return self.value
+end
+
+function Option:boolean()
+  return self:expect("boolean")
+end
+
+function Option:whole()
+  local number = self:expect("number")
+  if not is_whole(number) then
+    self:wrong("whole number expected, got " .. text.number(number))
+  end
+  return number
+end
+
+function Option:word(meanings)
+  local meaning, unknown = M.word(self:expect("string"), meanings)
+  if unknown then self:wrong("unknown value " .. unknown) end
+  return meaning
+end
+
+--- Goes through an options table, which may be missing. `known` has the names in their order, and for each one a
+-- function that takes the option and writes what it says into `into`.
+function M.options(options, index, known, into)
+  if options == nil then return into end
+  if type(options) ~= "table" then
+    argument(index, "table expected, got " .. type(options))
+  end
+  -- What an __index stands for is not seen by raw reads, and would be ignored.
+  local metatable = debug.getmetatable(options)
+  if metatable and rawget(metatable, "__index") ~= nil then
+    argument(index, "options stand in the table itself, but it has a metatable with __index")
+  end
+  local option = setmetatable({ argument = index }, Option)
+  for name, value in next, options do
+    if type(name) ~= "string" then
+      argument(index, ("an option's name is a string, not a %s"):format(type(name)))
+    end
+    local read = known[name]
+    if not read or name == "names" then
+      argument(index, "unknown option " .. M.with_suggestion(name, known.names))
+    end
+    option.name, option.value = name, value
+    read(option, into)
+  end
+  return into
+end
+
+return M

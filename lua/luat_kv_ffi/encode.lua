@@ -1,0 +1,252 @@
+--- From Lua values to JSON text. Only raw reads: no metamethod runs. What a table means is what lua-cjson takes it for.
+
+local ffi = require("ffi")
+local fail = require("luat_kv_ffi.fail")
+local json = require("luat_kv_ffi.json")
+local text = require("luat_kv_ffi.text")
+
+local type, rawget, next, getmetatable, tonumber = type, rawget, next, getmetatable, tonumber
+local floor, format = math.floor, string.format
+local ARRAY, NULL, MAX_DEPTH = json.ARRAY, json.null, json.MAX_DEPTH
+
+local bytes = ffi.typeof("uint8_t[?]")
+
+--- An array may have this many items before its holes are counted, and then this many places an item: the defaults of
+-- lua-cjson's encode_sparse_array.
+local SPARSE_SAFE, SPARSE_RATIO = 10, 2
+
+--- How each byte of a string is written: 0 as it is; the letter of a short escape; 1 as \u00xx; 2 begins a character
+-- beyond ASCII.
+local CLASS = ffi.new("uint8_t[256]")
+for code = 0, 31 do CLASS[code] = 1 end
+for code = 128, 255 do CLASS[code] = 2 end
+for one, letter in pairs({ ['"'] = '"', ["\\"] = "\\", ["\b"] = "b", ["\f"] = "f", ["\n"] = "n", ["\r"] = "r", ["\t"] = "t" }) do
+  CLASS[one:byte()] = letter:byte()
+end
+local HEX = ffi.new("uint8_t[17]", "0123456789abcdef")
+
+-- Writers ----------------------------------------------------------------------------------------
+-- A writer is memory that grows. One that is in use is out of the pool, so that a finalizer which encodes in the midst of
+-- it takes another; and one that an error has left behind is collected.
+
+local pool
+
+--- Writers that have grown beyond this are not kept.
+local KEPT = 256 * 1024
+
+local function grow(writer, len)
+  local cap = writer.cap * 2
+  while cap < len do cap = cap * 2 end
+  local data = bytes(cap)
+  ffi.copy(data, writer.data, writer.len)
+  writer.data, writer.cap = data, cap
+end
+
+local function take(limit, what)
+  local writer = pool or { data = bytes(1024), cap = 1024 }
+  pool = nil
+  writer.len, writer.limit, writer.what = 0, limit, what
+  return writer
+end
+
+local function give_back(writer)
+  if writer.cap <= KEPT then pool = writer end
+end
+
+local function invalid(message)
+  fail.invalid(message)
+end
+
+--- Stops early: shared tables can stand for more text than there is memory.
+local function over_limit(writer, len)
+  fail.failed("LIMIT", format("%s is at least %d bytes long; the limit is %d", writer.what, len, writer.limit))
+end
+
+local function put(writer, one)
+  local len = writer.len
+  if len >= writer.cap then grow(writer, len + 1) end
+  writer.data[len] = one
+  writer.len = len + 1
+end
+
+local function put_text(writer, more)
+  local len = writer.len
+  if len + #more > writer.cap then grow(writer, len + #more) end
+  ffi.copy(writer.data + len, more, #more)
+  writer.len = len + #more
+end
+
+-- Values -----------------------------------------------------------------------------------------
+
+local function put_string(writer, value)
+  local size = #value
+  local len = writer.len
+  if len + size > writer.limit then over_limit(writer, len + size) end
+  -- Every byte may become six.
+  if len + 6 * size + 2 > writer.cap then grow(writer, len + 6 * size + 2) end
+  local from, to = ffi.cast("const uint8_t *", value), writer.data
+  local wide = false
+  to[len] = 34
+  len = len + 1
+  for i = 0, size - 1 do
+    local one = from[i]
+    local class = CLASS[one]
+    if class == 0 then
+      to[len] = one
+      len = len + 1
+    elseif class == 2 then
+      wide = true
+      to[len] = one
+      len = len + 1
+    elseif class == 1 then
+      to[len], to[len + 1], to[len + 2], to[len + 3] = 92, 117, 48, 48
+      to[len + 4], to[len + 5] = HEX[floor(one / 16)], HEX[one % 16]
+      len = len + 6
+    else
+      to[len], to[len + 1] = 92, class
+      len = len + 2
+    end
+  end
+  if wide and not text.is_utf8(value) then
+    invalid("a JSON string must be UTF-8: " .. text.quoted(value))
+  end
+  to[len] = 34
+  writer.len = len + 1
+end
+
+--- Is it kept as an integer would be: whole, exact, and not -0.0?
+local function is_integer(number)
+  return floor(number) == number and number >= -2 ^ 53 and number <= 2 ^ 53 and (number ~= 0 or 1 / number > 0)
+end
+
+local function put_number(writer, number)
+  if is_integer(number) then
+    local len = writer.len
+    if len + 20 > writer.cap then grow(writer, len + 20) end
+    local data = writer.data
+    if number < 0 then
+      data[len] = 45
+      len, number = len + 1, -number
+    end
+    local last, rest = len, number
+    while rest >= 10 do
+      rest, last = floor(rest / 10), last + 1
+    end
+    for place = last, len, -1 do
+      rest = floor(number / 10)
+      data[place] = 48 + (number - rest * 10)
+      number = rest
+    end
+    writer.len = last + 1
+  elseif number - number == 0 then
+    put_text(writer, text.float(number))
+  else
+    invalid((number ~= number and "NaN" or text.number(number)) .. " is no number in JSON")
+  end
+end
+
+--- A number among a table's keys as text; nil for NaN, which is none.
+local function key_text(number)
+  if number == 0 then return "0" end
+  if is_integer(number) then return format("%d", number) end
+  return number - number == 0 and text.float(number) or nil
+end
+
+--- Has the table a number among its keys whose text is `name`?
+local function is_a_number_too(value, name)
+  if not name:find("^[-%d]") then return false end
+  local number = tonumber(name)
+  return number ~= nil and key_text(number) == name and rawget(value, number) ~= nil
+end
+
+local function put_key(writer, value, key)
+  local kind = type(key)
+  if kind == "string" then
+    local first = key:byte(1)
+    if first and first <= 57 and (first >= 48 or first == 45) and is_a_number_too(value, key) then
+      invalid("two keys of a table have one name in JSON: " .. text.quoted(key))
+    end
+    put_string(writer, key)
+  elseif kind == "number" then
+    local name = key_text(key)
+    if not name then invalid(text.number(key) .. " is no number in JSON") end
+    put_text(writer, '"' .. name .. '"')
+  else
+    invalid(format("a %s is no key in JSON; strings and numbers are", kind))
+  end
+end
+
+--- The length of an array, holes included; nil for an object. An array has only whole keys from 1 up, and not too many
+-- holes.
+local function length(value)
+  local marked = getmetatable(value) == ARRAY
+  local max, count = 0, 0
+  for key in next, value do
+    if type(key) ~= "number" or key < 1 or floor(key) ~= key or key >= 2 ^ 63 then
+      if marked then invalid("an array has a key that is not a whole number from 1 up") end
+      return nil
+    end
+    if key > max then max = key end
+    count = count + 1
+  end
+  if max > SPARSE_SAFE and max > count * SPARSE_RATIO then
+    invalid(format("an array with %d items has its last at %.0f: too many holes; with strings for keys it is an object",
+      count, max))
+  end
+  return (count > 0 or marked) and max or nil
+end
+
+local put_value
+
+local function put_table(writer, value, depth)
+  if depth == MAX_DEPTH then
+    invalid(format("nested deeper than %d; does a table contain itself?", MAX_DEPTH))
+  end
+  local len = length(value)
+  if len then
+    put(writer, 91)
+    for place = 1, len do
+      if place > 1 then put(writer, 44) end
+      put_value(writer, rawget(value, place), depth + 1)
+    end
+    put(writer, 93)
+  else
+    put(writer, 123)
+    local first = true
+    for key, item in next, value do
+      if not first then put(writer, 44) end
+      first = false
+      put_key(writer, value, key)
+      put(writer, 58)
+      put_value(writer, item, depth + 1)
+    end
+    put(writer, 125)
+  end
+end
+
+function put_value(writer, value, depth)
+  local kind = type(value)
+  if kind == "string" then
+    put_string(writer, value)
+  elseif kind == "number" then
+    put_number(writer, value)
+  elseif kind == "table" then
+    put_table(writer, value, depth)
+  elseif kind == "boolean" then
+    put_text(writer, value and "true" or "false")
+  elseif kind == "nil" or (kind == "userdata" and value == NULL) then
+    put_text(writer, "null")
+  else
+    invalid(format("a %s has no form in JSON", kind))
+  end
+  if writer.len > writer.limit then over_limit(writer, writer.len) end
+end
+
+--- The JSON text of a value. `what` is too long beyond `limit` bytes.
+return function(value, limit, what)
+  local writer = take(limit, what)
+  put_value(writer, value, 0)
+  local encoded = ffi.string(writer.data, writer.len)
+  give_back(writer)
+  return encoded
+end

@@ -1,0 +1,71 @@
+--- Entries of C's as Lua tables.
+
+local ffi = require("ffi")
+local C = require("luat_kv_ffi.library")
+local decode = require("luat_kv_ffi.decode")
+local fail = require("luat_kv_ffi.fail")
+local text = require("luat_kv_ffi.text")
+
+local M = {}
+
+--- The types that a value can be asked for.
+M.TYPES = { words = { "text", "json", "arrayBuffer" }, text = "text", json = "json", arrayBuffer = "text" }
+M.CLOUDFLARES_BULK_TYPES = { words = { "text", "json" }, text = "text", json = "json" }
+
+--- The document that a value is.
+function M.document(value, key)
+  local document, why = decode(value)
+  if why then
+    fail.invalid(("the value of %s is not JSON: %s"):format(text.quoted(key), why))
+  end
+  return document
+end
+
+--- Metadata, which another program may have written.
+local function metadata_of(json, key)
+  local document, why = decode(json)
+  if why then
+    fail.failed("CORRUPT", ("the metadata of %s is not JSON: %s"):format(text.quoted(key), why))
+  end
+  return document
+end
+
+--- What C knows of an entry, as it is: its key, version, expiration, metadata as JSON and, with `values`, its value. A
+-- field that is not set is absent. `size` is a size_t[1] of the caller's own.
+function M.read(entry, size, values)
+  local data = C.luat_kv_entry_key(entry, size)
+  local about = { name = ffi.string(data, size[0]) }
+  data = C.luat_kv_entry_version(entry, size)
+  if data ~= nil then about.version = ffi.string(data, size[0]) end
+  if values then
+    data = C.luat_kv_entry_value(entry, size)
+    about.value = ffi.string(data, size[0])
+  end
+  local expiration = tonumber(C.luat_kv_entry_expiration(entry))
+  if expiration ~= 0 then about.expiration = expiration end
+  data = C.luat_kv_entry_metadata(entry, size)
+  if data ~= nil then about.metadata = ffi.string(data, size[0]) end
+  return about
+end
+
+--- Puts documents in the places of their texts: of the value, where it is wanted as JSON, and of the metadata.
+function M.documents(about, kind)
+  if kind == "json" then about.value = M.document(about.value, about.name) end
+  if about.metadata then about.metadata = metadata_of(about.metadata, about.name) end
+  return about
+end
+
+--- All entries of a page of C's, read as above; the page is freed.
+function M.page(page, values)
+  ffi.gc(page, C.luat_kv_page_free)
+  local keys, size = {}, ffi.new("size_t[1]")
+  for i = 1, tonumber(C.luat_kv_page_len(page)) do
+    keys[i] = M.read(C.luat_kv_page_at(page, i - 1), size, values)
+  end
+  local data = C.luat_kv_page_cursor(page, size)
+  local cursor = data ~= nil and ffi.string(data, size[0]) or nil
+  C.luat_kv_page_free(ffi.gc(page, nil))
+  return keys, cursor
+end
+
+return M

@@ -1,0 +1,93 @@
+--- Errors: plain strings with the position of whoever called a function of the module.
+
+local ffi = require("ffi")
+local C = require("luat_kv_ffi.library")
+local text = require("luat_kv_ffi.text")
+
+local getinfo = debug.getinfo
+
+local M = {}
+
+--- The functions that users call. An error has the position of the innermost one's caller, however deep it is raised.
+-- (So none of them may end in a tail call to a function that can fail.)
+local public = setmetatable({}, { __mode = "k" })
+
+--- Marks a table's functions, or a function, as such.
+function M.public(functions)
+  if type(functions) == "function" then
+    public[functions] = true
+  else
+    for _, each in pairs(functions) do
+      if type(each) == "function" then public[each] = true end
+    end
+  end
+  return functions
+end
+
+--- The level of the innermost of them, as seen from who calls this.
+local function level()
+  local found = 2
+  while true do
+    local info = getinfo(found, "f")
+    if not info then return 1 end
+    if public[info.func] then return found - 1 end
+    found = found + 1
+  end
+end
+
+--- A failed operation: `luat_kv: CODE: message`.
+function M.failed(code, message)
+  error(("luat_kv: %s: %s"):format(code, message), level() + 1)
+end
+
+function M.invalid(message)
+  error("luat_kv: INVALID: " .. message, level() + 1)
+end
+
+function M.closed()
+  error("luat_kv: INVALID: the store is closed", level() + 1)
+end
+
+--- Misuse, in Lua's own words. `index` counts the object of a method, too.
+function M.argument(index, message)
+  local at = level()
+  local info = getinfo(at, "n")
+  local name = info.name or "?"
+  message = text.one_line(message)
+  if info.namewhat == "method" then
+    index = index - 1
+    if index == 0 then error(("calling '%s' on bad self (%s)"):format(name, message), at + 1) end
+  end
+  error(("bad argument #%d to '%s' (%s)"):format(index, name, message), at + 1)
+end
+
+--- Where C puts its error objects. There is one for all calls: it is read right after a call, before anything can run
+-- that makes another.
+local cell = ffi.new("luat_kv_error *[1]")
+M.cell = cell
+
+--- Takes the error of the call that just failed: its code and its message.
+function M.taken(status)
+  local problem = cell[0]
+  cell[0] = nil
+  local code = ffi.string(C.luat_kv_status_str(status))
+  local message = ffi.string(C.luat_kv_error_message(problem))
+  C.luat_kv_error_free(problem)
+  return code, message
+end
+
+--- A failed operation on a key. One that is not UTF-8 is shown, which C does not do.
+function M.failed_with_key(code, message, key)
+  if key and code == "INVALID" and not text.is_utf8(key) then
+    message = "the key is not UTF-8: " .. text.quoted(key)
+  end
+  M.failed(code, message)
+end
+
+--- Raises the error of the call that just failed.
+function M.raise(status, key)
+  local code, message = M.taken(status)
+  M.failed_with_key(code, message, key)
+end
+
+return M

@@ -1,0 +1,27 @@
+--- What JSON's two directions share, and `KV.json`, `KV.null` and `KV.array`.
+
+local M = {}
+
+--- How deep arrays and objects may nest, both ways.
+M.MAX_DEPTH = 128
+
+--- The metatable that marks arrays: where the C module is loaded in the same state, the same one.
+local registry = debug.getregistry()
+M.ARRAY = registry["luat_kv.array"] or {}
+registry["luat_kv.array"] = M.ARRAY
+
+--- The light userdata NULL, which stands for JSON's null. Lua code cannot make one; string.buffer (in LuaJIT since 2021)
+-- and lua-cjson can. Without either, a userdata of our own has to do.
+local function null()
+  local found, buffer = pcall(require, "string.buffer")
+  if found then
+    local decoded, value = pcall(buffer.decode, "\3")
+    if decoded and type(value) == "userdata" then return value end
+  end
+  local cjson
+  found, cjson = pcall(require, "cjson")
+  return found and type(cjson) == "table" and cjson.null or newproxy()
+end
+M.null = null()
+
+return M

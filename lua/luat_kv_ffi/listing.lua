@@ -1,0 +1,164 @@
+--- The methods of a namespace that concern ranges of keys: listing, walking, counting, clearing.
+
+local ffi = require("ffi")
+local C = require("luat_kv_ffi.library")
+local args = require("luat_kv_ffi.args")
+local call = require("luat_kv_ffi.call")
+local entry = require("luat_kv_ffi.entry")
+local fail = require("luat_kv_ffi.fail")
+local handles = require("luat_kv_ffi.handle")
+local json = require("luat_kv_ffi.json")
+
+local constants, problem = call.constants, call.problem
+local ARRAY = json.ARRAY
+
+-- Options ----------------------------------------------------------------------------------------
+
+local RANGE = { names = { "prefix", "start", "stop", "reverse", "values" } }
+
+for _, name in ipairs({ "prefix", "start", "stop" }) do
+  RANGE[name] = function(option, into) into[name] = option:text() end
+end
+
+function RANGE.reverse(option, into)
+  into.reverse = option:boolean()
+end
+
+--- `true`, or a type as `get` has it.
+function RANGE.values(option, into)
+  local kind = type(option.value)
+  if kind == "boolean" then
+    into.values = option.value and "text" or nil
+  elseif kind == "string" then
+    into.values = option:word(entry.TYPES)
+  else
+    option:wrong(('true, "text" or "json" expected, got %s'):format(kind))
+  end
+end
+
+local LIST = setmetatable({ names = { "prefix", "start", "stop", "limit", "cursor", "reverse", "values" } }, { __index = RANGE })
+
+function LIST.cursor(option, into)
+  into.cursor = option:text()
+end
+
+function LIST.limit(option, into)
+  into.limit = option:whole()
+  if into.limit < 0 then option:wrong("a whole number from 1 up expected") end
+end
+
+--- The greatest limit that C takes; more than any page has.
+local FAR = 2 ^ 32 - 1
+
+local function set(view, bytes)
+  view.data, view.len = bytes, bytes and #bytes or 0
+end
+
+--- A page: its keys, with documents as text, and its cursor. What only Lua can be asked for is put so that C says the same of it: a limit of 0 or beyond 32 bits, a
+-- cursor of "", which is malformed, and a `stop` of "", before which there is nothing.
+local function read_page(space, range)
+  local options = ffi.new("luat_kv_list_options")
+  C.luat_kv_list_options_init(options)
+  local limit = range.limit
+  local out_of_range = limit and (limit == 0 or limit > FAR)
+  options.limit = out_of_range and FAR or limit or 0
+  options.flags = (range.reverse and constants.LUAT_KV_LIST_REVERSE or 0)
+    + (range.values and constants.LUAT_KV_LIST_VALUES or 0)
+  set(options.prefix, range.prefix)
+  set(options.start, range.start)
+  set(options.stop, range.stop == "" and "\0" or range.stop)
+  set(options.cursor, range.cursor == "" and "?" or range.cursor)
+  local status = C.luat_kv_list(space.ptr or fail.closed(), options, call.page, problem)
+  if status < 0 then
+    local code, message = fail.taken(status)
+    if out_of_range and limit == 0 and message:find("^limit is ") then
+      code, message = "INVALID", "limit is 0; it is at least 1"
+    elseif out_of_range then
+      message = message:gsub("^limit is %d+", ("limit is %.0f"):format(limit))
+    end
+    fail.failed(code, message)
+  end
+  return entry.page(call.page[0], range.values)
+end
+
+-- Walks ------------------------------------------------------------------------------------------
+
+local new_walk, _, this_walk, walk_metatable = handles.kind("luat_kv.each")
+
+--- What a generic `for` calls for each key: the next one that still lives, and what is known of it.
+function walk_metatable.__call(self)
+  local walk = this_walk(self)
+  if not walk.space.ptr then fail.closed() end
+  while true do
+    while walk.place < #walk.keys do
+      local place = walk.place + 1
+      local about = walk.keys[place]
+      walk.place, walk.keys[place] = place, false
+      if not about.expiration or os.time() < about.expiration then
+        entry.documents(about, walk.range.values)
+        return about.name, about
+      end
+    end
+    if walk.finished then return nil end
+    local keys, cursor = read_page(walk.space, walk.range)
+    walk.keys, walk.place, walk.range.cursor, walk.finished = keys, 0, cursor, cursor == nil
+  end
+end
+
+--- The loop is over, and so is its page.
+function walk_metatable.__close(self)
+  local walk = this_walk(self)
+  walk.keys, walk.place, walk.finished = {}, 0, true
+end
+
+fail.public(walk_metatable)
+
+-- Methods ----------------------------------------------------------------------------------------
+
+local count = ffi.new("uint64_t[1]")
+local COUNT = { names = { "prefix" }, prefix = RANGE.prefix }
+
+return function(Namespace, this)
+  function Namespace.list(self, options)
+    local space = this(self)
+    local range = args.options(options, 2, LIST, {})
+    local keys, cursor = read_page(space, range)
+    for i = 1, #keys do
+      entry.documents(keys[i], range.values)
+    end
+    return { keys = setmetatable(keys, ARRAY), list_complete = cursor == nil, cursor = cursor }
+  end
+
+  function Namespace.each(self, options)
+    local space = this(self)
+    local range = args.options(options, 2, RANGE, {})
+    -- What is wrong with the range is told at once, by a page that nobody looks at.
+    read_page(space, { prefix = range.prefix, start = range.start, stop = range.stop, limit = 1 })
+    local walk = new_walk({ space = space, owner = self, range = range, keys = {}, place = 0, finished = false })
+    return walk, nil, nil, walk
+  end
+
+  function Namespace.count(self, options)
+    local space = this(self)
+    local prefix = args.options(options, 2, COUNT, {}).prefix or ""
+    local status = C.luat_kv_count(space.ptr or fail.closed(), prefix, #prefix, count, problem)
+    if status < 0 then fail.raise(status) end
+    return tonumber(count[0])
+  end
+
+  function Namespace.deletePrefix(self, prefix)
+    local space = this(self)
+    args.text(prefix, 2, "prefix")
+    if prefix == "" then fail.argument(2, "the prefix is empty; to delete all keys, call clear()") end
+    local status = C.luat_kv_delete_prefix(space.ptr or fail.closed(), prefix, #prefix, count, problem)
+    if status < 0 then fail.raise(status) end
+    return tonumber(count[0])
+  end
+
+  function Namespace.clear(self)
+    local space = this(self)
+    local status = C.luat_kv_clear(space.ptr or fail.closed(), count, problem)
+    if status < 0 then fail.raise(status) end
+    return tonumber(count[0])
+  end
+end

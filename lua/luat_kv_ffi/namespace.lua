@@ -1,0 +1,298 @@
+--- The methods of a namespace that concern single keys, and bulk reads.
+
+local ffi = require("ffi")
+local C = require("luat_kv_ffi.library")
+local args = require("luat_kv_ffi.args")
+local call = require("luat_kv_ffi.call")
+local encode = require("luat_kv_ffi.encode")
+local entry = require("luat_kv_ffi.entry")
+local fail = require("luat_kv_ffi.fail")
+local handles = require("luat_kv_ffi.handle")
+local stores = require("luat_kv_ffi.store")
+
+local constants, problem = call.constants, call.problem
+local OK, NOT_FOUND = constants.LUAT_KV_OK, constants.LUAT_KV_NOT_FOUND
+local TOO_SMALL = constants.LUAT_KV_TOO_SMALL
+local length, low_length = call.length, call.low_length
+local type, ffi_string = type, ffi.string
+
+local M = {}
+
+local Namespace = {}
+
+local new_handle, spaces, this = handles.kind("luat_kv.namespace", Namespace, function(space)
+  return ("%s in %s"):format(space.name, stores.label(space.store))
+end)
+
+--- A namespace of the store whose handle is `owner`, and its contents.
+function M.new(owner, name)
+  local space = { ptr = false, free = C.luat_kv_namespace_free, store = stores.stores[owner], owner = owner, name = name }
+  local handle = new_handle(space)
+  stores.open_namespace(space)
+  return handle, space
+end
+
+-- Reading ----------------------------------------------------------------------------------------
+
+--- Where values are read to. It grows up to a size that is kept; what is longer is read in C's own memory.
+local buffer, capacity = ffi.new("uint8_t[?]", 4096), 4096
+local KEPT = 1024 * 1024
+
+--- A value that the buffer was too small for.
+local function read_large(space, key)
+  local wanted = low_length[0]
+  if capacity < KEPT and wanted <= KEPT then
+    repeat capacity = capacity * 2 until capacity >= wanted
+    buffer = ffi.new("uint8_t[?]", capacity)
+  end
+  local status = C.luat_kv_get_entry(space.ptr or fail.closed(), key, #key, call.entry, problem)
+  if status < 0 then fail.raise(status, key) end
+  if status == NOT_FOUND then return nil end
+  local found = ffi.gc(call.entry[0], C.luat_kv_entry_free)
+  local size = call.size()
+  local data = C.luat_kv_entry_value(found, size)
+  local value = ffi_string(data, size[0])
+  C.luat_kv_entry_free(ffi.gc(found, nil))
+  return value
+end
+
+--- A value's bytes; nil where there is none.
+local function read(space, key)
+  local to = buffer
+  local status = C.luat_kv_get(space.ptr or fail.closed(), key, #key, to, capacity, length, problem)
+  if status == OK then return ffi_string(to, low_length[0]) end
+  if status == TOO_SMALL then return (read_large(space, key)) end
+  if status < 0 then fail.raise(status, key) end
+  return nil
+end
+
+local TYPE = { names = { "type" } }
+local BULK_TYPE = { names = { "type" } }
+
+function TYPE.type(option, into)
+  into.type = option:word(entry.TYPES)
+end
+
+function BULK_TYPE.type(option, into)
+  into.type = option:word(entry.CLOUDFLARES_BULK_TYPES)
+end
+
+--- The type argument: a word, or Cloudflare's `{ type = "json" }`.
+local function wanted(kind, types, option)
+  if kind == nil then
+    return "text"
+  elseif type(kind) == "string" then
+    local meaning, unknown = args.word(kind, types)
+    if unknown then fail.argument(3, "unknown type " .. unknown) end
+    return meaning
+  elseif type(kind) == "table" then
+    return args.options(kind, 3, option, {}).type or "text"
+  end
+  fail.argument(3, "string expected, got " .. type(kind))
+end
+
+--- The strings of an array; their order does not matter.
+local function keys_of(list)
+  -- More than any limit allows need not be read.
+  local ENOUGH = 100000
+  local keys = {}
+  for place, key in next, list do
+    if #keys == ENOUGH then break end
+    if type(place) ~= "number" or not args.is_whole(place) then
+      fail.argument(2, "an array of keys expected")
+    elseif type(key) ~= "string" then
+      fail.argument(2, ("an array of keys expected, got a %s in it"):format(type(key)))
+    end
+    args.utf8(key, "key")
+    keys[#keys + 1] = key
+  end
+  return keys
+end
+
+--- A table from each of many keys that is there to its value or, `about` it, to a table.
+local function get_many(space, list, kind, about)
+  local types, option = entry.TYPES, TYPE
+  if space.store.limits.cloudflare then
+    types, option = entry.CLOUDFLARES_BULK_TYPES, BULK_TYPE
+  end
+  kind = wanted(kind, types, option)
+  local keys = keys_of(list)
+  local views = ffi.new("luat_kv_bytes[?]", math.max(#keys, 1))
+  for i = 1, #keys do
+    local view = views[i - 1]
+    view.data, view.len = keys[i], #keys[i]
+  end
+  local status = C.luat_kv_get_many(space.ptr or fail.closed(), views, #keys, call.page, problem)
+  if status < 0 then fail.raise(status) end
+  local page = entry.page(call.page[0], true)
+  local found = {}
+  for i = 1, #page do
+    local one = page[i]
+    local key = one.name
+    if not about then one.metadata = nil end
+    entry.documents(one, kind)
+    one.name = nil
+    found[key] = about and one or one.value
+  end
+  return found
+end
+
+function Namespace.get(self, key, kind)
+  local space = spaces[self] or this(self)
+  if kind == nil and type(key) == "string" then
+    -- The short way.
+    local to = buffer
+    local status = C.luat_kv_get(space.ptr or fail.closed(), key, #key, to, capacity, length, problem)
+    if status == OK then
+      local value = ffi_string(to, low_length[0])
+      return value
+    elseif status == NOT_FOUND then
+      return nil
+    elseif status < 0 then
+      fail.raise(status, key)
+    end
+    return (read_large(space, key))
+  elseif type(key) == "table" then
+    return (get_many(space, key, kind, false))
+  end
+  if type(key) ~= "string" or kind ~= "json" then
+    args.text(key, 2, "key")
+    kind = wanted(kind, entry.TYPES, TYPE)
+  end
+  local value = read(space, key)
+  if value ~= nil and kind == "json" then
+    return (entry.document(value, key))
+  end
+  return value
+end
+
+function Namespace.getWithMetadata(self, key, kind)
+  local space = spaces[self] or this(self)
+  if type(key) == "table" then
+    return (get_many(space, key, kind, true))
+  end
+  args.text(key, 2, "key")
+  kind = wanted(kind, entry.TYPES, TYPE)
+  local status = C.luat_kv_get_entry(space.ptr or fail.closed(), key, #key, call.entry, problem)
+  if status < 0 then fail.raise(status, key) end
+  if status == NOT_FOUND then return nil, nil end
+  local found = ffi.gc(call.entry[0], C.luat_kv_entry_free)
+  local about = entry.read(found, call.size(), true)
+  C.luat_kv_entry_free(ffi.gc(found, nil))
+  entry.documents(about, kind)
+  local value = about.value
+  about.value, about.name = nil, nil
+  return value, about
+end
+
+-- Writing ----------------------------------------------------------------------------------------
+
+local PUT = { names = { "expiration", "expirationTtl", "metadata" }, expiration = call.expiration, expirationTtl = call.ttl }
+
+function PUT.metadata(option, into)
+  into.metadata = encode(option.value, into.limits.metadata, "the metadata")
+end
+
+--- Reads what is to be stored: the value's bytes and the options.
+function M.to_store(limits, key, value, options)
+  args.text(key, 2, "key")
+  local kind = type(value)
+  if kind == "table" or kind == "number" or kind == "boolean" then
+    value = encode(value, limits.value, "the value")
+  elseif kind ~= "string" then
+    fail.argument(3, "string, table, number or boolean expected, got " .. kind)
+  end
+  return value, args.options(options, 4, PUT, { limits = limits })
+end
+
+function Namespace.put(self, key, value, options)
+  local space = spaces[self] or this(self)
+  if options == nil and type(key) == "string" then
+    local kind = type(value)
+    if kind == "table" then
+      args.utf8(key, "key")
+      value = encode(value, space.store.limits.value, "the value")
+      kind = "string"
+    end
+    if kind == "string" then
+      -- The short way.
+      local status = C.luat_kv_put(space.ptr or fail.closed(), key, #key, value, #value, nil, problem)
+      if status < 0 then fail.raise(status, key) end
+      return
+    end
+  end
+  local bytes, given = M.to_store(space.store.limits, key, value, options)
+  local status = C.luat_kv_put(space.ptr or fail.closed(), key, #key, bytes, #bytes, call.put_options(given), problem)
+  if status < 0 then call.raise_time(status, key, given) end
+end
+
+function Namespace.add(self, key, value, options)
+  local space = this(self)
+  local bytes, given = M.to_store(space.store.limits, key, value, options)
+  local status = C.luat_kv_add(space.ptr or fail.closed(), key, #key, bytes, #bytes, call.put_options(given), problem)
+  if status < 0 then call.raise_time(status, key, given) end
+  return status == OK
+end
+
+local TOUCH = { names = { "expiration", "expirationTtl" }, expiration = call.expiration, expirationTtl = call.ttl }
+
+function Namespace.touch(self, key, options)
+  local space = this(self)
+  args.text(key, 2, "key")
+  local given = args.options(options, 3, TOUCH, {})
+  if options ~= nil and not (given.expiration or given.ttl) then
+    fail.argument(3, "one of the options 'expiration' and 'expirationTtl' expected")
+  end
+  local status = C.luat_kv_touch(space.ptr or fail.closed(), key, #key, given.expiration or 0, given.ttl or 0, problem)
+  if status < 0 then call.raise_time(status, key, given) end
+  return status == OK
+end
+
+local INCR = {
+  names = { "initial", "expiration", "expirationTtl" }, expiration = call.expiration, expirationTtl = call.ttl,
+}
+
+function INCR.initial(option, into)
+  into.initial = option:whole()
+end
+
+--- By how much to count, and how.
+function M.increment(by, options)
+  return args.optional_whole(by, 3) or 1, args.options(options, 4, INCR, {})
+end
+
+local sum = ffi.new("int64_t[1]")
+
+function Namespace.incr(self, key, by, options)
+  local space = this(self)
+  args.text(key, 2, "key")
+  local more, given = M.increment(by, options)
+  local status = C.luat_kv_incr(space.ptr or fail.closed(), key, #key, more, call.incr_options(given), sum, problem)
+  if status < 0 then call.raise_time(status, key, given) end
+  return tonumber(sum[0])
+end
+
+function Namespace.delete(self, key)
+  local space = spaces[self] or this(self)
+  if type(key) ~= "string" then args.text(key, 2, "key") end
+  local status = C.luat_kv_delete(space.ptr or fail.closed(), key, #key, problem)
+  if status < 0 then fail.raise(status, key) end
+end
+
+M.spaces = spaces
+
+-- The rest of the methods ------------------------------------------------------------------------
+
+require("luat_kv_ffi.listing")(Namespace, this)
+require("luat_kv_ffi.transfer")(Namespace, this)
+
+--- Completes the methods with those that make other handles.
+function M.complete(begin_batch)
+  function Namespace.atomic(self, extra)
+    local space = this(self)
+    return (begin_batch(space.owner or fail.closed(), self, extra))
+  end
+  fail.public(Namespace)
+end
+
+return M

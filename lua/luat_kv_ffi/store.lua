@@ -1,0 +1,297 @@
+--- Stores: opening, housekeeping, closing.
+
+local ffi = require("ffi")
+local C = require("luat_kv_ffi.library")
+local args = require("luat_kv_ffi.args")
+local call = require("luat_kv_ffi.call")
+local entry = require("luat_kv_ffi.entry")
+local fail = require("luat_kv_ffi.fail")
+local handles = require("luat_kv_ffi.handle")
+local json = require("luat_kv_ffi.json")
+local text = require("luat_kv_ffi.text")
+
+local constants = call.constants
+local problem = call.problem
+
+-- A store's contents are:
+--   ptr     what C knows it by; false when it is closed
+--   free    what frees that
+--   limits  how long JSON may be that is put into it, in bytes: value, metadata
+--   path    its file as it was given, absolute; nil where that is not known yet, "memory" for none
+--   users   the contents of its namespaces and batches, whose `ptr` must go when it closes
+-- What uses it has its contents as `store`, and its handle as `owner`, which keeps it from being collected.
+
+local M = {}
+
+local Store = {}
+
+local MIB = 1024 * 1024
+local LIMITS = {
+  [constants.LUAT_KV_LIMITS_DEFAULT] = { value = 512 * MIB, metadata = 64 * 1024 },
+  [constants.LUAT_KV_LIMITS_CLOUDFLARE] = { value = 25 * MIB, metadata = 1024, cloudflare = true },
+}
+M.JSON_LIMIT = LIMITS[constants.LUAT_KV_LIMITS_DEFAULT].value
+
+--- The database file's absolute path, or `memory`. The project's is asked for when it is first needed: that takes a count
+-- of all it holds.
+function M.label(store)
+  if not store.path then
+    if not store.ptr then return "closed" end
+    local out = ffi.new("luat_kv_stats *[1]")
+    local status = C.luat_kv_stats_read(store.ptr, out, problem)
+    if status < 0 then fail.raise(status) end
+    local stats = ffi.gc(out[0], C.luat_kv_stats_free)
+    store.path = ffi.string(C.luat_kv_stats_path(stats))
+  end
+  return store.path
+end
+
+local new_store, stores, this = handles.kind("luat_kv.store", Store, M.label)
+
+--- The pointer of a store's contents.
+local function open_ptr(store)
+  return store.ptr or fail.closed()
+end
+
+-- Opening ----------------------------------------------------------------------------------------
+
+pcall(ffi.cdef, "char *getcwd(char *, size_t);")
+
+--- A path as std::path::absolute has it: with the working directory, without "." and doubled slashes.
+local function absolute(path)
+  if path:sub(1, 1) ~= "/" then
+    local room = ffi.new("char[?]", 4096)
+    local found, here = pcall(function() return ffi.C.getcwd(room, 4096) end)
+    if not found or here == nil then return nil end
+    path = ffi.string(here) .. "/" .. path
+  end
+  local parts = {}
+  for part in path:gmatch("[^/]+") do
+    if part ~= "." then parts[#parts + 1] = part end
+  end
+  return "/" .. table.concat(parts, "/")
+end
+
+local cell = ffi.new("luat_kv_store *[1]")
+
+--- A handle for a store that is opened into the cell, and its contents.
+local function new(limits, path)
+  local store = {
+    ptr = false, free = C.luat_kv_close, limits = LIMITS[limits], path = path, users = setmetatable({}, { __mode = "k" }),
+  }
+  return new_store(store), store
+end
+
+local function opened(store, status)
+  if status < 0 then fail.raise(status) end
+  store.ptr = cell[0]
+end
+
+local OPEN = { names = { "path", "memory", "limits", "durability", "busy_timeout", "readonly" } }
+
+function OPEN.path(option, into)
+  into.path = option:expect("string")
+end
+
+function OPEN.memory(option, into)
+  into.memory = option:boolean()
+end
+
+local LIMIT_WORDS = {
+  words = { "default", "cloudflare" },
+  default = constants.LUAT_KV_LIMITS_DEFAULT, cloudflare = constants.LUAT_KV_LIMITS_CLOUDFLARE,
+}
+function OPEN.limits(option, into)
+  into.limits = option:word(LIMIT_WORDS)
+end
+
+local DURABILITY_WORDS = {
+  words = { "normal", "full" },
+  normal = constants.LUAT_KV_DURABILITY_NORMAL, full = constants.LUAT_KV_DURABILITY_FULL,
+}
+function OPEN.durability(option, into)
+  into.durability = option:word(DURABILITY_WORDS)
+end
+
+function OPEN.readonly(option, into)
+  into.readonly = option:boolean()
+end
+
+function OPEN.busy_timeout(option, into)
+  local seconds = option:expect("number")
+  -- Rust's Duration ends at 2^64 seconds.
+  if not (seconds >= 0 and seconds < 2 ^ 64) then
+    option:wrong("seconds from 0 up expected, got " .. text.number(seconds))
+  end
+  into.busy_timeout = seconds
+end
+
+local function open_options(into)
+  local options = ffi.new("luat_kv_open_options")
+  C.luat_kv_open_options_init(options)
+  options.limits, options.durability = into.limits or 0, into.durability or 0
+  local flags = into.readonly and constants.LUAT_KV_OPEN_READONLY or 0
+  if into.busy_timeout == 0 then
+    flags = flags + constants.LUAT_KV_OPEN_NOWAIT
+  elseif into.busy_timeout then
+    options.busy_timeout_ms = math.min(math.ceil(into.busy_timeout * 1000), 2 ^ 32 - 1)
+  end
+  options.flags = flags
+  return options
+end
+
+--- The functions of the module itself are called with a full stop.
+local NO_COLON = "called with ':', which is for methods; here it is '.'"
+
+--- `KV.open{ … }`.
+function M.open(options, more)
+  if type(more) == "table" then fail.argument(1, NO_COLON) end
+  local into = args.options(options, 1, OPEN, {})
+  local path, memory = into.path, into.memory or false
+  if (path ~= nil) == memory then
+    fail.argument(1, "one of the options 'path' and 'memory = true' expected")
+  end
+  local limits, c_options = into.limits or constants.LUAT_KV_LIMITS_DEFAULT, open_options(into)
+  if memory then
+    local handle, store = new(limits, "memory")
+    opened(store, C.luat_kv_open_memory(c_options, cell, problem))
+    return handle
+  end
+  if path:find("\0", 1, true) then
+    fail.invalid(("opening %s: the path has a NUL in it"):format(text.one_line(path)))
+  end
+  local handle, store = new(limits, absolute(path))
+  opened(store, C.luat_kv_open(path, c_options, cell, problem))
+  return handle
+end
+
+-- Namespaces -------------------------------------------------------------------------------------
+
+local namespace_cell = ffi.new("luat_kv_namespace *[1]")
+
+--- Fills in the contents of a namespace.
+function M.open_namespace(space)
+  local store, name = space.store, space.name
+  store.users[space] = true
+  local status = C.luat_kv_namespace_open(open_ptr(store), name, #name, namespace_cell, problem)
+  if status < 0 then fail.raise(status) end
+  handles.hold(space, namespace_cell)
+end
+
+--- The project's store, which opens on first use.
+local project
+
+--- `KV.namespace(name)`, for the kind of handle that namespaces are.
+function M.project_namespace(new_namespace)
+  return function(name)
+    if type(name) == "table" then fail.argument(1, NO_COLON) end
+    args.text(name, 1, "namespace")
+    if not project then
+      -- The name is checked before a store is made for it.
+      local check, store = new(constants.LUAT_KV_LIMITS_DEFAULT, "memory")
+      opened(store, C.luat_kv_open_memory(nil, cell, problem))
+      new_namespace(check, name)
+      local handle
+      handle, store = new(constants.LUAT_KV_LIMITS_DEFAULT)
+      opened(store, C.luat_kv_open_project(nil, nil, cell, problem))
+      project = handle
+    end
+    return (new_namespace(project, name))
+  end
+end
+
+--- Completes the methods of stores with those that make other handles.
+function M.complete(new_namespace, begin_batch)
+  function Store.namespace(self, name)
+    this(self)
+    args.text(name, 2, "namespace")
+    return (new_namespace(self, name))
+  end
+
+  function Store.atomic(self, extra)
+    this(self)
+    return (begin_batch(self, nil, extra))
+  end
+
+  fail.public(Store)
+end
+
+-- Housekeeping -----------------------------------------------------------------------------------
+
+local count = ffi.new("uint64_t[1]")
+
+function Store.sweep(self, max)
+  local store = this(self)
+  args.optional_whole(max, 2)
+  if max and max < 0 then fail.argument(2, "whole number from 0 up expected") end
+  -- 0 is all of them to C.
+  if max == 0 then return 0 end
+  local status = C.luat_kv_sweep(open_ptr(store), max or 0, count, problem)
+  if status < 0 then fail.raise(status) end
+  return tonumber(count[0])
+end
+
+function Store.compact(self)
+  local status = C.luat_kv_compact(open_ptr(this(self)), problem)
+  if status < 0 then fail.raise(status) end
+end
+
+local complete = ffi.new("int[1]")
+
+function Store.checkpoint(self)
+  local status = C.luat_kv_checkpoint(open_ptr(this(self)), complete, problem)
+  if status < 0 then fail.raise(status) end
+  return complete[0] ~= 0
+end
+
+function Store.backup(self, path)
+  local store = this(self)
+  if type(path) ~= "string" then fail.argument(2, "string expected, got " .. type(path)) end
+  if path:find("\0", 1, true) and store.ptr and M.label(store) ~= "memory" then
+    fail.failed("IO", ("%s: backing up to %s: file name contained an unexpected NUL byte"):format(M.label(store),
+      text.one_line(path)))
+  end
+  local status = C.luat_kv_backup(open_ptr(store), path, problem)
+  if status < 0 then fail.raise(status) end
+end
+
+function Store.namespaces(self)
+  local status = C.luat_kv_namespaces(open_ptr(this(self)), call.page, problem)
+  if status < 0 then fail.raise(status) end
+  local names = entry.page(call.page[0], false)
+  for i = 1, #names do
+    names[i] = names[i].name
+  end
+  return setmetatable(names, json.ARRAY)
+end
+
+function Store.stats(self)
+  local out = ffi.new("luat_kv_stats *[1]")
+  local status = C.luat_kv_stats_read(open_ptr(this(self)), out, problem)
+  if status < 0 then fail.raise(status) end
+  local stats, size = ffi.gc(out[0], C.luat_kv_stats_free), call.size()
+  local namespaces = {}
+  for i = 0, tonumber(C.luat_kv_stats_len(stats)) - 1 do
+    local data = C.luat_kv_stats_name(stats, i, size)
+    namespaces[ffi.string(data, size[0])] = {
+      live = tonumber(C.luat_kv_stats_live(stats, i)), expired = tonumber(C.luat_kv_stats_expired(stats, i)),
+    }
+  end
+  return {
+    path = ffi.string(C.luat_kv_stats_path(stats)), file_size = tonumber(C.luat_kv_stats_file_size(stats)),
+    namespaces = namespaces,
+  }
+end
+
+function Store.close(self)
+  local store = this(self)
+  -- The store itself closes with the last of what uses it.
+  for user in pairs(store.users) do
+    handles.release(user)
+  end
+  handles.release(store)
+end
+
+M.stores = stores
+
+return M

@@ -1,0 +1,1 @@
+return require("luat_kv_ffi")
