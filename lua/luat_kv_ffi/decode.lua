@@ -6,6 +6,7 @@ local text = require("luat_kv_ffi.text")
 
 local setmetatable, tonumber = setmetatable, tonumber
 local sub, char = string.sub, string.char
+local band, bor, rshift = bit.band, bit.bor, bit.rshift
 local ARRAY, NULL, MAX_DEPTH = json.ARRAY, json.null, json.MAX_DEPTH
 
 --- What a byte is: 1 white space, 2 a digit; within a string 4 what ends the plain run (a quote, a backslash, a control
@@ -38,86 +39,114 @@ end
 
 -- Strings ----------------------------------------------------------------------------------------
 
-local ESCAPES = { [34] = '"', [92] = "\\", [47] = "/", [98] = "\b", [102] = "\f", [110] = "\n", [114] = "\r", [116] = "\t" }
+local ESCAPES = ffi.new("uint8_t[256]")
+for letter, meant in pairs({
+  ['"'] = '"', ["\\"] = "\\", ["/"] = "/", b = "\b", f = "\f", n = "\n", r = "\r", t = "\t",
+}) do
+  ESCAPES[letter:byte()] = meant:byte()
+end
 
---- The number in four hexadecimal digits at a place.
-local function hex(source, i)
+--- The values of hexadecimal digits; 16 for what is none.
+local HEX = ffi.new("uint8_t[256]")
+for code = 0, 255 do HEX[code] = tonumber(char(code), 16) or 16 end
+for _, code in ipairs({ 9, 10, 11, 12, 13, 32, 45 }) do HEX[code] = 16 end
+
+--- The number in four hexadecimal digits at a place; 2^16 or more where there are others.
+local function hex(p, i)
+  local a, b, c, d = HEX[p[i]], HEX[p[i + 1]], HEX[p[i + 2]], HEX[p[i + 3]]
+  if a > 15 or b > 15 or c > 15 or d > 15 then return 65536 end
+  return a * 4096 + b * 256 + c * 16 + d
+end
+
+--- What is wrong with the digits of an escape.
+local function wrong_hex(source, i)
   if i + 4 > #source then
     return wrong(source, "EOF while parsing a string", #source)
   end
-  local digits = sub(source, i + 1, i + 4)
-  if not digits:find("^%x%x%x%x$") then
-    return wrong(source, "invalid escape", i + 4)
-  end
-  return tonumber(digits, 16)
+  return wrong(source, "invalid escape", i + 4)
 end
 
-local function utf8(code)
-  local function tail(shift)
-    return 128 + math.floor(code / shift) % 64
+--- Writes a character as UTF-8, and answers the place behind it.
+local function put_utf8(to, at, code)
+  if code < 0x80 then
+    to[at] = code
+    return at + 1
+  elseif code < 0x800 then
+    to[at], to[at + 1] = 192 + rshift(code, 6), 128 + band(code, 63)
+    return at + 2
+  elseif code < 0x10000 then
+    to[at], to[at + 1], to[at + 2] = 224 + rshift(code, 12), 128 + band(rshift(code, 6), 63), 128 + band(code, 63)
+    return at + 3
   end
-  if code < 0x80 then return char(code) end
-  if code < 0x800 then return char(192 + math.floor(code / 64), tail(1)) end
-  if code < 0x10000 then return char(224 + math.floor(code / 4096), tail(64), tail(1)) end
-  return char(240 + math.floor(code / 262144), tail(4096), tail(64), tail(1))
+  to[at], to[at + 1] = 240 + rshift(code, 18), 128 + band(rshift(code, 12), 63)
+  to[at + 2], to[at + 3] = 128 + band(rshift(code, 6), 63), 128 + band(code, 63)
+  return at + 4
 end
 
 --- What \u stands for, from its digits on, and the place behind it.
 local function unicode(source, p, i)
-  local high, why = hex(source, i)
-  if not high then return nil, why end
+  local high = hex(p, i)
+  if high > 65535 then return wrong_hex(source, i) end
   i = i + 4
   if high >= 0xdc00 and high <= 0xdfff then
     return wrong(source, "lone leading surrogate in hex escape", i)
   elseif high < 0xd800 or high > 0xdbff then
-    return utf8(high), i
+    return high, i
   end
-  for _, needed in ipairs({ 92, 117 }) do
+  if p[i] ~= 92 or p[i + 1] ~= 117 then
+    if p[i] == 92 then i = i + 1 end
     if i >= #source then return wrong(source, "EOF while parsing a string", i) end
-    i = i + 1
-    if p[i - 1] ~= needed then return wrong(source, "unexpected end of hex escape", i) end
+    return wrong(source, "unexpected end of hex escape", i + 1)
   end
-  local low
-  low, why = hex(source, i)
-  if not low then return nil, why end
-  i = i + 4
+  local low = hex(p, i + 2)
+  if low > 65535 then return wrong_hex(source, i + 2) end
+  i = i + 6
   if low < 0xdc00 or low > 0xdfff then
     return wrong(source, "lone leading surrogate in hex escape", i)
   end
-  return utf8(0x10000 + (high - 0xd800) * 0x400 + (low - 0xdc00)), i
+  return 0x10000 + (high - 0xd800) * 0x400 + (low - 0xdc00), i
 end
+
+--- Where strings with escapes are put together: nothing allocates between the first byte and the last.
+local KEPT = 64 * 1024
+local room = ffi.new("uint8_t[?]", KEPT)
 
 --- A string with escapes, whose first `i - start` bytes are plain.
 local function escaped(source, p, start, i)
-  local len, parts = #source, {}
+  local len = #source
+  local to, at = len - start <= KEPT and room or ffi.new("uint8_t[?]", len - start), i - start
+  ffi.copy(to, p + start, at)
   while true do
-    while CLASS[p[i]] ~= STOP do i = i + 1 end
-    if i >= len then return wrong(source, "EOF while parsing a string", len) end
-    parts[#parts + 1] = sub(source, start + 1, i)
     local one = p[i]
     i = i + 1
-    if one == 34 then
-      local whole = table.concat(parts)
-      if not text.is_utf8(whole) then return wrong(source, "invalid unicode code point", i) end
+    if CLASS[one] ~= STOP then
+      to[at] = one
+      at = at + 1
+    elseif one == 92 then
+      local letter = p[i]
+      i = i + 1
+      if ESCAPES[letter] ~= 0 then
+        to[at] = ESCAPES[letter]
+        at = at + 1
+      elseif letter == 117 then
+        local code, behind = unicode(source, p, i)
+        if not code then return nil, behind end
+        at, i = put_utf8(to, at, code), behind
+      elseif i > len then
+        return wrong(source, "EOF while parsing a string", len)
+      else
+        return wrong(source, "invalid escape", i)
+      end
+    elseif one == 34 then
+      local whole = ffi.string(to, at)
+      local valid = text.valid_up_to(whole)
+      if valid < at then return wrong(source, "invalid unicode code point", i - (at - valid)) end
       return whole, i
-    elseif one ~= 92 then
-      return wrong(source, "control character (\\u0000-\\u001F) found while parsing a string", i)
-    elseif i >= len then
+    elseif i > len then
       return wrong(source, "EOF while parsing a string", len)
+    else
+      return wrong(source, "control character (\\u0000-\\u001F) found while parsing a string", i)
     end
-    local letter = p[i]
-    i = i + 1
-    local part = ESCAPES[letter]
-    if letter == 117 then
-      local next_place
-      part, next_place = unicode(source, p, i)
-      if not part then return nil, next_place end
-      i = next_place
-    elseif not part then
-      return wrong(source, "invalid escape", i)
-    end
-    parts[#parts + 1] = part
-    start = i
   end
 end
 
@@ -127,7 +156,7 @@ local function string_at(source, p, i)
   local class = CLASS[p[i]]
   -- The text ends in a NUL, which stops this.
   while class ~= STOP do
-    if class == WIDE then wide = 1 end
+    wide = bor(wide, class)
     i = i + 1
     class = CLASS[p[i]]
   end
@@ -135,27 +164,30 @@ local function string_at(source, p, i)
     return escaped(source, p, start, i)
   end
   local value = sub(source, start + 1, i)
-  if wide ~= 0 and not text.is_utf8(value) then
-    return wrong(source, "invalid unicode code point", i + 1)
+  if wide >= WIDE then
+    local valid = text.valid_up_to(value)
+    if valid < #value then return wrong(source, "invalid unicode code point", i + 1 - (#value - valid)) end
   end
   return value, i + 1
 end
 
 -- Numbers ----------------------------------------------------------------------------------------
 
+local function behind_digits(p, i)
+  while CLASS[p[i]] == DIGIT do i = i + 1 end
+  return i
+end
+
 --- A number that is no short integer, from its first byte on.
 local function long_number(source, p, start)
-  local len, i = #source, start
-  local function digits()
-    while CLASS[p[i]] == DIGIT do i = i + 1 end
-  end
+  local len, i, negative = #source, start, false
   if p[i] == 45 then i = i + 1 end
   if i >= len then return wrong(source, "EOF while parsing a value", len) end
   if p[i] == 48 then
     i = i + 1
     if CLASS[p[i]] == DIGIT then return wrong_at(source, "invalid number", i) end
   elseif CLASS[p[i]] == DIGIT then
-    digits()
+    i = behind_digits(p, i)
   else
     return wrong(source, "invalid number", i + 1)
   end
@@ -164,12 +196,12 @@ local function long_number(source, p, start)
     if CLASS[p[i]] ~= DIGIT then
       return wrong_at(source, i < len and "invalid number" or "EOF while parsing a value", i)
     end
-    digits()
+    i = behind_digits(p, i)
   end
   if p[i] == 101 or p[i] == 69 then
     local zero = not sub(source, start + 1, i):find("[1-9]")
     i = i + 1
-    local negative = p[i] == 45
+    negative = p[i] == 45
     if negative or p[i] == 43 then i = i + 1 end
     if i >= len then return wrong(source, "EOF while parsing a value", len) end
     if CLASS[p[i]] ~= DIGIT then return wrong(source, "invalid number", i + 1) end
@@ -183,7 +215,8 @@ local function long_number(source, p, start)
     end
     if zero then return p[start] == 45 and -1 / math.huge or 0, i end
   end
-  local number = tonumber(sub(source, start + 1, i))
+  -- LuaJIT reads no number whose exponent has very many digits.
+  local number = tonumber(sub(source, start + 1, i)) or (negative and 0 or math.huge)
   if number == math.huge or number == -math.huge then
     return wrong(source, "number out of range", i)
   end
@@ -210,13 +243,13 @@ end
 
 -- Words ------------------------------------------------------------------------------------------
 
-local function word_at(source, p, i, word)
+--- What is wrong with a word that is not what its first letter promised.
+local function wrong_word(source, p, i, word)
   for place = 1, #word do
     if i >= #source then return wrong(source, "EOF while parsing a value", #source) end
     i = i + 1
     if p[i - 1] ~= word:byte(place) then return wrong(source, "expected ident", i) end
   end
-  return word, i
 end
 
 -- Documents --------------------------------------------------------------------------------------
@@ -261,17 +294,14 @@ local function scalar_at(source, p, i)
   elseif CLASS[one] == DIGIT or one == 45 then
     return number_at(source, p, i)
   elseif one == 116 then
-    local word, behind = word_at(source, p, i, "true")
-    if word then return true, behind end
-    return nil, behind
+    if p[i + 1] == 114 and p[i + 2] == 117 and p[i + 3] == 101 then return true, i + 4 end
+    return wrong_word(source, p, i, "true")
   elseif one == 102 then
-    local word, behind = word_at(source, p, i, "false")
-    if word then return false, behind end
-    return nil, behind
+    if p[i + 1] == 97 and p[i + 2] == 108 and p[i + 3] == 115 and p[i + 4] == 101 then return false, i + 5 end
+    return wrong_word(source, p, i, "false")
   elseif one == 110 then
-    local word, behind = word_at(source, p, i, "null")
-    if word then return NULL, behind end
-    return nil, behind
+    if p[i + 1] == 117 and p[i + 2] == 108 and p[i + 3] == 108 then return NULL, i + 4 end
+    return wrong_word(source, p, i, "null")
   end
   return wrong_at(source, i < #source and "expected value" or "EOF while parsing a value", i)
 end

@@ -100,7 +100,7 @@ local function put_string(writer, value)
       len = len + 1
     elseif class == 1 then
       to[len], to[len + 1], to[len + 2], to[len + 3] = 92, 117, 48, 48
-      to[len + 4], to[len + 5] = HEX[floor(one / 16)], HEX[one % 16]
+      to[len + 4], to[len + 5] = HEX[bit.rshift(one, 4)], HEX[bit.band(one, 15)]
       len = len + 6
     else
       to[len], to[len + 1] = 92, class

@@ -1,6 +1,6 @@
 --- Text as it stands in messages: UTF-8 checked, quoted as Rust's `{:?}` does it, numbers in their shortest form.
 
-local byte, format = string.byte, string.format
+local byte, find, format = string.byte, string.find, string.format
 
 local M = {}
 
@@ -29,19 +29,23 @@ local function character(text, i)
   return len
 end
 
---- Is it UTF-8?
-function M.is_utf8(text)
+--- How many bytes at the beginning are UTF-8.
+function M.valid_up_to(text)
   local i, len = 1, #text
   while i <= len do
     if byte(text, i) < 0x80 then
       i = i + 1
     else
       local more = character(text, i)
-      if not more then return false end
+      if not more then return i - 1 end
       i = i + more
     end
   end
-  return true
+  return len
+end
+
+function M.is_utf8(text)
+  return M.valid_up_to(text) == #text
 end
 
 local escapes = { ["\0"] = "\\0", ["\t"] = "\\t", ["\n"] = "\\n", ["\r"] = "\\r", ['"'] = '\\"', ["\\"] = "\\\\" }
@@ -149,6 +153,9 @@ end
 
 --- A float in JSON, as serde_json writes it.
 function M.float(number)
+  -- The short way: fifteen digits are exact as they are, if they are enough.
+  local brief = format("%.15g", number)
+  if tonumber(brief) == number and find(brief, ".", 1, true) and not find(brief, "e", 1, true) then return brief end
   return decimal(number, -5, "+")
 end
 
