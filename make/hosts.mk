@@ -4,11 +4,13 @@ test-cpp   := $(foreach test,api handles library,cpp-shared-$(test)) $(foreach t
 test-go    := go
 test-node  := node
 test-python := python
-test-hosts := $(test-cpp) $(test-go) $(test-node) $(test-python)
-.PHONY: test-cpp test-go test-node test-python $(test-hosts)
+test-ffi   := ffi
+test-hosts := $(test-cpp) $(test-ffi) $(test-python) $(test-node) $(test-go)
+.PHONY: test-cpp test-ffi test-python test-node test-go $(test-hosts)
 test-cpp: $(test-cpp) ## the C++ header: alone, and on the shared and on the static library
 test-go: $(test-go) ## the Go package, with the race detector
 test-node: $(test-node) ## the Node package
+test-ffi: $(test-ffi) ## the Lua suite again, on the module for LuaJIT's FFI
 test-python: $(test-python) ## the Python package, and its types by mypy
 $(test-hosts): need-test
 
@@ -41,3 +43,7 @@ node: $(library) $(hooked)
 
 python: $(library) $(hooked)
 	@$(host) tests/tally pytest $@ bindings/python/test
+
+# (Some of its tests compare it with the C module.)
+ffi: $(library) $(hooked) target/lua/jit/luat_kv.so
+	@$(host) $(call lua_cpath,jit) LUAT_KV_MODULE=luat_kv_ffi tests/tally tap $@ luajit tests/lua/run.lua -o tap

@@ -6,6 +6,7 @@ packages-test  := lua5.1 lua5.2 lua5.3 lua5.4 luajit liblua5.4-dev lua-unit lua-
     libc6-dbg python3-venv
 packages-bench := lua5.4 lua-cjson liblua5.4-dev
 packages-docs  := doxygen
+packages-header := lua5.4 nodejs
 
 # How to see that a Debian package, or the same thing from elsewhere, is there.
 has-lua5.1        := command -v lua5.1
@@ -37,10 +38,10 @@ has-npm           := command -v npm
 has-util-linux    := command -v setpriv
 has-liblua5.4-dev := test -f /usr/include/lua5.4/lua.h
 
-.PHONY: deps need-demo need-test need-bench need-docs components toolchain
+.PHONY: deps need-demo need-test need-bench need-docs need-header components toolchain
 deps: need-demo need-test need-bench ## installs what demo, test and bench need from Debian, as they do by themselves
 
-need-demo need-test need-bench need-docs: need-%: toolchain
+need-demo need-test need-bench need-docs need-header: need-%: toolchain
 	@lack=; $(foreach p,$(packages-$*),$(has-$p) >/dev/null 2>&1 || lack="$$lack $p";) \
 	[ "$$lack" ] || exit 0; \
 	install="apt-get install -y --no-install-recommends$$lack"; \

@@ -23,7 +23,7 @@ M.low_length = ffi.cast("uint32_t *", M.length) + (ffi.abi("be") and ffi.sizeof(
 M.size = ffi.typeof("size_t[1]")
 
 local put_options = ffi.new("luat_kv_put_options")
-C.luat_kv_put_options_init(put_options)
+C.luat_kv_put_options_init(put_options, ffi.sizeof(put_options))
 local metadata = put_options.metadata
 
 --- Options for a put, good for the very next call.
@@ -37,7 +37,7 @@ end
 
 --- The same for an increment.
 local incr_options = ffi.new("luat_kv_incr_options")
-C.luat_kv_incr_options_init(incr_options)
+C.luat_kv_incr_options_init(incr_options, ffi.sizeof(incr_options))
 
 function M.incr_options(options)
   incr_options.initial = options.initial or 0

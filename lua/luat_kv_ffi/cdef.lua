@@ -20,10 +20,10 @@ const char *luat_kv_status_str(luat_kv_status status);
 luat_kv_status luat_kv_error_status(const struct luat_kv_error *error);
 const char *luat_kv_error_message(const struct luat_kv_error *error);
 void luat_kv_error_free(struct luat_kv_error *error);
-void luat_kv_open_options_init(struct luat_kv_open_options *options);
-void luat_kv_put_options_init(struct luat_kv_put_options *options);
-void luat_kv_list_options_init(struct luat_kv_list_options *options);
-void luat_kv_incr_options_init(struct luat_kv_incr_options *options);
+void luat_kv_open_options_init(struct luat_kv_open_options *options, size_t size);
+void luat_kv_put_options_init(struct luat_kv_put_options *options, size_t size);
+void luat_kv_list_options_init(struct luat_kv_list_options *options, size_t size);
+void luat_kv_incr_options_init(struct luat_kv_incr_options *options, size_t size);
 luat_kv_status luat_kv_open(const char *path, const struct luat_kv_open_options *options, struct luat_kv_store **out, struct luat_kv_error **error);
 luat_kv_status luat_kv_open_project(const char *dir, const struct luat_kv_open_options *options, struct luat_kv_store **out, struct luat_kv_error **error);
 luat_kv_status luat_kv_open_memory(const struct luat_kv_open_options *options, struct luat_kv_store **out, struct luat_kv_error **error);
@@ -79,7 +79,7 @@ luat_kv_status luat_kv_export_fd(struct luat_kv_namespace *ns, int fd, uint32_t 
 luat_kv_status luat_kv_import_fd(struct luat_kv_namespace *ns, int fd, uint32_t flags, uint64_t *stored, uint64_t *skipped, struct luat_kv_error **error);
 ]],
   constants = {
-    LUAT_KV_ABI_VERSION = 1,
+    LUAT_KV_ABI_VERSION = 0,
     LUAT_KV_OPEN_READONLY = 1,
     LUAT_KV_OPEN_NOWAIT = 2,
     LUAT_KV_LIMITS_DEFAULT = 0,

@@ -58,7 +58,7 @@ end
 -- cursor of "", which is malformed, and a `stop` of "", before which there is nothing.
 local function read_page(space, range)
   local options = ffi.new("luat_kv_list_options")
-  C.luat_kv_list_options_init(options)
+  C.luat_kv_list_options_init(options, ffi.sizeof(options))
   local limit = range.limit
   local out_of_range = limit and (limit == 0 or limit > FAR)
   options.limit = out_of_range and FAR or limit or 0

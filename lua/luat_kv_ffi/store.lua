@@ -128,7 +128,7 @@ end
 
 local function open_options(into)
   local options = ffi.new("luat_kv_open_options")
-  C.luat_kv_open_options_init(options)
+  C.luat_kv_open_options_init(options, ffi.sizeof(options))
   options.limits, options.durability = into.limits or 0, into.durability or 0
   local flags = into.readonly and constants.LUAT_KV_OPEN_READONLY or 0
   if into.busy_timeout == 0 then
