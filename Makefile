@@ -31,7 +31,7 @@ lib: target/lib/libluat_kv.so ## builds the C library: target/lib/libluat_kv.so 
 sources   := $(shell find src -name '*.rs') build.rs Cargo.toml Cargo.lock
 version   := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 abi       := $(shell sed -n 's/^\#define LUAT_KV_ABI_VERSION //p' include/luat_kv.h)
-functions := $(shell sed -n 's/^ *\(luat_kv_[a-z_]*\);/\1/p' include/luat_kv.map)
+functions := $(shell sed -n 's/^ *\(luat_kv_[a-z0-9_]*\);/\1/p' include/luat_kv.map)
 target/lib/libluat_kv.a: from := release
 target/lib/libluat_kv.a: cargo := --release
 # For tests: with panics on demand, and rustc's own checks.

@@ -15,6 +15,7 @@ links     := libluat_kv.so.$(abi) libluat_kv.so
 
 .PHONY: install uninstall
 install: lib man ## installs the C library and its manual: PREFIX=/usr/local; DESTDIR= for packagers
+	$(checked)
 	@for template in $(templates); do mkdir -p target/install; \
 	    sed $(foreach name,$(filled-in),-e 's|@$(name)@|$($(name))|g') make/install/$$template.in >target/install/$$template \
 	        || exit; \
@@ -31,11 +32,20 @@ install: lib man ## installs the C library and its manual: PREFIX=/usr/local; DE
 	@[ -n '$(DESTDIR)' ] || [ "$$(id -u)" != 0 ] || ldconfig || :
 
 uninstall: ## takes away what install has put there, with the same PREFIX and DESTDIR
+	$(checked)
 	rm -f $(foreach header,$(notdir $(headers)),'$(DESTDIR)$(includedir)/$(header)')
 	rm -f $(foreach library,$(notdir $(libraries)) $(links),'$(DESTDIR)$(libdir)/$(library)')
 	rm -f '$(DESTDIR)$(pkgconfigdir)/luat_kv.pc' $(cmakes:%='$(DESTDIR)$(cmakedir)/%')
 	rm -f $(patsubst %,'$(DESTDIR)$(mandir)/man3/%',$(man-pages) $(man-links))
 	rmdir '$(DESTDIR)$(cmakedir)' 2>/dev/null || :
+
+# Neither make nor pkg-config can do with every path, so they are looked at before anything is written.
+folders := PREFIX libdir includedir pkgconfigdir cmakedir mandir
+odd     := & ' " | \ ; < > * ? ! `
+checked  = $(foreach name,$(folders),$(if $(filter-out /%,$($(name)) $(if $($(name)),,nothing)),\
+    $(error $(name)=$($(name)) is not an absolute path without spaces)))$(foreach name,$(folders) DESTDIR,\
+    $(if $(filter 0 1,$(words $($(name)))),,$(error $(name)=$($(name)) has a space in it))$(foreach character,$(odd),\
+    $(if $(findstring $(character),$($(name))),$(error $(name)=$($(name)) has a $(character) in it))))
 
 installed-into := $(includedir) $(libdir) $(pkgconfigdir) $(cmakedir) $(mandir)/man3
 

@@ -90,7 +90,7 @@ function explain(name,    i, n, paragraphs, paragraph) {
         else text[name] = append(text[name], "\n\n", squeezed(paragraph))
     }
     if (declared_with_error(name) && statuses[name] == "") fail(name " does not tell its statuses")
-    if (match(text[name], /([Aa]s (with )?|what )luat_kv_[a-z_]+\(\)/)) {
+    if (match(text[name], /([Aa]s (with )?|what )luat_kv_[a-z0-9_]+\(\)/)) {
         base[name] = substr(text[name], RSTART, RLENGTH - 2)
         sub(/.* /, "", base[name])
     }
@@ -160,7 +160,7 @@ function weigh_in(name,    i, n, pieces, piece, names, j, m, status, more) {
     n = split(statuses[name], pieces, "; ")
     for (i = 1; i <= n; i++) {
         piece = pieces[i]; m = 0
-        if (piece ~ /^as luat_kv_[a-z_]+\(\)$/) { weigh_in(substr(piece, 4, length(piece) - 5)); continue }
+        if (piece ~ /^as luat_kv_[a-z0-9_]+\(\)$/) { weigh_in(substr(piece, 4, length(piece) - 5)); continue }
         while (match(piece, /^(, )?[A-Z_]+/)) {
             names[++m] = substr(piece, 1, RLENGTH); sub(/^, /, "", names[m])
             piece = substr(piece, RLENGTH + 1)

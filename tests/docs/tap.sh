@@ -22,7 +22,7 @@ finish() { echo "1..$number"; exit $failed; }
 # A line "function argument argument…" for each function that a C compiler finds in the header.
 declared() {
     ${CC:-cc} -E -P -x c "$root/include/luat_kv.h" | tr -s '\n ' ' ' | tr ';' '\n' |
-        sed -n 's/.*[ *]\(luat_kv_[a-z_]*\)(\(.*\)).*/\1 \2/p' |
+        sed -n 's/.*[ *]\(luat_kv_[a-z0-9_]*\)(\(.*\)).*/\1 \2/p' |
         awk '{ n = split($0, parts, ","); sub(/ void$/, "", parts[n]); line = $1
                for (i = 1; i <= n; i++) { sub(/.*[ *]/, "", parts[i]); if (parts[i] != $1) line = line " " parts[i] }
                print line }' | sort
