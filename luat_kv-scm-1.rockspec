@@ -23,5 +23,8 @@ build = {
   build_command = "env -u CC make lua LUA=" .. lua,
   -- The types are for editors, not for require: `types` in the folder that `luarocks show --rock-dir luat_kv` tells.
   install_command = "install -D -m 755 target/lua/" .. lua .. [[/luat_kv.so "$(LIBDIR)/luat_kv.so"]]
-    .. [[ && install -D -m 644 lua/types/luat_kv.lua "$(PREFIX)/types/luat_kv.lua"]],
+    .. [[ && install -D -m 644 lua/types/luat_kv.lua "$(PREFIX)/types/luat_kv.lua"]]
+    -- For LuaJIT, over the C library: another way to the same store (docs/luajit-ffi.md).
+    .. [[ && install -D -m 644 -t "$(LUADIR)" lua/luat_kv_ffi.lua]]
+    .. [[ && install -D -m 644 -t "$(LUADIR)/luat_kv_ffi" lua/luat_kv_ffi/*.lua]],
 }

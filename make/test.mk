@@ -105,7 +105,7 @@ lua-starved: target/lua/5.4/luat_kv.so
 	@mkdir -p target/c; $(call lua_cpath,5.4) tests/tally tap $@ sh -ec '$(CC) -std=c99 -g $(warnings) \
 	    -I/usr/include/lua5.4 tests/lua/starved.c -llua5.4 -o target/c/$@; target/c/$@'
 
-rocks:
+rocks: lib
 	@tests/tally tap $@ tests/rocks $(filter-out 5.5,$(LUAS))
 
 readme: lib target/lua/5.4/luat_kv.so
