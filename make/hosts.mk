@@ -14,24 +14,25 @@ test-ffi: $(test-ffi) ## the Lua suite again, on the module for LuaJIT's FFI
 test-python: $(test-python) ## the Python package, and its types by mypy
 $(test-hosts): need-test
 
-prefix  := $(CURDIR)/target/prefix
-library := $(prefix)/lib/libluat_kv.so
-hooked  := $(CURDIR)/target/hooked/libluat_kv.so
+# Names within this folder, so that nothing is written or removed elsewhere whatever the folder is called.
+library := target/prefix/lib/libluat_kv.so
+hooked  := target/hooked/libluat_kv.so
 $(library): target/lib/libluat_kv.so $(headers) $(wildcard make/install/*) make/install.mk
-	@rm -rf $(prefix); $(MAKE) --no-print-directory install DESTDIR= PREFIX=$(prefix) libdir=$(prefix)/lib >/dev/null
+	@rm -rf target/prefix
+	@$(MAKE) --no-print-directory install DESTDIR= PREFIX='$(CURDIR)/target/prefix' >/dev/null
 	@touch -h $@
 
 # Every binding's tests find the library as its users do, and the one that panics on demand by this.
-host = LUAT_KV_LIBRARY=$(library).$(abi) LUAT_KV_HOOKED_LIBRARY=$(hooked) \
-    PKG_CONFIG_PATH=$(prefix)/lib/pkgconfig LD_LIBRARY_PATH=$(prefix)/lib
+host = LUAT_KV_LIBRARY='$(CURDIR)/$(library).$(abi)' LUAT_KV_HOOKED_LIBRARY='$(CURDIR)/$(hooked)' \
+    PKG_CONFIG_PATH='$(CURDIR)/target/prefix/lib/pkgconfig' LD_LIBRARY_PATH='$(CURDIR)/target/prefix/lib'
 
 strict := $(warnings) -Wconversion -Wshadow
-run-cpp = mkdir -p target/c; $(host) tests/tally tap $@ sh -ec '$(CXX) -g $(strict) -I$(prefix)/include tests/cpp/test_$1.cpp \
+run-cpp = mkdir -p target/c; $(host) tests/tally tap $@ sh -ec '$(CXX) -g $(strict) -Itarget/prefix/include tests/cpp/test_$1.cpp \
     $2 -o target/c/$@; target/c/$@'
 $(filter cpp-shared-%,$(test-cpp)): cpp-shared-%: $(library) $(hooked)
-	@$(call run-cpp,$*,-std=c++17 -L$(prefix)/lib -lluat_kv)
+	@$(call run-cpp,$*,-std=c++17 -Ltarget/prefix/lib -lluat_kv)
 $(filter cpp-static-%,$(test-cpp)): cpp-static-%: $(library)
-	@$(call run-cpp,$*,-std=c++20 $(prefix)/lib/libluat_kv.a $(link-needs))
+	@$(call run-cpp,$*,-std=c++20 target/prefix/lib/libluat_kv.a $(link-needs))
 cpp-header:
 	@tests/tally tap $@ tests/cpp/header
 
