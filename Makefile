@@ -26,7 +26,8 @@ lib: target/lib/libluat_kv.so ## builds the C library: target/lib/libluat_kv.so 
 
 # What cargo links has no SONAME and no symbol versions, since rustc brings a version script of its own and linkers take
 # one only. So both libraries are made from the one archive that cargo writes: all that our functions need becomes one
-# object, in which no other name is seen. A program may link it beside another SQLite, or another Rust library.
+# object, in which no other name is seen. A program may link it beside another SQLite, or another Rust library. (Groups
+# of sections that linkers keep once for all are dissolved, since ours would be thrown away in favour of another's.)
 # (What is removed is LLVM's bitcode in Rust's own library, which binutils' plugin for it chokes on.)
 sources   := $(shell find src -name '*.rs') build.rs Cargo.toml Cargo.lock
 version   := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
@@ -41,7 +42,7 @@ target/lib/libluat_kv.a target/hooked/libluat_kv.a: $(sources) include/luat_kv.m
 	@$(MAKE) --no-print-directory toolchain # and not for `sudo make install`
 	cargo rustc --lib --crate-type staticlib $(cargo)
 	@mkdir -p $(@D) && rm -f $@
-	@ld -r --gc-sections $(functions:%=-u %) -o $(@D)/luat_kv.o target/$(from)/libluat_kv.a
+	@ld -r --force-group-allocation --gc-sections $(functions:%=-u %) -o $(@D)/luat_kv.o target/$(from)/libluat_kv.a
 	objcopy --strip-debug --remove-section=.llvmbc --remove-section=.llvmcmd \
 	    --wildcard --keep-global-symbol='luat_kv_*' $(@D)/luat_kv.o
 	ar rcsD $@ $(@D)/luat_kv.o
