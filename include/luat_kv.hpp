@@ -64,6 +64,16 @@ namespace luat_kv {
 /// A moment in Unix time: `std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now())`.
 using time_point = std::chrono::time_point<std::chrono::system_clock, std::chrono::seconds>;
 
+/// Text or bytes that are passed in: all that makes a std::string_view, but for NULL, and 0 or `false`, which C++ takes
+/// for it.
+class text : public std::string_view {
+public:
+    /// From a std::string_view, a std::string, a literal, ...
+    template <class T, class = std::enable_if_t<std::is_convertible_v<const T&, std::string_view> &&
+                                                !std::is_same_v<T, std::nullptr_t>>>
+    text(const T& from) noexcept : std::string_view(from) {}
+};
+
 // ---- Errors
 
 /// Why a call failed. A newer library may come with a number that is not listed here.
@@ -202,11 +212,11 @@ auto use(const Pointer& pointer, const char* what) {
     return pointer.get();
 }
 
-inline const std::uint8_t* data(std::string_view text) noexcept {
-    return reinterpret_cast<const std::uint8_t*>(text.data());
+inline const std::uint8_t* data(std::string_view view) noexcept {
+    return reinterpret_cast<const std::uint8_t*>(view.data());
 }
 
-inline luat_kv_bytes bytes(std::string_view text) noexcept { return {data(text), text.size()}; }
+inline luat_kv_bytes bytes(std::string_view view) noexcept { return {data(view), view.size()}; }
 
 inline std::string_view view(const std::uint8_t* data, std::size_t len) noexcept {
     return {reinterpret_cast<const char*>(data), len};
@@ -478,7 +488,7 @@ private:
 class kv_namespace {
 public:
     /// The value of a key; empty where it is missing or has expired.
-    [[nodiscard]] std::optional<std::string> get(std::string_view key) const {
+    [[nodiscard]] std::optional<std::string> get(text key) const {
         std::uint8_t buffer[1024];
         std::size_t len = 0;
         switch (detail::call(luat_kv_get, ns(), detail::data(key), key.size(), buffer, sizeof buffer, &len)) {
@@ -494,7 +504,7 @@ public:
     }
 
     /// A value with its metadata, expiration and version; empty where the key is missing or has expired.
-    [[nodiscard]] std::optional<entry> get_entry(std::string_view key) const {
+    [[nodiscard]] std::optional<entry> get_entry(text key) const {
         auto* got = detail::ask<luat_kv_entry*>(luat_kv_get_entry, ns(), detail::data(key), key.size());
         return got ? std::optional<entry>(entry(got)) : std::nullopt;
     }
@@ -516,34 +526,34 @@ public:
     }
 
     /// Stores a value, and replaces all that the key held before: value, metadata and expiration.
-    void put(std::string_view key, std::string_view value, const put_options& options = {}) {
+    void put(text key, text value, const put_options& options = {}) {
         const luat_kv_put_options c = detail::to_c(options);
         detail::call(luat_kv_put, ns(), detail::data(key), key.size(), detail::data(value), value.size(), &c);
     }
 
     /// Stores a value if the key is missing, and answers whether it was.
-    bool add(std::string_view key, std::string_view value, const put_options& options = {}) {
+    bool add(text key, text value, const put_options& options = {}) {
         const luat_kv_put_options c = detail::to_c(options);
         return detail::call(luat_kv_add, ns(), detail::data(key), key.size(), detail::data(value), value.size(), &c) ==
                LUAT_KV_OK;
     }
 
     /// Removes a key. That it is missing is no error.
-    void erase(std::string_view key) { detail::call(luat_kv_delete, ns(), detail::data(key), key.size()); }
+    void erase(text key) { detail::call(luat_kv_delete, ns(), detail::data(key), key.size()); }
 
     /// Gives a key a lifetime from now on; its value and metadata stay. Answers whether the key is there.
-    bool touch(std::string_view key, std::chrono::seconds ttl) {
+    bool touch(text key, std::chrono::seconds ttl) {
         return touch(key, 0, detail::seconds(std::optional(ttl), "the lifetime"));
     }
     /// Gives a key another expiration. Answers whether the key is there.
-    bool touch(std::string_view key, time_point expiration) {
+    bool touch(text key, time_point expiration) {
         return touch(key, detail::seconds(std::optional(expiration), "the expiration"), 0);
     }
     /// Takes a key's expiration away. Answers whether the key is there.
-    bool touch(std::string_view key) { return touch(key, 0, 0); }
+    bool touch(text key) { return touch(key, 0, 0); }
 
     /// Adds to the whole number that a key holds as decimal text, and answers the sum. A missing key is created.
-    std::int64_t incr(std::string_view key, std::int64_t by = 1, const incr_options& options = {}) {
+    std::int64_t incr(text key, std::int64_t by = 1, const incr_options& options = {}) {
         const luat_kv_incr_options c = detail::to_c(options);
         return detail::ask<std::int64_t>(luat_kv_incr, ns(), detail::data(key), key.size(), by, &c);
     }
@@ -558,12 +568,12 @@ public:
     [[nodiscard]] entry_range each(const list_options& options = {}) const { return ns(), entry_range(ns_, options); }
 
     /// How many live keys begin with a prefix.
-    [[nodiscard]] std::uint64_t count(std::string_view prefix = {}) const {
+    [[nodiscard]] std::uint64_t count(text prefix = "") const {
         return detail::ask<std::uint64_t>(luat_kv_count, ns(), detail::data(prefix), prefix.size());
     }
 
     /// Removes all keys that begin with a prefix, which must not be empty, in small steps. Answers how many were live.
-    std::uint64_t erase_prefix(std::string_view prefix) {
+    std::uint64_t erase_prefix(text prefix) {
         return detail::ask<std::uint64_t>(luat_kv_delete_prefix, ns(), detail::data(prefix), prefix.size());
     }
 
@@ -618,7 +628,7 @@ private:
 
     luat_kv_namespace* ns() const { return detail::use(ns_, "namespace"); }
 
-    bool touch(std::string_view key, std::int64_t expiration, std::int64_t ttl) {
+    bool touch(text key, std::int64_t expiration, std::int64_t ttl) {
         return detail::call(luat_kv_touch, ns(), detail::data(key), key.size(), expiration, ttl) == LUAT_KV_OK;
     }
 
@@ -637,22 +647,22 @@ private:
 class batch {
 public:
     /// Adds a condition: a key still has this version, an entry's or a commit's.
-    batch& check(const kv_namespace& ns, std::string_view key, std::string_view version) {
+    batch& check(const kv_namespace& ns, text key, text version) {
         if (version.empty())
             throw error(errc::invalid, "the version is empty; std::nullopt is for a key that must be missing");
         return check(ns, key, detail::bytes(version));
     }
     /// Adds a condition: a key is missing.
-    batch& check(const kv_namespace& ns, std::string_view key, std::nullopt_t) {
+    batch& check(const kv_namespace& ns, text key, std::nullopt_t) {
         return check(ns, key, luat_kv_bytes{});
     }
     /// Adds a condition: a key is as kv_namespace::get_entry() found it, there or missing.
-    batch& check(const kv_namespace& ns, std::string_view key, const std::optional<entry>& seen) {
+    batch& check(const kv_namespace& ns, text key, const std::optional<entry>& seen) {
         return seen ? check(ns, key, seen->version()) : check(ns, key, std::nullopt);
     }
 
     /// Adds what kv_namespace::put() does. A lifetime begins with the commit.
-    batch& put(const kv_namespace& ns, std::string_view key, std::string_view value, const put_options& options = {}) {
+    batch& put(const kv_namespace& ns, text key, text value, const put_options& options = {}) {
         const luat_kv_put_options c = detail::to_c(options);
         detail::call(luat_kv_batch_put, get(), ns.ns(), detail::data(key), key.size(), detail::data(value),
                      value.size(), &c);
@@ -660,13 +670,13 @@ public:
     }
 
     /// Adds what kv_namespace::erase() does.
-    batch& erase(const kv_namespace& ns, std::string_view key) {
+    batch& erase(const kv_namespace& ns, text key) {
         detail::call(luat_kv_batch_delete, get(), ns.ns(), detail::data(key), key.size());
         return *this;
     }
 
     /// Adds what kv_namespace::incr() does. What cannot be counted fails the commit.
-    batch& incr(const kv_namespace& ns, std::string_view key, std::int64_t by = 1, const incr_options& options = {}) {
+    batch& incr(const kv_namespace& ns, text key, std::int64_t by = 1, const incr_options& options = {}) {
         const luat_kv_incr_options c = detail::to_c(options);
         detail::call(luat_kv_batch_incr, get(), ns.ns(), detail::data(key), key.size(), by, &c);
         return *this;
@@ -688,7 +698,7 @@ private:
 
     luat_kv_batch* get() const { return detail::use(batch_, "batch"); }
 
-    batch& check(const kv_namespace& ns, std::string_view key, luat_kv_bytes version) {
+    batch& check(const kv_namespace& ns, text key, luat_kv_bytes version) {
         detail::call(luat_kv_batch_check, get(), ns.ns(), detail::data(key), key.size(), version.data, version.len);
         return *this;
     }
@@ -732,7 +742,7 @@ public:
     }
 
     /// Opens a namespace. Nothing is written until a key is put.
-    [[nodiscard]] kv_namespace open_namespace(std::string_view name) const {
+    [[nodiscard]] kv_namespace open_namespace(text name) const {
         return kv_namespace(
             detail::ask<luat_kv_namespace*>(luat_kv_namespace_open, get(), detail::data(name), name.size()));
     }
