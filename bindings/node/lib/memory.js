@@ -2,6 +2,7 @@
 // user's runs while it is in use: what may call it (a getter, toJSON) is done before. A worker has one of its own.
 
 import { fileURLToPath } from "node:url";
+import { types } from "node:util";
 import koffi from "koffi";
 import { constants } from "./declarations.js";
 import { LuatKVError } from "./error.js";
@@ -73,6 +74,15 @@ function checkText(what, text) {
   if (!isWellFormed(text)) throw invalid(`${what} is not Unicode text: it has half of a surrogate pair`);
 }
 
+// A length that somebody has given an array or a class of his own (a field, a getter) is neither true nor harmless.
+const prototype = Object.getPrototypeOf(Uint8Array.prototype);
+const getter = (name) => Object.getOwnPropertyDescriptor(prototype, name).get;
+const [lengthOf, bufferOf, offsetOf, tagOf] = ["length", "buffer", "byteOffset", Symbol.toStringTag].map(getter);
+const reading = (get, bytes) => Reflect.apply(get, bytes, []);
+
+/** Whether a value really is a Uint8Array, which no Proxy and no object of its prototype is. */
+export const isBytes = (value) => reading(tagOf, value) === "Uint8Array";
+
 /** An input of a call: where its bytes are, and how many. */
 export class Input {
   #area;
@@ -88,17 +98,19 @@ export class Input {
   /** Takes a text, or bytes as they are. */
   set(what, value) {
     if (typeof value === "string") this.#setText(what, value);
-    else if (value instanceof Uint8Array) this.setBytes(value);
+    else if (isBytes(value)) this.setBytes(value);
     else throw new TypeError(`${what} must be a string or a Uint8Array, not ${kind(value)}`);
     return this;
   }
 
   setBytes(bytes) {
-    if (bytes.length === 0) new Uint8Array(bytes.buffer); // throws where the memory was transferred to another thread
+    const length = reading(lengthOf, bytes);
+    const buffer = reading(bufferOf, bytes);
+    if (length === 0) new Uint8Array(buffer); // throws where the memory was transferred to another thread
     // Another thread could change shared memory within the call.
-    const own = bytes.buffer instanceof SharedArrayBuffer ? Buffer.from(bytes) : bytes;
-    this.pointer = own.length > 0 ? own : null;
-    this.length = own.length;
+    const own = types.isSharedArrayBuffer(buffer) ? Buffer.from(new Uint8Array(buffer, reading(offsetOf, bytes), length)) : bytes;
+    this.pointer = length > 0 ? own : null;
+    this.length = length;
     return this;
   }
 
@@ -134,11 +146,11 @@ export const ROOM = koffi.address(room);
 /** A C string, with its NUL, for a path: a text, bytes as the system has them, or a file: URL. */
 export function cString(what, path) {
   const plain = path instanceof URL ? fileURLToPath(path) : path;
-  if (typeof plain !== "string" && !(plain instanceof Uint8Array)) {
+  if (typeof plain !== "string" && !isBytes(plain)) {
     throw new TypeError(`${what} must be a string, a Uint8Array or a file: URL, not ${kind(path)}`);
   }
   if (typeof plain === "string") checkText(what, plain);
-  const bytes = Buffer.from(plain);
+  const bytes = Buffer.from(typeof plain === "string" ? plain : new Uint8Array(plain));
   if (bytes.includes(0)) throw invalid(`${what} has a NUL in it`);
   return Buffer.concat([bytes, Buffer.alloc(1)]);
 }

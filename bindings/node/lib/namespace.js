@@ -1,3 +1,4 @@
+import { types } from "node:util";
 import { constants } from "./declarations.js";
 import { native } from "./library.js";
 import * as memory from "./memory.js";
@@ -7,9 +8,9 @@ import * as read from "./read.js";
 
 /** What is to be stored, as a string or a Uint8Array: bytes and texts as they are, anything else as JSON. */
 function storable(given) {
-  if (typeof given === "string" || given instanceof Uint8Array) return given;
+  if (typeof given === "string" || memory.isBytes(given)) return given;
   if (ArrayBuffer.isView(given)) return new Uint8Array(given.buffer, given.byteOffset, given.byteLength);
-  if (given instanceof ArrayBuffer || given instanceof SharedArrayBuffer) return new Uint8Array(given);
+  if (types.isAnyArrayBuffer(given)) return new Uint8Array(given);
   if (given === null) throw new TypeError("the value must not be null: delete the key, or store the text null");
   return options.json("the value", given);
 }
@@ -147,9 +148,11 @@ export class Namespace {
 
   #getMany(keys, as, reading, missing) {
     if (!Array.isArray(keys)) throw new TypeError(`keys must be an array, not ${memory.kind(keys)}`);
-    const { encoded, words } = setKeys(keys);
+    // Read once, and copied: a getter could close the store, or give the memory of a key before it away.
+    const own = Array.from(keys, (given) => (memory.isBytes(given) ? new Uint8Array(given) : given));
+    const { encoded, words } = setKeys(own);
     const ns = this.#handle.pointer;
-    const found = new Map(keys.map((given) => [nameOf(given), missing()]));
+    const found = new Map(own.map((given) => [nameOf(given), missing()]));
     if (found.size === 0) return found;
     checked(native.get_many(ns, words, encoded.length, HANDLE, ERROR));
     read.eachEntry(outHandle(), (entry, name) => found.set(name, reading(entry, as, name)));

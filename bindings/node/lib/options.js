@@ -1,5 +1,6 @@
 // Options: what a name, a type or a range may be. Nothing is silently ignored.
 
+import { types } from "node:util";
 import { constants } from "./declarations.js";
 import { Input, Options, invalid, kind } from "./memory.js";
 
@@ -89,8 +90,8 @@ function lifetime({ expiration, expirationTtl }) {
 export function json(what, value) {
   if (typeof value === "number" && !Number.isFinite(value)) throw new RangeError(`${what} must be finite, not ${value}`);
   if (typeof value === "bigint") throw new TypeError(`${what} must not be a bigint, which JSON has not: use String()`);
-  for (const type of [Promise, Map, Set, WeakMap, WeakSet]) {
-    if (value instanceof type) throw new TypeError(`${what} must not be a ${type.name}, which JSON has not`);
+  for (const type of ["Promise", "Map", "Set", "WeakMap", "WeakSet"]) {
+    if (types[`is${type}`](value)) throw new TypeError(`${what} must not be a ${type}, which JSON has not`);
   }
   let text;
   try {

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { constants } from "node:buffer";
 import test from "node:test";
+import vm from "node:vm";
 import koffi from "koffi";
 import { text } from "../lib/library.js";
 import { onBoth, fails, outOfRange, wrongType } from "./support.js";
@@ -159,4 +160,41 @@ test("keys are text or its bytes, with NULs and all, in byte order", onBoth((kv)
   const sorted = [...keys].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
   assert.deepEqual(kv.list().keys.map(({ name }) => name), sorted);
   assert.equal(kv.get(Buffer.from("..h\u00e9..").subarray(2, 5)), "v2");
+}));
+
+test("a length that somebody has given an array himself is not believed", onBoth((kv, store) => {
+  const longer = Object.defineProperty(Uint8Array.of(97, 98), "length", { value: 4e8 });
+  class Closing extends Uint8Array {
+    get length() {
+      store.close();
+      return 1;
+    }
+  }
+  kv.put("k", longer);
+  assert.equal(kv.get("k"), "ab");
+  kv.put(longer, "key");
+  assert.equal(kv.get("ab"), "key");
+  assert.equal(kv.get(new Closing([107])), "ab");
+  assert.equal(store.closed, false);
+}));
+
+test("the keys of a bulk read are read once", onBoth((kv, store) => {
+  kv.put("a", "1");
+  let reads = 0;
+  const keys = Object.defineProperty([""], 0, { get: () => (reads++ > 0 ? store.close() : "a") });
+  assert.deepEqual(kv.getMany(keys), new Map([["a", "1"]]));
+  const large = new Uint8Array(1 << 22).fill(97);
+  const giving = [large.subarray(0, 1), ""];
+  Object.defineProperty(giving, 1, { get: () => (structuredClone(large.buffer, { transfer: [large.buffer] }), "b") });
+  assert.deepEqual(kv.getMany(giving), new Map([["a", "1"], ["b", null]]));
+}));
+
+test("values of another realm are what they are", onBoth((kv) => {
+  for (const bytes of ["ArrayBuffer(2)", "SharedArrayBuffer(2)", "Uint8Array(2)", "DataView(new ArrayBuffer(2))"]) {
+    kv.put("k", vm.runInNewContext(`new ${bytes}`));
+    assert.deepEqual(kv.get("k", "buffer"), Buffer.alloc(2), bytes);
+  }
+  for (const none of ["new Map()", "new Set()", "new WeakMap()", "Promise.resolve()"]) {
+    wrongType(/which JSON has not/, () => kv.put("k", vm.runInNewContext(none)));
+  }
 }));
