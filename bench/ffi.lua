@@ -1,6 +1,6 @@
 -- Times luat_kv_ffi beside the C module, in one process of LuaJIT, and prints a table.
 --
---   LUA_CPATH="target/lua/jit/?.so;;" LUA_PATH="lua/?.lua;;" LUAT_KV_LIBRARY=target/release/libluat_kv.so \
+--   LUA_CPATH="target/lua/jit/?.so;;" LUA_PATH="lua/?.lua;;" LUAT_KV_LIBRARY=target/lib/libluat_kv.so \
 --       luajit bench/ffi.lua FOLDER      FOLDER exists, and lies on a disk
 --
 -- Only the ratios say something: both take turns, and a ratio is the median of the rounds' own.

@@ -1,5 +1,7 @@
 --- Atomic batches, as chains of calls.
 
+jit.off(true, true) -- see call.lua
+
 local ffi = require("ffi")
 local C = require("luat_kv_ffi.library")
 local args = require("luat_kv_ffi.args")
@@ -14,7 +16,7 @@ local OK = call.constants.LUAT_KV_OK
 
 local Batch = {}
 
-local new_batch, _, this = handles.kind("luat_kv.batch", Batch, function(batch) return stores.label(batch.store) end)
+local new_batch, batches, this = handles.kind("luat_kv.batch", Batch, function(batch) return stores.label(batch.store) end)
 
 local cell = ffi.new("luat_kv_batch *[1]")
 
@@ -38,16 +40,21 @@ local function begin(owner, namespace, extra)
   return handle
 end
 
---- The pointer of a batch's contents.
-local function open_ptr(batch)
+--- What C knows a batch by.
+local function ptr(self)
+  local batch = batches[self]
   if batch.ptr then return batch.ptr end
   if batch.committed then fail.invalid("the batch was committed; begin another") end
   fail.closed()
 end
 
 --- The contents of the namespace for the next step, whose handle the batch keeps.
-local function space_of(batch)
-  return spaces[batch.namespace or false] or fail.invalid("the batch has no namespace yet: call namespace(name) first")
+local function space_of(self)
+  return spaces[batches[self].namespace or false] or fail.invalid("the batch has no namespace yet: call namespace(name) first")
+end
+
+local function space_ptr(self)
+  return space_of(self).ptr or fail.closed()
 end
 
 function Batch.namespace(self, name)
@@ -63,7 +70,7 @@ function Batch.check(self, ...)
     fail.argument(3, "a version expected, or nil for a key that must be missing")
   end
   local key, version = ...
-  local batch = this(self)
+  this(self)
   args.text(key, 2, "key")
   if type(version) == "table" then
     fail.argument(3, "a version or nil expected, got table; a version is its field 'version'")
@@ -74,38 +81,37 @@ function Batch.check(self, ...)
     -- To C, an empty one is none.
     if version == "" then fail.invalid('"" is no version of an entry') end
   end
-  local space, ptr = space_of(batch), open_ptr(batch)
-  local status = C.luat_kv_batch_check(ptr, space.ptr or fail.closed(), key, #key, version, version and #version or 0,
-    problem)
+  space_of(self)
+  local status = C.luat_kv_batch_check(ptr(self), space_ptr(self), key, #key, version, version and #version or 0, problem)
   if status < 0 then fail.raise(status, key) end
   return self
 end
 
 function Batch.put(self, key, value, options)
   local batch = this(self)
-  local space = space_of(batch)
+  space_of(self)
   local bytes, given = namespaces.to_store(batch.store.limits, key, value, options)
-  local status = C.luat_kv_batch_put(open_ptr(batch), space.ptr or fail.closed(), key, #key, bytes, #bytes,
+  local status = C.luat_kv_batch_put(ptr(self), space_ptr(self), key, #key, bytes, #bytes,
     call.put_options(given), problem)
   if status < 0 then call.raise_time(status, key, given) end
   return self
 end
 
 function Batch.delete(self, key)
-  local batch = this(self)
-  local space = space_of(batch)
+  this(self)
+  space_of(self)
   args.text(key, 2, "key")
-  local status = C.luat_kv_batch_delete(open_ptr(batch), space.ptr or fail.closed(), key, #key, problem)
+  local status = C.luat_kv_batch_delete(ptr(self), space_ptr(self), key, #key, problem)
   if status < 0 then fail.raise(status, key) end
   return self
 end
 
 function Batch.incr(self, key, by, options)
-  local batch = this(self)
-  local space = space_of(batch)
+  this(self)
+  space_of(self)
   args.text(key, 2, "key")
   local more, given = namespaces.increment(by, options)
-  local status = C.luat_kv_batch_incr(open_ptr(batch), space.ptr or fail.closed(), key, #key, more,
+  local status = C.luat_kv_batch_incr(ptr(self), space_ptr(self), key, #key, more,
     call.incr_options(given), problem)
   if status < 0 then call.raise_time(status, key, given) end
   return self
@@ -113,7 +119,7 @@ end
 
 function Batch.commit(self)
   local batch, size = this(self), call.size()
-  local status = C.luat_kv_batch_commit(open_ptr(batch), problem)
+  local status = C.luat_kv_batch_commit(ptr(self), problem)
   if status < 0 then fail.raise(status) end
   batch.committed = true
   if status ~= OK then return false end

@@ -1,9 +1,14 @@
 --- Calls to C: where results are put, and how they are taken.
 --
--- A finalizer may run wherever Lua allocates, and call this module in the midst of another call. So what is shared by
--- all calls (the cells below, the options of a put) is filled, used and read with no allocation in between: none of
--- storing a number or a string in a field of C's, calling a C function that answers a status, and reading a cell
--- allocates before it has read. What needs more room than that has its own.
+-- A finalizer may run in the midst of a call, and call this module. In interpreted code that happens where Lua allocates:
+-- so what all calls share (the cells below, the options of a put) is filled, used and read with no allocation in
+-- between. None of these allocates: storing a number or a string in a field of C's, calling a C function that answers a
+-- status, and reading a cell before it has read.
+--
+-- In compiled code it may happen anywhere, since whatever leaves it may run the collector; and there a variable dies with
+-- its last use. So the files that call C are not compiled, but for what is called most (fast.lua) and for the reading of
+-- entries (entry.lua), which share nothing.
+jit.off(true, true)
 
 local ffi = require("ffi")
 local C = require("luat_kv_ffi.library")
@@ -15,11 +20,7 @@ local M = { constants = constants }
 M.problem = fail.cell
 M.page = ffi.new("luat_kv_page *[1]")
 M.entry = ffi.new("luat_kv_entry *[1]")
-
---- A length that C writes, and the same as a number: reading a size_t would make an object of it first.
-M.length = ffi.new("size_t[1]")
-M.low_length = ffi.cast("uint32_t *", M.length) + (ffi.abi("be") and ffi.sizeof("size_t") / 4 - 1 or 0)
-
+--- A length, of the caller's own.
 M.size = ffi.typeof("size_t[1]")
 
 local put_options = ffi.new("luat_kv_put_options")

@@ -5,8 +5,8 @@ local json = require("luat_kv_ffi.json")
 local text = require("luat_kv_ffi.text")
 
 local setmetatable, tonumber = setmetatable, tonumber
-local sub, char = string.sub, string.char
-local band, bor, rshift = bit.band, bit.bor, bit.rshift
+local sub, char, find = string.sub, string.char, string.find
+local band, bnot, bor, rshift = bit.band, bit.bnot, bit.bor, bit.rshift
 local ARRAY, NULL, MAX_DEPTH = json.ARRAY, json.null, json.MAX_DEPTH
 
 --- What a byte is: 1 white space, 2 a digit; within a string 4 what ends the plain run (a quote, a backslash, a control
@@ -107,14 +107,17 @@ local function unicode(source, p, i)
   return 0x10000 + (high - 0xd800) * 0x400 + (low - 0xdc00), i
 end
 
---- Where strings with escapes are put together: nothing allocates between the first byte and the last.
+--- Where strings with escapes are put together. What is in use is not here: a finalizer which decodes in the midst of
+-- that makes another.
 local KEPT = 64 * 1024
-local room = ffi.new("uint8_t[?]", KEPT)
+local room
 
 --- A string with escapes, whose first `i - start` bytes are plain.
-local function escaped(source, p, start, i)
+local function escaped(source, p, start, i, plain)
   local len = #source
-  local to, at = len - start <= KEPT and room or ffi.new("uint8_t[?]", len - start), i - start
+  local large, to, at = len - start > KEPT, room, i - start
+  room = nil
+  if large or not to then to = ffi.new("uint8_t[?]", large and len - start or KEPT) end
   ffi.copy(to, p + start, at)
   while true do
     local one = p[i]
@@ -139,7 +142,9 @@ local function escaped(source, p, start, i)
       end
     elseif one == 34 then
       local whole = ffi.string(to, at)
-      local valid = text.valid_up_to(whole)
+      if not large then room = to end
+      -- What escapes stand for is UTF-8 anyhow.
+      local valid = plain and at or text.valid_up_to(whole)
       if valid < at then return wrong(source, "invalid unicode code point", i - (at - valid)) end
       return whole, i
     elseif i > len then
@@ -150,8 +155,31 @@ local function escaped(source, p, start, i)
   end
 end
 
+--- Has a text no byte but ASCII's visible ones and the space? Then its strings need not be looked through.
+local function is_plain(source, p)
+  local words, len = ffi.cast("const int32_t *", p), #source
+  local seen = 0
+  for i = 0, rshift(len, 2) - 1 do
+    local word = words[i]
+    -- The highest bit of each byte: its own, and what it borrows where it is below a space.
+    seen = bor(seen, word, band(word - 0x20202020, bnot(word)))
+  end
+  for i = band(len, -4), len - 1 do
+    if CLASS[p[i]] == WIDE or p[i] < 32 then return false end
+  end
+  return band(seen, 0x80808080) == 0
+end
+
 --- A string, from behind its first quote on, and the place behind its last; or nil and why not.
-local function string_at(source, p, i)
+local function string_at(source, p, i, plain)
+  if plain then
+    local behind = find(source, '"', i + 1, true)
+    if behind then
+      local value = sub(source, i + 1, behind - 1)
+      if not find(value, "\\", 1, true) then return value, behind end
+    end
+    return escaped(source, p, i, i, true)
+  end
   local start, wide = i, 0
   local class = CLASS[p[i]]
   -- The text ends in a NUL, which stops this.
@@ -161,7 +189,7 @@ local function string_at(source, p, i)
     class = CLASS[p[i]]
   end
   if p[i] ~= 34 then
-    return escaped(source, p, start, i)
+    return escaped(source, p, start, i, false)
   end
   local value = sub(source, start + 1, i)
   if wide >= WIDE then
@@ -267,7 +295,7 @@ local function too_deep(source, p, i, array)
 end
 
 --- An object's key and the place of its value, from where the key should begin.
-local function key_at(source, p, i, first)
+local function key_at(source, p, i, plain, first)
   if p[i] ~= 34 then
     if i >= #source then
       return wrong_at(source, first and "EOF while parsing an object" or "EOF while parsing a value", i)
@@ -277,7 +305,7 @@ local function key_at(source, p, i, first)
     return wrong_at(source, "key must be a string", i)
   end
   local key
-  key, i = string_at(source, p, i + 1)
+  key, i = string_at(source, p, i + 1, plain)
   if not key then return nil, i end
   while SPACES[p[i]] ~= 0 do i = i + 1 end
   if p[i] ~= 58 then
@@ -287,10 +315,10 @@ local function key_at(source, p, i, first)
 end
 
 --- A value that is no array or object, and the place behind it.
-local function scalar_at(source, p, i)
+local function scalar_at(source, p, i, plain)
   local one = p[i]
   if one == 34 then
-    return string_at(source, p, i + 1)
+    return string_at(source, p, i + 1, plain)
   elseif CLASS[one] == DIGIT or one == 45 then
     return number_at(source, p, i)
   elseif one == 116 then
@@ -309,6 +337,7 @@ end
 --- The value of a JSON text, and nothing else; or nil and why it is none. A document that is only `null` is nil.
 return function(source)
   local p, len, i = ffi.cast(bytes, source), #source, 0
+  local plain = is_plain(source, p)
   -- The innermost container that is open, with its key or its count of items (an array's key is false), and those
   -- around it.
   local inner, key, count, depth = nil, false, 0, 0
@@ -328,14 +357,14 @@ return function(source)
         outer[3 * depth + 1], outer[3 * depth + 2], outer[3 * depth + 3] = inner, key, count
         depth, inner, key, count, opened = depth + 1, value, false, 0, true
         if one == 123 then
-          key, i = key_at(source, p, i, true)
+          key, i = key_at(source, p, i, plain, true)
           if not key then return nil, i end
         elseif i >= len then
           return wrong_at(source, "EOF while parsing a list", i)
         end
       end
     else
-      value, i = scalar_at(source, p, i)
+      value, i = scalar_at(source, p, i, plain)
       if value == nil then return nil, i end
     end
     -- The value goes where it belongs, and so does each container that ends behind it.
@@ -352,7 +381,7 @@ return function(source)
         if one == 44 then
           i = i + 1
           while SPACES[p[i]] ~= 0 do i = i + 1 end
-          key, i = key_at(source, p, i, false)
+          key, i = key_at(source, p, i, plain, false)
           if not key then return nil, i end
           break
         elseif one ~= 125 then

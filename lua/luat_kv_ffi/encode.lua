@@ -32,7 +32,7 @@ local HEX = ffi.new("uint8_t[17]", "0123456789abcdef")
 local pool
 
 --- Writers that have grown beyond this are not kept.
-local KEPT = 256 * 1024
+local KEPT, KEPT_KEYS = 256 * 1024, 1000
 
 local function grow(writer, len)
   local cap = writer.cap * 2
@@ -43,13 +43,14 @@ local function grow(writer, len)
 end
 
 local function take(limit, what)
-  local writer = pool or { data = bytes(1024), cap = 1024 }
+  local writer = pool or { data = bytes(1024), cap = 1024, keys = {} }
   pool = nil
   writer.len, writer.limit, writer.what = 0, limit, what
   return writer
 end
 
 local function give_back(writer)
+  if #writer.keys > KEPT_KEYS then writer.keys = {} end
   if writer.cap <= KEPT then pool = writer end
 end
 
@@ -176,62 +177,71 @@ local function put_key(writer, value, key)
   end
 end
 
---- The length of an array, holes included; nil for an object. An array has only whole keys from 1 up, and not too many
--- holes.
-local function length(value)
+--- What a table is: the length of an array, holes included, or nil and the count of an object's keys, which are put into
+-- `keys` from behind `top` on. An array has only whole keys from 1 up, and not too many holes.
+local function shape(value, keys, top)
   local marked = getmetatable(value) == ARRAY
-  local max, count = 0, 0
+  local max, count, is_array = 0, 0, true
   for key in next, value do
-    if type(key) ~= "number" or key < 1 or floor(key) ~= key or key >= 2 ^ 63 then
-      if marked then invalid("an array has a key that is not a whole number from 1 up") end
-      return nil
-    end
+    is_array = type(key) == "number" and key >= 1 and floor(key) == key and key < 2 ^ 63
+    if not is_array then break end
     if key > max then max = key end
     count = count + 1
+  end
+  if not is_array or (count == 0 and not marked) then
+    if marked then invalid("an array has a key that is not a whole number from 1 up") end
+    count = 0
+    for key in next, value do
+      count = count + 1
+      keys[top + count] = key
+    end
+    return nil, count
   end
   if max > SPARSE_SAFE and max > count * SPARSE_RATIO then
     invalid(format("an array with %d items has its last at %.0f: too many holes; with strings for keys it is an object",
       count, max))
   end
-  return (count > 0 or marked) and max or nil
+  return max
 end
+-- See args.lua.
+jit.off(shape)
 
 local put_value
 
-local function put_table(writer, value, depth)
+local function put_table(writer, value, depth, top)
   if depth == MAX_DEPTH then
     invalid(format("nested deeper than %d; does a table contain itself?", MAX_DEPTH))
   end
-  local len = length(value)
+  local keys = writer.keys
+  local len, count = shape(value, keys, top)
   if len then
     put(writer, 91)
     for place = 1, len do
       if place > 1 then put(writer, 44) end
-      put_value(writer, rawget(value, place), depth + 1)
+      put_value(writer, rawget(value, place), depth + 1, top)
     end
     put(writer, 93)
   else
     put(writer, 123)
-    local first = true
-    for key, item in next, value do
-      if not first then put(writer, 44) end
-      first = false
+    for place = top + 1, top + count do
+      local key = keys[place]
+      if place > top + 1 then put(writer, 44) end
       put_key(writer, value, key)
       put(writer, 58)
-      put_value(writer, item, depth + 1)
+      put_value(writer, rawget(value, key), depth + 1, top + count)
     end
     put(writer, 125)
   end
 end
 
-function put_value(writer, value, depth)
+function put_value(writer, value, depth, top)
   local kind = type(value)
   if kind == "string" then
     put_string(writer, value)
   elseif kind == "number" then
     put_number(writer, value)
   elseif kind == "table" then
-    put_table(writer, value, depth)
+    put_table(writer, value, depth, top)
   elseif kind == "boolean" then
     put_text(writer, value and "true" or "false")
   elseif kind == "nil" or (kind == "userdata" and value == NULL) then
@@ -245,7 +255,7 @@ end
 --- The JSON text of a value. `what` is too long beyond `limit` bytes.
 return function(value, limit, what)
   local writer = take(limit, what)
-  put_value(writer, value, 0)
+  put_value(writer, value, 0, 0)
   local encoded = ffi.string(writer.data, writer.len)
   give_back(writer)
   return encoded

@@ -1,4 +1,4 @@
---- Entries of C's as Lua tables.
+--- Entries of C's as Lua tables. Whoever calls this holds what the entries belong to, and frees it later.
 
 local ffi = require("ffi")
 local C = require("luat_kv_ffi.library")
@@ -53,6 +53,13 @@ function M.documents(about, kind)
   if kind == "json" then about.value = M.document(about.value, about.name) end
   if about.metadata then about.metadata = metadata_of(about.metadata, about.name) end
   return about
+end
+
+--- The value of an entry, of one that has a value.
+function M.value(entry)
+  local size = ffi.new("size_t[1]")
+  local data = C.luat_kv_entry_value(entry, size)
+  return ffi.string(data, size[0])
 end
 
 --- All entries of a page of C's, read as above; the page is freed.

@@ -1,5 +1,7 @@
 --- Errors: plain strings with the position of whoever called a function of the module.
 
+jit.off(true, true) -- see call.lua
+
 local ffi = require("ffi")
 local C = require("luat_kv_ffi.library")
 local text = require("luat_kv_ffi.text")
@@ -35,6 +37,17 @@ local function level()
   end
 end
 
+--- How many calls of the module's functions are under way: more than one where a finalizer makes one.
+function M.depth()
+  local depth, at = 0, 2
+  while true do
+    local info = getinfo(at, "f")
+    if not info then return depth end
+    if public[info.func] then depth = depth + 1 end
+    at = at + 1
+  end
+end
+
 --- A failed operation: `luat_kv: CODE: message`.
 function M.failed(code, message)
   error(("luat_kv: %s: %s"):format(code, message), level() + 1)
@@ -63,11 +76,11 @@ end
 
 --- Where C puts its error objects. There is one for all calls: it is read right after a call, before anything can run
 -- that makes another.
-local cell = ffi.new("luat_kv_error *[1]")
-M.cell = cell
+M.cell = ffi.new("luat_kv_error *[1]")
 
---- Takes the error of the call that just failed: its code and its message.
-function M.taken(status)
+--- Takes the error of the call that just failed, from that cell or another: its code and its message.
+function M.taken(status, cell)
+  cell = cell or M.cell
   local problem = cell[0]
   cell[0] = nil
   local code = ffi.string(C.luat_kv_status_str(status))
@@ -85,8 +98,8 @@ function M.failed_with_key(code, message, key)
 end
 
 --- Raises the error of the call that just failed.
-function M.raise(status, key)
-  local code, message = M.taken(status)
+function M.raise(status, key, cell)
+  local code, message = M.taken(status, cell)
   M.failed_with_key(code, message, key)
 end
 

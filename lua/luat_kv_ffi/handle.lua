@@ -4,17 +4,35 @@
 -- that is freed. The handle's finalizer frees it, and no finalizer of cdata does: when a state closes these run first, and
 -- finalizers of other userdata, which may still use the handle, would find what is gone. The contents must not lead to
 -- the handle itself, or it would never be collected.
+--
+-- Who uses `ptr` has the handle in a variable until C has been called.
+jit.off(true, true) -- see call.lua
 
 local fail = require("luat_kv_ffi.fail")
 
 local M = {}
 
---- Frees what some contents hold of C's. Again is harmless.
-function M.release(it)
+--- Frees an object of C's when no call is under way any more.
+local function bury(ptr, free)
+  getmetatable(newproxy(true)).__gc = function()
+    if fail.depth() == 0 then
+      free(ptr)
+    else
+      bury(ptr, free)
+    end
+  end
+end
+
+--- Frees what some contents hold of C's: later, if `calls` others may be about to use it. Again is harmless.
+function M.release(it, calls)
   local ptr = it.ptr
   if ptr then
     it.ptr = false
-    it.free(ptr)
+    if calls > 0 then
+      bury(ptr, it.free)
+    else
+      it.free(ptr)
+    end
   end
 end
 
@@ -22,11 +40,11 @@ end
 -- which may close the store.)
 function M.hold(it, cell)
   it.ptr = cell[0]
-  if not it.store.ptr then M.release(it) end
+  if not it.store.ptr then M.release(it, 0) end
 end
 
---- A new kind of handle: a function that makes one for some contents, a table from each handle to its contents, and a
--- function that answers a method's contents, or fails.
+--- A new kind of handle. Answers: a function that makes one for some contents; a table from each handle to its contents; a
+-- function that answers a method's contents, or fails; one that answers what C knows them by, or fails; the metatable.
 function M.kind(name, methods, describe)
   local model = newproxy(true)
   local metatable = getmetatable(model)
@@ -41,10 +59,14 @@ function M.kind(name, methods, describe)
     return it
   end
 
+  local function ptr(object)
+    return this(object).ptr or fail.closed()
+  end
+
   function metatable.__gc(object)
     local it = contents[object]
     if it then
-      M.release(it)
+      M.release(it, 0)
       -- The handles that it kept can be collected as soon as it is.
       it.owner, it.namespace = nil, nil
     end
@@ -67,7 +89,7 @@ function M.kind(name, methods, describe)
     return handle
   end
 
-  return new, contents, this, metatable
+  return new, contents, this, ptr, metatable
 end
 
 return M

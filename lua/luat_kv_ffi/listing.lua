@@ -1,5 +1,7 @@
 --- The methods of a namespace that concern ranges of keys: listing, walking, counting, clearing.
 
+jit.off(true, true) -- see call.lua
+
 local ffi = require("ffi")
 local C = require("luat_kv_ffi.library")
 local args = require("luat_kv_ffi.args")
@@ -56,7 +58,7 @@ end
 
 --- A page: its keys, with documents as text, and its cursor. What only Lua can be asked for is put so that C says the same of it: a limit of 0 or beyond 32 bits, a
 -- cursor of "", which is malformed, and a `stop` of "", before which there is nothing.
-local function read_page(space, range)
+local function read_page(ptr, object, range)
   local options = ffi.new("luat_kv_list_options")
   C.luat_kv_list_options_init(options, ffi.sizeof(options))
   local limit = range.limit
@@ -68,7 +70,7 @@ local function read_page(space, range)
   set(options.start, range.start)
   set(options.stop, range.stop == "" and "\0" or range.stop)
   set(options.cursor, range.cursor == "" and "?" or range.cursor)
-  local status = C.luat_kv_list(space.ptr or fail.closed(), options, call.page, problem)
+  local status = C.luat_kv_list(ptr(object), options, call.page, problem)
   if status < 0 then
     local code, message = fail.taken(status)
     if out_of_range and limit == 0 and message:find("^limit is ") then
@@ -83,7 +85,7 @@ end
 
 -- Walks ------------------------------------------------------------------------------------------
 
-local new_walk, _, this_walk, walk_metatable = handles.kind("luat_kv.each")
+local new_walk, _, this_walk, _, walk_metatable = handles.kind("luat_kv.each")
 
 --- What a generic `for` calls for each key: the next one that still lives, and what is known of it.
 function walk_metatable.__call(self)
@@ -100,7 +102,7 @@ function walk_metatable.__call(self)
       end
     end
     if walk.finished then return nil end
-    local keys, cursor = read_page(walk.space, walk.range)
+    local keys, cursor = read_page(walk.ptr_of, walk.owner, walk.range)
     walk.keys, walk.place, walk.range.cursor, walk.finished = keys, 0, cursor, cursor == nil
   end
 end
@@ -118,11 +120,11 @@ fail.public(walk_metatable)
 local count = ffi.new("uint64_t[1]")
 local COUNT = { names = { "prefix" }, prefix = RANGE.prefix }
 
-return function(Namespace, this)
+return function(Namespace, this, ptr)
   function Namespace.list(self, options)
-    local space = this(self)
+    this(self)
     local range = args.options(options, 2, LIST, {})
-    local keys, cursor = read_page(space, range)
+    local keys, cursor = read_page(ptr, self, range)
     for i = 1, #keys do
       entry.documents(keys[i], range.values)
     end
@@ -133,31 +135,31 @@ return function(Namespace, this)
     local space = this(self)
     local range = args.options(options, 2, RANGE, {})
     -- What is wrong with the range is told at once, by a page that nobody looks at.
-    read_page(space, { prefix = range.prefix, start = range.start, stop = range.stop, limit = 1 })
-    local walk = new_walk({ space = space, owner = self, range = range, keys = {}, place = 0, finished = false })
+    read_page(ptr, self, { prefix = range.prefix, start = range.start, stop = range.stop, limit = 1 })
+    local walk = new_walk({ space = space, owner = self, ptr_of = ptr, range = range, keys = {}, place = 0, finished = false })
     return walk, nil, nil, walk
   end
 
   function Namespace.count(self, options)
-    local space = this(self)
+    this(self)
     local prefix = args.options(options, 2, COUNT, {}).prefix or ""
-    local status = C.luat_kv_count(space.ptr or fail.closed(), prefix, #prefix, count, problem)
+    local status = C.luat_kv_count(ptr(self), prefix, #prefix, count, problem)
     if status < 0 then fail.raise(status) end
     return tonumber(count[0])
   end
 
   function Namespace.deletePrefix(self, prefix)
-    local space = this(self)
+    this(self)
     args.text(prefix, 2, "prefix")
     if prefix == "" then fail.argument(2, "the prefix is empty; to delete all keys, call clear()") end
-    local status = C.luat_kv_delete_prefix(space.ptr or fail.closed(), prefix, #prefix, count, problem)
+    local status = C.luat_kv_delete_prefix(ptr(self), prefix, #prefix, count, problem)
     if status < 0 then fail.raise(status) end
     return tonumber(count[0])
   end
 
   function Namespace.clear(self)
-    local space = this(self)
-    local status = C.luat_kv_clear(space.ptr or fail.closed(), count, problem)
+    this(self)
+    local status = C.luat_kv_clear(ptr(self), count, problem)
     if status < 0 then fail.raise(status) end
     return tonumber(count[0])
   end

@@ -1,5 +1,7 @@
 --- The methods of a namespace that concern single keys, and bulk reads.
 
+jit.off(true, true) -- see call.lua
+
 local ffi = require("ffi")
 local C = require("luat_kv_ffi.library")
 local args = require("luat_kv_ffi.args")
@@ -12,15 +14,12 @@ local stores = require("luat_kv_ffi.store")
 
 local constants, problem = call.constants, call.problem
 local OK, NOT_FOUND = constants.LUAT_KV_OK, constants.LUAT_KV_NOT_FOUND
-local TOO_SMALL = constants.LUAT_KV_TOO_SMALL
-local length, low_length = call.length, call.low_length
-local type, ffi_string = type, ffi.string
 
 local M = {}
 
 local Namespace = {}
 
-local new_handle, spaces, this = handles.kind("luat_kv.namespace", Namespace, function(space)
+local new_handle, spaces, this, ptr = handles.kind("luat_kv.namespace", Namespace, function(space)
   return ("%s in %s"):format(space.name, stores.label(space.store))
 end)
 
@@ -34,36 +33,15 @@ end
 
 -- Reading ----------------------------------------------------------------------------------------
 
---- Where values are read to. It grows up to a size that is kept; what is longer is read in C's own memory.
-local buffer, capacity = ffi.new("uint8_t[?]", 4096), 4096
-local KEPT = 1024 * 1024
-
---- A value that the buffer was too small for.
-local function read_large(space, key)
-  local wanted = low_length[0]
-  if capacity < KEPT and wanted <= KEPT then
-    repeat capacity = capacity * 2 until capacity >= wanted
-    buffer = ffi.new("uint8_t[?]", capacity)
-  end
-  local status = C.luat_kv_get_entry(space.ptr or fail.closed(), key, #key, call.entry, problem)
+--- A value's bytes; nil where there is none.
+local function read(self, key)
+  local status = C.luat_kv_get_entry(ptr(self), key, #key, call.entry, problem)
   if status < 0 then fail.raise(status, key) end
   if status == NOT_FOUND then return nil end
   local found = ffi.gc(call.entry[0], C.luat_kv_entry_free)
-  local size = call.size()
-  local data = C.luat_kv_entry_value(found, size)
-  local value = ffi_string(data, size[0])
+  local value = entry.value(found)
   C.luat_kv_entry_free(ffi.gc(found, nil))
   return value
-end
-
---- A value's bytes; nil where there is none.
-local function read(space, key)
-  local to = buffer
-  local status = C.luat_kv_get(space.ptr or fail.closed(), key, #key, to, capacity, length, problem)
-  if status == OK then return ffi_string(to, low_length[0]) end
-  if status == TOO_SMALL then return (read_large(space, key)) end
-  if status < 0 then fail.raise(status, key) end
-  return nil
 end
 
 local TYPE = { names = { "type" } }
@@ -110,9 +88,9 @@ local function keys_of(list)
 end
 
 --- A table from each of many keys that is there to its value or, `about` it, to a table.
-local function get_many(space, list, kind, about)
+local function get_many(self, list, kind, about)
   local types, option = entry.TYPES, TYPE
-  if space.store.limits.cloudflare then
+  if spaces[self].store.limits.cloudflare then
     types, option = entry.CLOUDFLARES_BULK_TYPES, BULK_TYPE
   end
   kind = wanted(kind, types, option)
@@ -122,7 +100,7 @@ local function get_many(space, list, kind, about)
     local view = views[i - 1]
     view.data, view.len = keys[i], #keys[i]
   end
-  local status = C.luat_kv_get_many(space.ptr or fail.closed(), views, #keys, call.page, problem)
+  local status = C.luat_kv_get_many(ptr(self), views, #keys, call.page, problem)
   if status < 0 then fail.raise(status) end
   local page = entry.page(call.page[0], true)
   local found = {}
@@ -138,28 +116,13 @@ local function get_many(space, list, kind, about)
 end
 
 function Namespace.get(self, key, kind)
-  local space = spaces[self] or this(self)
-  if kind == nil and type(key) == "string" then
-    -- The short way.
-    local to = buffer
-    local status = C.luat_kv_get(space.ptr or fail.closed(), key, #key, to, capacity, length, problem)
-    if status == OK then
-      local value = ffi_string(to, low_length[0])
-      return value
-    elseif status == NOT_FOUND then
-      return nil
-    elseif status < 0 then
-      fail.raise(status, key)
-    end
-    return (read_large(space, key))
-  elseif type(key) == "table" then
-    return (get_many(space, key, kind, false))
+  this(self)
+  if type(key) == "table" then
+    return (get_many(self, key, kind, false))
   end
-  if type(key) ~= "string" or kind ~= "json" then
-    args.text(key, 2, "key")
-    kind = wanted(kind, entry.TYPES, TYPE)
-  end
-  local value = read(space, key)
+  args.text(key, 2, "key")
+  kind = wanted(kind, entry.TYPES, TYPE)
+  local value = read(self, key)
   if value ~= nil and kind == "json" then
     return (entry.document(value, key))
   end
@@ -167,13 +130,13 @@ function Namespace.get(self, key, kind)
 end
 
 function Namespace.getWithMetadata(self, key, kind)
-  local space = spaces[self] or this(self)
+  this(self)
   if type(key) == "table" then
-    return (get_many(space, key, kind, true))
+    return (get_many(self, key, kind, true))
   end
   args.text(key, 2, "key")
   kind = wanted(kind, entry.TYPES, TYPE)
-  local status = C.luat_kv_get_entry(space.ptr or fail.closed(), key, #key, call.entry, problem)
+  local status = C.luat_kv_get_entry(ptr(self), key, #key, call.entry, problem)
   if status < 0 then fail.raise(status, key) end
   if status == NOT_FOUND then return nil, nil end
   local found = ffi.gc(call.entry[0], C.luat_kv_entry_free)
@@ -206,30 +169,16 @@ function M.to_store(limits, key, value, options)
 end
 
 function Namespace.put(self, key, value, options)
-  local space = spaces[self] or this(self)
-  if options == nil and type(key) == "string" then
-    local kind = type(value)
-    if kind == "table" then
-      args.utf8(key, "key")
-      value = encode(value, space.store.limits.value, "the value")
-      kind = "string"
-    end
-    if kind == "string" then
-      -- The short way.
-      local status = C.luat_kv_put(space.ptr or fail.closed(), key, #key, value, #value, nil, problem)
-      if status < 0 then fail.raise(status, key) end
-      return
-    end
-  end
+  local space = this(self)
   local bytes, given = M.to_store(space.store.limits, key, value, options)
-  local status = C.luat_kv_put(space.ptr or fail.closed(), key, #key, bytes, #bytes, call.put_options(given), problem)
+  local status = C.luat_kv_put(ptr(self), key, #key, bytes, #bytes, call.put_options(given), problem)
   if status < 0 then call.raise_time(status, key, given) end
 end
 
 function Namespace.add(self, key, value, options)
   local space = this(self)
   local bytes, given = M.to_store(space.store.limits, key, value, options)
-  local status = C.luat_kv_add(space.ptr or fail.closed(), key, #key, bytes, #bytes, call.put_options(given), problem)
+  local status = C.luat_kv_add(ptr(self), key, #key, bytes, #bytes, call.put_options(given), problem)
   if status < 0 then call.raise_time(status, key, given) end
   return status == OK
 end
@@ -237,13 +186,13 @@ end
 local TOUCH = { names = { "expiration", "expirationTtl" }, expiration = call.expiration, expirationTtl = call.ttl }
 
 function Namespace.touch(self, key, options)
-  local space = this(self)
+  this(self)
   args.text(key, 2, "key")
   local given = args.options(options, 3, TOUCH, {})
   if options ~= nil and not (given.expiration or given.ttl) then
     fail.argument(3, "one of the options 'expiration' and 'expirationTtl' expected")
   end
-  local status = C.luat_kv_touch(space.ptr or fail.closed(), key, #key, given.expiration or 0, given.ttl or 0, problem)
+  local status = C.luat_kv_touch(ptr(self), key, #key, given.expiration or 0, given.ttl or 0, problem)
   if status < 0 then call.raise_time(status, key, given) end
   return status == OK
 end
@@ -264,18 +213,18 @@ end
 local sum = ffi.new("int64_t[1]")
 
 function Namespace.incr(self, key, by, options)
-  local space = this(self)
+  this(self)
   args.text(key, 2, "key")
   local more, given = M.increment(by, options)
-  local status = C.luat_kv_incr(space.ptr or fail.closed(), key, #key, more, call.incr_options(given), sum, problem)
+  local status = C.luat_kv_incr(ptr(self), key, #key, more, call.incr_options(given), sum, problem)
   if status < 0 then call.raise_time(status, key, given) end
   return tonumber(sum[0])
 end
 
 function Namespace.delete(self, key)
-  local space = spaces[self] or this(self)
-  if type(key) ~= "string" then args.text(key, 2, "key") end
-  local status = C.luat_kv_delete(space.ptr or fail.closed(), key, #key, problem)
+  this(self)
+  args.text(key, 2, "key")
+  local status = C.luat_kv_delete(ptr(self), key, #key, problem)
   if status < 0 then fail.raise(status, key) end
 end
 
@@ -283,8 +232,9 @@ M.spaces = spaces
 
 -- The rest of the methods ------------------------------------------------------------------------
 
-require("luat_kv_ffi.listing")(Namespace, this)
-require("luat_kv_ffi.transfer")(Namespace, this)
+require("luat_kv_ffi.listing")(Namespace, this, ptr)
+require("luat_kv_ffi.transfer")(Namespace, this, ptr)
+require("luat_kv_ffi.fast")(Namespace, spaces)
 
 --- Completes the methods with those that make other handles.
 function M.complete(begin_batch)

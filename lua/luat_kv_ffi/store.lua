@@ -1,5 +1,7 @@
 --- Stores: opening, housekeeping, closing.
 
+jit.off(true, true) -- see call.lua
+
 local ffi = require("ffi")
 local C = require("luat_kv_ffi.library")
 local args = require("luat_kv_ffi.args")
@@ -38,7 +40,7 @@ function M.label(store)
   if not store.path then
     if not store.ptr then return "closed" end
     local out = ffi.new("luat_kv_stats *[1]")
-    local status = C.luat_kv_stats_read(store.ptr, out, problem)
+    local status = C.luat_kv_stats_read(store.ptr or fail.closed(), out, problem)
     if status < 0 then fail.raise(status) end
     local stats = ffi.gc(out[0], C.luat_kv_stats_free)
     store.path = ffi.string(C.luat_kv_stats_path(stats))
@@ -46,12 +48,7 @@ function M.label(store)
   return store.path
 end
 
-local new_store, stores, this = handles.kind("luat_kv.store", Store, M.label)
-
---- The pointer of a store's contents.
-local function open_ptr(store)
-  return store.ptr or fail.closed()
-end
+local new_store, stores, this, ptr = handles.kind("luat_kv.store", Store, M.label)
 
 -- Opening ----------------------------------------------------------------------------------------
 
@@ -173,7 +170,7 @@ local namespace_cell = ffi.new("luat_kv_namespace *[1]")
 function M.open_namespace(space)
   local store, name = space.store, space.name
   store.users[space] = true
-  local status = C.luat_kv_namespace_open(open_ptr(store), name, #name, namespace_cell, problem)
+  local status = C.luat_kv_namespace_open(store.ptr or fail.closed(), name, #name, namespace_cell, problem)
   if status < 0 then fail.raise(status) end
   handles.hold(space, namespace_cell)
 end
@@ -221,25 +218,25 @@ end
 local count = ffi.new("uint64_t[1]")
 
 function Store.sweep(self, max)
-  local store = this(self)
+  this(self)
   args.optional_whole(max, 2)
   if max and max < 0 then fail.argument(2, "whole number from 0 up expected") end
   -- 0 is all of them to C.
   if max == 0 then return 0 end
-  local status = C.luat_kv_sweep(open_ptr(store), max or 0, count, problem)
+  local status = C.luat_kv_sweep(ptr(self), max or 0, count, problem)
   if status < 0 then fail.raise(status) end
   return tonumber(count[0])
 end
 
 function Store.compact(self)
-  local status = C.luat_kv_compact(open_ptr(this(self)), problem)
+  local status = C.luat_kv_compact(ptr(self), problem)
   if status < 0 then fail.raise(status) end
 end
 
 local complete = ffi.new("int[1]")
 
 function Store.checkpoint(self)
-  local status = C.luat_kv_checkpoint(open_ptr(this(self)), complete, problem)
+  local status = C.luat_kv_checkpoint(ptr(self), complete, problem)
   if status < 0 then fail.raise(status) end
   return complete[0] ~= 0
 end
@@ -251,12 +248,12 @@ function Store.backup(self, path)
     fail.failed("IO", ("%s: backing up to %s: file name contained an unexpected NUL byte"):format(M.label(store),
       text.one_line(path)))
   end
-  local status = C.luat_kv_backup(open_ptr(store), path, problem)
+  local status = C.luat_kv_backup(ptr(self), path, problem)
   if status < 0 then fail.raise(status) end
 end
 
 function Store.namespaces(self)
-  local status = C.luat_kv_namespaces(open_ptr(this(self)), call.page, problem)
+  local status = C.luat_kv_namespaces(ptr(self), call.page, problem)
   if status < 0 then fail.raise(status) end
   local names = entry.page(call.page[0], false)
   for i = 1, #names do
@@ -267,7 +264,7 @@ end
 
 function Store.stats(self)
   local out = ffi.new("luat_kv_stats *[1]")
-  local status = C.luat_kv_stats_read(open_ptr(this(self)), out, problem)
+  local status = C.luat_kv_stats_read(ptr(self), out, problem)
   if status < 0 then fail.raise(status) end
   local stats, size = ffi.gc(out[0], C.luat_kv_stats_free), call.size()
   local namespaces = {}
@@ -284,12 +281,12 @@ function Store.stats(self)
 end
 
 function Store.close(self)
-  local store = this(self)
+  local store, others = this(self), fail.depth() - 1
   -- The store itself closes with the last of what uses it.
-  for user in pairs(store.users) do
-    handles.release(user)
+  for user in next, store.users do
+    handles.release(user, others)
   end
-  handles.release(store)
+  handles.release(store, others)
 end
 
 M.stores = stores

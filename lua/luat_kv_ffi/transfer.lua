@@ -1,5 +1,7 @@
 --- Exports and imports, by path or through a file that Lua has open.
 
+jit.off(true, true) -- see call.lua
+
 local ffi = require("ffi")
 local C = require("luat_kv_ffi.library")
 local args = require("luat_kv_ffi.args")
@@ -75,16 +77,16 @@ local function readable(file)
   return copy
 end
 
-return function(Namespace, this)
+return function(Namespace, this, ptr)
   function Namespace.export(self, place, options)
-    local space = this(self)
+    this(self)
     local format = args.options(options, 3, EXPORT, {}).format
     local count = ffi.new("uint64_t[1]")
     if is_file(place) then
       local flushed, why = place:flush()
       if not flushed then fail.failed("IO", "exporting: " .. tostring(why)) end
       local fd = ffi.C.fileno(place)
-      local status = C.luat_kv_export_fd(space.ptr or fail.closed(), fd, format or FORMATS.json, count, problem)
+      local status = C.luat_kv_export_fd(ptr(self), fd, format or FORMATS.json, count, problem)
       if status < 0 then export_failed(status) end
       stand_where_it_is(place, fd)
       return tonumber(count[0])
@@ -92,20 +94,20 @@ return function(Namespace, this)
     if place:find("\0", 1, true) then
       fail.failed("IO", ("exporting to %s: Invalid argument (os error 22)"):format(text.one_line(place)))
     end
-    local status = C.luat_kv_export(space.ptr or fail.closed(), place, format or format_of_path(place), count, problem)
+    local status = C.luat_kv_export(ptr(self), place, format or format_of_path(place), count, problem)
     if status < 0 then fail.raise(status) end
     return tonumber(count[0])
   end
 
   function Namespace.import(self, place, options)
-    local space = this(self)
+    this(self)
     local replace = args.options(options, 3, IMPORT, {}).replace
     local flags = replace and constants.LUAT_KV_IMPORT_REPLACE or 0
     local counts = ffi.new("uint64_t[2]")
     if is_file(place) then
       local from = readable(place)
       local fd = ffi.C.fileno(from)
-      local status = C.luat_kv_import_fd(space.ptr or fail.closed(), fd, flags, counts, counts + 1, problem)
+      local status = C.luat_kv_import_fd(ptr(self), fd, flags, counts, counts + 1, problem)
       if from ~= place then from:close() end
       if status < 0 then import_failed(status) end
       if from == place then stand_where_it_is(place, fd) end
@@ -114,7 +116,7 @@ return function(Namespace, this)
     if place:find("\0", 1, true) then
       fail.failed("IO", ("importing %s: file name contained an unexpected NUL byte"):format(text.one_line(place)))
     end
-    local status = C.luat_kv_import(space.ptr or fail.closed(), place, flags, counts, counts + 1, problem)
+    local status = C.luat_kv_import(ptr(self), place, flags, counts, counts + 1, problem)
     if status < 0 then fail.raise(status) end
     return tonumber(counts[0]), tonumber(counts[1])
   end

@@ -2,7 +2,9 @@
 -- The module under test is the one that require("luat_kv") finds:
 --   LUA_CPATH="target/lua/5.4/?.so;;" lua5.4 tests/lua/run.lua -o tap
 -- With LUAT_KV_MODULE=luat_kv_ffi that is the module for LuaJIT's ffi, in lua/, which has some tests of its own:
---   LUAT_KV_MODULE=luat_kv_ffi LUAT_KV_LIBRARY=target/release/libluat_kv.so luajit tests/lua/run.lua -o tap
+--   LUAT_KV_MODULE=luat_kv_ffi LUAT_KV_LIBRARY=target/lib/libluat_kv.so LUA_CPATH="target/lua/jit/?.so;;" \
+--       luajit tests/lua/run.lua -o tap
+-- These compare it with the C module, which they find on LUA_CPATH.
 
 local here = arg[0]:match("^(.*)/[^/]*$") or "."
 package.path = here .. "/?.lua;" .. package.path
@@ -15,10 +17,13 @@ local lu = require("luaunit")
 local support = require("support")
 
 -- luaunit runs the global tables whose names begin with Test.
-for _, suite in ipairs({
-  "contract", "json", "open", "module", "durability", "project", "luat_files", "access",
-  "examples", "luas",
-}) do
+local suites = {
+  "contract", "json", "open", "module", "durability", "project", "luat_files", "access", "examples", "luas",
+}
+if with_ffi then
+  suites[#suites + 1] = "own" -- of tests/lua/ffi
+end
+for _, suite in ipairs(suites) do
   for name, class in pairs(require(suite)) do
     _G[name] = class
   end
