@@ -45,6 +45,9 @@ func (n *Namespace) Export(path string, format Format) (int64, error) {
 // ExportTo is as Export, to a writer. A regular file is written to directly, from where it stands. All else gets what was
 // first written to a temporary file: nothing if that fails, and a slow reader keeps nobody waiting.
 func (n *Namespace) ExportTo(w io.Writer, format Format) (count int64, err error) {
+	if w == nil {
+		return 0, invalid("the writer is nil")
+	}
 	file, temporary, err := fileOf(w)
 	if err != nil {
 		return 0, err
@@ -88,6 +91,9 @@ func (n *Namespace) Import(path string, options *ImportOptions) (Imported, error
 // ImportFrom is as Import, from a reader. A regular file is read directly, from where it stands to its end. All else is
 // first read into a temporary file: a slow writer keeps nobody waiting, and an error of the reader stores nothing.
 func (n *Namespace) ImportFrom(r io.Reader, options *ImportOptions) (imported Imported, err error) {
+	if r == nil {
+		return Imported{}, invalid("the reader is nil")
+	}
 	file, temporary, err := fileOf(r)
 	if err != nil {
 		return Imported{}, err

@@ -53,7 +53,11 @@ func TestFilesKeepTheirPlace(t *testing.T) {
 	equal(t, string(must(io.ReadAll(file))(t)[:7]), "before\n")
 
 	ok(t, file.Close())
-	_, err := n.ExportTo(file, luatkv.FormatJSON)
+	_, err := n.ExportTo(nil, luatkv.FormatJSON)
+	fails(t, err, luatkv.ErrInvalid)
+	_, err = n.ImportFrom(nil, nil)
+	fails(t, err, luatkv.ErrInvalid)
+	_, err = n.ExportTo(file, luatkv.FormatJSON)
 	equal(t, strings.Contains(err.Error(), "closed"), true)
 	_, err = n.ImportFrom(file, nil)
 	equal(t, strings.Contains(err.Error(), "closed"), true)

@@ -217,7 +217,10 @@ export class Namespace {
   deletePrefix(prefix: Key): number;
   clear(): number;
 
-  /** Writes the namespace to a file, or a descriptor, and counts the entries. */
+  /**
+   * Writes the namespace to a file, or a descriptor, and counts the entries. A descriptor must stay open until that is
+   * done: the system gives the number of a closed one to the next file.
+   */
   export(to: Path | number, options?: ExportOptions): number;
   exportAsync(to: Path | number, options?: ExportOptions): Promise<number>;
   /** Stores all of an export or nothing; `skipped` had expired, or were there and not to be replaced. */

@@ -12,6 +12,9 @@ export function known(given, names) {
   if (given === null || typeof given !== "object" || Array.isArray(given)) {
     throw new TypeError(`options must be an object, not ${Array.isArray(given) ? "an array" : kind(given)}`);
   }
+  for (const type of ["Map", "Set", "Promise", "Date"]) { // whose contents are no fields, and would go unseen
+    if (types[`is${type}`](given)) throw new TypeError(`options must be a plain object, not a ${type}`);
+  }
   for (const name of Object.keys(given)) {
     if (!names.includes(name)) throw new TypeError(`unknown option ${name}: there are ${names.join(", ")}`);
   }

@@ -50,6 +50,9 @@ test("options must be an object, of names that are known", onBoth((kv) => {
     wrongType(/options must be an object/, () => kv.list(options));
     wrongType(/options must be an object/, () => kv.count(options));
   }
+  for (const options of [new Map([["expirationTtl", 60]]), new Set(), new Date(), Promise.resolve({ expirationTtl: 60 })]) {
+    wrongType(/options must be a plain object, not a (Map|Set|Date|Promise)/, () => kv.put("k", "x", options));
+  }
   wrongType(/unknown option expiration_ttl: there are expiration, expirationTtl, metadata/, () =>
     kv.put("k", "x", { expiration_ttl: 60 }));
   wrongType(/unknown option metadata/, () => kv.touch("k", { metadata: 1 }));
