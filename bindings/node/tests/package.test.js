@@ -55,6 +55,13 @@ test("what npm packs installs into an empty folder, and runs README's example as
   assert.equal((await run(process.execPath, ["example.js"], { cwd: folder })).stdout, printed);
 });
 
+test("README's way to install it from its folder", async () => {
+  const line = /^ {4}npm (install --install-links) PATH\/TO/m.exec(readme)[1];
+  const folder = project("foreign", { "package.json": '{ "type": "module" }', "example.js": example });
+  await run("npm", [...line.split(" "), "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--silent", root], { cwd: folder });
+  assert.equal((await run(process.execPath, ["example.js"], { cwd: folder })).stdout, printed);
+});
+
 test("the lock file names no registry, and versions are exact", () => {
   const lock = readFileSync(join(root, "package-lock.json"), "utf8");
   assert(!lock.includes('"resolved"'));
