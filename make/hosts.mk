@@ -33,7 +33,7 @@ $(filter cpp-shared-%,$(test-cpp)): cpp-shared-%: $(library) $(hooked)
 	@$(call run-cpp,$*,-std=c++17 -Ltarget/prefix/lib -lluat_kv)
 $(filter cpp-static-%,$(test-cpp)): cpp-static-%: $(library)
 	@$(call run-cpp,$*,-std=c++20 target/prefix/lib/libluat_kv.a $(link-needs))
-cpp-header:
+cpp-header: lib
 	@tests/tally tap $@ tests/cpp/header
 
 go: $(library) $(hooked)
