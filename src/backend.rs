@@ -37,12 +37,6 @@ pub(crate) struct Range<'a> {
     pub below: Option<&'a str>,
 }
 
-impl Range<'_> {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.below.is_some_and(|below| below <= self.from)
-    }
-}
-
 /// How to go through a range.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Walk {
@@ -172,6 +166,20 @@ pub(crate) trait Backend: Send + Sync {
 
     /// Copies everything, as it is at one moment, into a new file.
     fn backup(&self, to: &Path) -> Result<()>;
+
+    /// What has changed since the last record, or everything, as bytes for [`Backend::load`]: see `memory::record`.
+    #[cfg(any(target_family = "wasm", test))]
+    fn record(&self, everything: bool) -> Result<Vec<u8>> {
+        let _ = everything;
+        Err(Error::invalid("a store on disk needs no records"))
+    }
+
+    /// Applies records, one after another: all of them or, after an error, none.
+    #[cfg(any(target_family = "wasm", test))]
+    fn load(&self, records: &[u8]) -> Result<()> {
+        let _ = records;
+        Err(Error::invalid("a store on disk takes no records"))
+    }
 
     /// Lets go of everything. Every later call is [`Error::closed`](crate::Error), but for `close` itself.
     fn close(&self) -> Result<()>;

@@ -46,7 +46,13 @@ fn system_seconds() -> i64 {
     i64::from(seconds)
 }
 
-#[cfg(not(unix))]
+/// What the host says.
+#[cfg(target_family = "wasm")]
+fn system_seconds() -> i64 {
+    crate::wasm::now()
+}
+
+#[cfg(not(any(unix, target_family = "wasm")))]
 fn system_seconds() -> i64 {
     match std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),

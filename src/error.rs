@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::headroom;
+
 /// What kind of failure it was; decides what a caller can do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -44,8 +46,16 @@ impl Code {
 }
 
 /// A failed operation: a [`Code`] to act on and a message to read. What failed changed nothing.
+///
+/// As small as a pointer, since every result may hold one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Error {
+pub struct Error(
+    /// `None`: memory ran out, and there may not even be room to say so.
+    Option<Box<Failure>>,
+);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Failure {
     code: Code,
     message: String,
 }
@@ -54,10 +64,12 @@ pub struct Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
+    #[cold]
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        Error { code, message: one_line(message.into()) }
+        Error(Some(Box::new(Failure { code, message: one_line(message.into()) })))
     }
 
+    #[cold]
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Error::new(Code::Invalid, message)
     }
@@ -66,8 +78,12 @@ impl Error {
         Error::invalid("the store is closed")
     }
 
+    #[cold]
     pub(crate) fn no_memory(bytes: usize) -> Self {
-        Error::new(Code::NoMem, format!("out of memory: {bytes} bytes"))
+        match headroom::is_there() {
+            true => Error::new(Code::NoMem, format!("out of memory: {bytes} bytes")),
+            false => Error(None),
+        }
     }
 
     /// The payload of a caught panic, as an error.
@@ -81,24 +97,26 @@ impl Error {
     }
 
     /// Says first what was being done: `opening /srv/kv.db: disk I/O error`.
+    #[cold]
     pub(crate) fn while_doing(self, what: impl fmt::Display) -> Self {
-        Error::new(self.code, format!("{what}: {}", self.message))
+        let Some(failure) = self.0 else { return self };
+        Error::new(failure.code, format!("{what}: {}", failure.message))
     }
 
     /// What kind of failure it was.
     pub fn code(&self) -> Code {
-        self.code
+        self.0.as_ref().map_or(Code::NoMem, |failure| failure.code)
     }
 
     /// One line for people, without the code.
     pub fn message(&self) -> &str {
-        &self.message
+        self.0.as_ref().map_or("out of memory", |failure| &failure.message)
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.code.name(), self.message)
+        write!(f, "{}: {}", self.code().name(), self.message())
     }
 }
 
@@ -106,24 +124,36 @@ impl std::error::Error for Error {}
 
 /// Paths and SQL can have line breaks, and what else moves a terminal about.
 fn one_line(message: String) -> String {
-    if !message.contains(char::is_control) {
-        return message;
-    }
-    let mut line = String::new();
-    for character in message.chars() {
-        match character.is_control() {
-            true => line.extend(character.escape_debug()),
-            false => line.push(character),
-        }
-    }
-    line
+    if message.contains(is_unseen) { escaped(&message, is_unseen) } else { message }
 }
 
 /// A key or name from a caller, fit for a message: quoted, without control characters, and cut when it is long.
 pub(crate) fn quoted(text: &str) -> String {
     const LONGEST: usize = 60;
-    match text.char_indices().nth(LONGEST) {
-        None => format!("{text:?}"),
-        Some((end, _)) => format!("{:?}…", &text[..end]),
+    let (shown, rest) = match text.char_indices().nth(LONGEST) {
+        None => (text, ""),
+        Some((end, _)) => (&text[..end], "…"),
+    };
+    let shown = escaped(shown, |character| is_unseen(character) || matches!(character, '"' | '\\'));
+    format!("\"{shown}\"{rest}")
+}
+
+/// Control characters, and those that are of no width or turn the direction of what follows.
+fn is_unseen(character: char) -> bool {
+    let unseen = ['\u{200b}'..='\u{200f}', '\u{2028}'..='\u{202e}', '\u{2060}'..='\u{206f}', '\u{feff}'..='\u{feff}'];
+    character.is_control() || unseen.iter().any(|range| range.contains(&character))
+}
+
+/// The text with some of its characters as a literal of Rust's has them. (Not by `{:?}`, which knows all that is
+/// unprintable, and brings Unicode's tables for that.)
+fn escaped(text: &str, is_special: impl Fn(char) -> bool) -> String {
+    let mut escaped = String::new();
+    for character in text.chars() {
+        match is_special(character) {
+            true if character.is_ascii() => escaped.extend(character.escape_default()),
+            true => escaped.extend(character.escape_unicode()),
+            false => escaped.push(character),
+        }
     }
+    escaped
 }

@@ -15,6 +15,7 @@ use std::path::Path;
 use std::slice;
 
 use crate::error::{Error, Result};
+use crate::headroom;
 
 // In the order in which the header tells of them.
 mod error;
@@ -84,21 +85,39 @@ pub struct luat_kv_bytes {
 ///
 /// # Safety
 /// `error` is NULL or good for a write.
-unsafe fn guard(error: *mut *mut luat_kv_error, body: impl FnOnce() -> Result<luat_kv_status>) -> luat_kv_status {
+pub(crate) unsafe fn guard(
+    error: *mut *mut luat_kv_error,
+    body: impl FnOnce() -> Result<luat_kv_status>,
+) -> luat_kv_status {
     // SAFETY: the caller's promise.
     unsafe { set(error, std::ptr::null_mut()) };
-    let outcome = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| Err(Error::panicked(&*payload)));
+    let outcome = headroom::check().map(|()| catch_unwind(AssertUnwindSafe(body)));
     match outcome {
-        Ok(status) => status,
-        Err(failure) => {
-            let status = status_of(failure.code());
-            if !error.is_null() {
-                // SAFETY: the caller's promise.
-                unsafe { set(error, luat_kv_error::boxed(status, failure.message())) };
-            }
-            status
-        }
+        Ok(Ok(Ok(status))) => status,
+        // SAFETY: the caller's promise.
+        Ok(Ok(Err(failure))) | Err(failure) => unsafe { fail(error, &failure) },
+        // SAFETY: the caller's promise.
+        Ok(Err(payload)) => unsafe { fail(error, &Error::panicked(&*payload)) },
     }
+}
+
+/// Answers the status of a failure, with an error object where one is wanted and has room.
+///
+/// # Safety
+/// `error` is NULL or good for a write.
+#[cold]
+unsafe fn fail(error: *mut *mut luat_kv_error, failure: &Error) -> luat_kv_status {
+    let status = status_of(failure.code());
+    if !error.is_null() && headroom::is_there() {
+        // SAFETY: the caller's promise.
+        unsafe { set(error, luat_kv_error::boxed(status, failure.message())) };
+    }
+    status
+}
+
+#[cold]
+fn is_null(what: &str) -> Error {
+    Error::invalid(format!("{what} is NULL"))
 }
 
 /// Takes a handle back and drops it; NULL is harmless. A panic while dropping ends here.
@@ -117,7 +136,7 @@ unsafe fn free<T>(handle: *mut T) {
 ///
 /// # Safety
 /// `out` is NULL or good for a write.
-unsafe fn set<T>(out: *mut T, value: T) {
+pub(crate) unsafe fn set<T>(out: *mut T, value: T) {
     if !out.is_null() {
         // SAFETY: the caller's promise.
         unsafe { out.write(value) };
@@ -126,16 +145,16 @@ unsafe fn set<T>(out: *mut T, value: T) {
 
 /// A handle or a required output that must not be NULL.
 fn required<T>(pointer: *mut T, what: &str) -> Result<*mut T> {
-    if pointer.is_null() { Err(Error::invalid(format!("{what} is NULL"))) } else { Ok(pointer) }
+    if pointer.is_null() { Err(is_null(what)) } else { Ok(pointer) }
 }
 
 /// The handle behind a pointer.
 ///
 /// # Safety
 /// `pointer` is NULL or a live handle of that type.
-unsafe fn handle<'a, T>(pointer: *const T, what: &str) -> Result<&'a T> {
+pub(crate) unsafe fn handle<'a, T>(pointer: *const T, what: &str) -> Result<&'a T> {
     // SAFETY: the caller's promise.
-    unsafe { pointer.as_ref() }.ok_or_else(|| Error::invalid(format!("{what} is NULL")))
+    unsafe { pointer.as_ref() }.ok_or_else(|| is_null(what))
 }
 
 /// The same for a handle that one thread at a time has to itself.
@@ -144,14 +163,14 @@ unsafe fn handle<'a, T>(pointer: *const T, what: &str) -> Result<&'a T> {
 /// `pointer` is NULL or a live handle of that type, and no other thread uses it.
 unsafe fn handle_mut<'a, T>(pointer: *mut T, what: &str) -> Result<&'a mut T> {
     // SAFETY: the caller's promise.
-    unsafe { pointer.as_mut() }.ok_or_else(|| Error::invalid(format!("{what} is NULL")))
+    unsafe { pointer.as_mut() }.ok_or_else(|| is_null(what))
 }
 
 /// Input bytes, for as long as the call.
 ///
 /// # Safety
 /// `data` is NULL or good for reading `len` bytes.
-unsafe fn bytes<'a>(data: *const u8, len: usize, what: &str) -> Result<&'a [u8]> {
+pub(crate) unsafe fn bytes<'a>(data: *const u8, len: usize, what: &str) -> Result<&'a [u8]> {
     if len == 0 {
         return Ok(&[]);
     }

@@ -30,6 +30,7 @@ mod counter;
 mod cursor;
 mod error;
 mod fork;
+mod headroom;
 mod hooks;
 mod json;
 mod limits;
@@ -41,10 +42,13 @@ mod transfer;
 mod types;
 mod version;
 
-#[cfg(not(feature = "module"))]
+// A library has one of the doors. A WebAssembly module has both, where it has Lua, and one for its host.
+#[cfg(any(not(feature = "module"), target_family = "wasm"))]
 pub mod ffi;
 #[cfg(feature = "module")]
 mod lua;
+#[cfg(target_family = "wasm")]
+mod wasm;
 
 pub use batch::Batch;
 pub use clock::Clock;

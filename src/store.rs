@@ -5,8 +5,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLockReadGuard};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::backend::{Backend, memory::Memory};
 use crate::clock::Clock;
@@ -25,6 +24,7 @@ pub(crate) struct Inner {
     backend: Box<dyn Backend>,
     pub limits: Limits,
     pub clock: Clock,
+    #[cfg_attr(target_family = "wasm", allow(dead_code))]
     busy_timeout: Duration,
     /// Set by [`Store::close`]; a back end then refuses everything by itself.
     closed: AtomicBool,
@@ -49,6 +49,7 @@ impl Inner {
         self.retry(fork::enter_for_long, begun, call)
     }
 
+    #[cfg(not(target_family = "wasm"))]
     fn retry<T>(
         &self,
         enter: fn() -> RwLockReadGuard<'static, ()>,
@@ -74,6 +75,17 @@ impl Inner {
         }
     }
 
+    #[cfg(target_family = "wasm")]
+    fn retry<T>(
+        &self,
+        enter: fn() -> RwLockReadGuard<'static, ()>,
+        _: &Cell<bool>,
+        mut call: impl FnMut(&dyn Backend) -> Result<T>,
+    ) -> Result<T> {
+        let _entered = enter();
+        call(&*self.backend)
+    }
+
     /// Between two steps of something long; a fork may come in between, too.
     pub fn pause(&self) {
         self.backend.pause();
@@ -86,15 +98,17 @@ impl Drop for Inner {
     }
 }
 
-/// Waiting for a database that others use.
+/// Waiting for a database that others use. WebAssembly knows none, and can neither sleep nor tell how long it did.
+#[cfg(not(target_family = "wasm"))]
 struct Wait {
-    since: Instant,
+    since: std::time::Instant,
     steps: usize,
 }
 
+#[cfg(not(target_family = "wasm"))]
 impl Wait {
     fn begin() -> Self {
-        Wait { since: Instant::now(), steps: 0 }
+        Wait { since: std::time::Instant::now(), steps: 0 }
     }
 
     /// Sleeps for a moment, unless all of the time is over.
@@ -107,7 +121,7 @@ impl Wait {
         }
         let step = STEPS[self.steps.min(STEPS.len() - 1)];
         self.steps += 1;
-        thread::sleep(Duration::from_millis(step).min(left));
+        std::thread::sleep(Duration::from_millis(step).min(left));
         true
     }
 }
@@ -202,6 +216,18 @@ impl Store {
         self.0.call_for_long(&Cell::new(false), |backend| backend.backup(path.as_ref()))
     }
 
+    /// What has changed since the last record, or everything, as bytes for [`load`](Store::load).
+    #[cfg(any(target_family = "wasm", test))]
+    pub(crate) fn record(&self, everything: bool) -> Result<Vec<u8>> {
+        self.0.call(|backend| backend.record(everything))
+    }
+
+    /// Applies records, one after another: all of them or, after an error, none.
+    #[cfg(any(target_family = "wasm", test))]
+    pub(crate) fn load(&self, records: &[u8]) -> Result<()> {
+        self.0.call(|backend| backend.load(records))
+    }
+
     /// Closes the store for all its handles; using them is an error from then on. Closing again is harmless.
     pub fn close(&self) -> Result<()> {
         self.0.closed.store(true, Ordering::Relaxed);
@@ -238,6 +264,8 @@ impl fmt::Debug for Store {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     /// How often something is run that finds the database in use `busy` times.

@@ -31,12 +31,12 @@ impl Version {
         text
     }
 
-    #[cfg(feature = "sqlite")]
+    #[cfg_attr(not(any(feature = "sqlite", target_family = "wasm")), allow(dead_code))]
     pub(crate) const fn from_bytes(bytes: [u8; LEN]) -> Self {
         Version(bytes)
     }
 
-    #[cfg(feature = "sqlite")]
+    #[cfg_attr(not(any(feature = "sqlite", target_family = "wasm")), allow(dead_code))]
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }

@@ -1,36 +1,27 @@
 //! The back end in memory: ordered maps behind one lock.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use self::maps::{Maps, Place, boxed, is_gone};
 use super::{
     Backend, Body, Each, Extent, Listed, Now, PAGE_BYTES, Put, Range, Removed, Rows, SWEEP_PER_WRITE, Step, Walk, Want,
     copy, copy_text, push,
 };
 use crate::error::{Error, Result};
-use crate::hooks;
 use crate::types::{Entry, KeyInfo, NamespaceStats};
 use crate::version::{Version, Versions};
+use crate::{headroom, hooks};
+
+mod maps;
+mod record;
 
 /// `None` once it is closed.
 pub(crate) struct Memory(RwLock<Option<Maps>>);
 
-struct Maps {
-    /// No namespace is empty.
-    namespaces: BTreeMap<String, BTreeMap<String, Entry>>,
-    /// Exactly the rows that expire, as (expiration, namespace, key).
-    ends: BTreeSet<(i64, String, String)>,
-    versions: Versions,
-}
-
 impl Memory {
     pub(crate) fn new() -> Self {
-        static STORES: AtomicU64 = AtomicU64::new(1);
-        let versions = Versions::new(STORES.fetch_add(1, Ordering::Relaxed));
-        Memory(RwLock::new(Some(Maps { namespaces: BTreeMap::new(), ends: BTreeSet::new(), versions })))
+        Memory(RwLock::new(Some(Maps::new(Versions::new(beginning())))))
     }
 
     // A poisoned lock is used on: a write that panics is undone as the panic passes it.
@@ -46,6 +37,24 @@ impl Memory {
     fn read<T>(&self, read: impl FnOnce(&Maps) -> Result<T>) -> Result<T> {
         read(self.lock_to_read().as_ref().ok_or_else(Error::closed)?)
     }
+
+    fn with<T>(&self, change: impl FnOnce(&mut Maps) -> Result<T>) -> Result<T> {
+        change(self.lock().as_mut().ok_or_else(Error::closed)?)
+    }
+}
+
+/// Where a store's versions begin: nowhere that another store in this process has.
+#[cfg(not(target_family = "wasm"))]
+fn beginning() -> u64 {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static STORES: AtomicU64 = AtomicU64::new(1);
+    STORES.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Nor where a store of yesterday's had, whose records are loaded today.
+#[cfg(target_family = "wasm")]
+fn beginning() -> u64 {
+    crate::wasm::random()
 }
 
 impl Backend for Memory {
@@ -72,10 +81,12 @@ impl Backend for Memory {
 
     fn list(&self, range: Range<'_>, walk: Walk, now: i64) -> Result<Listed> {
         self.read(|maps| {
-            let rows = maps.range(range);
-            let rows: Box<dyn Iterator<Item = _>> = if walk.reverse { Box::new(rows.rev()) } else { Box::new(rows) };
+            let mut rows = maps.range(range);
             let (mut found, mut bytes) = (Listed::default(), 0);
-            for (key, row) in rows.filter(|(_, row)| !is_gone(row.expiration, now)) {
+            while let Some((key, row)) = if walk.reverse { rows.next_back() } else { rows.next() } {
+                if is_gone(row.expiration, now) {
+                    continue;
+                }
                 found.more = found.keys.len() == walk.limit || bytes >= PAGE_BYTES;
                 if found.more {
                     break;
@@ -100,37 +111,49 @@ impl Backend for Memory {
     }
 
     fn write(&self, now: Now<'_>, _: Extent, body: &mut Body<'_>) -> Result<Option<Version>> {
-        let mut maps = self.lock();
-        let maps = maps.as_mut().ok_or_else(Error::closed)?;
-        let now = now();
-        let version = maps.versions.next();
-        let mut change = Change { maps, now, version, undo: Vec::new() };
-        if !body(&mut change)? {
-            return Ok(None);
-        }
-        change.undo.clear();
-        change.maps.sweep(SWEEP_PER_WRITE, now);
-        Ok(Some(version))
+        self.with(|maps| {
+            let now = now();
+            let version = maps.versions.next();
+            let mut change = Change { maps, now, version, undo: Vec::new() };
+            if !body(&mut change)? {
+                return Ok(None);
+            }
+            change.undo.clear();
+            change.maps.sweep(SWEEP_PER_WRITE, now);
+            Ok(Some(version))
+        })
     }
 
     fn sweep(&self, max: u64, now: i64) -> Result<u64> {
-        Ok(self.lock().as_mut().ok_or_else(Error::closed)?.sweep(max, now))
+        self.with(|maps| Ok(maps.sweep(max, now)))
     }
 
     /// The lock is fair enough.
     fn pause(&self) {}
 
     fn namespaces(&self, now: i64) -> Result<Vec<String>> {
-        let stats = self.stats(now)?.into_iter();
-        Ok(stats.filter(|namespace| namespace.live > 0).map(|namespace| namespace.name).collect())
+        self.read(|maps| {
+            let live = |keys: &maps::Keys| keys.values().any(|row| !is_gone(row.expiration, now));
+            let mut names = Vec::new();
+            for (name, _) in maps.namespaces.iter().filter(|(_, keys)| live(keys)) {
+                names.try_reserve(1).map_err(|_| Error::no_memory(size_of_val(names.as_slice())))?;
+                names.push(copy_text(name)?);
+            }
+            Ok(names)
+        })
     }
 
     fn stats(&self, now: i64) -> Result<Vec<NamespaceStats>> {
-        let stats = |(name, keys): (&String, &BTreeMap<String, Entry>)| {
-            let expired = keys.values().filter(|row| is_gone(row.expiration, now)).count() as u64;
-            NamespaceStats { name: name.clone(), live: keys.len() as u64 - expired, expired }
-        };
-        self.read(|maps| Ok(maps.namespaces.iter().map(stats).collect()))
+        self.read(|maps| {
+            let mut stats = Vec::new();
+            let count = maps.namespaces.len();
+            stats.try_reserve_exact(count).map_err(|_| Error::no_memory(count * size_of::<NamespaceStats>()))?;
+            for (name, keys) in &maps.namespaces {
+                let expired = keys.values().filter(|row| is_gone(row.expiration, now)).count() as u64;
+                stats.push(NamespaceStats { name: copy_text(name)?, live: keys.len() as u64 - expired, expired });
+            }
+            Ok(stats)
+        })
     }
 
     fn file_size(&self) -> Result<u64> {
@@ -149,6 +172,22 @@ impl Backend for Memory {
         self.read(|_| Err(Error::invalid("a store in memory has no file to back up; export its namespaces")))
     }
 
+    #[cfg(any(target_family = "wasm", test))]
+    fn record(&self, everything: bool) -> Result<Vec<u8>> {
+        self.with(|maps| maps.record(everything))
+    }
+
+    #[cfg(any(target_family = "wasm", test))]
+    fn load(&self, records: &[u8]) -> Result<()> {
+        record::read(records, |_| Ok(()))?;
+        self.with(|maps| {
+            let mut change = Change { maps, now: 0, version: Version::default(), undo: Vec::new() };
+            record::read(records, |told| change.load(told))?;
+            change.undo.clear();
+            Ok(())
+        })
+    }
+
     fn close(&self) -> Result<()> {
         *self.lock() = None;
         Ok(())
@@ -160,28 +199,54 @@ struct Change<'a> {
     maps: &'a mut Maps,
     now: i64,
     version: Version,
-    /// What each changed key held before, as (namespace, key, entry), in the order of the changes.
-    undo: Vec<(String, String, Option<Entry>)>,
+    /// What each changed key held before, in the order of the changes.
+    undo: Vec<(Place, Option<Box<Entry>>)>,
 }
 
 impl Drop for Change<'_> {
     fn drop(&mut self) {
-        for (namespace, key, before) in self.undo.drain(..).rev() {
-            self.maps.remove(&namespace, &key);
+        for (place, before) in self.undo.drain(..).rev() {
+            self.maps.remove(&place.namespace, &place.key);
+            // (Its end is still among the ends, which forget none during a write.)
             if let Some(entry) = before {
-                self.maps.insert(&namespace, &key, entry);
+                self.maps.insert(place, entry);
             }
         }
     }
 }
 
 impl Change<'_> {
-    fn replace(&mut self, namespace: &str, key: &str, with: Option<Entry>) {
-        let before = self.maps.remove(namespace, key);
-        if let Some(entry) = with {
-            self.maps.insert(namespace, key, entry);
+    /// First everything that can fail, then what cannot, or not without being undone.
+    fn replace(&mut self, namespace: &str, key: &str, with: Option<Entry>) -> Result<()> {
+        self.undo.try_reserve(1).map_err(|_| Error::no_memory(size_of_val(self.undo.as_slice())))?;
+        let place = Place::of(namespace, key)?;
+        if let Some(entry) = &with {
+            self.maps.ends(&place, entry)?;
         }
-        self.undo.push((namespace.to_owned(), key.to_owned(), before));
+        let to = Place::of(namespace, key)?;
+        let before = self.maps.remove(namespace, key);
+        self.undo.push((place, before));
+        if let Some(entry) = with {
+            self.maps.insert(to, Box::new(entry));
+            headroom::check()?;
+        }
+        Ok(())
+    }
+
+    fn change(&mut self, namespace: &str, key: &str, with: Option<Entry>) -> Result<()> {
+        self.maps.changes.note(&Place::of(namespace, key)?)?;
+        self.replace(namespace, key, with)
+    }
+
+    #[cfg(any(target_family = "wasm", test))]
+    fn load(&mut self, told: record::Told<'_>) -> Result<()> {
+        let entry = |row: record::ToldRow<'_>| -> Result<Entry> {
+            let mut value = Vec::new();
+            copy(row.value, &mut value)?;
+            let metadata = row.metadata.map(copy_text).transpose()?;
+            Ok(Entry { value, metadata, expiration: row.expiration, version: row.version })
+        };
+        self.replace(told.namespace, told.key, told.row.map(entry).transpose()?)
     }
 }
 
@@ -206,7 +271,7 @@ impl Rows for Change<'_> {
         copy(put.value, &mut value)?;
         let metadata = put.metadata.map(copy_text).transpose()?;
         let entry = Entry { value, metadata, expiration: put.expiration, version: self.version };
-        self.replace(namespace, put.key, Some(entry));
+        self.change(namespace, put.key, Some(entry))?;
         hooks::panic_on(put.key);
         Ok(())
     }
@@ -216,13 +281,11 @@ impl Rows for Change<'_> {
         if !self.get(namespace, key, &mut entry)? {
             return Ok(false);
         }
-        self.replace(namespace, key, Some(Entry { expiration, version: self.version, ..entry }));
-        Ok(true)
+        self.change(namespace, key, Some(Entry { expiration, version: self.version, ..entry })).map(|()| true)
     }
 
     fn delete(&mut self, namespace: &str, key: &str) -> Result<()> {
-        self.replace(namespace, key, None);
-        Ok(())
+        self.change(namespace, key, None)
     }
 
     fn remove(&mut self, range: Range<'_>, step: Step) -> Result<Removed> {
@@ -233,68 +296,16 @@ impl Rows for Change<'_> {
                 break;
             }
             bytes += row.value.len() as u64;
-            rows.push((key.clone(), is_gone(row.expiration, self.now)));
+            rows.push((boxed(key)?, is_gone(row.expiration, self.now)));
         }
-        let last = rows.last().map(|(key, _)| key.clone());
-        for (key, gone) in rows {
-            self.replace(range.namespace, &key, None);
+        for (key, gone) in &rows {
+            self.change(range.namespace, key, None)?;
             removed.rows += 1;
             removed.live += u64::from(!gone);
         }
-        removed.last = last;
+        removed.last = rows.pop().map(|(key, _)| key.into());
         Ok(removed)
     }
-}
-
-impl Maps {
-    fn live(&self, namespace: &str, key: &str, now: i64) -> Option<&Entry> {
-        self.namespaces.get(namespace)?.get(key).filter(|row| !is_gone(row.expiration, now))
-    }
-
-    fn range(&self, range: Range<'_>) -> impl DoubleEndedIterator<Item = (&String, &Entry)> {
-        // On an empty range BTreeMap::range would panic.
-        let keys = self.namespaces.get(range.namespace).filter(|_| !range.is_empty());
-        let bounds = (Bound::Included(range.from), range.below.map_or(Bound::Unbounded, Bound::Excluded));
-        keys.into_iter().flat_map(move |keys| keys.range::<str, _>(bounds))
-    }
-
-    /// The key must not be there.
-    fn insert(&mut self, namespace: &str, key: &str, entry: Entry) {
-        if let Some(end) = entry.expiration {
-            self.ends.insert((end, namespace.to_owned(), key.to_owned()));
-        }
-        match self.namespaces.get_mut(namespace) {
-            Some(keys) => keys.insert(key.to_owned(), entry),
-            None => self.namespaces.entry(namespace.to_owned()).or_default().insert(key.to_owned(), entry),
-        };
-    }
-
-    fn remove(&mut self, namespace: &str, key: &str) -> Option<Entry> {
-        let keys = self.namespaces.get_mut(namespace)?;
-        let (key, row) = keys.remove_entry(key)?;
-        if keys.is_empty() {
-            self.namespaces.remove(namespace);
-        }
-        if let Some(end) = row.expiration {
-            self.ends.remove(&(end, namespace.to_owned(), key));
-        }
-        Some(row)
-    }
-
-    fn sweep(&mut self, max: u64, now: i64) -> u64 {
-        let mut removed = 0;
-        while removed < max && self.ends.first().is_some_and(|(end, ..)| is_gone(Some(*end), now)) {
-            if let Some((_, namespace, key)) = self.ends.pop_first() {
-                self.remove(&namespace, &key);
-                removed += 1;
-            }
-        }
-        removed
-    }
-}
-
-fn is_gone(expiration: Option<i64>, now: i64) -> bool {
-    expiration.is_some_and(|end| now >= end)
 }
 
 fn copy_entry(row: &Entry, entry: &mut Entry) -> Result<()> {

@@ -121,7 +121,7 @@ pub unsafe extern "C" fn luat_kv_get_many(
         guard(error, || {
             let (namespace, out) = (handle(ns, "ns")?, required(out, "out")?);
             let found = namespace.0.get_many(&texts(keys, count)?)?;
-            out.write(Box::into_raw(Box::new(luat_kv_page::found(found))));
+            out.write(Box::into_raw(Box::new(luat_kv_page::found(found)?)));
             Ok(LUAT_KV_OK)
         })
     }

@@ -128,26 +128,36 @@ const LONGEST: usize = 4096;
 /// # Safety
 /// `options` is NULL or good for reading as many bytes as its first field says.
 pub(super) unsafe fn read<T: Options>(options: *const T, what: &str) -> Result<T> {
-    // SAFETY: zeros are a good value.
-    let mut read: T = unsafe { mem::zeroed() };
-    if options.is_null() {
-        return Ok(read);
+    // SAFETY: zeros are a good value, and `T` takes any bytes; else the caller's promise.
+    unsafe {
+        let mut read: T = mem::zeroed();
+        if !options.is_null() {
+            copy(options.cast(), (&raw mut read).cast(), size_of::<T>(), what)?;
+        }
+        Ok(read)
     }
-    // SAFETY: the caller's promise, field by field as far as the size allows; `T` takes any bytes.
+}
+
+/// The same for any of the structs: `len` bytes of it are known.
+///
+/// # Safety
+/// As above, field by field as far as the size allows; `to` is good for writing `len` bytes.
+unsafe fn copy(options: *const u8, to: *mut u8, len: usize, what: &str) -> Result<()> {
+    // SAFETY: the caller's promise.
     unsafe {
         let size = options.cast::<u32>().read_unaligned() as usize;
         if !(size_of::<u32>()..=LONGEST).contains(&size) {
             return Err(Error::invalid(format!("{what}.struct_size is {size}; call {what}_init() first")));
         }
-        let known = size.min(size_of::<T>());
-        ptr::copy_nonoverlapping(options.cast::<u8>(), (&raw mut read).cast::<u8>(), known);
+        let known = size.min(len);
+        ptr::copy_nonoverlapping(options, to, known);
         for place in known..size {
-            if options.cast::<u8>().add(place).read() != 0 {
+            if options.add(place).read() != 0 {
                 return Err(Error::invalid(format!("{what} has options that this library is too old for")));
             }
         }
     }
-    Ok(read)
+    Ok(())
 }
 
 /// Writes the defaults, and the size that the caller knows: its struct may be an older, shorter one than `T`, or a newer

@@ -4,6 +4,7 @@ use std::ptr;
 
 use super::entry::view;
 use super::{free, luat_kv_entry};
+use crate::error::{Error, Result};
 use crate::types::{KeyInfo, Page};
 
 /// A page of keys in byte order, or the reverse of it, with their metadata, expiration and version, and their values
@@ -14,18 +15,26 @@ pub struct luat_kv_page {
 }
 
 impl luat_kv_page {
-    pub(super) fn read(page: Page) -> Self {
-        luat_kv_page { cursor: page.cursor, ..luat_kv_page::found(page.keys) }
+    pub(super) fn read(page: Page) -> Result<Self> {
+        Ok(luat_kv_page { cursor: page.cursor, ..luat_kv_page::found(page.keys)? })
     }
 
     /// One that is complete.
-    pub(super) fn found(keys: Vec<KeyInfo>) -> Self {
-        luat_kv_page { entries: keys.into_iter().map(luat_kv_entry::listed).collect(), cursor: None }
+    pub(super) fn found(keys: Vec<KeyInfo>) -> Result<Self> {
+        luat_kv_page::of(keys.into_iter().map(luat_kv_entry::listed))
     }
 
     /// One of names and nothing else.
-    pub(super) fn named(names: Vec<String>) -> Self {
-        luat_kv_page { entries: names.into_iter().map(luat_kv_entry::named).collect(), cursor: None }
+    pub(super) fn named(names: Vec<String>) -> Result<Self> {
+        luat_kv_page::of(names.into_iter().map(luat_kv_entry::named))
+    }
+
+    fn of(found: impl ExactSizeIterator<Item = luat_kv_entry>) -> Result<Self> {
+        let mut entries = Vec::new();
+        let len = found.len() * size_of::<luat_kv_entry>();
+        entries.try_reserve_exact(found.len()).map_err(|_| Error::no_memory(len))?;
+        entries.extend(found);
+        Ok(luat_kv_page { entries, cursor: None })
     }
 }
 

@@ -33,7 +33,7 @@ pub unsafe extern "C" fn luat_kv_list(
             let (namespace, out) = (handle(ns, "ns")?, required(out, "out")?);
             let options = options::read(options, "luat_kv_list_options")?;
             let page = namespace.0.list(&options.checked()?)?;
-            out.write(Box::into_raw(Box::new(luat_kv_page::read(page))));
+            out.write(Box::into_raw(Box::new(luat_kv_page::read(page)?)));
             Ok(LUAT_KV_OK)
         })
     }

@@ -19,6 +19,14 @@ use crate::types::OpenOptions;
 /// luat_kv_close().
 pub struct luat_kv_store(pub(super) Store);
 
+#[cfg(target_family = "wasm")]
+impl luat_kv_store {
+    /// The store behind the handle.
+    pub(crate) fn store(&self) -> &Store {
+        &self.0
+    }
+}
+
 /// What opening has in common: the output first, then the options.
 unsafe fn open(
     options: *const luat_kv_open_options,
@@ -229,7 +237,7 @@ pub unsafe extern "C" fn luat_kv_namespaces(
         set(out, ptr::null_mut());
         guard(error, || {
             let (store, out) = (handle(store, "store")?, required(out, "out")?);
-            out.write(Box::into_raw(Box::new(luat_kv_page::named(store.0.namespaces()?))));
+            out.write(Box::into_raw(Box::new(luat_kv_page::named(store.0.namespaces()?)?)));
             Ok(LUAT_KV_OK)
         })
     }

@@ -1,0 +1,169 @@
+//! The rows in memory: ordered maps, and when their rows end.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BinaryHeap, btree_map};
+use std::ops::Bound;
+
+use super::super::{Range, copy_text};
+use super::record::Changes;
+use crate::error::{Error, Result};
+use crate::types::Entry;
+use crate::version::{Version, Versions};
+
+/// What is boxed in it is of one size, as it is in the map of namespaces: they are one code.
+pub(super) type Keys = BTreeMap<Box<str>, Box<Entry>>;
+
+pub(super) struct Maps {
+    /// No namespace is empty.
+    pub namespaces: BTreeMap<Box<str>, Box<Keys>>,
+    ends: Ends,
+    pub versions: Versions,
+    pub changes: Changes,
+}
+
+/// Where a row is, as owned names.
+pub(super) struct Place {
+    pub namespace: Box<str>,
+    pub key: Box<str>,
+}
+
+impl Place {
+    pub fn of(namespace: &str, key: &str) -> Result<Self> {
+        Ok(Place { namespace: boxed(namespace)?, key: boxed(key)? })
+    }
+}
+
+pub(super) fn boxed(text: &str) -> Result<Box<str>> {
+    copy_text(text).map(String::into_boxed_str)
+}
+
+impl Maps {
+    pub fn new(versions: Versions) -> Self {
+        Maps { namespaces: BTreeMap::new(), ends: Ends::default(), versions, changes: Changes::default() }
+    }
+
+    pub fn row(&self, namespace: &str, key: &str) -> Option<&Entry> {
+        self.namespaces.get(namespace)?.get(key).map(|row| &**row)
+    }
+
+    pub fn live(&self, namespace: &str, key: &str, now: i64) -> Option<&Entry> {
+        self.row(namespace, key).filter(|row| !is_gone(row.expiration, now))
+    }
+
+    pub fn range(&self, range: Range<'_>) -> btree_map::Range<'_, Box<str>, Box<Entry>> {
+        static NONE: Keys = Keys::new();
+        let keys = self.namespaces.get(range.namespace).map_or(&NONE, |keys| &**keys);
+        // On a range that ends before it begins BTreeMap::range would panic.
+        let below = range.below.map(|below| below.max(range.from));
+        keys.range::<str, _>((Bound::Included(range.from), below.map_or(Bound::Unbounded, Bound::Excluded)))
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = (&str, &str, &Entry)> {
+        self.namespaces.iter().flat_map(|(name, keys)| keys.iter().map(|(key, row)| (&**name, &**key, &**row)))
+    }
+
+    /// The key must not be there.
+    pub fn insert(&mut self, place: Place, entry: Box<Entry>) {
+        match self.namespaces.get_mut(&place.namespace) {
+            Some(keys) => keys.insert(place.key, entry),
+            None => self.namespaces.entry(place.namespace).or_default().insert(place.key, entry),
+        };
+    }
+
+    pub fn remove(&mut self, namespace: &str, key: &str) -> Option<Box<Entry>> {
+        let keys = self.namespaces.get_mut(namespace)?;
+        let row = keys.remove(key);
+        if keys.is_empty() {
+            self.namespaces.remove(namespace);
+        }
+        row
+    }
+
+    /// Says when a row that is to be inserted will end.
+    pub fn ends(&mut self, place: &Place, entry: &Entry) -> Result<()> {
+        let Some(at) = entry.expiration else { return Ok(()) };
+        let place = Place::of(&place.namespace, &place.key)?;
+        self.ends.heap.try_reserve(1).map_err(|_| Error::no_memory(self.ends.heap.len() * size_of::<End>()))?;
+        self.ends.heap.push(End { at, version: entry.version, place });
+        Ok(())
+    }
+
+    pub fn sweep(&mut self, max: u64, now: i64) -> u64 {
+        let mut removed = 0;
+        while removed < max && self.ends.heap.peek().is_some_and(|end| is_gone(Some(end.at), now)) {
+            if let Some(end) = self.ends.heap.pop()
+                && self.is_current(&end)
+            {
+                self.remove(&end.place.namespace, &end.place.key);
+                removed += 1;
+            }
+        }
+        self.tidy();
+        removed
+    }
+
+    /// Is it the end of a row that is there, and not of one that was replaced or removed?
+    fn is_current(&self, end: &End) -> bool {
+        let row = self.row(&end.place.namespace, &end.place.key);
+        row.is_some_and(|row| row.version == end.version && row.expiration == Some(end.at))
+    }
+
+    /// Forgets ends that have become nobody's, once there may be many.
+    fn tidy(&mut self) {
+        if self.ends.heap.len() > self.ends.room {
+            let mut ends = std::mem::take(&mut self.ends);
+            ends.heap.retain(|end| self.is_current(end));
+            ends.room = ROOM.max(2 * ends.heap.len());
+            self.ends = ends;
+        }
+    }
+}
+
+/// When rows end, the first one first. A row that is replaced or removed leaves its end behind, which is found to be
+/// nobody's when its time comes, or when there are so many that it pays to look for them.
+struct Ends {
+    heap: BinaryHeap<End>,
+    /// With more than this many it pays: twice as many as the last look left, so that a look at each comes to two for
+    /// each end that is pushed.
+    room: usize,
+}
+
+const ROOM: usize = 64;
+
+impl Default for Ends {
+    fn default() -> Self {
+        Ends { heap: BinaryHeap::new(), room: ROOM }
+    }
+}
+
+struct End {
+    at: i64,
+    version: Version,
+    place: Place,
+}
+
+// The first end is the greatest, which is what a heap has on top.
+
+impl Ord for End {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.at.cmp(&self.at)
+    }
+}
+
+impl PartialOrd for End {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for End {
+    fn eq(&self, other: &Self) -> bool {
+        self.at == other.at
+    }
+}
+
+impl Eq for End {}
+
+pub(super) fn is_gone(expiration: Option<i64>, now: i64) -> bool {
+    expiration.is_some_and(|end| now >= end)
+}

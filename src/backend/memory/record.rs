@@ -1,0 +1,305 @@
+//! Records: what a store holds, or what has changed in it, as bytes. A host that can keep bytes but has no files makes a
+//! store last by these: a record of everything, records of changes after it, and all of them loaded again in their order.
+//!
+//! A record is a head (the magic, the length and the checksum of what follows) and items, each of which is what a key
+//! holds, with its version and expiration, or says that it is gone. Whole records may follow each other.
+
+// Only the WebAssembly door asks for them.
+#![cfg_attr(not(any(target_family = "wasm", test)), allow(dead_code))]
+
+use std::collections::BTreeMap;
+
+use super::maps::{Maps, Place, boxed};
+use crate::cursor::checksum;
+use crate::error::{Code, Error, Result};
+use crate::types::Entry;
+use crate::version::Version;
+
+const MAGIC: &[u8; 4] = b"LKV1";
+const HEAD: usize = MAGIC.len() + 2 * size_of::<u32>();
+
+const GONE: u8 = 0;
+const HELD: u8 = 1;
+const HELD_WITH_METADATA: u8 = 2;
+
+/// The keys that have changed since the last record. None are noted before the first one.
+#[derive(Default)]
+pub(super) struct Changes(Option<Noted>);
+
+/// As the rows themselves: the two are one code.
+type Noted = BTreeMap<Box<str>, Box<BTreeMap<Box<str>, Box<()>>>>;
+
+impl Changes {
+    pub fn note(&mut self, place: &Place) -> Result<()> {
+        let Some(noted) = &mut self.0 else { return Ok(()) };
+        if noted.get(&place.namespace).is_none_or(|keys| !keys.contains_key(&place.key)) {
+            let namespace = noted.entry(boxed(&place.namespace)?).or_default();
+            namespace.insert(boxed(&place.key)?, Box::new(()));
+        }
+        Ok(())
+    }
+}
+
+/// A key, and what it holds if anything.
+type Item<'a> = (&'a str, &'a str, Option<&'a Entry>);
+
+impl Maps {
+    /// A record of what has changed since the last one, or of everything; empty where there is nothing to tell. From now
+    /// on changes are noted.
+    pub fn record(&mut self, everything: bool) -> Result<Vec<u8>> {
+        let everything = everything || self.changes.0.is_none();
+        let record = encode(&|each| self.items(everything, each))?;
+        self.changes.0 = Some(Noted::new());
+        Ok(record)
+    }
+
+    fn items(&self, everything: bool, each: &mut dyn FnMut(Item<'_>)) {
+        if everything {
+            return self.all().for_each(|(name, key, row)| each((name, key, Some(row))));
+        }
+        for (name, keys) in self.changes.0.iter().flatten() {
+            keys.keys().for_each(|key| each((name, key, self.row(name, key))));
+        }
+    }
+}
+
+/// Goes through items.
+type Items<'a> = dyn Fn(&mut dyn FnMut(Item<'_>)) + 'a;
+
+/// The record of what `items` goes through, twice.
+fn encode(items: &Items<'_>) -> Result<Vec<u8>> {
+    let mut len = 0_usize;
+    items(&mut |item| len += len_of(item));
+    if len == 0 {
+        return Ok(Vec::new());
+    }
+    let told = u32::try_from(len).map_err(|_| Error::no_memory(len))?;
+    let mut record = Vec::new();
+    record.try_reserve_exact(HEAD + len).map_err(|_| Error::no_memory(len))?;
+    record.extend_from_slice(MAGIC);
+    record.extend_from_slice(&told.to_le_bytes());
+    record.extend_from_slice(&[0; 4]);
+    items(&mut |item| write(&mut record, item));
+    let sum = checksum(&record[HEAD..]).to_le_bytes();
+    record[HEAD - sum.len()..HEAD].copy_from_slice(&sum);
+    Ok(record)
+}
+
+fn len_of((namespace, key, row): Item<'_>) -> usize {
+    let text = |text: &str| size_of::<u32>() + text.len();
+    let row = row.map_or(0, |row| {
+        let metadata = row.metadata.as_deref().map_or(0, text);
+        size_of::<Version>() + size_of::<i64>() + metadata + size_of::<u32>() + row.value.len()
+    });
+    1 + text(namespace) + text(key) + row
+}
+
+/// Into room that is there.
+fn write(record: &mut Vec<u8>, (namespace, key, row): Item<'_>) {
+    let bytes = |record: &mut Vec<u8>, bytes: &[u8]| {
+        // No longer than the whole, which fits.
+        record.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+        record.extend_from_slice(bytes);
+    };
+    record.push(match row {
+        None => GONE,
+        Some(Entry { metadata: None, .. }) => HELD,
+        Some(Entry { metadata: Some(_), .. }) => HELD_WITH_METADATA,
+    });
+    bytes(record, namespace.as_bytes());
+    bytes(record, key.as_bytes());
+    if let Some(row) = row {
+        record.extend_from_slice(row.version.as_bytes());
+        record.extend_from_slice(&row.expiration.unwrap_or(0).to_le_bytes());
+        row.metadata.iter().for_each(|metadata| bytes(record, metadata.as_bytes()));
+        bytes(record, &row.value);
+    }
+}
+
+/// What an item says, as it stands in a record.
+pub(super) struct Told<'a> {
+    pub namespace: &'a str,
+    pub key: &'a str,
+    pub row: Option<ToldRow<'a>>,
+}
+
+pub(super) struct ToldRow<'a> {
+    pub version: Version,
+    pub expiration: Option<i64>,
+    pub metadata: Option<&'a str>,
+    pub value: &'a [u8],
+}
+
+/// Gives all that records say to `each`, in their order. Whoever must not take a part of what is damaged reads twice.
+pub(super) fn read<'a>(records: &'a [u8], mut each: impl FnMut(Told<'a>) -> Result<()>) -> Result<()> {
+    let mut reader = Reader(records);
+    while !reader.0.is_empty() {
+        let mut items = reader.body().ok_or_else(damaged)?;
+        while !items.0.is_empty() {
+            each(items.item().ok_or_else(damaged)?)?;
+        }
+    }
+    Ok(())
+}
+
+fn damaged() -> Error {
+    Error::new(Code::Corrupt, "the record is damaged, or is none")
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn body(&mut self) -> Option<Reader<'a>> {
+        (self.take(MAGIC.len())? == MAGIC).then_some(())?;
+        let (len, sum) = (self.number()?, self.number()?);
+        let body = self.take(len as usize)?;
+        (checksum(body) == sum).then_some(Reader(body))
+    }
+
+    fn item(&mut self) -> Option<Told<'a>> {
+        let kind = self.chunk::<1>()?[0];
+        let (namespace, key) = (self.text()?, self.text()?);
+        let row = match kind {
+            GONE => None,
+            HELD | HELD_WITH_METADATA => Some(ToldRow {
+                version: Version::from_bytes(self.chunk()?),
+                expiration: Some(i64::from_le_bytes(self.chunk()?)).filter(|end| *end != 0),
+                metadata: if kind == HELD { None } else { Some(self.text()?) },
+                value: self.bytes()?,
+            }),
+            _ => return None,
+        };
+        (!namespace.is_empty() && !key.is_empty()).then_some(Told { namespace, key, row })
+    }
+
+    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn chunk<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.take(N)?.try_into().ok()
+    }
+
+    fn number(&mut self) -> Option<u32> {
+        self.chunk().map(u32::from_le_bytes)
+    }
+
+    fn bytes(&mut self) -> Option<&'a [u8]> {
+        let len = self.number()?;
+        self.take(len as usize)
+    }
+
+    fn text(&mut self) -> Option<&'a str> {
+        std::str::from_utf8(self.bytes()?).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::error::Code;
+    use crate::types::{Entry, OpenOptions, PutOptions};
+    use crate::{Clock, Store};
+
+    /// Its clock stands at 1000.
+    fn store() -> Store {
+        Store::open_memory(&OpenOptions { clock: Clock::manual(1000), ..OpenOptions::default() }).unwrap()
+    }
+
+    fn contents(store: &Store) -> Vec<(String, String, Entry)> {
+        let mut all = Vec::new();
+        for name in store.namespaces().unwrap() {
+            let namespace = store.namespace(&name).unwrap();
+            for key in namespace.list(&Default::default()).unwrap().keys {
+                let entry = namespace.get_entry(&key.name).unwrap().unwrap();
+                all.push((name.clone(), key.name, entry));
+            }
+        }
+        all
+    }
+
+    fn filled() -> Store {
+        let store = store();
+        let (a, b) = (store.namespace("a").unwrap(), store.namespace("b\0").unwrap());
+        a.put("text", "Grüße".as_bytes(), &PutOptions::default()).unwrap();
+        a.put("empty", b"", &PutOptions { metadata: Some("{}"), ..Default::default() }).unwrap();
+        b.put("bytes", b"\0\xff", &PutOptions { expiration: Some(2000), metadata: Some("0"), ..Default::default() })
+            .unwrap();
+        store
+    }
+
+    #[test]
+    fn everything_comes_back_with_its_version() {
+        let (from, to) = (filled(), store());
+        to.load(&from.record(true).unwrap()).unwrap();
+        assert_eq!(contents(&to), contents(&from));
+        to.load(b"").unwrap();
+        assert_eq!(contents(&to).len(), 3);
+    }
+
+    #[test]
+    fn changes_follow_each_other() {
+        let (from, to) = (filled(), store());
+        let mut records = from.record(false).unwrap(); // the first one is of everything
+        let a = from.namespace("a").unwrap();
+        for step in 0..10 {
+            a.incr("count", 1, &Default::default()).unwrap();
+            if step == 4 {
+                a.delete("text").unwrap();
+                a.put("gone", b"", &PutOptions::default()).unwrap();
+                a.delete("gone").unwrap();
+                records.extend(from.record(false).unwrap());
+            }
+        }
+        let last = from.record(false).unwrap();
+        assert_eq!(last.len(), super::HEAD + 1 + (4 + 1) + (4 + 5) + 12 + 8 + (4 + 2), "the count alone, and once");
+        assert_eq!(from.record(false).unwrap(), b"");
+        records.extend(last);
+        to.load(&records).unwrap();
+        assert_eq!(contents(&to), contents(&from));
+    }
+
+    #[test]
+    fn what_is_loaded_expires_and_is_no_change() {
+        let (from, clock) = (filled(), Clock::manual(1000));
+        let to = Store::open_memory(&OpenOptions { clock: clock.clone(), ..OpenOptions::default() }).unwrap();
+        to.record(true).unwrap();
+        to.load(&from.record(true).unwrap()).unwrap();
+        assert_eq!(to.record(false).unwrap(), b"");
+        clock.set(2000);
+        assert_eq!(contents(&to).len(), 2);
+        assert_eq!(to.sweep(None).unwrap(), 1);
+    }
+
+    #[test]
+    fn damage_is_found_and_nothing_is_taken() {
+        let record = filled().record(true).unwrap();
+        let to = store();
+        let refused = |bytes: &[u8]| assert_eq!(to.load(bytes).unwrap_err().code(), Code::Corrupt, "{bytes:?}");
+        for end in 1..record.len() {
+            refused(&record[..end]);
+            refused(&[&record, &record[..end]].concat());
+        }
+        for place in 0..record.len() {
+            for bit in 0..8 {
+                let mut damaged = record.clone();
+                damaged[place] ^= 1 << bit;
+                refused(&damaged);
+            }
+        }
+        assert_eq!(contents(&to), []);
+    }
+
+    #[test]
+    fn a_change_that_is_taken_back_is_told_as_it_is() {
+        let (from, to) = (filled(), store());
+        to.load(&from.record(true).unwrap()).unwrap();
+        let a = from.namespace("a").unwrap();
+        let mut batch = from.batch();
+        batch.delete(&a, "text").unwrap().incr(&a, "empty", 1, &Default::default()).unwrap();
+        batch.commit().unwrap_err();
+        to.load(&from.record(false).unwrap()).unwrap();
+        assert_eq!(contents(&to), contents(&from));
+    }
+}

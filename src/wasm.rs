@@ -1,0 +1,106 @@
+//! The WebAssembly door: what a host in JavaScript needs beside the C interface, and what this needs of its host.
+//!
+//! A module exports the functions of `include/luat_kv.h` that need no files, and those below, which stand in no header
+//! since only web/ calls them. It imports its memory, and from `luat_kv` the time and random numbers. A panic, of which no
+//! input comes to one, is a trap there, and the instance's end.
+
+use std::alloc::{Layout, alloc, dealloc};
+use std::ptr;
+
+use crate::ffi::{LUAT_KV_OK, guard, handle, luat_kv_bytes, luat_kv_error, luat_kv_status, luat_kv_store, set};
+use crate::headroom;
+
+mod host {
+    #[link(wasm_import_module = "luat_kv")]
+    unsafe extern "C" {
+        pub safe fn now() -> f64;
+        pub safe fn random() -> i64;
+    }
+}
+
+/// Unix seconds, rounded down.
+pub(crate) fn now() -> i64 {
+    host::now().floor() as i64
+}
+
+/// 64 bits that nobody has had before.
+pub(crate) fn random() -> u64 {
+    host::random().cast_unsigned()
+}
+
+/// (The allocator aligns all it gives to 8 bytes, which is enough for the structs of the header.)
+fn layout(len: usize) -> Option<Layout> {
+    Layout::array::<u8>(len.max(1)).ok()
+}
+
+/// Answers room for `len` bytes, aligned for any struct of the header; NULL where there is none.
+#[unsafe(no_mangle)]
+pub extern "C" fn luat_kv_wasm_alloc(len: usize) -> *mut u8 {
+    // SAFETY: the layout has a size.
+    let room = layout(len).map_or(ptr::null_mut(), |layout| unsafe { alloc(layout) });
+    if headroom::check().is_err() {
+        // SAFETY: it came from there.
+        unsafe { luat_kv_wasm_free(room, len) };
+        return ptr::null_mut();
+    }
+    room
+}
+
+/// Frees what luat_kv_wasm_alloc() or luat_kv_wasm_changes() gave; NULL is harmless.
+///
+/// # Safety
+/// `room` is NULL or came from there with this length, and is not used again.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_wasm_free(room: *mut u8, len: usize) {
+    if let Some(layout) = layout(len).filter(|_| !room.is_null()) {
+        // SAFETY: the caller's promise.
+        unsafe { dealloc(room, layout) };
+    }
+}
+
+/// Takes a record of what has changed since the last one, or with `all` of everything: bytes to be kept, freed with
+/// luat_kv_wasm_free(), and one day loaded. They are none, and NULL, where there is nothing to tell. Changes are noted from
+/// the first record on.
+///
+/// # Safety
+/// Pointers are NULL or good for what is said above.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_wasm_changes(
+    store: *mut luat_kv_store,
+    all: u32,
+    out: *mut luat_kv_bytes,
+    error: *mut *mut luat_kv_error,
+) -> luat_kv_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        set(out, luat_kv_bytes { data: ptr::null(), len: 0 });
+        guard(error, || {
+            let record = handle(store, "store")?.store().record(all != 0)?;
+            if !record.is_empty() {
+                let len = record.len();
+                set(out, luat_kv_bytes { data: Box::into_raw(record.into_boxed_slice()).cast(), len });
+            }
+            Ok(LUAT_KV_OK)
+        })
+    }
+}
+
+/// Applies records, one after another; after an error, none of them. What is loaded is no change.
+///
+/// # Safety
+/// Pointers are NULL or good for what is said above.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_wasm_load(
+    store: *mut luat_kv_store,
+    data: *const u8,
+    len: usize,
+    error: *mut *mut luat_kv_error,
+) -> luat_kv_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        guard(error, || {
+            handle(store, "store")?.store().load(crate::ffi::bytes(data, len, "the record")?)?;
+            Ok(LUAT_KV_OK)
+        })
+    }
+}
