@@ -10,6 +10,8 @@ use std::ptr;
 use crate::ffi::{LUAT_KV_OK, guard, handle, luat_kv_bytes, luat_kv_error, luat_kv_status, luat_kv_store, set};
 use crate::headroom;
 
+mod compare;
+
 mod host {
     #[link(wasm_import_module = "luat_kv")]
     unsafe extern "C" {

@@ -1,5 +1,6 @@
 //! The back end in memory: ordered maps behind one lock.
 
+use std::mem;
 use std::path::Path;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -209,7 +210,7 @@ impl Drop for Change<'_> {
             self.maps.remove(&place.namespace, &place.key);
             // (Its end is still among the ends, which forget none during a write.)
             if let Some(entry) = before {
-                self.maps.insert(place, entry);
+                self.maps.insert(&place.namespace, place.key, entry);
             }
         }
     }
@@ -220,21 +221,27 @@ impl Change<'_> {
     fn replace(&mut self, namespace: &str, key: &str, with: Option<Entry>) -> Result<()> {
         self.undo.try_reserve(1).map_err(|_| Error::no_memory(size_of_val(self.undo.as_slice())))?;
         let place = Place::of(namespace, key)?;
-        if let Some(entry) = &with {
-            self.maps.ends(&place, entry)?;
+        let Some(entry) = with else {
+            let before = self.maps.remove(namespace, key);
+            self.undo.push((place, before));
+            return Ok(());
+        };
+        self.maps.ends(namespace, key, &entry)?;
+        match self.maps.row_mut(namespace, key) {
+            Some(row) => {
+                let before = mem::replace(row, Box::new(entry));
+                self.undo.push((place, Some(before)));
+            }
+            None => {
+                self.maps.insert(namespace, boxed(key)?, Box::new(entry));
+                self.undo.push((place, None));
+            }
         }
-        let to = Place::of(namespace, key)?;
-        let before = self.maps.remove(namespace, key);
-        self.undo.push((place, before));
-        if let Some(entry) = with {
-            self.maps.insert(to, Box::new(entry));
-            headroom::check()?;
-        }
-        Ok(())
+        headroom::check()
     }
 
     fn change(&mut self, namespace: &str, key: &str, with: Option<Entry>) -> Result<()> {
-        self.maps.changes.note(&Place::of(namespace, key)?)?;
+        self.maps.changes.note(namespace, key)?;
         self.replace(namespace, key, with)
     }
 

@@ -24,6 +24,7 @@ use super::deliver::deliver;
 use super::scratch::{Answer, Fault, Scratch};
 use super::stack::{State, Upvalue, push_slot, slot};
 use crate::error::{Error, Result};
+use crate::headroom;
 
 /// A running body's view of its call.
 pub(super) struct Call<'a> {
@@ -40,6 +41,9 @@ pub(super) unsafe fn call(l: State, arguments: c_int, body: fn(&mut Call<'_>) ->
     // reference to it exists while it is busy.
     unsafe {
         ffi::lua_settop(l, arguments);
+        if !headroom::is_there() {
+            ffi::luaL_error(l, c"luat_kv: NOMEM: out of memory".as_ptr());
+        }
         let scratch = check_out(l);
         let answer = {
             let mut call = Call { l, scratch: &mut *scratch };

@@ -46,6 +46,10 @@ impl Maps {
         self.namespaces.get(namespace)?.get(key).map(|row| &**row)
     }
 
+    pub fn row_mut(&mut self, namespace: &str, key: &str) -> Option<&mut Box<Entry>> {
+        self.namespaces.get_mut(namespace)?.get_mut(key)
+    }
+
     pub fn live(&self, namespace: &str, key: &str, now: i64) -> Option<&Entry> {
         self.row(namespace, key).filter(|row| !is_gone(row.expiration, now))
     }
@@ -63,10 +67,10 @@ impl Maps {
     }
 
     /// The key must not be there.
-    pub fn insert(&mut self, place: Place, entry: Box<Entry>) {
-        match self.namespaces.get_mut(&place.namespace) {
-            Some(keys) => keys.insert(place.key, entry),
-            None => self.namespaces.entry(place.namespace).or_default().insert(place.key, entry),
+    pub fn insert(&mut self, namespace: &str, key: Box<str>, entry: Box<Entry>) {
+        match self.namespaces.get_mut(namespace) {
+            Some(keys) => keys.insert(key, entry),
+            None => self.namespaces.entry(namespace.into()).or_default().insert(key, entry),
         };
     }
 
@@ -80,9 +84,9 @@ impl Maps {
     }
 
     /// Says when a row that is to be inserted will end.
-    pub fn ends(&mut self, place: &Place, entry: &Entry) -> Result<()> {
+    pub fn ends(&mut self, namespace: &str, key: &str, entry: &Entry) -> Result<()> {
         let Some(at) = entry.expiration else { return Ok(()) };
-        let place = Place::of(&place.namespace, &place.key)?;
+        let place = Place::of(namespace, key)?;
         self.ends.heap.try_reserve(1).map_err(|_| Error::no_memory(self.ends.heap.len() * size_of::<End>()))?;
         self.ends.heap.push(End { at, version: entry.version, place });
         Ok(())

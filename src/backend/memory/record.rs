@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use super::maps::{Maps, Place, boxed};
+use super::maps::{Maps, boxed};
 use crate::cursor::checksum;
 use crate::error::{Code, Error, Result};
 use crate::types::Entry;
@@ -30,11 +30,10 @@ pub(super) struct Changes(Option<Noted>);
 type Noted = BTreeMap<Box<str>, Box<BTreeMap<Box<str>, Box<()>>>>;
 
 impl Changes {
-    pub fn note(&mut self, place: &Place) -> Result<()> {
+    pub fn note(&mut self, namespace: &str, key: &str) -> Result<()> {
         let Some(noted) = &mut self.0 else { return Ok(()) };
-        if noted.get(&place.namespace).is_none_or(|keys| !keys.contains_key(&place.key)) {
-            let namespace = noted.entry(boxed(&place.namespace)?).or_default();
-            namespace.insert(boxed(&place.key)?, Box::new(()));
+        if noted.get(namespace).is_none_or(|keys| !keys.contains_key(key)) {
+            noted.entry(boxed(namespace)?).or_default().insert(boxed(key)?, Box::new(()));
         }
         Ok(())
     }
