@@ -16,7 +16,7 @@
 //! # Ok::<(), luat_kv::Error>(())
 //! ```
 //!
-//! The map: a request comes in by a door (`ffi`, `lua`, or this API), is checked once in `namespace`, `batch`, `transfer`
+//! The map: a request comes in by a door (`ffi`, `lua`, `wasm`, or this API), is checked once in `namespace`, `batch`, `transfer`
 //! (exports and imports) or `store` by the rules of `limits`, and goes to one `backend`. Calls run down only; a back end
 //! checks no limit and reads no clock, and a door does not know which back end it talks to.
 

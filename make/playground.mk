@@ -1,0 +1,15 @@
+# ---- The playground: web/playground, a page to learn and try the store in
+
+.PHONY: playground playground-site test-playground
+playground: playground-site ## builds the playground page and serves it on 127.0.0.1, until Ctrl-C
+	@$(with-node) npm --prefix web/playground --silent run preview
+
+# It takes a second, so it is made anew each time.
+playground-site: target/wasm/luat_kv.wasm target/wasm/luat_kv_lua.wasm web/playground/node_modules/.package-lock.json
+	$(with-node) npm --prefix web/playground --silent run build
+
+test-playground := playground-page
+test-playground: $(test-playground) ## the playground page, in Chromium; leaves screenshots in target/playground
+.PHONY: $(test-playground)
+playground-page: need-test playground-site
+	@tests/tally tap $@ env $(with-node) npm --prefix web/playground --silent test

@@ -1,0 +1,2 @@
+local kv = KV.namespace("mine")
+
