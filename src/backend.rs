@@ -12,6 +12,7 @@
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::headroom;
 use crate::types::{Entry, KeyInfo, NamespaceStats};
 use crate::version::Version;
 
@@ -194,14 +195,14 @@ fn copy(bytes: &[u8], to: &mut Vec<u8>) -> Result<()> {
     to.clear();
     to.try_reserve_exact(bytes.len()).map_err(|_| Error::no_memory(bytes.len()))?;
     to.extend_from_slice(bytes);
-    Ok(())
+    headroom::check()
 }
 
 fn copy_text(text: &str) -> Result<String> {
     let mut copy = String::new();
     copy.try_reserve_exact(text.len()).map_err(|_| Error::no_memory(text.len()))?;
     copy.push_str(text);
-    Ok(copy)
+    headroom::check().map(|()| copy)
 }
 
 fn push(keys: &mut Vec<KeyInfo>, key: KeyInfo) -> Result<()> {

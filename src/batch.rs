@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::backend::{Extent, Put, Rows};
 use crate::counter::{Increment, increment};
 use crate::error::{Error, Result};
+use crate::headroom::Mark;
 use crate::namespace::Namespace;
 use crate::store::Store;
 use crate::types::{IncrOptions, Limits, PutOptions};
@@ -63,7 +64,7 @@ impl Batch {
 
     /// Goes on only if the key has this version: if nobody has written it since. `None`: only if it is missing.
     pub fn check(&mut self, namespace: &Namespace, key: &str, version: Option<Version>) -> Result<&mut Self> {
-        self.push(namespace, key, Action::Check(version))
+        self.push(Mark::now(), namespace, key, Action::Check(version))
     }
 
     /// As [`Namespace::put`]. A lifetime begins with the commit.
@@ -74,25 +75,25 @@ impl Batch {
         value: &[u8],
         options: &PutOptions<'_>,
     ) -> Result<&mut Self> {
-        let (limits, now) = (self.limits(), self.store.0.clock.now());
+        let (mark, limits, now) = (Mark::now(), self.limits(), self.store.0.clock.now());
         limits.value(value)?;
         limits.put(options, now)?;
         let mut copy = Vec::new();
         copy.try_reserve_exact(value.len()).map_err(|_| Error::no_memory(value.len()))?;
         copy.extend_from_slice(value);
         let (metadata, expiration, ttl) = (options.metadata.map(Box::from), options.expiration, options.expiration_ttl);
-        self.push(namespace, key, Action::Put { value: copy, metadata, expiration, ttl })
+        self.push(mark, namespace, key, Action::Put { value: copy, metadata, expiration, ttl })
     }
 
     /// As [`Namespace::delete`].
     pub fn delete(&mut self, namespace: &Namespace, key: &str) -> Result<&mut Self> {
-        self.push(namespace, key, Action::Delete)
+        self.push(Mark::now(), namespace, key, Action::Delete)
     }
 
     /// As [`Namespace::incr`]. What cannot be counted fails the commit.
     pub fn incr(&mut self, namespace: &Namespace, key: &str, by: i64, options: &IncrOptions) -> Result<&mut Self> {
         self.limits().incr(options, self.store.0.clock.now())?;
-        self.push(namespace, key, Action::Incr { by, options: *options })
+        self.push(Mark::now(), namespace, key, Action::Incr { by, options: *options })
     }
 
     /// Makes all the changes and answers the version that everything put by them has; or `None`, with nothing changed,
@@ -121,7 +122,7 @@ impl Batch {
         }
     }
 
-    fn push(&mut self, namespace: &Namespace, key: &str, action: Action) -> Result<&mut Self> {
+    fn push(&mut self, mark: Mark, namespace: &Namespace, key: &str, action: Action) -> Result<&mut Self> {
         self.open()?;
         if !Arc::ptr_eq(&self.store.0, &namespace.store().0) {
             return Err(Error::invalid("the batch is for another store than the namespace's"));
@@ -129,6 +130,11 @@ impl Batch {
         self.limits().key(key)?;
         self.steps.try_reserve(1).map_err(|_| Error::no_memory(size_of_val(self.steps.as_slice())))?;
         self.steps.push(Step { namespace: namespace.shared_name(), key: key.into(), action });
+        // What is gathered may become much, and must not lie in the reserve.
+        if let Err(full) = mark.check() {
+            self.steps.pop();
+            return Err(full);
+        }
         Ok(self)
     }
 }

@@ -15,7 +15,7 @@ use std::path::Path;
 use std::slice;
 
 use crate::error::{Error, Result};
-use crate::headroom;
+use crate::headroom::{self, Mark};
 
 // In the order in which the header tells of them.
 mod error;
@@ -118,6 +118,19 @@ unsafe fn fail(error: *mut *mut luat_kv_error, failure: &Error) -> luat_kv_statu
 #[cold]
 fn is_null(what: &str) -> Error {
     Error::invalid(format!("{what} is NULL"))
+}
+
+/// Gives out a handle of what lasts, and so must not lie in the reserve.
+///
+/// # Safety
+/// `out` is good for a write.
+unsafe fn give<T>(out: *mut *mut T, make: impl FnOnce() -> Result<T>) -> Result<luat_kv_status> {
+    let mark = Mark::now();
+    let handle = Box::new(make()?);
+    mark.check()?;
+    // SAFETY: the caller's promise.
+    unsafe { out.write(Box::into_raw(handle)) };
+    Ok(LUAT_KV_OK)
 }
 
 /// Takes a handle back and drops it; NULL is harmless. A panic while dropping ends here.

@@ -6,6 +6,7 @@ use crate::backend::{Body, Extent, Put, Range, Removed, Rows, Step, Walk, Want};
 use crate::counter::{Increment, increment};
 use crate::cursor;
 use crate::error::Result;
+use crate::headroom::Mark;
 use crate::store::Store;
 use crate::types::{Entry, IncrOptions, KeyInfo, ListOptions, Page, PutOptions};
 use crate::version::Version;
@@ -28,7 +29,9 @@ impl Store {
     pub fn namespace(&self, name: &str) -> Result<Namespace> {
         self.check_open()?;
         self.0.limits.namespace(name)?;
-        Ok(Namespace { store: self.clone(), name: name.into() })
+        let mark = Mark::now();
+        let namespace = Namespace { store: self.clone(), name: name.into() };
+        mark.check().map(|()| namespace)
     }
 }
 

@@ -8,7 +8,7 @@ use std::alloc::{Layout, alloc, dealloc};
 use std::ptr;
 
 use crate::ffi::{LUAT_KV_OK, guard, handle, luat_kv_bytes, luat_kv_error, luat_kv_status, luat_kv_store, set};
-use crate::headroom;
+use crate::headroom::Mark;
 
 mod compare;
 
@@ -38,9 +38,10 @@ fn layout(len: usize) -> Option<Layout> {
 /// Answers room for `len` bytes, aligned for any struct of the header; NULL where there is none.
 #[unsafe(no_mangle)]
 pub extern "C" fn luat_kv_wasm_alloc(len: usize) -> *mut u8 {
+    let mark = Mark::now();
     // SAFETY: the layout has a size.
     let room = layout(len).map_or(ptr::null_mut(), |layout| unsafe { alloc(layout) });
-    if headroom::check().is_err() {
+    if mark.check().is_err() {
         // SAFETY: it came from there.
         unsafe { luat_kv_wasm_free(room, len) };
         return ptr::null_mut();

@@ -10,9 +10,10 @@ use super::{
     copy, copy_text, push,
 };
 use crate::error::{Error, Result};
+use crate::headroom::Mark;
+use crate::hooks;
 use crate::types::{Entry, KeyInfo, NamespaceStats};
 use crate::version::{Version, Versions};
-use crate::{headroom, hooks};
 
 mod maps;
 mod record;
@@ -115,12 +116,12 @@ impl Backend for Memory {
         self.with(|maps| {
             let now = now();
             let version = maps.versions.next();
-            let mut change = Change { maps, now, version, undo: Vec::new() };
+            let mut change = Change::begin(maps, now, version, true);
             if !body(&mut change)? {
                 return Ok(None);
             }
-            change.undo.clear();
-            change.maps.sweep(SWEEP_PER_WRITE, now);
+            change.keep();
+            maps.sweep(SWEEP_PER_WRITE, now);
             Ok(Some(version))
         })
     }
@@ -182,9 +183,9 @@ impl Backend for Memory {
     fn load(&self, records: &[u8]) -> Result<()> {
         record::read(records, |_| Ok(()))?;
         self.with(|maps| {
-            let mut change = Change { maps, now: 0, version: Version::default(), undo: Vec::new() };
+            let mut change = Change::begin(maps, 0, Version::default(), false);
             record::read(records, |told| change.load(told))?;
-            change.undo.clear();
+            change.keep();
             Ok(())
         })
     }
@@ -200,8 +201,21 @@ struct Change<'a> {
     maps: &'a mut Maps,
     now: i64,
     version: Version,
+    /// Whether the changes are to be in the next record.
+    is_noted: bool,
     /// What each changed key held before, in the order of the changes.
     undo: Vec<(Place, Option<Box<Entry>>)>,
+    mark: Mark,
+}
+
+impl<'a> Change<'a> {
+    fn begin(maps: &'a mut Maps, now: i64, version: Version, is_noted: bool) -> Self {
+        Change { maps, now, version, is_noted, undo: Vec::new(), mark: Mark::now() }
+    }
+
+    fn keep(mut self) {
+        self.undo.clear();
+    }
 }
 
 impl Drop for Change<'_> {
@@ -218,14 +232,11 @@ impl Drop for Change<'_> {
 
 impl Change<'_> {
     /// First everything that can fail, then what cannot, or not without being undone.
-    fn replace(&mut self, namespace: &str, key: &str, with: Option<Entry>) -> Result<()> {
-        self.undo.try_reserve(1).map_err(|_| Error::no_memory(size_of_val(self.undo.as_slice())))?;
-        let place = Place::of(namespace, key)?;
-        let Some(entry) = with else {
-            let before = self.maps.remove(namespace, key);
-            self.undo.push((place, before));
-            return Ok(());
-        };
+    fn put_row(&mut self, namespace: &str, key: &str, entry: Entry) -> Result<()> {
+        let place = self.undoable(namespace, key)?;
+        if self.is_noted {
+            self.maps.changes.note(namespace, key)?;
+        }
         self.maps.ends(namespace, key, &entry)?;
         match self.maps.row_mut(namespace, key) {
             Some(row) => {
@@ -237,12 +248,24 @@ impl Change<'_> {
                 self.undo.push((place, None));
             }
         }
-        headroom::check()
+        self.mark.check()
     }
 
-    fn change(&mut self, namespace: &str, key: &str, with: Option<Entry>) -> Result<()> {
-        self.maps.changes.note(namespace, key)?;
-        self.replace(namespace, key, with)
+    fn remove_row(&mut self, namespace: &str, key: &str) -> Result<()> {
+        let place = self.undoable(namespace, key)?;
+        if let Some((key, before)) = self.maps.remove(namespace, key) {
+            self.undo.push((place, Some(before)));
+            if self.is_noted {
+                self.maps.changes.note_removed(namespace, key);
+            }
+        }
+        Ok(())
+    }
+
+    /// Room to undo a change.
+    fn undoable(&mut self, namespace: &str, key: &str) -> Result<Place> {
+        self.undo.try_reserve(1).map_err(|_| Error::no_memory(size_of_val(self.undo.as_slice())))?;
+        Place::of(namespace, key)
     }
 
     #[cfg(any(target_family = "wasm", test))]
@@ -253,7 +276,10 @@ impl Change<'_> {
             let metadata = row.metadata.map(copy_text).transpose()?;
             Ok(Entry { value, metadata, expiration: row.expiration, version: row.version })
         };
-        self.replace(told.namespace, told.key, told.row.map(entry).transpose()?)
+        match told.row {
+            Some(row) => self.put_row(told.namespace, told.key, entry(row)?),
+            None => self.remove_row(told.namespace, told.key),
+        }
     }
 }
 
@@ -278,7 +304,7 @@ impl Rows for Change<'_> {
         copy(put.value, &mut value)?;
         let metadata = put.metadata.map(copy_text).transpose()?;
         let entry = Entry { value, metadata, expiration: put.expiration, version: self.version };
-        self.change(namespace, put.key, Some(entry))?;
+        self.put_row(namespace, put.key, entry)?;
         hooks::panic_on(put.key);
         Ok(())
     }
@@ -288,11 +314,11 @@ impl Rows for Change<'_> {
         if !self.get(namespace, key, &mut entry)? {
             return Ok(false);
         }
-        self.change(namespace, key, Some(Entry { expiration, version: self.version, ..entry })).map(|()| true)
+        self.put_row(namespace, key, Entry { expiration, version: self.version, ..entry }).map(|()| true)
     }
 
     fn delete(&mut self, namespace: &str, key: &str) -> Result<()> {
-        self.change(namespace, key, None)
+        self.remove_row(namespace, key)
     }
 
     fn remove(&mut self, range: Range<'_>, step: Step) -> Result<Removed> {
@@ -306,7 +332,7 @@ impl Rows for Change<'_> {
             rows.push((boxed(key)?, is_gone(row.expiration, self.now)));
         }
         for (key, gone) in &rows {
-            self.change(range.namespace, key, None)?;
+            self.remove_row(range.namespace, key)?;
             removed.rows += 1;
             removed.live += u64::from(!gone);
         }

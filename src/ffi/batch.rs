@@ -4,7 +4,7 @@ use std::ptr;
 
 use super::entry::{VersionText, view};
 use super::{
-    LUAT_KV_CONFLICT, LUAT_KV_OK, bytes, free, guard, handle, handle_mut, luat_kv_error, luat_kv_incr_options,
+    LUAT_KV_CONFLICT, LUAT_KV_OK, bytes, free, give, guard, handle, handle_mut, luat_kv_error, luat_kv_incr_options,
     luat_kv_namespace, luat_kv_put_options, luat_kv_status, luat_kv_store, options, required, set, text,
 };
 use crate::batch::Batch;
@@ -35,8 +35,7 @@ pub unsafe extern "C" fn luat_kv_batch_open(
         set(out, ptr::null_mut());
         guard(error, || {
             let (store, out) = (handle(store, "store")?, required(out, "out")?);
-            out.write(Box::into_raw(Box::new(luat_kv_batch { batch: store.0.batch(), version: None })));
-            Ok(LUAT_KV_OK)
+            give(out, || Ok(luat_kv_batch { batch: store.0.batch(), version: None }))
         })
     }
 }

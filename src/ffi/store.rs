@@ -8,7 +8,7 @@ use std::ptr;
 #[cfg(feature = "sqlite")]
 use super::path;
 use super::{
-    LUAT_KV_OK, free, guard, handle, luat_kv_error, luat_kv_namespace, luat_kv_open_options, luat_kv_page,
+    LUAT_KV_OK, free, give, guard, handle, luat_kv_error, luat_kv_namespace, luat_kv_open_options, luat_kv_page,
     luat_kv_status, options, required, set, text,
 };
 use crate::error::Result;
@@ -40,8 +40,7 @@ unsafe fn open(
         guard(error, || {
             let out = required(out, "out")?;
             let options = options::read(options, "luat_kv_open_options")?.checked()?;
-            out.write(Box::into_raw(Box::new(luat_kv_store(open(&options)?))));
-            Ok(LUAT_KV_OK)
+            give(out, || open(&options).map(luat_kv_store))
         })
     }
 }
@@ -276,9 +275,8 @@ pub unsafe extern "C" fn luat_kv_namespace_open(
         set(out, ptr::null_mut());
         guard(error, || {
             let (store, out) = (handle(store, "store")?, required(out, "out")?);
-            let namespace = store.0.namespace(text(name, name_len, "the namespace")?)?;
-            out.write(Box::into_raw(Box::new(luat_kv_namespace(namespace))));
-            Ok(LUAT_KV_OK)
+            let name = text(name, name_len, "the namespace")?;
+            give(out, || store.0.namespace(name).map(luat_kv_namespace))
         })
     }
 }

@@ -24,7 +24,7 @@ use super::deliver::deliver;
 use super::scratch::{Answer, Fault, Scratch};
 use super::stack::{State, Upvalue, push_slot, slot};
 use crate::error::{Error, Result};
-use crate::headroom;
+use crate::headroom::{self, Mark};
 
 /// A running body's view of its call.
 pub(super) struct Call<'a> {
@@ -44,7 +44,7 @@ pub(super) unsafe fn call(l: State, arguments: c_int, body: fn(&mut Call<'_>) ->
         if !headroom::is_there() {
             ffi::luaL_error(l, c"luat_kv: NOMEM: out of memory".as_ptr());
         }
-        let scratch = check_out(l);
+        let (scratch, mark) = (check_out(l), Mark::now());
         let answer = {
             let mut call = Call { l, scratch: &mut *scratch };
             match catch_unwind(AssertUnwindSafe(|| body(&mut call))) {
@@ -56,6 +56,9 @@ pub(super) unsafe fn call(l: State, arguments: c_int, body: fn(&mut Call<'_>) ->
         // From here on nothing is owned by this frame.
         let results = deliver(l, scratch, answer);
         (*scratch).rest();
+        if mark.check().is_err() {
+            *scratch = Scratch::default(); // what it would keep may lie in the reserve
+        }
         results
     }
 }

@@ -10,12 +10,26 @@ use crate::error::{Error, Result};
 use crate::types::Entry;
 use crate::version::{Version, Versions};
 
-/// What is boxed in it is of one size, as it is in the map of namespaces: they are one code.
 pub(super) type Keys = BTreeMap<Box<str>, Box<Entry>>;
 
+/// Something for each of some keys, of which no namespace is empty. What is boxed is of one size, so that all such maps,
+/// within and without, are one code to a compiler that minds its size.
+pub(super) type ByNamespace<T> = BTreeMap<Box<str>, Box<BTreeMap<Box<str>, Box<T>>>>;
+
+/// Answers what was there.
+#[inline(never)]
+pub(super) fn insert<T>(all: &mut ByNamespace<T>, namespace: &str, key: Box<str>, value: Box<T>) -> Option<Box<T>> {
+    if let Some(keys) = all.get_mut(namespace) {
+        return keys.insert(key, value);
+    }
+    let mut keys = Box::new(BTreeMap::new());
+    keys.insert(key, value);
+    all.insert(namespace.into(), keys);
+    None
+}
+
 pub(super) struct Maps {
-    /// No namespace is empty.
-    pub namespaces: BTreeMap<Box<str>, Box<Keys>>,
+    pub namespaces: ByNamespace<Entry>,
     ends: Ends,
     pub versions: Versions,
     pub changes: Changes,
@@ -68,15 +82,12 @@ impl Maps {
 
     /// The key must not be there.
     pub fn insert(&mut self, namespace: &str, key: Box<str>, entry: Box<Entry>) {
-        match self.namespaces.get_mut(namespace) {
-            Some(keys) => keys.insert(key, entry),
-            None => self.namespaces.entry(namespace.into()).or_default().insert(key, entry),
-        };
+        insert(&mut self.namespaces, namespace, key, entry);
     }
 
-    pub fn remove(&mut self, namespace: &str, key: &str) -> Option<Box<Entry>> {
+    pub fn remove(&mut self, namespace: &str, key: &str) -> Option<(Box<str>, Box<Entry>)> {
         let keys = self.namespaces.get_mut(namespace)?;
-        let row = keys.remove(key);
+        let row = keys.remove_entry(key);
         if keys.is_empty() {
             self.namespaces.remove(namespace);
         }

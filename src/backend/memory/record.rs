@@ -7,9 +7,7 @@
 // Only the WebAssembly door asks for them.
 #![cfg_attr(not(any(target_family = "wasm", test)), allow(dead_code))]
 
-use std::collections::BTreeMap;
-
-use super::maps::{Maps, boxed};
+use super::maps::{ByNamespace, Maps, boxed, insert};
 use crate::cursor::checksum;
 use crate::error::{Code, Error, Result};
 use crate::types::Entry;
@@ -26,16 +24,23 @@ const HELD_WITH_METADATA: u8 = 2;
 #[derive(Default)]
 pub(super) struct Changes(Option<Noted>);
 
-/// As the rows themselves: the two are one code.
-type Noted = BTreeMap<Box<str>, Box<BTreeMap<Box<str>, Box<()>>>>;
+/// (A set would be another code: see [`ByNamespace`].)
+type Noted = ByNamespace<u8>;
 
 impl Changes {
     pub fn note(&mut self, namespace: &str, key: &str) -> Result<()> {
-        let Some(noted) = &mut self.0 else { return Ok(()) };
-        if noted.get(namespace).is_none_or(|keys| !keys.contains_key(key)) {
-            noted.entry(boxed(namespace)?).or_default().insert(boxed(key)?, Box::new(()));
+        let noted = |changes: &Noted| changes.get(namespace).is_some_and(|keys| keys.contains_key(key));
+        if self.0.as_ref().is_some_and(|changes| !noted(changes)) {
+            self.note_removed(namespace, boxed(key)?);
         }
         Ok(())
+    }
+
+    /// The same for a row that was removed, whose own key is kept: deleting has to go where there is no memory.
+    pub fn note_removed(&mut self, namespace: &str, key: Box<str>) {
+        if let Some(noted) = &mut self.0 {
+            insert(noted, namespace, key, Box::new(0));
+        }
     }
 }
 

@@ -1,0 +1,105 @@
+//! WebAssembly's reserve: the system's allocator, and behind it a place that nobody else can take.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::UnsafeCell;
+use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+const LEN: usize = 512 * 1024;
+/// The largest allocation that is made there.
+const SMALL: usize = 64 * 1024;
+const ALIGN: usize = 16;
+
+#[repr(align(16))]
+struct Place(UnsafeCell<[u8; LEN]>);
+
+// SAFETY: it is only handed out, in parts that do not overlap.
+unsafe impl Sync for Place {}
+
+static PLACE: Place = Place(UnsafeCell::new([0; LEN]));
+/// Where the part begins that is free. All before it is taken, or was and lies beneath something that is.
+static TOP: AtomicUsize = AtomicUsize::new(0);
+/// How many allocations there are: when the last one goes, all of it is free.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+static TOUCHED: AtomicUsize = AtomicUsize::new(0);
+// (There is one thread: atomics are only what safe Rust wants here.)
+
+pub fn has_half() -> bool {
+    TOP.load(Relaxed) <= LEN / 2
+}
+
+pub fn touched() -> usize {
+    TOUCHED.load(Relaxed)
+}
+
+/// The offset of memory that lies in the place.
+fn offset_of(memory: *const u8) -> Option<usize> {
+    let offset = memory.addr().wrapping_sub(PLACE.0.get().addr());
+    (offset < LEN).then_some(offset)
+}
+
+fn take(layout: Layout) -> *mut u8 {
+    let start = TOP.load(Relaxed);
+    let end = start + layout.size().next_multiple_of(ALIGN);
+    if layout.size() > SMALL || layout.align() > ALIGN || end > LEN {
+        return ptr::null_mut();
+    }
+    TOP.store(end, Relaxed);
+    COUNT.store(COUNT.load(Relaxed) + 1, Relaxed);
+    TOUCHED.store(touched().wrapping_add(1), Relaxed);
+    // SAFETY: it lies within.
+    unsafe { PLACE.0.get().cast::<u8>().add(start) }
+}
+
+fn give_back(offset: usize, layout: Layout) {
+    let count = COUNT.load(Relaxed) - 1;
+    COUNT.store(count, Relaxed);
+    let is_topmost = offset + layout.size().next_multiple_of(ALIGN) == TOP.load(Relaxed);
+    if count == 0 {
+        TOP.store(0, Relaxed);
+    } else if is_topmost {
+        TOP.store(offset, Relaxed);
+    }
+}
+
+struct WithReserve;
+
+#[global_allocator]
+static ALLOCATOR: WithReserve = WithReserve;
+
+// SAFETY: memory is the system allocator's and goes back there, or it is a part of the place that nobody else has.
+unsafe impl GlobalAlloc for WithReserve {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise.
+        let memory = unsafe { System.alloc(layout) };
+        if memory.is_null() { take(layout) } else { memory }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        match offset_of(memory) {
+            Some(offset) => give_back(offset, layout),
+            // SAFETY: the caller's promise.
+            None => unsafe { System.dealloc(memory, layout) },
+        }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, len: usize) -> *mut u8 {
+        if offset_of(memory).is_none() {
+            // SAFETY: the caller's promise.
+            let moved = unsafe { System.realloc(memory, layout, len) };
+            if !moved.is_null() {
+                return moved;
+            }
+        }
+        // SAFETY: the caller's promise; the two do not overlap, since both are taken.
+        unsafe {
+            let Ok(wanted) = Layout::from_size_align(len, layout.align()) else { return ptr::null_mut() };
+            let moved = self.alloc(wanted);
+            if !moved.is_null() {
+                ptr::copy_nonoverlapping(memory, moved, layout.size().min(len));
+                self.dealloc(memory, layout);
+            }
+            moved
+        }
+    }
+}
