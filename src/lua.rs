@@ -16,6 +16,8 @@ mod batch;
 mod call;
 mod deliver;
 mod encode;
+#[cfg(target_family = "wasm")]
+mod host;
 mod json;
 mod listing;
 mod namespace;

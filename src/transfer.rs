@@ -20,7 +20,7 @@ use crate::error::{Code, Error, Result, quoted};
 use crate::namespace::Namespace;
 use crate::types::{Format, Imported, KeyInfo, Limits};
 
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", target_os = "wasi"))]
 mod file;
 
 /// An entry, in the fields of <https://developers.cloudflare.com/kv/reference/kv-commands/#kv-bulk-put>.

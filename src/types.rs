@@ -176,7 +176,7 @@ pub struct Imported {
     pub skipped: u64,
 }
 
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", target_os = "wasi"))]
 impl Format {
     /// What a file's name asks for: `.jsonl` and `.ndjson` are JSON Lines.
     pub fn of_file(path: impl AsRef<std::path::Path>) -> Format {

@@ -22,6 +22,12 @@ use crate::types::{Durability, Limits, NamespaceStats, OpenOptions};
 pub(super) struct Project(OnceCell<Store>);
 
 impl Project {
+    /// A store that is there already.
+    #[cfg(target_family = "wasm")]
+    pub(super) fn of(store: Store) -> Self {
+        Project(OnceCell::with_value(store))
+    }
+
     #[cfg(feature = "sqlite")]
     fn store(&self) -> Result<&Store> {
         self.0.get_or_try_init(|| Store::open_project(None, &OpenOptions::default()))

@@ -10,7 +10,7 @@ use super::call::{Call, call};
 use super::namespace::this;
 use super::scratch::{Answer, Fault};
 use super::stack::{State, has_metatable};
-#[cfg(not(feature = "sqlite"))]
+#[cfg(not(any(feature = "sqlite", target_os = "wasi")))]
 use crate::error::Error;
 use crate::error::Result;
 use crate::types::{Format, Imported};
@@ -95,24 +95,24 @@ fn place<'a>(call: &Call<'a>) -> Result<Place<'a>, Fault> {
     bad(2, format!("path or file expected, got {}", call.type_name(2)))
 }
 
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", target_os = "wasi"))]
 fn export_file(namespace: &crate::Namespace, path: &[u8], format: Option<Format>) -> Result<u64> {
     let path = super::store::os_path(path)?;
     let format = format.unwrap_or_else(|| Format::of_file(&path));
     namespace.export_file(path, format)
 }
 
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", target_os = "wasi"))]
 fn import_file(namespace: &crate::Namespace, path: &[u8], replace: bool) -> Result<Imported> {
     namespace.import_file(super::store::os_path(path)?, replace)
 }
 
-#[cfg(not(feature = "sqlite"))]
+#[cfg(not(any(feature = "sqlite", target_os = "wasi")))]
 fn export_file(_: &crate::Namespace, _: &[u8], _: Option<Format>) -> Result<u64> {
     Err(Error::invalid("this build has no files; pass an open one"))
 }
 
-#[cfg(not(feature = "sqlite"))]
+#[cfg(not(any(feature = "sqlite", target_os = "wasi")))]
 fn import_file(_: &crate::Namespace, _: &[u8], _: bool) -> Result<Imported> {
     Err(Error::invalid("this build has no files; pass an open one"))
 }

@@ -3,7 +3,7 @@
 --   kv        a namespace of its own, empty
 --   store     the store it is in
 --   open      opens another store of the same back end: self.open{ limits = "cloudflare" }
---   backends  the open functions of all back ends
+--   backends  the open functions of all back ends that this build has
 local KV = require("luat_kv")
 local support = require("support")
 
@@ -26,6 +26,12 @@ local sections = {
   Bulk = "bulk", Atomic = "atomic", Counters = "counters", Ranges = "ranges", Transfer = "transfer",
   Housekeeping = "housekeeping",
 }
+
+-- A build for WebAssembly has the first of them only.
+local _, why = pcall(KV.open, { path = "" })
+if why:find("this build has no SQLite", 1, true) then
+  backends.SQLite = nil
+end
 
 local opens = { backends.Memory, backends.SQLite }
 local count = 0

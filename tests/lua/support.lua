@@ -93,6 +93,23 @@ function M.unversioned(told)
   return told
 end
 
+-- Files ------------------------------------------------------------------------------------------
+
+function M.read(path)
+  local file = assert(io.open(path, "rb"))
+  local text = file:read("*a")
+  file:close()
+  return text
+end
+
+-- A page in a browser has no shell and no processes. What needs none has another way there, in page.lua; all that
+-- follows here is for machines.
+local has_shell, shell = pcall(io.popen, "exit")
+if not has_shell then
+  return require("page")(M)
+end
+shell:close()
+
 -- The shell --------------------------------------------------------------------------------------
 
 function M.quote(text)
@@ -128,8 +145,6 @@ function M.wait_until(time)
   end
 end
 
--- Files ------------------------------------------------------------------------------------------
-
 --- The repository's root.
 M.root = M.must("cd %s/../.. && pwd", arg[0]:match("^(.*)/[^/]*$") or ".")
 
@@ -159,13 +174,6 @@ end
 function M.exists(path)
   local _, code = M.sh("test -e %s", path)
   return code == 0
-end
-
-function M.read(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read("*a")
-  file:close()
-  return text
 end
 
 --- Writes a file, and the folders to it.

@@ -1,0 +1,64 @@
+# ---- WebAssembly with Lua: Lua's sources, the Rust library and src/wasm/*.c, linked by clang
+
+lua-wasm-from := src/wasm/lua-src/Cargo.toml src/wasm/lua-src/Cargo.lock
+lua-wasm-dir  := target/wasm/lua
+lua-wasm-c    := $(wildcard src/wasm/*.c src/wasm/*.h src/wasm/include/*.h)
+
+wasm: target/wasm/luat_kv_lua.wasm
+
+# Of Lua's own files, lundump.c and lcorolib.c have another in src/wasm in their place (undump.c, coroutine.c), and in
+# one a line is taken out: a finalizer too can be stopped.
+$(lua-wasm-dir)/src/lua.h: $(lua-wasm-from) make/wasm-lua.mk | toolchain
+	rm -rf $(lua-wasm-dir)/vendor $(lua-wasm-dir)/src
+	cargo vendor --quiet --locked --manifest-path $< $(lua-wasm-dir)/vendor >/dev/null
+	mkdir -p $(lua-wasm-dir)/src
+	cp $(lua-wasm-dir)/vendor/lua-src/lua-5.4.*/*.[ch] $(lua-wasm-dir)/src
+	cd $(lua-wasm-dir)/src && rm lundump.c lcorolib.c && \
+	    sed -i '/^    L->allowhook = 0; .* during GC metamethod/d' lgc.c && ! grep -q 'allowhook = 0' lgc.c
+	rm -rf $(lua-wasm-dir)/vendor
+	touch $@
+
+# Exceptions as browsers have had them since 2021, of which setjmp is made.
+clang-wasm := clang-19 --target=wasm32-wasi -mllvm -wasm-enable-sjlj -mexception-handling -mbulk-memory
+# Those of Lua's libraries that can be long about something: see src/wasm/hook.c.
+looked-at  := lbaselib liolib lstrlib ltablib lutf8lib
+look       := -fsanitize-coverage=bb,trace-pc -mllvm -sanitizer-coverage-prune-blocks=0
+cflags-wasm := -std=gnu11 -O2 -D_WASI_EMULATED_PROCESS_CLOCKS -Isrc/wasm/include -Isrc/wasm -I$(lua-wasm-dir)/src \
+    -include config.h
+
+# The stack lies first in memory, so that overflowing it traps.
+link-wasm  := -mexec-model=reactor -lwasi-emulated-process-clocks -Wl,--import-memory \
+    -Wl,--stack-first,-z,stack-size=1048576 -Wl,--gc-sections,--strip-all
+exports-wasm = $(addprefix -Wl$(comma)--export-if-defined=, \
+    $(functions) $(addprefix luat_kv_wasm_,alloc free changes load))
+
+# Without what luat_kv.wasm has for its size: a library that is built to abort at once would trap wherever an error of
+# Lua's passes through Rust, and the messages for scripts show numbers by `{:?}`. And with an eye to speed, too.
+target/wasm/lua/libluat_kv.a: $(sources) make/wasm.mk make/wasm-lua.mk | need-wasm
+	RUSTC_BOOTSTRAP=1 $(if $(own-std),,$(debians-rust)) cargo rustc --lib --crate-type staticlib --no-default-features \
+	    --features lua54 --target wasm32-wasip1 --profile wasm --config 'profile.wasm.opt-level="s"' \
+	    --target-dir target/wasm/build -Zbuild-std=std,panic_abort
+	install -D -m 644 target/wasm/build/wasm32-wasip1/wasm/libluat_kv.a $@
+
+target/wasm/luat_kv_lua.wasm: target/wasm/lua/libluat_kv.a $(lua-wasm-dir)/src/lua.h $(lua-wasm-c) make/wasm-lua.mk \
+    web/node_modules/.package-lock.json | need-wasm
+	rm -rf $(lua-wasm-dir)/objects && mkdir -p $(lua-wasm-dir)/objects
+	for file in $(filter %.c,$(lua-wasm-c)); do \
+	    $(clang-wasm) $(cflags-wasm) -Wall -Wextra -Werror -c $$file \
+	        -o $(lua-wasm-dir)/objects/our_$$(basename $$file .c).o || exit; \
+	done
+	for file in $(lua-wasm-dir)/src/*.c; do \
+	    name=$$(basename $$file .c); \
+	    case " $(looked-at) " in *" $$name "*) look='$(look)' ;; *) look= ;; esac; \
+	    $(clang-wasm) $(cflags-wasm) $$look -c $$file -o $(lua-wasm-dir)/objects/$$name.o || exit; \
+	done
+	$(filter-out -mllvm -wasm-enable-sjlj,$(clang-wasm)) $(lua-wasm-dir)/objects/*.o $< $(link-wasm) $(exports-wasm) \
+	    -o $(lua-wasm-dir)/linked.wasm
+	$(subst -Oz --converge,-O2,$(optimize-wasm)) --enable-exception-handling $(lua-wasm-dir)/linked.wasm -o $@
+	@install -m 644 $@ web/luat_kv_lua.wasm
+
+# The Lua contract suite on it, in Node and in a page.
+contract-wasm := wasm-contract-node wasm-contract-chromium
+.PHONY: $(contract-wasm)
+$(contract-wasm): wasm-contract-%: wasm
+	@tests/tally tap $@ $(with-node) node web/test/contract-run.js $*

@@ -1,0 +1,81 @@
+/* A script is looked at every so many of Lua's instructions: the host then says whether it goes on. And so is what runs
+   in C for long without an instruction of Lua's: a pattern can take years to find nothing, and table.move can have
+   2^62 things to move. Lua's libraries are compiled with a call to __sanitizer_cov_trace_pc in each stretch of code. */
+
+#include "lauxlib.h"
+#include "lua.h"
+
+#include "lstate.h"
+#include "machine.h"
+
+/* In web/src/lua.js: what is to become of the script that runs (enum reason). */
+__attribute__((import_module("luat_kv"), import_name("proceed"))) int luat_kv_host_proceed(void);
+
+/* Some 50 to 200 microseconds of Lua. */
+#define EVERY 10000
+
+/* Some milliseconds of C. */
+#define STRETCHES 1000000
+
+static const char *const words[] = {
+    [TIMEOUT] = "the script was stopped: its time is over",
+    [SIGNAL] = "the script was stopped: its signal was aborted",
+    [EXIT] = "the script ended by os.exit",
+};
+
+static void hook(lua_State *L, lua_Debug *at) {
+    machine *m = machine_of(L);
+    (void)at;
+    if (!m->stopping) {
+        int answer = luat_kv_host_proceed();
+        if (answer == TIMEOUT || answer == SIGNAL) {
+            stop(L, answer, 0);
+        } else if (answer == PAUSE && m->started && lua_isyieldable(L)) {
+            m->pausing = 1;
+            lua_yield(L, 0);
+        }
+        if (lua_gethookcount(L) != EVERY) watch(L); /* this thread was stopped once, in an earlier script */
+        return;
+    }
+    stop(L, m->stopping, 0);
+}
+
+void watch(lua_State *L) {
+    lua_sethook(L, hook, LUA_MASKCOUNT, EVERY);
+}
+
+/* Once a script is being stopped, each instruction of its raises the error anew: no `pcall` gets away with it. */
+void keep_stopping(lua_State *L) {
+    if (machine_of(L)->stopping) lua_sethook(L, hook, LUA_MASKCOUNT, 1);
+}
+
+_Noreturn void stop(lua_State *L, enum reason why, int level) {
+    machine_of(L)->stopping = why;
+    keep_stopping(L);
+    luaL_checkstack(L, 4, NULL);
+    luaL_where(L, level);
+    lua_pushstring(L, words[why]);
+    lua_concat(L, 2);
+    L->errfunc = 0; /* a handler of xpcall's would run without hooks now; pcall puts this right when it ends */
+    lua_error(L);
+    __builtin_unreachable();
+}
+
+static machine *running;
+
+machine *enter(machine *m) {
+    machine *outer = running;
+    running = m;
+    return outer;
+}
+
+/* Raises an error in the midst of a library's function, each of which must bear one whenever it allocates. */
+void __sanitizer_cov_trace_pc(void) {
+    static unsigned left = STRETCHES;
+    if (--left) return;
+    left = STRETCHES;
+    machine *m = running;
+    if (!m) return;
+    int answer = m->stopping ? (int)m->stopping : luat_kv_host_proceed();
+    if (answer != GO_ON && answer != PAUSE) stop(m->current, answer, 1);
+}

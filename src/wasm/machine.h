@@ -1,0 +1,43 @@
+/* One Lua: its state, and the script that runs on it. */
+
+#ifndef LUAT_KV_MACHINE_H
+#define LUAT_KV_MACHINE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lua.h"
+
+/* Why a script is being stopped: the host's words, and one of ours. */
+enum reason { GO_ON = 0, PAUSE = 1, TIMEOUT = 2, SIGNAL = 3, EXIT = 4 };
+
+typedef struct machine {
+    lua_State *main;
+    lua_State *run;      /* the script's own thread, NULL between scripts */
+    lua_State *current;  /* the thread whose Lua code runs */
+    enum reason stopping;
+    int exit_code;
+    int pausing;         /* threads yield one after another, out to the host */
+    int started;         /* the script was begun, and not finished */
+} machine;
+
+/* Every thread of a state has the pointer beside it. */
+static inline machine *machine_of(lua_State *L) {
+    return *(machine **)lua_getextraspace(L);
+}
+
+/* hook.c: a script is looked at every so often, and can be stopped. `enter` says whose code runs from now on, and
+   answers whose did. */
+machine *enter(machine *m);
+void watch(lua_State *L);
+_Noreturn void stop(lua_State *L, enum reason why, int level);
+void keep_stopping(lua_State *L);
+
+/* coroutine.c: lua_resume, and who runs meanwhile. */
+int resume(machine *m, lua_State *from, lua_State *thread, int arguments, int *results);
+int close_thread(machine *m, lua_State *from, lua_State *thread);
+
+/* libraries.c */
+int open_libraries(lua_State *L);
+
+#endif
