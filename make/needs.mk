@@ -1,12 +1,13 @@
 # ---- What this needs from the machine
 
 packages-demo  := lua5.4
-packages-test  := lua5.1 lua5.2 lua5.3 lua5.4 luajit liblua5.4-dev lua-unit lua-cjson luarocks git sqlite3 g++ clang \
+packages-test   = lua5.1 lua5.2 lua5.3 lua5.4 luajit liblua5.4-dev lua-unit lua-cjson luarocks git sqlite3 g++ clang \
     binutils util-linux pkg-config cmake abigail-tools doxygen mandoc man-db groff-base golang nodejs npm valgrind \
-    libc6-dbg python3-venv
+    libc6-dbg python3-venv chromium $(packages-wasm)
 packages-bench := lua5.4 lua-cjson liblua5.4-dev
 packages-docs  := doxygen
 packages-header := lua5.4 nodejs
+packages-wasm   = nodejs npm clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32 $(if $(own-std),,rustc-web rust-web-src)
 
 # How to see that a Debian package, or the same thing from elsewhere, is there.
 has-lua5.1        := command -v lua5.1
@@ -36,12 +37,19 @@ has-python3-venv  := python3 -m ensurepip --version
 has-nodejs        := command -v node
 has-npm           := command -v npm
 has-util-linux    := command -v setpriv
+has-clang-19      := command -v clang-19
+has-lld-19        := command -v wasm-ld-19
+has-wasi-libc     := test -f /usr/lib/wasm32-wasi/libc.a
+has-libclang-rt-19-dev-wasm32 := test -d /usr/lib/llvm-19/lib/clang/19/lib/wasi
+has-rustc-web     := test -x /usr/bin/rustc
+has-rust-web-src  := test -f /usr/lib/rustlib/src/rust/library/std/src/lib.rs
+has-chromium      := command -v chromium
 has-liblua5.4-dev := test -f /usr/include/lua5.4/lua.h
 
-.PHONY: deps need-demo need-test need-bench need-docs need-header components toolchain
+.PHONY: deps need-demo need-test need-bench need-docs need-header need-wasm components rust-src toolchain
 deps: need-demo need-test need-bench ## installs what demo, test and bench need from Debian, as they do by themselves
 
-need-demo need-test need-bench need-docs need-header: need-%: toolchain
+need-demo need-test need-bench need-docs need-header need-wasm: need-%: toolchain
 	@lack=; $(foreach p,$(packages-$*),$(has-$p) >/dev/null 2>&1 || lack="$$lack $p";) \
 	[ "$$lack" ] || exit 0; \
 	install="apt-get install -y --no-install-recommends$$lack"; \
@@ -51,10 +59,12 @@ need-demo need-test need-bench need-docs need-header: need-%: toolchain
 	echo "make $* needs$$lack: installing with apt-get"; \
 	$$root apt-get update -qq && $$root env DEBIAN_FRONTEND=noninteractive $$install -qq >/dev/null
 
-# Of rustup's components, rust-src is for the sanitizers.
-need-test: components
+# Of rustup's components, rust-src is for the sanitizers, and for WebAssembly.
+need-test: components rust-src
+need-wasm: $(if $(own-std),rust-src)
 components: toolchain
 	@{ cargo fmt --version && cargo clippy --version; } >/dev/null 2>&1 || rustup component add rustfmt clippy
+rust-src: toolchain
 	@test -d "$$(rustc --print sysroot)/lib/rustlib/src/rust/library" || rustup component add rust-src
 
 toolchain:

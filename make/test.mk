@@ -14,7 +14,7 @@ test-install := install-tree
 test-abi     := abi-promise
 test-docs    := docs-man docs-doxygen docs-links docs-c
 SUITES        = $(lint) $(test-header) $(test-rust) $(test-cli) $(test-c) $(test-lua) $(test-rocks) $(test-readme) $(test-exports) \
-                $(test-install) $(test-abi) $(test-docs) $(test-hosts) $(sanitized)
+                $(test-install) $(test-abi) $(test-docs) $(test-hosts) $(test-wasm) $(sanitized)
 .PHONY: $(SUITES)
 
 test: need-test ## runs every test; the last line is "N passed, N failed"; V=1 shows all output

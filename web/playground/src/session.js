@@ -89,12 +89,7 @@ export class Session {
 
   /** Throws away what was kept, where it cannot be read. */
   async forget() {
-    return new Promise((resolve, reject) => {
-      const request = indexedDB.deleteDatabase(`luat_kv:${NAME}`);
-      request.onsuccess = () => resolve();
-      request.onerror = () => reject(request.error);
-      request.onblocked = () => reject(new Error("another tab has the store open"));
-    });
+    return LuatKV.delete({ persist: "indexeddb", name: NAME });
   }
 }
 

@@ -1,0 +1,64 @@
+# ---- WebAssembly: the same source, for JavaScript hosts and for Lua in a page
+
+.PHONY: wasm
+wasm: target/wasm/luat_kv.wasm ## builds the WebAssembly modules, with and without Lua: target/wasm/luat_kv_lua.wasm, luat_kv.wasm
+
+# The standard library is built anew, without its panics' messages and with an eye to size: the module would be half as
+# large again. That is unstable still, and RUSTC_BOOTSTRAP lets the stable compiler do it (see make/sanitizers.mk).
+# (Compilers before 1.92 know `immediate-abort` by an older name.)
+rust-wasm      = RUSTC_BOOTSTRAP=1 $(if $(own-std),,$(debians-rust)) RUSTFLAGS='$(flags-wasm)$1' \
+    cargo rustc --lib --no-default-features --profile wasm --target-dir target/wasm/build \
+    -Zbuild-std=std,panic_abort -Zbuild-std-features=optimize_for_size$(if $(aborts-at-once),,$(comma)panic_immediate_abort)
+flags-wasm     = -Zunstable-options $(if $(own-std),,-Clinker-flavor=wasm-lld) $(if $(aborts-at-once),-Cpanic=immediate-abort) -Zlocation-detail=none -Zfmt-debug=none
+aborts-at-once = $(shell RUSTC_BOOTSTRAP=1 $(if $(own-std),rustc,/usr/bin/rustc) -Zunstable-options \
+    -Cpanic=immediate-abort --print cfg >/dev/null 2>&1 && echo 1)
+
+# Its sources are a component of rustup's. Who has Rust from elsewhere gets Debian's, which is for this.
+own-std      = $(or $(wildcard $(rust-libraries)/src/rust/library/std/src/lib.rs),$(shell command -v rustup))
+debians-rust = RUSTC=/usr/bin/rustc CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=wasm-ld-19
+
+# Features one by one: what Node 20 and browsers of 2021 know. (`-all` would ask for what only some do.) In the first KiB
+# of memory lies the far end of the stack, so that no address of ours wraps around.
+optimize-wasm = $(with-node) web/node_modules/.bin/wasm-opt -Oz --converge --strip-debug --strip-producers \
+    --enable-bulk-memory --enable-mutable-globals --enable-nontrapping-float-to-int --enable-sign-ext \
+    --enable-multivalue --enable-reference-types --low-memory-unused --strip-target-features
+
+target/wasm/luat_kv.wasm: $(sources) make/wasm.mk web/node_modules/.package-lock.json | need-wasm
+	$(call rust-wasm, -Clink-arg=--import-memory) --crate-type cdylib --target wasm32-unknown-unknown
+	$(optimize-wasm) target/wasm/build/wasm32-unknown-unknown/wasm/luat_kv.wasm -o $@
+	@install -m 644 $@ web/luat_kv.wasm
+
+# Vite and the package want a Node that Debian 12 has not yet. npm has it too.
+node-20     := 20.20.2
+node-cpu     = $(if $(filter aarch64,$(shell uname -m)),arm64,x64)
+enough-node  = $(shell node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || a == 20 && b > 18 ? 0 : 1)' \
+    2>/dev/null && echo 1)
+with-node    = $(if $(enough-node),,PATH='$(CURDIR)/target/wasm/node':"$$PATH")
+.PHONY: node-20
+node-20: need-wasm $(if $(enough-node),,target/wasm/node/node)
+target/wasm/node/node: | need-wasm
+	npm install --prefix target/wasm/node-20 --no-save --no-audit --no-fund node-linux-$(node-cpu)@$(node-20)
+	ln -sfn node-20/node_modules/node-linux-$(node-cpu)/bin target/wasm/node
+
+%/node_modules/.package-lock.json: %/package-lock.json | node-20
+	$(with-node) npm --prefix $* ci --ignore-scripts --no-audit --no-fund
+
+.PHONY: bench-wasm
+bench-wasm: need-test wasm ## measures the WebAssembly modules in Node and Chromium, beside a Map and unstorage, and tells their sizes
+	cd web && $(with-node) node bench/run.js
+
+# ---- Its tests
+
+test-wasm := clippy-wasm clippy-wasm-lua wasm-types wasm-js $(contract-wasm) $(test-playground)
+.PHONY: test-wasm clippy-wasm clippy-wasm-lua wasm-types wasm-js
+test-wasm: $(test-wasm) ## the WebAssembly modules and their package in Node and Chromium, the Lua contract on them, the playground
+clippy-wasm: as := --target wasm32-unknown-unknown
+clippy-wasm-lua: as := --target wasm32-wasip1 --features lua54
+clippy-wasm clippy-wasm-lua: need-test
+	@RUSTC_BOOTSTRAP=1 tests/tally check $@ cargo clippy --lib --no-default-features $(as) --target-dir target/wasm/clippy \
+	    -Zbuild-std=std,panic_abort -- -D warnings
+wasm-types wasm-js: need-test wasm
+wasm-types:
+	@tests/tally check $@ env $(with-node) npm --prefix web --silent run types
+wasm-js:
+	@tests/tally tap $@ env $(with-node) npm --prefix web --silent test

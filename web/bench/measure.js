@@ -1,0 +1,111 @@
+// What is measured, in Node and in a page alike: nanoseconds an operation, of the fastest of some rounds, each of which
+// does every subject in turn, so that a machine whose speed drifts does so for all of them.
+
+import { Lua, LuatKV } from "../src/index.js";
+import { createStorage } from "unstorage";
+import memoryDriver from "unstorage/drivers/memory";
+
+const KEYS = 10_000;
+const ROUNDS = 7;
+const VALUE = "v".repeat(100);
+
+/** 100 characters each, in an order that is no order. */
+const keys = Array.from({ length: KEYS }, (_, index) => `user:${String((index * 7919) % KEYS).padStart(95, "0")}`);
+
+/** A Map that does the work of a store: what is stored may end, has metadata, and is a copy of its own. */
+class MapStore {
+  #rows = new Map();
+
+  get(key) {
+    const row = this.#rows.get(key);
+    if (row === undefined || (row.end !== null && row.end <= Math.floor(Date.now() / 1000))) return null;
+    return row.value;
+  }
+
+  put(key, value, options) {
+    const end = options?.expirationTtl ? Math.floor(Date.now() / 1000) + options.expirationTtl : null;
+    const metadata = options?.metadata === undefined ? null : JSON.stringify(options.metadata);
+    this.#rows.set(key, { value, end, metadata });
+  }
+}
+
+function timed(run) {
+  const begin = performance.now();
+  run();
+  return ((performance.now() - begin) * 1e6) / KEYS;
+}
+
+async function timedAsync(run) {
+  const begin = performance.now();
+  await run();
+  return ((performance.now() - begin) * 1e6) / KEYS;
+}
+
+function sync(store) {
+  return {
+    put: () => timed(() => keys.forEach((key) => store.put(key, VALUE))),
+    get: () => timed(() => keys.forEach((key) => check(store.get(key)))),
+  };
+}
+
+function promised(put, get) {
+  return {
+    put: () => timedAsync(async () => {
+      for (const key of keys) await put(key, VALUE);
+    }),
+    get: () => timedAsync(async () => {
+      for (const key of keys) check(await get(key));
+    }),
+  };
+}
+
+function check(value) {
+  if (value !== VALUE) throw new Error(`this is not what was put: ${value}`);
+}
+
+/** The same in Lua, whose strings need not cross into JavaScript. */
+async function inLua() {
+  const lua = await Lua.create();
+  await lua.run(`
+    local value, keys = ("v"):rep(100), {}
+    for i = 0, ${KEYS - 1} do keys[i + 1] = ("user:%095d"):format(i * 7919 % ${KEYS}) end
+    local kv, rows = KV.namespace("bench"), {}
+    local function timed(run)
+      local begin = os.clock()
+      for i = 1, #keys do run(keys[i]) end
+      return (os.clock() - begin) * 1e9 / #keys
+    end
+    function put() return timed(function(key) kv:put(key, value) end) end
+    function get() return timed(function(key) assert(kv:get(key) == value) end) end
+    function table_put() return timed(function(key) rows[key] = value end) end
+    function table_get() return timed(function(key) assert(rows[key] == value) end) end`);
+  const call = (name) => () => lua.runSync(`return ${name}()`)[0];
+  const close = () => lua.close();
+  return { store: { put: call("put"), get: call("get"), close }, table: { put: call("table_put"), get: call("table_get") } };
+}
+
+/** Answers { subject: { put, get } }. */
+export async function measure() {
+  const store = await LuatKV.open();
+  const kv = store.namespace("bench");
+  const storage = createStorage({ driver: memoryDriver() });
+  const lua = await inLua();
+  const subjects = {
+    "luat-kv, sync": sync(kv.sync),
+    "a Map with the same work": sync(new MapStore()),
+    "luat-kv": promised((key, value) => kv.put(key, value), (key) => kv.get(key)),
+    "unstorage, memory": promised((key, value) => storage.setItem(key, value), (key) => storage.getItem(key)),
+    "luat_kv in Lua": lua.store,
+    "a table in Lua": lua.table,
+  };
+  const best = Object.fromEntries(Object.keys(subjects).map((name) => [name, { put: Infinity, get: Infinity }]));
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [name, { put, get }] of Object.entries(subjects)) {
+      best[name].put = Math.min(best[name].put, await put());
+      best[name].get = Math.min(best[name].get, await get());
+    }
+  }
+  lua.store.close();
+  await store.close();
+  return best;
+}

@@ -1,0 +1,375 @@
+/**
+ * Luat's key-value store in WebAssembly: for browsers, workers and Node 20 and later.
+ *
+ *     import { LuatKV } from "luat-kv";
+ *     const kv = (await LuatKV.open()).namespace("users");
+ *     await kv.put("user:1", "Alice", { expirationTtl: 3600, metadata: { role: "admin" } });
+ *     await kv.get("user:1");                                     // "Alice"
+ *
+ * A namespace is a Workers KV namespace (`KVNamespace` of @cloudflare/workers-types): what was written for one runs on
+ * it unchanged. Beside it stands what the store has in every language: versions, batches, counters, ranges.
+ */
+
+/**
+ * An operation that failed. Everything is then as it was, and the store works on. A wrong type is a TypeError instead,
+ * in Workers' own words where these are known; a value that is read as JSON and is none is a SyntaxError.
+ */
+export class LuatKVError extends Error {
+  /**
+   * - `INVALID`: the request itself is wrong, and would fail again; also a closed store, and a `.wasm` that is none of
+   *   ours
+   * - `LIMIT`: something is longer, or a lifetime shorter, than the limits allow
+   * - `NOMEM`: the store has come to its `maxMemory`
+   * - `BUSY`: the persisted store is open in another tab or worker
+   * - `IO`: the browser refused to read or write what is persisted, or a `.wasm` could not be fetched
+   * - `CORRUPT`: what was persisted is damaged
+   * - `PANIC`: the WebAssembly instance has ended, by a bug: open another. Please report it
+   */
+  readonly code: "INVALID" | "LIMIT" | "NOMEM" | "BUSY" | "IO" | "CORRUPT" | "READONLY" | "PANIC" | "INTERNAL";
+}
+
+/** Where a `.wasm` comes from, for bundlers and hosts that load it in their own way. */
+export type WasmSource = URL | string | Response | Promise<Response> | ArrayBuffer | ArrayBufferView | WasmModule;
+
+/** A WebAssembly.Module, where TypeScript knows of these (Node's types do not). */
+export type WasmModule = typeof globalThis extends { WebAssembly: { Module: { prototype: infer M } } } ? M : object;
+
+export interface OpenOptions {
+  /** `"cloudflare"`: those of Workers KV, for an app that must later run there. Default `"default"`. */
+  limits?: "default" | "cloudflare" | undefined;
+  /**
+   * Keep the store across reloads, in this origin's IndexedDB or its private file system. Written in the background;
+   * see {@link LuatKV.flush}. Default: no, and the store is gone with the page.
+   */
+  persist?: "indexeddb" | "opfs" | false | null | undefined;
+  /** Which persisted store. Default `"luat_kv"`. */
+  name?: string | undefined;
+  /** Told what went wrong in a background write of what is persisted; it is tried again. Default: `console.error`. */
+  onError?: ((error: unknown) => void) | undefined;
+  /** How many bytes of memory the store may take, from 2 MiB to 4 GiB. Default 1 GiB. Beyond is `NOMEM`. */
+  maxMemory?: number | undefined;
+  /** Default: the `luat_kv.wasm` beside this package's code. */
+  wasm?: WasmSource | undefined;
+}
+
+/** A store: namespaces of keys, in memory. */
+export class LuatKV implements Disposable {
+  private constructor();
+  static open(options?: OpenOptions): Promise<LuatKV>;
+  /** Removes what a persisted store has kept; none is no error. `BUSY` while it is open somewhere, after two seconds. */
+  static delete(options: { persist: "indexeddb" | "opfs"; name?: string | undefined }): Promise<void>;
+  /** A set of keys of its own. The same object each time for the same name. */
+  namespace(name: string): Namespace;
+  /** The names of the namespaces that have live keys, in byte order. */
+  namespaces(): string[];
+  /** A batch without a namespace as yet: call its `namespace()` first. */
+  atomic(): Atomic;
+  /** Counts what the store holds, entry by entry. */
+  stats(): Stats;
+  /** Removes expired entries, `max` at most (0: all), and counts them. Writes do so little by little. */
+  sweep(max?: number): number;
+  /** Resolves when all that was written until now is persisted. At once where nothing is to be. */
+  flush(): Promise<void>;
+  /** Flushes, lets other tabs have what is persisted, and frees the memory. Again is harmless. */
+  close(): Promise<void>;
+  readonly closed: boolean;
+  /** The same without waiting. */
+  [Symbol.dispose](): void;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface Stats {
+  namespaces: Map<string, { live: number; expired: number }>;
+  /** Bytes of WebAssembly's memory, which never shrinks. */
+  memory: number;
+}
+
+// ---- Values
+
+/** What Workers KV takes. A stream is read to its end first. */
+export type SyncStorable = string | ArrayBuffer | ArrayBufferView;
+export type Storable = SyncStorable | ByteStream;
+
+/** A ReadableStream, be it the browser's, Node's, or that of Workers, whose types differ. */
+export interface ByteStream {
+  readonly locked: boolean;
+  getReader(): { read(): Promise<{ done: boolean; value?: any }>; releaseLock(): void };
+}
+
+/**
+ * How a value is read: `"text"` is a string (bytes that are not UTF-8 become U+FFFD), `"json"` is parsed,
+ * `"arrayBuffer"` a copy of the bytes, `"stream"` one that reads them.
+ */
+export type SyncValueType = "text" | "json" | "arrayBuffer";
+export type ValueType = SyncValueType | "stream";
+/** As with Workers KV, `cacheTtl` may be said; there is nothing to cache. */
+export type TypeOption<T extends ValueType> = T | { type: T; cacheTtl?: number | undefined };
+export type NoType = { type?: undefined; cacheTtl?: number | undefined };
+export interface Lifetime {
+  /** When the entry is gone, in Unix seconds: whole, in the future. */
+  expiration?: number | undefined;
+  /** The same in seconds from now, at least 1. Wins over `expiration`. */
+  expirationTtl?: number | undefined;
+}
+
+export interface PutOptions extends Lifetime {
+  /** Anything that JSON can say; null is none. */
+  metadata?: unknown;
+}
+
+export interface IncrOptions extends Lifetime {
+  /** What a missing key counts from. Default 0. */
+  initial?: number | bigint | undefined;
+}
+
+/** `value`, `metadata` and `cacheStatus` as Workers KV has them; all is null for a key that is missing. */
+export interface Entry<V, M = unknown> {
+  value: V | null;
+  metadata: M | null;
+  /** Null: there is no cache. */
+  cacheStatus: null;
+  /** Unix seconds; null is never. */
+  expiration: number | null;
+  /** Which write the value comes from: for {@link Atomic.check}. */
+  version: string | null;
+}
+
+export interface EachOptions {
+  /** Only keys that begin with this; every character stands for itself. */
+  prefix?: string | null | undefined;
+  /** Only keys from this one on, itself included, in byte order. */
+  start?: string | null | undefined;
+  /** Only keys before this one, in byte order. */
+  stop?: string | null | undefined;
+  /** From the last key to the first. */
+  reverse?: boolean | undefined;
+  /** The values too; true is `"text"`. */
+  values?: boolean | SyncValueType | undefined;
+}
+
+export interface ListOptions extends EachOptions {
+  /** How many keys a page has at most. Default 1000. */
+  limit?: number | undefined;
+  /** Where the page before ended. */
+  cursor?: string | null | undefined;
+}
+
+export interface ListedKey<M = unknown> {
+  name: string;
+  /** Only where `values` asked for it, and of that type. */
+  value?: any;
+  /** Unix seconds; absent: never. */
+  expiration?: number;
+  metadata?: M;
+  version: string;
+}
+
+export type ListPage<M = unknown> =
+  | { keys: ListedKey<M>[]; list_complete: true; cacheStatus: null }
+  | { keys: ListedKey<M>[]; list_complete: false; cursor: string; cacheStatus: null };
+
+export interface ExportOptions {
+  /** `"json"`: one array, as Wrangler's bulk files are (default); `"jsonl"`: an object a line. */
+  format?: "json" | "jsonl" | undefined;
+}
+
+export interface ImportOptions {
+  /** Replace what keys that are there hold, rather than leave them alone. */
+  replace?: boolean | undefined;
+}
+
+// ---- Namespaces
+
+/** A set of keys within a store, with the methods of Workers KV's `KVNamespace` and some more. */
+export class Namespace {
+  private constructor();
+  readonly name: string;
+  readonly store: LuatKV;
+  /** The same namespace, whose methods answer at once. */
+  readonly sync: SyncNamespace;
+
+  /**
+   * The value, or null where the key is missing. (All types are optional, as in KVNamespace; without one it is text.)
+   */
+  get(key: string, type?: TypeOption<"text"> | NoType): Promise<string | null>;
+  get<J = unknown>(key: string, type?: TypeOption<"json">): Promise<J | null>;
+  get(key: string, type?: TypeOption<"arrayBuffer">): Promise<ArrayBuffer | null>;
+  get(key: string, type?: TypeOption<"stream">): Promise<ReadableStream | null>;
+  /** Many values, all as they are at one moment, in the order of the keys; null for those that are missing. */
+  get(keys: string[], type?: TypeOption<"text"> | NoType): Promise<Map<string, string | null>>;
+  get<J = unknown>(keys: string[], type?: TypeOption<"json">): Promise<Map<string, J | null>>;
+  get(keys: string[], type?: TypeOption<"arrayBuffer">): Promise<Map<string, ArrayBuffer | null>>;
+  /** Where the type is known at run time only. */
+  get(key: string, type?: TypeOption<ValueType>): Promise<any>;
+  /** The value with its metadata, expiration and version; all of them null where the key is missing. */
+  getWithMetadata<M = unknown>(key: string, type?: TypeOption<"text"> | NoType): Promise<Entry<string, M>>;
+  getWithMetadata<J = unknown, M = unknown>(key: string, type?: TypeOption<"json">): Promise<Entry<J, M>>;
+  getWithMetadata<M = unknown>(key: string, type?: TypeOption<"arrayBuffer">): Promise<Entry<ArrayBuffer, M>>;
+  getWithMetadata<M = unknown>(key: string, type?: TypeOption<"stream">): Promise<Entry<ReadableStream, M>>;
+  getWithMetadata<M = unknown>(
+    keys: string[],
+    type?: TypeOption<"text"> | NoType,
+  ): Promise<Map<string, Entry<string, M>>>;
+  getWithMetadata<J = unknown, M = unknown>(
+    keys: string[],
+    type?: TypeOption<"json">,
+  ): Promise<Map<string, Entry<J, M>>>;
+  getWithMetadata<M = unknown>(
+    keys: string[],
+    type?: TypeOption<"arrayBuffer">,
+  ): Promise<Map<string, Entry<ArrayBuffer, M>>>;
+  getWithMetadata<M = unknown>(key: string, type?: TypeOption<ValueType>): Promise<Entry<any, M>>;
+
+  /** Stores a value, and replaces all that the key held: value, metadata and expiration. */
+  put(key: string, value: Storable, options?: PutOptions): Promise<void>;
+  /** The same if the key is missing; true if it was. */
+  add(key: string, value: Storable, options?: PutOptions): Promise<boolean>;
+  /** Removes a key; a missing one is no error. */
+  delete(key: string): Promise<void>;
+  /** Gives a key another expiration, or without options none; true if it was there. */
+  touch(key: string, options?: Lifetime): Promise<boolean>;
+  /**
+   * Adds to a whole number of 64 bits, and answers the sum: a number where that is safe, else a bigint. The options
+   * are for a key that is created.
+   */
+  incr(key: string, by?: number | bigint, options?: IncrOptions): Promise<number | bigint>;
+
+  /** A page of keys in byte order. */
+  list<M = unknown>(options?: ListOptions): Promise<ListPage<M>>;
+  /** All keys, page by page: `for await (const { name } of kv.each())`. */
+  each<M = unknown>(options?: EachOptions): AsyncIterableIterator<ListedKey<M>>;
+  /** How many keys there are. */
+  count(options?: { prefix?: string | null | undefined }): Promise<number>;
+  /** Remove many keys and count them. */
+  deletePrefix(prefix: string): Promise<number>;
+  clear(): Promise<number>;
+
+  /** The namespace as text. */
+  export(options?: ExportOptions): Promise<string>;
+  /** Stores all of an export or nothing; `skipped` had expired, or were there and not to be replaced. */
+  import(from: Storable, options?: ImportOptions): Promise<{ stored: number; skipped: number }>;
+
+  /** A batch of changes to this namespace. */
+  atomic(): Atomic;
+}
+
+/** A {@link Namespace} whose methods answer at once. */
+export class SyncNamespace {
+  private constructor();
+  readonly name: string;
+  readonly store: LuatKV;
+
+  get(key: string, type?: TypeOption<"text"> | NoType): string | null;
+  get<J = unknown>(key: string, type: TypeOption<"json">): J | null;
+  get(key: string, type: TypeOption<"arrayBuffer">): ArrayBuffer | null;
+  get(key: string, type: TypeOption<"stream">): ReadableStream | null;
+  get(keys: string[], type?: TypeOption<"text"> | NoType): Map<string, string | null>;
+  get<J = unknown>(keys: string[], type: TypeOption<"json">): Map<string, J | null>;
+  get(keys: string[], type: TypeOption<"arrayBuffer">): Map<string, ArrayBuffer | null>;
+  getWithMetadata<M = unknown>(key: string, type?: TypeOption<"text"> | NoType): Entry<string, M>;
+  getWithMetadata<J = unknown, M = unknown>(key: string, type: TypeOption<"json">): Entry<J, M>;
+  getWithMetadata<M = unknown>(key: string, type: TypeOption<"arrayBuffer">): Entry<ArrayBuffer, M>;
+  getWithMetadata<M = unknown>(key: string, type: TypeOption<"stream">): Entry<ReadableStream, M>;
+  getWithMetadata<M = unknown>(keys: string[], type?: TypeOption<"text"> | NoType): Map<string, Entry<string, M>>;
+  getWithMetadata<J = unknown, M = unknown>(keys: string[], type: TypeOption<"json">): Map<string, Entry<J, M>>;
+  getWithMetadata<M = unknown>(keys: string[], type: TypeOption<"arrayBuffer">): Map<string, Entry<ArrayBuffer, M>>;
+
+  put(key: string, value: SyncStorable, options?: PutOptions): void;
+  add(key: string, value: SyncStorable, options?: PutOptions): boolean;
+  delete(key: string): void;
+  touch(key: string, options?: Lifetime): boolean;
+  incr(key: string, by?: number | bigint, options?: IncrOptions): number | bigint;
+
+  list<M = unknown>(options?: ListOptions): ListPage<M>;
+  each<M = unknown>(options?: EachOptions): IterableIterator<ListedKey<M>>;
+  count(options?: { prefix?: string | null | undefined }): number;
+  deletePrefix(prefix: string): number;
+  clear(): number;
+
+  export(options?: ExportOptions): string;
+  import(from: SyncStorable, options?: ImportOptions): { stored: number; skipped: number };
+
+  atomic(): Atomic;
+}
+
+/** Changes that are gathered, and then made all together or not at all, in their order. */
+export class Atomic {
+  private constructor();
+  /** What follows is for this namespace of the same store. */
+  namespace(namespace: string | Namespace | SyncNamespace): this;
+  /** Change something only if the key still has this version; null: only if it is missing. */
+  check(key: string, version: string | null): this;
+  put(key: string, value: SyncStorable, options?: PutOptions): this;
+  delete(key: string): this;
+  incr(key: string, by?: number | bigint, options?: IncrOptions): this;
+  /**
+   * Makes all the changes, or none of them where a check did not hold. That is the end of it; after an error, it can be
+   * tried again.
+   */
+  commit(): { ok: true; version: string } | { ok: false; version?: undefined };
+}
+
+// ---- Lua
+
+export interface LuaOptions {
+  /** The store that `KV.namespace(name)` of scripts uses. It goes on working in JavaScript. Default: a new one. */
+  kv?: LuatKV | undefined;
+  /** Takes what scripts print, a line at a time, without its end. Default: `console.log`. */
+  print?: ((line: string) => void) | undefined;
+  /** As for {@link LuatKV.open}, for a store that is made here. Lua's own memory counts too. */
+  maxMemory?: number | undefined;
+  /** Default: the `luat_kv_lua.wasm` beside this package's code. */
+  wasm?: WasmSource | undefined;
+}
+
+export interface RunOptions {
+  /** What tracebacks call the script, and its `arg[0]`. Default `"script"`. */
+  name?: string | undefined;
+  /** How long it may run, in milliseconds. Default: for ever. */
+  timeout?: number | undefined;
+}
+
+/**
+ * Lua 5.4 with `require("luat_kv")`, the globals `KV` and `json`, and the standard libraries; `io` and `os` see a small
+ * file system in memory, of its own. There are no processes, times of day are UTC, `os.exit` ends the script, binary
+ * chunks are not loaded, and of `debug` there is what cannot reach into C.
+ */
+export class Lua implements Disposable {
+  private constructor();
+  static create(options?: LuaOptions): Promise<Lua>;
+  /** The store of `KV.namespace(name)`. */
+  readonly kv: LuatKV;
+  /**
+   * Runs a script and answers what it returns: nil is null, whole numbers that are not safe are bigints, strings that
+   * are not UTF-8 are Uint8Arrays, tables are what JSON makes of them, and anything else is its `tostring`. The page
+   * lives on meanwhile; a `signal` stops the script, and so does the timeout. One script at a time.
+   */
+  run(code: string, options?: RunOptions & { signal?: AbortSignal | undefined }): Promise<unknown[]>;
+  /** The same at once: nothing else in the page happens meanwhile. */
+  runSync(code: string, options?: RunOptions): unknown[];
+  /** Gives `require(name)` its source. */
+  module(name: string, code: string): void;
+  /** Puts a file, with the folders it lies in, where Lua's `io`, `dofile` and `require` find it. */
+  writeFile(path: string, data: SyncStorable): void;
+  /** What a file holds, or null where there is none. */
+  readFile(path: string): Uint8Array | null;
+  /** Ends it. Its store stays open where it was given; one that was made here closes. */
+  close(): void;
+  readonly closed: boolean;
+  [Symbol.dispose](): void;
+}
+
+/** A script that failed, was stopped, or could not be compiled. */
+export class LuaError extends Error {
+  /** `message` is Lua's own, as in `script:3: attempt to call a nil value`. */
+  /** Which calls it came from, in Lua's own words; empty for what could not be compiled. */
+  readonly traceback: string;
+  /** The script's or the module's name, and the line in it, from 1, where these are known. */
+  readonly source: string | null;
+  readonly line: number | null;
+  /** Why it was stopped, where it was. */
+  readonly stopped: "timeout" | "signal" | null;
+}
+
+/** The version of the library, as in "0.1.0". */
+export const version: string;

@@ -1,0 +1,186 @@
+// Exports and imports: entries as text, in the form of Wrangler's bulk files or as JSON Lines of the same objects. What
+// src/transfer.rs writes, this reads, and the other way round.
+
+import * as abi from "./abi.js";
+import { Commit } from "./commit.js";
+import { LuatKVError, invalid, shown } from "./error.js";
+import { checkValue } from "./namespace.js";
+import * as options from "./options.js";
+import { Records } from "./records.js";
+
+const strict = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
+
+// ---- Out
+
+const FRAME = { json: ["[\n", ",\n", "\n]\n"], jsonl: ["", "\n", "\n"] };
+
+/** Writes what `entries` hands, one by one, to the function that it is given. */
+export function exportText(format, entries) {
+  const [open, between, close] = FRAME[format];
+  const parts = [];
+  entries((entry) => parts.push(recordOf(entry)));
+  try {
+    return open + parts.join(between) + (parts.length > 0 || format === "json" ? close : "");
+  } catch (error) {
+    throw new LuatKVError("LIMIT", "the export is more than a string can hold", { cause: error });
+  }
+}
+
+function recordOf({ name, bytes, expiration, metadata }) {
+  let value;
+  let base64 = "";
+  try {
+    value = strict.decode(bytes);
+  } catch {
+    value = toBase64(bytes);
+    base64 = ',"base64":true';
+  }
+  const end = expiration === 0 ? "" : `,"expiration":${expiration}`;
+  // A line break within a string of it would be an escape.
+  const data = metadata === null ? "" : `,"metadata":${metadata.replace(/[\n\r]/g, " ")}`;
+  return `{"key":${JSON.stringify(name)},"value":${JSON.stringify(value)}${end}${data}${base64}}`;
+}
+
+function toBase64(bytes) {
+  const parts = [];
+  const step = 3 * 8192;
+  for (let at = 0; at < bytes.length; at += step) {
+    parts.push(btoa(String.fromCharCode(...bytes.subarray(at, at + step))));
+  }
+  return parts.join("");
+}
+
+function fromBase64(text) {
+  let bytes;
+  try {
+    bytes = bytesOf(atob(text));
+  } catch (error) {
+    throw invalid("the value is not base64", { cause: error });
+  }
+  // atob() takes more than base64: spaces, no padding, bits behind the end.
+  if (toBase64(bytes) !== text) throw invalid("the value is not base64");
+  return bytes;
+}
+
+function bytesOf(binary) {
+  const bytes = new Uint8Array(binary.length);
+  for (let index = 0; index < binary.length; index++) bytes[index] = binary.charCodeAt(index);
+  return bytes;
+}
+
+// ---- In
+
+function textOf(from) {
+  if (typeof from === "string") return from;
+  try {
+    return strict.decode(from);
+  } catch (error) {
+    throw invalid("the import is not UTF-8", { cause: error });
+  }
+}
+
+/** Stores all entries of an export in a namespace, or none of them. */
+export function importText(from, replace, core, name) {
+  const text = textOf(from).replace(/^\ufeff/, "");
+  if (text.startsWith("SQLite format 3\0")) throw invalid("this is a SQLite database, not an export");
+  const task = new Task(core, name, replace);
+  try {
+    for (const [record, line] of new Records(text)) {
+      try {
+        task.store(record);
+      } catch (error) {
+        if (!(error instanceof LuatKVError || error instanceof TypeError)) throw error;
+        const code = error instanceof LuatKVError ? error.code : "INVALID";
+        throw new LuatKVError(code, `line ${line}, key ${shown(record.key)}: ${error.message}`, { cause: error });
+      }
+    }
+    return task.finish();
+  } finally {
+    task.free();
+  }
+}
+
+/** An import under way. */
+class Task {
+  #core;
+  #name;
+  #replace;
+  #commit;
+  #now = BigInt(Math.floor(Date.now() / 1000));
+  #answer = { stored: 0, skipped: 0 };
+  #added = new Set();
+
+  constructor(core, name, replace) {
+    this.#core = core;
+    this.#name = name;
+    this.#replace = replace;
+    this.#commit = new Commit(core);
+  }
+
+  store(record) {
+    const { limits } = this.#core;
+    const key = options.key(record.key, limits);
+    const value = record.base64 ? fromBase64(record.value) : record.value;
+    checkValue(value, limits);
+    const prepared = new options.Prepared();
+    prepared.metadata = record.metadata ?? "";
+    const end = this.#end(record);
+    if ((end !== null && end <= this.#now) || (!this.#replace && this.#isThere(key))) {
+      this.#answer.skipped++;
+      return;
+    }
+    if (end !== null) prepared.expiration = safe("expiration", end);
+    this.#early(() => this.#commit.step(this.#name, key, (commit, ns) => commit.put(ns, value, prepared)));
+    if (!this.#replace) this.#added.add(key);
+    this.#answer.stored++;
+  }
+
+  /** When an entry is gone; null for never. */
+  #end({ expiration, ttl }) {
+    if (ttl === null) return expiration;
+    if (ttl < 1n) throw invalid(`expirationTtl is ${ttl}; it is seconds from now, at least 1`);
+    const least = this.#core.limits === abi.LIMITS_CLOUDFLARE ? abi.CLOUDFLARE_TTL : 1;
+    if (ttl < least) {
+      throw new LuatKVError("LIMIT", `expirationTtl is ${ttl} seconds from now; the limit is ${least} at least`);
+    }
+    return this.#now + ttl;
+  }
+
+  #isThere(key) {
+    if (this.#added.has(key)) return true;
+    const ns = this.#core.handle(this.#name);
+    const { engine } = this.#core;
+    engine.key.setText("the key", key);
+    const { call, key: slot, NUMBER, ERROR } = engine;
+    return engine.checked(call.get(ns, slot.pointer, slot.length, 0, 0, NUMBER, ERROR)) !== abi.NOT_FOUND;
+  }
+
+  /**
+   * However little time is left of a lifetime, it was long enough when it began; so Cloudflare's least one is counted
+   * from a minute ago.
+   */
+  #early(run) {
+    const { engine, limits } = this.#core;
+    engine.clockShift = limits === abi.LIMITS_CLOUDFLARE ? -abi.CLOUDFLARE_TTL : 0;
+    try {
+      run();
+    } finally {
+      engine.clockShift = 0;
+    }
+  }
+
+  finish() {
+    this.#early(() => this.#commit.run());
+    this.#core.wrote();
+    return this.#answer;
+  }
+
+  free() {
+    this.#commit.free();
+  }
+}
+
+function safe(what, seconds) {
+  if (seconds <= Number.MAX_SAFE_INTEGER) return Number(seconds);
+  throw invalid(`${what} ${seconds} is more than a number can hold`);
+}

@@ -1,0 +1,225 @@
+// An instance of one of the two WebAssembly modules: its memory, calls into it, and its death.
+
+import { ERRORS, NOMEM } from "./abi.js";
+import { LuatKVError } from "./error.js";
+import { instantiate } from "./load.js";
+import { Slot } from "./slot.js";
+
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+const NAME_ROOM = 3 * 4096; // what a string as long as the longest name may take
+const ROOM = 65536;
+
+/** Where the parts of the scratch memory lie in it. */
+const LAYOUT = { error: 0, handle: 8, number: 16, second: 24, struct: 32, slots: 128 };
+const SLOTS = { key: NAME_ROOM, start: NAME_ROOM, stop: NAME_ROOM, cursor: NAME_ROOM, metadata: 4096, value: ROOM };
+
+export class Engine {
+  /** Views on memory, to be renewed when it has grown: see fresh(). */
+  bytes;
+  view;
+  /** The error that it died of, if it has. */
+  death = null;
+  /** Seconds by which its clock differs from the host's: see bulk.js. */
+  clockShift = 0;
+  #slots = [];
+
+  /**
+   * Loads a module. `file` is its name, for messages; `url` where it lies, or a function that answers that, unless
+   * `source` tells something else; and `imports` what it imports beside what both modules do, as an object or as a
+   * function of the engine, which has no memory nor exports before it is loaded.
+   */
+  static async load({ file, url, source, maxMemory, imports }) {
+    const engine = new Engine();
+    const extra = typeof imports === "function" ? imports(engine) : imports;
+    const own = {
+      ...extra,
+      luat_kv: {
+        ...extra?.luat_kv,
+        now: () => Date.now() / 1000 + engine.clockShift,
+        random: () => crypto.getRandomValues(new BigInt64Array(1))[0],
+      },
+    };
+    const { instance, memory } = await instantiate({ file, url, source, maxMemory, imports: own });
+    engine.#begin(file, instance.exports, memory, maxMemory);
+    return engine;
+  }
+
+  #begin(file, exports, memory, maxMemory) {
+    this.file = file;
+    this.memory = memory;
+    this.maxMemory = maxMemory;
+    /** The functions as they are. Who calls these must call died() with what they throw. */
+    this.raw = exports;
+    /** The same so that a trap is the end: by their names without luat_kv_, where they have that. */
+    this.call = {};
+    for (const [name, value] of Object.entries(exports)) {
+      if (typeof value === "function") this.call[name.replace(/^luat_kv_/, "")] = this.#guarded(value);
+    }
+    this.call._initialize?.();
+    this.renew();
+    this.#makeScratch();
+  }
+
+  #makeScratch() {
+    const size = Object.values(SLOTS).reduce((sum, size) => sum + size, LAYOUT.slots);
+    const at = (this.alloc(size + 8) + 7) & ~7;
+    const start = at >>> 0;
+    /** Where calls put an error object, a handle, a number and another; and where options are. */
+    this.ERROR = start + LAYOUT.error;
+    this.HANDLE = start + LAYOUT.handle;
+    this.NUMBER = start + LAYOUT.number;
+    this.SECOND = start + LAYOUT.second;
+    this.STRUCT = start + LAYOUT.struct;
+    let next = start + LAYOUT.slots;
+    for (const [name, size] of Object.entries(SLOTS)) {
+      this[name] = new Slot(this, next, size);
+      this.#slots.push(this[name]);
+      next += size;
+    }
+    this.renew();
+  }
+
+  /** To be called before views are used: they are good until the next call into the module. */
+  fresh() {
+    if (this.bytes.length === 0) this.renew();
+    return this;
+  }
+
+  renew() {
+    const { buffer } = this.memory;
+    this.bytes = new Uint8Array(buffer);
+    this.view = new DataView(buffer);
+    for (const slot of this.#slots) slot.renew(buffer);
+  }
+
+  // ---- Calls
+
+  /** By the number of arguments, for speed; no call that is made often has more than three. */
+  #guarded(call) {
+    const guard = (run) => {
+      try {
+        return run();
+      } catch (error) {
+        throw this.died(error);
+      }
+    };
+    if (call.length === 1) return (a) => guard(() => call(a));
+    if (call.length === 2) return (a, b) => guard(() => call(a, b));
+    if (call.length === 3) return (a, b, c) => guard(() => call(a, b, c));
+    return (...values) => guard(() => call(...values));
+  }
+
+  /**
+   * Takes what came out of the module as an exception. Whatever it is (a trap, a stack that was full), the module was
+   * in the midst of something, and cannot be used again.
+   */
+  died(error) {
+    if (this.death === null) {
+      this.death = error;
+      const refuse = () => {
+        throw this.#dead();
+      };
+      const names = (from) => Object.fromEntries(Object.keys(from).map((name) => [name, refuse]));
+      this.raw = names(this.raw);
+      this.call = names(this.call);
+      return this.#dead();
+    }
+    return error instanceof LuatKVError ? error : this.#dead();
+  }
+
+  #dead() {
+    const message = `the WebAssembly instance has ended: ${this.death?.message ?? this.death}`;
+    return new LuatKVError("PANIC", message, { cause: this.death });
+  }
+
+  /** Answers a status that is no error, and throws otherwise. */
+  checked(status) {
+    if (status < 0) throw this.failure(status);
+    return status;
+  }
+
+  /** The error for a status, with the message of the error object, which it frees. */
+  failure(status, what) {
+    const code = ERRORS[status] ?? "INTERNAL";
+    const object = this.fresh().view.getUint32(this.ERROR, true);
+    let message = null;
+    if (object !== 0) {
+      message = this.cString(this.call.error_message(object));
+      this.call.error_free(object);
+      this.fresh().view.setUint32(this.ERROR, 0, true);
+    }
+    if (status === NOMEM) return this.exhausted(what ?? message ?? "out of memory");
+    return new LuatKVError(code, message || code);
+  }
+
+  exhausted(what) {
+    return new LuatKVError("NOMEM", `${what}; maxMemory is ${this.maxMemory} bytes`);
+  }
+
+  // ---- Outputs
+
+  outHandle() {
+    return this.fresh().view.getUint32(this.HANDLE, true);
+  }
+
+  /** A length, of 32 bits. */
+  outLength() {
+    return this.fresh().view.getUint32(this.NUMBER, true);
+  }
+
+  /** A count, of 64 bits. */
+  outCount() {
+    return Number(this.fresh().view.getBigUint64(this.NUMBER, true));
+  }
+
+  /** A signed number of 64 bits: a Number where that is exact, else a BigInt. */
+  outSum() {
+    const sum = this.fresh().view.getBigInt64(this.NUMBER, true);
+    const number = Number(sum);
+    return Number.isSafeInteger(number) ? number : sum;
+  }
+
+  text(pointer, length) {
+    try {
+      return decoder.decode(this.fresh().bytes.subarray(pointer, pointer + length));
+    } catch (error) {
+      const message = `${length} bytes are more than a string can hold here: read them as an ArrayBuffer`;
+      throw new LuatKVError("LIMIT", message, { cause: error });
+    }
+  }
+
+  /** A text whose pointer a function answers, with its length in NUMBER; null for NULL. */
+  textOf(read, object) {
+    const pointer = read(object, this.NUMBER) >>> 0;
+    return pointer === 0 ? null : this.text(pointer, this.outLength());
+  }
+
+  /** A copy of bytes, in an ArrayBuffer of their own. */
+  copy(pointer, length) {
+    try {
+      return this.fresh().memory.buffer.slice(pointer, pointer + length);
+    } catch (error) {
+      throw new LuatKVError("NOMEM", `out of memory: the value is ${length} bytes long`, { cause: error });
+    }
+  }
+
+  cString(pointer) {
+    const start = pointer >>> 0;
+    const { bytes } = this.fresh();
+    return this.text(start, bytes.indexOf(0, start) - start);
+  }
+
+  // ---- Memory
+
+  /** Memory of the module's own, to be given back with its length; throws where there is none. */
+  alloc(length, what = "out of memory") {
+    const pointer = length > 0xffffffff ? 0 : this.call.wasm_alloc(length) >>> 0;
+    if (pointer === 0) throw this.exhausted(`${what}: ${length} bytes`);
+    return pointer;
+  }
+
+  free(pointer, length) {
+    if (this.death === null) this.call.wasm_free(pointer, length);
+  }
+}

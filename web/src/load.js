@@ -1,0 +1,157 @@
+// Finding, checking and starting a WebAssembly module, with an error that says what was wrong with it.
+
+import { ABI_VERSION } from "./abi.js";
+import { LuatKVError, invalid, kind } from "./error.js";
+
+const PAGE = 65536;
+/** No module of ours asks for less. */
+const LEAST_PAGES = 16;
+/** Nor for more, before it runs. */
+const MOST_PAGES = 1024;
+
+/** Compiled modules, by their address: a second store need not wait. */
+const compiled = new Map();
+
+async function moduleOf(file, url, source) {
+  if (source instanceof WebAssembly.Module || isOf(source, "WebAssembly.Module")) return source;
+  const given = await source;
+  if (given === undefined) return byAddress(file, addressOf(file, url));
+  if (given instanceof URL || typeof given === "string") return byAddress(file, given);
+  if (typeof given?.arrayBuffer === "function") return compile(file, await fromResponse(file, given), given.url);
+  if (ArrayBuffer.isView(given) || isOf(given, "ArrayBuffer")) return compile(file, given, "");
+  if (isOf(given, "WebAssembly.Module")) return given;
+  throw new TypeError(`wasm must be a URL, a Response, bytes or a WebAssembly.Module, not ${kind(given)}`);
+}
+
+function addressOf(file, url) {
+  try {
+    return typeof url === "function" ? url() : url;
+  } catch (error) {
+    throw invalid(`where ${file} lies is not known in this bundle: say so in wasm`, { cause: error });
+  }
+}
+
+const isOf = (value, name) =>
+  typeof value === "object" && value !== null && Object.prototype.toString.call(value) === `[object ${name}]`;
+
+function byAddress(file, address) {
+  const key = String(address);
+  let module = compiled.get(key);
+  if (module === undefined) {
+    module = fetched(file, address).then((bytes) => compile(file, bytes, key));
+    compiled.set(key, module);
+    module.catch(() => compiled.delete(key));
+  }
+  return module;
+}
+
+async function fetched(file, address) {
+  const base = globalThis.document?.baseURI ?? globalThis.location?.href;
+  const isPath = typeof address === "string" && base === undefined && !/^[a-z][a-z0-9+.-]+:/i.test(address);
+  if (isPath || /^file:/i.test(address)) {
+    const local = await fromDisk(file, isPath ? address : new URL(address));
+    if (local) return local;
+  }
+  let response;
+  try {
+    response = await fetch(typeof address === "string" && base !== undefined ? new URL(address, base) : address);
+  } catch (error) {
+    throw new LuatKVError("IO", `${file} could not be fetched from ${address}: ${error.message}`, { cause: error });
+  }
+  return fromResponse(file, response);
+}
+
+/** Node's fetch knows no file: URLs. Bundlers for browsers are not to look for this import. */
+async function fromDisk(file, path) {
+  if (globalThis.process?.versions?.node === undefined) return null;
+  const name = "node:fs/promises";
+  const { readFile } = await import(/* @vite-ignore */ /* webpackIgnore: true */ name);
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw new LuatKVError("IO", `${file} could not be read: ${error.message}`, { cause: error });
+  }
+}
+
+async function fromResponse(file, response) {
+  if (!response.ok) {
+    const what = `${response.status} ${response.statusText}`.trim();
+    throw new LuatKVError("IO", `${file} could not be fetched: ${response.url} answered ${what}`);
+  }
+  try {
+    return new Uint8Array(await response.arrayBuffer());
+  } catch (error) {
+    throw new LuatKVError("IO", `${file} could not be fetched: ${error.message}`, { cause: error });
+  }
+}
+
+async function compile(file, given, where) {
+  const bytes = ArrayBuffer.isView(given)
+    ? new Uint8Array(given.buffer, given.byteOffset, given.byteLength)
+    : new Uint8Array(given);
+  const place = where ? ` at ${where}` : "";
+  if (bytes[0] !== 0 || bytes[1] !== 0x61 || bytes[2] !== 0x73 || bytes[3] !== 0x6d) {
+    const beginning = JSON.stringify(new TextDecoder().decode(bytes.subarray(0, 40)));
+    throw invalid(`${file}${place} is no WebAssembly: its ${bytes.length} bytes begin with ${beginning}`);
+  }
+  try {
+    return await WebAssembly.compile(bytes);
+  } catch (error) {
+    throw invalid(`${file}${place} is damaged: ${error.message}`, { cause: error });
+  }
+}
+
+/** Is it ours at all? Else it might run, and do anything. */
+function check(file, module, imports) {
+  const exported = new Set(WebAssembly.Module.exports(module).map(({ name }) => name));
+  for (const name of ["luat_kv_abi_version", "luat_kv_wasm_alloc", "luat_kv_wasm_free", "luat_kv_wasm_load"]) {
+    if (!exported.has(name)) throw invalid(`${file} is another WebAssembly module: it has no ${name}`);
+  }
+  for (const { module: from, name } of WebAssembly.Module.imports(module)) {
+    const there = (from === "env" && name === "memory") || typeof imports[from]?.[name] === "function";
+    if (!there) throw invalid(`${file} is of another version or kind: it wants ${from}.${name}`);
+  }
+}
+
+function makeMemory(maximum) {
+  try {
+    return new WebAssembly.Memory({ initial: Math.min(LEAST_PAGES, maximum), maximum });
+  } catch (error) {
+    const message = `the system has no ${maximum * PAGE} bytes to give: ${error.message}`;
+    throw new LuatKVError("NOMEM", message, { cause: error });
+  }
+}
+
+/** Starts a module in a memory of its own. How much that must have at first only the module knows: it is given more. */
+export async function instantiate({ file, url, source, maxMemory, imports }) {
+  const module = await moduleOf(file, url, source);
+  check(file, module, imports);
+  const memory = makeMemory(Math.floor(maxMemory / PAGE));
+  const all = { ...imports, env: { ...imports.env, memory } };
+  for (;;) {
+    let instance;
+    try {
+      instance = await WebAssembly.instantiate(module, all);
+    } catch (error) {
+      const small = error instanceof WebAssembly.LinkError && /memory/i.test(error.message);
+      if (!small || memory.buffer.byteLength >= MOST_PAGES * PAGE) {
+        throw invalid(`${file} cannot be started: ${error.message}`, { cause: error });
+      }
+      grow(file, memory, maxMemory, error);
+      continue;
+    }
+    const version = instance.exports.luat_kv_abi_version();
+    if (version !== ABI_VERSION) {
+      throw invalid(`${file} is of another version: its ABI is ${version}, and this package is for ${ABI_VERSION}`);
+    }
+    return { instance, memory };
+  }
+}
+
+function grow(file, memory, maxMemory, why) {
+  try {
+    memory.grow(1);
+  } catch {
+    throw new RangeError(`maxMemory is ${maxMemory} bytes, too little for ${file} to begin with`, { cause: why });
+  }
+}

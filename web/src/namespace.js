@@ -1,0 +1,304 @@
+import * as abi from "./abi.js";
+import { Atomic } from "./atomic.js";
+import { exportText, importText } from "./bulk.js";
+import { overLimit } from "./slot.js";
+import * as options from "./options.js";
+import * as values from "./values.js";
+import { setIncr, setList, setPut } from "./structs.js";
+
+const { OK, NOT_FOUND } = abi;
+
+/** A set of keys within a store, whose methods answer at once. */
+export class SyncNamespace {
+  #core;
+  #owner;
+  #name;
+  #pointer = 0;
+  #epoch = 0;
+
+  /** For Namespace only, which this keeps, so that its pointer is not freed while this is there. */
+  constructor(core, owner, name) {
+    if (owner === undefined) throw new TypeError("a SyncNamespace is the sync of a Namespace");
+    this.#core = core;
+    this.#owner = owner;
+    this.#name = name;
+  }
+
+  get name() {
+    return this.#name;
+  }
+
+  get store() {
+    return this.#owner.store;
+  }
+
+  /** The pointer, which may have become another since it was asked for. */
+  #handle() {
+    const core = this.#core;
+    if (this.#epoch !== core.epoch) {
+      this.#pointer = core.handle(this.#name);
+      this.#epoch = core.epoch;
+    }
+    return this.#pointer;
+  }
+
+  // ---- One key
+
+  get(given, type) {
+    if (Array.isArray(given)) return this.#getMany(given, type, values.value, () => null);
+    const core = this.#core;
+    const name = options.key(given, core.limits);
+    const as = type === undefined ? "text" : options.type(type);
+    const ns = this.#handle();
+    const { engine } = core;
+    const { key, value, NUMBER, ERROR } = engine;
+    key.setText("the key", name);
+    let status;
+    try {
+      status = engine.raw.luat_kv_get(ns, key.pointer, key.length, value.start, value.size, NUMBER, ERROR);
+    } catch (error) {
+      throw engine.died(error);
+    }
+    if (status === OK) return values.read(engine, value.start, engine.outLength(), as, name);
+    if (engine.checked(status) === NOT_FOUND) return null;
+    // It does not fit there. (It may also have expired since.)
+    return this.#getEntry(ns, as, name, values.value);
+  }
+
+  /** What reading makes of the entry of a key; null where that is missing. */
+  #getEntry(ns, as, name, reading) {
+    const { engine } = this.#core;
+    const { call, key, HANDLE, ERROR } = engine;
+    key.setText("the key", name);
+    const status = engine.checked(call.get_entry(ns, key.pointer, key.length, HANDLE, ERROR));
+    if (status === NOT_FOUND) return null;
+    const entry = engine.outHandle();
+    try {
+      return reading(engine, entry, as, name);
+    } finally {
+      if (engine.death === null) call.entry_free(entry);
+    }
+  }
+
+  getWithMetadata(given, type) {
+    if (Array.isArray(given)) return this.#getMany(given, type, values.whole, values.missing);
+    const name = options.key(given, this.#core.limits);
+    const as = type === undefined ? "text" : options.type(type);
+    return this.#getEntry(this.#handle(), as, name, values.whole) ?? values.missing();
+  }
+
+  put(given, what, settings) {
+    this.#write("luat_kv_put", given, what, settings);
+  }
+
+  add(given, what, settings) {
+    return this.#write("luat_kv_add", given, what, settings) === OK;
+  }
+
+  #write(call, given, what, settings) {
+    const core = this.#core;
+    const name = options.key(given, core.limits);
+    const prepared = settings === undefined ? null : options.put(settings, core.limits);
+    const stored = values.storable(what); // last, for a getter of the options could have taken its memory away
+    const length = stored.length;
+    checkValue(stored, core.limits);
+    const ns = this.#handle();
+    const { engine } = core;
+    const { key, value, ERROR } = engine;
+    try {
+      if (typeof stored === "string") value.setText("the value", stored);
+      else value.setBytes("the value", stored);
+      key.setText("the key", name);
+      const struct = prepared === null ? 0 : setPut(engine, prepared);
+      let status;
+      try {
+        status = engine.raw[call](ns, key.pointer, key.length, value.pointer, value.length, struct, ERROR);
+      } catch (error) {
+        throw engine.died(error);
+      }
+      if (status < 0) throw engine.failure(status, `there is no memory for a value of ${length} ${unit(stored)}`);
+      if (core.persister !== null) core.persister.wrote();
+      return status;
+    } finally {
+      value.release();
+      engine.metadata.release();
+    }
+  }
+
+  delete(given) {
+    const core = this.#core;
+    const name = options.key(given, core.limits);
+    const ns = this.#handle();
+    const { engine } = core;
+    const { call, key, ERROR } = engine;
+    key.setText("the key", name);
+    engine.checked(call.delete(ns, key.pointer, key.length, ERROR));
+    core.wrote();
+  }
+
+  touch(given, settings) {
+    const core = this.#core;
+    const name = options.key(given, core.limits);
+    const { expiration, ttl } = options.touch(settings);
+    const ns = this.#handle();
+    const { engine } = core;
+    const { call, key, ERROR } = engine;
+    key.setText("the key", name);
+    const status = call.touch(ns, key.pointer, key.length, BigInt(expiration), BigInt(ttl), ERROR);
+    core.wrote();
+    return engine.checked(status) === OK;
+  }
+
+  incr(given, by = 1, settings) {
+    const core = this.#core;
+    const name = options.key(given, core.limits);
+    const amount = options.int64("by", by);
+    const prepared = options.incr(settings);
+    const ns = this.#handle();
+    const { engine } = core;
+    const { call, key, NUMBER, ERROR } = engine;
+    key.setText("the key", name);
+    const struct = prepared === null ? 0 : setIncr(engine, prepared);
+    engine.checked(call.incr(ns, key.pointer, key.length, amount, struct, NUMBER, ERROR));
+    core.wrote();
+    return engine.outSum();
+  }
+
+  // ---- Many keys
+
+  #getMany(given, type, reading, missing) {
+    const core = this.#core;
+    const names = options.keys(given, core.limits);
+    const as = type === undefined ? "text" : options.type(type, true);
+    const ns = this.#handle();
+    const found = new Map();
+    for (const name of names) found.set(name, missing());
+    if (found.size === 0) return found;
+    const { engine } = core;
+    const page = readMany(engine, ns, names);
+    values.eachEntry(engine, page, (entry) => {
+      const name = values.entryKey(engine, entry);
+      found.set(name, reading(engine, entry, as, name));
+    });
+    return found;
+  }
+
+  /** A page of a list that was checked: what reading makes of its entries, and where the next page begins, or null. */
+  #page(list, reading) {
+    const ns = this.#handle();
+    const { engine } = this.#core;
+    const struct = setList(engine, list);
+    engine.checked(engine.call.list(ns, struct, engine.HANDLE, engine.ERROR));
+    return values.eachEntry(engine, engine.outHandle(), (entry) => reading(engine, entry, list.values));
+  }
+
+  list(settings) {
+    const list = options.list(settings, this.#core.limits);
+    const keys = [];
+    const cursor = this.#page(list, (engine, entry, as) => keys.push(values.listed(engine, entry, as)));
+    if (cursor === null) return { keys, list_complete: true, cacheStatus: null };
+    return { keys, list_complete: false, cursor, cacheStatus: null };
+  }
+
+  each(settings) {
+    const list = options.each(settings, this.#core.limits);
+    this.#handle();
+    return this.#pages(list);
+  }
+
+  *#pages(list) {
+    for (;;) {
+      const page = this.list(list);
+      yield* page.keys;
+      if (page.list_complete) return;
+      list.cursor = page.cursor;
+    }
+  }
+
+  count(settings) {
+    return this.#range("count", options.count(settings, this.#core.limits));
+  }
+
+  deletePrefix(prefix) {
+    const limits = this.#core.limits;
+    return this.#range("delete_prefix", options.text("prefix", prefix, abi.NAME[limits]));
+  }
+
+  #range(name, prefix) {
+    const ns = this.#handle();
+    const { engine } = this.#core;
+    const { call, key, NUMBER, ERROR } = engine;
+    key.setText("prefix", prefix);
+    const status = call[name](ns, key.pointer, key.length, NUMBER, ERROR);
+    this.#core.wrote(); // an error may have come when something was removed already
+    engine.checked(status);
+    return engine.outCount();
+  }
+
+  clear() {
+    const ns = this.#handle();
+    const { engine } = this.#core;
+    const status = engine.call.clear(ns, engine.NUMBER, engine.ERROR);
+    this.#core.wrote();
+    engine.checked(status);
+    return engine.outCount();
+  }
+
+  // ---- Transfers
+
+  export(settings) {
+    const format = options.exportFormat(settings);
+    const list = options.each({ values: "arrayBuffer" }, this.#core.limits);
+    return exportText(format, (use) => {
+      for (;;) {
+        const cursor = this.#page(list, (engine, entry) => use(values.exported(engine, entry)));
+        if (cursor === null) return;
+        list.cursor = cursor;
+      }
+    });
+  }
+
+  import(from, settings) {
+    const replace = options.importReplace(settings);
+    this.#handle();
+    return importText(values.storable(from), replace, this.#core, this.#name);
+  }
+
+  // ---- Together or not at all
+
+  atomic() {
+    return new Atomic(this.#core.open(), this.#owner.store).namespace(this);
+  }
+}
+
+const unit = (stored) => (typeof stored === "string" ? "characters" : "bytes");
+
+/** Refuses a value that is too long before it is copied. */
+export function checkValue(stored, limits) {
+  const limit = abi.VALUE[limits];
+  if (stored.length * 3 <= limit) return;
+  if (typeof stored === "string") options.text("value", stored, limit);
+  else if (stored.length > limit) throw overLimit("value", stored.length, limit);
+}
+
+/** The page of a bulk read. All keys are laid out in one piece of memory, behind their views. */
+function readMany(engine, ns, names) {
+  const encoder = new TextEncoder();
+  const { size, data, len } = abi.BYTES;
+  const room = names.reduce((sum, name) => sum + size + 3 * name.length, 0);
+  const start = engine.alloc(room, "there is no memory for the keys");
+  try {
+    const { bytes, view } = engine.fresh();
+    let at = start + size * names.length;
+    names.forEach((name, index) => {
+      const { written } = encoder.encodeInto(name, bytes.subarray(at, at + 3 * name.length));
+      view.setUint32(start + size * index + data, at, true);
+      view.setUint32(start + size * index + len, written, true);
+      at += written;
+    });
+    engine.checked(engine.call.get_many(ns, start, names.length, engine.HANDLE, engine.ERROR));
+    return engine.outHandle();
+  } finally {
+    engine.free(start, room);
+  }
+}

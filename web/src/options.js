@@ -1,0 +1,316 @@
+// Options: what a name, a type or a range may be. Each is read once, and nothing is silently ignored.
+
+import * as abi from "./abi.js";
+import { invalid, kind, shown } from "./error.js";
+import { checkLength, checkText } from "./slot.js";
+
+const NONE = Object.freeze({});
+
+const tagOf = (value) => Object.prototype.toString.call(value).slice(8, -1);
+
+/** Answers the options that were given, all of whose names are known. */
+export function known(given, names) {
+  if (given === undefined || given === null) return NONE;
+  if (typeof given !== "object" || Array.isArray(given)) {
+    throw new TypeError(`options must be an object, not ${kind(given)}`);
+  }
+  const tag = tagOf(given);
+  if (tag === "Map" || tag === "Set" || tag === "Promise" || tag === "Date") {
+    throw new TypeError(`options must be a plain object, not a ${tag}`); // whose contents would go unseen
+  }
+  for (const name of Object.keys(given)) {
+    if (!names.includes(name)) throw unknown(name, names);
+  }
+  return given;
+}
+
+function unknown(name, names) {
+  const near = names.find((other) => plain(other) === plain(name)) ?? names.find((other) => distance(other, name) <= 2);
+  const there = names.length > 0 ? `there are ${names.join(", ")}` : "there are none";
+  return new TypeError(`unknown option ${shown(name)}: ${near ? `did you mean ${JSON.stringify(near)}?` : there}`);
+}
+
+const plain = (name) => name.replace(/[_-]/g, "").toLowerCase();
+
+/** How many characters are to be changed to make one name of another. */
+function distance(one, other) {
+  if (Math.abs(one.length - other.length) > 2) return 3;
+  let row = Array.from({ length: other.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= one.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= other.length; j++) {
+      const change = row[j - 1] + (one[i - 1] === other[j - 1] ? 0 : 1);
+      next.push(Math.min(change, row[j] + 1, next[j - 1] + 1));
+    }
+    row = next;
+  }
+  return row[other.length];
+}
+
+export function whole(name, value, least, most = Number.MAX_SAFE_INTEGER) {
+  if (typeof value !== "number") throw new TypeError(`${name} must be a number, not ${kind(value)}`);
+  if (!Number.isSafeInteger(value) || value < least || value > most) {
+    const range = most === Number.MAX_SAFE_INTEGER ? `from ${least}` : `from ${least} to ${most}`;
+    throw new RangeError(`${name} must be a whole number ${range}, not ${value}`);
+  }
+  return value;
+}
+
+function flag(name, value) {
+  if (value === undefined) return false;
+  if (typeof value !== "boolean") throw new TypeError(`${name} must be a boolean, not ${kind(value)}`);
+  return value;
+}
+
+/** One of some words, or what stands for none. */
+export function choice(name, value, words, none) {
+  if (value === undefined) return none;
+  if (typeof value !== "string" || !words.includes(value)) {
+    throw new TypeError(`${name} must be one of ${words.join(", ")}, not ${shown(value)}`);
+  }
+  return value;
+}
+
+/** A signed number of 64 bits, as a BigInt. */
+export function int64(name, value) {
+  if (typeof value === "number") return BigInt(whole(name, value, Number.MIN_SAFE_INTEGER));
+  if (typeof value !== "bigint") throw new TypeError(`${name} must be a number or a bigint, not ${kind(value)}`);
+  if (BigInt.asIntN(64, value) !== value) throw new RangeError(`${name} must fit in 64 bits, and ${value} does not`);
+  return value;
+}
+
+// ---- Names
+
+/** A text that an option or an argument is, no longer than a limit. */
+export function text(what, value, limit) {
+  if (typeof value !== "string") throw new TypeError(`${what} must be a string, not ${kind(value)}`);
+  if (value.length * 3 > limit) checkLength(what, value, limit);
+  return value;
+}
+
+/** A key. As with Workers KV, a number is its text; nothing else is a key but a string. */
+export function key(given, limits) {
+  let name = given;
+  if (typeof name !== "string") {
+    if (!["number", "bigint", "boolean"].includes(typeof name)) {
+      throw new TypeError(`the key must be a string, not ${kind(name)}`);
+    }
+    name = String(name);
+  }
+  if (name === "") throw new TypeError("Key name cannot be empty.");
+  if (limits === abi.LIMITS_CLOUDFLARE && (name === "." || name === "..")) {
+    throw new TypeError(`"${name}" is not allowed as a key name.`);
+  }
+  if (name.length * 3 > abi.NAME[limits]) checkLength("key", name, abi.NAME[limits]);
+  return name;
+}
+
+/** The keys of a bulk read: an array's, read once. */
+export function keys(given, limits) {
+  const length = Number(given.length);
+  if (length > abi.KEYS) {
+    throw invalidLimit(`${length} keys were asked for; the limit is ${limits === 0 ? abi.KEYS : 100}`);
+  }
+  const names = [];
+  for (let index = 0; index < length; index++) names.push(key(given[index], limits));
+  for (const name of names) checkText("a key", name);
+  return names;
+}
+
+function invalidLimit(message) {
+  const error = invalid(message);
+  error.code = "LIMIT";
+  return error;
+}
+
+// ---- Types
+
+const TYPES = ["text", "json", "arrayBuffer", "stream"];
+
+/** The type that a value is to be read as, from a word or from { type, cacheTtl }. */
+export function type(given, many = false) {
+  let word = given;
+  if (given === null) word = "text";
+  else if (typeof given === "object") {
+    const { type, cacheTtl } = known(given, ["type", "cacheTtl"]);
+    if (cacheTtl !== undefined) whole("cacheTtl", cacheTtl, 0);
+    word = type ?? "text";
+  }
+  if (!TYPES.includes(word)) {
+    throw new TypeError('Unknown response type. Possible types are "text", "arrayBuffer", "json", and "stream".');
+  }
+  if (many && word === "stream") {
+    throw new TypeError('"stream" is not a valid type for many keys. Use "text", "json" or "arrayBuffer"');
+  }
+  return word;
+}
+
+// ---- Writing
+
+/** The options of a put or an incr as they are passed on: read and checked. 0 and "" are none. */
+export class Prepared {
+  expiration = 0;
+  ttl = 0;
+  metadata = "";
+  initial = 0n;
+}
+
+const LIFETIME = ["expiration", "expirationTtl"];
+const PUT = [...LIFETIME, "metadata"];
+const INCR = [...LIFETIME, "initial"];
+
+/** Answers options with a lifetime, for which null stands where there are none. */
+function lifetime(given, names) {
+  const options = known(given, names);
+  const { expiration, expirationTtl } = options;
+  const prepared = new Prepared();
+  if (expiration !== undefined) prepared.expiration = whole("expiration", expiration, 1);
+  if (expirationTtl !== undefined) prepared.ttl = whole("expirationTtl", expirationTtl, 1);
+  return { prepared, options };
+}
+
+export function put(given, limits) {
+  if (given === undefined || given === null || given instanceof Prepared) return given ?? null;
+  const { prepared, options } = lifetime(given, PUT);
+  const { metadata } = options;
+  if (metadata !== undefined && metadata !== null) prepared.metadata = json("metadata", metadata);
+  // What toJSON has made null is none either.
+  if (prepared.metadata === "null") prepared.metadata = "";
+  checkLength("metadata", prepared.metadata, abi.METADATA[limits]);
+  checkText("metadata", prepared.metadata);
+  return prepared;
+}
+
+export function incr(given) {
+  if (given === undefined || given === null) return null;
+  const { prepared, options } = lifetime(given, INCR);
+  const { initial } = options;
+  if (initial !== undefined) prepared.initial = int64("initial", initial);
+  return prepared;
+}
+
+export function touch(given) {
+  return lifetime(given, LIFETIME).prepared;
+}
+
+/** The JSON text of a value; what JSON cannot say at all is an error. */
+function json(what, value) {
+  let text;
+  try {
+    text = JSON.stringify(value);
+  } catch (error) {
+    if (error instanceof RangeError) throw invalid(`${what} is nested too deep for JSON`);
+    throw error;
+  }
+  if (text === undefined) throw new TypeError(`${what} must not be ${kind(value)}, which JSON has not`);
+  return text;
+}
+
+// ---- Listing
+
+const EACH = ["prefix", "start", "stop", "reverse", "values"];
+
+/** What a list is to be. */
+export class Listing {
+  prefix = "";
+  start = "";
+  stop = "";
+  cursor = "";
+  flags = 0;
+  limit = 0;
+  /** The type of the values; null for none. */
+  values = null;
+}
+
+function listing(given, names, limits) {
+  const options = known(given, names);
+  const { prefix, start, stop, reverse, values } = options;
+  const list = new Listing();
+  const bound = (what, value) => text(what, value ?? "", abi.NAME[limits]);
+  list.prefix = bound("prefix", prefix);
+  list.start = bound("start", start);
+  list.stop = bound("stop", stop);
+  if (values === true) list.values = "text";
+  else if (values !== undefined && values !== false && values !== null) {
+    list.values = choice("values", values, ["text", "json", "arrayBuffer"]);
+  }
+  list.flags = (flag("reverse", reverse) ? abi.LIST_REVERSE : 0) | (list.values === null ? 0 : abi.LIST_VALUES);
+  return { list, options };
+}
+
+/** Longer than any cursor is. */
+const CURSOR = 12_288;
+
+export function list(given, limits) {
+  if (given instanceof Listing) return given;
+  const { list, options } = listing(given, [...EACH, "limit", "cursor"], limits);
+  const { limit, cursor } = options;
+  if (limit !== undefined) list.limit = whole("limit", limit, 1, 0xffffffff);
+  list.cursor = cursor === undefined || cursor === null ? "" : cursor;
+  if (typeof list.cursor !== "string") throw new TypeError(`cursor must be a string, not ${kind(cursor)}`);
+  if (list.cursor.length * 3 > CURSOR) checkLength("cursor", list.cursor, CURSOR);
+  return list;
+}
+
+export function each(given, limits) {
+  return listing(given, EACH, limits).list;
+}
+
+export function count(given, limits) {
+  const { prefix } = known(given, ["prefix"]);
+  return text("prefix", prefix ?? "", abi.NAME[limits]);
+}
+
+// ---- Others
+
+export function exportFormat(given) {
+  const { format } = known(given, ["format"]);
+  return choice("format", format, ["json", "jsonl"], "json");
+}
+
+export function importReplace(given) {
+  const { replace } = known(given, ["replace"]);
+  return flag("replace", replace);
+}
+
+export function atMost(max) {
+  return max === undefined ? 0 : whole("max", max, 0);
+}
+
+const MIB = 1024 * 1024;
+
+export function maxMemory(value) {
+  return value === undefined ? 1024 * MIB : whole("maxMemory", value, 2 * MIB, 4096 * MIB);
+}
+
+const PLACES = ["indexeddb", "opfs"];
+const OPEN = ["limits", "persist", "name", "onError", "maxMemory", "wasm"];
+
+export function open(given) {
+  const { limits, persist, name, onError, maxMemory: most, wasm } = known(given, OPEN);
+  if (onError !== undefined && typeof onError !== "function") {
+    throw new TypeError(`onError must be a function, not ${kind(onError)}`);
+  }
+  const where = persist === false || persist === null ? undefined : persist;
+  return {
+    limits: choice("limits", limits, ["default", "cloudflare"], "default") === "cloudflare" ? 1 : 0,
+    persist: choice("persist", where, PLACES, null),
+    name: storeName(name),
+    onError: onError ?? ((error) => console.error(error)),
+    maxMemory: maxMemory(most),
+    wasm,
+  };
+}
+
+/** Which persisted store is to be removed. */
+export function remove(given) {
+  const { persist, name } = known(given, ["persist", "name"]);
+  if (persist === undefined) throw new TypeError(`persist must say where the store is kept: ${PLACES.join(" or ")}`);
+  return { where: choice("persist", persist, PLACES), name: storeName(name) };
+}
+
+function storeName(name = "luat_kv") {
+  if (name === "") throw invalid("the name of the store is empty");
+  checkText("the name of the store", text("the name of the store", name, 1024));
+  return name;
+}

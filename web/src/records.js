@@ -1,0 +1,196 @@
+// The entries of an import, one by one, out of JSON text. JSON.parse would tell neither lines nor what metadata looked
+// like, which is kept as it is.
+
+import { invalid } from "./error.js";
+import { checkText } from "./slot.js";
+
+const SPACE = /[ \t\n\r]*/y;
+const PLAIN = /"[^"\\\u0000-\u001f]*"/y;
+const WORD = /[-+.\w]+/y;
+const INTEGER = /^-?(?:0|[1-9]\d*)$/;
+const FIELDS = ["key", "value", "expiration", "expiration_ttl", "metadata", "base64"];
+const DEEPEST = 128;
+
+export class Records {
+  #text;
+  #at = 0;
+  /** How far lines were counted, and how many there were. */
+  #counted = 0;
+  #line = 1;
+
+  constructor(text) {
+    this.#text = text;
+  }
+
+  /** Each entry as { key, value, expiration, ttl, metadata, base64 }, with the line that it ends in. */
+  *[Symbol.iterator]() {
+    this.#space();
+    if (this.#text[this.#at] === "[") yield* this.#array();
+    else while (this.#at < this.#text.length) yield this.#entry();
+  }
+
+  *#array() {
+    this.#at++;
+    this.#space();
+    if (this.#text[this.#at] === "]") this.#at++;
+    else {
+      for (;;) {
+        yield this.#entry();
+        if (this.#text[this.#at] === "]") break;
+        this.#expect(",", "`,` or `]`");
+        this.#space();
+      }
+      this.#at++;
+    }
+    this.#space();
+    if (this.#at < this.#text.length) throw this.#wrong("trailing characters");
+  }
+
+  #entry() {
+    const record = this.#record();
+    const line = this.#lineNow();
+    this.#space();
+    return [record, line];
+  }
+
+  #record() {
+    const seen = new Map();
+    if (this.#text[this.#at] !== "{") throw this.#wrong("an entry must be an object");
+    this.#at++;
+    this.#space();
+    while (this.#text[this.#at] !== "}") {
+      if (seen.size > 0) {
+        this.#expect(",", "`,` or `}`");
+        this.#space();
+      }
+      const name = this.#string("a field's name");
+      if (!FIELDS.includes(name)) throw this.#wrong(`unknown field \`${name}\`, expected one of ${FIELDS.join(", ")}`);
+      if (seen.has(name)) throw this.#wrong(`duplicate field \`${name}\``);
+      this.#space();
+      this.#expect(":", "`:`");
+      this.#space();
+      seen.set(name, this.#field(name));
+      this.#space();
+    }
+    this.#at++;
+    for (const name of ["key", "value"]) if (!seen.has(name)) throw this.#wrong(`missing field \`${name}\``);
+    const get = (name) => seen.get(name) ?? null;
+    return {
+      key: seen.get("key"),
+      value: seen.get("value"),
+      expiration: get("expiration"),
+      ttl: get("expiration_ttl"),
+      metadata: get("metadata"),
+      base64: get("base64") ?? false,
+    };
+  }
+
+  #field(name) {
+    if (name === "key" || name === "value") return this.#string(`\`${name}\``);
+    if (name === "metadata") return this.#raw();
+    const word = this.#match(WORD) ?? this.#text[this.#at];
+    if (word === "null") return null;
+    if (name === "base64") {
+      if (word === "true" || word === "false") return word === "true";
+      throw this.#wrong("`base64` must be a boolean");
+    }
+    if (word === undefined || !INTEGER.test(word)) throw this.#wrong(`\`${name}\` must be a whole number`);
+    const number = BigInt(word);
+    if (BigInt.asIntN(64, number) !== number) throw this.#wrong(`\`${name}\` must fit in 64 bits`);
+    return number;
+  }
+
+  /** The text of a value of any kind; null for null. */
+  #raw() {
+    const start = this.#at;
+    const open = [];
+    do {
+      this.#space();
+      const next = this.#text[this.#at];
+      if (next === "{" || next === "[") open.push(next);
+      else if (next === "}" || next === "]") open.pop();
+      else if (next === '"') this.#string("metadata");
+      else if (next !== "," && next !== ":" && this.#match(WORD) === null) throw this.#wrong("metadata is not JSON");
+      if (!'"'.includes(next) && "{}[],:".includes(next)) this.#at++;
+      if (open.length > DEEPEST) throw this.#wrong("metadata is nested too deep");
+    } while (open.length > 0);
+    const text = this.#text.slice(start, this.#at);
+    try {
+      return JSON.parse(text) === null ? null : text;
+    } catch (error) {
+      throw this.#wrong(`metadata is not JSON: ${error.message}`);
+    }
+  }
+
+  #string(what) {
+    const plain = this.#match(PLAIN);
+    if (plain !== null) return this.#wellFormed(what, plain.slice(1, -1));
+    const text = this.#escaped();
+    if (text === null) throw this.#wrong(`${what} must be a string`);
+    try {
+      return this.#wellFormed(what, JSON.parse(text));
+    } catch (error) {
+      throw this.#wrong(`${what} is not good: ${error.message}`);
+    }
+  }
+
+  /** A string with escapes. The engine's stack would not do for a pattern that repeats so often. */
+  #escaped() {
+    if (this.#text[this.#at] !== '"') return null;
+    let [end, quote, escape] = [this.#at + 1, 0, 0];
+    for (;;) {
+      if (quote < end) quote = this.#text.indexOf('"', end);
+      if (quote < 0) return null;
+      if (escape < end) escape = this.#find("\\", end);
+      if (escape > quote) break;
+      end = escape + 2;
+    }
+    const text = this.#text.slice(this.#at, quote + 1);
+    this.#at = quote + 1;
+    return text;
+  }
+
+  #find(character, from) {
+    const at = this.#text.indexOf(character, from);
+    return at < 0 ? Infinity : at;
+  }
+
+  #wellFormed(what, text) {
+    checkText(what, text);
+    return text;
+  }
+
+  #space() {
+    this.#match(SPACE);
+  }
+
+  #match(pattern) {
+    pattern.lastIndex = this.#at;
+    const found = pattern.exec(this.#text);
+    if (found === null) return null;
+    this.#at = pattern.lastIndex;
+    return found[0];
+  }
+
+  #expect(character, what) {
+    if (this.#text[this.#at] !== character) throw this.#wrong(`expected ${what}`);
+    this.#at++;
+  }
+
+  /** The line that has been come to. */
+  #lineNow() {
+    for (;;) {
+      const next = this.#text.indexOf("\n", this.#counted);
+      if (next < 0 || next >= this.#at) return this.#line;
+      this.#line++;
+      this.#counted = next + 1;
+    }
+  }
+
+  #wrong(what) {
+    const line = this.#lineNow();
+    const column = this.#at - (this.#text.lastIndexOf("\n", this.#at - 1) + 1) + 1;
+    const where = this.#at >= this.#text.length ? `${what}, but it ends here` : what;
+    return invalid(`line ${line}, column ${column}: ${where}`);
+  }
+}

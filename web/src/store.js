@@ -1,0 +1,142 @@
+import { Namespace } from "./async.js";
+import { Atomic } from "./atomic.js";
+import { Core } from "./core.js";
+import { Engine } from "./engine.js";
+import { kind } from "./error.js";
+import * as abi from "./abi.js";
+import * as options from "./options.js";
+import { persist, remove } from "./persist.js";
+import { entryKey, eachEntry } from "./values.js";
+
+/** Frees what belongs to stores that were dropped without being closed. */
+const dropped = new FinalizationRegistry(async (core) => {
+  await core.persister?.close().catch(() => {}); // onError was told
+  core.free();
+});
+
+/** Those of namespaces that were dropped. */
+const droppedNamespaces = new FinalizationRegistry(({ core, name }) => core.forget(name));
+
+/** A store: namespaces of keys, in memory. */
+export class LuatKV {
+  #core;
+  #closing = null;
+
+  /** For open() and storeOf() only. */
+  constructor(core) {
+    if (!(core instanceof Core)) throw new TypeError("a LuatKV comes from LuatKV.open()");
+    this.#core = core;
+    dropped.register(this, core, core);
+  }
+
+  static async open(given) {
+    const { limits, maxMemory, wasm, persist: where, name, onError } = options.open(given);
+    const url = () => new URL("../luat_kv.wasm", import.meta.url); // which not every bundle has
+    const engine = await Engine.load({ file: "luat_kv.wasm", url, source: wasm, maxMemory });
+    const core = Core.open(engine, limits);
+    if (where !== null) core.persister = await persist(core, { where, name, onError });
+    return new LuatKV(core);
+  }
+
+  static async delete(given) {
+    await remove(options.remove(given));
+  }
+
+  static coreOf(store) {
+    return store.#core;
+  }
+
+  get closed() {
+    return this.#core.closed;
+  }
+
+  namespace(given) {
+    const core = this.#core.open();
+    if (typeof given !== "string") throw new TypeError(`the namespace must be a string, not ${kind(given)}`);
+    const there = core.namespaces.get(given)?.deref();
+    if (there !== undefined) return there;
+    options.text("namespace", given, abi.NAME[core.limits]);
+    core.handle(given); // checks the name
+    const namespace = new Namespace(this, core, given);
+    core.namespaces.set(given, new WeakRef(namespace));
+    droppedNamespaces.register(namespace, { core, name: given });
+    return namespace;
+  }
+
+  namespaces() {
+    const { engine, pointer } = this.#core.open();
+    const { call, HANDLE, ERROR } = engine;
+    engine.checked(call.namespaces(pointer, HANDLE, ERROR));
+    const names = [];
+    eachEntry(engine, engine.outHandle(), (entry) => names.push(entryKey(engine, entry)));
+    return names;
+  }
+
+  atomic() {
+    return new Atomic(this.#core.open(), this);
+  }
+
+  stats() {
+    const { engine, pointer } = this.#core.open();
+    const { call, HANDLE, NUMBER, ERROR } = engine;
+    engine.checked(call.stats_read(pointer, HANDLE, ERROR));
+    const stats = engine.outHandle();
+    try {
+      const namespaces = new Map();
+      const length = call.stats_len(stats) >>> 0;
+      for (let index = 0; index < length; index++) {
+        const at = call.stats_name(stats, index, NUMBER) >>> 0;
+        namespaces.set(engine.text(at, engine.outLength()), {
+          live: Number(call.stats_live(stats, index)),
+          expired: Number(call.stats_expired(stats, index)),
+        });
+      }
+      return { namespaces, memory: engine.memory.buffer.byteLength };
+    } finally {
+      if (engine.death === null) call.stats_free(stats);
+    }
+  }
+
+  sweep(max) {
+    const most = options.atMost(max);
+    const core = this.#core.open();
+    const { engine, pointer } = core;
+    engine.checked(engine.call.sweep(pointer, BigInt(most), engine.NUMBER, engine.ERROR));
+    core.wrote();
+    return engine.outCount();
+  }
+
+  async flush() {
+    const core = this.#core.open();
+    await core.persister?.flush();
+  }
+
+  close() {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close() {
+    const core = this.#core;
+    dropped.unregister(core);
+    core.close();
+    try {
+      await core.persister?.close();
+    } finally {
+      core.free();
+    }
+  }
+
+  [Symbol.dispose ?? Symbol.for("Symbol.dispose")]() {
+    // What goes wrong is told to onError.
+    this.close().catch(() => {});
+  }
+
+  [Symbol.asyncDispose ?? Symbol.for("Symbol.asyncDispose")]() {
+    return this.close();
+  }
+}
+
+/** The engine and the pointer of a store, for lua.js. */
+export const coreOf = LuatKV.coreOf;
+delete LuatKV.coreOf;

@@ -1,0 +1,213 @@
+// Values: what may be stored, and what is read.
+
+import { LuatKVError } from "./error.js";
+
+// ---- In
+
+// A length that somebody has given an array or a class of his own (a field, a getter) is neither true nor harmless.
+const getterOf = (prototype, name) => Object.getOwnPropertyDescriptor(prototype, name).get;
+const arrays = Object.getPrototypeOf(Uint8Array.prototype);
+const viewGetters = [arrays, DataView.prototype].map((prototype) => ({
+  buffer: getterOf(prototype, "buffer"),
+  offset: getterOf(prototype, "byteOffset"),
+  length: getterOf(prototype, "byteLength"),
+}));
+const tagOf = getterOf(arrays, Symbol.toStringTag);
+const bufferLength = getterOf(ArrayBuffer.prototype, "byteLength");
+const sharedLength = globalThis.SharedArrayBuffer && getterOf(SharedArrayBuffer.prototype, "byteLength");
+const reading = (get, value) => Reflect.apply(get, value, []);
+
+function has(get, value) {
+  try {
+    reading(get, value);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The bytes of a view or a buffer, of whatever realm, as a Uint8Array; null for anything else. */
+export function bytesOf(value) {
+  if (ArrayBuffer.isView(value)) {
+    const { buffer, offset, length } = viewGetters[reading(tagOf, value) === undefined ? 1 : 0];
+    // This throws where the memory was transferred to another thread, or is out of bounds by now.
+    return new Uint8Array(reading(buffer, value), reading(offset, value), reading(length, value));
+  }
+  const isBuffer = has(bufferLength, value) || (sharedLength !== undefined && has(sharedLength, value));
+  return isBuffer ? new Uint8Array(value) : null;
+}
+
+export function isStream(value) {
+  const isObject = value !== null && typeof value === "object" && !ArrayBuffer.isView(value);
+  return isObject && typeof value.getReader === "function";
+}
+
+const WRONG = "KV put() accepts only strings, ArrayBuffers, ArrayBufferViews, and ReadableStreams as values.";
+
+/** What is to be stored, as a string or a Uint8Array. As with Workers KV, a number or a boolean is its text. */
+export function storable(value) {
+  if (typeof value === "string") return value;
+  if (typeof value === "number" || typeof value === "boolean" || typeof value === "bigint") return String(value);
+  const bytes = value !== null && typeof value === "object" ? bytesOf(value) : null;
+  if (bytes !== null) return bytes;
+  if (isStream(value)) throw new TypeError("A stream can only be stored by a method that returns a promise.");
+  throw new TypeError(WRONG);
+}
+
+/** Reads a stream of bytes to its end, or cancels it where it is longer than a limit. */
+export async function readStream(stream, limit, what = "value") {
+  const reader = stream.getReader();
+  const chunks = [];
+  let length = 0;
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      const bytes = value !== null && typeof value === "object" ? bytesOf(value) : null;
+      if (bytes === null) throw new TypeError("A stream that is stored must be one of Uint8Arrays or ArrayBuffers.");
+      length += bytes.length;
+      if (length > limit) throw new LuatKVError("LIMIT", `the ${what} is longer than ${limit} bytes, the limit`);
+      chunks.push(bytes.slice());
+    }
+  } catch (error) {
+    reader.cancel(error).catch(() => {}); // one that has failed refuses
+    throw error;
+  } finally {
+    try {
+      reader.releaseLock();
+    } catch {} // there may be browsers that want nobody to be reading
+  }
+  return joined(chunks, length);
+}
+
+export function joined(chunks, length) {
+  if (chunks.length === 1) return chunks[0];
+  let all;
+  try {
+    all = new Uint8Array(length);
+  } catch (error) {
+    throw new LuatKVError("NOMEM", `out of memory: ${length} bytes`, { cause: error });
+  }
+  let at = 0;
+  for (const chunk of chunks) {
+    all.set(chunk, at);
+    at += chunk.length;
+  }
+  return all;
+}
+
+// ---- Out
+
+export function parse(text, name, what = "value") {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new SyntaxError(`the ${what} of ${JSON.stringify(name)} is not JSON: ${error.message}`, { cause: error });
+  }
+}
+
+/** A value of a type from where it lies in memory. */
+export function read(engine, pointer, length, as, name) {
+  switch (as) {
+    case "text":
+      return engine.text(pointer, length);
+    case "json":
+      return parse(engine.text(pointer, length), name);
+    case "arrayBuffer":
+      return engine.copy(pointer, length);
+    default:
+      return streamOf(engine.copy(pointer, length));
+  }
+}
+
+const CHUNK = 65536;
+
+function streamOf(buffer) {
+  let at = 0;
+  const pull = (controller) => {
+    if (at < buffer.byteLength) {
+      controller.enqueue(new Uint8Array(buffer.slice(at, at + CHUNK)));
+      at += CHUNK;
+      return;
+    }
+    controller.close();
+    controller.byobRequest?.respond(0);
+  };
+  try {
+    return new ReadableStream({ type: "bytes", pull });
+  } catch {
+    return new ReadableStream({ pull }); // where there are no streams of bytes
+  }
+}
+
+function valueOf(engine, entry, as, name) {
+  const pointer = engine.call.entry_value(entry, engine.NUMBER) >>> 0;
+  return read(engine, pointer, engine.outLength(), as, name);
+}
+
+const { entryKey, entryMetadata, entryVersion } = {
+  entryKey: (engine, entry) => engine.textOf(engine.call.entry_key, entry),
+  entryMetadata: (engine, entry) => engine.textOf(engine.call.entry_metadata, entry),
+  entryVersion: (engine, entry) => engine.textOf(engine.call.entry_version, entry),
+};
+export { entryKey, entryMetadata, entryVersion };
+
+function metadataOf(engine, entry, name) {
+  const text = entryMetadata(engine, entry);
+  return text === null ? null : parse(text, name, "metadata");
+}
+
+const expirationOf = (engine, entry) => Number(engine.call.entry_expiration(entry));
+
+/** What getWithMetadata answers for a key that is missing. */
+export const missing = () => ({ value: null, metadata: null, cacheStatus: null, expiration: null, version: null });
+
+export function whole(engine, entry, as, name) {
+  return {
+    value: valueOf(engine, entry, as, name),
+    metadata: metadataOf(engine, entry, name),
+    cacheStatus: null,
+    expiration: expirationOf(engine, entry) || null,
+    version: entryVersion(engine, entry),
+  };
+}
+
+export { valueOf as value };
+
+/** An entry of a list, without the fields that are not set. */
+export function listed(engine, entry, as) {
+  const key = { name: entryKey(engine, entry) };
+  if (as !== null) key.value = valueOf(engine, entry, as, key.name);
+  const expiration = expirationOf(engine, entry);
+  if (expiration !== 0) key.expiration = expiration;
+  const metadata = metadataOf(engine, entry, key.name);
+  if (metadata !== null) key.metadata = metadata;
+  key.version = entryVersion(engine, entry);
+  return key;
+}
+
+/** An entry for an export: its value as where it lies, its metadata as text. */
+export function exported(engine, entry) {
+  const name = entryKey(engine, entry);
+  const pointer = engine.call.entry_value(entry, engine.NUMBER) >>> 0;
+  const length = engine.outLength();
+  const { bytes } = engine.fresh();
+  return {
+    name,
+    bytes: bytes.subarray(pointer, pointer + length),
+    expiration: expirationOf(engine, entry),
+    metadata: entryMetadata(engine, entry),
+  };
+}
+
+/** Calls a function with each entry of a page, frees the page, and answers where the next one begins, or null. */
+export function eachEntry(engine, page, use) {
+  try {
+    const { call } = engine;
+    const length = call.page_len(page) >>> 0;
+    for (let index = 0; index < length; index++) use(call.page_at(page, index));
+    return engine.textOf(call.page_cursor, page);
+  } finally {
+    if (engine.death === null) engine.call.page_free(page);
+  }
+}

@@ -1,0 +1,19 @@
+// Runs the Lua contract suite on a Lua, in Node and in a page alike. It prints TAP; answers how many tests failed.
+
+/** Folders that page.lua takes when it wants one. */
+const FOLDERS = 400;
+
+/** `files` are luaunit.lua, contract.lua (ours), and those of tests/lua, as in "tests/lua/contract.lua". */
+export async function runContract(Lua, files, print) {
+  const lua = await Lua.create({ print, maxMemory: 4096 * 1024 * 1024 }); // one test wants much
+  try {
+    for (const [name, text] of Object.entries(files)) lua.writeFile(`/${name}`, text);
+    lua.module("luaunit", files["luaunit.lua"]);
+    for (let folder = 1; folder <= FOLDERS; folder++) lua.writeFile(`/folders/${folder}/empty`, "");
+    await lua.run(`for folder = 1, ${FOLDERS} do assert(os.remove("/folders/" .. folder .. "/empty")) end`);
+    const [failures] = await lua.run(files["contract.lua"], { name: "contract.lua" });
+    return failures;
+  } finally {
+    lua.close();
+  }
+}

@@ -1,0 +1,4 @@
+import tests from "./suites/limits.js";
+import { suite } from "./support.js";
+
+suite(tests);

@@ -1,0 +1,193 @@
+// The package as others get it: packed, installed in an empty folder, bundled, typed, and used as its README says.
+
+import { execFile } from "node:child_process";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import test, { after, before } from "node:test";
+import { promisify } from "node:util";
+import { build } from "esbuild";
+import { launch, openPage, root, serve, temporaryFolder } from "./browser.js";
+import { equal, ok, version } from "./support.js";
+
+const run = promisify(execFile);
+let packed, installed;
+const cleaning = [];
+
+before(async () => {
+  const folder = await temporaryFolder({ after: (clean) => cleaning.push(clean) });
+  const { stdout } = await run("npm", ["pack", "--json", "--pack-destination", folder], { cwd: root });
+  [packed] = JSON.parse(stdout.slice(stdout.indexOf("[")));
+  installed = join(folder, "app");
+  await mkdir(installed);
+  await writeFile(join(installed, "package.json"), '{ "type": "module", "private": true }');
+  await run("npm", ["install", "--offline", "--no-audit", "--no-fund", join(folder, packed.filename)], {
+    cwd: installed,
+  });
+});
+
+after(() => Promise.all(cleaning.map((clean) => clean())));
+
+/** Runs code in the folder that the package was installed in, and answers what it prints. */
+async function printed(name, code) {
+  const file = join(installed, name);
+  await writeFile(file, code);
+  return (await run(process.execPath, [file])).stdout;
+}
+
+test("it packs what it needs, and nothing else", () => {
+  const paths = packed.files.map(({ path }) => path);
+  const needed = [
+    "package.json",
+    "README.md",
+    "index.d.ts",
+    "luat_kv.wasm",
+    "luat_kv_lua.wasm",
+    "LICENSE-MIT",
+    "LICENSE-APACHE",
+    "src/index.js",
+    "src/persist/opfs.js",
+  ];
+  for (const path of needed) ok(paths.includes(path), `${path} is not in it`);
+  for (const path of paths) ok(needed.includes(path) || /^src\/[\w/]+\.js$/.test(path), `${path} is in it`);
+  ok(packed.size < 600_000, `${packed.size} bytes`);
+});
+
+test("versions are the crate's", async () => {
+  const cargo = await readFile(new URL("../../Cargo.toml", import.meta.url), "utf8");
+  const crate = /^version = "(.+)"$/m.exec(cargo)[1];
+  const manifest = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
+  equal([manifest.version, version, manifest.dependencies], [crate, crate, undefined]);
+});
+
+test("installed in an empty folder, it runs in node", async () => {
+  const output = await printed(
+    "run.js",
+    `
+    import { LuatKV, Lua, version } from "luat-kv";
+    const kv = (await LuatKV.open()).namespace("a");
+    await kv.put("k", "v", { metadata: 1 });
+    console.log(version, await kv.get("k"), import.meta.resolve("luat-kv/luat_kv.wasm").split("/").at(-1));
+    const lua = await Lua.create();
+    console.log((await lua.run("return 1 + 1"))[0]);
+    lua.close();
+  `,
+  );
+  equal(output, `${version} v luat_kv.wasm\n2\n`);
+});
+
+test("bundled, it runs in a page", async (t) => {
+  const entry = join(installed, "bundled.js");
+  await writeFile(
+    entry,
+    `
+    import { LuatKV } from "luat-kv";
+    import wasm from "luat-kv/luat_kv.wasm";
+    const kv = (await LuatKV.open({ wasm })).namespace("a");
+    await kv.put("k", "v");
+    document.title = await kv.get("k");
+  `,
+  );
+  const folder = join(installed, "dist");
+  for (const minify of [false, true]) {
+    const { warnings } = await build({
+      entryPoints: [entry],
+      outdir: folder,
+      bundle: true,
+      minify,
+      format: "esm",
+      loader: { ".wasm": "file" },
+      logLevel: "silent",
+    });
+    equal(warnings, []);
+    const page = '<!doctype html><link rel=icon href=data:,><script type="module" src="/bundled.js"></script>';
+    const server = await serve({ "/": page }, folder);
+    const browser = await launch();
+    t.after(() => browser.close().then(server.close));
+    const opened = await openPage(browser, `${server.url}/`);
+    await opened.waitForFunction(() => document.title === "v", null, { timeout: 10_000 });
+    equal(opened.errors, []);
+  }
+  const bundle = await readFile(join(folder, "bundled.js"), "utf8");
+  ok(!bundle.includes("wasi_snapshot"), "what is not used is left out");
+});
+
+test("bundled as a plain script, it runs in a page that says where the module is", async (t) => {
+  const entry = join(installed, "plain.js");
+  await writeFile(
+    entry,
+    `
+    import { LuatKV } from "luat-kv";
+    (async () => {
+      const refused = await LuatKV.open().catch((error) => error.message);
+      const kv = (await LuatKV.open({ wasm: "/node_modules/luat-kv/luat_kv.wasm" })).namespace("a");
+      document.title = refused + " " + (await kv.incr("n"));
+    })();
+  `,
+  );
+  const outfile = join(installed, "plain.min.js");
+  await build({ entryPoints: [entry], outfile, bundle: true, minify: true, format: "iife", logLevel: "silent" });
+  const page = '<!doctype html><link rel=icon href=data:,><script src="/plain.min.js"></script>';
+  const { url, close } = await serve({ "/": page }, installed);
+  const browser = await launch();
+  t.after(() => browser.close().then(close));
+  const opened = await openPage(browser, `${url}/`);
+  await opened.waitForFunction(() => document.title !== "", null, { timeout: 10_000 });
+  equal(await opened.title(), "where luat_kv.wasm lies is not known in this bundle: say so in wasm 1");
+});
+
+test("without a bundler, it runs in a page by itself", async (t) => {
+  const { url, close } = await serve({}, installed);
+  const browser = await launch();
+  t.after(() => browser.close().then(close));
+  const page = await openPage(browser, `${url}/`);
+  const value = await page.evaluate(async () => {
+    const { LuatKV } = await import("/node_modules/luat-kv/src/index.js");
+    return (await LuatKV.open()).namespace("a").incr("n", 41);
+  });
+  equal([value, page.errors], [41, []]);
+});
+
+test("its types are good, also against those of Workers", async () => {
+  await run("npm", ["run", "--silent", "types"], { cwd: root });
+});
+
+/** The README's examples in a language, without their marks. */
+async function examples(language) {
+  const readme = await readFile(join(root, "README.md"), "utf8");
+  return [...readme.matchAll(new RegExp(`\`\`\`${language}\n([\\s\\S]*?)\`\`\``, "g"))].map(([, code]) => code);
+}
+
+test("the README's examples print what they say", async () => {
+  const code = await examples("js");
+  equal(code.length, 4);
+  equal(await printed("use.js", code[0]), "alice\nsession:abc web\ntrue 1\n9 3\n");
+  equal(await printed("worker.js", code[1]), "2\n");
+  equal(await printed("lua.js", code[3]), "Hello\n{ title: 'Hello' }\n");
+});
+
+test("the README's examples for a page run in one", async (t) => {
+  const [html] = await examples("html");
+  const [, , persist] = await examples("js");
+  const { url, close } = await serve(
+    { "/page.html": `<!doctype html><link rel=icon href=data:,><body>${html}` },
+    installed,
+  );
+  const browser = await launch();
+  t.after(() => browser.close().then(close));
+  const page = await openPage(browser, `${url}/page.html`);
+  await page.waitForFunction(() => document.body.textContent === "1", null, { timeout: 10_000 });
+  for (const code of [persist, persist.replace("indexeddb", "opfs")]) {
+    await page.evaluate(
+      (code) =>
+        (0, eval)(`(async () => {
+      const { LuatKV } = await import("/node_modules/luat-kv/src/index.js");
+      ${code}
+      globalThis.draft = await store.namespace("drafts").get("1");
+      await store.close();
+    })()`),
+      code,
+    );
+    equal(await page.evaluate(() => draft), "Dear …");
+  }
+  equal(page.errors, []);
+});

@@ -1,0 +1,110 @@
+// Pages whose stores are kept, for the tests of that: each file that imports this has its own server and browser.
+
+import { after, before } from "node:test";
+import { launch, openPage, serve } from "./browser.js";
+
+export let server, browser;
+
+before(async () => {
+  server = await serve();
+  browser = await launch();
+});
+
+after(async () => {
+  await browser?.close();
+  await server?.close();
+});
+
+/**
+ * A page of a new profile, which has `open(options)` for a store of this kind, and `kv` for the one it opened, and
+ * `told` for what onError was.
+ */
+export async function profile(t, persist) {
+  const context = await browser.newContext();
+  t.after(() => context.close());
+  return pageOf(context, persist);
+}
+
+export async function pageOf(context, persist) {
+  await context.addInitScript((persist) => {
+    globalThis.told = [];
+    globalThis.open = async (options) => {
+      const { LuatKV } = await import("/src/index.js");
+      globalThis.store = await LuatKV.open({ persist, onError: (error) => told.push(error.code), ...options });
+      return (globalThis.kv = store.namespace("test"));
+    };
+    /** The code and the message that opening fails with. */
+    globalThis.failing = async (run) => {
+      try {
+        await run();
+        return "it did not fail";
+      } catch (error) {
+        return `${error.code ?? error.name}: ${error.message}`;
+      }
+    };
+  }, persist);
+  return openPage(context, `${server.url}/`);
+}
+
+export const reload = (page) => page.goto(`${server.url}/`);
+
+/** What is in the place: numbers and kinds of segments, in order. */
+export const segments = {
+  indexeddb: () =>
+    new Promise((resolve, reject) => {
+      const opening = indexedDB.open("luat_kv:luat_kv");
+      opening.onerror = () => reject(opening.error);
+      opening.onsuccess = () => {
+        const reading = opening.result.transaction("segments").objectStore("segments").getAll();
+        reading.onsuccess = () => {
+          opening.result.close();
+          resolve(reading.result.map(({ number, kind }) => `${number}.${kind}`));
+        };
+      };
+    }),
+  opfs: async () => {
+    const folder = await (
+      await (await navigator.storage.getDirectory()).getDirectoryHandle("luat_kv")
+    ).getDirectoryHandle("luat_kv");
+    const names = [];
+    for await (const name of folder.keys()) names.push(name.replace(/^0+/, ""));
+    return names.sort((a, b) => parseInt(a, 10) - parseInt(b, 10));
+  },
+};
+
+/** Changes the bytes of a segment, by its place in the order: cuts them, flips one, or removes it. */
+export const damage = {
+  indexeddb: ([place, how]) =>
+    new Promise((resolve) => {
+      const opening = indexedDB.open("luat_kv:luat_kv");
+      opening.onsuccess = () => {
+        const transaction = opening.result.transaction("segments", "readwrite");
+        const store = transaction.objectStore("segments");
+        store.getAll().onsuccess = ({ target: { result } }) => {
+          const segment = result.at(place);
+          if (how === "flip") segment.bytes[segment.bytes.length >> 1] ^= 1;
+          if (how === "cut") segment.bytes = segment.bytes.slice(0, -5);
+          if (how === "remove") store.delete(segment.number);
+          else store.put(segment);
+        };
+        transaction.oncomplete = () => resolve(opening.result.close());
+      };
+    }),
+  opfs: async ([place, how]) => {
+    const folder = await (
+      await (await navigator.storage.getDirectory()).getDirectoryHandle("luat_kv")
+    ).getDirectoryHandle("luat_kv");
+    const names = [];
+    for await (const name of folder.keys()) names.push(name);
+    const name = names.sort().at(place);
+    if (how === "remove") return folder.removeEntry(name);
+    const handle = await folder.getFileHandle(name);
+    let bytes = new Uint8Array(await (await handle.getFile()).arrayBuffer());
+    if (how === "flip") bytes[bytes.length >> 1] ^= 1;
+    if (how === "cut") bytes = bytes.slice(0, -5);
+    if (how === "empty") bytes = bytes.slice(0, 0);
+    const stream = await handle.createWritable();
+    await stream.write(bytes);
+    await stream.close();
+  },
+};

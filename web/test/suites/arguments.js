@@ -1,0 +1,290 @@
+// What may be passed in, and what may not. Nothing of it is believed, and nothing of it breaks anything.
+
+import { bytes, equal, fails, ok } from "./check.js";
+
+const fresh = async ({ LuatKV }, options) => (await LuatKV.open(options)).namespace("test");
+
+export default {
+  async "keys: numbers are their text, and what is no key is a TypeError"(api) {
+    const kv = await fresh(api);
+    await kv.put(12, "number");
+    await kv.put(true, "boolean");
+    await kv.put(5n, "bigint");
+    equal([await kv.get("12"), await kv.get("true"), await kv.get("5")], ["number", "boolean", "bigint"]);
+    for (const key of [undefined, null, {}, new String("a"), Symbol("a"), () => "a", bytes(1)]) {
+      for (const method of ["get", "getWithMetadata", "delete", "touch", "incr"]) {
+        await fails(() => kv[method](key), "TypeError", "the key must be a string");
+      }
+      await fails(() => kv.put(key, "1"), "TypeError", "the key must be a string");
+      await fails(() => kv.atomic().delete(key), "TypeError", "the key must be a string");
+    }
+    await fails(() => kv.get(""), "TypeError", "Key name cannot be empty.");
+    await fails(() => kv.put("", "1"), "TypeError", "Key name cannot be empty.");
+    await fails(() => kv.delete(""), "TypeError", "Key name cannot be empty.");
+    await kv.put(".", "a dot");
+    equal(await kv.get("."), "a dot");
+  },
+
+  async "half of a surrogate pair would be lost, so it is refused"(api) {
+    const kv = await fresh(api);
+    for (const text of ["\ud800", "a\udc00", "x".repeat(100) + "\ud83d", "y".repeat(5000) + "\ud83d"]) {
+      if (text.length < 4096) await fails(() => kv.put(text, "1"), "INVALID", "surrogate");
+      if (text.length < 4096) await fails(() => kv.get([text]), "INVALID", "surrogate");
+      await fails(() => kv.put("a", text), "INVALID", "surrogate");
+      await fails(() => kv.atomic().put("a", text), "INVALID", "surrogate");
+      await fails(() => kv.list({ prefix: text.slice(-100) }), "INVALID", "surrogate");
+      await fails(() => kv.put("a", "1", { metadata: text }), "INVALID", "metadata");
+    }
+    equal(await kv.count(), 0);
+  },
+
+  async "values: in Workers' own words"(api) {
+    const kv = await fresh(api);
+    for (const value of [undefined, null, {}, [], Symbol("a"), () => 1, new Date(), new Map()]) {
+      const words = "KV put() accepts only strings, ArrayBuffers, ArrayBufferViews, and ReadableStreams as values.";
+      await fails(() => kv.put("a", value), "TypeError", words);
+    }
+    for (const value of [5, 1.5, true, 10n]) {
+      await kv.put("a", value);
+      equal(await kv.get("a"), String(value));
+    }
+    await fails(() => kv.sync.put("b", new Response("a").body), "TypeError", "promise");
+  },
+
+  async "types: in Workers' own words"(api) {
+    const kv = await fresh(api);
+    const words = 'Unknown response type. Possible types are "text", "arrayBuffer", "json", and "stream".';
+    for (const type of ["buffer", "TEXT", "", 5, true, Symbol("text"), { type: "x" }]) {
+      await fails(() => kv.get("a", type), "TypeError", words);
+      await fails(() => kv.getWithMetadata(["a"], type), "TypeError", words);
+    }
+    await fails(() => kv.get("a", []), "TypeError");
+    await fails(() => kv.get("a", { typ: "text" }), "TypeError", 'did you mean "type"?');
+    await fails(() => kv.get("a", { cacheTtl: "1" }), "TypeError", "cacheTtl");
+    equal(await kv.get("a", null), null);
+  },
+
+  async "an unknown option is an error that suggests the near one"(api) {
+    const kv = await fresh(api);
+    await fails(
+      () => kv.put("a", "1", { expiration_ttl: 60 }),
+      "TypeError",
+      'unknown option "expiration_ttl": did you mean "expirationTtl"?',
+    );
+    await fails(() => kv.put("a", "1", { expirationTTL: 60 }), "TypeError", 'did you mean "expirationTtl"?');
+    await fails(() => kv.put("a", "1", { metdata: 60 }), "TypeError", 'did you mean "metadata"?');
+    await fails(() => kv.put("a", "1", { colour: 60 }), "TypeError", "there are expiration, expirationTtl, metadata");
+    await fails(() => kv.touch("a", { metadata: 1 }), "TypeError", "unknown option");
+    await fails(() => kv.list({ Prefix: "a" }), "TypeError", 'did you mean "prefix"?');
+    await fails(() => kv.count({ limit: 1 }), "TypeError", "there are prefix");
+    await fails(() => kv.export({ form: "json" }), "TypeError", 'did you mean "format"?');
+    await fails(() => kv.import("[]", { Replace: true }), "TypeError", 'did you mean "replace"?');
+    await fails(() => api.LuatKV.open({ max_memory: 1 }), "TypeError", 'did you mean "maxMemory"?');
+    for (const options of [5, "text", [], new Map(), new Set(), new Date(), Promise.resolve()]) {
+      await fails(() => kv.put("a", "1", options), "TypeError", "options must be");
+    }
+    equal(await kv.count(), 0);
+  },
+
+  async "numbers must be whole, safe and in their range"(api) {
+    const kv = await fresh(api);
+    for (const name of ["expiration", "expirationTtl"]) {
+      for (const value of [0, -1, 1.5, NaN, Infinity, 2 ** 53]) {
+        await fails(() => kv.put("a", "1", { [name]: value }), "RangeError", name);
+        await fails(() => kv.touch("a", { [name]: value }), "RangeError", name);
+      }
+      for (const value of ["60", 60n, null, true, {}])
+        await fails(() => kv.put("a", "1", { [name]: value }), "TypeError", name);
+    }
+    await fails(() => kv.put("a", "1", { expiration: 1 }), "INVALID", "not in the future");
+    await kv.put("a", "1", { expiration: Number.MAX_SAFE_INTEGER });
+    equal((await kv.getWithMetadata("a")).expiration, Number.MAX_SAFE_INTEGER);
+    for (const limit of [0, -1, 1.5, 2 ** 32]) await fails(() => kv.list({ limit }), "RangeError", "limit");
+    for (const by of [1.5, NaN, 2 ** 53, 2n ** 63n]) await fails(() => kv.incr("n", by), "RangeError");
+    for (const by of ["1", null, {}]) await fails(() => kv.incr("n", by), "TypeError", "by");
+    await fails(() => kv.store.sweep(-1), "RangeError", "max");
+    await fails(() => kv.list({ reverse: 1 }), "TypeError", "reverse");
+    await fails(() => kv.list({ prefix: 1 }), "TypeError", "prefix");
+    await fails(() => kv.list({ values: "stream" }), "TypeError", "values");
+    await fails(() => kv.list({ cursor: 5 }), "TypeError", "cursor");
+    await fails(() => kv.export({ format: "csv" }), "TypeError", "json, jsonl");
+  },
+
+  async "metadata is what JSON can say"(api) {
+    const kv = await fresh(api);
+    const cycle = {};
+    cycle.cycle = cycle;
+    for (const metadata of [cycle, 1n, () => 1, Symbol("a"), { toJSON: () => undefined }]) {
+      await fails(() => kv.put("a", "1", { metadata }), "TypeError");
+    }
+    let deep = [];
+    for (let depth = 0; depth < 200; depth++) deep = [deep];
+    await fails(() => kv.put("a", "1", { metadata: deep }), "INVALID");
+    for (let depth = 0; depth < 100_000; depth++) deep = [deep];
+    // Some engines' JSON goes as deep.
+    await fails(() => kv.put("a", "1", { metadata: deep }), ["INVALID", "LIMIT"], /deep|200402 bytes/);
+    await kv.put("a", "1", { metadata: { date: new Date(0), none: undefined } });
+    equal((await kv.getWithMetadata("a")).metadata, { date: "1970-01-01T00:00:00.000Z" });
+    for (const none of [null, undefined, NaN, { toJSON: () => null }]) {
+      await kv.put("a", "1", { metadata: none });
+      equal((await kv.getWithMetadata("a")).metadata, null);
+    }
+  },
+
+  async "lengths that somebody gave an array are not believed"(api) {
+    const kv = await fresh(api);
+    class Long extends Uint8Array {
+      get length() {
+        return 1e9;
+      }
+      get byteLength() {
+        return -5;
+      }
+      get buffer() {
+        return new ArrayBuffer(1);
+      }
+      slice() {
+        throw new Error("slice was called");
+      }
+    }
+    await kv.put("a", new Long([1, 2, 3]));
+    equal(await kv.get("a", "arrayBuffer"), bytes(1, 2, 3).buffer);
+    const owning = bytes(4, 5);
+    Object.defineProperty(owning, "byteLength", { value: 77 });
+    await kv.put("a", owning);
+    equal(await kv.get("a", "arrayBuffer"), bytes(4, 5).buffer);
+    kv.atomic()
+      .put("a", new Long([1, 2]))
+      .commit();
+    equal(await kv.get("a", "arrayBuffer"), bytes(1, 2).buffer);
+    await fails(() => kv.put("b", Object.create(Uint8Array.prototype)), "TypeError", "KV put() accepts");
+    await fails(() => kv.put("b", new Proxy(bytes(1), {})), "TypeError", "KV put() accepts");
+    await fails(() => kv.put("b", Object.create(ArrayBuffer.prototype)), "TypeError", "KV put() accepts");
+  },
+
+  async "memory that was transferred, that shrank, or that is shared"(api) {
+    const kv = await fresh(api);
+    const view = bytes(1, 2, 3);
+    structuredClone(view.buffer, { transfer: [view.buffer] });
+    await fails(() => kv.put("a", view), "TypeError");
+    await fails(() => kv.put("a", view.buffer), "TypeError");
+    if (ArrayBuffer.prototype.resize) {
+      const buffer = new ArrayBuffer(8, { maxByteLength: 16 });
+      const [tracking, fixed] = [new Uint8Array(buffer, 4), new Uint8Array(buffer, 4, 4)];
+      buffer.resize(6);
+      await kv.put("a", tracking);
+      equal((await kv.get("a", "arrayBuffer")).byteLength, 2);
+      await kv.put("a", fixed); // which is out of bounds, and so empty
+      equal((await kv.get("a", "arrayBuffer")).byteLength, 0);
+    }
+    if (globalThis.SharedArrayBuffer) {
+      const shared = new Uint8Array(new SharedArrayBuffer(4)).fill(7);
+      for (const given of [shared, shared.buffer]) {
+        await kv.put("a", given);
+        equal(await kv.get("a", "arrayBuffer"), bytes(7, 7, 7, 7).buffer);
+      }
+    }
+  },
+
+  async "options are read once, and code of theirs may do anything"(api) {
+    const kv = await fresh(api);
+    let reads = 0;
+    const once = {
+      get expirationTtl() {
+        return [100, "wrong"][reads++];
+      },
+    };
+    await kv.put("a", "1", once);
+    equal(reads, 1);
+    const proxy = new Proxy({ metadata: "m" }, {});
+    await kv.put("b", "1", proxy);
+    equal((await kv.getWithMetadata("b")).metadata, "m");
+    await fails(
+      () =>
+        kv.put("a", "2", {
+          get metadata() {
+            throw new RangeError("mine");
+          },
+        }),
+      "RangeError",
+      "mine",
+    );
+    // A call within a call: the outer one's inputs must not be the inner one's.
+    await kv.put("outer", "outer", {
+      metadata: {
+        toJSON() {
+          kv.sync.put("inner", "inner".repeat(50), { metadata: "inner" });
+          return "outer";
+        },
+      },
+    });
+    equal(
+      await kv.get(["outer", "inner"]),
+      new Map([
+        ["outer", "outer"],
+        ["inner", "inner".repeat(50)],
+      ]),
+    );
+    equal((await kv.getWithMetadata("outer")).metadata, "outer");
+    const taken = bytes(1, 2, 3);
+    const taking = {
+      get metadata() {
+        if (taken.length > 0) structuredClone(taken.buffer, { transfer: [taken.buffer] });
+        return 1;
+      },
+    };
+    await fails(() => kv.put("taken", taken, taking), "TypeError");
+    await fails(() => kv.atomic().put("taken", taken, taking), "TypeError");
+    const closing = await fresh(api);
+    await fails(
+      () =>
+        closing.put("a", "1", {
+          get metadata() {
+            closing.store.close();
+            return 1;
+          },
+        }),
+      "INVALID",
+      "the store is closed",
+    );
+  },
+
+  async "arrays of keys are read once, and whatever they claim"(api) {
+    const kv = await fresh(api);
+    await kv.put("a", "1");
+    const huge = [];
+    huge.length = 2 ** 32 - 1;
+    await fails(() => kv.get(huge), "LIMIT", "4294967295 keys");
+    await fails(() => kv.get(new Array(3)), "TypeError", "undefined");
+    const getter = ["a"];
+    let reads = 0;
+    Object.defineProperty(getter, 0, { get: () => (reads++ === 0 ? "a" : 5) });
+    equal([...(await kv.get(getter))], [["a", "1"]]);
+    const proxy = new Proxy(["a", "b"], {});
+    equal(
+      [...(await kv.get(proxy))],
+      [
+        ["a", "1"],
+        ["b", null],
+      ],
+    );
+    ok(reads === 1);
+  },
+
+  async "opening: what is said wrong is told"({ LuatKV }) {
+    await fails(() => LuatKV.open({ limits: "cloud" }), "TypeError", "limits must be one of default, cloudflare");
+    await fails(() => LuatKV.open({ persist: "disk" }), "TypeError", "persist must be one of indexeddb, opfs");
+    await fails(() => LuatKV.open({ persist: true }), "TypeError", "persist");
+    await fails(() => LuatKV.open({ onError: 5 }), "TypeError", "onError");
+    await fails(() => LuatKV.open({ name: 5 }), "TypeError", "name");
+    await fails(() => LuatKV.open({ name: "" }), "INVALID", "name");
+    for (const maxMemory of [0, 2 ** 21 - 1, 2 ** 32 + 1, 1.5])
+      await fails(() => LuatKV.open({ maxMemory }), "RangeError", "maxMemory");
+    await fails(() => LuatKV.open({ maxMemory: "1" }), "TypeError", "maxMemory");
+    await fails(() => LuatKV.open("x"), "TypeError", "options");
+    for (const maxMemory of [2 ** 21, 2 ** 32]) {
+      const store = await LuatKV.open({ maxMemory, persist: null, limits: undefined });
+      await store.close();
+    }
+  },
+};

@@ -1,0 +1,120 @@
+// What compiles, and what must not: `npm run types`.
+
+import {
+  Atomic,
+  Entry,
+  ListPage,
+  Lua,
+  LuaError,
+  LuatKV,
+  LuatKVError,
+  Namespace,
+  SyncNamespace,
+  version,
+} from "luat-kv";
+
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+function is<A, B>(_same: Same<A, B>): void {}
+
+export async function values(kv: Namespace, sync: SyncNamespace): Promise<void> {
+  const text = await kv.get("a");
+  is<typeof text, string | null>(true);
+  const typed = await kv.get("a", { type: "text", cacheTtl: 60 });
+  is<typeof typed, string | null>(true);
+  const json = await kv.get<{ a: number }>("a", "json");
+  is<typeof json, { a: number } | null>(true);
+  const unknown = await kv.get("a", { type: "json" });
+  is<typeof unknown, unknown>(true);
+  const buffer = await kv.get("a", "arrayBuffer");
+  is<typeof buffer, ArrayBuffer | null>(true);
+  const stream = await kv.get("a", "stream");
+  is<typeof stream, ReadableStream | null>(true);
+  const many = await kv.get(["a", "b"]);
+  is<typeof many, Map<string, string | null>>(true);
+  const manyJson = await kv.get<number>(["a"], "json");
+  is<typeof manyJson, Map<string, number | null>>(true);
+  const now = sync.get("a", "arrayBuffer");
+  is<typeof now, ArrayBuffer | null>(true);
+
+  const entry = await kv.getWithMetadata<{ m: string }>("a");
+  is<typeof entry, Entry<string, { m: string }>>(true);
+  const whole = await kv.getWithMetadata<number, string>("a", "json");
+  is<typeof whole, Entry<number, string>>(true);
+  is<typeof whole.version, string | null>(true);
+  const entries = sync.getWithMetadata<{ m: 1 }>(["a"]);
+  is<typeof entries, Map<string, Entry<string, { m: 1 }>>>(true);
+
+  // @ts-expect-error There is no such type.
+  await kv.get("a", "buffer");
+  // @ts-expect-error A key is a string.
+  await kv.get(undefined);
+  // @ts-expect-error There are no streams of many values.
+  await kv.get(["a"], "stream");
+}
+
+export async function writing(kv: Namespace, sync: SyncNamespace): Promise<void> {
+  await kv.put("a", new Uint8Array(3), { expirationTtl: 60, metadata: { a: [1] } });
+  await kv.put("a", new Response("a").body!, { expiration: undefined });
+  sync.put("a", new ArrayBuffer(1));
+  const added = await kv.add("a", "1");
+  is<typeof added, boolean>(true);
+  const sum = await kv.incr("n", 5n, { initial: 1 });
+  is<typeof sum, number | bigint>(true);
+  // @ts-expect-error A stream takes time.
+  sync.put("a", new Response("a").body!);
+  // @ts-expect-error It is expirationTtl.
+  await kv.put("a", "1", { expiration_ttl: 60 });
+  // @ts-expect-error An object is no value.
+  await kv.put("a", { a: 1 });
+}
+
+export async function listing(kv: Namespace, sync: SyncNamespace): Promise<void> {
+  const page = await kv.list<{ m: 1 }>({ prefix: null, cursor: null, limit: 10 });
+  is<typeof page, ListPage<{ m: 1 }>>(true);
+  if (!page.list_complete) await kv.list({ cursor: page.cursor });
+  // @ts-expect-error The last page has none.
+  if (page.list_complete) page.cursor;
+  for (const { name, metadata } of page.keys) console.log(name, metadata?.m);
+  for await (const { name } of kv.each({ values: "json", reverse: true })) is<typeof name, string>(true);
+  for (const { expiration } of sync.each()) is<typeof expiration, number | undefined>(true);
+  // @ts-expect-error each() has no pages.
+  kv.each({ limit: 1 });
+}
+
+export async function store(): Promise<void> {
+  await using kv = await LuatKV.open({ persist: "indexeddb", limits: "cloudflare", wasm: new URL("https://x/y.wasm") });
+  const done = kv.atomic().namespace("a").check("a", null).put("a", "1").commit();
+  if (done.ok) is<typeof done.version, string>(true);
+  const batch: Atomic = kv.namespace("a").atomic();
+  batch.delete("a").commit();
+  const stats = kv.stats().namespaces.get("a");
+  is<typeof stats, { live: number; expired: number } | undefined>(true);
+  is<typeof version, string>(true);
+  try {
+    await kv.flush();
+  } catch (error) {
+    if (error instanceof LuatKVError && error.code === "BUSY") return;
+    // @ts-expect-error There is no such code.
+    if (error instanceof LuatKVError && error.code === "FULL") return;
+  }
+  // @ts-expect-error It comes from open().
+  new LuatKV();
+}
+
+export async function lua(): Promise<void> {
+  using lua = await Lua.create({ print: (line) => console.log(line.length) });
+  try {
+    const results = await lua.run("return 1", { timeout: 100, signal: AbortSignal.timeout(5) });
+    is<typeof results, unknown[]>(true);
+  } catch (error) {
+    if (error instanceof LuaError) console.log(error.traceback, error.line);
+  }
+}
+
+export async function modules(bytes: Uint8Array, response: Promise<Response>): Promise<void> {
+  for (const wasm of ["https://x/y.wasm", new URL("https://x/y.wasm"), bytes, bytes.buffer as ArrayBuffer, response]) {
+    await LuatKV.open({ wasm });
+  }
+  // @ts-expect-error Null is no module.
+  await LuatKV.open({ wasm: null });
+}
