@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::headroom;
-
 /// What kind of failure it was; decides what a caller can do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -80,10 +78,12 @@ impl Error {
 
     #[cold]
     pub(crate) fn no_memory(bytes: usize) -> Self {
-        match headroom::is_there() {
-            true => Error::new(Code::NoMem, format!("out of memory: {bytes} bytes")),
-            false => Error(None),
-        }
+        Error::new(Code::NoMem, format!("out of memory: {bytes} bytes"))
+    }
+
+    /// Where there may be no room for a message either.
+    pub(crate) fn no_headroom() -> Self {
+        Error(None)
     }
 
     /// The payload of a caught panic, as an error.

@@ -22,7 +22,7 @@ pub(crate) fn is_there() -> bool {
 /// That there is room for what is small; else it is NOMEM.
 #[cfg_attr(target_family = "wasm", inline(never))]
 pub(crate) fn check() -> Result<()> {
-    if is_there() { Ok(()) } else { Err(Error::no_memory(0)) }
+    if is_there() { Ok(()) } else { Err(Error::no_headroom()) }
 }
 
 /// How often the reserve had been touched at some moment.
@@ -37,7 +37,7 @@ impl Mark {
     /// That it was not touched since.
     #[cfg_attr(target_family = "wasm", inline(never))]
     pub(crate) fn check(self) -> Result<()> {
-        if reserve::touched() == self.0 { Ok(()) } else { Err(Error::no_memory(0)) }
+        if reserve::touched() == self.0 { Ok(()) } else { Err(Error::no_headroom()) }
     }
 }
 

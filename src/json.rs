@@ -4,6 +4,7 @@
 //! [`MAX_DEPTH`], the same both ways) and hands the parts to a [`Sink`].
 
 use std::fmt;
+use std::hint::black_box;
 
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 
@@ -45,6 +46,7 @@ pub(crate) struct OutOfMemory;
 
 /// Reads one document and hands its parts to `sink`. Text that is not JSON is an error that says where.
 pub(crate) fn read<'t>(text: &'t [u8], sink: &mut impl Sink<'t>) -> Result<()> {
+    room_for(text)?;
     let mut reader = serde_json::Deserializer::from_slice(text);
     reader.disable_recursion_limit();
     let mut out_of_memory = false;
@@ -54,6 +56,21 @@ pub(crate) fn read<'t>(text: &'t [u8], sink: &mut impl Sink<'t>) -> Result<()> {
         Err(_) if out_of_memory => Err(Error::new(Code::NoMem, "out of memory while reading JSON")),
         Err(why) => Err(Error::invalid(why.to_string())),
     }
+}
+
+/// That there is memory for what serde_json copies, where running out of it is the end: a string with escapes, or a long
+/// number, is put together in a buffer that doubles, and while that grows there is also the one before it.
+pub(crate) fn room_for(text: &[u8]) -> Result<()> {
+    /// For shorter ones there is the reserve: see [`headroom`](crate::headroom).
+    const LONG: usize = 16 * 1024;
+    if !cfg!(target_family = "wasm") || text.len() <= LONG {
+        return Ok(());
+    }
+    let (mut room, len) = (Vec::<u8>::new(), text.len().saturating_mul(3));
+    room.try_reserve_exact(len).map_err(|_| Error::no_memory(len))?;
+    // Else it would not be allocated at all, since nobody uses it.
+    black_box(&room);
+    Ok(())
 }
 
 /// What [`check`] saw.

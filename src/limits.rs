@@ -91,6 +91,7 @@ impl Limits {
     /// Metadata: JSON text.
     pub(crate) fn metadata(self, metadata: &str) -> Result<()> {
         within("metadata", metadata.len(), self.metadata_len())?;
+        json::room_for(metadata.as_bytes())?;
         match json::check(metadata.as_bytes()) {
             Ok(json::Kind::Null) => Err(Error::invalid("metadata is null; leave it out instead")),
             Ok(json::Kind::Other) => Ok(()),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::backend::{Body, Extent, Put, Range, Removed, Rows, Step, Walk, Want};
 use crate::counter::{Increment, increment};
 use crate::cursor;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::headroom::Mark;
 use crate::store::Store;
 use crate::types::{Entry, IncrOptions, KeyInfo, ListOptions, Page, PutOptions};
@@ -84,10 +84,12 @@ impl Namespace {
     pub fn get_many(&self, keys: &[&str]) -> Result<Vec<KeyInfo>> {
         let inner = &*self.store.0;
         inner.limits.keys(keys)?;
-        let mut keys = keys.to_vec();
-        keys.sort_unstable();
-        keys.dedup();
-        inner.call(|backend| backend.get_many(&self.name, &keys, inner.clock.now()))
+        let mut sorted = Vec::new();
+        sorted.try_reserve_exact(keys.len()).map_err(|_| Error::no_memory(size_of_val(keys)))?;
+        sorted.extend_from_slice(keys);
+        sorted.sort_unstable();
+        sorted.dedup();
+        inner.call(|backend| backend.get_many(&self.name, &sorted, inner.clock.now()))
     }
 
     /// Stores a value, and replaces all that the key held before: value, metadata and expiration.

@@ -15,6 +15,8 @@ use crate::hooks;
 use crate::types::{Entry, KeyInfo, NamespaceStats};
 use crate::version::{Version, Versions};
 
+mod by_namespace;
+mod changes;
 mod maps;
 mod record;
 

@@ -1,5 +1,6 @@
-import { SyncNamespace, checkValue } from "./namespace.js";
+import { SyncNamespace } from "./namespace.js";
 import * as abi from "./abi.js";
+import { places } from "./core.js";
 import { closed } from "./error.js";
 import * as options from "./options.js";
 import * as values from "./values.js";
@@ -16,6 +17,7 @@ export class Namespace {
     this.#store = store;
     this.#core = core;
     this.#sync = new SyncNamespace(core, this, name);
+    places.set(this, { core, name });
   }
 
   get name() {
@@ -54,7 +56,7 @@ export class Namespace {
     const name = options.key(key, limits);
     const prepared = options.put(settings, limits);
     const bytes = await values.readStream(stream, abi.VALUE[limits]);
-    checkValue(bytes, limits);
+    options.checkValue(bytes, limits);
     return this.#sync[method](name, bytes, prepared ?? undefined);
   }
 

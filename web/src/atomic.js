@@ -1,8 +1,6 @@
 import { Commit } from "./commit.js";
-import { Core } from "./core.js";
+import { Core, places } from "./core.js";
 import { invalid, kind, shown } from "./error.js";
-import { Namespace } from "./async.js";
-import { SyncNamespace, checkValue } from "./namespace.js";
 import * as options from "./options.js";
 import { checkText } from "./slot.js";
 import { storable } from "./values.js";
@@ -30,9 +28,10 @@ export class Atomic {
 
   namespace(given) {
     this.#open();
-    if (given instanceof Namespace || given instanceof SyncNamespace) {
-      if (given.store !== this.#store) throw invalid("the namespace is one of another store");
-      this.#namespace = given.name;
+    const place = places.get(given);
+    if (place !== undefined) {
+      if (place.core !== this.#core) throw invalid("the namespace is one of another store");
+      this.#namespace = place.name;
     } else {
       this.#namespace = this.#store.namespace(given).name;
     }
@@ -66,7 +65,7 @@ export class Atomic {
     return this.#add(given, (limits) => {
       const prepared = options.put(settings, limits);
       const stored = storable(value);
-      checkValue(stored, limits);
+      options.checkValue(stored, limits);
       if (typeof stored === "string") checkText("the value", stored);
       // It may change before the commit.
       const own = typeof stored === "string" ? stored : stored.slice();

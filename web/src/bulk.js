@@ -4,7 +4,6 @@
 import * as abi from "./abi.js";
 import { Commit } from "./commit.js";
 import { LuatKVError, invalid, shown } from "./error.js";
-import { checkValue } from "./namespace.js";
 import * as options from "./options.js";
 import { Records } from "./records.js";
 
@@ -17,11 +16,12 @@ const FRAME = { json: ["[\n", ",\n", "\n]\n"], jsonl: ["", "\n", "\n"] };
 /** Writes what `entries` hands, one by one, to the function that it is given. */
 export function exportText(format, entries) {
   const [open, between, close] = FRAME[format];
-  const parts = [];
-  entries((entry) => parts.push(recordOf(entry)));
   try {
+    const parts = [];
+    entries((entry) => parts.push(recordOf(entry)));
     return open + parts.join(between) + (parts.length > 0 || format === "json" ? close : "");
   } catch (error) {
+    if (error instanceof LuatKVError) throw error;
     throw new LuatKVError("LIMIT", "the export is more than a string can hold", { cause: error });
   }
 }
@@ -35,7 +35,7 @@ function recordOf({ name, bytes, expiration, metadata }) {
     value = toBase64(bytes);
     base64 = ',"base64":true';
   }
-  const end = expiration === 0 ? "" : `,"expiration":${expiration}`;
+  const end = expiration === 0n ? "" : `,"expiration":${expiration}`;
   // A line break within a string of it would be an escape.
   const data = metadata === null ? "" : `,"metadata":${metadata.replace(/[\n\r]/g, " ")}`;
   return `{"key":${JSON.stringify(name)},"value":${JSON.stringify(value)}${end}${data}${base64}}`;
@@ -121,7 +121,7 @@ class Task {
     const { limits } = this.#core;
     const key = options.key(record.key, limits);
     const value = record.base64 ? fromBase64(record.value) : record.value;
-    checkValue(value, limits);
+    options.checkValue(value, limits);
     const prepared = new options.Prepared();
     prepared.metadata = record.metadata ?? "";
     const end = this.#end(record);
@@ -129,7 +129,7 @@ class Task {
       this.#answer.skipped++;
       return;
     }
-    if (end !== null) prepared.expiration = safe("expiration", end);
+    if (end !== null) prepared.expiration = inTime(end);
     this.#early(() => this.#commit.step(this.#name, key, (commit, ns) => commit.put(ns, value, prepared)));
     if (!this.#replace) this.#added.add(key);
     this.#answer.stored++;
@@ -157,15 +157,15 @@ class Task {
 
   /**
    * However little time is left of a lifetime, it was long enough when it began; so Cloudflare's least one is counted
-   * from a minute ago.
+   * from a minute ago. And the clock stands: what ends while the import goes on was not over when that began.
    */
   #early(run) {
     const { engine, limits } = this.#core;
-    engine.clockShift = limits === abi.LIMITS_CLOUDFLARE ? -abi.CLOUDFLARE_TTL : 0;
+    engine.stoppedAt = Number(this.#now) - (limits === abi.LIMITS_CLOUDFLARE ? abi.CLOUDFLARE_TTL : 0);
     try {
       run();
     } finally {
-      engine.clockShift = 0;
+      engine.stoppedAt = null;
     }
   }
 
@@ -180,7 +180,8 @@ class Task {
   }
 }
 
-function safe(what, seconds) {
-  if (seconds <= Number.MAX_SAFE_INTEGER) return Number(seconds);
-  throw invalid(`${what} ${seconds} is more than a number can hold`);
+/** A time as 64 bits. */
+function inTime(end) {
+  if (BigInt.asIntN(64, end) === end) return end;
+  throw invalid(`expiration ${end} is past the end of time`);
 }

@@ -4,6 +4,9 @@
 import * as abi from "./abi.js";
 import { closed } from "./error.js";
 
+/** What objects stand for a namespace, and for which: { core, name }. */
+export const places = new WeakMap();
+
 export class Core {
   engine;
   pointer;
@@ -84,6 +87,9 @@ export class Core {
     if (length === 0) return new Uint8Array(0);
     try {
       return new Uint8Array(engine.copy(data, length));
+    } catch (error) {
+      this.persister?.missed(all); // they are not told again
+      throw error;
     } finally {
       engine.free(data, length);
     }

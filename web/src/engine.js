@@ -20,8 +20,8 @@ export class Engine {
   view;
   /** The error that it died of, if it has. */
   death = null;
-  /** Seconds by which its clock differs from the host's: see bulk.js. */
-  clockShift = 0;
+  /** Where its clock stands, in seconds; null: it is the host's. See bulk.js. */
+  stoppedAt = null;
   #slots = [];
 
   /**
@@ -36,7 +36,7 @@ export class Engine {
       ...extra,
       luat_kv: {
         ...extra?.luat_kv,
-        now: () => Date.now() / 1000 + engine.clockShift,
+        now: () => engine.stoppedAt ?? Date.now() / 1000,
         random: () => crypto.getRandomValues(new BigInt64Array(1))[0],
       },
     };

@@ -1,7 +1,7 @@
 import * as abi from "./abi.js";
 import { Atomic } from "./atomic.js";
+import { places } from "./core.js";
 import { exportText, importText } from "./bulk.js";
-import { overLimit } from "./slot.js";
 import * as options from "./options.js";
 import * as values from "./values.js";
 import { setIncr, setList, setPut } from "./structs.js";
@@ -22,6 +22,7 @@ export class SyncNamespace {
     this.#core = core;
     this.#owner = owner;
     this.#name = name;
+    places.set(this, { core, name });
   }
 
   get name() {
@@ -101,7 +102,7 @@ export class SyncNamespace {
     const prepared = settings === undefined ? null : options.put(settings, core.limits);
     const stored = values.storable(what); // last, for a getter of the options could have taken its memory away
     const length = stored.length;
-    checkValue(stored, core.limits);
+    options.checkValue(stored, core.limits);
     const ns = this.#handle();
     const { engine } = core;
     const { key, value, ERROR } = engine;
@@ -272,14 +273,6 @@ export class SyncNamespace {
 }
 
 const unit = (stored) => (typeof stored === "string" ? "characters" : "bytes");
-
-/** Refuses a value that is too long before it is copied. */
-export function checkValue(stored, limits) {
-  const limit = abi.VALUE[limits];
-  if (stored.length * 3 <= limit) return;
-  if (typeof stored === "string") options.text("value", stored, limit);
-  else if (stored.length > limit) throw overLimit("value", stored.length, limit);
-}
 
 /** The page of a bulk read. All keys are laid out in one piece of memory, behind their views. */
 function readMany(engine, ns, names) {

@@ -2,7 +2,7 @@
 
 import * as abi from "./abi.js";
 import { invalid, kind, shown } from "./error.js";
-import { checkLength, checkText } from "./slot.js";
+import { checkLength, checkText, overLimit } from "./slot.js";
 
 const NONE = Object.freeze({});
 
@@ -121,6 +121,14 @@ function invalidLimit(message) {
   const error = invalid(message);
   error.code = "LIMIT";
   return error;
+}
+
+/** Refuses a value that is too long before it is copied. */
+export function checkValue(stored, limits) {
+  const limit = abi.VALUE[limits];
+  if (stored.length * 3 <= limit) return;
+  if (typeof stored === "string") checkLength("value", stored, limit);
+  else if (stored.length > limit) throw overLimit("value", stored.length, limit);
 }
 
 // ---- Types

@@ -1,6 +1,6 @@
 // Keeping a store across reloads: when what is written where. The places themselves are in persist/.
 
-import { LuatKVError, invalid } from "./error.js";
+import { LuatKVError, failed } from "./error.js";
 import { openIndexedDB, removeIndexedDB } from "./persist/indexeddb.js";
 import { openOPFS, removeOPFS } from "./persist/opfs.js";
 import { joined } from "./values.js";
@@ -101,13 +101,6 @@ async function lock(where, name) {
   });
 }
 
-/** An error of the browser's, as one of ours. */
-export function failed(doing, error) {
-  if (error instanceof LuatKVError) return error;
-  const full = error?.name === "QuotaExceededError" ? "there is no room left in this origin's storage: " : "";
-  return new LuatKVError("IO", `${doing}: ${full}${error?.message || error?.name || error}`, { cause: error });
-}
-
 function tell(onError, error) {
   try {
     onError(error);
@@ -162,6 +155,11 @@ class Persister {
   taken() {
     this.#all = true;
     this.wrote();
+  }
+
+  /** To be told when changes were taken and lost, for want of memory. (Where it was everything, pending has them.) */
+  missed(all) {
+    if (!all) this.#all = true;
   }
 
   /** To be told when the store is in another engine, which has tracked nothing as yet. */
@@ -277,8 +275,4 @@ class Persister {
       this.#unlock();
     }
   }
-}
-
-export function unavailable(what) {
-  return invalid(`there is no ${what} here to keep a store in`);
 }

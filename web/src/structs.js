@@ -2,8 +2,9 @@
 
 import { BYTES, INCR_OPTIONS as INCR, LIST_OPTIONS as LIST, PUT_OPTIONS as PUT } from "./abi.js";
 
-/** A number that is whole, safe and not negative, as 64 bits. */
+/** A BigInt, or a number that is whole, safe and not negative, as 64 bits. */
 function setNumber(view, at, value) {
+  if (typeof value === "bigint") return view.setBigInt64(at, value, true);
   view.setUint32(at, value >>> 0, true);
   view.setUint32(at + 4, Math.floor(value / 0x1_0000_0000), true);
 }

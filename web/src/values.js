@@ -13,6 +13,7 @@ const viewGetters = [arrays, DataView.prototype].map((prototype) => ({
   length: getterOf(prototype, "byteLength"),
 }));
 const tagOf = getterOf(arrays, Symbol.toStringTag);
+const keysOf = arrays.keys;
 const bufferLength = getterOf(ArrayBuffer.prototype, "byteLength");
 const sharedLength = globalThis.SharedArrayBuffer && getterOf(SharedArrayBuffer.prototype, "byteLength");
 const reading = (get, value) => Reflect.apply(get, value, []);
@@ -29,8 +30,11 @@ function has(get, value) {
 /** The bytes of a view or a buffer, of whatever realm, as a Uint8Array; null for anything else. */
 export function bytesOf(value) {
   if (ArrayBuffer.isView(value)) {
-    const { buffer, offset, length } = viewGetters[reading(tagOf, value) === undefined ? 1 : 0];
-    // This throws where the memory was transferred to another thread, or is out of bounds by now.
+    const isArray = reading(tagOf, value) !== undefined;
+    const { buffer, offset, length } = viewGetters[isArray ? 0 : 1];
+    // Both throw where the memory was transferred to another thread, or is out of bounds by now; an array's getters would
+    // only say that it is empty.
+    if (isArray) reading(keysOf, value);
     return new Uint8Array(reading(buffer, value), reading(offset, value), reading(length, value));
   }
   const isBuffer = has(bufferLength, value) || (sharedLength !== undefined && has(sharedLength, value));
@@ -70,7 +74,7 @@ export async function readStream(stream, limit, what = "value") {
       chunks.push(bytes.slice());
     }
   } catch (error) {
-    reader.cancel(error).catch(() => {}); // one that has failed refuses
+    cancel(reader, error);
     throw error;
   } finally {
     try {
@@ -78,6 +82,13 @@ export async function readStream(stream, limit, what = "value") {
     } catch {} // there may be browsers that want nobody to be reading
   }
   return joined(chunks, length);
+}
+
+/** One that has failed refuses, and not everything that is read from can be cancelled. */
+async function cancel(reader, why) {
+  try {
+    await reader.cancel?.(why);
+  } catch {}
 }
 
 export function joined(chunks, length) {
@@ -186,7 +197,7 @@ export function listed(engine, entry, as) {
   return key;
 }
 
-/** An entry for an export: its value as where it lies, its metadata as text. */
+/** An entry for an export: its value as where it lies, its expiration as a BigInt, its metadata as text. */
 export function exported(engine, entry) {
   const name = entryKey(engine, entry);
   const pointer = engine.call.entry_value(entry, engine.NUMBER) >>> 0;
@@ -195,7 +206,7 @@ export function exported(engine, entry) {
   return {
     name,
     bytes: bytes.subarray(pointer, pointer + length),
-    expiration: expirationOf(engine, entry),
+    expiration: engine.call.entry_expiration(entry),
     metadata: entryMetadata(engine, entry),
   };
 }

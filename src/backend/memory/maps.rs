@@ -5,28 +5,13 @@ use std::collections::{BTreeMap, BinaryHeap, btree_map};
 use std::ops::Bound;
 
 use super::super::{Range, copy_text};
-use super::record::Changes;
+use super::by_namespace::{self, ByNamespace};
+use super::changes::Changes;
 use crate::error::{Error, Result};
 use crate::types::Entry;
 use crate::version::{Version, Versions};
 
 pub(super) type Keys = BTreeMap<Box<str>, Box<Entry>>;
-
-/// Something for each of some keys, of which no namespace is empty. What is boxed is of one size, so that all such maps,
-/// within and without, are one code to a compiler that minds its size.
-pub(super) type ByNamespace<T> = BTreeMap<Box<str>, Box<BTreeMap<Box<str>, Box<T>>>>;
-
-/// Answers what was there.
-#[inline(never)]
-pub(super) fn insert<T>(all: &mut ByNamespace<T>, namespace: &str, key: Box<str>, value: Box<T>) -> Option<Box<T>> {
-    if let Some(keys) = all.get_mut(namespace) {
-        return keys.insert(key, value);
-    }
-    let mut keys = Box::new(BTreeMap::new());
-    keys.insert(key, value);
-    all.insert(namespace.into(), keys);
-    None
-}
 
 pub(super) struct Maps {
     pub namespaces: ByNamespace<Entry>,
@@ -82,7 +67,7 @@ impl Maps {
 
     /// The key must not be there.
     pub fn insert(&mut self, namespace: &str, key: Box<str>, entry: Box<Entry>) {
-        insert(&mut self.namespaces, namespace, key, entry);
+        by_namespace::insert(&mut self.namespaces, namespace, key, entry);
     }
 
     pub fn remove(&mut self, namespace: &str, key: &str) -> Option<(Box<str>, Box<Entry>)> {

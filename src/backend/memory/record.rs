@@ -7,7 +7,8 @@
 // Only the WebAssembly door asks for them.
 #![cfg_attr(not(any(target_family = "wasm", test)), allow(dead_code))]
 
-use super::maps::{ByNamespace, Maps, boxed, insert};
+use super::changes::Changes;
+use super::maps::Maps;
 use crate::cursor::checksum;
 use crate::error::{Code, Error, Result};
 use crate::types::Entry;
@@ -20,30 +21,6 @@ const GONE: u8 = 0;
 const HELD: u8 = 1;
 const HELD_WITH_METADATA: u8 = 2;
 
-/// The keys that have changed since the last record. None are noted before the first one.
-#[derive(Default)]
-pub(super) struct Changes(Option<Noted>);
-
-/// (A set would be another code: see [`ByNamespace`].)
-type Noted = ByNamespace<u8>;
-
-impl Changes {
-    pub fn note(&mut self, namespace: &str, key: &str) -> Result<()> {
-        let noted = |changes: &Noted| changes.get(namespace).is_some_and(|keys| keys.contains_key(key));
-        if self.0.as_ref().is_some_and(|changes| !noted(changes)) {
-            self.note_removed(namespace, boxed(key)?);
-        }
-        Ok(())
-    }
-
-    /// The same for a row that was removed, whose own key is kept: deleting has to go where there is no memory.
-    pub fn note_removed(&mut self, namespace: &str, key: Box<str>) {
-        if let Some(noted) = &mut self.0 {
-            insert(noted, namespace, key, Box::new(0));
-        }
-    }
-}
-
 /// A key, and what it holds if anything.
 type Item<'a> = (&'a str, &'a str, Option<&'a Entry>);
 
@@ -51,9 +28,9 @@ impl Maps {
     /// A record of what has changed since the last one, or of everything; empty where there is nothing to tell. From now
     /// on changes are noted.
     pub fn record(&mut self, everything: bool) -> Result<Vec<u8>> {
-        let everything = everything || self.changes.0.is_none();
+        let everything = everything || !self.changes.are_noted();
         let record = encode(&|each| self.items(everything, each))?;
-        self.changes.0 = Some(Noted::new());
+        self.changes = Changes::none();
         Ok(record)
     }
 
@@ -61,9 +38,7 @@ impl Maps {
         if everything {
             return self.all().for_each(|(name, key, row)| each((name, key, Some(row))));
         }
-        for (name, keys) in self.changes.0.iter().flatten() {
-            keys.keys().for_each(|key| each((name, key, self.row(name, key))));
-        }
+        self.changes.each(&mut |name, key| each((name, key, self.row(name, key))));
     }
 }
 

@@ -1,7 +1,6 @@
 // Segments in IndexedDB: a database for each store, an entry for each segment.
 
-import { LuatKVError } from "../error.js";
-import { failed, unavailable } from "../persist.js";
+import { LuatKVError, failed, unavailable } from "../error.js";
 
 const SEGMENTS = "segments";
 

@@ -1,7 +1,7 @@
 // Segments in the origin's private file system: a folder for each store, a file for each segment. A file is named by
 // its number and kind, and begins with a magic, its length and a checksum: one that is not whole is not taken.
 
-import { failed, unavailable } from "../persist.js";
+import { failed, unavailable } from "../error.js";
 
 const FOLDER = "luat_kv";
 const MAGIC = 0x31534b4c; // "LKS1"
