@@ -6,15 +6,17 @@ lua-wasm-c    := $(wildcard src/wasm/*.c src/wasm/*.h src/wasm/include/*.h)
 
 wasm: target/wasm/luat_kv_lua.wasm
 
-# Of Lua's own files, lundump.c and lcorolib.c have another in src/wasm in their place (undump.c, coroutine.c), and in
-# one a line is taken out: a finalizer too can be stopped.
+# Of Lua's own files, lundump.c and lcorolib.c have another in src/wasm in their place (undump.c, coroutine.c). In lgc.c a
+# line is taken out: a finalizer too can be stopped. And lvm.c counts, where it jumps and calls: see src/wasm/hook.c.
 $(lua-wasm-dir)/src/lua.h: $(lua-wasm-from) make/wasm-lua.mk | toolchain
 	rm -rf $(lua-wasm-dir)/vendor $(lua-wasm-dir)/src
 	cargo vendor --quiet --locked --manifest-path $< $(lua-wasm-dir)/vendor >/dev/null
 	mkdir -p $(lua-wasm-dir)/src
 	cp $(lua-wasm-dir)/vendor/lua-src/lua-5.4.*/*.[ch] $(lua-wasm-dir)/src
 	cd $(lua-wasm-dir)/src && rm lundump.c lcorolib.c && \
-	    sed -i '/^    L->allowhook = 0; .* during GC metamethod/d' lgc.c && ! grep -q 'allowhook = 0' lgc.c
+	    sed -i '/^    L->allowhook = 0; .* during GC metamethod/d' lgc.c && ! grep -q 'allowhook = 0' lgc.c && \
+    sed -i -e '/^#define updatetrap/s/ci->u.l.trap/& | luat_kv_tick(L)/' -e '/^ startfunc:/,/;/s/L->hookmask/& | luat_kv_tick(L)/' lvm.c && \
+    [ $$(grep -c luat_kv_tick lvm.c) = 2 ]
 	rm -rf $(lua-wasm-dir)/vendor
 	touch $@
 

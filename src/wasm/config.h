@@ -24,6 +24,12 @@
 #define LUA_PATH_DEFAULT "./?.lua;./?/init.lua"
 #define LUA_CPATH_DEFAULT ""
 
+/* How lvm.c counts, by a change of make/wasm-lua.mk: true when it is time to look at the script (see hook.c). */
+struct lua_State;
+extern int luat_kv_ticks;
+int luat_kv_look(struct lua_State *L);
+#define luat_kv_tick(L) (--luat_kv_ticks < 0 && luat_kv_look(L))
+
 #define tmpfile luat_kv_temporary_file
 
 FILE *luat_kv_temporary_file(void);

@@ -1,6 +1,11 @@
-/* A script is looked at every so many of Lua's instructions: the host then says whether it goes on. And so is what runs
-   in C for long without an instruction of Lua's: a pattern can take years to find nothing, and table.move can have
-   2^62 things to move. Lua's libraries are compiled with a call to __sanitizer_cov_trace_pc in each stretch of code. */
+/* A script is looked at every so often, and the host then says whether it goes on. Lua's machine counts where it jumps or
+   calls, without which nothing lasts (luat_kv_tick in config.h), and when it has counted down, a hook is set that looks
+   before the next instruction: there a script can be paused. (A hook that counts instructions, as Lua has it, would make
+   each of them cost three times as much.)
+
+   And so is what runs in C for long without an instruction of Lua's: a pattern can take years to find nothing, and
+   table.move can have 2^62 things to move. Lua's libraries are compiled with a call to __sanitizer_cov_trace_pc in each
+   stretch of code. */
 
 #include "lauxlib.h"
 #include "lua.h"
@@ -11,7 +16,7 @@
 /* In web/src/lua.js: what is to become of the script that runs (enum reason). */
 __attribute__((import_module("luat_kv"), import_name("proceed"))) int luat_kv_host_proceed(void);
 
-/* Some 50 to 200 microseconds of Lua. */
+/* Some 100 microseconds of Lua. */
 #define EVERY 10000
 
 /* Some milliseconds of C. */
@@ -26,27 +31,31 @@ static const char *const words[] = {
 static void hook(lua_State *L, lua_Debug *at) {
     machine *m = machine_of(L);
     (void)at;
-    if (!m->stopping) {
-        int answer = luat_kv_host_proceed();
-        if (answer == TIMEOUT || answer == SIGNAL) {
-            stop(L, answer, 0);
-        } else if (answer == PAUSE && m->started && lua_isyieldable(L)) {
-            m->pausing = 1;
-            lua_yield(L, 0);
-        }
-        if (lua_gethookcount(L) != EVERY) watch(L); /* this thread was stopped once, in an earlier script */
-        return;
+    if (m->stopping) stop(L, m->stopping, 0);
+    lua_sethook(L, NULL, 0, 0);
+    int answer = luat_kv_host_proceed();
+    if (answer == TIMEOUT || answer == SIGNAL) stop(L, answer, 0);
+    if (answer == PAUSE && m->started && lua_isyieldable(L)) {
+        m->pausing = 1;
+        lua_yield(L, 0);
     }
-    stop(L, m->stopping, 0);
 }
 
-void watch(lua_State *L) {
-    lua_sethook(L, hook, LUA_MASKCOUNT, EVERY);
+static void look(lua_State *L) {
+    lua_sethook(L, hook, LUA_MASKCOUNT, 1);
+}
+
+int luat_kv_ticks = EVERY;
+
+int luat_kv_look(lua_State *L) {
+    luat_kv_ticks = EVERY;
+    look(L);
+    return 1;
 }
 
 /* Once a script is being stopped, each instruction of its raises the error anew: no `pcall` gets away with it. */
 void keep_stopping(lua_State *L) {
-    if (machine_of(L)->stopping) lua_sethook(L, hook, LUA_MASKCOUNT, 1);
+    if (machine_of(L)->stopping) look(L);
 }
 
 _Noreturn void stop(lua_State *L, enum reason why, int level) {

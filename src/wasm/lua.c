@@ -57,7 +57,6 @@ lua_State *EXPORT(luat_kv_lua_new)(void *store) {
         free(m);
         return NULL;
     }
-    watch(L);
     lua_settop(L, OUTCOME);
     return L;
 }
@@ -96,7 +95,6 @@ static int prepare(lua_State *L) {
     const char *code = lua_touserdata(L, 1), *name = lua_touserdata(L, 3);
     len = (size_t)lua_tointeger(L, 2), name_len = (size_t)lua_tointeger(L, 4);
     lua_State *thread = lua_newthread(L);
-    watch(thread);
     lua_createtable(L, 0, 1);
     lua_pushlstring(L, name, name_len);
     lua_rawseti(L, -2, 0);

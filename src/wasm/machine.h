@@ -29,7 +29,6 @@ static inline machine *machine_of(lua_State *L) {
 /* hook.c: a script is looked at every so often, and can be stopped. `enter` says whose code runs from now on, and
    answers whose did. */
 machine *enter(machine *m);
-void watch(lua_State *L);
 _Noreturn void stop(lua_State *L, enum reason why, int level);
 void keep_stopping(lua_State *L);
 
