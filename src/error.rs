@@ -150,6 +150,7 @@ fn escaped(text: &str, is_special: impl Fn(char) -> bool) -> String {
     let mut escaped = String::new();
     for character in text.chars() {
         match is_special(character) {
+            true if character == '\0' => escaped.push_str("\\0"),
             true if character.is_ascii() => escaped.extend(character.escape_default()),
             true => escaped.extend(character.escape_unicode()),
             false => escaped.push(character),
