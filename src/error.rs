@@ -124,10 +124,10 @@ impl std::error::Error for Error {}
 
 /// Paths and SQL can have line breaks, and what else moves a terminal about.
 fn one_line(message: String) -> String {
-    if message.contains(is_unseen) { escaped(&message, is_unseen) } else { message }
+    if message.contains(char::is_control) { escaped(&message, char::is_control) } else { message }
 }
 
-/// A key or name from a caller, fit for a message: quoted, without control characters, and cut when it is long.
+/// A key or name from a caller, fit for a message: quoted, with all that it has to be seen, and cut when it is long.
 pub(crate) fn quoted(text: &str) -> String {
     const LONGEST: usize = 60;
     let (shown, rest) = match text.char_indices().nth(LONGEST) {
@@ -138,10 +138,31 @@ pub(crate) fn quoted(text: &str) -> String {
     format!("\"{shown}\"{rest}")
 }
 
-/// Control characters, and those that are of no width or turn the direction of what follows.
+/// Does a character show nothing, or change how others are shown? (lua/luat_kv_ffi/text.lua has the same.)
 fn is_unseen(character: char) -> bool {
-    let unseen = ['\u{200b}'..='\u{200f}', '\u{2028}'..='\u{202e}', '\u{2060}'..='\u{206f}', '\u{feff}'..='\u{feff}'];
-    character.is_control() || unseen.iter().any(|range| range.contains(&character))
+    /// Beyond ASCII: the first and the last of each range.
+    const UNSEEN: [(u32, u32); 18] = [
+        (0x80, 0xa0),
+        (0xad, 0xad),
+        (0x34f, 0x34f),
+        (0x61c, 0x61c),
+        (0x115f, 0x1160),
+        (0x17b4, 0x17b5),
+        (0x180b, 0x180f),
+        (0x2000, 0x200f),
+        (0x2028, 0x202f),
+        (0x205f, 0x206f),
+        (0x3000, 0x3000),
+        (0xe000, 0xf8ff),
+        (0xfe00, 0xfe0f),
+        (0xfeff, 0xfeff),
+        (0xfff0, 0xfffb),
+        (0xfffe, 0xffff),
+        (0xe0000, 0xe0fff),
+        (0xf0000, 0x10ffff),
+    ];
+    let code = u32::from(character);
+    character.is_ascii_control() || UNSEEN.iter().any(|(first, last)| (*first..=*last).contains(&code))
 }
 
 /// The text with some of its characters as a literal of Rust's has them. (Not by `{:?}`, which knows all that is
