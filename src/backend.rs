@@ -175,7 +175,7 @@ pub(crate) trait Backend: Send + Sync {
         Err(Error::invalid("a store on disk needs no records"))
     }
 
-    /// Applies records, one after another: all of them or, after an error, none.
+    /// Applies records, one after another: of damaged ones none, and where memory runs out a part.
     #[cfg(any(target_family = "wasm", test))]
     fn load(&self, records: &[u8]) -> Result<()> {
         let _ = records;

@@ -4,11 +4,11 @@
 //! [`MAX_DEPTH`], the same both ways) and hands the parts to a [`Sink`].
 
 use std::fmt;
-use std::hint::black_box;
 
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 
 use crate::error::{Code, Error, Result};
+use crate::headroom;
 
 /// How deep arrays and objects may nest, when read and when written.
 pub(crate) const MAX_DEPTH: usize = 128;
@@ -61,16 +61,9 @@ pub(crate) fn read<'t>(text: &'t [u8], sink: &mut impl Sink<'t>) -> Result<()> {
 /// That there is memory for what serde_json copies, where running out of it is the end: a string with escapes, or a long
 /// number, is put together in a buffer that doubles, and while that grows there is also the one before it.
 pub(crate) fn room_for(text: &[u8]) -> Result<()> {
-    /// For shorter ones there is the reserve: see [`headroom`](crate::headroom).
+    /// For shorter ones the reserve will do.
     const LONG: usize = 16 * 1024;
-    if !cfg!(target_family = "wasm") || text.len() <= LONG {
-        return Ok(());
-    }
-    let (mut room, len) = (Vec::<u8>::new(), text.len().saturating_mul(3));
-    room.try_reserve_exact(len).map_err(|_| Error::no_memory(len))?;
-    // Else it would not be allocated at all, since nobody uses it.
-    black_box(&room);
-    Ok(())
+    if text.len() <= LONG { Ok(()) } else { headroom::room(text.len().saturating_mul(3)) }
 }
 
 /// What [`check`] saw.

@@ -222,7 +222,7 @@ impl Store {
         self.0.call(|backend| backend.record(everything))
     }
 
-    /// Applies records, one after another: all of them or, after an error, none.
+    /// Applies records, one after another: of damaged ones none, and where memory runs out a part.
     #[cfg(any(target_family = "wasm", test))]
     pub(crate) fn load(&self, records: &[u8]) -> Result<()> {
         self.0.call(|backend| backend.load(records))

@@ -62,8 +62,8 @@ pub unsafe extern "C" fn luat_kv_wasm_free(room: *mut u8, len: usize) {
 }
 
 /// Takes a record of what has changed since the last one, or with `all` of everything: bytes to be kept, freed with
-/// luat_kv_wasm_free(), and one day loaded. They are none, and NULL, where there is nothing to tell. Changes are noted from
-/// the first record on.
+/// luat_kv_wasm_free(), and one day loaded. They are none, and NULL, where there is nothing to tell. Much that has changed
+/// takes several. Changes are noted from the first call on, which without `all` answers nothing.
 ///
 /// # Safety
 /// Pointers are NULL or good for what is said above.
@@ -88,7 +88,8 @@ pub unsafe extern "C" fn luat_kv_wasm_changes(
     }
 }
 
-/// Applies records, one after another; after an error, none of them. What is loaded is no change.
+/// Applies records, one after another: of damaged ones none, and where memory runs out a part. What is loaded is no
+/// change.
 ///
 /// # Safety
 /// Pointers are NULL or good for what is said above.

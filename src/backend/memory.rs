@@ -4,13 +4,13 @@ use std::mem;
 use std::path::Path;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use self::maps::{Maps, Place, boxed, is_gone};
+use self::maps::{Maps, Place, REMOVED, boxed, is_gone};
 use super::{
     Backend, Body, Each, Extent, Listed, Now, PAGE_BYTES, Put, Range, Removed, Rows, SWEEP_PER_WRITE, Step, Walk, Want,
     copy, copy_text, push,
 };
 use crate::error::{Error, Result};
-use crate::headroom::Mark;
+use crate::headroom::{self, Mark};
 use crate::hooks;
 use crate::types::{Entry, KeyInfo, NamespaceStats};
 use crate::version::{Version, Versions};
@@ -185,10 +185,13 @@ impl Backend for Memory {
     fn load(&self, records: &[u8]) -> Result<()> {
         record::read(records, |_| Ok(()))?;
         self.with(|maps| {
-            let mut change = Change::begin(maps, 0, Version::default(), false);
-            record::read(records, |told| change.load(told))?;
-            change.keep();
-            Ok(())
+            // One by one, since to take all of them back might need as much memory again.
+            record::read(records, |told| {
+                let mut change = Change::begin(maps, 0, Version::default(), false);
+                change.load(told)?;
+                change.keep();
+                Ok(())
+            })
         })
     }
 
@@ -205,62 +208,97 @@ struct Change<'a> {
     version: Version,
     /// Whether the changes are to be in the next record.
     is_noted: bool,
-    /// What each changed key held before, in the order of the changes.
-    undo: Vec<(Place, Option<Box<Entry>>)>,
+    /// In the order of the changes.
+    undo: Vec<Undo>,
+    /// How many of them have an end.
+    ends: usize,
     mark: Mark,
+}
+
+struct Undo {
+    place: Place,
+    /// What the key held before.
+    before: Option<Box<Entry>>,
+    /// Whether it was noted for the next record with this change.
+    is_noted: bool,
+    /// Whether there is something to be settled.
+    is_open: bool,
 }
 
 impl<'a> Change<'a> {
     fn begin(maps: &'a mut Maps, now: i64, version: Version, is_noted: bool) -> Self {
-        Change { maps, now, version, is_noted, undo: Vec::new(), mark: Mark::now() }
+        Change { maps, now, version, is_noted, undo: Vec::new(), ends: 0, mark: Mark::now() }
     }
 
     fn keep(mut self) {
-        self.undo.clear();
+        for undo in mem::take(&mut self.undo).into_iter().filter(|undo| undo.is_open) {
+            self.maps.settle(undo.place);
+        }
     }
 }
 
 impl Drop for Change<'_> {
+    /// Allocates nothing: there may be no memory left.
     fn drop(&mut self) {
-        for (place, before) in self.undo.drain(..).rev() {
-            self.maps.remove(&place.namespace, &place.key);
-            // (Its end is still among the ends, which forget none during a write.)
-            if let Some(entry) = before {
-                self.maps.insert(&place.namespace, place.key, entry);
+        for Undo { place: Place { namespace, key }, before, is_noted, .. } in self.undo.drain(..).rev() {
+            match (before, self.maps.row_mut(&namespace, &key)) {
+                (Some(before), Some(row)) => *row = before,
+                _ => self.maps.remove(&namespace, &key),
+            }
+            if is_noted {
+                self.maps.changes.forget(&namespace, &key);
             }
         }
     }
 }
 
 impl Change<'_> {
-    /// First everything that can fail, then what cannot, or not without being undone.
     fn put_row(&mut self, namespace: &str, key: &str, entry: Entry) -> Result<()> {
-        let place = self.undoable(namespace, key)?;
-        if self.is_noted {
-            self.maps.changes.note(namespace, key)?;
+        if entry.expiration.is_some() {
+            self.maps.expect_ends(self.ends + 1)?;
+            self.ends += 1;
         }
-        self.maps.ends(namespace, key, &entry)?;
-        match self.maps.row_mut(namespace, key) {
-            Some(row) => {
-                let before = mem::replace(row, Box::new(entry));
-                self.undo.push((place, Some(before)));
-            }
-            None => {
-                self.maps.insert(namespace, boxed(key)?, Box::new(entry));
-                self.undo.push((place, None));
-            }
-        }
+        self.replace(namespace, key, entry)?;
         self.mark.check()
     }
 
     fn remove_row(&mut self, namespace: &str, key: &str) -> Result<()> {
-        let place = self.undoable(namespace, key)?;
-        if let Some((key, before)) = self.maps.remove(namespace, key) {
-            self.undo.push((place, Some(before)));
-            if self.is_noted {
-                self.maps.changes.note_removed(namespace, key);
+        if self.maps.row(namespace, key).is_some() {
+            self.replace(namespace, key, Entry { expiration: Some(REMOVED), ..Entry::default() })?;
+        } else if self.is_noted {
+            // What has ended may be in records still, and is not to come back with a clock that is set back.
+            let place = self.undoable(namespace, key)?;
+            let is_noted = self.maps.changes.note(namespace, key)?;
+            self.undo.push(Undo { place, before: None, is_noted, is_open: false });
+        }
+        headroom::check()
+    }
+
+    /// First everything that can fail, then what cannot, or not without being undone.
+    fn replace(&mut self, namespace: &str, key: &str, entry: Entry) -> Result<()> {
+        /// More than a node takes that the maps may need for one more key, and a little for who comes next.
+        const NODE: usize = 512;
+        let (place, is_open) = (self.undoable(namespace, key)?, entry.expiration.is_some());
+        let own = if self.maps.row(namespace, key).is_some() { None } else { Some(boxed(key)?) };
+        let is_noted = self.is_noted && self.maps.changes.note(namespace, key)?;
+        if entry.expiration != Some(REMOVED) {
+            // Nodes stay when the key goes again, and so must not lie in the reserve.
+            if let Err(full) = self.mark.check().and_then(|()| headroom::room(NODE)) {
+                if is_noted {
+                    self.maps.changes.forget(namespace, key);
+                }
+                return Err(full);
             }
         }
+        let entry = Box::new(entry);
+        let before = match (own, self.maps.row_mut(namespace, key)) {
+            (None, Some(row)) => Some(mem::replace(row, entry)),
+            (own, _) => {
+                self.maps.insert(namespace, own.unwrap_or_default(), entry);
+                None
+            }
+        };
+        self.undo.push(Undo { place, before, is_noted, is_open });
         Ok(())
     }
 
@@ -323,22 +361,25 @@ impl Rows for Change<'_> {
         self.remove_row(namespace, key)
     }
 
+    /// Where there is no memory for all of a step, it is a shorter one.
     fn remove(&mut self, range: Range<'_>, step: Step) -> Result<Removed> {
         let (mut removed, mut bytes) = (Removed::default(), 0);
-        let mut rows = Vec::new();
-        for (key, row) in self.maps.range(range).take(step.rows) {
-            if bytes >= step.bytes {
-                break;
-            }
-            bytes += row.value.len() as u64;
-            rows.push((boxed(key)?, is_gone(row.expiration, self.now)));
-        }
-        for (key, gone) in &rows {
-            self.remove_row(range.namespace, key)?;
+        let mut from = copy_text(range.from)?;
+        while removed.rows < step.rows as u64 && bytes < step.bytes {
+            let Some((key, row)) = self.maps.range(Range { from: &from, ..range }).next() else { break };
+            let (len, is_live) = (row.value.len() as u64, !is_gone(row.expiration, self.now));
+            let taken = copy_text(key).and_then(|key| self.remove_row(range.namespace, &key).map(|()| key));
+            let key = match taken {
+                Err(_) if removed.rows > 0 => break,
+                taken => taken?,
+            };
+            bytes += len;
             removed.rows += 1;
-            removed.live += u64::from(!gone);
+            removed.live += u64::from(is_live);
+            from.clone_from(&key);
+            from.push('\0'); // the very next key after it
+            removed.last = Some(key);
         }
-        removed.last = rows.pop().map(|(key, _)| key.into());
         Ok(removed)
     }
 }

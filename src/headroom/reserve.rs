@@ -28,6 +28,18 @@ pub fn has_half() -> bool {
     TOP.load(Relaxed) <= LEN / 2
 }
 
+pub fn is_free(len: usize) -> bool {
+    let Ok(layout) = Layout::from_size_align(len.max(1), 1) else { return false };
+    // SAFETY: the layout has a size; what came goes back.
+    unsafe {
+        let memory = System.alloc(layout);
+        if !memory.is_null() {
+            System.dealloc(memory, layout);
+        }
+        !memory.is_null()
+    }
+}
+
 pub fn touched() -> usize {
     TOUCHED.load(Relaxed)
 }

@@ -52,6 +52,9 @@ export const LIST_OPTIONS = {
 };
 export const INCR_OPTIONS = { struct_size: 0, flags: 4, initial: 8, expiration: 16, expiration_ttl: 24, size: 32 };
 
+/** The head of a record (src/backend/memory/record.rs): its size, and where the length of what follows is. */
+export const RECORD = { HEAD: 12, LENGTH: 4 };
+
 /** By limits: the longest key, name or prefix, the longest value, and the longest metadata, in bytes. */
 export const NAME = [4096, 512];
 export const VALUE = [512 * 1024 * 1024, 25 * 1024 * 1024];

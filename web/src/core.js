@@ -76,7 +76,8 @@ export class Core {
 
   /**
    * What has changed since the last call, or all that there is, as bytes for load(): a Uint8Array, empty where nothing
-   * has. From the first call on, the store keeps track.
+   * has. Much that has changed takes several calls. From the first one on, the store keeps track; without `all` that
+   * answers nothing.
    */
   changes(all) {
     const { engine, pointer } = this;
@@ -101,8 +102,17 @@ export class Core {
     return this.changes(true);
   }
 
-  /** Applies bytes of changes(). */
+  /** Applies bytes of changes(), one record after another: all together might not fit beside what comes of them. */
   load(bytes) {
+    let start = 0;
+    do {
+      const end = endOfRecord(bytes, start);
+      this.#loadRecord(bytes.subarray(start, end));
+      start = end;
+    } while (start < bytes.length);
+  }
+
+  #loadRecord(bytes) {
     const { engine, pointer } = this;
     const at = engine.alloc(bytes.length, "what was kept does not fit into memory");
     try {
@@ -135,6 +145,14 @@ export class Core {
     }
     this.#handles.clear();
   }
+}
+
+/** Where the record that begins at a place ends: its head is a magic, a length and a checksum. */
+function endOfRecord(bytes, start) {
+  const { HEAD, LENGTH } = abi.RECORD;
+  if (bytes.length - start < HEAD) return bytes.length;
+  const view = new DataView(bytes.buffer, bytes.byteOffset + start, HEAD);
+  return Math.min(start + HEAD + view.getUint32(LENGTH, true), bytes.length);
 }
 
 function openMemory(engine, limits) {

@@ -210,13 +210,13 @@ class Persister {
   }
 
   async #run() {
-    const changed = this.#take();
     try {
+      const changed = this.#take();
       if (this.#all || this.#place.lost || this.#isLong(changed)) {
         if (await this.#snapshot()) return;
       }
       const bytes = joined(this.#pending, changed);
-      if (bytes.length > 0) await this.#place.append(bytes);
+      if (bytes.length > 0 && !(await this.#append(bytes))) return void (await this.#snapshot());
       this.#sizes.log += bytes.length;
       this.#pending = [];
     } catch (error) {
@@ -225,11 +225,25 @@ class Persister {
     }
   }
 
+  /** Adds a log. False where what it would follow is found to be gone. */
+  async #append(bytes) {
+    try {
+      await this.#place.append(bytes);
+      return true;
+    } catch (error) {
+      if (this.#place.lost) return false;
+      throw error;
+    }
+  }
+
   /** Takes what the store has changed, and answers how much is pending. */
   #take() {
     this.#dirty = false;
-    const bytes = this.#core.changes(false);
-    if (bytes.length > 0) this.#pending.push(bytes);
+    for (;;) {
+      const bytes = this.#core.changes(false);
+      if (bytes.length === 0) break;
+      this.#pending.push(bytes);
+    }
     return this.#pending.reduce((sum, { length }) => sum + length, 0);
   }
 

@@ -32,8 +32,8 @@ export function bytesOf(value) {
   if (ArrayBuffer.isView(value)) {
     const isArray = reading(tagOf, value) !== undefined;
     const { buffer, offset, length } = viewGetters[isArray ? 0 : 1];
-    // Both throw where the memory was transferred to another thread, or is out of bounds by now; an array's getters would
-    // only say that it is empty.
+    // These throw where the memory was transferred to another thread, or is out of bounds by now. The getters of an
+    // array would only say that it is empty.
     if (isArray) reading(keysOf, value);
     return new Uint8Array(reading(buffer, value), reading(offset, value), reading(length, value));
   }

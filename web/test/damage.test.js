@@ -138,6 +138,64 @@ for (const persist of ["indexeddb", "opfs"]) {
   });
 }
 
+for (const persist of ["indexeddb", "opfs"]) {
+  test(`${persist}: a store that has come to its maxMemory is kept, and opens again with as much`, async (t) => {
+    const page = await profile(t, persist);
+    const options = { maxMemory: 8 * 1024 * 1024 };
+    for (const [length, value] of [
+      [10, ""],
+      [2000, "v".repeat(100)],
+      [10, "v".repeat(30_000)],
+    ]) {
+      const before = await page.evaluate(
+        async ([options, length, value]) => {
+          await open({ ...options, name: `${length}${value}`.slice(0, 20) });
+          let count = 0;
+          try {
+            for (; ; count++) kv.sync.put(`${count}`.padEnd(length, "x"), value);
+          } catch (error) {
+            if (error.code !== "NOMEM") throw error;
+          }
+          await store.flush();
+          for (let index = 0; index < count; index += 3) kv.sync.delete(`${index}`.padEnd(length, "x"));
+          const left = kv.sync.count();
+          await store.close();
+          return left;
+        },
+        [options, length, value],
+      );
+      ok(before > 50);
+      await reload(page);
+      const now = await page.evaluate(
+        ([options, name]) => open({ ...options, name }).then((kv) => kv.count()),
+        [options, `${length}${value}`.slice(0, 20)],
+      );
+      equal(now, before);
+    }
+  });
+}
+
+test("indexeddb: changes that could not be copied, for want of memory, are written all the same", async (t) => {
+  const page = await profile(t, "indexeddb");
+  const answer = await page.evaluate(async () => {
+    await open();
+    await kv.put("a", "1");
+    await store.flush();
+    await kv.put("b", "1");
+    const { slice } = ArrayBuffer.prototype;
+    ArrayBuffer.prototype.slice = () => {
+      throw new RangeError("Array buffer allocation failed");
+    };
+    const answer = await failing(() => store.flush());
+    ArrayBuffer.prototype.slice = slice;
+    await store.flush();
+    return answer;
+  });
+  ok(answer.startsWith("NOMEM: "), answer);
+  await reload(page);
+  equal(await page.evaluate(() => open().then((kv) => kv.count())), 2);
+});
+
 test("indexeddb: a database that is deleted under a store is written anew", async (t) => {
   const page = await profile(t, "indexeddb");
   await page.evaluate(async () => {
@@ -178,4 +236,41 @@ test("opfs: what a snapshot that was whole has not come to remove is left alone"
     return (await open()).count();
   });
   equal([count, await page.evaluate(() => told)], [4, []]);
+});
+
+test("opfs: a folder that is deleted under a store is written anew", async (t) => {
+  const page = await profile(t, "opfs");
+  const removed = async () => (await navigator.storage.getDirectory()).removeEntry("luat_kv", { recursive: true });
+  await page.evaluate(() =>
+    open()
+      .then((kv) => kv.put("a", "1"))
+      .then(() => store.flush()),
+  );
+  await page.evaluate(removed);
+  await page.evaluate(() => kv.put("b", "1").then(() => store.flush()));
+  await page.evaluate(() => kv.put("c", "1").then(() => store.flush()));
+  await page.evaluate(removed);
+  await page.evaluate(() => kv.put("d", "1").then(() => store.close()));
+  equal(await page.evaluate(() => open().then((kv) => kv.count())), 4);
+  equal(await page.evaluate(() => told), []);
+});
+
+test("opfs: what was deleted after its end does not come back with a clock that is set back", async (t) => {
+  const page = await profile(t, "opfs");
+  await page.evaluate(async () => {
+    await open();
+    const { now } = Date;
+    await kv.put("gone", "1", { expirationTtl: 100 });
+    await store.flush();
+    Date.now = () => now() + 200_000;
+    await kv.put("here", "1"); // which also removes what has ended
+    await kv.delete("gone");
+    await store.close();
+    Date.now = now;
+  });
+  const { keys } = await page.evaluate(() => open().then((kv) => kv.list()));
+  equal(
+    keys.map(({ name }) => name),
+    ["here"],
+  );
 });

@@ -17,3 +17,14 @@ pub(super) fn insert<T>(all: &mut ByNamespace<T>, namespace: &str, key: Box<str>
     all.insert(namespace.into(), keys);
     None
 }
+
+/// Answers what was there.
+#[inline(never)]
+pub(super) fn remove<T>(all: &mut ByNamespace<T>, namespace: &str, key: &str) -> Option<Box<T>> {
+    let keys = all.get_mut(namespace)?;
+    let value = keys.remove(key);
+    if keys.is_empty() {
+        all.remove(namespace);
+    }
+    value
+}

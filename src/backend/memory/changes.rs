@@ -24,24 +24,42 @@ impl Changes {
         self.0.is_some()
     }
 
-    pub fn each(&self, each: &mut dyn FnMut(&str, &str)) {
+    /// Goes through the keys until it is told to stop.
+    pub fn each(&self, each: &mut dyn FnMut(&str, &str) -> bool) {
         for (name, keys) in self.0.iter().flatten() {
-            keys.keys().for_each(|key| each(name, key));
+            for key in keys.keys() {
+                if !each(name, key) {
+                    return;
+                }
+            }
         }
     }
 
-    pub fn note(&mut self, namespace: &str, key: &str) -> Result<()> {
-        let noted = |changes: &Noted| changes.get(namespace).is_some_and(|keys| keys.contains_key(key));
-        if self.0.as_ref().is_some_and(|changes| !noted(changes)) {
-            self.note_removed(namespace, copy_text(key)?.into());
+    /// Forgets the first ones, which were told.
+    pub fn forget_first(&mut self, count: usize) {
+        for _ in 0..count {
+            let Some(mut first) = self.0.as_mut().and_then(|noted| noted.first_entry()) else { return };
+            first.get_mut().pop_first();
+            if first.get().is_empty() {
+                first.remove();
+            }
         }
-        Ok(())
     }
 
-    /// The same for a row that was removed, whose own key is kept: deleting has to go where there is no memory.
-    pub fn note_removed(&mut self, namespace: &str, key: Box<str>) {
+    /// Answers whether it was not noted yet.
+    pub fn note(&mut self, namespace: &str, key: &str) -> Result<bool> {
+        let Some(noted) = &mut self.0 else { return Ok(false) };
+        if noted.get(namespace).is_some_and(|keys| keys.contains_key(key)) {
+            return Ok(false);
+        }
+        by_namespace::insert(noted, namespace, copy_text(key)?.into(), Box::new(0));
+        Ok(true)
+    }
+
+    /// Takes back what was noted of a change that is taken back.
+    pub fn forget(&mut self, namespace: &str, key: &str) {
         if let Some(noted) = &mut self.0 {
-            by_namespace::insert(noted, namespace, key, Box::new(0));
+            by_namespace::remove(noted, namespace, key);
         }
     }
 }

@@ -8,6 +8,7 @@ use super::super::{Range, copy_text};
 use super::by_namespace::{self, ByNamespace};
 use super::changes::Changes;
 use crate::error::{Error, Result};
+use crate::headroom;
 use crate::types::Entry;
 use crate::version::{Version, Versions};
 
@@ -70,22 +71,31 @@ impl Maps {
         by_namespace::insert(&mut self.namespaces, namespace, key, entry);
     }
 
-    pub fn remove(&mut self, namespace: &str, key: &str) -> Option<(Box<str>, Box<Entry>)> {
-        let keys = self.namespaces.get_mut(namespace)?;
-        let row = keys.remove_entry(key);
-        if keys.is_empty() {
-            self.namespaces.remove(namespace);
-        }
-        row
+    pub fn remove(&mut self, namespace: &str, key: &str) {
+        by_namespace::remove(&mut self.namespaces, namespace, key);
     }
 
-    /// Says when a row that is to be inserted will end.
-    pub fn ends(&mut self, namespace: &str, key: &str, entry: &Entry) -> Result<()> {
-        let Some(at) = entry.expiration else { return Ok(()) };
-        let place = Place::of(namespace, key)?;
-        self.ends.heap.try_reserve(1).map_err(|_| Error::no_memory(self.ends.heap.len() * size_of::<End>()))?;
-        self.ends.heap.push(End { at, version: entry.version, place });
+    /// Makes room for so many ends.
+    pub fn expect_ends(&mut self, count: usize) -> Result<()> {
+        let heap = &mut self.ends.heap;
+        if heap.capacity() - heap.len() < count {
+            // It stays, also where the ends do not come, and so must not lie in the reserve.
+            let len = 2 * (heap.len() + count) * size_of::<End>();
+            headroom::room(len)?;
+            heap.try_reserve(count).map_err(|_| Error::no_memory(len))?;
+        }
         Ok(())
+    }
+
+    /// Does what a change of a row has left to be done when the change is kept: a removed row goes, and an end is noted.
+    pub fn settle(&mut self, place: Place) {
+        let row = self.row(&place.namespace, &place.key);
+        let Some((Some(at), version)) = row.map(|row| (row.expiration, row.version)) else { return };
+        if at == REMOVED {
+            self.remove(&place.namespace, &place.key);
+        } else {
+            self.ends.heap.push(End { at, version, place });
+        }
     }
 
     pub fn sweep(&mut self, max: u64, now: i64) -> u64 {
@@ -163,6 +173,10 @@ impl PartialEq for End {
 }
 
 impl Eq for End {}
+
+/// The expiration of a row that the write under way has removed. It keeps its place until then, seen by nobody, so that
+/// no memory is needed to take that back.
+pub(super) const REMOVED: i64 = i64::MIN;
 
 pub(super) fn is_gone(expiration: Option<i64>, now: i64) -> bool {
     expiration.is_some_and(|end| now >= end)

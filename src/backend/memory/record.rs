@@ -24,21 +24,40 @@ const HELD_WITH_METADATA: u8 = 2;
 /// A key, and what it holds if anything.
 type Item<'a> = (&'a str, &'a str, Option<&'a Entry>);
 
-impl Maps {
-    /// A record of what has changed since the last one, or of everything; empty where there is nothing to tell. From now
-    /// on changes are noted.
-    pub fn record(&mut self, everything: bool) -> Result<Vec<u8>> {
-        let everything = everything || !self.changes.are_noted();
-        let record = encode(&|each| self.items(everything, each))?;
-        self.changes = Changes::none();
-        Ok(record)
-    }
+/// A record of changes is no longer than this, unless it is of one: so it comes to be also where there is hardly any
+/// memory left, but for the reserve.
+const PART: usize = 60 * 1024;
 
-    fn items(&self, everything: bool, each: &mut dyn FnMut(Item<'_>)) {
-        if everything {
-            return self.all().for_each(|(name, key, row)| each((name, key, Some(row))));
+impl Maps {
+    /// A record of everything, or of what has changed since the last one; empty where there is nothing to tell. Changes
+    /// may take several. The first call begins to note them.
+    pub fn record(&mut self, everything: bool) -> Result<Vec<u8>> {
+        if everything || !self.changes.are_noted() {
+            let record = if everything {
+                encode(&|each| self.all().for_each(|(name, key, row)| each((name, key, Some(row)))))?
+            } else {
+                Vec::new()
+            };
+            self.changes = Changes::none();
+            return Ok(record);
         }
-        self.changes.each(&mut |name, key| each((name, key, self.row(name, key))));
+        let (mut len, mut count) = (HEAD, 0);
+        self.changes.each(&mut |name, key| {
+            len += len_of((name, key, self.row(name, key)));
+            let fits = count == 0 || len <= PART;
+            count += usize::from(fits);
+            fits
+        });
+        let record = encode(&|each| {
+            let mut left = count;
+            self.changes.each(&mut |name, key| {
+                each((name, key, self.row(name, key)));
+                left -= 1;
+                left > 0
+            });
+        })?;
+        self.changes.forget_first(count);
+        Ok(record)
     }
 }
 
@@ -220,7 +239,7 @@ mod tests {
     #[test]
     fn changes_follow_each_other() {
         let (from, to) = (filled(), store());
-        let mut records = from.record(false).unwrap(); // the first one is of everything
+        let mut records = from.record(true).unwrap();
         let a = from.namespace("a").unwrap();
         for step in 0..10 {
             a.incr("count", 1, &Default::default()).unwrap();
@@ -236,6 +255,29 @@ mod tests {
         assert_eq!(from.record(false).unwrap(), b"");
         records.extend(last);
         to.load(&records).unwrap();
+        assert_eq!(contents(&to), contents(&from));
+    }
+
+    #[test]
+    fn many_changes_take_several_records() {
+        let (from, to) = (store(), store());
+        assert_eq!(from.record(false).unwrap(), b"", "it only begins");
+        for name in ["a", "b"] {
+            let namespace = from.namespace(name).unwrap();
+            (0..1000).for_each(|key| namespace.put(&key.to_string(), &[1; 100], &PutOptions::default()).unwrap());
+            namespace.put("large", &[2; 100_000], &PutOptions::default()).unwrap();
+        }
+        let mut count = 0;
+        loop {
+            let record = from.record(false).unwrap();
+            if record.is_empty() {
+                break;
+            }
+            assert!(record.len() <= super::PART || record.len() < 100_100);
+            to.load(&record).unwrap();
+            count += 1;
+        }
+        assert!((6..12).contains(&count), "{count}");
         assert_eq!(contents(&to), contents(&from));
     }
 

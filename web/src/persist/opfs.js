@@ -53,20 +53,25 @@ export async function removeOPFS(name) {
   }
 }
 
+const folder = async (name) => (await stores()).getDirectoryHandle(folderOf(name), { create: true });
+
 export async function openOPFS(name) {
   try {
-    return new Segments(await (await stores()).getDirectoryHandle(folderOf(name), { create: true }));
+    return new Segments(name, await folder(name));
   } catch (error) {
     throw failed("opening the store in the origin private file system", error);
   }
 }
 
 class Segments {
+  #name;
   #folder;
   #last = 0;
+  /** Whether the folder was found to be gone, as when the user deletes the site's data. */
   lost = false;
 
-  constructor(folder) {
+  constructor(name, folder) {
+    this.#name = name;
     this.#folder = folder;
   }
 
@@ -112,8 +117,18 @@ class Segments {
     return true;
   }
 
-  /** A file gets its content when it is closed, all at once. */
   async #write(kind, bytes) {
+    try {
+      return await this.#writeFile(kind, bytes);
+    } catch (error) {
+      // A file is made where it is missing, but not its folder.
+      if (error?.name === "NotFoundError") this.lost = true;
+      throw error;
+    }
+  }
+
+  /** A file gets its content when it is closed, all at once. */
+  async #writeFile(kind, bytes) {
     const number = this.#last + 1;
     const handle = await this.#folder.getFileHandle(`${String(number).padStart(12, "0")}.${kind}`, { create: true });
     const stream = await handle.createWritable();
@@ -134,6 +149,10 @@ class Segments {
   }
 
   async replace(bytes) {
+    if (this.lost) {
+      this.#folder = await folder(this.#name);
+      this.lost = false;
+    }
     const number = await this.#write("snapshot", bytes);
     for (const name of await this.#names()) {
       if (Number(NAME.exec(name)[1]) < number) await this.#folder.removeEntry(name);

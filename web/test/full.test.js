@@ -1,0 +1,138 @@
+// Stores whose memory has come to its end: everything is NOMEM or done, and deleting gives room again.
+
+import test from "node:test";
+import { coreOf } from "../src/store.js";
+import { LuatKV, equal, ok } from "./support.js";
+
+const MIB = 1024 * 1024;
+
+/** What a call comes to: "OK" or the code of its error. */
+function outcome(run) {
+  try {
+    run();
+    return "OK";
+  } catch (error) {
+    return error.code ?? String(error);
+  }
+}
+
+/** A store, with changes tracked or not, into which not one more key goes. */
+async function fullStore({ keyLength = 10, value = "", maxMemory = 2 * MIB, tracks = false } = {}) {
+  const store = await LuatKV.open({ maxMemory });
+  const core = coreOf(store);
+  if (tracks) core.changes(false);
+  const kv = store.namespace("full").sync;
+  const key = (index) => String(index).padEnd(keyLength, "x");
+  let count = 0;
+  while (outcome(() => kv.put(key(count), value)) === "OK") count++;
+  return { store, core, kv, key, count };
+}
+
+/** Takes all changes, as a flush does. */
+function flush(core) {
+  while (core.changes(false).length > 0);
+}
+
+test("however little memory is left, many keys and long metadata are NOMEM or done", async () => {
+  const keys = Array.from({ length: 10_000 }, (_, index) => `m${index}`);
+  const metadata = `${"a".repeat(40_000)}\n${"a".repeat(20_000)}`; // which is put together as it is read
+  const { kv, key, store } = await fullStore({ value: "v".repeat(1000), maxMemory: 3 * MIB });
+  const seen = new Set();
+  for (let index = 0; index < 1000; index += 4) {
+    for (let more = 0; more < 4; more++) kv.delete(key(index + more));
+    seen.add(outcome(() => kv.get(keys)));
+    seen.add(outcome(() => kv.put("metadata", "", { metadata })));
+    kv.delete("metadata");
+  }
+  equal([...seen].sort(), ["NOMEM", "OK"]);
+  await store.close();
+});
+
+test("pages of any length are NOMEM or done in a full store", async () => {
+  for (const keyLength of [300, 2000, 4096]) {
+    const { kv, count, store } = await fullStore({ keyLength });
+    const seen = new Set();
+    for (let limit = 1; limit <= count; limit++) seen.add(outcome(() => kv.list({ limit, values: true })));
+    equal([...seen].sort(), ["NOMEM", "OK"]);
+    await store.close();
+  }
+});
+
+test("what fails for want of memory leaves no less of it, however often", async () => {
+  for (const tracks of [false, true]) {
+    for (const options of [undefined, { expirationTtl: 100 }]) {
+      const { store, core, kv, key, count } = await fullStore({ maxMemory: 4 * MIB, tracks });
+      if (tracks) flush(core);
+      while (outcome(() => kv.put(`z${Math.random()}`, "")) === "OK");
+      for (let index = 0; index < 5000; index++) {
+        const place = key(Math.floor(Math.random() * count));
+        outcome(() => kv.put(`${place}/${index}`, "v".repeat(index % 50), options));
+      }
+      equal(kv.get(key(1)), "");
+      equal(outcome(() => kv.delete(key(1))), "OK");
+      if (tracks) flush(core);
+      ok(kv.clear() >= count - 1);
+      if (tracks) flush(core);
+      equal(outcome(() => kv.put("a", "b", options)), "OK");
+      await store.close();
+    }
+  }
+});
+
+test("a batch of deletions that does not fit is taken back, and leaves room to go on", async () => {
+  for (const rows of [10_000, 13_000, 16_000, 20_000]) {
+    const store = await LuatKV.open({ maxMemory: 8 * MIB });
+    const core = coreOf(store);
+    const kv = store.namespace("n".repeat(200)).sync;
+    const batch = kv.atomic();
+    for (let index = 0; index < rows; index++) {
+      kv.put(`k${index}`, "v");
+      batch.delete(`k${index}`);
+    }
+    core.changes(false);
+    const answer = outcome(() => batch.commit());
+    ok(answer === "OK" || answer === "NOMEM", answer);
+    equal(kv.count(), answer === "OK" ? 0 : rows);
+    flush(core);
+    equal(kv.clear(), answer === "OK" ? 0 : rows);
+    await store.close();
+  }
+});
+
+test("a full store can be cleared, whatever its keys, and flushed", async () => {
+  for (const keyLength of [10, 100, 1000, 2000, 4096]) {
+    for (const tracks of [false, true]) {
+      const { store, core, kv, key, count } = await fullStore({ keyLength, tracks });
+      if (tracks) flush(core);
+      for (let index = 0; index < count; index += 2) kv.delete(key(index));
+      equal(kv.clear(), Math.floor(count / 2));
+      if (tracks) flush(core);
+      equal(outcome(() => kv.put("a", "b")), "OK");
+      await store.close();
+    }
+  }
+});
+
+test("what a full store tells of its changes makes the same store again", async () => {
+  const { store, core, kv } = await fullStore({ keyLength: 100, value: "v".repeat(50), tracks: true });
+  const other = await LuatKV.open();
+  for (;;) {
+    const record = core.changes(false);
+    if (record.length === 0) break;
+    coreOf(other).load(record);
+  }
+  equal(other.namespace("full").sync.export(), exportOf(kv));
+  await store.close();
+  await other.close();
+});
+
+/** An export by single keys, for which there is memory. */
+function exportOf(kv) {
+  const parts = [];
+  for (let cursor = null; ; ) {
+    const page = kv.list({ limit: 10, cursor });
+    for (const { name } of page.keys) parts.push(JSON.stringify({ key: name, value: kv.get(name) }));
+    if (page.list_complete) return `[\n${parts.join(",\n")}\n]\n`;
+    cursor = page.cursor;
+  }
+}
