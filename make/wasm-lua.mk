@@ -6,8 +6,9 @@ lua-wasm-c    := $(wildcard src/wasm/*.c src/wasm/*.h src/wasm/include/*.h)
 
 wasm: target/wasm/luat_kv_lua.wasm
 
-# Of Lua's own files, lundump.c and lcorolib.c have another in src/wasm in their place (undump.c, coroutine.c). In lgc.c a
-# line is taken out: a finalizer too can be stopped. And lvm.c counts, where it jumps and calls: see src/wasm/hook.c.
+# Of Lua's own files, lundump.c and lcorolib.c have another in src/wasm in their place (undump.c, coroutine.c). In lgc.c
+# a line is taken out: a finalizer too can be stopped. And what goes on is counted, as src/wasm/hook.c has it: in lvm.c
+# where it jumps and calls, in ldo.c calls of C's, in lapi.c collections, and in llex.c tokens.
 $(lua-wasm-dir)/src/lua.h: $(lua-wasm-from) make/wasm-lua.mk | toolchain
 	rm -rf $(lua-wasm-dir)/vendor $(lua-wasm-dir)/src
 	cargo vendor --quiet --locked --manifest-path $< $(lua-wasm-dir)/vendor >/dev/null
@@ -15,15 +16,19 @@ $(lua-wasm-dir)/src/lua.h: $(lua-wasm-from) make/wasm-lua.mk | toolchain
 	cp $(lua-wasm-dir)/vendor/lua-src/lua-5.4.*/*.[ch] $(lua-wasm-dir)/src
 	cd $(lua-wasm-dir)/src && rm lundump.c lcorolib.c && \
 	    sed -i '/^    L->allowhook = 0; .* during GC metamethod/d' lgc.c && ! grep -q 'allowhook = 0' lgc.c && \
-    sed -i -e '/^#define updatetrap/s/ci->u.l.trap/& | luat_kv_tick(L)/' -e '/^ startfunc:/,/;/s/L->hookmask/& | luat_kv_tick(L)/' lvm.c && \
-    [ $$(grep -c luat_kv_tick lvm.c) = 2 ]
+	    sed -i -e '/^#define updatetrap/s/ci->u.l.trap/& | luat_kv_tick(L)/' \
+	        -e '/^ startfunc:/,/;/s/L->hookmask/& | luat_kv_tick(L)/' lvm.c && [ $$(grep -c luat_kv_tick lvm.c) = 2 ] && \
+	    sed -i '/^l_sinline int precallC/,/^}/s/^  int n;/  luat_kv_call_of_c(func);\n&/' ldo.c && \
+	    sed -i '/^LUA_API int lua_gc/,/^}/s/^  va_list argp;/  luat_kv_collection(L);\n&/' lapi.c && \
+	    sed -i '/^void luaX_next/s/$$/\n  luat_kv_token();/' llex.c && \
+	    grep -q luat_kv_call_of_c ldo.c && grep -q luat_kv_collection lapi.c && grep -q luat_kv_token llex.c
 	rm -rf $(lua-wasm-dir)/vendor
 	touch $@
 
 # Exceptions as browsers have had them since 2021, of which setjmp is made.
 clang-wasm := clang-19 --target=wasm32-wasi -mllvm -wasm-enable-sjlj -mexception-handling -mbulk-memory
 # Those of Lua's libraries that can be long about something: see src/wasm/hook.c.
-looked-at  := lbaselib liolib lstrlib ltablib lutf8lib
+looked-at  := lbaselib liolib loadlib loslib lstrlib ltablib lutf8lib
 look       := -fsanitize-coverage=bb,trace-pc -mllvm -sanitizer-coverage-prune-blocks=0
 cflags-wasm := -std=gnu11 -O2 -D_WASI_EMULATED_PROCESS_CLOCKS -Isrc/wasm/include -Isrc/wasm -I$(lua-wasm-dir)/src \
     -include config.h

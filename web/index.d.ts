@@ -1,3 +1,5 @@
+/// <reference lib="esnext.disposable" />
+
 /**
  * Luat's key-value store in WebAssembly: for browsers, workers and Node 20 and later.
  *
@@ -20,7 +22,7 @@ export class LuatKVError extends Error {
    *   ours
    * - `LIMIT`: something is longer, or a lifetime shorter, than the limits allow
    * - `NOMEM`: the store has come to its `maxMemory`
-   * - `BUSY`: the persisted store is open in another tab or worker
+   * - `BUSY`: the persisted store is open already, here or in another tab or worker
    * - `IO`: the browser refused to read or write what is persisted, or a `.wasm` could not be fetched
    * - `CORRUPT`: what was persisted is damaged
    * - `PANIC`: the WebAssembly instance has ended, by a bug: open another. Please report it
@@ -359,9 +361,11 @@ export class Lua implements Disposable {
   [Symbol.dispose](): void;
 }
 
-/** A script that failed, was stopped, or could not be compiled. */
+/**
+ * A script that failed, was stopped, or could not be compiled. Its message is Lua's own, as in `script:3: attempt to call a
+ * nil value`.
+ */
 export class LuaError extends Error {
-  /** `message` is Lua's own, as in `script:3: attempt to call a nil value`. */
   /** Which calls it came from, in Lua's own words; empty for what could not be compiled. */
   readonly traceback: string;
   /** The script's or the module's name, and the line in it, from 1, where these are known. */

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #undef __wasi__
 
 /* Nothing comes by signal here. */
@@ -29,6 +30,21 @@ struct lua_State;
 extern int luat_kv_ticks;
 int luat_kv_look(struct lua_State *L);
 #define luat_kv_tick(L) (--luat_kv_ticks < 0 && luat_kv_look(L))
+
+/* What takes longer than it looks counts for more: what C does in one step, a file, a collection (which goes through
+   all memory), and a call of C's, above all of the store's functions (which have values of their own, as few of Lua's
+   do). The last two are called by changes of make/wasm-lua.mk, as luat_kv_token is. */
+void luat_kv_work(size_t units);
+void luat_kv_token(void);
+int luat_kv_compare(const void *a, const void *b, size_t len);
+int luat_kv_collate(const char *a, const char *b);
+size_t luat_kv_spanned(size_t len);
+#define memcmp(a, b, len) luat_kv_compare(a, b, len)
+#define strcoll(a, b) luat_kv_collate(a, b)
+#define strspn(text, set) luat_kv_spanned(strspn(text, set))
+#define fopen(name, mode) (luat_kv_work(1000), fopen(name, mode))
+#define luat_kv_collection(L) luat_kv_work(gettotalbytes(G(L)) / 64)
+#define luat_kv_call_of_c(f) luat_kv_work(ttypetag(s2v(f)) == LUA_VCCL ? 1000 : 100)
 
 #define tmpfile luat_kv_temporary_file
 

@@ -5,7 +5,11 @@
 
    And so is what runs in C for long without an instruction of Lua's: a pattern can take years to find nothing, and
    table.move can have 2^62 things to move. Lua's libraries are compiled with a call to __sanitizer_cov_trace_pc in each
-   stretch of code. */
+   stretch of code. What takes long without either counts for as much as it may take (luat_kv_work): memory is copied,
+   or compared; a C function is called; the store is; or garbage is collected. */
+
+#include <stdlib.h>
+#include <string.h>
 
 #include "lauxlib.h"
 #include "lua.h"
@@ -46,6 +50,45 @@ static void look(lua_State *L) {
 }
 
 int luat_kv_ticks = EVERY;
+static size_t left = STRETCHES;
+
+/* Counts what takes long in one step, for both: in units of some 10 nanoseconds. */
+void luat_kv_work(size_t units) {
+    luat_kv_ticks = units < (size_t)luat_kv_ticks ? luat_kv_ticks - (int)units : 0;
+    left = units < left ? left - units : 1;
+}
+
+/* A token of a script that is being compiled: what the compiler does for one can take it a while. */
+void luat_kv_token(void) {
+    luat_kv_work(STRETCHES / 100);
+    __sanitizer_cov_trace_pc();
+}
+
+void *luat_kv_allocate(void *unused, void *block, size_t old, size_t new) {
+    (void)unused, (void)old;
+    luat_kv_work(new / 128);
+    if (new) return realloc(block, new);
+    free(block);
+    return NULL;
+}
+
+int luat_kv_compare(const void *a, const void *b, size_t len) {
+    luat_kv_work(len / 128);
+    return (memcmp)(a, b, len);
+}
+
+size_t luat_kv_spanned(size_t len) {
+    luat_kv_work(len / 16);
+    return len;
+}
+
+/* strcoll, which is strcmp here. */
+int luat_kv_collate(const char *a, const char *b) {
+    size_t at = 0;
+    while (a[at] && a[at] == b[at]) at++;
+    luat_kv_work(at / 16);
+    return (unsigned char)a[at] - (unsigned char)b[at];
+}
 
 int luat_kv_look(lua_State *L) {
     luat_kv_ticks = EVERY;
@@ -61,6 +104,7 @@ void keep_stopping(lua_State *L) {
 _Noreturn void stop(lua_State *L, enum reason why, int level) {
     machine_of(L)->stopping = why;
     keep_stopping(L);
+    L->allowhook = 1; /* or a __close of a thread that ends by this, or a finalizer within it, would not be looked at */
     luaL_checkstack(L, 4, NULL);
     luaL_where(L, level);
     lua_pushstring(L, words[why]);
@@ -80,7 +124,6 @@ machine *enter(machine *m) {
 
 /* Raises an error in the midst of a library's function, each of which must bear one whenever it allocates. */
 void __sanitizer_cov_trace_pc(void) {
-    static unsigned left = STRETCHES;
     if (--left) return;
     left = STRETCHES;
     machine *m = running;

@@ -50,6 +50,7 @@ lua_State *EXPORT(luat_kv_lua_new)(void *store) {
     setvbuf(stdout, NULL, _IOLBF, BUFSIZ); /* a line comes out when it is complete */
     m->main = m->current = L;
     *(machine **)lua_getextraspace(L) = m;
+    lua_setallocf(L, luat_kv_allocate, NULL);
     lua_pushcfunction(L, setup);
     lua_pushlightuserdata(L, store);
     if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
@@ -250,7 +251,9 @@ int EXPORT(luat_kv_lua_begin)(lua_State *L, const char *code, size_t len, const 
     lua_pushinteger(L, (lua_Integer)len);
     lua_pushlightuserdata(L, (void *)name);
     lua_pushinteger(L, (lua_Integer)name_len);
+    machine *outer = enter(m);
     int status = protect(L, prepare);
+    enter(outer);
     if (status != LUA_OK) {
         lua_pushvalue(L, OUTCOME);
         return fail(L, NULL, status);
@@ -365,6 +368,10 @@ static int keep_module(lua_State *L) {
 
 /* Gives `require(name)` its source. Answers NO_MEMORY, or DONE. */
 int EXPORT(luat_kv_lua_module)(lua_State *L, const char *code, size_t len, const char *name, size_t name_len) {
+    /* A finalizer may have to be stopped here, but not the script that runs meanwhile. */
+    machine *m = machine_of(L), *outer = enter(m), before = *m;
+    m->current = L;
+    m->stopping = GO_ON;
     lua_pushcfunction(L, keep_module);
     lua_pushlightuserdata(L, (void *)code);
     lua_pushinteger(L, (lua_Integer)len);
@@ -372,5 +379,8 @@ int EXPORT(luat_kv_lua_module)(lua_State *L, const char *code, size_t len, const
     lua_pushinteger(L, (lua_Integer)name_len);
     int status = lua_pcall(L, 4, 0, 0);
     if (status != LUA_OK) lua_pop(L, 1);
+    m->current = before.current;
+    m->stopping = before.stopping;
+    enter(outer);
     return status == LUA_OK ? DONE : NO_MEMORY;
 }

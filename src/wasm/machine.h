@@ -31,6 +31,8 @@ static inline machine *machine_of(lua_State *L) {
 machine *enter(machine *m);
 _Noreturn void stop(lua_State *L, enum reason why, int level);
 void keep_stopping(lua_State *L);
+void *luat_kv_allocate(void *unused, void *block, size_t old, size_t new);
+void __sanitizer_cov_trace_pc(void);
 
 /* coroutine.c: lua_resume, and who runs meanwhile. */
 int resume(machine *m, lua_State *from, lua_State *thread, int arguments, int *results);

@@ -109,7 +109,9 @@ function check(file, module, imports) {
   }
   for (const { module: from, name } of WebAssembly.Module.imports(module)) {
     const there = (from === "env" && name === "memory") || typeof imports[from]?.[name] === "function";
-    if (!there) throw invalid(`${file} is of another version or kind: it wants ${from}.${name}`);
+    if (there) continue;
+    const other = exported.has("luat_kv_lua_new") ? ", and is luat_kv_lua.wasm, which Lua.create() takes" : "";
+    throw invalid(`${file} is of another version or kind: it wants ${from}.${name}${other}`);
   }
 }
 

@@ -218,17 +218,32 @@ export class Lua {
 
   /** Makes room for the store and for scripts, where Lua's garbage takes it. */
   #collect() {
-    const { engine } = this.#host;
-    this.#host.within(this.#state, Run.closing(CLOSING), () => engine.call.lua_collect(this.#state.pointer));
+    this.#beside(() => this.#host.engine.call.lua_collect(this.#state.pointer));
+  }
+
+  /** Calls what may run finalizers, which print as scripts do: meanwhile nothing else may run here, nor be freed. */
+  #beside(call) {
+    const outer = this.#run;
+    this.#run = Run.closing(CLOSING);
+    try {
+      return this.#host.within(this.#state, this.#run, call);
+    } finally {
+      this.#run = outer;
+      if (this.#closed && this.#host.engine.death === null) {
+        if (outer === null || !outer.inside) this.#free();
+        else outer.close();
+      }
+    }
   }
 
   module(name, code) {
     this.#checkOpen();
-    const call = (at, length, nameAt, nameLength) => {
-      return this.#host.engine.call.lua_module(this.#state.pointer, at, length, nameAt, nameLength);
+    const keep = (at, length, nameAt, nameLength) => {
+      const { call } = this.#host.engine;
+      return this.#beside(() => call.lua_module(this.#state.pointer, at, length, nameAt, nameLength));
     };
     const named = encoder.encode(checkedName("the module's name", name));
-    if (this.#withTexts(scriptOf("the module", code), named, call) !== DONE) {
+    if (this.#withTexts(scriptOf("the module", code), named, keep) !== DONE) {
       throw this.#host.engine.exhausted(`the module ${JSON.stringify(name)} does not fit into memory`);
     }
   }

@@ -25,7 +25,8 @@ export function known(given, names) {
 }
 
 function unknown(name, names) {
-  const near = names.find((other) => plain(other) === plain(name)) ?? names.find((other) => distance(other, name) <= 2);
+  const near = names.find((other) => plain(other) === plain(name)) ?? names.find((other) => distance(other, name) <= 2)
+    ?? names.find((other) => name.length > 2 && plain(other).includes(plain(name))); // "ttl"
   const there = names.length > 0 ? `there are ${names.join(", ")}` : "there are none";
   return new TypeError(`unknown option ${shown(name)}: ${near ? `did you mean ${JSON.stringify(near)}?` : there}`);
 }

@@ -95,7 +95,7 @@ async function lock(where, name) {
     });
     held.catch((error) => {
       clearTimeout(timer);
-      const message = `the store ${JSON.stringify(name)} is open in another tab or worker`;
+      const message = `the store ${JSON.stringify(name)} is open already, here or in another tab or worker`;
       reject(patience.signal.aborted ? new LuatKVError("BUSY", message) : failed("locking the store", error));
     });
   });

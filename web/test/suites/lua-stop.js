@@ -19,11 +19,32 @@ const RUNAWAYS = {
   "a metamethod": "return tostring(setmetatable({}, { __tostring = function() while true do end end }))",
   "a finalizer": "setmetatable({}, { __gc = function() while true do end end }) collectgarbage()",
   "a __close": "local x <close> = setmetatable({}, { __close = function() while true do end end })",
+  "a __close when it is stopped":
+    "local x <close> = setmetatable({}, { __close = function() while true do end end }) while true do end",
+  "a coroutine's __close when it is stopped": `coroutine.wrap(function()
+    local x <close> = setmetatable({}, { __close = function() while true do end end })
+    while true do end
+  end)()`,
   "an error's text": "error(setmetatable({}, { __tostring = function() while true do end end }))",
   "a pattern": "string.find(('a'):rep(100000), ('.-'):rep(50) .. 'b')",
   "a move": "table.move({}, 1, math.maxinteger - 1, 2)",
   "a repetition": "string.rep('', math.maxinteger)",
   "an iterator of C's": "for _ in string.gmatch(('a'):rep(100), '') do while true do string.byte('a') end end",
+};
+
+/** The same, by what takes long in few steps. */
+const SLOW = {
+  "a search for a long text": "string.find(('a'):rep(4e6), ('a'):rep(2e6) .. 'b', 1, true)",
+  "a long path of modules": "package.searchpath('x', ('?;'):rep(1e6))",
+  "a long date": "os.date(('%c'):rep(5e6))",
+  "collections": "local t = {} for i = 1, 5e5 do t[i] = { i } end while true do collectgarbage() end",
+  "comparisons": "local a, b = ('x'):rep(1e7) .. 'a', ('x'):rep(1e7) .. 'b' while true do local _ = a == b end",
+  "orders": "local a, b = ('x'):rep(1e7) .. 'a', ('x'):rep(1e7) .. 'b' while true do local _ = a < b end",
+  "numbers": "local text = (' '):rep(1e7) while true do tonumber(text) end",
+  "JSON": "local text = '[' .. ('1,'):rep(3e5) .. '1]' while true do json.decode(text) end",
+  "the store": "local kv, v = KV.namespace('n'), ('x'):rep(1e7) kv:put('k', v) while true do kv:get('k') end",
+  "compiling": "local text = ('a=1 '):rep(1e5) while true do load(text) end",
+  "compiling what it is slow with": "load('x = ' .. ('a or '):rep(3e5) .. 'b')",
 };
 
 const PAUSING = ["a loop", "a coroutine", "coroutines in coroutines"];
@@ -41,6 +62,20 @@ export default {
           equal(await lua.run("return 1 + 1"), [2], what);
         }
       }
+    });
+  },
+
+  async "what takes long in few steps is stopped, too"(api) {
+    await withLua(api, async (lua) => {
+      for (const [what, code] of Object.entries(SLOW)) {
+        const begun = performance.now();
+        equal((await raised(() => lua.run(code, { timeout: 500 }))).stopped, "timeout", what);
+        ok(performance.now() - begun < 5000, `${what} took ${performance.now() - begun} ms`);
+        await lua.run("collectgarbage()");
+      }
+      const code = "x = " + "a or ".repeat(3e5) + "b";
+      equal((await raised(() => lua.run(code, { timeout: 300 }))).stopped, "timeout");
+      equal(await lua.run("return 1"), [1]);
     });
   },
 
@@ -188,6 +223,17 @@ export default {
       { maxMemory: 4 * 1024 * 1024 },
     );
     ok(failed > 0, "there was memory for all of it");
+  },
+
+  async "a finalizer cannot hold up what gives modules"(api) {
+    await withLua(api, async (lua) => {
+      await lua.run("keep = setmetatable({}, { __gc = function() done = true while true do end end })");
+      await lua.run("keep = nil");
+      const begun = performance.now();
+      for (let megabytes = 1; megabytes < 20; megabytes++) lua.module("m", "-".repeat(megabytes * 1000000));
+      ok(performance.now() - begun < 5000, `${performance.now() - begun} ms`);
+      equal(await lua.run("return done"), [true]);
+    });
   },
 
   async "what is left to be done at the end cannot hold up the page"(api) {

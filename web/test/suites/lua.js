@@ -208,6 +208,26 @@ export default {
     await kv.close();
   },
 
+  async "print may close the Lua while garbage is collected"(api) {
+    const kv = await api.LuatKV.open();
+    const other = await api.Lua.create({ kv, maxMemory: 4 * 1024 * 1024 });
+    let lua;
+    lua = await api.Lua.create({ kv, print: () => lua.close() });
+    const code = `local mt = { __gc = function() print("bye") end }
+      collectgarbage("stop")
+      local t = {}
+      for i = 1, 1e9 do t[i] = setmetatable({ ("x"):rep(1000) }, mt) end`;
+    const error = await raised(() => lua.run(code));
+    ok(error.code !== "PANIC", error.message);
+    equal([lua.closed, other.runSync("return 1")], [true, [1]]);
+    lua = await api.Lua.create({ kv, print: () => lua.close() });
+    await lua.run("for _ = 1, 100 do setmetatable({}, { __gc = function() print('bye') end }) end");
+    for (let tries = 0; tries < 1000 && !lua.closed; tries++) lua.module("m", "-".repeat(20000));
+    equal([lua.closed, other.runSync("return 1")], [true, [1]]);
+    other.close();
+    await kv.close();
+  },
+
   async "what is closed refuses"(api) {
     const lua = await api.Lua.create();
     const running = lua.run("while true do end");
