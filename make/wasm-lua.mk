@@ -68,4 +68,4 @@ target/wasm/luat_kv_lua.wasm: target/wasm/lua/libluat_kv.a $(lua-wasm-dir)/src/l
 contract-wasm := wasm-contract-node wasm-contract-chromium
 .PHONY: $(contract-wasm)
 $(contract-wasm): wasm-contract-%: wasm
-	@tests/tally tap $@ $(with-node) node web/test/contract-run.js $*
+	@tests/tally tap $@ env $(with-node) node web/test/contract-run.js $*

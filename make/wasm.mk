@@ -9,7 +9,8 @@ wasm: target/wasm/luat_kv.wasm ## builds the WebAssembly modules, with and witho
 rust-wasm      = RUSTC_BOOTSTRAP=1 $(if $(own-std),,$(debians-rust)) RUSTFLAGS='$(flags-wasm)$1' \
     cargo rustc --lib --no-default-features --profile wasm --target-dir target/wasm/build \
     -Zbuild-std=std,panic_abort -Zbuild-std-features=optimize_for_size$(if $(aborts-at-once),,$(comma)panic_immediate_abort)
-flags-wasm     = -Zunstable-options $(if $(own-std),,-Clinker-flavor=wasm-lld) $(if $(aborts-at-once),-Cpanic=immediate-abort) -Zlocation-detail=none -Zfmt-debug=none
+flags-wasm     = -Zunstable-options $(if $(own-std),,-Clinker-flavor=wasm-lld) \
+    $(if $(aborts-at-once),-Cpanic=immediate-abort) -Zlocation-detail=none -Zfmt-debug=none
 aborts-at-once = $(shell RUSTC_BOOTSTRAP=1 $(if $(own-std),rustc,/usr/bin/rustc) -Zunstable-options \
     -Cpanic=immediate-abort --print cfg >/dev/null 2>&1 && echo 1)
 

@@ -3,28 +3,17 @@
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { chromium } from "playwright-core";
 import { preview } from "vite";
+import { launch } from "../../test/browser.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 /** Screenshots lie here. */
 export const SHOTS = fileURLToPath(new URL("../../../target/playground/", import.meta.url));
 
-const ARGS = [
-  "--headless",
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
-
 export async function start() {
   mkdirSync(SHOTS, { recursive: true });
   const server = await preview({ root, logLevel: "error", preview: { port: 41730 } });
-  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ARGS });
+  const browser = await launch();
   const { port } = server.httpServer.address();
   return { browser, url: `http://127.0.0.1:${port}/`, stop: () => Promise.all([browser.close(), server.close()]) };
 }
