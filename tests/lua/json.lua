@@ -92,13 +92,11 @@ local laughter = [[
     end
     return value
   end
-  local start = os.clock()
   local kv = KV.open({ memory = true, limits = ... }):namespace("jokes")
   print(pcall(function() kv:put("joke", laugh(100)) end))
   print(pcall(function() kv:put("joke", "j", { metadata = laugh(100) }) end))
   print(pcall(function() KV.json.encode(laugh(100)) end))
   print(kv:get("joke"))
-  assert(os.clock() - start < 30, "too slow")
 ]]
 
 function JSON:test_a_table_that_unfolds_without_end_is_an_error()

@@ -179,30 +179,26 @@ fn a_busy_database_is_waited_for_and_then_told() {
 }
 
 #[test]
-fn who_waits_for_a_busy_database_waits_alone() {
+fn a_writer_that_waits_for_the_database_blocks_no_reader() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kv.db");
-    let timeout = Duration::from_millis(300);
+    // Longer than any machine takes for the rest of this test.
+    let timeout = Duration::from_secs(600);
     let store = Store::open(&path, &OpenOptions { busy_timeout: timeout, ..OpenOptions::default() }).unwrap();
     let n = store.namespace("n").unwrap();
     n.put("k", b"v", &PutOptions::default()).unwrap();
     let other = rusqlite::Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let begun = Instant::now();
     thread::scope(|scope| {
         for _ in 0..8 {
-            scope.spawn(|| {
-                let error = n.put("k", b"new", &PutOptions::default()).unwrap_err();
-                assert!(error.message().starts_with(path.to_str().unwrap()), "{error}");
-            });
+            scope.spawn(|| n.put("k", b"new", &PutOptions::default()).unwrap());
         }
-        thread::sleep(timeout / 3);
-        let begun = Instant::now();
-        n.get("k").unwrap();
-        assert!(begun.elapsed() < timeout / 3, "a reader waited for {:?}", begun.elapsed());
+        thread::sleep(Duration::from_millis(100));
+        // If a waiting writer held the connection, this read would return only after the writers had failed.
+        assert_eq!(n.get("k").unwrap().as_deref(), Some(&b"v"[..]));
+        other.execute_batch("ROLLBACK").unwrap();
     });
-    assert!(begun.elapsed() < 3 * timeout, "the last of them waited for {:?}", begun.elapsed());
-    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(n.get("k").unwrap().as_deref(), Some(&b"new"[..]));
     drop((n, store));
 }
 
