@@ -22,7 +22,7 @@ help: ## lists the targets
 # ---- Builds
 
 .PHONY: lib lua cli header abi clean
-lib: target/lib/libluat_kv.so ## builds the C library: target/lib/libluat_kv.so and .a
+lib: target/lib/libluat_kv.so man ## builds the C library, all that `make install` installs: target/lib/libluat_kv.so and .a
 
 # What cargo links has no SONAME and no symbol versions, since rustc brings a version script of its own and linkers take
 # one only. So both libraries are made from the one archive that cargo writes: all that our functions need becomes one

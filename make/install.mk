@@ -14,22 +14,34 @@ cmakes    := $(filter %.cmake,$(templates))
 links     := libluat_kv.so.$(abi) libluat_kv.so
 
 .PHONY: install uninstall
-install: lib man ## installs the C library and its manual: PREFIX=/usr/local; DESTDIR= for packagers
-	$(checked)
-	@for template in $(templates); do mkdir -p target/install; \
-	    sed $(foreach name,$(filled-in),-e 's|@$(name)@|$($(name))|g') make/install/$$template.in >target/install/$$template \
-	        || exit; \
-	done
+install: may-install lib ## installs the C library and its manual: PREFIX=/usr/local; DESTDIR= for packagers
 	install -d $(installed-into:%='$(DESTDIR)%')
 	install -m 644 $(headers) '$(DESTDIR)$(includedir)'
 	install -m 644 $(libraries) '$(DESTDIR)$(libdir)'
 	ln -sf libluat_kv.so.$(version) '$(DESTDIR)$(libdir)/libluat_kv.so.$(abi)'
 	ln -sf libluat_kv.so.$(abi) '$(DESTDIR)$(libdir)/libluat_kv.so'
-	install -m 644 target/install/luat_kv.pc '$(DESTDIR)$(pkgconfigdir)'
-	install -m 644 $(cmakes:%=target/install/%) '$(DESTDIR)$(cmakedir)'
+	@for template in $(templates); do \
+	    case $$template in *.pc) to='$(DESTDIR)$(pkgconfigdir)' ;; *) to='$(DESTDIR)$(cmakedir)' ;; esac; \
+	    echo "install -m 644 $$template $$to"; \
+	    sed $(foreach name,$(filled-in),-e 's|@$(name)@|$($(name))|g') make/install/$$template.in | \
+	        install -m 644 /dev/stdin "$$to/$$template" || exit; \
+	done
 	find target/man/man3 -type f -exec install -m 644 -t '$(DESTDIR)$(mandir)/man3' {} +
 	find target/man/man3 -type l -exec cp -Pf -t '$(DESTDIR)$(mandir)/man3' {} +
 	@[ -n '$(DESTDIR)' ] || [ "$$(id -u)" != 0 ] || ldconfig || :
+
+# Said before minutes of building. Nothing is written into this folder as root: `make lib` has made all that is
+# installed, so `sudo make install` needs no Rust and leaves no file of root's here.
+.PHONY: may-install
+may-install:
+	$(checked)
+	@for folder in $(installed-into:%='$(DESTDIR)%'); do \
+	    until [ -e "$$folder" ]; do folder=$$(dirname "$$folder"); done; \
+	    [ -w "$$folder" ] || { \
+	        echo "make install: you may not write to $$folder. Either build first and install as root:" >&2; \
+	        echo "    make lib && sudo make install" >&2; \
+	        echo "or install into a folder of yours: make install PREFIX=\$$HOME/.local" >&2; exit 1; }; \
+	done
 
 uninstall: ## takes away what install has put there, with the same PREFIX and DESTDIR
 	$(checked)

@@ -51,13 +51,7 @@ deps: need-demo need-test need-bench ## installs what demo, test and bench need 
 
 need-demo need-test need-bench need-docs need-header need-wasm: need-%: toolchain
 	@lack=; $(foreach p,$(packages-$*),$(has-$p) >/dev/null 2>&1 || lack="$$lack $p";) \
-	[ "$$lack" ] || exit 0; \
-	install="apt-get install -y --no-install-recommends$$lack"; \
-	if [ "$$(id -u)" = 0 ]; then root=; \
-	elif sudo -n true 2>/dev/null; then root='sudo -n'; \
-	else echo "make $* needs$$lack. Please run: sudo apt-get update && sudo $$install" >&2; exit 1; fi; \
-	echo "make $* needs$$lack: installing with apt-get"; \
-	$$root apt-get update -qq && $$root env DEBIAN_FRONTEND=noninteractive $$install -qq >/dev/null
+	[ -z "$$lack" ] || make/debian $* $$lack
 
 # Of rustup's components, rust-src is for the sanitizers, and for WebAssembly.
 need-test: components rust-src
@@ -67,6 +61,15 @@ components: toolchain
 rust-src: toolchain
 	@test -d "$$(rustc --print sysroot)/lib/rustlib/src/rust/library" || rustup component add rust-src
 
+# Debian's own cargo cannot even read Cargo.toml, so its version is looked at first.
+rust-needed := $(shell sed -n 's/^rust-version = "\([0-9.]*\)".*/\1/p' Cargo.toml)
+get-rust    := Install it with rustup (https://rustup.rs), or on Debian: apt-get install cargo-web
 toolchain:
-	@command -v cargo >/dev/null || { echo 'cargo is missing. Please install Rust, with rustup for example' >&2; exit 1; }
+	@command -v cargo >/dev/null && command -v rustc >/dev/null || { \
+	    echo 'Rust $(rust-needed) or later is needed, and there is no cargo on the PATH. $(get-rust)' >&2; \
+	    [ -z "$$SUDO_USER" ] || echo 'Under sudo, build first as the user who has Rust: make lib && sudo make install' >&2; \
+	    exit 1; }
+	@found=$$(rustc --version | cut -d ' ' -f 2); \
+	[ "$$(printf '%s\n' '$(rust-needed)' "$$found" | sort -V | head -n 1)" = '$(rust-needed)' ] || { \
+	    echo "Rust $(rust-needed) or later is needed, and this is $$found. $(get-rust)" >&2; exit 1; }
 	@command -v $(firstword $(CC)) >/dev/null || { echo '$(CC) is missing. Please install a C compiler: apt-get install gcc libc6-dev' >&2; exit 1; }

@@ -1,6 +1,6 @@
 # ---- Tests: suites, each run and counted by tests/tally
 
-.PHONY: test lint test-header test-rust test-cli test-c test-lua test-rocks test-readme test-exports test-install test-abi test-docs
+.PHONY: test lint test-header test-rust test-cli test-c test-lua test-rocks test-readme test-exports test-install test-setup test-abi test-docs
 lint         := fmt clippy-default clippy-core clippy-cli clippy-lua doc-default doc-lua
 test-header  := header-c header-c++
 test-rust    := rust-default rust-core
@@ -11,10 +11,11 @@ test-rocks   := rocks
 test-readme  := readme
 test-exports := exports-shared exports-static exports-lua
 test-install := install-tree
+test-setup   := setup
 test-abi     := abi-promise
 test-docs    := docs-man docs-doxygen docs-links docs-c
 SUITES        = $(lint) $(test-header) $(test-rust) $(test-cli) $(test-c) $(test-lua) $(test-rocks) $(test-readme) $(test-exports) \
-                $(test-install) $(test-abi) $(test-docs) $(test-hosts) $(test-wasm) $(sanitized)
+                $(test-install) $(test-setup) $(test-abi) $(test-docs) $(test-hosts) $(test-wasm) $(sanitized)
 .PHONY: $(SUITES)
 
 test: need-test ## runs every test; the last line is "N passed, N failed"; V=1 shows all output
@@ -32,6 +33,7 @@ test-rocks: $(test-rocks) ## LuaRocks: the rockspec, in a clone of what is commi
 test-readme: $(test-readme) ## the Lua and the C in README.md, as they stand
 test-exports: $(test-exports) ## that the libraries export our names only
 test-install: $(test-install) ## what strangers build on an installed tree, with pkg-config and CMake
+test-setup: $(test-setup) ## what make says and does where Rust, rights or a free apt are missing
 test-abi: $(test-abi) ## the ABI that was promised against the one that is
 test-docs: $(test-docs) ## the manual pages and the HTML that the headers give, and the links in what there is to read
 
@@ -119,6 +121,8 @@ $(test-exports): exports-%: lib target/lua/5.4/luat_kv.so
 
 install-tree: lib
 	@tests/tally tap $@ tests/install/run
+setup: lib
+	@tests/tally tap $@ tests/setup
 abi-promise:
 	@tests/tally tap $@ tests/abi/run test
 docs-man: man

@@ -1,23 +1,9 @@
-# For the scripts beside this one: $root, a folder $tmp to work in that goes at the end, and TAP.
+# For the scripts beside this one: $root, a temporary folder $tmp as working directory, TAP, and the header's functions.
 set -u
 root=$(cd "$(dirname "$0")/../.." && pwd)
 tmp=$(mktemp -d) && cd "$tmp" || exit 1
 trap 'rm -rf "$tmp"' EXIT
-failed=0 number=0
-
-# check NAME COMMAND: runs a shell command; it holds if that ends with 0.
-check() {
-    number=$((number + 1))
-    if output=$(sh -euc "$2" 2>&1); then
-        echo "ok $number - $1"
-    else
-        echo "not ok $number - $1"
-        printf '%s\n' "$output" | sed 's/^/# /'
-        failed=1
-    fi
-}
-
-finish() { echo "1..$number"; exit $failed; }
+. "$root/tests/tap.sh"
 
 # A line "function argument argument…" for each function that a C compiler finds in the header.
 declared() {
