@@ -220,11 +220,12 @@ typedef struct luat_kv_put_options {
    */
   uint32_t flags;
   /**
-   * When the entry is gone, in Unix seconds, in the future; 0 is never.
+   * When the entry is gone, in Unix seconds, in the future and not after the year 9999; 0 is never.
    */
   int64_t expiration;
   /**
-   * The same in seconds from now, at least 1. Wins over expiration where both are set.
+   * The same in seconds from now, at least 1. Wins over expiration where both are set. It counts from the next full
+   * second: the entry lives for at least as long, and for less than a second more.
    */
   int64_t expiration_ttl;
   /**

@@ -7,7 +7,7 @@ use crate::counter::{Increment, increment};
 use crate::error::{Error, Result};
 use crate::headroom::Mark;
 use crate::namespace::Namespace;
-use crate::store::Store;
+use crate::store::{Inner, Store};
 use crate::types::{IncrOptions, Limits, PutOptions};
 use crate::version::Version;
 
@@ -75,9 +75,9 @@ impl Batch {
         value: &[u8],
         options: &PutOptions<'_>,
     ) -> Result<&mut Self> {
-        let (mark, limits, now) = (Mark::now(), self.limits(), self.store.0.clock.now());
+        let (mark, limits) = (Mark::now(), self.limits());
         limits.value(value)?;
-        limits.put(options, now)?;
+        limits.put(options, &self.store.0.clock)?;
         let mut copy = Vec::new();
         copy.try_reserve_exact(value.len()).map_err(|_| Error::no_memory(value.len()))?;
         copy.extend_from_slice(value);
@@ -92,7 +92,7 @@ impl Batch {
 
     /// As [`Namespace::incr`]. What cannot be counted fails the commit.
     pub fn incr(&mut self, namespace: &Namespace, key: &str, by: i64, options: &IncrOptions) -> Result<&mut Self> {
-        self.limits().incr(options, self.store.0.clock.now())?;
+        self.limits().incr(options, &self.store.0.clock)?;
         self.push(Mark::now(), namespace, key, Action::Incr { by, options: *options })
     }
 
@@ -102,9 +102,8 @@ impl Batch {
     pub fn commit(&mut self) -> Result<Option<Version>> {
         self.open()?;
         let inner = &*self.store.0;
-        let mut body = |rows: &mut dyn Rows| {
-            self.steps.iter().try_fold(true, |go, step| Ok(go && step.apply(rows, inner.limits)?))
-        };
+        let mut body =
+            |rows: &mut dyn Rows| self.steps.iter().try_fold(true, |go, step| Ok(go && step.apply(rows, inner)?));
         let version = inner.call(|backend| backend.write(&|| inner.clock.now(), Extent::Any, &mut body))?;
         self.committed = true;
         self.steps = Vec::new();
@@ -141,18 +140,18 @@ impl Batch {
 
 impl Step {
     /// Answers whether to go on.
-    fn apply(&self, rows: &mut dyn Rows, limits: Limits) -> Result<bool> {
+    fn apply(&self, rows: &mut dyn Rows, store: &Inner) -> Result<bool> {
         let Step { namespace, key, action } = self;
-        let now = rows.now();
+        let Inner { limits, clock, .. } = store;
         match action {
             Action::Check(version) => return Ok(rows.version(namespace, key)? == *version),
             Action::Put { value, metadata, expiration, ttl } => {
-                let expiration = limits.expiration(*expiration, *ttl, now)?;
+                let expiration = limits.expiration(*expiration, *ttl, clock)?;
                 rows.put(namespace, Put { key, value, metadata: metadata.as_deref(), expiration })?;
             }
             Action::Delete => rows.delete(namespace, key)?,
             Action::Incr { by, options } => {
-                let (initial, expiration) = (options.initial, limits.incr(options, now)?);
+                let (initial, expiration) = (options.initial, limits.incr(options, clock)?);
                 increment(rows, namespace, key, Increment { by: *by, initial, expiration })?;
             }
         }

@@ -33,6 +33,17 @@ impl Clock {
             None => system_seconds(),
         }
     }
+
+    /// Unix seconds, rounded up: where lifetimes begin, so that none is cut short.
+    ///
+    /// On Unix this reads the fine clock, and [`now`](Clock::now) one that may lag it by a tick. So an entry lives for
+    /// its whole lifetime by the fine clock, and may be seen for a tick longer.
+    pub(crate) fn now_rounded_up(&self) -> i64 {
+        match &self.0 {
+            Some(time) => time.load(Ordering::Relaxed),
+            None => system_seconds_rounded_up(),
+        }
+    }
 }
 
 /// What C's `time()` says, as Lua's `os.time()` does. It may lag the finer clocks by a tick of the kernel's timer, and a
@@ -49,14 +60,27 @@ fn system_seconds() -> i64 {
 /// What the host says.
 #[cfg(target_family = "wasm")]
 fn system_seconds() -> i64 {
-    crate::wasm::now()
+    crate::wasm::now().floor() as i64
+}
+
+#[cfg(target_family = "wasm")]
+fn system_seconds_rounded_up() -> i64 {
+    crate::wasm::now().ceil() as i64
 }
 
 #[cfg(not(any(unix, target_family = "wasm")))]
 fn system_seconds() -> i64 {
-    match std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH) {
-        Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
-        // A machine whose clock stands before 1970: every expiration is far ahead, and nothing is lost.
-        Err(_) => 0,
-    }
+    i64::try_from(since_1970().as_secs()).unwrap_or(i64::MAX)
+}
+
+#[cfg(not(target_family = "wasm"))]
+fn system_seconds_rounded_up() -> i64 {
+    let since = since_1970();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX).saturating_add(i64::from(since.subsec_nanos() > 0))
+}
+
+/// 0 on a machine whose clock stands before 1970: every expiration is far ahead, and nothing is lost.
+#[cfg(not(target_family = "wasm"))]
+fn since_1970() -> std::time::Duration {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
 }

@@ -3,12 +3,16 @@
 //! Limits hold for what is written or asked, never for what is already stored. The numbers of `"cloudflare"` are those
 //! of <https://developers.cloudflare.com/kv/platform/limits/>.
 
+use crate::clock::Clock;
 use crate::error::{Code, Error, Result, quoted};
 use crate::json;
 use crate::types::{IncrOptions, Limits, ListOptions, PutOptions};
 
 /// How many keys a page holds when no limit is asked for.
 const DEFAULT_PAGE: u64 = 1000;
+
+/// The end of the year 9999, in Unix seconds. A larger number is most likely one of milliseconds.
+const LAST_EXPIRATION: i64 = 253_402_300_799;
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -40,6 +44,15 @@ impl Limits {
         match self {
             Limits::Default => 1,
             Limits::Cloudflare => 60,
+        }
+    }
+
+    /// The last expiration.
+    const fn last_expiration(self) -> i64 {
+        match self {
+            Limits::Default => LAST_EXPIRATION,
+            // Workers refuses what does not fit in 32 bits.
+            Limits::Cloudflare => i32::MAX as i64,
         }
     }
 
@@ -83,9 +96,9 @@ impl Limits {
     }
 
     /// Checks the options of a put and answers when the entry will be gone.
-    pub(crate) fn put(self, options: &PutOptions<'_>, now: i64) -> Result<Option<i64>> {
+    pub(crate) fn put(self, options: &PutOptions<'_>, clock: &Clock) -> Result<Option<i64>> {
         options.metadata.map_or(Ok(()), |metadata| self.metadata(metadata))?;
-        self.expiration(options.expiration, options.expiration_ttl, now)
+        self.expiration(options.expiration, options.expiration_ttl, clock)
     }
 
     /// Metadata: JSON text.
@@ -100,8 +113,8 @@ impl Limits {
     }
 
     /// Checks the options of an increment and answers when an entry that it creates will be gone.
-    pub(crate) fn incr(self, options: &IncrOptions, now: i64) -> Result<Option<i64>> {
-        self.expiration(options.expiration, options.expiration_ttl, now)
+    pub(crate) fn incr(self, options: &IncrOptions, clock: &Clock) -> Result<Option<i64>> {
+        self.expiration(options.expiration, options.expiration_ttl, clock)
     }
 
     /// The keys of a bulk get: how many there may be, and each of them.
@@ -117,27 +130,46 @@ impl Limits {
     }
 
     /// When an entry is gone that is to expire at a time or, which wins, in some seconds.
-    pub(crate) fn expiration(self, expiration: Option<i64>, ttl: Option<i64>, now: i64) -> Result<Option<i64>> {
+    pub(crate) fn expiration(self, at: Option<i64>, ttl: Option<i64>, clock: &Clock) -> Result<Option<i64>> {
         if let Some(ttl) = ttl {
-            if ttl < 1 {
-                return Err(Error::invalid(format!("expirationTtl is {ttl}; it is seconds from now, at least 1")));
-            }
-            if ttl < self.ttl() {
-                return Err(too_short("expirationTtl", ttl, self.ttl()));
-            }
-            let end = now.checked_add(ttl);
-            return end.map(Some).ok_or_else(|| Error::invalid(format!("expirationTtl {ttl} is past the end of time")));
+            return self.expiration_in(ttl, clock).map(Some);
         }
-        let Some(expiration) = expiration else { return Ok(None) };
-        if expiration <= now {
+        let Some(at) = at else { return Ok(None) };
+        let now = clock.now();
+        if at <= now {
             return Err(Error::invalid(format!(
-                "expiration {expiration} is not in the future; it is Unix seconds, and it is {now} now"
+                "expiration {at} is not in the future; it is Unix seconds, and it is {now} now"
             )));
         }
-        if expiration - now < self.ttl() {
-            return Err(too_short("expiration", expiration - now, self.ttl()));
+        if at - now < self.ttl() {
+            return Err(too_short("expiration", at - now, self.ttl()));
         }
-        Ok(Some(expiration))
+        self.expiration_at(at).map(Some)
+    }
+
+    /// The end of a lifetime that begins now.
+    pub(crate) fn expiration_in(self, ttl: i64, clock: &Clock) -> Result<i64> {
+        if ttl < 1 {
+            return Err(Error::invalid(format!("expirationTtl is {ttl}; it is seconds from now, at least 1")));
+        }
+        if ttl < self.ttl() {
+            return Err(too_short("expirationTtl", ttl, self.ttl()));
+        }
+        self.expiration_at(clock.now_rounded_up().saturating_add(ttl))
+    }
+
+    /// Checks a time at which an entry is to be gone, which may be over.
+    pub(crate) fn expiration_at(self, at: i64) -> Result<i64> {
+        if at > LAST_EXPIRATION {
+            return Err(Error::invalid(format!(
+                "expiration {at} is after the year 9999; it is in seconds, and this looks like milliseconds"
+            )));
+        }
+        if at > self.last_expiration() {
+            let message = format!("expiration {at} is over Cloudflare's limit, {}", self.last_expiration());
+            return Err(Error::new(Code::Limit, message));
+        }
+        Ok(at)
     }
 
     /// A prefix, or one end of a range.

@@ -117,13 +117,13 @@ impl Namespace {
         let inner = &*self.store.0;
         inner.limits.key(key)?;
         inner.limits.value(value)?;
-        inner.limits.put(options, inner.clock.now()).map(|_| ())
+        inner.limits.put(options, &inner.clock).map(|_| ())
     }
 
     /// A put within a write: a lifetime begins when the write does.
     fn store_put(&self, rows: &mut dyn Rows, key: &str, value: &[u8], options: &PutOptions<'_>) -> Result<()> {
-        let limits = self.store.0.limits;
-        let expiration = limits.expiration(options.expiration, options.expiration_ttl, rows.now())?;
+        let inner = &*self.store.0;
+        let expiration = inner.limits.expiration(options.expiration, options.expiration_ttl, &inner.clock)?;
         rows.put(&self.name, Put { key, value, metadata: options.metadata, expiration })
     }
 
@@ -132,9 +132,9 @@ impl Namespace {
     pub fn touch(&self, key: &str, expiration: Option<i64>, expiration_ttl: Option<i64>) -> Result<bool> {
         let inner = &*self.store.0;
         inner.limits.key(key)?;
-        let until = |now| inner.limits.expiration(expiration, expiration_ttl, now);
-        until(inner.clock.now())?;
-        let touched = self.write(Extent::OneChange, &mut |rows| rows.touch(&self.name, key, until(rows.now())?))?;
+        let until = || inner.limits.expiration(expiration, expiration_ttl, &inner.clock);
+        until()?;
+        let touched = self.write(Extent::OneChange, &mut |rows| rows.touch(&self.name, key, until()?))?;
         Ok(touched.is_some())
     }
 
@@ -145,10 +145,10 @@ impl Namespace {
     pub fn incr(&self, key: &str, by: i64, options: &IncrOptions) -> Result<i64> {
         let inner = &*self.store.0;
         inner.limits.key(key)?;
-        inner.limits.incr(options, inner.clock.now())?;
+        inner.limits.incr(options, &inner.clock)?;
         let mut sum = 0;
         self.write(Extent::Any, &mut |rows| {
-            let expiration = inner.limits.incr(options, rows.now())?;
+            let expiration = inner.limits.incr(options, &inner.clock)?;
             sum = increment(rows, &self.name, key, Increment { by, initial: options.initial, expiration })?;
             Ok(true)
         })?;

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::backend::{Extent, Put, Rows};
+use crate::clock::Clock;
 use crate::error::{Code, Error, Result, quoted};
 use crate::namespace::Namespace;
 use crate::types::{Format, Imported, KeyInfo, Limits};
@@ -73,7 +74,7 @@ impl Namespace {
     /// have expired are left out. While this reads, other writers wait.
     pub fn import(&self, from: &mut dyn Read, replace: bool) -> Result<Imported> {
         let inner = &*self.store().0;
-        let task = Task { namespace: self.name(), limits: inner.limits, replace };
+        let task = Task { namespace: self.name(), limits: inner.limits, clock: &inner.clock, replace };
         let mut imported = Imported::default();
         let begun = Cell::new(false);
         inner.call_for_long(&begun, |backend| {
@@ -133,6 +134,7 @@ fn one_line<'a>(key: &str, metadata: &str) -> Result<Cow<'a, RawValue>> {
 struct Task<'a> {
     namespace: &'a str,
     limits: Limits,
+    clock: &'a Clock,
     replace: bool,
 }
 
@@ -174,10 +176,11 @@ impl Task<'_> {
         self.limits.value(&value)?;
         let metadata = record.metadata.as_ref().map(|metadata| metadata.get());
         metadata.map_or(Ok(()), |metadata| self.limits.metadata(metadata))?;
-        let expiration = match record.expiration_ttl {
-            Some(ttl) => self.limits.expiration(None, Some(ttl), rows.now())?,
+        let expiration = match (record.expiration_ttl, record.expiration) {
+            (Some(ttl), _) => Some(self.limits.expiration_in(ttl, self.clock)?),
             // However little time is left of a lifetime, it was long enough when it began.
-            None => record.expiration,
+            (None, Some(at)) => Some(self.limits.expiration_at(at)?),
+            (None, None) => None,
         };
         let expired = expiration.is_some_and(|end| end <= rows.now());
         if expired || (!self.replace && rows.version(self.namespace, key)?.is_some()) {

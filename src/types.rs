@@ -73,9 +73,10 @@ pub struct Entry {
 /// How to store a value. The default keeps it for ever, without metadata.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PutOptions<'a> {
-    /// Unix seconds, in the future.
+    /// Unix seconds, in the future, and not after the year 9999.
     pub expiration: Option<i64>,
-    /// Seconds from now, at least 1. Wins over `expiration`, as with Cloudflare.
+    /// Seconds from now, at least 1. Wins over `expiration`, as with Cloudflare. It counts from the next full second, so
+    /// that the entry lives for at least as long, and for less than a second more.
     pub expiration_ttl: Option<i64>,
     /// JSON text of any value but `null`.
     pub metadata: Option<&'a str>,

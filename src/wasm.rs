@@ -20,9 +20,9 @@ mod host {
     }
 }
 
-/// Unix seconds, rounded down.
-pub(crate) fn now() -> i64 {
-    host::now().floor() as i64
+/// Unix seconds, with their fraction.
+pub(crate) fn now() -> f64 {
+    host::now()
 }
 
 /// 64 bits that nobody has had before.

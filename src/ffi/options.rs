@@ -57,9 +57,10 @@ pub struct luat_kv_put_options {
     pub struct_size: u32,
     /// 0.
     pub flags: u32,
-    /// When the entry is gone, in Unix seconds, in the future; 0 is never.
+    /// When the entry is gone, in Unix seconds, in the future and not after the year 9999; 0 is never.
     pub expiration: i64,
-    /// The same in seconds from now, at least 1. Wins over expiration where both are set.
+    /// The same in seconds from now, at least 1. Wins over expiration where both are set. It counts from the next full
+    /// second: the entry lives for at least as long, and for less than a second more.
     pub expiration_ttl: i64,
     /// JSON text of any value but null, nested 128 deep at most, kept as it is; empty is none.
     pub metadata: luat_kv_bytes,

@@ -246,20 +246,34 @@ static void an_expiration_lies_in_the_future(void)
     CHECK_PUT_REFUSED(kv.ns, put_options(0, INT64_MAX, NULL), LUAT_KV_INVALID);
     CHECK_PUT_REFUSED(kv.ns, put_options(now + 100, -1, NULL), LUAT_KV_INVALID);
 
-    CHECK_STATUS(put_with(kv.ns, "last", put_options(INT64_MAX, 0, NULL), &error), LUAT_KV_OK);
+    /* The end of the year 9999. What is later looks like milliseconds. */
+    const int64_t last = 253402300799;
+    CHECK_STATUS(put_with(kv.ns, "last", put_options(last, 0, NULL), &error), LUAT_KV_OK);
     luat_kv_entry *entry = entry_of(kv.ns, "last");
-    CHECK(luat_kv_entry_expiration(entry) == INT64_MAX);
+    CHECK(luat_kv_entry_expiration(entry) == last);
+    CHECK_PUT_REFUSED(kv.ns, put_options(last + 1, 0, NULL), LUAT_KV_INVALID);
+    CHECK_PUT_REFUSED(kv.ns, put_options(now * 1000, 0, NULL), LUAT_KV_INVALID);
+    CHECK_PUT_REFUSED(kv.ns, put_options(INT64_MAX, 0, NULL), LUAT_KV_INVALID);
+    CHECK_PUT_REFUSED(kv.ns, put_options(0, last, NULL), LUAT_KV_INVALID);
     luat_kv_entry_free(entry);
     kv_close(kv);
+}
+
+/* Unix seconds, rounded up, by a clock that does not lag as time() does. */
+static int64_t next_second(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return now.tv_sec + (now.tv_nsec > 0);
 }
 
 static void a_ttl_wins_over_an_expiration(void)
 {
     struct kv kv = open_default();
-    int64_t before = time(NULL);
+    int64_t before = next_second();
     CHECK_STATUS(put_with(kv.ns, "key", put_options(before + 5000, 1000, NULL), &error), LUAT_KV_OK);
     CHECK_STATUS(put_with(kv.ns, "past", put_options(1, 1000, NULL), &error), LUAT_KV_OK);
-    int64_t after = time(NULL);
+    int64_t after = next_second();
     luat_kv_entry *key = entry_of(kv.ns, "key"), *past = entry_of(kv.ns, "past");
     CHECK(luat_kv_entry_expiration(key) >= before + 1000 && luat_kv_entry_expiration(key) <= after + 1000);
     CHECK(luat_kv_entry_expiration(past) >= before + 1000 && luat_kv_entry_expiration(past) <= after + 1000);
@@ -366,6 +380,9 @@ static void cloudflare_limits(void)
     CHECK_PUT_REFUSED(kv.ns, put_options(0, 59, NULL), LUAT_KV_LIMIT);
     CHECK_PUT_REFUSED(kv.ns, put_options(time(NULL) + 58, 0, NULL), LUAT_KV_LIMIT);
     CHECK_PUT_REFUSED(kv.ns, put_options(time(NULL) - 1, 0, NULL), LUAT_KV_INVALID);
+    CHECK_STATUS(put_with(kv.ns, "last", put_options(INT32_MAX, 0, NULL), &error), LUAT_KV_OK);
+    CHECK_PUT_REFUSED(kv.ns, put_options(INT32_MAX + INT64_C(1), 0, NULL), LUAT_KV_LIMIT);
+    CHECK_PUT_REFUSED(kv.ns, put_options(0, INT32_MAX, NULL), LUAT_KV_LIMIT);
     CHECK_STATUS(put_with(kv.ns, "ttl", put_options(0, 60, NULL), &error), LUAT_KV_OK);
     CHECK_STATUS(put_with(kv.ns, "end", put_options(time(NULL) + 61, 0, NULL), &error), LUAT_KV_OK);
     kv_close(kv);

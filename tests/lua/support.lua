@@ -102,6 +102,22 @@ function M.read(path)
   return text
 end
 
+--- That an expiration is the end of a lifetime which began after `before`, a time of os.time(). Lifetimes begin at the
+-- next full second; and os.time() may lag the clock that tells it by a moment.
+function M.is_end(expiration, ttl, before)
+  local after = os.time()
+  lu.assertTrue(before + ttl <= expiration and expiration <= after + ttl + 2,
+    ("%d is no end of %d seconds from %d to %d"):format(expiration, ttl, before, after))
+end
+
+--- Waits until a key has expired.
+function M.wait_for_end(kv, key)
+  local _, meta = kv:getWithMetadata(key)
+  if meta then
+    M.wait_until(meta.expiration)
+  end
+end
+
 -- A page in a browser has no shell and no processes. What needs none has another way there, in page.lua; all that
 -- follows here is for machines.
 local has_shell, shell = pcall(io.popen, "exit")

@@ -3,11 +3,14 @@
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use luat_kv::{Clock, Code, IncrOptions, Limits, ListOptions, OpenOptions, PutOptions, Store};
 
 const NOW: i64 = 1_700_000_000;
+
+/// The last expiration that Workers KV takes.
+const LAST: i64 = i32::MAX as i64;
 
 fn ttl(seconds: i64) -> PutOptions<'static> {
     PutOptions { expiration_ttl: Some(seconds), ..PutOptions::default() }
@@ -93,6 +96,79 @@ fn limits_say_no_on_their_far_side_only() {
     assert_eq!(code(n.put("..", b"v", &PutOptions::default())), Err(Code::Invalid));
     assert_eq!(code(n.put("...", b"v", &PutOptions::default())), Ok(()));
     assert_eq!(code(n.put("k", b"v", &ttl(i64::MAX))), Err(Code::Invalid));
+    for (at, expected) in [(LAST, Ok(())), (LAST + 1, Err(Code::Limit)), (NOW * 1000, Err(Code::Invalid))] {
+        let options = PutOptions { expiration: Some(at), ..PutOptions::default() };
+        assert_eq!(code(n.put("k", b"v", &options)), expected, "{at}");
+    }
+    assert_eq!(code(n.put("k", b"v", &ttl(LAST - NOW))), Ok(()));
+    assert_eq!(code(n.put("k", b"v", &ttl(LAST - NOW + 1))), Err(Code::Limit));
+}
+
+/// The moment that lifetimes begin at, by the system's fine clock.
+fn next_second() -> i64 {
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap();
+    (now.as_secs() + u64::from(now.subsec_nanos() > 0)) as i64
+}
+
+#[test]
+fn no_lifetime_is_cut_short() {
+    let folder = tempfile::tempdir().unwrap();
+    let on_disk = Store::open(folder.path().join("kv.db"), &OpenOptions::default()).unwrap();
+    for store in [on_disk, Store::open_memory(&OpenOptions::default()).unwrap()] {
+        let n = store.namespace("n").unwrap();
+        let incr = IncrOptions { expiration_ttl: Some(10), ..IncrOptions::default() };
+        let before = next_second();
+        n.put("put", b"1", &ttl(10)).unwrap();
+        assert!(n.add("add", b"1", &ttl(10)).unwrap());
+        n.incr("incr", 1, &incr).unwrap();
+        n.put("touch", b"1", &PutOptions::default()).unwrap();
+        assert!(n.touch("touch", None, Some(10)).unwrap());
+        let mut batch = store.batch();
+        batch.put(&n, "batch put", b"1", &ttl(10)).unwrap().incr(&n, "batch incr", 1, &incr).unwrap();
+        assert!(batch.commit().unwrap().is_some());
+        n.import(&mut &br#"{"key":"import","value":"1","expiration_ttl":10}"#[..], false).unwrap();
+        let after = next_second();
+        let page = n.list(&ListOptions::default()).unwrap();
+        assert_eq!(page.keys.len(), 7);
+        for key in page.keys {
+            let end = key.expiration.unwrap();
+            assert!((before + 10..=after + 10).contains(&end), "{}: {before} {end} {after}", key.name);
+        }
+    }
+}
+
+#[test]
+fn a_clock_that_stands_on_a_full_second_is_not_rounded() {
+    both(|store, clock| {
+        let n = store.namespace("n").unwrap();
+        n.put("k", b"v", &ttl(1)).unwrap();
+        assert_eq!(n.get_entry("k").unwrap().unwrap().expiration, Some(NOW + 1));
+        clock.set(NOW + 1);
+        assert_eq!(n.get("k").unwrap(), None);
+    });
+}
+
+#[test]
+fn milliseconds_are_no_expiration() {
+    /// The end of the year 9999.
+    const END: i64 = 253_402_300_799;
+    both(|store, _| {
+        let n = store.namespace("n").unwrap();
+        let at = |at| PutOptions { expiration: Some(at), ..PutOptions::default() };
+        n.put("k", b"v", &at(END)).unwrap();
+        n.put("k", b"v", &ttl(END - NOW)).unwrap();
+        for options in [at(END + 1), at(NOW * 1000), at(i64::MAX), ttl(END - NOW + 1), ttl(i64::MAX)] {
+            let error = n.put("k", b"new", &options).unwrap_err();
+            assert_eq!(error.code(), Code::Invalid);
+            assert!(error.message().contains("9999") && error.message().contains("milliseconds"), "{error}");
+        }
+        let error = n.touch("k", Some(NOW * 1000), None).unwrap_err();
+        assert!(error.message().contains("milliseconds"), "{error}");
+        let line = format!(r#"{{"key":"k","value":"new","expiration":{NOW}000}}"#);
+        let error = n.import(&mut line.as_bytes(), true).unwrap_err();
+        assert!(error.message().starts_with("line 1, key \"k\": expiration"), "{error}");
+        assert_eq!(n.get("k").unwrap().as_deref(), Some(&b"v"[..]));
+    });
 }
 
 #[test]

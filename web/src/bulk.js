@@ -107,6 +107,8 @@ class Task {
   #replace;
   #commit;
   #now = BigInt(Math.floor(Date.now() / 1000));
+  /** Where lifetimes begin: none is cut short. */
+  #begin = BigInt(Math.ceil(Date.now() / 1000));
   #answer = { stored: 0, skipped: 0 };
   #added = new Set();
 
@@ -143,7 +145,7 @@ class Task {
     if (ttl < least) {
       throw new LuatKVError("LIMIT", `expirationTtl is ${ttl} seconds from now; the limit is ${least} at least`);
     }
-    return this.#now + ttl;
+    return this.#begin + ttl;
   }
 
   #isThere(key) {

@@ -115,7 +115,7 @@ for (const persist of ["indexeddb", "opfs"]) {
       await kv.put("long", "1", { expirationTtl: 100 });
       await store.flush();
     });
-    await sleep(1100);
+    await sleep(2100);
     await reload(page);
     equal(
       await page.evaluate(() =>

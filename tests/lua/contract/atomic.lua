@@ -89,7 +89,7 @@ end
 function Atomic:test_an_expired_entry_is_missing()
   self.kv:put("key", "1", { expirationTtl = 1 })
   local old = version(self.kv, "key")
-  support.wait_until(os.time() + 2)
+  support.wait_for_end(self.kv, "key")
   lu.assertIsFalse((self.kv:atomic():check("key", old):commit()))
   lu.assertIsTrue((self.kv:atomic():check("key", nil):put("key", "2"):commit()))
 end

@@ -137,6 +137,9 @@ function Limits:test_on_cloudflare_an_expiration_is_at_least_a_minute_ahead()
   local kv = strict(self)
   kv:put("key", "value", { expiration = os.time() + 62 })
   refuses(kv, function() kv:put("k", "value", { expiration = os.time() + 50 }) end, "LIMIT", "expiration", "60")
+  kv:put("key", "value", { expiration = 2147483647 })
+  refuses(kv, function() kv:put("k", "value", { expiration = 2147483648 }) end, "LIMIT", "expiration", "2147483647")
+  refuses(kv, function() kv:put("k", "value", { expirationTtl = 2147483647 }) end, "LIMIT", "2147483647")
 end
 
 function Limits:test_on_cloudflare_a_page_has_at_most_1000_keys()

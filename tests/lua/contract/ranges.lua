@@ -179,7 +179,7 @@ function Ranges:test_what_expires_during_a_loop_is_left_out()
   self.kv:put("b", "value", { expirationTtl = 1 })
   local found = {}
   for name in self.kv:each() do
-    if name == "a" then support.wait_until(os.time() + 2) end
+    if name == "a" then support.wait_for_end(self.kv, "b") end
     table.insert(found, name)
   end
   lu.assertEquals(found, { "a", "z" })
@@ -221,7 +221,7 @@ function Ranges:test_count()
   lu.assertEquals(self.kv:count(), 5)
   lu.assertEquals(self.kv:count({ prefix = "p" }), 3)
   lu.assertEquals(self.kv:count({ prefix = "" }), 5)
-  support.wait_until(os.time() + 2)
+  support.wait_for_end(self.kv, "p3")
   lu.assertEquals(self.kv:count({ prefix = "p" }), 2)
   refuses(self.kv, function(kv) kv:count({ limit = 5 }) end, "unknown option 'limit'")
   refuses(self.kv, function(kv) kv:count("p") end, "bad argument #1 to 'count'", "table expected")
@@ -230,7 +230,7 @@ end
 function Ranges:test_delete_prefix_deletes_what_begins_so_and_counts_what_lived()
   fill(self.kv, "a", "p", "p1", "p2", "p%", "q")
   self.kv:put("p3", "value", { expirationTtl = 1 })
-  support.wait_until(os.time() + 2)
+  support.wait_for_end(self.kv, "p3")
   lu.assertEquals(self.kv:deletePrefix("p"), 4)
   lu.assertEquals(names(self.kv:list()), { "a", "q" })
   lu.assertEquals(self.kv:deletePrefix("p"), 0)

@@ -55,7 +55,7 @@ export default {
       ]),
     );
     const left = (await kv.getWithMetadata("c")).expiration - Date.now() / 1000;
-    ok(left > 48 && left <= 50, `${left}`);
+    ok(left > 48 && left <= 51, `${left}`);
     equal(await kv.import(text, { replace: true }), { stored: 2, skipped: 1 });
     equal(await kv.get("a"), "new");
     const twice = '[{"key":"t","value":"1"},{"key":"t","value":"2"}]';
