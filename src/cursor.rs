@@ -5,10 +5,8 @@
 //! else: keys may come and go on either side of it. The checksum is there to tell a mangled cursor from a good one, not
 //! to keep anybody from making one.
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
-
 use crate::error::{Error, Result};
+use crate::url64;
 
 const FORWARD: u8 = 2;
 const REVERSE: u8 = 3;
@@ -21,7 +19,7 @@ pub(crate) fn encode(last_key: &str, prefix: &str, reverse: bool) -> String {
     bytes.extend_from_slice(&(prefix.len() as u32).to_le_bytes());
     bytes.extend_from_slice(last_key.as_bytes());
     bytes.extend_from_slice(&checksum(&bytes).to_le_bytes());
-    BASE64.encode(bytes)
+    url64::encode(&bytes).map(char::from).collect()
 }
 
 /// The last key of the page that the cursor came from, which must be one of the same list.
@@ -46,7 +44,7 @@ struct Place {
 }
 
 fn place(cursor: &str) -> Option<Place> {
-    let bytes = BASE64.decode(cursor).ok()?;
+    let bytes = url64::decode(cursor)?;
     let (body, sum) = bytes.split_last_chunk::<4>()?;
     let (kind, rest) = body.split_first()?;
     let (prefix, key) = rest.split_first_chunk::<4>()?;

@@ -40,6 +40,7 @@ mod project;
 mod store;
 mod transfer;
 mod types;
+mod url64;
 mod version;
 
 // A library has one of the doors. A WebAssembly module has both, where it has Lua, and one for its host.

@@ -4,16 +4,15 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::fmt;
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::str;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as BASE64;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
+
+use self::records::{Field, Record, Records};
 
 use crate::backend::{Extent, Put, Rows};
 use crate::clock::Clock;
@@ -23,20 +22,19 @@ use crate::types::{Format, Imported, KeyInfo, Limits};
 
 #[cfg(any(feature = "sqlite", target_os = "wasi"))]
 mod file;
+mod input;
+mod records;
 
-/// An entry, in the fields of <https://developers.cloudflare.com/kv/reference/kv-commands/#kv-bulk-put>.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Record<'a> {
-    key: Cow<'a, str>,
+/// An entry as it is written, in the fields of a [`Record`].
+#[derive(Serialize)]
+struct Written<'a> {
+    key: &'a str,
     value: Cow<'a, str>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     expiration: Option<i64>,
-    #[serde(default, skip_serializing)]
-    expiration_ttl: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    metadata: Option<Cow<'a, RawValue>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     base64: Option<bool>,
 }
 
@@ -56,7 +54,7 @@ impl Namespace {
         inner.call_for_long(&begun, |backend| {
             backend.scan(self.name(), now, &mut |row| {
                 begun.set(true);
-                let record = Record::of(row)?;
+                let record = Written::of(row)?;
                 let before = if count > 0 { between } else { "" };
                 out.write_all(before.as_bytes()).map_err(written)?;
                 serde_json::to_writer(&mut out, &record).map_err(|why| written(why.into()))?;
@@ -70,9 +68,17 @@ impl Namespace {
     }
 
     /// Stores the entries of an export, in whichever of its forms, in one transaction: after an error, which says where
-    /// it is, all is as it was. Keys that are there already are left alone unless `replace` is set, and entries that
-    /// have expired are left out. While this reads, other writers wait.
+    /// it is, all is as it was. Keys that are there already are left alone unless `replace` is set. Entries that have
+    /// expired are left out; with `replace` they remove the key. While this reads, other writers wait.
+    ///
+    /// An entry is an object with a `key` and a `value`, and as needed `expiration`, `expiration_ttl`, `metadata` and
+    /// `base64`. Other fields are ignored.
     pub fn import(&self, from: &mut dyn Read, replace: bool) -> Result<Imported> {
+        self.import_with(from, replace, &mut |_| {})
+    }
+
+    /// The same, and calls `ignored` with the name of each field that it ignores, every time that it meets it.
+    pub fn import_with(&self, from: &mut dyn Read, replace: bool, ignored: &mut dyn FnMut(&str)) -> Result<Imported> {
         let inner = &*self.store().0;
         let task = Task { namespace: self.name(), limits: inner.limits, clock: &inner.clock, replace };
         let mut imported = Imported::default();
@@ -80,7 +86,7 @@ impl Namespace {
         inner.call_for_long(&begun, |backend| {
             backend.write(&|| inner.clock.now(), Extent::Any, &mut |rows| {
                 begun.set(true); // what was read cannot be read again
-                imported = task.run(rows, from)?;
+                imported = task.run(rows, Records::begin(&mut *from, inner.limits, ignored)?)?;
                 Ok(true)
             })
         })?;
@@ -88,7 +94,7 @@ impl Namespace {
     }
 }
 
-impl<'a> Record<'a> {
+impl<'a> Written<'a> {
     fn of(row: &'a KeyInfo) -> Result<Self> {
         let value = row.value.as_deref().unwrap_or_default();
         let (value, base64) = match str::from_utf8(value) {
@@ -96,20 +102,7 @@ impl<'a> Record<'a> {
             Err(_) => (to_base64(value)?.into(), Some(true)),
         };
         let metadata = row.metadata.as_deref().map(|metadata| one_line(&row.name, metadata)).transpose()?;
-        let (key, expiration) = (row.name.as_str().into(), row.expiration);
-        Ok(Record { key, value, expiration, expiration_ttl: None, metadata, base64 })
-    }
-
-    fn bytes(&self) -> Result<Cow<'_, [u8]>> {
-        match self.base64 {
-            Some(true) => match BASE64.decode(&*self.value) {
-                Ok(bytes) => Ok(bytes.into()),
-                Err(why) => {
-                    Err(Error::invalid(format!("the value is not base64: {}", why.to_string().trim_end_matches('.'))))
-                }
-            },
-            _ => Ok(self.value.as_bytes().into()),
-        }
+        Ok(Written { key: &row.name, value, expiration: row.expiration, metadata, base64 })
     }
 }
 
@@ -123,11 +116,9 @@ fn to_base64(value: &[u8]) -> Result<String> {
 }
 
 /// Metadata as it is, but on one line. (A line break within a string would be an escape.)
-fn one_line<'a>(key: &str, metadata: &str) -> Result<Cow<'a, RawValue>> {
-    match RawValue::from_string(metadata.replace(['\n', '\r'], " ")) {
-        Ok(raw) => Ok(Cow::Owned(raw)),
-        Err(why) => Err(Error::new(Code::Corrupt, format!("the metadata of {} is not JSON: {why}", quoted(key)))),
-    }
+fn one_line(key: &str, metadata: &str) -> Result<Box<RawValue>> {
+    RawValue::from_string(metadata.replace(['\n', '\r'], " "))
+        .map_err(|why| Error::new(Code::Corrupt, format!("the metadata of {} is not JSON: {why}", quoted(key))))
 }
 
 /// An import under way.
@@ -139,145 +130,42 @@ struct Task<'a> {
 }
 
 impl Task<'_> {
-    fn run(&self, rows: &mut dyn Rows, from: &mut dyn Read) -> Result<Imported> {
-        let line = Cell::new(1);
-        let (is_array, input) = begin(BufReader::new(from))?;
-        let mut imported = Imported::default();
-        // What goes wrong with an entry must get out through serde's own errors.
-        let mut failed = None;
-        let mut each = |record: Record<'_>| match self.store(rows, &record) {
-            Ok(stored) => {
-                *(if stored { &mut imported.stored } else { &mut imported.skipped }) += 1;
-                Ok(())
-            }
-            Err(error) => {
-                failed = Some(error.while_doing(format_args!("line {}, key {}", line.get(), quoted(&record.key))));
-                Err(())
-            }
-        };
-        let mut reader = serde_json::Deserializer::from_reader(Lines { input, line: &line });
-        let read = match is_array {
-            true => reader.deserialize_seq(Items(&mut each)).and_then(|()| reader.end()),
-            false => {
-                reader.into_iter::<Object>().try_for_each(|record| each(record?.0).map_err(|()| de::Error::custom("")))
-            }
-        };
-        match (failed, read) {
-            (Some(error), _) => Err(error),
-            (None, Err(why)) => Err(unreadable(&why)),
-            (None, Ok(())) => Ok(imported),
+    fn run<R: Read>(&self, rows: &mut dyn Rows, mut records: Records<'_, R>) -> Result<Imported> {
+        let (mut imported, mut record) = (Imported::default(), Record::default());
+        while records.next(&mut record)? {
+            *(if self.store(rows, &mut record)? { &mut imported.stored } else { &mut imported.skipped }) += 1;
         }
+        Ok(imported)
     }
 
     /// Answers whether the entry was stored.
-    fn store(&self, rows: &mut dyn Rows, record: &Record<'_>) -> Result<bool> {
-        let (key, value) = (&*record.key, record.bytes()?);
-        self.limits.key(key)?;
-        self.limits.value(&value)?;
-        let metadata = record.metadata.as_ref().map(|metadata| metadata.get());
-        metadata.map_or(Ok(()), |metadata| self.limits.metadata(metadata))?;
+    fn store(&self, rows: &mut dyn Rows, record: &mut Record) -> Result<bool> {
+        let decoded = record.decode().and_then(|()| self.limits.value(&record.value));
+        decoded.map_err(|error| record.place(Field::Value, error))?;
+        let record = &*record;
+        let key = &*record.key;
+        let at = |field| move |error| record.place(field, error);
+        self.limits.key(key).map_err(at(Field::Key))?;
+        let metadata = record.metadata.as_deref();
+        metadata.map_or(Ok(()), |metadata| self.limits.metadata(metadata)).map_err(at(Field::Metadata))?;
         let expiration = match (record.expiration_ttl, record.expiration) {
-            (Some(ttl), _) => Some(self.limits.expiration_in(ttl, self.clock)?),
+            (Some(ttl), _) => Some(self.limits.expiration_in(ttl, self.clock).map_err(at(Field::ExpirationTtl))?),
             // However little time is left of a lifetime, it was long enough when it began.
-            (None, Some(at)) => Some(self.limits.expiration_at(at)?),
+            (None, Some(end)) => Some(self.limits.expiration_at(end).map_err(at(Field::Expiration))?),
             (None, None) => None,
         };
-        let expired = expiration.is_some_and(|end| end <= rows.now());
-        if expired || (!self.replace && rows.version(self.namespace, key)?.is_some()) {
-            return Ok(false);
-        }
-        rows.put(self.namespace, Put { key, value: &value, metadata, expiration })?;
-        Ok(true)
-    }
-}
-
-fn unreadable(why: &serde_json::Error) -> Error {
-    if why.is_io() {
-        return Error::new(Code::Io, why.to_string());
-    }
-    let (line, column, text) = (why.line(), why.column(), why.to_string());
-    let what = text.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&text);
-    Error::invalid(format!("line {line}, column {column}: {what}"))
-}
-
-/// An array of entries, handed on one by one.
-struct Items<F>(F);
-
-impl<'t, F: FnMut(Record<'_>) -> Result<(), ()>> Visitor<'t> for Items<F> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array of entries")
+        let put = Put { key, value: &record.value, metadata, expiration };
+        self.put(rows, put).map_err(at(Field::Key))
     }
 
-    fn visit_seq<A: SeqAccess<'t>>(mut self, mut items: A) -> Result<(), A::Error> {
-        while let Some(record) = items.next_element::<Object>()? {
-            (self.0)(record.0).map_err(|()| de::Error::custom(""))?;
+    fn put(&self, rows: &mut dyn Rows, put: Put<'_>) -> Result<bool> {
+        let expired = put.expiration.is_some_and(|end| end <= rows.now());
+        match (expired, self.replace) {
+            // The file says what the key is to be, and that is over.
+            (true, true) => rows.delete(self.namespace, put.key).map(|()| false),
+            (true, false) => Ok(false),
+            (false, false) if rows.version(self.namespace, put.key)?.is_some() => Ok(false),
+            _ => rows.put(self.namespace, put).map(|()| true),
         }
-        Ok(())
-    }
-}
-
-/// A record that is an object, as it must be: serde would take an array of its fields, too.
-struct Object(Record<'static>);
-
-impl<'t> Deserialize<'t> for Object {
-    fn deserialize<D: Deserializer<'t>>(reader: D) -> Result<Self, D::Error> {
-        struct Fields;
-        impl<'t> Visitor<'t> for Fields {
-            type Value = Object;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an entry, which is an object")
-            }
-
-            fn visit_map<A: MapAccess<'t>>(self, fields: A) -> Result<Object, A::Error> {
-                Record::deserialize(MapAccessDeserializer::new(fields)).map(Object)
-            }
-        }
-        reader.deserialize_map(Fields)
-    }
-}
-
-/// Does the input begin, after any white space, with an array? A byte order mark is taken away.
-fn begin(mut input: impl BufRead) -> Result<(bool, impl Read)> {
-    const MARK: &[u8] = b"\xef\xbb\xbf";
-    const DATABASE: &[u8] = b"SQLite format 3\0";
-    /// White space that goes on for longer is kept no more.
-    const BLANK: usize = 1024 * 1024;
-    let (mut read, mut first) = (Vec::new(), None);
-    for byte in input.by_ref().bytes() {
-        let byte = byte.map_err(|why| Error::new(Code::Io, why.to_string()))?;
-        read.push(byte);
-        if read == MARK {
-            (read, first) = (Vec::new(), None);
-            continue;
-        }
-        first = first.or((!byte.is_ascii_whitespace()).then_some(byte));
-        if read == DATABASE {
-            return Err(Error::invalid("this is a SQLite database, not an export"));
-        }
-        if first.is_some() && !MARK.starts_with(&read) && !DATABASE.starts_with(&read) {
-            break;
-        }
-        if read.len() > BLANK {
-            return Err(Error::invalid("it begins with more than a MiB of white space"));
-        }
-    }
-    Ok((first == Some(b'['), io::Cursor::new(read).chain(input)))
-}
-
-/// Input that counts its lines as they are read. serde_json reads byte by byte, so it is never ahead by more than one.
-struct Lines<'a, R> {
-    input: R,
-    line: &'a Cell<u64>,
-}
-
-impl<R: Read> Read for Lines<'_, R> {
-    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        let len = self.input.read(to)?;
-        let ends = to.iter().take(len).filter(|byte| **byte == b'\n').count();
-        self.line.set(self.line.get() + ends as u64);
-        Ok(len)
     }
 }

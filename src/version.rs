@@ -8,10 +8,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
-
 use crate::error::{Error, Result, quoted};
+use crate::url64;
 
 const LEN: usize = 12;
 /// Three bytes are four characters.
@@ -26,8 +24,7 @@ impl Version {
     /// Its text, in ASCII.
     pub(crate) fn text(&self) -> [u8; TEXT_LEN] {
         let mut text = [0; TEXT_LEN];
-        // It fits.
-        let _ = BASE64.encode_slice(self.0, &mut text);
+        text.iter_mut().zip(url64::encode(&self.0)).for_each(|(to, character)| *to = character);
         text
     }
 
@@ -52,7 +49,7 @@ impl FromStr for Version {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let bytes = BASE64.decode(text).ok().and_then(|bytes| bytes.try_into().ok());
+        let bytes = url64::decode(text).and_then(|bytes| bytes.try_into().ok());
         bytes.map(Version).ok_or_else(|| Error::invalid(format!("{} is no version of an entry", quoted(text))))
     }
 }

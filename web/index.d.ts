@@ -248,7 +248,10 @@ export class Namespace {
 
   /** The namespace as text. */
   export(options?: ExportOptions): Promise<string>;
-  /** Stores all of an export or nothing; `skipped` had expired, or were there and not to be replaced. */
+  /**
+   * Stores all of an export or nothing; `skipped` had expired, or were there and not to be replaced. What has expired
+   * removes its key where that is to be replaced. Unknown fields are ignored.
+   */
   import(from: Storable, options?: ImportOptions): Promise<{ stored: number; skipped: number }>;
 
   /** A batch of changes to this namespace. */

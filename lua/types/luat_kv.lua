@@ -412,7 +412,8 @@ function Namespace:export(file, options) end
 
 --- Stores the entries of an export, or of a bulk file of Wrangler's, in one transaction, in whichever of the two forms.
 --- Returns how many were stored, and how many left out: those that have expired and, without `replace`, those that
---- were there. While it reads, other writers wait.
+--- were there. With `replace`, one that has expired removes its key. Unknown fields are ignored. While it reads, other
+--- writers wait.
 ---
 --- Errors: `INVALID`, with the line, where an entry is not what it should be; `LIMIT`, `IO`, `READONLY`, `BUSY`. Then
 --- nothing of the file is stored.

@@ -114,8 +114,10 @@ pub unsafe extern "C" fn luat_kv_export(
 }
 
 /// Stores the entries of an export in a namespace, in one transaction: after an error, whose message tells the line, all
-/// is as it was. The format is found out. An entry that has expired is left out; expiration_ttl, in seconds, may stand
-/// in place of expiration. While this reads, who else writes has to wait, and with this store every other call.
+/// is as it was. The format is found out; a file with nothing in it is INVALID. An entry that has expired is left out,
+/// and with LUAT_KV_IMPORT_REPLACE it removes its key. expiration_ttl, in seconds, may stand in place of expiration; other
+/// fields than these and those of luat_kv_export() are ignored. What is longer than its limit is LIMIT before it is read
+/// whole. While this reads, who else writes has to wait, and with this store every other call.
 ///
 /// path      a C string, as for luat_kv_open().
 /// flags     LUAT_KV_IMPORT_REPLACE, or 0: keys that are there already are left alone.

@@ -157,7 +157,6 @@ static void the_formats_are_as_they_are_told(void)
     CHECK_STATUS(luat_kv_export(kv.ns, scratch("lines"), LUAT_KV_FORMAT_JSON_LINES, NULL, &error), LUAT_KV_OK);
     CHECK_FILE(scratch("lines"), "");
     CHECK_IMPORT(kv.ns, file_text(scratch("json")), 0, 0, 0); /* none is an export too */
-    CHECK_IMPORT(kv.ns, "", 0, 0, 0);
 
     options.expiration = 4000000000;
     options.metadata = (luat_kv_bytes){ BYTES("{\"a\": 1}") };
@@ -199,6 +198,11 @@ static void what_has_expired_is_left_out(void)
                  "{\"key\":\"ttl\",\"value\":\"x\",\"expiration_ttl\":1000}]",
                  LUAT_KV_IMPORT_REPLACE, 2, 1);
     CHECK_MISSING(kv.ns, "past");
+    CHECK_PUT(kv.ns, "past", "it was here");
+    CHECK_IMPORT(kv.ns, "{\"key\":\"past\",\"value\":\"x\",\"expiration\":1000}", 0, 0, 1);
+    CHECK_VALUE(kv.ns, "past", "it was here");
+    CHECK_IMPORT(kv.ns, "{\"key\":\"past\",\"value\":\"x\",\"expiration\":1000}", LUAT_KV_IMPORT_REPLACE, 0, 1);
+    CHECK_MISSING(kv.ns, "past"); /* since it was to be replaced, and what by is over */
     luat_kv_entry *later = kv_entry(kv.ns, "later"), *ttl = kv_entry(kv.ns, "ttl");
     CHECK(luat_kv_entry_expiration(later) == 4000000000);
     CHECK(luat_kv_entry_expiration(ttl) > 0 && luat_kv_entry_expiration(ttl) < 4000000000);
@@ -216,7 +220,7 @@ static void a_broken_line_is_named_and_nothing_imported(void)
     } cases[] = {
         { GOOD "\n" GOOD "\n{\"key\":\"b\"}\n", "line 3", LUAT_KV_INVALID },
         { GOOD "\n{\"key\":\"b\",\"value\":1}\n", "line 2", LUAT_KV_INVALID },
-        { GOOD "\n{\"key\":\"b\",\"value\":\"1\",\"vaule\":\"1\"}\n", "vaule", LUAT_KV_INVALID },
+        { GOOD "\n{\"key\":\"b\",\"vaule\":\"1\"}\n", "missing field `value`", LUAT_KV_INVALID },
         { GOOD "\n{\"key\":\"\",\"value\":\"1\"}\n", "line 2", LUAT_KV_INVALID },
         { GOOD "\n{\"key\":\"b\",\"value\":\"!\",\"base64\":true}\n", "line 2", LUAT_KV_INVALID },
         { GOOD "\n{\"key\":\"b\",\"value\":\"1\",\"metadata\":null}\n" GOOD "\n{", "line 4", LUAT_KV_INVALID },
@@ -229,6 +233,9 @@ static void a_broken_line_is_named_and_nothing_imported(void)
         { "[\n" GOOD ",\n\n{\"key\":\"b\",\"value\":\"!\",\"base64\":true}]\n", "line 4", LUAT_KV_INVALID },
         { "[\n" GOOD, "line 2", LUAT_KV_INVALID },
         { "7", "line 1", LUAT_KV_INVALID },
+        { "", "empty", LUAT_KV_INVALID },
+        { "\n\n", "empty", LUAT_KV_INVALID },
+        { "[\n{\n\"key\": \"b\",\n\"value\": 5\n}\n]\n", "line 4", LUAT_KV_INVALID },
     };
 #undef GOOD
     struct kv kv = open_default();

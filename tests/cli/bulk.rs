@@ -119,6 +119,34 @@ fn import_leaves_what_is_there_unless_told() {
 }
 
 #[test]
+fn unknown_fields_are_told_once() {
+    let project = Project::new();
+    let lines = "{\"key\":\"a\",\"value\":\"1\",\"ttl\":5}\n{\"key\":\"b\",\"value\":\"1\",\"ttl\":5,\"x\\n\":{}}\n";
+    for command in ["import", "bulk put"] {
+        project.write("more.jsonl", lines);
+        let done = project.shell(&format!("$K {command} more.jsonl"));
+        assert_eq!(done.status, Some(0));
+        assert_eq!(done.err, "luat-kv: more.jsonl: ignored the unknown fields \"ttl\", \"x\\n\"\n");
+    }
+    assert_eq!(project.run(&["count"]).ok(), "2\n");
+    let many: String = (0..30).map(|at| format!(",\"f{at:02}\":{at}")).collect();
+    let done = project.feed(format!("{{\"key\":\"a\",\"value\":\"1\"{many}}}"), &["import"]);
+    assert!(done.err.contains("\"f09\" and more\n") && done.err.lines().count() == 1, "{done:?}");
+}
+
+#[test]
+fn an_empty_file_is_no_export() {
+    let project = Project::new();
+    for text in ["", "\n \n"] {
+        for command in [&["import"][..], &["bulk", "put"]] {
+            let why = project.feed(text, command).fails(3);
+            assert!(why.contains("empty") && why.ends_with("nothing was stored"), "{why}");
+        }
+    }
+    assert_eq!(project.feed("[]", &["import"]).ok(), "stored\t0\nskipped\t0\n");
+}
+
+#[test]
 fn a_broken_import_names_its_line_and_stores_nothing() {
     let project = Project::new();
     let good = "{\"key\":\"a\",\"value\":\"1\"}\n";
@@ -128,7 +156,7 @@ fn a_broken_import_names_its_line_and_stores_nothing() {
         ("{\"key\":\"\",\"value\":\"\"}", "line 2"),
         ("{\"key\":\"b\",\"value\":\"!\",\"base64\":true}", "line 2"),
         ("{\"key\":\"b\",\"value\":\"\",\"expiration_ttl\":0}", "line 2"),
-        ("{\"key\":\"b\",\"value\":\"\",\"ttl\":5}", "line 2"),
+        ("{\"key\":\"b\",\"ttl\":5}", "line 2"),
         ("nonsense", "line 2"),
     ] {
         project.write("broken.jsonl", format!("{good}{what}\n"));

@@ -41,3 +41,29 @@ fn a_million_keys_are_listed_and_transferred_in_the_memory_of_a_page() {
     drop(out);
     assert!(child.wait().unwrap().success());
 }
+
+#[test]
+fn a_line_of_300_mb_is_an_error_and_not_the_end() {
+    let project = Project::new();
+    let import = |memory: u32, begin: &str, options: &str| {
+        let line = format!("printf '%s' '{begin}'; head -c 300000000 /dev/zero | tr '\\0' A; printf '\"}}'");
+        project.shell(&format!("ulimit -v {memory}; {{ {line}; }} 2>/dev/null | $K {options} import"))
+    };
+    for (begin, what) in [
+        ("{\"key\":\"", "the key"),
+        ("{\"value\":\"1\",\"key\":\"a\",\"metadata\":\"", "the metadata"),
+        ("{\"value\":\"1\",\"key\":\"a\",\"", "the name of a field"),
+    ] {
+        let why = import(700_000, begin, "").fails(3);
+        assert!(why.contains(what) && why.contains("the limit is"), "{why}");
+    }
+    for begin in ["{\"key\":\"a\",\"value\":\"", "{\"key\":\"a\",\"base64\":true,\"value\":\""] {
+        let why = import(700_000, begin, "--limits cloudflare").fails(3);
+        assert!(why.contains("the value is more than"), "{why}");
+        // Such a value may be stored, but there is no memory for it.
+        assert!(import(400_000, begin, "").fails(3).contains("memory"));
+    }
+    // What is ignored takes none.
+    assert_eq!(import(100_000, "{\"key\":\"a\",\"value\":\"1\",\"more\":\"", "").status, Some(0));
+    assert_eq!(project.run(&["count"]).ok(), "1\n");
+}

@@ -36,8 +36,9 @@ fn what_only_reads_or_changes_makes_no_database() {
 
 #[test]
 fn what_puts_something_in_makes_the_database() {
-    for args in [&["put", "a", "1"][..], &["import"], &["bulk", "put"]] {
+    for args in [&["put", "a", "1"][..], &["import", "none.json"], &["bulk", "put", "none.json"]] {
         let project = Project::new();
+        project.write("none.json", "[]");
         project.run(args).ok();
         assert_eq!(fs::metadata(project.database()).unwrap().permissions().mode() & 0o777, 0o600, "{args:?}");
         project.run(&[&["--db", "new/folder/x.db"], args].concat()).ok();

@@ -427,6 +427,11 @@ impl Run {
         let mut text = Vec::new();
         let rows = self.model.under(from, "");
         assert_eq!(self.namespace(from).export(&mut text, format).unwrap(), rows.len() as u64);
+        if rows.is_empty() && format == Format::JsonLines {
+            // No lines at all, which is no export.
+            assert_eq!(self.namespace(to).import(&mut text.as_slice(), replace).unwrap_err().code(), Code::Invalid);
+            return;
+        }
         let mut expected = Imported::default();
         for (_, key) in rows {
             if !replace && self.model.rows.contains_key(&(to, key)) {

@@ -57,8 +57,8 @@ function fromBase64(text) {
   } catch (error) {
     throw invalid("the value is not base64", { cause: error });
   }
-  // atob() takes more than base64: spaces, no padding, bits behind the end.
-  if (toBase64(bytes) !== text) throw invalid("the value is not base64");
+  // Lines may be broken. But atob() takes more than base64: no padding, bits behind the end.
+  if (toBase64(bytes) !== text.replace(/[ \t\n\f\r]+/g, "")) throw invalid("the value is not base64");
   return bytes;
 }
 
@@ -85,15 +85,7 @@ export function importText(from, replace, core, name) {
   if (text.startsWith("SQLite format 3\0")) throw invalid("this is a SQLite database, not an export");
   const task = new Task(core, name, replace);
   try {
-    for (const [record, line] of new Records(text)) {
-      try {
-        task.store(record);
-      } catch (error) {
-        if (!(error instanceof LuatKVError || error instanceof TypeError)) throw error;
-        const code = error instanceof LuatKVError ? error.code : "INVALID";
-        throw new LuatKVError(code, `line ${line}, key ${shown(record.key)}: ${error.message}`, { cause: error });
-      }
-    }
+    for (const [record, lines] of new Records(text)) task.store(record, lines);
     return task.finish();
   } finally {
     task.free();
@@ -119,22 +111,41 @@ class Task {
     this.#commit = new Commit(core);
   }
 
-  store(record) {
-    const { limits } = this.#core;
-    const key = options.key(record.key, limits);
-    const value = record.base64 ? fromBase64(record.value) : record.value;
-    options.checkValue(value, limits);
-    const prepared = new options.Prepared();
-    prepared.metadata = record.metadata ?? "";
-    const end = this.#end(record);
-    if ((end !== null && end <= this.#now) || (!this.#replace && this.#isThere(key))) {
-      this.#answer.skipped++;
-      return;
+  /** Stores an entry; what is wrong with it is told with the line of the field. */
+  store(record, lines) {
+    let field = "key";
+    try {
+      const { limits } = this.#core;
+      const key = options.key(record.key, limits);
+      field = "value";
+      const value = record.base64 ? fromBase64(record.value) : record.value;
+      options.checkValue(value, limits);
+      field = record.ttl === null ? "expiration" : "expiration_ttl";
+      const end = this.#end(record);
+      if (end !== null && end <= this.#now) {
+        // The file said what the key is to be, and that is over.
+        if (this.#replace) this.#step(key, (commit, ns) => commit.delete(ns));
+        this.#answer.skipped++;
+      } else if (!this.#replace && this.#isThere(key)) this.#answer.skipped++;
+      else {
+        const prepared = new options.Prepared();
+        if (end !== null) prepared.expiration = inTime(end);
+        field = record.metadata === null ? field : "metadata";
+        prepared.metadata = record.metadata ?? "";
+        this.#step(key, (commit, ns) => commit.put(ns, value, prepared));
+        if (!this.#replace) this.#added.add(key);
+        this.#answer.stored++;
+      }
+    } catch (error) {
+      if (!(error instanceof LuatKVError || error instanceof TypeError)) throw error;
+      const code = error instanceof LuatKVError ? error.code : "INVALID";
+      const line = lines.get(field) ?? lines.get("key");
+      throw new LuatKVError(code, `line ${line}, key ${shown(record.key)}: ${error.message}`, { cause: error });
     }
-    if (end !== null) prepared.expiration = inTime(end);
-    this.#early(() => this.#commit.step(this.#name, key, (commit, ns) => commit.put(ns, value, prepared)));
-    if (!this.#replace) this.#added.add(key);
-    this.#answer.stored++;
+  }
+
+  #step(key, change) {
+    this.#early(() => this.#commit.step(this.#name, key, change));
   }
 
   /** When an entry is gone; null for never. */
@@ -182,8 +193,7 @@ class Task {
   }
 }
 
-/** A time as 64 bits. */
+/** A time as 64 bits; one that does not fit is too late anyway. */
 function inTime(end) {
-  if (BigInt.asIntN(64, end) === end) return end;
-  throw invalid(`expiration ${end} is past the end of time`);
+  return BigInt.asIntN(64, end) === end ? end : 2n ** 63n - 1n;
 }

@@ -8,6 +8,8 @@ const SPACE = /[ \t\n\r]*/y;
 const PLAIN = /"[^"\\\u0000-\u001f]*"/y;
 const WORD = /[-+.\w]+/y;
 const INTEGER = /^-?(?:0|[1-9]\d*)$/;
+/** JSON's number. */
+const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?$/;
 const FIELDS = ["key", "value", "expiration", "expiration_ttl", "metadata", "base64"];
 const DEEPEST = 128;
 
@@ -22,9 +24,13 @@ export class Records {
     this.#text = text;
   }
 
-  /** Each entry as { key, value, expiration, ttl, metadata, base64 }, with the line that it ends in. */
+  /**
+   * Each entry as { key, value, expiration, ttl, metadata, base64 }, with a Map from the name of each of its fields to
+   * the line that it stands in. Other fields are ignored.
+   */
   *[Symbol.iterator]() {
     this.#space();
+    if (this.#text.length === this.#at) throw invalid("it is empty, which is no export: one without entries is []");
     if (this.#text[this.#at] === "[") yield* this.#array();
     else while (this.#at < this.#text.length) yield this.#entry();
   }
@@ -47,29 +53,34 @@ export class Records {
   }
 
   #entry() {
-    const record = this.#record();
-    const line = this.#lineNow();
+    const lines = new Map();
+    const record = this.#record(lines);
     this.#space();
-    return [record, line];
+    return [record, lines];
   }
 
-  #record() {
+  #record(lines) {
     const seen = new Map();
     if (this.#text[this.#at] !== "{") throw this.#wrong("an entry must be an object");
     this.#at++;
     this.#space();
+    let isFirst = true;
     while (this.#text[this.#at] !== "}") {
-      if (seen.size > 0) {
+      if (!isFirst) {
         this.#expect(",", "`,` or `}`");
         this.#space();
       }
+      isFirst = false;
       const name = this.#string("a field's name");
-      if (!FIELDS.includes(name)) throw this.#wrong(`unknown field \`${name}\`, expected one of ${FIELDS.join(", ")}`);
-      if (seen.has(name)) throw this.#wrong(`duplicate field \`${name}\``);
+      const isKnown = FIELDS.includes(name);
+      if (isKnown && seen.has(name)) throw this.#wrong(`duplicate field \`${name}\``);
       this.#space();
       this.#expect(":", "`:`");
       this.#space();
-      seen.set(name, this.#field(name));
+      if (isKnown) {
+        lines.set(name, this.#lineNow());
+        seen.set(name, this.#field(name));
+      } else this.#raw(`\`${name}\``);
       this.#space();
     }
     this.#at++;
@@ -87,21 +98,20 @@ export class Records {
 
   #field(name) {
     if (name === "key" || name === "value") return this.#string(`\`${name}\``);
-    if (name === "metadata") return this.#raw();
+    if (name === "metadata") return this.#raw("metadata");
     const word = this.#match(WORD) ?? this.#text[this.#at];
     if (word === "null") return null;
     if (name === "base64") {
       if (word === "true" || word === "false") return word === "true";
       throw this.#wrong("`base64` must be a boolean");
     }
-    if (word === undefined || !INTEGER.test(word)) throw this.#wrong(`\`${name}\` must be a whole number`);
-    const number = BigInt(word);
-    if (BigInt.asIntN(64, number) !== number) throw this.#wrong(`\`${name}\` must fit in 64 bits`);
+    const number = wholeNumber(word);
+    if (number === null) throw this.#wrong(`\`${name}\` must be a whole number of 64 bits`);
     return number;
   }
 
   /** The text of a value of any kind; null for null. */
-  #raw() {
+  #raw(what) {
     const start = this.#at;
     const open = [];
     do {
@@ -109,16 +119,16 @@ export class Records {
       const next = this.#text[this.#at];
       if (next === "{" || next === "[") open.push(next);
       else if (next === "}" || next === "]") open.pop();
-      else if (next === '"') this.#string("metadata");
-      else if (next !== "," && next !== ":" && this.#match(WORD) === null) throw this.#wrong("metadata is not JSON");
+      else if (next === '"') this.#string(what);
+      else if (next !== "," && next !== ":" && this.#match(WORD) === null) throw this.#wrong(`${what} is not JSON`);
       if (!'"'.includes(next) && "{}[],:".includes(next)) this.#at++;
-      if (open.length > DEEPEST) throw this.#wrong("metadata is nested too deep");
+      if (open.length > DEEPEST) throw this.#wrong(`${what} is nested too deep`);
     } while (open.length > 0);
     const text = this.#text.slice(start, this.#at);
     try {
       return JSON.parse(text) === null ? null : text;
     } catch (error) {
-      throw this.#wrong(`metadata is not JSON: ${error.message}`);
+      throw this.#wrong(`${what} is not JSON: ${error.message}`);
     }
   }
 
@@ -193,4 +203,13 @@ export class Records {
     const where = this.#at >= this.#text.length ? `${what}, but it ends here` : what;
     return invalid(`line ${line}, column ${column}: ${where}`);
   }
+}
+
+/** A whole number of 64 bits, also as 3600.0, out of JSON's text; null for anything else. */
+function wholeNumber(word) {
+  if (word === undefined || !NUMBER.test(word)) return null;
+  // Beyond 2^53 a number with a point is no exact one.
+  if (!INTEGER.test(word) && !Number.isSafeInteger(Number(word))) return null;
+  const number = BigInt(INTEGER.test(word) ? word : Number(word));
+  return BigInt.asIntN(64, number) === number ? number : null;
 }

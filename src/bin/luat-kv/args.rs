@@ -97,7 +97,8 @@ Examples:
 
 Takes Wrangler's bulk files and JSON Lines. Keys that are there already stay as
 they are unless --replace is given; entries that have expired are left out.
-An error names its line, and nothing is stored. While it reads, other writers wait: what
+Unknown fields are ignored, and told once on stderr. An error names its line, and
+nothing is stored. While it reads, other writers wait: what
 comes slowly is better put into a file first.
 
 With --json: {\"stored\":40,\"skipped\":2}")]

@@ -1,5 +1,6 @@
 //! Commands on many entries at once: bulk, export, import.
 
+use std::collections::BTreeSet;
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use serde::Deserialize;
 
 use crate::args::Layout;
 use crate::entries::{columns, delete_all, print_page};
-use crate::fail::{Fail, told};
+use crate::fail::{Fail, say, told};
 use crate::input;
 use crate::output::{Output, Style, Table};
 use crate::place::{Access, Place};
@@ -46,10 +47,43 @@ pub fn import(place: &Place, file: &Path, replace: bool, out: &mut Output) -> Re
     }
     let namespace = place.namespace(Access::Create)?;
     let bar = progress::bytes("importing", len);
-    let imported = progress::during(bar, |bar| namespace.import(&mut bar.wrap_read(&mut from), replace))
-        .map_err(|error| Fail::Failed(format!("importing {}: {}; nothing was stored", name(file), told(&error))))?;
+    let mut ignored = Ignored::default();
+    let imported = progress::during(bar, |bar| {
+        namespace.import_with(&mut bar.wrap_read(&mut from), replace, &mut |field| ignored.add(field))
+    })
+    .map_err(|error| Fail::Failed(format!("importing {}: {}; nothing was stored", name(file), told(&error))))?;
+    ignored.tell(file);
     out.facts(&[("stored", imported.stored.into()), ("skipped", imported.skipped.into())])?;
     Ok(())
+}
+
+/// The names of the fields of an import that are not known, each once.
+#[derive(Default)]
+struct Ignored {
+    names: BTreeSet<String>,
+    are_more: bool,
+}
+
+impl Ignored {
+    fn add(&mut self, field: &str) {
+        /// Of more it is only told that there are some.
+        const MOST: usize = 10;
+        if !self.names.contains(field) {
+            match self.names.len() < MOST {
+                true => drop(self.names.insert(field.to_owned())),
+                false => self.are_more = true,
+            }
+        }
+    }
+
+    fn tell(&self, file: &Path) {
+        if self.names.is_empty() {
+            return;
+        }
+        let names: Vec<_> = self.names.iter().map(|field| quoted(field)).collect();
+        let more = if self.are_more { " and more" } else { "" };
+        say(&format!("{}: ignored the unknown fields {}{more}", name(file), names.join(", ")));
+    }
 }
 
 pub fn export(place: &Place, file: &Path, format: Option<Layout>, out: &mut Output) -> Result<(), Fail> {

@@ -86,9 +86,11 @@ function Transfer:test_an_empty_namespace()
   local folder = support.folder()
   for _, name in ipairs({ "/none.json", "/none.jsonl" }) do
     lu.assertEquals(self.kv:export(folder .. name), 0)
-    lu.assertEquals({ another(self):import(folder .. name) }, { 0, 0 })
   end
+  lu.assertEquals({ another(self):import(folder .. "/none.json") }, { 0, 0 })
+  -- No lines are an empty file, which could be anything.
   lu.assertEquals(support.read(folder .. "/none.jsonl"), "")
+  refuses(self.kv, function(kv) kv:import(folder .. "/none.jsonl") end, "INVALID", "empty")
   lu.assertEquals(KV.json.decode(support.read(folder .. "/none.json")), {})
 end
 
@@ -127,9 +129,12 @@ function Transfer:test_what_stands_before_the_first_entry()
   end
   local broken = file("broken.json", "\n\n\n[\n{}]")
   refuses(self.kv, function(kv) kv:import(broken) end, "INVALID", "line 5")
-  local blank = file("blank.json", (" "):rep(2 * 1024 * 1024) .. "[]")
-  refuses(self.kv, function(kv) kv:import(blank) end, "INVALID", "white space")
-  for _, text in ipairs({ mark, mark:sub(1, 2), "\239", mark .. mark .. entry }) do
+  for _, text in ipairs({ "", " \r\n\t", mark, mark .. "\n" }) do
+    local blank = file("blank.json", text)
+    refuses(self.kv, function(kv) kv:import(blank) end, "INVALID", "empty")
+  end
+  lu.assertEquals({ self.kv:import(file("none.json", " [ ] ")) }, { 0, 0 })
+  for _, text in ipairs({ mark:sub(1, 2), "\239", mark .. mark .. entry }) do
     refuses(self.kv, function(kv) kv:import(file("broken.json", text .. "x")) end, "INVALID", "line 1")
   end
 end
@@ -151,25 +156,60 @@ function Transfer:test_what_has_expired_is_left_out()
   lu.assertEquals(self.kv:get({ "a", "b" }), { b = "2" })
 end
 
+function Transfer:test_what_has_expired_removes_its_key_where_it_replaces()
+  local path = file("all.jsonl", '{"key":"a","value":"1","expiration":1000000000}\n{"key":"b","value":"2"}')
+  self.kv:put("a", "old")
+  lu.assertEquals({ self.kv:import(path) }, { 1, 1 })
+  lu.assertEquals(self.kv:get("a"), "old")
+  lu.assertEquals({ self.kv:import(path, { replace = true }) }, { 1, 1 })
+  lu.assertNil(self.kv:get("a"))
+end
+
+function Transfer:test_what_wrangler_takes_is_taken()
+  local path = file("bulk.json", [=[[
+    {"key": "more", "ttl": 5, "value": "text", "tags": [{"a": "]}"}, -1.5e3, null, true]},
+    {"key": "wrapped", "value": "AAEC\n  AwQF\r\nBg==\n", "base64": true},
+    {"key": "float", "value": "", "expiration_ttl": 3600.0},
+    {"key": "until", "value": "", "expiration": 4.102444800e9}
+  ]]=])
+  local before = os.time()
+  lu.assertEquals({ self.kv:import(path) }, { 4, 0 })
+  lu.assertEquals(self.kv:get({ "more", "wrapped" }), { more = "text", wrapped = "\0\1\2\3\4\5\6" })
+  local _, float = self.kv:getWithMetadata("float")
+  support.is_end(float.expiration, 3600, before)
+  local _, ends = self.kv:getWithMetadata("until")
+  lu.assertEquals(ends.expiration, 4102444800)
+end
+
 -- Errors
 
 function Transfer:test_a_broken_line_is_named_and_nothing_is_imported()
   local good = '{"key":"good","value":"1"}\n'
   for broken, why in pairs({
-    ["{"] = "EOF while", ["nonsense"] = "expected", ['{"key":"b"}'] = "missing field `value`",
-    ['{"key":"b","value":1}'] = "invalid type", ['{"key":"b","value":"1","ttl":5}'] = "unknown field `ttl`",
+    ["{"] = "ends here", ["nonsense"] = "expected", ['{"key":"b"}'] = "missing field `value`",
+    ['{"key":"b","value":1}'] = "`value` must be a string", ['{"key":"b","value":"1","ttl":5,}'] = "expected",
     ['{"key":"","value":"1"}'] = "empty", ['{"key":"b","value":"!","base64":true}'] = "base64",
-    ['{"key":"b","value":"1","expiration":"soon"}'] = "invalid type",
+    ['{"key":"b","value":"1","expiration":"soon"}'] = "whole number",
+    ['{"key":"b","value":"1","expiration":3600.5}'] = "whole number",
+    ['{"key":"b","value":"1","expiration":4000000000000}'] = "milliseconds",
     ['{"key":"b","value":"1","expiration_ttl":0}'] = "expirationTtl",
-    ['{"key":"b","key":"c","value":"1"}'] = "duplicate", ['["b"]'] = "invalid",
-    ['{"key":"' .. ("k"):rep(4097) .. '","value":"1"}'] = "4097",
+    ['{"key":"b","key":"c","value":"1"}'] = "duplicate", ['["b"]'] = "object",
+    ['{"key":"' .. ("k"):rep(4097) .. '","value":"1"}'] = "4096",
     ['{"key":"b","value":"1","metadata":' .. ("["):rep(129) .. ("]"):rep(129) .. "}"] = "nested deeper",
-    ['{"key":"b","value":"1","metadata":"' .. ("m"):rep(65536) .. '"}'] = "65538",
+    ['{"key":"b","value":"1","metadata":"' .. ("m"):rep(65536) .. '"}'] = "65536",
     ['{"key":"b","value":"\255"}'] = "",
   }) do
     local path = file("broken.jsonl", good .. good .. broken)
     refuses(self.kv, function(kv) kv:import(path) end, "broken.jsonl", "line 3", why)
     lu.assertNil(self.kv:get("good"))
+  end
+end
+
+function Transfer:test_an_error_tells_its_own_line()
+  for line, entry in pairs({ [4] = '"key": "a",\n "value": 5', [3] = '"key": 5,\n "value": ""',
+    [5] = '"key": "a",\n "value": "",\n "expiration": 1.5', }) do
+    local path = file("broken.json", "[\n {\n" .. entry .. "\n}\n]\n")
+    refuses(self.kv, function(kv) kv:import(path) end, "INVALID", "line " .. line)
   end
 end
 

@@ -63,6 +63,32 @@ export default {
     equal([await kv.import(twice, { replace: true }), await kv.get("t")], [{ stored: 2, skipped: 0 }, "2"]);
   },
 
+  async "what has expired removes its key where it replaces"(api) {
+    const kv = await fresh(api);
+    const text = '{"key":"a","value":"new","expiration":5}';
+    await kv.put("a", "old");
+    equal([await kv.import(text), await kv.get("a")], [{ stored: 0, skipped: 1 }, "old"]);
+    equal([await kv.import(text, { replace: true }), await kv.get("a")], [{ stored: 0, skipped: 1 }, null]);
+    const newer = `${text}{"key":"a","value":"newer"}`;
+    equal([await kv.import(newer, { replace: true }), await kv.get("a")], [{ stored: 1, skipped: 1 }, "newer"]);
+  },
+
+  async "what Wrangler takes is taken"(api) {
+    const kv = await fresh(api);
+    const text = `[
+      { "key": "more", "ttl": 5, "ttl": 6, "value": "text", "tags": [{ "a": "]}" }, -1.5e3, null, true] },
+      { "key": "wrapped", "value": "AAEC\\n  AwQF\\r\\nBg==\\n", "base64": true },
+      { "key": "float", "value": "", "expiration_ttl": 3600.0 },
+      { "key": "until", "value": "", "expiration": 4.102444800e9 }
+    ]`;
+    equal(await kv.import(text), { stored: 4, skipped: 0 });
+    equal(await kv.get("more"), "text");
+    equal([...new Uint8Array(await kv.get("wrapped", "arrayBuffer"))], [0, 1, 2, 3, 4, 5, 6]);
+    const left = (await kv.getWithMetadata("float")).expiration - Date.now() / 1000;
+    ok(left > 3590 && left <= 3601, `${left}`);
+    equal((await kv.getWithMetadata("until")).expiration, 4102444800);
+  },
+
   async "metadata is kept as it is"(api) {
     const kv = await fresh(api);
     const metadata =
@@ -94,7 +120,13 @@ export default {
     const kv = await fresh(api);
     const good = '{"key":"good","value":"1"}';
     const wrong = [
-      ["INVALID", "line 2, column 7: unknown field `ttl`", `${good}\n{"ttl":5}`],
+      ["INVALID", "line 2, column 10: missing field `key`", `${good}\n{"ttl":5}`],
+      ["INVALID", "line 2, column 12: `more` is not JSON", `${good}\n{"more":tru}`],
+      ["INVALID", "line 4", `[${good},\n{\n"key":"a",\n"value":5\n}\n]`],
+      ["INVALID", "line 4", `[${good},\n{\n"key":"a",\n"value":"!",\n"base64":true\n}\n]`],
+      ["INVALID", "milliseconds", `${good}{"key":"a","value":"","expiration":1700000000000}`],
+      ["INVALID", "empty", ""],
+      ["INVALID", "empty", "\ufeff \n"],
       ["INVALID", "duplicate field `key`", `${good}{"key":"a","key":"b","value":"1"}`],
       ["INVALID", "missing field `value`", `${good}{"key":"a"}`],
       ["INVALID", "line 3", `[${good},\n{"key":"a",\n"value":5}]`],
@@ -126,7 +158,6 @@ export default {
     await fails(() => kv.import(streamOf("text")), "TypeError");
     await fails(() => kv.import(undefined), "TypeError");
     equal(await kv.count(), 0);
-    equal(await kv.import(""), { stored: 0, skipped: 0 });
     equal(await kv.import(" [ ] \n"), { stored: 0, skipped: 0 });
   },
 
