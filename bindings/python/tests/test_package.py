@@ -93,15 +93,18 @@ def test_a_library_that_is_missing_is_told_at_import(child: Any) -> None:
 
 def test_without_a_variable_the_system_is_asked(tmp_path: pathlib.Path, child: Any) -> None:
     code = "from luat_kv import _library; print(_library.path)"
-    for name in ("libluat_kv.so.0", "libluat_kv.so"):
-        folder = tmp_path / name
-        folder.mkdir()
-        shutil.copy(os.environ["LUAT_KV_LIBRARY"], folder / name)
-        assert child(code, LUAT_KV_LIBRARY="", LD_LIBRARY_PATH=str(folder)).stdout == name + "\n"
-    # A loader that finds neither tells both. Whoever has the library installed sees that one instead.
-    done = child(code, LUAT_KV_LIBRARY="", LD_LIBRARY_PATH="")
-    told = "libluat_kv.so.0: " in done.stderr and "name its file in LUAT_KV_LIBRARY" in done.stderr
-    assert told or done.stdout == "libluat_kv.so.0\n"
+    # Files that are no libraries stand for missing ones: the loader takes them before any that this machine has.
+    names = ["libluat_kv.so.0", "libluat_kv.so"]
+    for name in names:
+        (tmp_path / name).write_text("no library")
+    done = child(code, LUAT_KV_LIBRARY="", LD_LIBRARY_PATH=str(tmp_path))
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("ImportError: libluat_kv cannot be loaded (install it with `make lib && sudo make install` ")
+    assert "or set LUAT_KV_LIBRARY to its path" in last and all(f"{name}: " in last for name in names)
+    for name in reversed(names):
+        (tmp_path / name).unlink()
+        shutil.copy(os.environ["LUAT_KV_LIBRARY"], tmp_path / name)
+        assert child(code, LUAT_KV_LIBRARY="", LD_LIBRARY_PATH=str(tmp_path)).stdout == name + "\n"
 
 
 def test_a_panic_is_an_error_and_the_store_goes_on(child: Any) -> None:
@@ -161,6 +164,15 @@ with luat_kv.open_memory() as store:
     assert wrong == [("12", "assignment"), ("13", "call-arg"), ("14", "arg-type")], done.stdout
 
 
+def test_what_the_tests_need_is_pinned_by_its_hashes() -> None:
+    text = (HERE / "requirements.txt").read_text()
+    pins = [line for line in text.replace("\\\n", "").splitlines() if not line.startswith("#")]
+    assert len(pins) > 10
+    for pin in pins:
+        assert re.fullmatch(r"\w+==[\d.]+(; python_version < \"[\d.]+\")?(\s+--hash=sha256:[0-9a-f]{64})+", pin), pin
+    assert "--require-hashes" in (HERE / "test").read_text()
+
+
 def test_what_pip_builds(tmp_path: pathlib.Path) -> None:
     """A wheel for any Python and system, from the repository and from a source distribution alike."""
     source = tmp_path / "repository/bindings/python"
@@ -175,7 +187,8 @@ def test_what_pip_builds(tmp_path: pathlib.Path) -> None:
     (tmp_path / "unpacked").mkdir()
     subprocess.run(["tar", "-xzf", archive], cwd=tmp_path / "unpacked", check=True)
     (unpacked,) = (tmp_path / "unpacked").iterdir()
-    assert {f"{unpacked.name}/{name}" for name in ("luat_kv.h", "declare.py", "README.md")} <= set(names)
+    licences = {name: (HERE / "../.." / name).read_bytes() for name in ("LICENSE-MIT", "LICENSE-APACHE")}
+    assert {f"{unpacked.name}/{name}" for name in ("luat_kv.h", "declare.py", "README.md", *licences)} <= set(names)
     contents = []
     for number, folder in enumerate((source, unpacked)):
         out = tmp_path / str(number)
@@ -184,6 +197,8 @@ def test_what_pip_builds(tmp_path: pathlib.Path) -> None:
         assert wheel.name.endswith("-py3-none-any.whl")
         with zipfile.ZipFile(wheel) as zipped:
             contents.append({name: zipped.read(name) for name in zipped.namelist() if name.startswith("luat_kv/")})
+            packed = {name: zipped.read(name) for name in zipped.namelist() if "/licenses/" in name}
+            assert {name.rsplit("/", 1)[1]: text for name, text in packed.items()} == licences
     assert contents[0] == contents[1]
     assert {"luat_kv/py.typed", "luat_kv/_declarations.py", "luat_kv/_declarations.pyi"} <= set(contents[0])
     assert b"luat_kv_get_entry" in contents[0]["luat_kv/_declarations.py"]

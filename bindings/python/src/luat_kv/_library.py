@@ -24,7 +24,8 @@ def _open() -> tuple[Any, str]:
             return ffi.dlopen(name), name
         except OSError as error:
             reasons.append(str(error))
-    hint = "LUAT_KV_LIBRARY names it" if chosen else "install it, or name its file in LUAT_KV_LIBRARY"
+    advice = "install it with `make lib && sudo make install` in luat_kv's sources, or set LUAT_KV_LIBRARY to its path"
+    hint = "LUAT_KV_LIBRARY names it" if chosen else advice
     raise ImportError(f"libluat_kv cannot be loaded ({hint}): {'; '.join(reasons)}")
 
 
