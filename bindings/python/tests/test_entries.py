@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import pathlib
+import sqlite3
 import time
 from typing import Any
 
@@ -76,7 +79,7 @@ def test_what_is_no_lifetime(kv: Namespace, name: str) -> None:
         for bad in TOO_BIG:
             with pytest.raises(InvalidError, match=name):
                 call(**{name: bad})
-        for wrong in ("60", 1.0, float("nan"), b"1", [60]):
+        for wrong in ("60", 1.0, float("nan"), b"1", [60], True, False):
             with pytest.raises(TypeError, match=f"{name} must be an int, not"):
                 call(**{name: wrong})
     with pytest.raises(InvalidError):
@@ -111,8 +114,11 @@ def test_add_and_incr(kv: Namespace) -> None:
             kv.incr("n", bad)
         with pytest.raises(InvalidError, match="initial must be from"):
             kv.incr("n", initial=bad)
-    with pytest.raises(TypeError):
-        kv.incr("n", 1.0)  # type: ignore[arg-type]
+    for wrong in (1.0, True, "1"):
+        with pytest.raises(TypeError, match="by must be an int, not"):
+            kv.incr("n", wrong)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="initial must be an int, not"):
+            kv.incr("n", initial=wrong)  # type: ignore[arg-type]
     assert kv.incr("n", 0) == -4
 
 
@@ -130,6 +136,54 @@ def test_json(kv: Namespace) -> None:
     with pytest.raises(TypeError):
         kv.put_json("text", {1, 2})
     assert kv["text"] == b"{broken"
+
+
+def test_a_document_or_metadata_with_a_lone_surrogate_is_refused(kv: Namespace) -> None:
+    for lone in ("\ud800", ["a\udfff"], {"s": "\ud800"}, {"\udc00": 1}):
+        with pytest.raises(UnicodeEncodeError, match="surrogates not allowed"):
+            kv.put_json("key", lone)
+        with pytest.raises(UnicodeEncodeError, match="surrogates not allowed"):
+            kv.put("key", b"1", metadata=lone)
+        with pytest.raises(UnicodeEncodeError, match="surrogates not allowed"):
+            kv.batch().put("key", b"1", metadata=lone)
+    assert not kv
+    kv.put_json("key", "\U0001f600")
+    assert kv["key"] == '"\U0001f600"'.encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "why", "at"),
+    [
+        (b"NaN", "NaN is not JSON", 0),
+        (b'["NaN \\" Infinity", -Infinity]', "-Infinity is not JSON", 20),
+        (b'{"a": Infinity}', "Infinity is not JSON", 6),
+        (b"\xef\xbb\xbf1", "byte order mark", 0),
+        ("1".encode("utf-16"), "Not UTF-8", 0),
+        ("[1]".encode("utf-16-le"), "Expecting value", 1),
+        ("ä".encode() + b"\xff", "Not UTF-8", 1),
+        (b'"\xed\xa0\x80"', "Not UTF-8", 1),
+        pytest.param(b"[" * 100_000, "recursion", 0, id="deep"),
+        (b"", "Expecting value", 0),
+    ],
+)
+def test_get_json_takes_JSON_alone(kv: Namespace, text: bytes, why: str, at: int) -> None:
+    kv["key"] = text
+    with pytest.raises(json.JSONDecodeError, match=why) as caught:
+        kv.get_json("key")
+    assert caught.value.pos == at and kv["key"] == text
+
+
+def test_metadata_that_another_program_wrote_and_is_not_JSON(tmp_path: pathlib.Path) -> None:
+    luat_kv.open(tmp_path / "kv.db").close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "kv.db")) as other:
+        other.execute("INSERT INTO kv (namespace, key, value, metadata) VALUES ('test', 'key', 'v', 'NaN')")
+        other.commit()
+    with luat_kv.open(tmp_path / "kv.db") as store:
+        kv = store.namespace("test")
+        for call in (kv.list, lambda: kv.get_entry("key"), lambda: kv.get_entries(["key"])):
+            with pytest.raises(luat_kv.CorruptError, match="the metadata of 'key' is not JSON: NaN is not JSON"):
+                call()
+        assert dict(kv) == {"key": b"v"} and kv.popitem() == ("key", b"v")
 
 
 def test_pages(kv: Namespace) -> None:
@@ -164,7 +218,14 @@ def test_what_is_no_list(kv: Namespace) -> None:
         kv.list(limit=10001)
     with pytest.raises(InvalidError):
         kv.list(cursor="nonsense")
-    wrongs = [("limit", 1.0), ("limit", "1"), ("reverse", 1), ("values", "yes"), ("cursor", 5), ("prefix", None)]
+    for empty in ("", b""):
+        with pytest.raises(InvalidError, match="cursor is empty; leave it out"):
+            kv.list(cursor=empty)  # type: ignore[arg-type]
+        for walk in (kv.list, kv.keys, kv.values, kv.items, kv.entries):
+            with pytest.raises(InvalidError, match="stop is empty; leave it out"):
+                walk(stop=empty)
+            assert len(list(walk(stop=None, start=empty, prefix=empty))) == 1
+    wrongs = [("limit", True), ("limit", 1.0), ("limit", "1"), ("reverse", 1), ("values", "yes"), ("cursor", 5), ("prefix", None)]
     for name, wrong in wrongs:
         with pytest.raises(TypeError, match=name):
             kv.list(**{name: wrong})  # type: ignore[call-overload]

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from luat_kv import InvalidError, Namespace, Store
+from luat_kv import InvalidError, Namespace, Store, _namespace
+from luat_kv._entries import page_of
 
 ALL_BYTES = bytes(range(256))
 
@@ -177,6 +178,30 @@ def test_iteration_goes_in_byte_order_over_all_pages(kv: Namespace) -> None:
     kv["zzz"] = b""
     kv.delete("00001")
     assert first + list(keys) == sorted([*names, "zzz"], key=str.encode)
+
+
+def test_the_first_keys_cost_little(kv: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"{i:05}" for i in range(5000)]
+    with kv.batch() as batch:
+        for name in names:
+            batch.put(name, name)
+    read: list[int] = []  # how many keys each call of the library's list has answered
+
+    def counted(*arguments: Any) -> Any:
+        page = page_of(*arguments)
+        read.append(len(page))
+        return page
+
+    monkeypatch.setattr(_namespace, "page_of", counted)
+    assert next(iter(kv)) == "00000" and next(iter(kv.items())) == ("00000", b"00000")
+    assert next(kv.entries(reverse=True)).key == "04999" and kv
+    assert sum(read) <= 20
+    del read[:]
+    assert kv.popitem() == ("00000", b"00000") and kv.popitem() == ("00001", b"00001")
+    assert read == [1, 1]
+    del read[:]
+    assert list(kv) == names[2:]
+    assert len(read) <= 10 and max(read) == 1000, "a long walk is one of large pages"
 
 
 def test_namespaces_are_apart(store: Store) -> None:

@@ -92,6 +92,9 @@ def test_what_cannot_be_read_or_written(full: Namespace, tmp_path: pathlib.Path)
     for fd in (-1, 2**31, 10**30):
         with pytest.raises(InvalidError, match="a descriptor"):
             full.import_(fd)
+    for flag in (True, False):
+        with pytest.raises(TypeError, match="a descriptor must be an int, not bool"):
+            full.import_(flag)
     with pytest.raises((IoError, InvalidError)):
         full.import_(12345)
     with pytest.raises(TypeError, match="replace"):

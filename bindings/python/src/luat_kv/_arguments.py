@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import operator
 import os
-from typing import TYPE_CHECKING, Any, Mapping, Optional, Union
+import re
+from typing import TYPE_CHECKING, Any, Mapping, NoReturn, Optional, Union
 
 from ._errors import InvalidError
 from ._library import ffi, lib
@@ -58,8 +59,11 @@ def path_of(path: Path, what: str = "path") -> bytes:
 
 
 def whole(number: int, what: str, low: int = INT64[0], high: int = INT64[1]) -> int:
-    """A whole number in a range; a float is none, not even 1.0."""
+    """A whole number in a range: an int, or what stands for one (numpy's integers). No float is, not even 1.0, nor a
+    bool, though Python counts with it."""
     try:
+        if isinstance(number, bool):
+            raise TypeError
         number = operator.index(number)
     except TypeError:
         raise TypeError(f"{what} must be an int, not {type(number).__name__}") from None
@@ -86,18 +90,64 @@ def choice(name: str, what: str, choices: Mapping[str, int]) -> int:
 
 def milliseconds(seconds: float) -> int:
     """A timeout, rounded up, as one of 0 is said by a flag."""
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+    if isinstance(seconds, bool) or not (isinstance(seconds, float) or hasattr(seconds, "__index__")):
         raise TypeError(f"busy_timeout must be a number of seconds, not {type(seconds).__name__}")
     most = 2**32 - 1
+    if not isinstance(seconds, float):
+        seconds = whole(seconds, "busy_timeout", 0, most // 1000)
     if not 0 <= seconds <= most / 1000:
-        raise InvalidError(f"busy_timeout must be from 0 to {most / 1000} seconds")
+        raise InvalidError(f"busy_timeout must be from 0 to {most / 1000} seconds, not {seconds}")
     return min(-int(-seconds * 1000 // 1), most)
 
 
 def to_json(value: object) -> bytes:
-    # What JSON does not have is an error; a lone surrogate is left to the library, which says so.
+    """JSON in UTF-8. What JSON does not have is an error, and so is a lone surrogate: a UnicodeEncodeError, as for a
+    value that is a str."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.encode("utf-8", "surrogatepass")
+    return text.encode()
+
+
+def from_json(data: bytes) -> Any:
+    """The value of a JSON text, read as strictly as every other host of the store reads it: in UTF-8 without a byte
+    order mark, and without the NaN and Infinity that json takes. A json.JSONDecodeError says what is wrong."""
+    try:
+        text = str(data, "utf-8")
+    except UnicodeDecodeError as error:
+        shown, valid = str(data, "utf-8", "replace"), str(data[: error.start], "utf-8")
+        raise json.JSONDecodeError("Not UTF-8", shown, len(valid)) from None
+    if text.startswith("\ufeff"):
+        raise json.JSONDecodeError("Unexpected byte order mark", text, 0)
+    try:
+        return _decoder.decode(text)
+    except json.JSONDecodeError:
+        raise
+    except _ConstantError as error:
+        at = next(found.start() for found in _CONSTANTS.finditer(text) if found[0][0] != '"')
+        raise json.JSONDecodeError(f"{error} is not JSON", text, at) from None
+    except (RecursionError, ValueError) as error:  # nested too deep, or a number of thousands of digits
+        raise json.JSONDecodeError(str(error), text, 0) from None
+
+
+class _ConstantError(Exception):
+    """NaN, Infinity or -Infinity, which Python's json would take for a number."""
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise _ConstantError(name)
+
+
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+_CONSTANTS = re.compile(r'"(?:[^"\\]|\\.)*"|-?Infinity|NaN')
+
+
+def bound(text: Optional[Key], what: str) -> Optional[bytes]:
+    """A bound, or a cursor, of a list. An empty one would be none, which None says."""
+    if text is None:
+        return None
+    raw = utf8(text, what)
+    if not raw:
+        raise InvalidError(f"{what} is empty; leave it out, or pass None, where there is none")
+    return raw
 
 
 def lifetime(expiration: Optional[int], expiration_ttl: Optional[int]) -> tuple[int, int]:

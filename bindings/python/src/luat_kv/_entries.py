@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any, Callable, Generic, Iterator, List, NamedTuple, Optional, TypeVar
 
+from ._arguments import from_json
+from ._errors import CorruptError
 from ._library import ffi, lib
 
 T = TypeVar("T")
@@ -73,11 +74,20 @@ def version_of(entry: Any, length: Any) -> str:
     return str(_text(lib.luat_kv_entry_version, entry, length) or b"", "ascii")
 
 
+def _metadata_of(entry: Any, length: Any) -> Any:
+    text = _text(lib.luat_kv_entry_metadata, entry, length)
+    if text is None:
+        return None
+    try:
+        return from_json(text)
+    except ValueError as error:  # another program wrote it
+        raise CorruptError(f"the metadata of {key_of(entry, length)!r} is not JSON: {error}") from None
+
+
 def key_info(entry: Any, length: Any) -> KeyInfo:
-    metadata = _text(lib.luat_kv_entry_metadata, entry, length)
     return KeyInfo(
         key_of(entry, length),
-        None if metadata is None else json.loads(metadata),
+        _metadata_of(entry, length),
         lib.luat_kv_entry_expiration(entry) or None,
         version_of(entry, length),
     )

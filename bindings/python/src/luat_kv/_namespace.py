@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import MutableMapping
 from typing import (
     TYPE_CHECKING,
@@ -20,14 +19,28 @@ from typing import (
     overload,
 )
 
-from ._arguments import Key, incr_options, lifetime, new_options, put_options, to_json, utf8, value_of, view, whole, yes
+from ._arguments import (
+    Key,
+    bound,
+    from_json,
+    incr_options,
+    lifetime,
+    new_options,
+    put_options,
+    to_json,
+    utf8,
+    value_of,
+    view,
+    whole,
+    yes,
+)
 from ._batch import Batch
-from ._entries import Entry, KeyInfo, Page, key_info, page_of, version_of, whole_entry
+from ._entries import Entry, KeyInfo, Page, key_info, key_of, page_of, version_of, whole_entry
 from ._entries import value_of as entry_value
 from ._errors import fail
 from ._handles import Handles, check, ffi, lib, new_error, numbers, opened
 from ._transfer import Transfers
-from ._views import Items, Keys, Range, Values
+from ._views import Items, Keys, Range, Values, range_of
 
 if TYPE_CHECKING:
     from ._arguments import Value
@@ -38,6 +51,9 @@ _OK: int = lib.LUAT_KV_OK
 _NOT_FOUND: int = lib.LUAT_KV_NOT_FOUND
 _TOO_SMALL: int = lib.LUAT_KV_TOO_SMALL
 _NO_DEFAULT = object()
+
+# How many keys a walk reads at once, at first and at last.
+_FIRST_PAGE, _LAST_PAGE = 4, 1000
 
 # Buffers for values, each used by one call at a time: taken out of the list and put back, which are atomic. A get of
 # what fits then costs one call of the library; more is read once again, as an entry.
@@ -119,7 +135,7 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
     def get_json(self, key: Key, default: Any = None) -> Any:
         """The value parsed as JSON; json.JSONDecodeError if it is none."""
         value = self._read(key)
-        return default if value is None else json.loads(value)
+        return default if value is None else from_json(value)
 
     def get_entry(self, key: Key) -> Optional[Entry]:
         """The value with its metadata, expiration and version, or None."""
@@ -237,10 +253,9 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
 
     def popitem(self) -> tuple[str, bytes]:
         """Removes the first key and answers it with its value, in one step; KeyError where there is none."""
-        for key in self:
-            value = self.pop(key, None)
-            if value is not None:
-                return key, value
+        while first := self._list(Range(), False, key_of, 1, None).entries:
+            if (value := self.pop(first[0], None)) is not None:
+                return first[0], value
         raise KeyError("popitem(): the namespace is empty")
 
     def setdefault(self, key: Key, default: Value) -> bytes:
@@ -279,35 +294,37 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
         if yes(values, "values"):
             options.flags |= lib.LUAT_KV_LIST_VALUES
         options.limit = 0 if limit is None else whole(limit, "limit", 1, 2**32 - 1)
-        _kept = [
-            view(utf8(text, what), getattr(options, what))
-            for what, text in (
-                ("prefix", within.prefix), ("cursor", cursor or b""), ("start", within.start), ("stop", within.stop)
-            )
-        ]
+        texts = {
+            "prefix": utf8(within.prefix, "prefix"),
+            "start": utf8(within.start, "start"),
+            "stop": within.stop,
+            "cursor": bound(cursor, "cursor"),
+        }
+        _kept = [view(text, getattr(options, what)) for what, text in texts.items() if text is not None]
         return page_of(opened("luat_kv_page", lib.luat_kv_list, lib.luat_kv_page_free, handle, options), make)
 
     def _scan(self, within: Range, values: bool, make: Callable[[Any, Any], T]) -> Iterator[T]:
-        cursor = None
+        # The first page is small, for callers that want one key or a few, and each page is larger than the one before.
+        cursor, limit = None, _FIRST_PAGE
         while True:
-            page = self._list(within, values, make, None, cursor)
+            page = self._list(within, values, make, limit, cursor)
             yield from page.entries
-            cursor = page.cursor
+            cursor, limit = page.cursor, min(limit * 4, _LAST_PAGE)
             if cursor is None:
                 return
 
     @overload
     def list(
-        self, *, prefix: Key = ..., start: Key = ..., stop: Key = ..., reverse: bool = ...,
+        self, *, prefix: Key = ..., start: Key = ..., stop: Optional[Key] = ..., reverse: bool = ...,
         values: Literal[False] = ..., limit: Optional[int] = ..., cursor: Optional[str] = ...,
     ) -> Page[KeyInfo]: ...
     @overload
     def list(
-        self, *, prefix: Key = ..., start: Key = ..., stop: Key = ..., reverse: bool = ...,
+        self, *, prefix: Key = ..., start: Key = ..., stop: Optional[Key] = ..., reverse: bool = ...,
         values: Literal[True], limit: Optional[int] = ..., cursor: Optional[str] = ...,
     ) -> Page[Entry]: ...
     def list(
-        self, *, prefix: Key = b"", start: Key = b"", stop: Key = b"", reverse: bool = False,
+        self, *, prefix: Key = b"", start: Key = b"", stop: Optional[Key] = None, reverse: bool = False,
         values: bool = False, limit: Optional[int] = None, cursor: Optional[str] = None,
     ) -> Page[Any]:
         """A page of keys, in byte order or the reverse of it, with their metadata, expiration and version.
@@ -316,14 +333,14 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
         otherwise; with values it ends early when they come to 16 MiB. cursor is the one of the page before.
         """
         return self._list(
-            Range(prefix, start, stop, reverse), values, whole_entry if values is True else key_info, limit, cursor
+            range_of(prefix, start, stop, reverse), values, whole_entry if values is True else key_info, limit, cursor
         )
 
     def entries(
-        self, *, prefix: Key = b"", start: Key = b"", stop: Key = b"", reverse: bool = False
+        self, *, prefix: Key = b"", start: Key = b"", stop: Optional[Key] = None, reverse: bool = False
     ) -> Iterator[Entry]:
         """Goes through the entries of all pages, with their values."""
-        return self._scan(Range(prefix, start, stop, reverse), True, whole_entry)
+        return self._scan(range_of(prefix, start, stop, reverse), True, whole_entry)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.keys())
@@ -331,17 +348,19 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
     def __reversed__(self) -> Iterator[str]:
         return reversed(self.keys())
 
-    def keys(self, *, prefix: Key = b"", start: Key = b"", stop: Key = b"", reverse: bool = False) -> Keys:
+    def keys(self, *, prefix: Key = b"", start: Key = b"", stop: Optional[Key] = None, reverse: bool = False) -> Keys:
         """A view of the keys in a range, which reads page by page."""
-        return Keys(self, Range(prefix, start, stop, reverse))
+        return Keys(self, range_of(prefix, start, stop, reverse))
 
-    def values(self, *, prefix: Key = b"", start: Key = b"", stop: Key = b"", reverse: bool = False) -> Values:
+    def values(
+        self, *, prefix: Key = b"", start: Key = b"", stop: Optional[Key] = None, reverse: bool = False
+    ) -> Values:
         """A view of their values."""
-        return Values(self, Range(prefix, start, stop, reverse))
+        return Values(self, range_of(prefix, start, stop, reverse))
 
-    def items(self, *, prefix: Key = b"", start: Key = b"", stop: Key = b"", reverse: bool = False) -> Items:
+    def items(self, *, prefix: Key = b"", start: Key = b"", stop: Optional[Key] = None, reverse: bool = False) -> Items:
         """A view of both."""
-        return Items(self, Range(prefix, start, stop, reverse))
+        return Items(self, range_of(prefix, start, stop, reverse))
 
     def count(self, prefix: Key = b"") -> int:
         """How many keys begin with a prefix."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import ItemsView, KeysView, ValuesView
-from typing import TYPE_CHECKING, Any, Callable, Iterator, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Iterator, NamedTuple, Optional, TypeVar
 
-from ._arguments import Key, utf8
+from ._arguments import Key, bound, utf8
 from ._entries import item_of, key_of, value_of
 
 if TYPE_CHECKING:
@@ -19,20 +19,24 @@ class Range(NamedTuple):
 
     prefix: Key = b""
     start: Key = b""
-    stop: Key = b""
+    stop: Optional[bytes] = None
     reverse: bool = False
 
     def has(self, key: Key) -> bool:
-        raw, start, stop = utf8(key), utf8(self.start, "start"), utf8(self.stop, "stop")
-        return raw.startswith(utf8(self.prefix, "prefix")) and start <= raw and (not stop or raw < stop)
+        raw, prefix, start = utf8(key), utf8(self.prefix, "prefix"), utf8(self.start, "start")
+        return raw.startswith(prefix) and start <= raw and (self.stop is None or raw < self.stop)
 
     def count(self, namespace: Namespace) -> int:
-        if self.start or self.stop:
+        if self.start or self.stop is not None:
             return sum(1 for _ in namespace._scan(self, False, lambda _entry, _length: None))
         return namespace.count(self.prefix)
 
     def back(self) -> Range:
         return self._replace(reverse=not self.reverse)
+
+
+def range_of(prefix: Key, start: Key, stop: Optional[Key], reverse: bool) -> Range:
+    return Range(prefix, start, bound(stop, "stop"), reverse)
 
 
 class _View:
