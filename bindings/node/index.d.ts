@@ -20,7 +20,7 @@ export class LuatKVError extends Error {
   readonly status: number;
 }
 
-/** A text, or the bytes of one in UTF-8. Not empty. */
+/** A text, in which half of a surrogate pair becomes U+FFFD, or the bytes of one in UTF-8. Not empty. */
 export type Key = string | Uint8Array;
 /** A text; bytes as the system has them; or a file: URL. */
 export type Path = string | Uint8Array | URL;
@@ -86,7 +86,7 @@ export interface EachOptions {
   prefix?: Key | undefined;
   /** Only keys from this one on, itself included, in byte order. */
   start?: Key | undefined;
-  /** Only keys before this one, in byte order. */
+  /** Only keys before this one, in byte order. Not empty. */
   stop?: Key | undefined;
   /** From the last key to the first. */
   reverse?: boolean | undefined;
@@ -97,7 +97,7 @@ export interface EachOptions {
 export interface ListOptions extends EachOptions {
   /** How many keys a page has at most. Default 1000. */
   limit?: number | undefined;
-  /** Where the page before ended. */
+  /** Where the page before ended; null, not an empty string, for the first page. */
   cursor?: string | null | undefined;
 }
 
@@ -107,6 +107,7 @@ export interface ListedKey<M = unknown> {
   value?: any;
   /** Unix seconds; absent: never. */
   expiration?: number;
+  /** What another program wrote and is not JSON throws a LuatKVError, `CORRUPT`, when it is read here. */
   metadata?: M;
   version: string;
 }

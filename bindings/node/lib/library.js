@@ -23,8 +23,9 @@ function find() {
       reasons.push(`${name}: ${error.message}`);
     }
   }
-  const advice = path ? "LUAT_KV_LIBRARY names it" : "install it, or set LUAT_KV_LIBRARY to its path";
-  throw refuse(`libluat_kv could not be loaded (${advice}): ${reasons.join("; ")}`);
+  const advice = "install it with `make lib && sudo make install` in luat_kv's sources, or set LUAT_KV_LIBRARY to its path";
+  const hint = path ? "LUAT_KV_LIBRARY names it" : advice;
+  throw refuse(`libluat_kv could not be loaded (${hint}): ${reasons.join("; ")}`);
 }
 
 // Every pointer is void *: koffi's named types are one set for the whole process, in which another copy of this package

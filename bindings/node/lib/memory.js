@@ -67,12 +67,13 @@ export function checked(status) {
 
 // ---- Inputs
 
-// Node 18 has no isWellFormed, and the expression is slower where there are many pairs.
-const isWellFormed = "".isWellFormed ? (text) => text.isWellFormed() : (text) => !/\p{Surrogate}/u.test(text);
-
-function checkText(what, text) {
-  if (!isWellFormed(text)) throw invalid(`${what} is not Unicode text: it has half of a surrogate pair`);
-}
+/**
+ * A text as it is stored: half of a surrogate pair becomes U+FFFD, as in TextEncoder, Buffer and Workers. (Node 18 has no
+ * toWellFormed.)
+ */
+export const wellFormed = "".toWellFormed
+  ? (text) => text.toWellFormed()
+  : (text) => text.replace(/\p{Surrogate}/gu, "\ufffd");
 
 // A length that somebody has given an array or a class of his own (a field, a getter) is neither true nor harmless.
 const prototype = Object.getPrototypeOf(Uint8Array.prototype);
@@ -97,7 +98,7 @@ export class Input {
 
   /** Takes a text, or bytes as they are. */
   set(what, value) {
-    if (typeof value === "string") this.#setText(what, value);
+    if (typeof value === "string") this.#setText(value);
     else if (isBytes(value)) this.setBytes(value);
     else throw new TypeError(`${what} must be a string or a Uint8Array, not ${kind(value)}`);
     return this;
@@ -114,8 +115,7 @@ export class Input {
     return this;
   }
 
-  #setText(what, text) {
-    checkText(what, text);
+  #setText(text) {
     const { read, written } = encoder.encodeInto(text, this.#area);
     if (read < text.length) {
       this.setBytes(Buffer.from(text));
@@ -149,7 +149,10 @@ export function cString(what, path) {
   if (typeof plain !== "string" && !isBytes(plain)) {
     throw new TypeError(`${what} must be a string, a Uint8Array or a file: URL, not ${kind(path)}`);
   }
-  if (typeof plain === "string") checkText(what, plain);
+  // Another name than the one that was given would be another file.
+  if (typeof plain === "string" && wellFormed(plain) !== plain) {
+    throw invalid(`${what} is not Unicode text: it has half of a surrogate pair`);
+  }
   const bytes = Buffer.from(typeof plain === "string" ? plain : new Uint8Array(plain));
   if (bytes.includes(0)) throw invalid(`${what} has a NUL in it`);
   return Buffer.concat([bytes, Buffer.alloc(1)]);

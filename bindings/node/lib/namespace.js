@@ -35,7 +35,10 @@ function setKeys(keys) {
   return { encoded, words };
 }
 
-const nameOf = (given) => (typeof given === "string" ? given : Buffer.from(given).toString());
+const nameOf = (given) => (typeof given === "string" ? memory.wellFormed(given) : Buffer.from(given).toString());
+
+/** How many keys each() reads at once, at first and at last. */
+const [FIRST_PAGE, LAST_PAGE] = [4, 1000];
 
 /** A set of keys within a store. */
 export class Namespace {
@@ -143,7 +146,7 @@ export class Namespace {
   }
 
   getManyWithMetadata(keys, type) {
-    return this.#getMany(keys, options.type(type), read.whole, () => ({ ...read.MISSING }));
+    return this.#getMany(keys, options.type(type), read.wholeOfMany, () => ({ ...read.MISSING }));
   }
 
   #getMany(keys, as, reading, missing) {
@@ -165,9 +168,10 @@ export class Namespace {
     return read.list(outHandle(), as);
   }
 
+  /** The first page is small, for callers that want a few keys, and each page is larger than the one before. */
   *#pages(settings) {
-    for (let cursor; ; ) {
-      const page = this.list({ ...settings, cursor });
+    for (let cursor, limit = FIRST_PAGE; ; limit = Math.min(4 * limit, LAST_PAGE)) {
+      const page = this.list({ ...settings, limit, cursor });
       yield* page.keys;
       if (page.list_complete) return;
       cursor = page.cursor;

@@ -4,9 +4,9 @@ import { types } from "node:util";
 import { constants } from "./declarations.js";
 import { Input, Options, invalid, kind } from "./memory.js";
 
-const NONE = Object.freeze({});
+const NONE = Object.freeze({ __proto__: null });
 
-/** Answers the options that were given, all of whose names are known. */
+/** The own properties of the options that were given, each read once, all of whose names are known. */
 export function known(given, names) {
   if (given === undefined) return NONE;
   if (given === null || typeof given !== "object" || Array.isArray(given)) {
@@ -18,7 +18,9 @@ export function known(given, names) {
   for (const name of Object.keys(given)) {
     if (!names.includes(name)) throw new TypeError(`unknown option ${name}: there are ${names.join(", ")}`);
   }
-  return given;
+  const own = { __proto__: null };
+  for (const name of names) if (Object.hasOwn(given, name)) own[name] = given[name];
+  return own;
 }
 
 function whole(name, value, least, most) {
@@ -104,7 +106,15 @@ export function json(what, value) {
     throw error;
   }
   if (text === undefined) throw new TypeError(`${what} must not be ${kind(value)}, which JSON has not`);
-  return text;
+  return text.includes("\\ud") ? withoutHalves(text) : text;
+}
+
+// An escaped pair (out of JSON.rawJSON), an escaped half of one, or any other escape.
+const ESCAPES = /(\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2})|(\\ud[89a-f][0-9a-f]{2})|\\[^]/gi;
+
+/** JSON.stringify() escapes halves of surrogate pairs. Here they become U+FFFD, as in any other text. */
+function withoutHalves(text) {
+  return text.replace(ESCAPES, (escape, _pair, half) => (half ? "\ufffd" : escape));
 }
 
 /** The struct for a put, or null for the defaults. */
@@ -137,6 +147,7 @@ export function incrOptions(given) {
 const listing = new Options("list_options");
 const EACH = ["prefix", "start", "stop", "reverse", "values"];
 const TEXTS = ["prefix", "start", "stop", "cursor"];
+const NOT_EMPTY = ["stop", "cursor"];
 const texts = Object.fromEntries(TEXTS.map((name) => [name, new Input(512)]));
 
 /** The type that a list's values are to have; undefined for no values. */
@@ -146,21 +157,24 @@ function listed(values) {
 
 /** Answers the struct for a list, and the type of its values. */
 export function listOptions(given) {
-  const options = { ...known(given, [...EACH, "limit", "cursor"]) };
+  const options = known(given, [...EACH, "limit", "cursor"]);
   const values = listed(options.values);
   const flags = (flag("reverse", options.reverse) ? constants.LIST_REVERSE : 0) | (values ? constants.LIST_VALUES : 0);
   const limit = options.limit === undefined ? undefined : whole("limit", options.limit, 1, 0xffffffff);
   if (options.cursor === null) options.cursor = undefined;
   listing.begin().set("flags", flags).set("limit", limit);
   for (const name of TEXTS) {
-    if (options[name] !== undefined) listing.set(name, texts[name].set(name, options[name]));
+    if (options[name] === undefined) continue;
+    const text = texts[name].set(name, options[name]);
+    if (text.length === 0 && NOT_EMPTY.includes(name)) throw invalid(`${name} is empty: leave it out where there is none`);
+    listing.set(name, text);
   }
   return [listing.pointer, values];
 }
 
 /** Answers a copy of the options of each(), so that a change of them in mid-way does not matter. */
 export function eachOptions(given) {
-  return { ...known(given, EACH) };
+  return known(given, EACH);
 }
 
 /** Answers the prefix of a count. */

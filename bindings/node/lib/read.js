@@ -45,17 +45,45 @@ function metadata(entry, name) {
   return pointer === null ? null : parse(text(pointer, outNumber()), name, "metadata", "CORRUPT");
 }
 
+/**
+ * Gives an entry of a page its metadata. What another program wrote and is not JSON is an error only where it is looked
+ * at, so that the other entries of the page can be read.
+ */
+function setMetadata(object, entry, name) {
+  try {
+    const data = metadata(entry, name);
+    if (data !== null) object.metadata = data;
+  } catch (error) {
+    const get = () => {
+      throw error;
+    };
+    Object.defineProperty(object, "metadata", { __proto__: null, get, enumerable: true, configurable: true });
+  }
+}
+
+/** Unix seconds, 0 for none. What is past 2⁵³ (another program may write anything) is a rounded number, not a bigint. */
+const expiration = (entry) => Number(native.entry_expiration(entry));
+
 export const MISSING = Object.freeze({ value: null, metadata: null, expiration: null, version: null });
 
 /** What getWithMetadata answers. */
 export function whole(entry, type, name) {
-  return {
-    value: value(entry, type, name),
-    metadata: metadata(entry, name),
-    expiration: native.entry_expiration(entry) || null,
-    version: string(native.entry_version, entry),
-  };
+  return fields(entry, type, name, metadata(entry, name));
 }
+
+/** What getManyWithMetadata answers for a key. */
+export function wholeOfMany(entry, type, name) {
+  const found = fields(entry, type, name, null);
+  setMetadata(found, entry, name);
+  return found;
+}
+
+const fields = (entry, type, name, metadata) => ({
+  value: value(entry, type, name),
+  metadata,
+  expiration: expiration(entry) || null,
+  version: string(native.entry_version, entry),
+});
 
 /** The value alone. */
 export { value };
@@ -64,10 +92,9 @@ export { value };
 function listed(entry, type) {
   const key = { name: string(native.entry_key, entry) };
   if (type) key.value = value(entry, type, key.name);
-  const expiration = native.entry_expiration(entry);
-  if (expiration) key.expiration = expiration;
-  const data = metadata(entry, key.name);
-  if (data !== null) key.metadata = data;
+  const end = expiration(entry);
+  if (end) key.expiration = end;
+  setMetadata(key, entry, key.name);
   key.version = string(native.entry_version, entry);
   return key;
 }

@@ -1,7 +1,7 @@
 import { Atomic } from "./atomic.js";
 import { Handle, closeWith } from "./handle.js";
 import { native } from "./library.js";
-import { ERROR, HANDLE, Input, NUMBER, cString, checked, kind, outFlag, outHandle, outNumber } from "./memory.js";
+import { ERROR, HANDLE, Input, NUMBER, cString, checked, kind, outFlag, outHandle, outNumber, wellFormed } from "./memory.js";
 import { Namespace } from "./namespace.js";
 import * as options from "./options.js";
 import * as read from "./read.js";
@@ -24,8 +24,9 @@ export class Store {
   }
 
   /** The same object for the same name, as long as somebody has it. */
-  namespace(name) {
-    if (typeof name !== "string") throw new TypeError(`the namespace must be a string, not ${kind(name)}`);
+  namespace(given) {
+    if (typeof given !== "string") throw new TypeError(`the namespace must be a string, not ${kind(given)}`);
+    const name = wellFormed(given);
     const store = this.#handle.pointer;
     const there = this.#namespaces.get(name)?.deref();
     if (there) return there;

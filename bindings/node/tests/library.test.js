@@ -67,14 +67,17 @@ test("a library that is missing fails the import, which says what to do", async 
   for (const name of ["libluat_kv.so.0", "libluat_kv.so"]) writeFileSync(join(folder, name), "no library");
   assert.match(
     await refusal("", { LD_LIBRARY_PATH: folder }),
-    /install it, or set LUAT_KV_LIBRARY to its path\): libluat_kv\.so\.0: .*; libluat_kv\.so: /,
+    /\(install it with `make lib && sudo make install` .*, or set LUAT_KV_LIBRARY to its path\): libluat_kv\.so\.0: .*; libluat_kv\.so: /,
   );
 });
 
 test("the system's loader finds the library by its name", async () => {
-  for (const name of ["libluat_kv.so.0", "libluat_kv.so"]) {
+  const names = ["libluat_kv.so.0", "libluat_kv.so"];
+  for (const name of names) {
     const folder = scratch("lib");
     mkdirSync(folder);
+    // The other one is found too, so that no library is that this machine has installed.
+    for (const other of names) if (other !== name) writeFileSync(join(folder, other), "no library");
     symlinkSync(process.env.LUAT_KV_LIBRARY, join(folder, name));
     const out = await script(`import { version } from "luat-kv-native"; console.log(version);`, {
       env: { LUAT_KV_LIBRARY: "", LD_LIBRARY_PATH: folder },

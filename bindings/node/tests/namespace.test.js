@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { openMemory } from "luat-kv-native";
-import { fails, onBoth } from "./support.js";
+import { Namespace, open, openMemory } from "luat-kv-native";
+import { fails, onBoth, run, scratch } from "./support.js";
 
 const soon = () => Math.floor(Date.now() / 1000) + 1000;
 const names = (page) => page.keys.map(({ name }) => name);
@@ -115,6 +115,46 @@ test("each goes over all pages, also while keys are put and deleted", onBoth((kv
   assert.equal(kv.count(), 2490);
   fails("LIMIT", /./, () => kv.each({ prefix: "x".repeat(5000) }).next());
 }));
+
+test("each begins with a small page, and each page is larger than the one before", onBoth((kv) => {
+  for (let i = 0; i < 3000; i++) kv.put(`k${String(i).padStart(4, "0")}`, "");
+  const { list } = Namespace.prototype;
+  const read = [];
+  Namespace.prototype.list = function (settings) {
+    const page = list.call(this, settings);
+    read.push(page.keys.length);
+    return page;
+  };
+  try {
+    assert.equal(kv.each().next().value.name, "k0000");
+    assert(read.length === 1 && read[0] <= 10, `${read}`);
+    read.length = 0;
+    assert.equal([...kv.each()].length, 3000);
+    assert(read.length <= 8 && Math.max(...read) === 1000, `${read}`);
+  } finally {
+    Namespace.prototype.list = list;
+  }
+}));
+
+test("what another program wrote does not break a list: no JSON as metadata, a time past 2^53", async () => {
+  const path = scratch();
+  open(path).close();
+  const row = (key, metadata, end) => `INSERT INTO kv (namespace, key, value, metadata, expiration)
+    VALUES ('n', '${key}', 'v', ${metadata}, ${end});`;
+  await run("sqlite3", [path, row("a", "'[1]'", "NULL") + row("b", "'{bad'", "NULL") + row("c", "NULL", "1 << 60")]);
+  const store = open(path);
+  const kv = store.namespace("n");
+  const bad = /^the metadata of "b" is not JSON/;
+  const [a, b, c] = kv.list({ values: true }).keys;
+  assert.deepEqual([a.metadata, a.value, b.value, c.expiration], [[1], "v", "v", 2 ** 60]);
+  fails("CORRUPT", bad, () => b.metadata);
+  const many = kv.getManyWithMetadata(["a", "b"]);
+  assert.deepEqual([many.get("a").metadata, many.get("b").value], [[1], "v"]);
+  fails("CORRUPT", bad, () => many.get("b").metadata);
+  fails("CORRUPT", bad, () => kv.getWithMetadata("b"));
+  assert.deepEqual([kv.get("b"), [...kv.each()].length, kv.getWithMetadata("c").expiration], ["v", 3, 2 ** 60]);
+  store.close();
+});
 
 test("count, deletePrefix and clear go by their prefix", onBoth((kv, store) => {
   for (const name of ["a", "b1", "b2", "c%"]) kv.put(name, "");

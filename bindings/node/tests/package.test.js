@@ -1,7 +1,7 @@
 // The package as others get it: its types, its README, and what npm makes of it.
 
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { lstatSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
 import * as luatKv from "luat-kv-native";
@@ -51,14 +51,26 @@ test("what npm packs installs into an empty folder, and runs README's example as
   const { stdout } = await run("npm", ["pack", "--silent", "--pack-destination", folder], { cwd: root });
   await run("npm", ["install", ...quiet, join(folder, stdout.trim())], { cwd: folder });
   const { stdout: files } = await run("ls", ["node_modules/luat-kv-native"], { cwd: folder });
-  assert.deepEqual(files.split("\n").filter(Boolean), ["README.md", "index.d.ts", "index.js", "lib", "package.json"]);
+  assert.deepEqual(files.split("\n").filter(Boolean), [
+    "LICENSE-APACHE", "LICENSE-MIT", "README.md", "index.d.ts", "index.js", "lib", "package.json",
+  ]);
   assert.equal((await run(process.execPath, ["example.js"], { cwd: folder })).stdout, printed);
 });
 
 test("README's way to install it from its folder", async () => {
-  const line = /^ {4}npm (install --install-links) PATH\/TO/m.exec(readme)[1];
-  const folder = project("foreign", { "package.json": '{ "type": "module" }', "example.js": example });
-  await run("npm", [...line.split(" "), "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--silent", root], { cwd: folder });
+  const [, setting, command] = /^ {4}echo (\S+) >>\.npmrc\n {4}npm (install) PATH\/TO/m.exec(readme);
+  const folder = project("foreign", { "package.json": '{ "type": "module" }', "example.js": example, ".npmrc": `${setting}\n` });
+  const quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--silent"];
+  await run("npm", [command, ...quiet, root], { cwd: folder });
+  assert.equal((await run(process.execPath, ["example.js"], { cwd: folder })).stdout, printed);
+  // npm makes links of what it once copied, and drops koffi, where .npmrc does not say otherwise.
+  await run("npm", [command, ...quiet], { cwd: folder });
+  rmSync(join(folder, "app.db"));
+  assert(lstatSync(join(folder, "node_modules/luat-kv-native")).isDirectory());
+  for (const name of ["LICENSE-MIT", "LICENSE-APACHE"]) {
+    const packed = readFileSync(join(folder, "node_modules/luat-kv-native", name), "utf8");
+    assert.equal(packed, readFileSync(join(process.env.LUAT_KV_ROOT, name), "utf8"));
+  }
   assert.equal((await run(process.execPath, ["example.js"], { cwd: folder })).stdout, printed);
 });
 

@@ -47,7 +47,8 @@ test("a file that Luat wrote opens with all that it holds; metadata that is no J
   assert.deepEqual(kv.getWithMetadata("good").metadata, { m: 1 });
   assert.equal(kv.get("bad"), "v");
   fails("CORRUPT", /the metadata of "bad" is not JSON/, () => kv.getWithMetadata("bad"));
-  fails("CORRUPT", /the metadata of "bad" is not JSON/, () => kv.list());
+  fails("CORRUPT", /the metadata of "bad" is not JSON/, () => kv.list().keys[0].metadata);
+  assert.deepEqual(kv.list().keys[1].metadata, { m: 1 });
   assert.equal(kv.list({ start: "c" }).keys.length, 1);
   store.close();
 });
@@ -87,7 +88,6 @@ test("a namespace is the same object for the same name, and knows it", onBoth((k
   assert.equal(kv.name, "test");
   assert.notEqual(store.namespace("other"), kv);
   fails("INVALID", /empty/, () => store.namespace(""));
-  fails("INVALID", /surrogate/, () => store.namespace("\ud800"));
   fails("LIMIT", /4097/, () => store.namespace("x".repeat(4097)));
 }));
 

@@ -99,6 +99,36 @@ test("what is neither text nor bytes is stored as JSON", onBoth((kv) => {
   assert.equal(kv.get("k", "json"), null);
 }));
 
+test("half of a surrogate pair becomes U+FFFD on the way in, everywhere", onBoth((kv, store) => {
+  const halves = ["\ud800", "a\udfff", "\udc00\ud800", `${"x".repeat(70_000)}\ud83d`];
+  for (const half of halves) {
+    const whole = Buffer.from(half).toString();
+    kv.put("text", half);
+    assert.equal(kv.get("text"), whole);
+    kv.put("json", { [half]: [half, "\\ud800", "\\\\ud800", "\u{1f600}"] }, half.length > 9 ? {} : { metadata: { half } });
+    assert.deepEqual(kv.get("json", "json"), { [whole]: [whole, "\\ud800", "\\\\ud800", "\u{1f600}"] });
+    assert(!/[^\\]\\ud/.test(kv.get("json")), "no escape of half a pair is stored");
+    if (half.length > 9) continue;
+    assert.deepEqual(kv.getWithMetadata("json").metadata, { half: whole });
+    kv.put(half, "key");
+    assert.deepEqual([kv.get(half), kv.get(whole)], ["key", "key"]);
+    assert.deepEqual(kv.getMany([half]), new Map([[whole, "key"]]));
+    assert.deepEqual(kv.list({ prefix: half }).keys.map(({ name }) => name), [whole]);
+    kv.atomic().put(half, half, { metadata: half }).commit();
+    assert.deepEqual([kv.get(whole), kv.getWithMetadata(whole).metadata], [whole, whole]);
+    kv.delete(half);
+    const namespace = store.namespace(half);
+    assert.equal(namespace.name, whole);
+    assert.equal(store.namespace(whole), namespace);
+    namespace.put("k", "v");
+    assert(store.namespaces().includes(whole));
+  }
+  if (JSON.rawJSON) {
+    kv.put("json", { pair: JSON.rawJSON('"\\uD83D\\uDE00"'), half: JSON.rawJSON('"\\uD83D"') });
+    assert.deepEqual(kv.get("json", "json"), { pair: "\u{1f600}", half: "\ufffd" });
+  }
+}));
+
 test("what JSON cannot say is refused, and nothing is stored", onBoth((kv) => {
   const cycle = {};
   cycle.self = cycle;
