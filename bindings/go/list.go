@@ -163,19 +163,28 @@ func (n *Namespace) GetMany(keys ...string) (map[string]Entry, error) {
 type Iterator struct {
 	namespace *Namespace
 	options   ListOptions
+	grows     bool // whether each page is larger than the one before
 	entries   []Entry
 	entry     Entry
 	last      bool
 	err       error
 }
 
-// Iterate begins at the first key, or at the cursor of the options; their limit is how many keys are read at once. Keys
+// How many keys an iterator reads at once, at first and at last, where its options have no limit.
+const firstPage, lastPage = 4, 1000
+
+// Iterate begins at the first key, or at the cursor of the options; their limit is how many keys are read at once. With
+// a limit of 0 the first page is small, for callers that leave early, and each page is larger than the one before. Keys
 // that are put or deleted meanwhile are seen if they lie ahead.
 func (n *Namespace) Iterate(options *ListOptions) *Iterator {
 	if options == nil {
 		options = &ListOptions{}
 	}
-	return &Iterator{namespace: n, options: *options}
+	i := &Iterator{namespace: n, options: *options, grows: options.Limit == 0}
+	if i.grows {
+		i.options.Limit = firstPage
+	}
+	return i
 }
 
 // Next goes to the next key. It returns false at the end, and after an error.
@@ -191,6 +200,9 @@ func (i *Iterator) Next() bool {
 			return false
 		}
 		i.entries, i.options.Cursor, i.last = page.Entries, page.Cursor, page.Cursor == ""
+		if i.grows {
+			i.options.Limit = least(4*i.options.Limit, lastPage)
+		}
 	}
 	i.entry, i.entries = i.entries[0], i.entries[1:]
 	return true
