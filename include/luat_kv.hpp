@@ -160,11 +160,11 @@ struct incr_options {
 struct list_options {
     std::string prefix{};                ///< Only keys that begin with this; every character stands for itself.
     std::string start{};                 ///< Only keys from this one on, itself included, in byte order.
-    std::string stop{};                  ///< Only keys before this one, in byte order; empty is behind the last.
+    std::optional<std::string> stop{};   ///< Only keys before this one, in byte order. Not empty.
     bool reverse = false;                ///< From the last key to the first.
     bool values = false;                 ///< The values too. A page then ends early, when they come to 16 MiB.
     std::uint32_t limit = 1000;          ///< How many keys a page holds at most.
-    std::optional<std::string> cursor{}; ///< Where the previous page ended: its page::cursor().
+    std::optional<std::string> cursor{}; ///< Where the previous page ended: its page::cursor(). Not empty.
 };
 
 /// \cond INTERNAL
@@ -271,6 +271,13 @@ inline luat_kv_incr_options to_c(const incr_options& options) {
     return c;
 }
 
+// In C an empty text is none; here it was asked for.
+inline luat_kv_bytes bytes(const std::optional<std::string>& text, const char* what) {
+    if (text && text->empty())
+        throw error(errc::invalid, std::string(what) + " is empty; leave it out where there is none");
+    return text ? bytes(*text) : luat_kv_bytes{};
+}
+
 inline luat_kv_list_options to_c(const list_options& options) {
     luat_kv_list_options c;
     luat_kv_list_options_init(&c, sizeof c);
@@ -280,9 +287,8 @@ inline luat_kv_list_options to_c(const list_options& options) {
     c.limit = options.limit;
     c.prefix = bytes(options.prefix);
     c.start = bytes(options.start);
-    c.stop = bytes(options.stop);
-    if (options.cursor)
-        c.cursor = bytes(*options.cursor);
+    c.stop = bytes(options.stop, "stop");
+    c.cursor = bytes(options.cursor, "cursor");
     return c;
 }
 
@@ -453,7 +459,7 @@ public:
     entry_range& operator=(const entry_range&) = delete;
 
     /// Reads the first page, anew if need be.
-    iterator begin() { return read(options_.cursor), iterator(this); }
+    iterator begin() { return read(options_.cursor, grows() ? first_page : options_.limit), iterator(this); }
     /// The end.
     iterator end() const noexcept { return {}; }
 
@@ -462,17 +468,26 @@ private:
     entry_range(std::shared_ptr<luat_kv_namespace> ns, const list_options& options)
         : ns_(std::move(ns)), options_(options) {}
 
-    void read(const std::optional<std::string>& cursor) {
+    // A loop may end early, so its first page is small, and each page is larger than the one before: unless the options
+    // say how large a page is.
+    static constexpr std::uint32_t first_page = 4;
+    static constexpr std::uint32_t growth = 4;
+    bool grows() const noexcept { return options_.limit == list_options{}.limit; }
+
+    void read(const std::optional<std::string>& cursor, std::uint32_t limit) {
         luat_kv_list_options options = detail::to_c(options_);
+        if (options.limit > limit)
+            options.limit = limit;
         options.cursor = cursor ? detail::bytes(*cursor) : luat_kv_bytes{};
         page_ = page(detail::ask<luat_kv_page*>(luat_kv_list, ns_.get(), &options));
         index_ = 0;
+        limit_ = options.limit;
     }
 
     void next() {
         if (index_ + 1 == page_.size())
             if (const auto cursor = page_.cursor())
-                return read(cursor);
+                return read(cursor, grows() ? limit_ * growth : limit_);
         index_++;
     }
 
@@ -480,6 +495,7 @@ private:
     list_options options_;
     page page_{};
     std::size_t index_ = 0;
+    std::uint32_t limit_ = 0;
 };
 
 // ---- A namespace
@@ -564,7 +580,7 @@ public:
         return page(detail::ask<luat_kv_page*>(luat_kv_list, ns(), &c));
     }
 
-    /// The live entries of all pages, for a `for` loop.
+    /// The live entries of all pages, for a `for` loop. With the default limit the first pages are small.
     [[nodiscard]] entry_range each(const list_options& options = {}) const { return ns(), entry_range(ns_, options); }
 
     /// How many live keys begin with a prefix.

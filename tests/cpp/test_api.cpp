@@ -181,6 +181,27 @@ static void each_goes_through_all_pages() {
     CHECK(rest.begin()->key() == "k130" && std::distance(rest.begin(), rest.end()) == 70);
 }
 
+static void each_begins_with_a_small_page() {
+    auto kv = open_default();
+    const auto fill = [&kv] {
+        for (int number = 1000; number < 4000; number++)
+            kv.put("k" + std::to_string(number), "");
+    };
+    // Of what is removed meanwhile, a loop sees what it has read before.
+    const auto seen_after_clear_at = [&](int place) {
+        fill();
+        int seen = 0;
+        for (const auto& entry : kv.each()) {
+            CHECK(!entry.key().empty());
+            if (seen++ == place)
+                kv.clear();
+        }
+        return seen - place;
+    };
+    CHECK(seen_after_clear_at(0) <= 10);
+    CHECK(seen_after_clear_at(1500) > 500);
+}
+
 static void each_sees_what_changes_meanwhile() {
     auto kv = open_default();
     luat_kv::list_options options;
@@ -361,6 +382,7 @@ int main() {
         TEST(pages_follow_each_other),
         TEST(lists_have_bounds_a_direction_and_values),
         TEST(each_goes_through_all_pages),
+        TEST(each_begins_with_a_small_page),
         TEST(each_sees_what_changes_meanwhile),
         TEST(many_keys_are_counted_and_removed),
         TEST(exports_come_back),

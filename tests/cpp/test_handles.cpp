@@ -83,9 +83,17 @@ static void options_out_of_range_are_told() {
     CHECK_THROWS(kv.each(list).begin(), invalid, "limit is 0");
     list.limit = 10001;
     CHECK_THROWS(kv.list(list), limit, "10001");
+    CHECK_THROWS(kv.each(list).begin(), limit, "10001");
     list.limit = 1;
     list.cursor = "nonsense";
     CHECK_THROWS(kv.list(list), invalid, "");
+    list.cursor = "";
+    CHECK_THROWS(kv.list(list), invalid, "cursor is empty");
+    CHECK_THROWS(kv.each(list).begin(), invalid, "cursor is empty");
+    list.cursor.reset();
+    list.stop = "";
+    CHECK_THROWS(kv.list(list), invalid, "stop is empty");
+    CHECK_THROWS(kv.each(list).begin(), invalid, "stop is empty");
 
     luat_kv::open_options open;
     for (const auto timeout : {-1ms, std::chrono::milliseconds(4294967296), std::chrono::milliseconds::min()}) {
