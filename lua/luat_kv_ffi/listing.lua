@@ -22,6 +22,15 @@ for _, name in ipairs({ "prefix", "start", "stop" }) do
   RANGE[name] = function(option, into) into[name] = option:text() end
 end
 
+local read_stop = RANGE.stop
+
+function RANGE.stop(option, into)
+  read_stop(option, into)
+  if into.stop == "" then
+    option:wrong("it is empty, and no key comes before that; leave it out to go to the end")
+  end
+end
+
 function RANGE.reverse(option, into)
   into.reverse = option:boolean()
 end
@@ -56,8 +65,8 @@ local function set(view, bytes)
   view.data, view.len = bytes, bytes and #bytes or 0
 end
 
---- A page: its keys, with documents as text, and its cursor. What only Lua can be asked for is put so that C says the same of it: a limit of 0 or beyond 32 bits, a
--- cursor of "", which is malformed, and a `stop` of "", before which there is nothing.
+--- A page: its keys, with documents as text, and its cursor. What only Lua can be asked for is put so that C says the
+-- same of it: a limit of 0 or beyond 32 bits, and a cursor of "", which is malformed.
 local function read_page(ptr, object, range)
   local options = ffi.new("luat_kv_list_options")
   C.luat_kv_list_options_init(options, ffi.sizeof(options))
@@ -68,7 +77,7 @@ local function read_page(ptr, object, range)
     + (range.values and constants.LUAT_KV_LIST_VALUES or 0)
   set(options.prefix, range.prefix)
   set(options.start, range.start)
-  set(options.stop, range.stop == "" and "\0" or range.stop)
+  set(options.stop, range.stop)
   set(options.cursor, range.cursor == "" and "?" or range.cursor)
   local status = C.luat_kv_list(ptr(object), options, call.page, problem)
   if status < 0 then
@@ -87,6 +96,9 @@ end
 
 local new_walk, _, this_walk, _, walk_metatable = handles.kind("luat_kv.each")
 
+--- A walk that ends early has read little, so its pages begin small and double.
+local FIRST_PAGE, LARGEST_PAGE = 16, 1000
+
 --- What a generic `for` calls for each key: the next one that still lives, and what is known of it.
 function walk_metatable.__call(self)
   local walk = this_walk(self)
@@ -102,8 +114,10 @@ function walk_metatable.__call(self)
       end
     end
     if walk.finished then return nil end
-    local keys, cursor = read_page(walk.ptr_of, walk.owner, walk.range)
-    walk.keys, walk.place, walk.range.cursor, walk.finished = keys, 0, cursor, cursor == nil
+    local range = walk.range
+    local keys, cursor = read_page(walk.ptr_of, walk.owner, range)
+    walk.keys, walk.place, range.cursor, walk.finished = keys, 0, cursor, cursor == nil
+    range.limit = math.min(2 * range.limit, LARGEST_PAGE)
   end
 end
 
@@ -136,6 +150,7 @@ return function(Namespace, this, ptr)
     local range = args.options(options, 2, RANGE, {})
     -- What is wrong with the range is told at once, by a page that nobody looks at.
     read_page(ptr, self, { prefix = range.prefix, start = range.start, stop = range.stop, limit = 1 })
+    range.limit = FIRST_PAGE
     local walk = new_walk({ space = space, owner = self, ptr_of = ptr, range = range, keys = {}, place = 0, finished = false })
     return walk, nil, nil, walk
   end

@@ -356,8 +356,9 @@ function Namespace:atomic() end
 ---@nodiscard
 function Namespace:list(options) end
 
---- Walks all live keys, for a generic `for`. Pages are fetched as the loop comes to them, and freed as it ends (in Lua
---- 5.4 at once, also by a `break`).
+--- Walks all live keys, for a generic `for`. Pages are read as the loop comes to them, and freed as it ends (in Lua 5.4
+--- at once, also by a `break`). The first page has 16 keys and each further one twice as many, up to 1000; a key that is
+--- put or deleted on a page that was not yet read is seen as it is by then.
 ---
 --- Errors: as `list`.
 ---
@@ -528,7 +529,7 @@ function Batch:commit() end
 ---@class luat_kv.RangeOptions
 ---@field prefix? string only keys that begin with it, literally
 ---@field start? string only keys from this one on, itself included
----@field stop? string only keys before this one
+---@field stop? string only keys before this one; not empty
 ---@field reverse? boolean from the last key to the first
 ---@field values? boolean|"text"|"json"|"arrayBuffer" each key has its `value`
 

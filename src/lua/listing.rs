@@ -57,7 +57,10 @@ fn range_option<'a>(
     match name {
         "prefix" => options.prefix = value.text(call)?,
         "start" => options.start = value.text(call)?,
-        "stop" => options.stop = Some(value.text(call)?),
+        "stop" => match value.text(call)? {
+            "" => return value.wrong("it is empty, and no key comes before that; leave it out to go to the end"),
+            stop => options.stop = Some(stop),
+        },
         "reverse" => options.reverse = value.boolean(call)?,
         _ => {
             *values = wanted_values(call, value)?;
@@ -93,6 +96,10 @@ fn read_documents(scratch: &mut Scratch, values: Values) -> Result<()> {
 /// Where a loop over all pages stands.
 pub(super) type Walk = RefCell<Walking>;
 
+/// A walk that ends early has read little, so its pages begin small and double.
+const FIRST_PAGE: u64 = 16;
+const LARGEST_PAGE: u64 = 1000;
+
 pub(super) struct Walking {
     namespace: Namespace,
     prefix: String,
@@ -100,6 +107,8 @@ pub(super) struct Walking {
     stop: Option<String>,
     reverse: bool,
     values: Values,
+    /// How many keys the next page has at most.
+    size: u64,
     /// What is left of the page.
     keys: vec::IntoIter<KeyInfo>,
     next: Next,
@@ -138,11 +147,12 @@ impl Walking {
             prefix: &self.prefix,
             start: &self.start,
             stop: self.stop.as_deref(),
-            limit: None,
+            limit: Some(self.size),
             cursor,
             reverse: self.reverse,
             values: self.values != Values::None,
         })?;
+        self.size = (self.size * 2).min(LARGEST_PAGE);
         self.keys = page.keys.into_iter();
         self.next = page.cursor.map_or(Next::End, Next::After);
         Ok(true)
@@ -164,6 +174,7 @@ pub(super) unsafe extern "C-unwind" fn each(l: State) -> c_int {
             stop: options.stop.map(str::to_owned),
             reverse: options.reverse,
             values,
+            size: FIRST_PAGE,
             keys: Vec::new().into_iter(),
             next: Next::First,
         };

@@ -50,10 +50,17 @@ function Ranges:test_start_is_in_and_stop_is_out()
   lu.assertEquals(names(self.kv:list({ stop = "b\0" })), { "a", "b" })
   lu.assertEquals(names(self.kv:list({ start = "d", stop = "b" })), {})
   lu.assertEquals(names(self.kv:list({ start = "c", stop = "c" })), {})
-  lu.assertEquals(names(self.kv:list({ start = "", stop = "" })), {})
   lu.assertEquals(names(self.kv:list({ reverse = true, start = "b", stop = "d" })), { "c", "b" })
   lu.assertEquals(pages(self.kv, { start = "b", reverse = true }), { "e", "d", "c", "b" })
   lu.assertEquals(pages(self.kv, { stop = "e" }), { "a", "b", "c", "d" })
+end
+
+function Ranges:test_an_empty_stop_is_an_error_and_an_empty_cursor_too()
+  for _, start in ipairs({ "", "a" }) do
+    refuses(self.kv, function(kv) kv:list({ start = start, stop = "" }) end, "option 'stop'", "empty")
+    refuses(self.kv, function(kv) kv:each({ start = start, stop = "" }) end, "option 'stop'", "empty")
+  end
+  refuses(self.kv, function(kv) kv:list({ cursor = "" }) end, "INVALID", "cursor")
 end
 
 function Ranges:test_bounds_and_prefix_hold_together()
@@ -196,6 +203,29 @@ function Ranges:test_loops_within_loops_and_in_coroutines()
     for name in self.kv:each() do coroutine.yield(name) end
   end)
   lu.assertEquals({ walk(), walk(), walk() }, { "a", "b", "c" })
+end
+
+--- What a walk has not read yet is seen as it is by then: here, whether it has read the key in that place.
+local function has_read(kv, place, steps)
+  local walked, last = 0, nil
+  for name in kv:each() do
+    walked, last = walked + 1, name
+    if walked == steps then kv:delete(("key%04d"):format(place)) end
+    if name == ("key%04d"):format(place) then return true end
+  end
+  lu.assertEquals(last, "key3000")
+  return false
+end
+
+function Ranges:test_a_walk_reads_little_at_first_and_more_as_it_goes()
+  local batch = self.kv:atomic()
+  for i = 1, 3000 do batch:put(("key%04d"):format(i), "value") end
+  batch:commit()
+  lu.assertFalse(has_read(self.kv, 17, 1))
+  lu.assertTrue(has_read(self.kv, 16, 1))
+  lu.assertFalse(has_read(self.kv, 500, 100))
+  lu.assertTrue(has_read(self.kv, 2000, 1500))
+  lu.assertFalse(has_read(self.kv, 2999, 1500))
 end
 
 function Ranges:test_bad_options_of_each_are_told_at_once()
