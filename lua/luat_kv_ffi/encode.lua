@@ -115,13 +115,16 @@ local function put_string(writer, value)
   writer.len = len + 1
 end
 
---- Is it kept as an integer would be: whole, exact, and not -0.0?
+--- Is it written as an integer is: whole, of 64 bits, and not -0.0?
 local function is_integer(number)
-  return floor(number) == number and number >= -2 ^ 53 and number <= 2 ^ 53 and (number ~= 0 or 1 / number > 0)
+  return floor(number) == number and number >= -2 ^ 63 and number < 2 ^ 63 and (number ~= 0 or 1 / number > 0)
 end
 
 local function put_number(writer, number)
   if is_integer(number) then
+    if number < -2 ^ 53 or number > 2 ^ 53 then
+      return put_text(writer, format("%.0f", number))
+    end
     local len = writer.len
     if len + 20 > writer.cap then grow(writer, len + 20) end
     local data = writer.data
@@ -149,7 +152,7 @@ end
 --- A number among a table's keys as text; nil for NaN, which is none.
 local function key_text(number)
   if number == 0 then return "0" end
-  if is_integer(number) then return format("%d", number) end
+  if is_integer(number) then return format("%.0f", number) end
   return number - number == 0 and text.float(number) or nil
 end
 

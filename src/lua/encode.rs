@@ -269,11 +269,10 @@ enum Number {
 }
 
 impl Number {
-    /// A float, which in a Lua without integers is what a whole number is kept as.
+    /// A float. In a Lua without integers, a whole number of 64 bits is kept as one, and written without a fraction or an
+    /// exponent: so `incr` takes it.
     fn of(number: f64) -> Number {
-        /// 2⁵³: up to here every whole number is a float of its own.
-        const EXACT: f64 = 9_007_199_254_740_992.0;
-        let is_int = !HAS_INTEGERS && number.abs() <= EXACT && !(number == 0.0 && number.is_sign_negative());
+        let is_int = !HAS_INTEGERS && !(number == 0.0 && number.is_sign_negative());
         match whole(number) {
             Some(int) if is_int => Number::Int(int),
             _ => Number::Float(number),

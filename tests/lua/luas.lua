@@ -40,6 +40,32 @@ function Luas:test_a_whole_float_is_written_as_a_float_only_where_there_are_inte
   lu.assertEquals(self.kv:get("document"), has.integers and "4.0" or "4")
 end
 
+function Luas:test_a_whole_float_past_2_53_is_written_in_full_where_there_are_no_integers()
+  local kv = self.kv
+  for written, n in pairs({ ["10000000000000000"] = 1e16, ["-9223372036854775808"] = -2 ^ 63,
+    ["9223372036854774784"] = 2 ^ 63 - 1024, ["9007199254740994"] = 2 ^ 53 + 2 }) do
+    kv:put("n", n)
+    kv:put("in", { n, { [n] = "a key", other = true } })
+    if has.integers then
+      lu.assertEquals(kv:get("n"), KV.json.encode(n))
+      lu.assertStrContains(kv:get("n"), "[e.]", true)
+    else
+      lu.assertEquals(kv:get("n"), written)
+      lu.assertEquals(kv:get("in"):match("^%[(.-),"), written)
+      kv:incr("n")
+      lu.assertEquals(kv:get("n"), written:sub(1, -2) .. written:sub(-1) + (n < 0 and -1 or 1))
+    end
+    local number, keyed = support.unpack(kv:get("in", "json"))
+    lu.assertEquals(number, n)
+    lu.assertEquals(keyed, { [written] = "a key", other = true })
+  end
+  for _, n in ipairs({ 2 ^ 63, -2 ^ 64, 1e300 }) do
+    kv:put("n", n)
+    lu.assertStrContains(kv:get("n"), "e")
+    lu.assertEquals(kv:get("n", "json"), n)
+  end
+end
+
 function Luas:test_times_and_steps_may_be_whole_floats()
   self.kv:put("key", "value", { expirationTtl = 2 ^ 6 })
   lu.assertEquals(self.kv:incr("n", 2 ^ 1), 2)
