@@ -28,7 +28,14 @@ mod batch;
 mod clock;
 mod counter;
 mod cursor;
+#[cfg(feature = "sqlite")]
+mod draft;
+#[cfg(all(not(feature = "sqlite"), target_os = "wasi"))]
+#[path = "draft/wasi.rs"]
+mod draft;
 mod error;
+#[cfg(feature = "sqlite")]
+mod folder;
 mod fork;
 mod headroom;
 mod hooks;
@@ -53,6 +60,8 @@ mod wasm;
 
 pub use batch::Batch;
 pub use clock::Clock;
+#[cfg(feature = "sqlite")]
+pub use draft::remove_drafts;
 pub use error::{Code, Error, Result};
 pub use namespace::Namespace;
 pub use store::Store;

@@ -5,6 +5,7 @@ mod entries;
 mod help;
 mod large;
 mod place;
+mod signals;
 mod support;
 mod terminal;
 mod upkeep;

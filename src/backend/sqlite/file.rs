@@ -9,6 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::claim::is_taken;
 use super::link::Link;
+use crate::draft::Draft;
 use crate::error::{Code, Error, Result};
 
 /// The bytes of the file and of its log.
@@ -38,7 +39,7 @@ pub(super) fn checkpoint(connection: &Connection) -> Result<()> {
 }
 
 /// SQLite's online backup, of one snapshot, on a connection of its own: nobody waits for it, and writes that come
-/// meanwhile do not make it begin again. The copy gets its name when it is whole.
+/// meanwhile do not make it begin again. The copy gets its name when it is whole and safe from a power cut.
 pub(super) fn backup(link: &Link, to: &Path) -> Result<()> {
     let source = link.another()?.connection;
     let named = |error: Error| error.while_doing(format_args!("backing up to {}", to.display()));
@@ -54,9 +55,9 @@ pub(super) fn backup(link: &Link, to: &Path) -> Result<()> {
     let folder = folder.parent().unwrap_or(Path::new("/"));
     fs::metadata(folder)
         .map_err(|why| named(Error::new(Code::Io, format!("the folder {}: {why}", folder.display()))))?;
-    let draft = tempfile::Builder::new().prefix(".luat_kv.").tempfile_in(folder).map_err(io)?;
+    let draft = Draft::within(folder).map_err(io)?;
     copy(&source, draft.path()).map_err(named)?;
-    draft.persist_noclobber(to).map(|_| ()).map_err(|failed| io(failed.error))
+    draft.create(to).map_err(io)
 }
 
 fn copy(source: &Connection, to: &Path) -> Result<()> {

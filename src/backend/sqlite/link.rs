@@ -12,6 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::claim::Claim;
 use super::schema;
 use crate::error::{Code, Error, Result};
+use crate::folder;
 use crate::fork::{self, Part};
 use crate::types::{Durability, OpenOptions};
 use crate::version::Versions;
@@ -138,9 +139,12 @@ impl Link {
     /// Waits so long for others; once it is open, the connection does not.
     fn connect(&self, create: bool, busy_timeout: Duration) -> Result<Session> {
         if create && let Some(folder) = self.path.parent() {
-            make_folders(folder).map_err(|why| Error::new(Code::Io, format!("{}: {why}", folder.display())))?;
+            self.make_folders(folder).map_err(|why| Error::new(Code::Io, format!("{}: {why}", folder.display())))?;
         }
         let (claim, turn) = Claim::new(&self.path, create)?;
+        if create && self.durability == Durability::Full {
+            self.sync_entry().map_err(|why| Error::new(Code::Io, format!("syncing its folder: {why}")))?;
+        }
         // Locking is ours (NO_MUTEX); the path is no URI, and a missing file is none of SQLite's to make.
         let access = if self.readonly { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
         let mut connection = Connection::open_with_flags(&self.path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
@@ -173,6 +177,20 @@ impl Link {
         let readonly = connection.is_readonly("main")?;
         connection.busy_timeout(Duration::ZERO)?;
         Ok(Session { connection, last_look: None, more_to_sweep: false, readonly, versions, _claim: claim })
+    }
+
+    /// Folders come before the file, and are durable before it is there: a process that finds the file need not sync
+    /// them too before it promises to keep a write.
+    fn make_folders(&self, folder: &Path) -> std::io::Result<()> {
+        let is_new = !self.path.exists();
+        make_folders(folder)?;
+        if is_new && self.durability == Durability::Full { folder::sync_with_parents(folder) } else { Ok(()) }
+    }
+
+    /// Makes the file's own name durable. SQLite does so for its log, not for the file.
+    fn sync_entry(&self) -> std::io::Result<()> {
+        let file = fs::canonicalize(&self.path)?;
+        file.parent().map_or(Ok(()), folder::sync)
     }
 
     fn set_up(&self, connection: &mut Connection) -> Result<()> {

@@ -15,6 +15,7 @@ use crate::input;
 use crate::output::{Output, Style, Table};
 use crate::place::{Access, Place};
 use crate::progress;
+use crate::signals;
 use crate::text::{DASH, name, quoted};
 
 pub fn get(place: &Place, keys: &[String], out: &mut Output) -> Result<(), Fail> {
@@ -106,6 +107,7 @@ pub fn export(place: &Place, file: &Path, format: Option<Layout>, out: &mut Outp
             (exported, _) => Ok(exported.map(|_| ())?),
         };
     }
+    signals::remove_drafts_at_the_end();
     let exported = progress::during(progress::spinner("exporting"), |_| namespace.export_file(file, format))
         .map_err(|error| Fail::Failed(told(&error)))?;
     out.facts(&[("exported", exported.into())])?;

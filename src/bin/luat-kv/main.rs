@@ -1,7 +1,8 @@
 //! `luat-kv`: the store on the command line, by the crate's public API alone.
 //!
 //! `args` is what can be asked, with the help; `place` finds the store; `entries`, `bulk` and `upkeep` do the commands;
-//! `input` is what they read, `output`, `text` and `progress` what is seen of them; `fail` says how it ended.
+//! `input` is what they read, `output`, `text` and `progress` what is seen of them; `fail` says how it ended,
+//! and `signals` ends it early.
 
 use std::process::ExitCode;
 
@@ -21,6 +22,7 @@ mod input;
 mod output;
 mod place;
 mod progress;
+mod signals;
 mod text;
 mod upkeep;
 

@@ -11,10 +11,12 @@ use crate::fail::Fail;
 use crate::output::{Output, Style, Table};
 use crate::place::{Access, Place};
 use crate::progress;
+use crate::signals;
 use crate::text::show;
 
 pub fn backup(place: &Place, file: &Path, out: &mut Output) -> Result<(), Fail> {
     let store = place.open(Access::Read)?;
+    signals::remove_drafts_at_the_end();
     progress::during(progress::spinner("backing up"), |_| store.backup(file))?;
     let len = fs::metadata(file).map_err(|why| Fail::at(file, why))?.len();
     out.facts(&[("path", file.display().to_string().into()), ("bytes", len.into())])?;

@@ -1,0 +1,340 @@
+//! Files that get their name when they are whole: backups and exports.
+//!
+//! A draft lies beside its target as `.luat_kv.XXXXXX`, since SQLite opens a backup by its path and since an export may
+//! replace a file. It is removed when it is dropped. A process that is killed cannot do that, so the next draft in the
+//! same folder removes those that nobody is making any more:
+//!
+//! - The maker holds an flock on its draft for as long as it lives. The kernel drops it with the process. (SQLite's own
+//!   locks are POSIX locks, which on a local file system never conflict with an flock.)
+//! - A draft whose lock can be taken at once is removed, while that lock is held.
+//! - A draft can be taken for an abandoned one before its maker has the lock. So the maker looks, once it has the lock,
+//!   whether the name still leads to its file, and otherwise begins again.
+//!
+//! NFS and SMB make of an flock something that SQLite's locks, or its writes, conflict with. Drafts there are not
+//! locked, and those that a killed process left stay.
+
+use std::ffi::OsStr;
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::folder;
+
+const PREFIX: &str = ".luat_kv.";
+/// How many letters and digits follow.
+const RANDOM: usize = 6;
+/// What SQLite may have put beside a draft.
+const SIDECARS: [&str; 3] = ["-journal", "-wal", "-shm"];
+
+/// The drafts that this process is making. Locked only within a call, so never during a fork.
+static LIVE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+fn live() -> MutexGuard<'static, Vec<PathBuf>> {
+    LIVE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A file without a name of its own. It is removed unless it gets one.
+pub(crate) struct Draft {
+    file: File,
+    path: PathBuf,
+}
+
+impl Draft {
+    /// Makes a draft in a folder, after it has removed abandoned ones.
+    pub(crate) fn within(folder: &Path) -> io::Result<Draft> {
+        /// Names are taken by chance, or by a process that removes abandoned drafts; neither happens often.
+        const ATTEMPTS: usize = 100;
+        remove_abandoned(folder);
+        for _ in 0..ATTEMPTS {
+            if let Some(draft) = Draft::attempt(folder.join(random_name()?))? {
+                return Ok(draft);
+            }
+        }
+        Err(io::Error::new(ErrorKind::AlreadyExists, "every name for a draft is taken"))
+    }
+
+    /// Makes a draft with this name, unless there is one or another process takes it for abandoned.
+    fn attempt(path: PathBuf) -> io::Result<Option<Draft>> {
+        let mut options = OpenOptions::new();
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut live = live();
+        let draft = match options.read(true).write(true).create_new(true).open(&path) {
+            Err(why) if why.kind() == ErrorKind::AlreadyExists => return Ok(None),
+            file => Draft { file: file?, path },
+        };
+        live.push(draft.path.clone());
+        drop(live);
+        let is_ours = !can_lock(&draft.file) || {
+            // A file system without locks has no abandoned drafts that could be told from live ones.
+            let locked = !matches!(draft.file.try_lock(), Err(TryLockError::WouldBlock));
+            locked && leads_to(&draft.path, &draft.file.metadata()?)
+        };
+        if is_ours {
+            return Ok(Some(draft));
+        }
+        draft.forget();
+        Ok(None)
+    }
+
+    pub(crate) fn file(&mut self) -> &mut File {
+        &mut self.file
+    }
+
+    /// For SQLite, which must not have it open any more when it gets its name.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Gives it its name, in place of any other file of that name, and makes both durable.
+    pub(crate) fn replace(self, target: &Path) -> io::Result<()> {
+        self.file.sync_all()?;
+        fs::rename(&self.path, target)?;
+        self.forget();
+        folder::sync(folder_of(target))
+    }
+
+    /// The same where there is no file of that name; otherwise, and where it cannot be made durable, there is no new
+    /// one.
+    pub(crate) fn create(self, target: &Path) -> io::Result<()> {
+        self.file.sync_all()?;
+        rename_new(&self.path, target)?;
+        self.forget();
+        folder::sync(folder_of(target)).inspect_err(|_| {
+            let _ = fs::remove_file(target);
+        })
+    }
+
+    /// The file is not a draft any more, or not this one's.
+    fn forget(mut self) {
+        let path = std::mem::take(&mut self.path);
+        live().retain(|draft| *draft != path);
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if !self.path.as_os_str().is_empty() {
+            remove(&self.path);
+            live().retain(|draft| *draft != self.path);
+        }
+    }
+}
+
+/// Removes the unfinished files of the backups and exports that this process is making. They then fail, unless they
+/// are just done.
+///
+/// It is for a program that a signal ends: call it from a thread of your own that waits for signals, not from a signal
+/// handler, and end the process afterwards. Without it the next backup or export into the same folder removes them.
+pub fn remove_drafts() {
+    live().iter().for_each(|draft| remove(draft));
+}
+
+/// Removes a draft and what SQLite has put beside it.
+fn remove(draft: &Path) {
+    for end in SIDECARS {
+        let mut beside = draft.as_os_str().to_owned();
+        beside.push(end);
+        let _ = fs::remove_file(Path::new(&beside));
+    }
+    let _ = fs::remove_file(draft);
+}
+
+/// Removes from a folder the drafts of processes that were killed. What cannot be looked at or removed stays.
+fn remove_abandoned(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    let drafts: Vec<_> =
+        entries.flatten().filter_map(|entry| draft_of(&entry.file_name()).map(str::to_owned)).collect();
+    for name in drafts {
+        let draft = folder.join(name);
+        // An open and close of a file drops all POSIX locks that this process has on it: ours are left alone.
+        let is_live = live().iter().any(|live| live.file_name() == draft.file_name());
+        if is_live || crate::backend::sqlite::is_taken(&draft) {
+            continue;
+        }
+        match fs::symlink_metadata(&draft) {
+            Ok(found) if found.is_file() && is_removable(&found) => drop(remove_unless_locked(&draft)),
+            // Only what lay beside it was left.
+            Err(why) if why.kind() == ErrorKind::NotFound => remove(&draft),
+            _ => {}
+        }
+    }
+}
+
+fn remove_unless_locked(draft: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    let file = options.read(true).open(draft)?;
+    if can_lock(&file) && file.try_lock().is_ok() && leads_to(draft, &file.metadata()?) {
+        remove(draft);
+    }
+    Ok(())
+}
+
+/// The name of the draft that a file is, or that it belongs to.
+fn draft_of(name: &OsStr) -> Option<&str> {
+    let name = name.to_str()?;
+    let draft = SIDECARS.iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+    let random = draft.strip_prefix(PREFIX)?;
+    (random.len() == RANDOM && random.bytes().all(|byte| byte.is_ascii_alphanumeric())).then_some(draft)
+}
+
+fn random_name() -> io::Result<String> {
+    const CHARACTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+    let random = getrandom::u64().map_err(|why| io::Error::other(why.to_string()))?;
+    let letters = (0..RANDOM).map(|place| CHARACTERS[(random >> (5 * place)) as usize % CHARACTERS.len()] as char);
+    Ok(PREFIX.chars().chain(letters).collect())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Renames a file unless there is one of that name.
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    match rename_no_replace(from, to) {
+        Err(why) if matches!(why.kind(), ErrorKind::Unsupported | ErrorKind::InvalidInput) => {
+            fs::hard_link(from, to)?;
+            fs::remove_file(from)
+        }
+        renamed => renamed,
+    }
+}
+
+/// The system call itself, since the C library's function for it is younger than the systems that this runs on.
+#[cfg(target_os = "linux")]
+fn rename_no_replace(from: &Path, to: &Path) -> io::Result<()> {
+    use std::ffi::CString;
+    use std::os::unix::ffi::OsStrExt;
+    let from = CString::new(from.as_os_str().as_bytes())?;
+    let to = CString::new(to.as_os_str().as_bytes())?;
+    let (here, flags) = (libc::AT_FDCWD, libc::RENAME_NOREPLACE);
+    // SAFETY: both are C strings, which the kernel reads.
+    match unsafe { libc::syscall(libc::SYS_renameat2, here, from.as_ptr(), here, to.as_ptr(), flags) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn rename_no_replace(_: &Path, _: &Path) -> io::Result<()> {
+    Err(ErrorKind::Unsupported.into())
+}
+
+#[cfg(unix)]
+fn leads_to(path: &Path, file: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    fs::symlink_metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == (file.dev(), file.ino()))
+}
+
+/// Elsewhere a file cannot be removed while it is open.
+#[cfg(not(unix))]
+fn leads_to(path: &Path, _: &Metadata) -> bool {
+    path.exists()
+}
+
+/// Is it this user's, or is this root?
+#[cfg(unix)]
+fn is_removable(file: &Metadata) -> bool {
+    // SAFETY: it takes nothing, and cannot fail.
+    let user = unsafe { libc::geteuid() };
+    user == 0 || std::os::unix::fs::MetadataExt::uid(file) == user
+}
+
+#[cfg(not(unix))]
+fn is_removable(_: &Metadata) -> bool {
+    true
+}
+
+/// Does the file lie where an flock is apart from all other locks?
+#[cfg(target_os = "linux")]
+fn can_lock(file: &File) -> bool {
+    use std::os::fd::AsRawFd;
+    /// NFS, SMB, CIFS and SMB2, as in <linux/magic.h>.
+    const OTHERS: [u32; 4] = [0x6969, 0x517b, 0xff53_4d42, 0xfe53_4d42];
+    let mut found = std::mem::MaybeUninit::<libc::statfs>::uninit();
+    // SAFETY: fstatfs writes the whole struct when it returns 0.
+    let found = unsafe { (libc::fstatfs(file.as_raw_fd(), found.as_mut_ptr()) == 0).then(|| found.assume_init()) };
+    found.is_some_and(|found| !OTHERS.contains(&(found.f_type as u32)))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn can_lock(_: &File) -> bool {
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_draft_gets_its_name_or_vanishes() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("target");
+        drop(Draft::within(folder.path()).unwrap());
+        assert!(names(folder.path()).is_empty());
+        Draft::within(folder.path()).unwrap().create(&target).unwrap();
+        let again = Draft::within(folder.path()).unwrap().create(&target).unwrap_err();
+        assert_eq!(again.kind(), ErrorKind::AlreadyExists);
+        Draft::within(folder.path()).unwrap().replace(&target).unwrap();
+        assert_eq!(names(folder.path()), ["target"]);
+        assert!(live().iter().all(|draft| !draft.starts_with(folder.path())));
+    }
+
+    #[test]
+    fn abandoned_drafts_go_and_everything_else_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| fs::write(folder.path().join(name), "x").unwrap();
+        for name in [".luat_kv.Gone42", ".luat_kv.Gone42-journal", ".luat_kv.alone1-wal", ".luat_kv.alone1-shm"] {
+            file(name);
+        }
+        let others = [".luat_kv.", ".luat_kv.abc", ".luat_kv.abcdefg", ".luat_kv.abc.de", "kv.db", "luat_kv.abcdef"];
+        others.iter().for_each(|name| file(name));
+        fs::create_dir(folder.path().join(".luat_kv.folder")).unwrap();
+        #[cfg(unix)]
+        std::os::unix::fs::symlink("kv.db", folder.path().join(".luat_kv.linked")).unwrap();
+        let first = Draft::within(folder.path()).unwrap();
+        let second = Draft::within(folder.path()).unwrap();
+        assert!(first.path().exists() && second.path().exists(), "a live one stays");
+        drop((first, second));
+        let mut expected: Vec<_> = others.into_iter().chain([".luat_kv.folder", ".luat_kv.linked"]).collect();
+        expected.sort_unstable();
+        assert_eq!(names(folder.path()), expected);
+    }
+
+    #[test]
+    fn a_locked_draft_is_another_process_s() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".luat_kv.locked");
+        let file = File::create(&path).unwrap();
+        file.lock().unwrap();
+        drop(Draft::within(folder.path()).unwrap());
+        assert!(path.exists());
+        drop(file);
+        drop(Draft::within(folder.path()).unwrap());
+        assert!(!path.exists());
+    }
+
+    /// If an flock kept SQLite out, a backup could not write its own draft.
+    #[test]
+    fn sqlite_s_locks_and_the_draft_s_are_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let draft = Draft::within(folder.path()).unwrap();
+        assert!(can_lock(&draft.file), "the tests' own file system is a local one");
+        let other = File::open(draft.path()).unwrap();
+        assert!(matches!(other.try_lock(), Err(TryLockError::WouldBlock)), "the draft is locked");
+        let connection = rusqlite::Connection::open(draft.path()).unwrap();
+        connection
+            .execute_batch("PRAGMA locking_mode = EXCLUSIVE; CREATE TABLE t (x); INSERT INTO t VALUES (1)")
+            .unwrap();
+    }
+}

@@ -1,0 +1,44 @@
+//! Makes the entries of folders durable.
+//!
+//! An fsync of a file keeps its contents. Its name is an entry of its folder, and POSIX promises that the name is there
+//! after a power cut only once the folder was synced too. The entry of a folder lies in its parent.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+/// Syncs a folder, so that the names in it survive a power cut.
+///
+/// A folder that cannot be synced is not an error: some file systems refuse it (EINVAL), and a folder with the mode -wx
+/// cannot be opened. Whoever keeps files there has no more to gain.
+pub(crate) fn sync(folder: &Path) -> io::Result<()> {
+    match File::open(folder).and_then(|folder| folder.sync_all()) {
+        Err(why) if cannot_be_synced(why.kind()) => Ok(()),
+        synced => synced,
+    }
+}
+
+fn cannot_be_synced(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::InvalidInput | ErrorKind::Unsupported | ErrorKind::PermissionDenied)
+}
+
+/// Syncs a folder and the ones above it in the same file system.
+///
+/// That keeps the entries of folders that were just made, whichever process made them.
+#[cfg(unix)]
+pub(crate) fn sync_with_parents(folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let device = fs::metadata(folder)?.dev();
+    for folder in folder.ancestors() {
+        if !fs::metadata(folder).is_ok_and(|found| found.dev() == device) {
+            break;
+        }
+        sync(folder)?;
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+pub(crate) fn sync_with_parents(folder: &Path) -> io::Result<()> {
+    sync(folder)
+}
