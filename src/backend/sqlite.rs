@@ -1,7 +1,8 @@
 //! The back end on disk: one SQLite file, one connection a store.
 //!
 //! What SQLite is asked stands in `schema`; whose connection it is (after a fork, after a close) in `link`; who
-//! else in this process may have the file open in `claim`; what is done to the file as a whole in `file`.
+//! else in this process may have the file open in `claim`; what is done to the file as a whole in `file`; what
+//! happens after a commit that failed in `failed_commit`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::types::{Entry, KeyInfo, NamespaceStats, OpenOptions};
 use crate::version::Version;
 
 mod claim;
+mod failed_commit;
 mod file;
 mod link;
 mod schema;
@@ -105,8 +107,8 @@ impl Backend for Sqlite {
             // One statement is a transaction of its own, and much the cheapest one.
             let sweeps = session.may_sweep(now);
             if extent == Extent::OneChange && !sweeps {
-                let mut rows = Change::new(&session.connection, now, version);
-                return Ok(body(&mut rows)?.then_some(version));
+                let done = body(&mut Change::new(&session.connection, now, version));
+                return Ok(done.map_err(|failed| session.take_back(failed))?.then_some(version));
             }
             let transaction = session.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let now = clock();
@@ -114,7 +116,7 @@ impl Backend for Sqlite {
                 return Ok(None);
             }
             let swept = if sweeps { sweep(&transaction, SWEEP_PER_WRITE, now)? } else { 0 };
-            transaction.commit()?;
+            transaction.commit().map_err(|failed| session.take_back(failed.into()))?;
             if sweeps {
                 session.swept(now, swept == SWEEP_PER_WRITE);
             }
@@ -279,6 +281,10 @@ fn sweep(connection: &Connection, max: u64, now: i64) -> Result<u64> {
 }
 
 impl Session {
+    fn take_back(&mut self, failed: Error) -> Error {
+        failed_commit::take_back(&mut self.connection, self.busy_timeout, failed)
+    }
+
     /// Rows end when a second begins, never within one, so one look in each second finds all that have; while a look
     /// fills its quota there is more, and each write takes its share.
     fn may_sweep(&self, now: i64) -> bool {

@@ -22,6 +22,7 @@ pub(super) struct Link {
     path: PathBuf,
     durability: Durability,
     readonly: bool,
+    busy_timeout: Duration,
     state: Mutex<State>,
 }
 
@@ -41,6 +42,8 @@ pub(super) struct Session {
     pub more_to_sweep: bool,
     /// Opened for reading only, or a file that may not be written.
     readonly: bool,
+    /// For what cannot be left to `store`, which waits between two tries.
+    pub busy_timeout: Duration,
     /// For its writes: no other connection, of whichever process, gives the same ones.
     pub versions: Versions,
     _claim: Claim,
@@ -64,6 +67,7 @@ impl Link {
             path: checked(path).map_err(named)?,
             durability: options.durability,
             readonly: options.readonly,
+            busy_timeout,
             state: Mutex::new(State::Parted),
         });
         *link.lock() = State::Open(link.connect(!options.readonly, busy_timeout).map_err(named)?);
@@ -176,7 +180,15 @@ impl Link {
         let versions = Versions::new(own);
         let readonly = connection.is_readonly("main")?;
         connection.busy_timeout(Duration::ZERO)?;
-        Ok(Session { connection, last_look: None, more_to_sweep: false, readonly, versions, _claim: claim })
+        Ok(Session {
+            connection,
+            last_look: None,
+            more_to_sweep: false,
+            readonly,
+            busy_timeout: self.busy_timeout,
+            versions,
+            _claim: claim,
+        })
     }
 
     /// Folders come before the file, and are durable before it is there: a process that finds the file need not sync
