@@ -76,9 +76,10 @@ impl Error {
         Error::invalid("the store is closed")
     }
 
+    /// The message does not say how many bytes there was no memory for, since that would need memory.
     #[cold]
-    pub(crate) fn no_memory(bytes: usize) -> Self {
-        Error::new(Code::NoMem, format!("out of memory: {bytes} bytes"))
+    pub(crate) fn no_memory(_bytes: usize) -> Self {
+        Error(None)
     }
 
     /// Where there may be no room for a message either.

@@ -359,6 +359,9 @@ fn text(row: &Row<'_>, column: usize) -> Result<Option<String>> {
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode::*;
+        if error.sqlite_error_code() == Some(OutOfMemory) {
+            return Error::no_headroom(); // a message would need memory
+        }
         if error.sqlite_error().is_some_and(|failure| failure.extended_code == SQLITE_READONLY_ROLLBACK) {
             let why = "a write to it was cut short, and must be undone before it can be read: open it once for writing";
             return Error::new(Code::Io, why);

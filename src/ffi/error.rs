@@ -1,6 +1,8 @@
 //! Statuses and error objects.
 
+use std::borrow::Cow;
 use std::ffi::{CStr, CString, c_char};
+use std::ptr;
 
 use super::free;
 use crate::error::Code;
@@ -76,14 +78,21 @@ pub extern "C" fn luat_kv_status_str(status: luat_kv_status) -> *const c_char {
 /// Why a call failed: a status and a message. Yours to free with luat_kv_error_free().
 pub struct luat_kv_error {
     status: luat_kv_status,
-    message: CString,
+    message: Cow<'static, CStr>,
 }
 
+/// There may be no memory to say that there is none. So this one is given to everybody, and never freed.
+static OUT_OF_MEMORY: luat_kv_error = luat_kv_error { status: LUAT_KV_NOMEM, message: Cow::Borrowed(c"out of memory") };
+
 impl luat_kv_error {
+    /// An error for the caller, who frees it with luat_kv_error_free() and does not write to it.
     pub(super) fn boxed(status: luat_kv_status, message: &str) -> *mut luat_kv_error {
+        if status == LUAT_KV_NOMEM && OUT_OF_MEMORY.message.to_bytes() == message.as_bytes() {
+            return (&raw const OUT_OF_MEMORY).cast_mut();
+        }
         let mut message = message.as_bytes().to_vec();
         message.retain(|byte| *byte != 0);
-        let message = CString::new(message).unwrap_or_default();
+        let message = Cow::Owned(CString::new(message).unwrap_or_default());
         Box::into_raw(Box::new(luat_kv_error { status, message }))
     }
 }
@@ -106,7 +115,7 @@ pub unsafe extern "C" fn luat_kv_error_status(error: *const luat_kv_error) -> lu
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_error_message(error: *const luat_kv_error) -> *const c_char {
     // SAFETY: the caller's promise.
-    unsafe { error.as_ref() }.map_or(c"", |error| error.message.as_c_str()).as_ptr()
+    unsafe { error.as_ref() }.map_or(c"", |error| &error.message).as_ptr()
 }
 
 /// Frees an error. NULL is harmless.
@@ -115,6 +124,8 @@ pub unsafe extern "C" fn luat_kv_error_message(error: *const luat_kv_error) -> *
 /// `error` is NULL or a live error, and is not used again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_error_free(error: *mut luat_kv_error) {
-    // SAFETY: the caller's promise.
-    unsafe { free(error) };
+    if !ptr::eq(error, &OUT_OF_MEMORY) {
+        // SAFETY: the caller's promise.
+        unsafe { free(error) };
+    }
 }

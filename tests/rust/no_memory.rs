@@ -1,0 +1,86 @@
+//! NOMEM needs no memory: an error that says so is made, handed out and freed without an allocation.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::ptr;
+
+use luat_kv::ffi::*;
+use luat_kv::{Code, Error};
+use rusqlite::ffi::SQLITE_NOMEM;
+
+/// What is refused first, and makes the memory of this thread run out altogether.
+const LARGE: usize = 1 << 20;
+
+thread_local! {
+    static REFUSING: Cell<Refusing> = const { Cell::new(Refusing::Nothing) };
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Refusing {
+    Nothing,
+    /// What is large, and from then on everything.
+    Large,
+    Everything,
+}
+
+struct Allocator;
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
+
+// SAFETY: the system's allocator does the work.
+unsafe impl GlobalAlloc for Allocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        match REFUSING.get() {
+            Refusing::Large if layout.size() >= LARGE => REFUSING.set(Refusing::Everything),
+            Refusing::Everything => {}
+            // SAFETY: the caller's promise.
+            _ => return unsafe { System.alloc(layout) },
+        }
+        ptr::null_mut()
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+/// Does something without memory. An allocation that cannot fail ends this program.
+fn starved<T>(from: Refusing, act: impl FnOnce() -> T) -> T {
+    REFUSING.set(from);
+    let answer = act();
+    REFUSING.set(Refusing::Nothing);
+    answer
+}
+
+#[test]
+fn an_error_of_the_c_interface() {
+    let (mut store, mut namespace, mut batch) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+    let value = vec![b'x'; 2 * LARGE];
+    // SAFETY: handles are live, lengths are right, and each handle is freed once.
+    unsafe {
+        assert_eq!(luat_kv_open_memory(ptr::null(), &mut store, ptr::null_mut()), LUAT_KV_OK);
+        assert_eq!(luat_kv_namespace_open(store, b"n".as_ptr(), 1, &mut namespace, ptr::null_mut()), LUAT_KV_OK);
+        assert_eq!(luat_kv_batch_open(store, &mut batch, ptr::null_mut()), LUAT_KV_OK);
+        let (status, error) = starved(Refusing::Large, || {
+            let mut error = ptr::null_mut();
+            let (data, len) = (value.as_ptr(), value.len());
+            let status = luat_kv_batch_put(batch, namespace, b"k".as_ptr(), 1, data, len, ptr::null(), &mut error);
+            (status, error)
+        });
+        assert_eq!((status, luat_kv_error_status(error)), (LUAT_KV_NOMEM, LUAT_KV_NOMEM));
+        assert_eq!(std::ffi::CStr::from_ptr(luat_kv_error_message(error)), c"out of memory");
+        luat_kv_error_free(error);
+        luat_kv_batch_free(batch);
+        luat_kv_namespace_free(namespace);
+        luat_kv_close(store);
+    }
+}
+
+#[test]
+fn an_error_of_sqlite() {
+    let failure = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(SQLITE_NOMEM), Some("out of memory".into()));
+    let error = starved(Refusing::Everything, || Error::from(failure));
+    assert_eq!((error.code(), error.message()), (Code::NoMem, "out of memory"));
+}
