@@ -18,17 +18,18 @@ use crate::error::{Code, Error};
 
 /// Makes sure that a write which failed stays undone. Returns its error, which says so where that is not certain.
 pub(super) fn take_back(connection: &mut Connection, busy_timeout: Duration, failed: Error) -> Error {
-    if !may_be_in_log(connection) || overwrite(connection, busy_timeout).is_ok() {
+    if !may_be_in_log(connection) || connection.busy_timeout(busy_timeout).is_err() {
         return failed;
     }
+    // With the second try the frames are gone for every process, though perhaps not from the disk.
+    let what = match commit_nothing(connection) {
+        Ok(()) => "",
+        Err(_) if commit_nothing_unsynced(connection).is_ok() => "the write may still appear after a power cut",
+        Err(_) => "the write may still appear after a crash",
+    };
+    let _ = connection.busy_timeout(Duration::ZERO);
     match failed.code() {
-        Code::Io => Error::new(
-            Code::Io,
-            format!(
-                "{}; the log could not be cleared of it, so the write may still appear after a crash",
-                failed.message()
-            ),
-        ),
+        Code::Io if !what.is_empty() => Error::new(Code::Io, format!("{}; {what}", failed.message())),
         _ => failed,
     }
 }
@@ -51,16 +52,19 @@ fn may_be_in_log(connection: &Connection) -> bool {
 /// Commits a change that changes nothing: the user version is set to what it is. It is a page of its own all the same.
 ///
 /// Where others have committed meanwhile, they have overwritten the failed frames, and this does no harm.
-fn overwrite(connection: &mut Connection, busy_timeout: Duration) -> rusqlite::Result<()> {
-    connection.busy_timeout(busy_timeout)?;
-    let overwritten = commit_nothing(connection);
-    connection.busy_timeout(Duration::ZERO)?;
-    overwritten
-}
-
 fn commit_nothing(connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     transaction.pragma_update(None, "user_version", version)?;
     transaction.commit()
+}
+
+/// The same for a disk that goes on failing to sync. At the beginning of the log SQLite syncs its header before it writes
+/// a frame, and would not get to overwrite one.
+fn commit_nothing_unsynced(connection: &mut Connection) -> rusqlite::Result<()> {
+    let synchronous: i64 = connection.pragma_query_value(None, "synchronous", |row| row.get(0))?;
+    connection.pragma_update(None, "synchronous", "OFF")?;
+    let committed = commit_nothing(connection);
+    connection.pragma_update(None, "synchronous", synchronous)?;
+    committed
 }
