@@ -106,4 +106,4 @@ bench: need-bench lib target/lua/5.4/luat_kv.so ## measures the store from Rust,
 	$(call lua_cpath,5.4) lua5.4 bench/bench.lua target/bench
 	@rm -rf target/bench
 
-include make/docs.mk make/install.mk make/hosts.mk make/wasm-lua.mk make/playground.mk make/wasm.mk make/test.mk make/sanitizers.mk make/needs.mk
+include make/docs.mk make/install.mk make/hosts.mk make/wasm-lua.mk make/playground.mk make/wasm.mk make/test.mk make/faults.mk make/sanitizers.mk make/needs.mk

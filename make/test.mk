@@ -15,7 +15,7 @@ test-setup   := setup
 test-abi     := abi-promise
 test-docs    := docs-man docs-doxygen docs-links docs-c
 SUITES        = $(lint) $(test-header) $(test-rust) $(test-cli) $(test-c) $(test-lua) $(test-rocks) $(test-readme) $(test-exports) \
-                $(test-install) $(test-setup) $(test-abi) $(test-docs) $(test-hosts) $(test-wasm) $(sanitized)
+                $(test-install) $(test-setup) $(test-abi) $(test-docs) $(test-hosts) $(test-wasm) $(faults) $(sanitized)
 .PHONY: $(SUITES)
 
 test: need-test ## runs every test; the last line is "N passed, N failed"; V=1 shows all output

@@ -1,0 +1,281 @@
+//! SIGKILL of several writers at random moments.
+//!
+//! In each round a few processes write to one file, each by several threads, until each is killed after some number of
+//! acknowledgements. A thread (a lane) has a namespace of its own, so a model knows what it must hold: all that was
+//! acknowledged by a line in the process's pipe, and of the one operation that was not, all or nothing (or, of what goes
+//! in steps, a part).
+
+mod model;
+mod op;
+mod writer;
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{ExitCode, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use luat_kv::{Clock, Durability, ListOptions, Namespace, OpenOptions, Store};
+
+use self::model::{Lane, Rows};
+use self::op::EPOCH;
+use crate::support::{Rng, Run, integrity, role};
+
+pub use self::writer::writer;
+
+const PROCESSES: usize = 4;
+const LANES_PER_PROCESS: usize = 2;
+/// After so many rounds a new file is made, so that its making is interrupted too.
+const ROUNDS_PER_FILE: i64 = 12;
+
+#[derive(Default)]
+struct Figures {
+    rounds: u64,
+    kills: u64,
+    acknowledged: u64,
+    files: u64,
+    backups: u64,
+}
+
+pub fn suite(run: &mut Run) -> ExitCode {
+    let mut figures = Figures::default();
+    model::notices_losses(run);
+    run.test("the comparison notices what is lost, changed, half done or back again");
+    for (durability, name) in [(Durability::Normal, "normal"), (Durability::Full, "full")] {
+        let end = run.share(0.5);
+        loop {
+            one_file(run, durability, &mut figures);
+            if run.complains() || Instant::now() > end {
+                break;
+            }
+        }
+        run.test(&format!("a killed process loses no acknowledged write with durability {name}"));
+    }
+    let Figures { rounds, kills, acknowledged, files, backups } = figures;
+    run.done(&format!(
+        "{rounds} rounds on {files} files, {kills} processes killed, {acknowledged} operations acknowledged, \
+         {backups} backups compared"
+    ))
+}
+
+/// Some rounds on one file.
+fn one_file(run: &mut Run, durability: Durability, figures: &mut Figures) {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let mut lanes: Vec<Lane> = (0..PROCESSES * LANES_PER_PROCESS).map(Lane::new).collect();
+    let mut shared = 0;
+    figures.files += 1;
+    for round in 0..ROUNDS_PER_FILE {
+        let seed = run.rng.next();
+        let round = Round { folder: folder.path(), durability, clock: EPOCH + round, seed };
+        for lane in &mut lanes {
+            lane.begin(round.clock, seed);
+        }
+        let fates: Vec<Fate> = (0..PROCESSES).map(|_| Fate::random(&mut run.rng)).collect();
+        for told in round.run(&fates) {
+            match told {
+                Ok((lane, answer)) => {
+                    figures.acknowledged += 1;
+                    let acknowledged = lanes[lane].acknowledge(&answer);
+                    acknowledged.unwrap_or_else(|wrong| run.complain(round.at(&wrong)));
+                }
+                Err(wrong) => run.complain(round.at(&wrong)),
+            }
+        }
+        figures.rounds += 1;
+        figures.kills += fates.len() as u64;
+        if let Err(wrong) = round.compare(&mut lanes, &mut shared, &mut figures.backups) {
+            run.complain(round.at(&wrong));
+        }
+        if run.complains() {
+            return;
+        }
+    }
+}
+
+/// When a process is killed: after so many acknowledgements, and then so much time.
+#[derive(Clone, Copy)]
+struct Fate {
+    acknowledgements: u64,
+    then: Duration,
+}
+
+impl Fate {
+    fn random(rng: &mut Rng) -> Fate {
+        match rng.one_in(4) {
+            // While it starts and opens the file.
+            true => Fate { acknowledgements: 0, then: Duration::from_micros(rng.below(20_000)) },
+            false => Fate { acknowledgements: 1 + rng.below(60), then: Duration::from_micros(rng.below(3000)) },
+        }
+    }
+}
+
+struct Round<'a> {
+    folder: &'a Path,
+    durability: Durability,
+    clock: i64,
+    seed: u64,
+}
+
+/// A line of a writer's: the lane, and what the operation answered. Or what went wrong.
+type Told = Result<(usize, String), String>;
+
+impl Round<'_> {
+    /// Runs the writers until all are killed, and returns what they acknowledged.
+    fn run(&self, fates: &[Fate]) -> Vec<Told> {
+        thread::scope(|scope| {
+            let writers: Vec<_> = fates
+                .iter()
+                .enumerate()
+                .map(|(process, fate)| scope.spawn(move || self.writer(process, *fate)))
+                .collect();
+            writers.into_iter().flat_map(|writer| writer.join().expect("the thread of a writer")).collect()
+        })
+    }
+
+    fn writer(&self, process: usize, fate: Fate) -> Vec<Told> {
+        let durability = if self.durability == Durability::Full { "full" } else { "normal" };
+        let mut child = role("kills-writer")
+            .arg(self.folder)
+            .args([durability, &self.clock.to_string(), &self.seed.to_string()])
+            .args((0..LANES_PER_PROCESS).map(|lane| (process * LANES_PER_PROCESS + lane).to_string()))
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a writer");
+        let mut lines = BufReader::new(child.stdout.take().expect("its pipe")).lines();
+        let mut told: Vec<Told> = Vec::new();
+        let mut next = || lines.next().and_then(Result::ok).map(|line| parse(&line));
+        while (told.len() as u64) < fate.acknowledgements {
+            match next() {
+                Some(line) => told.push(line),
+                None => {
+                    told.push(Err(format!("writer {process} ended by itself")));
+                    break;
+                }
+            }
+        }
+        thread::sleep(fate.then);
+        child.kill().expect("to kill a writer");
+        told.extend(std::iter::from_fn(next));
+        child.wait().expect("a writer's end");
+        told
+    }
+
+    /// Opens the file as any process would afterwards, and compares it with the model. `shared` is what the counter held
+    /// that all lanes count in.
+    fn compare(&self, lanes: &mut [Lane], shared: &mut i64, backups: &mut u64) -> Result<(), String> {
+        let database = self.folder.join("kv.db");
+        // Whoever comes first recovers the log: either.
+        if self.seed.is_multiple_of(2) && database.exists() {
+            sound(&database)?;
+        }
+        let store = self.open(&database)?;
+        for lane in lanes.iter_mut() {
+            let rows = rows(&store, &lane.name())?;
+            lane.settle(rows)?;
+        }
+        let counted = store.namespace("shared").and_then(|shared| shared.incr("counter", 0, &Default::default()));
+        let counted = counted.map_err(|error| format!("the shared counter: {error}"))?;
+        let (least, most) = lanes.iter_mut().fold((*shared, *shared), |(least, most), lane| {
+            (least + lane.shared_acknowledged(), most + lane.shared_acknowledged() + lane.shared_uncertain())
+        });
+        if counted < least || counted > most {
+            return Err(format!("the shared counter is {counted}, and ought to be {least} to {most}"));
+        }
+        *shared = counted;
+        store.close().map_err(|error| format!("closing: {error}"))?;
+        sound(&database)?;
+        for lane in lanes.iter_mut() {
+            self.compare_export(lane)?;
+            *backups += self.compare_backups(lane)?;
+        }
+        Ok(())
+    }
+
+    /// An export is one that was acknowledged, or the next one, and always whole.
+    fn compare_export(&self, lane: &mut Lane) -> Result<(), String> {
+        let path = op::export_path(self.folder, &lane.name());
+        let exists = path.exists();
+        let mut found = None;
+        if exists {
+            let store = Store::open_memory(&self.options()).map_err(|error| error.to_string())?;
+            let namespace = store.namespace(&lane.name()).map_err(|error| error.to_string())?;
+            namespace.import_file(&path, true).map_err(|error| format!("{}: {error}", path.display()))?;
+            found = Some(listed(&namespace)?);
+        }
+        lane.settle_export(found)
+    }
+
+    /// Backups that were acknowledged are there, others there or not; and what is there is whole.
+    fn compare_backups(&self, lane: &mut Lane) -> Result<u64, String> {
+        let mut compared = 0;
+        for (number, expected, acknowledged) in lane.take_backups() {
+            let path = op::backup_path(self.folder, &lane.name(), number);
+            if !path.exists() {
+                if acknowledged {
+                    return Err(format!("{} is not there, and was acknowledged", path.display()));
+                }
+                continue;
+            }
+            sound(&path)?;
+            let store = self.open(&path)?;
+            if rows(&store, &lane.name())? != expected {
+                return Err(format!("{} holds something else than the store did", path.display()));
+            }
+            store.close().map_err(|error| format!("closing {}: {error}", path.display()))?;
+            std::fs::remove_file(&path).map_err(|why| format!("{}: {why}", path.display()))?;
+            compared += 1;
+        }
+        Ok(compared)
+    }
+
+    fn options(&self) -> OpenOptions {
+        options(self.durability, self.clock)
+    }
+
+    fn open(&self, path: &PathBuf) -> Result<Store, String> {
+        Store::open(path, &self.options()).map_err(|error| format!("the next open: {error}"))
+    }
+
+    fn at(&self, wrong: &str) -> String {
+        format!("round {} of its file, {:?}: {wrong}", self.clock - EPOCH, self.durability)
+    }
+}
+
+fn options(durability: Durability, clock: i64) -> OpenOptions {
+    let busy_timeout = Duration::from_secs(300); // nobody is to give up, however slow the machine
+    OpenOptions { durability, busy_timeout, clock: Clock::manual(clock), ..OpenOptions::default() }
+}
+
+fn sound(database: &Path) -> Result<(), String> {
+    match integrity(database).as_str() {
+        "ok" => Ok(()),
+        damage => Err(format!("{}: {damage}", database.display())),
+    }
+}
+
+/// `LANE ANSWER`, or what failed in the writer.
+fn parse(line: &str) -> Told {
+    let (lane, answer) = line.split_once(' ').ok_or_else(|| format!("a writer said {line:?}"))?;
+    let lane = lane.parse().map_err(|_| format!("a writer failed: {line}"))?;
+    Ok((lane, answer.to_owned()))
+}
+
+/// All that a namespace holds.
+fn rows(store: &Store, namespace: &str) -> Result<Rows, String> {
+    listed(&store.namespace(namespace).map_err(|error| error.to_string())?)
+}
+
+fn listed(namespace: &Namespace) -> Result<Rows, String> {
+    let (mut rows, mut cursor) = (Rows::new(), None);
+    loop {
+        let options = ListOptions { values: true, cursor: cursor.as_deref(), ..ListOptions::default() };
+        let page = namespace.list(&options).map_err(|error| format!("listing {}: {error}", namespace.name()))?;
+        for key in page.keys {
+            rows.insert(key.name, (key.value.unwrap_or_default(), key.expiration));
+        }
+        match page.cursor {
+            Some(next) => cursor = Some(next),
+            None => return Ok(rows),
+        }
+    }
+}

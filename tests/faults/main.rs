@@ -1,0 +1,30 @@
+//! The store under faults that come from outside. Each suite is a target of `make` (see make/faults.mk):
+//!
+//! - `kills`: processes that write are killed at any moment, and what was acknowledged must be there.
+//!
+//! Only a process can be killed, or have system calls that fail, so this program starts itself again with the name of a
+//! role in place of a suite's. It prints TAP; lines with `#` give the figures.
+//!
+//! Environment variables:
+//! - `FAULTS_MINUTES`: how long a suite runs; without it about a minute. `make torture` sets it.
+//! - `FAULTS_SEED`: the seed of a run that is to be repeated. Each suite prints its own.
+
+mod kills;
+mod support;
+
+use std::process::ExitCode;
+
+use support::Run;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        ["kills"] => kills::suite(&mut Run::new("kills")),
+        ["kills-writer", arguments @ ..] => kills::writer(arguments),
+        _ => {
+            eprintln!("usage: cargo test --test faults -- kills");
+            ExitCode::from(2)
+        }
+    }
+}

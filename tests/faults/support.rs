@@ -1,0 +1,99 @@
+//! What all suites need: random numbers, time, scratch folders, and the TAP that tests/tally counts.
+
+use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+/// Random numbers that a seed repeats (SplitMix64).
+#[derive(Clone, Debug)]
+pub struct Rng(pub u64);
+
+impl Rng {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below `end`.
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+
+    /// True once in `n` times.
+    pub fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+}
+
+/// A suite under way: its seed, its time, and its tests.
+pub struct Run {
+    name: &'static str,
+    pub rng: Rng,
+    time: Duration,
+    begun: Instant,
+    tests: u32,
+    failed: u32,
+    complaints: u32,
+}
+
+impl Run {
+    pub fn new(name: &'static str) -> Run {
+        let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
+        let seed = number("FAULTS_SEED").unwrap_or_else(|| RandomState::new().hash_one(name) % 1_000_000_000);
+        let time = Duration::from_secs(number("FAULTS_MINUTES").map_or(45, |minutes| minutes * 60));
+        println!("# {name}: repeat this run with FAULTS_SEED={seed}");
+        Run { name, rng: Rng(seed), time, begun: Instant::now(), tests: 0, failed: 0, complaints: 0 }
+    }
+
+    /// The end of a part that takes this share of the suite's time.
+    pub fn share(&self, share: f64) -> Instant {
+        Instant::now() + self.time.mul_f64(share)
+    }
+
+    /// Something is wrong: the test that is under way fails.
+    pub fn complain(&mut self, what: impl std::fmt::Display) {
+        /// So many say what there is to say.
+        const SHOWN: u32 = 20;
+        self.complaints += 1;
+        if self.complaints <= SHOWN {
+            println!("# {what}");
+        }
+    }
+
+    pub fn complains(&self) -> bool {
+        self.complaints > 0
+    }
+
+    /// Ends a test.
+    pub fn test(&mut self, name: &str) {
+        self.tests += 1;
+        let failed = std::mem::take(&mut self.complaints) > 0;
+        self.failed += u32::from(failed);
+        println!("{}ok {} - {name}", if failed { "not " } else { "" }, self.tests);
+    }
+
+    /// Ends the suite, with its figures.
+    pub fn done(&self, figures: &str) -> ExitCode {
+        println!("# {}: {figures}, in {:.0} s", self.name, self.begun.elapsed().as_secs_f64());
+        println!("1..{}", self.tests);
+        ExitCode::from(u8::from(self.failed > 0))
+    }
+}
+
+/// This program in another role.
+pub fn role(name: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("this program's own path"));
+    command.arg(name).stdin(Stdio::null());
+    command
+}
+
+/// What `PRAGMA integrity_check` says of a database, asked by the sqlite3 shell: another process, and another SQLite.
+pub fn integrity(database: &Path) -> String {
+    let answer = Command::new("sqlite3").arg(database).arg("PRAGMA integrity_check").output().expect("sqlite3");
+    let text = [answer.stdout, answer.stderr].concat();
+    String::from_utf8_lossy(&text).trim().to_owned()
+}
