@@ -28,6 +28,9 @@ const LANES_PER_PROCESS: usize = 2;
 /// After so many rounds a new file is made, so that its making is interrupted too.
 const ROUNDS_PER_FILE: i64 = 12;
 
+/// Files that are worked on at once: writers mostly wait for one another, and leave the processor idle.
+const FILES_AT_ONCE: usize = 2;
+
 #[derive(Default)]
 struct Figures {
     rounds: u64,
@@ -38,14 +41,23 @@ struct Figures {
 }
 
 pub fn suite(run: &mut Run) -> ExitCode {
-    let mut figures = Figures::default();
     model::notices_losses(run);
     run.test("the comparison notices what is lost, changed, half done or back again");
+    let mut figures = Figures::default();
     for (durability, name) in [(Durability::Normal, "normal"), (Durability::Full, "full")] {
         let end = run.share(0.5);
-        loop {
-            one_file(run, durability, &mut figures);
-            if run.complains() || Instant::now() > end {
+        while !run.complains() {
+            let seeds: Vec<u64> = (0..FILES_AT_ONCE).map(|_| run.rng.next()).collect();
+            let files = thread::scope(|scope| {
+                let files: Vec<_> =
+                    seeds.iter().map(|seed| scope.spawn(|| File::new(*seed, durability).run())).collect();
+                files.into_iter().map(|file| file.join().expect("the thread of a file")).collect::<Vec<_>>()
+            });
+            for (file, outcome) in files {
+                figures.add(&file.figures);
+                outcome.unwrap_or_else(|wrong| run.complain(wrong));
+            }
+            if Instant::now() > end {
                 break;
             }
         }
@@ -58,37 +70,59 @@ pub fn suite(run: &mut Run) -> ExitCode {
     ))
 }
 
-/// Some rounds on one file.
-fn one_file(run: &mut Run, durability: Durability, figures: &mut Figures) {
-    let folder = tempfile::tempdir().expect("a scratch folder");
-    let mut lanes: Vec<Lane> = (0..PROCESSES * LANES_PER_PROCESS).map(Lane::new).collect();
-    let mut shared = 0;
-    figures.files += 1;
-    for round in 0..ROUNDS_PER_FILE {
-        let seed = run.rng.next();
-        let round = Round { folder: folder.path(), durability, clock: EPOCH + round, seed };
-        for lane in &mut lanes {
-            lane.begin(round.clock, seed);
+impl Figures {
+    fn add(&mut self, other: &Figures) {
+        self.rounds += other.rounds;
+        self.kills += other.kills;
+        self.acknowledged += other.acknowledged;
+        self.files += other.files;
+        self.backups += other.backups;
+    }
+}
+
+/// A file, from its making on, with what it must hold.
+struct File {
+    folder: tempfile::TempDir,
+    durability: Durability,
+    rng: Rng,
+    lanes: Vec<Lane>,
+    /// What the counter holds that all lanes count in.
+    shared: i64,
+    figures: Figures,
+}
+
+impl File {
+    fn new(seed: u64, durability: Durability) -> File {
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let lanes = (0..PROCESSES * LANES_PER_PROCESS).map(Lane::new).collect();
+        let figures = Figures { files: 1, ..Figures::default() };
+        File { folder, durability, rng: Rng(seed), lanes, shared: 0, figures }
+    }
+
+    fn run(mut self) -> (File, Result<(), String>) {
+        let durability = self.durability;
+        let outcome = (0..ROUNDS_PER_FILE).try_for_each(|round| {
+            let wrong = |wrong| format!("round {round} of its file, {:?}: {wrong}", durability);
+            self.round(EPOCH + round).map_err(wrong)
+        });
+        (self, outcome)
+    }
+
+    fn round(&mut self, clock: i64) -> Result<(), String> {
+        let seed = self.rng.next();
+        for lane in &mut self.lanes {
+            lane.begin(clock, seed);
         }
-        let fates: Vec<Fate> = (0..PROCESSES).map(|_| Fate::random(&mut run.rng)).collect();
+        let fates: Vec<Fate> = (0..PROCESSES).map(|_| Fate::random(&mut self.rng)).collect();
+        let round = Round { folder: self.folder.path(), durability: self.durability, clock, seed };
         for told in round.run(&fates) {
-            match told {
-                Ok((lane, answer)) => {
-                    figures.acknowledged += 1;
-                    let acknowledged = lanes[lane].acknowledge(&answer);
-                    acknowledged.unwrap_or_else(|wrong| run.complain(round.at(&wrong)));
-                }
-                Err(wrong) => run.complain(round.at(&wrong)),
-            }
+            let (lane, answer) = told?;
+            self.lanes[lane].acknowledge(&answer)?;
+            self.figures.acknowledged += 1;
         }
-        figures.rounds += 1;
-        figures.kills += fates.len() as u64;
-        if let Err(wrong) = round.compare(&mut lanes, &mut shared, &mut figures.backups) {
-            run.complain(round.at(&wrong));
-        }
-        if run.complains() {
-            return;
-        }
+        self.figures.rounds += 1;
+        self.figures.kills += fates.len() as u64;
+        round.compare(&mut self.lanes, &mut self.shared, &mut self.figures.backups)
     }
 }
 
@@ -160,8 +194,7 @@ impl Round<'_> {
         told
     }
 
-    /// Opens the file as any process would afterwards, and compares it with the model. `shared` is what the counter held
-    /// that all lanes count in.
+    /// Opens the file as any process would afterwards, and compares it with the model.
     fn compare(&self, lanes: &mut [Lane], shared: &mut i64, backups: &mut u64) -> Result<(), String> {
         let database = self.folder.join("kv.db");
         // Whoever comes first recovers the log: either.
@@ -234,10 +267,6 @@ impl Round<'_> {
 
     fn open(&self, path: &PathBuf) -> Result<Store, String> {
         Store::open(path, &self.options()).map_err(|error| format!("the next open: {error}"))
-    }
-
-    fn at(&self, wrong: &str) -> String {
-        format!("round {} of its file, {:?}: {wrong}", self.clock - EPOCH, self.durability)
     }
 }
 
