@@ -47,7 +47,7 @@ symbolizer     = external_symbolizer_path=$(shell command -v addr2line)
 under-asan     = env UBSAN_OPTIONS=print_stacktrace=1:$(symbolizer) \
     ASAN_OPTIONS=$(symbolizer):detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1
 under-tsan     = env TSAN_OPTIONS=$(symbolizer):die_after_fork=0:suppressions=tests/sanitizers/tsan.supp
-under-valgrind = valgrind -q --leak-check=full --show-leak-kinds=definite,indirect \
+under-valgrind = valgrind -q --vgdb=no --leak-check=full --show-leak-kinds=definite,indirect \
     --errors-for-leak-kinds=definite,indirect --error-exitcode=9 --trace-children=yes --trace-children-skip=*/sqlite3 \
     --num-callers=40 --fair-sched=yes $(patsubst %,--suppressions=%,$(wildcard tests/sanitizers/$@.supp))
 

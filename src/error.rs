@@ -104,6 +104,14 @@ impl Error {
         Error::new(failure.code, format!("{what}: {}", failure.message))
     }
 
+    /// Says last what can be done about it.
+    #[cold]
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn and_so(self, what: &str) -> Self {
+        let Some(failure) = self.0 else { return self };
+        Error::new(failure.code, format!("{} ({what})", failure.message))
+    }
+
     /// What kind of failure it was.
     pub fn code(&self) -> Code {
         self.0.as_ref().map_or(Code::NoMem, |failure| failure.code)

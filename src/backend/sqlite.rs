@@ -1,7 +1,8 @@
 //! The back end on disk: one SQLite file, one connection a store.
 //!
-//! What SQLite is asked stands in `schema`; whose connection it is (after a fork, after a close) in `link`; who
-//! else in this process may have the file open in `claim`; what is done to the file as a whole in `file`; what
+//! What SQLite is asked stands in `schema`; whose connection it is (after a fork, after a close) in `link`; what this
+//! process has open in `registry` and `descriptors`; whether it is still at its path in `opened`; how it is made in
+//! `create`; what is done to the file as a whole in `file`; what
 //! happens after a commit that failed in `failed_commit`.
 
 use std::path::Path;
@@ -21,13 +22,35 @@ use crate::hooks;
 use crate::types::{Entry, KeyInfo, NamespaceStats, OpenOptions};
 use crate::version::Version;
 
-mod claim;
+mod create;
+#[cfg(unix)]
+pub(crate) mod descriptors;
 mod failed_commit;
 mod file;
 mod link;
+mod opened;
+mod registry;
 mod schema;
 
-pub(crate) use claim::is_taken;
+#[cfg(unix)]
+pub(crate) use registry::Registry;
+/// Elsewhere nobody forks, and an open file can be neither removed nor replaced.
+#[cfg(not(unix))]
+mod descriptors {
+    pub(super) enum Descriptor {}
+
+    pub(super) fn fill_standard() {}
+
+    pub(super) fn install() {}
+
+    pub(super) fn without_a_name(_: super::registry::FileId) -> Option<&'static str> {
+        None
+    }
+
+    pub(super) fn detach(_: &rusqlite::Connection) {}
+}
+
+pub(crate) use registry::is_taken;
 
 pub(crate) struct Sqlite(Arc<Link>);
 

@@ -171,6 +171,9 @@ struct check_test {
 
 #define TEST(function) { #function, function }
 
+/* Why the test that runs cannot be run here, to be set by the test, which then returns. */
+static const char *check_skipped;
+
 /* Runs a table of tests. `on`, which may be "", tells runs of one table apart. */
 #define check_tests(on, tests) check_table(on, tests, sizeof tests / sizeof *tests)
 
@@ -198,13 +201,15 @@ static inline void check_table(const char *on, const struct check_test *tests, s
             if (*at == '_')
                 *at = ' ';
         check_failures = 0;
+        check_skipped = NULL;
         check_count++;
         check_make_folder();
         alarm(CHECK_PATIENCE);
         test->run();
         alarm(0);
         check_failed += check_failures > 0;
-        dprintf(STDOUT_FILENO, "%sok %d - %s\n", check_failures ? "not " : "", check_count, name);
+        dprintf(STDOUT_FILENO, "%sok %d - %s%s%s\n", check_failures ? "not " : "", check_count, name,
+                check_skipped ? " # SKIP " : "", check_skipped ? check_skipped : "");
     }
 }
 

@@ -140,6 +140,17 @@ static inline void work_churn(const char *path, const char *prefix, int count)
     }
 }
 
+/* Opens the store, empties its log into it, and closes the store, again and again. */
+static inline void work_checkpoint(const char *path, const char *unused, int count)
+{
+    (void)unused;
+    for (int number = 0; number < count; number++) {
+        struct kv kv = kv_open(path);
+        CHECK_STATUS(luat_kv_checkpoint(kv.store, NULL, &error), LUAT_KV_OK);
+        kv_close(kv);
+    }
+}
+
 /* To be called first by main(): does not return where this is a child with work to do. */
 static inline void process_main(int argc, char **argv)
 {
@@ -148,7 +159,10 @@ static inline void process_main(int argc, char **argv)
     if (argc != 5)
         return;
     alarm(CHILD_PATIENCE);
-    (strcmp(argv[1], "churn") == 0 ? work_churn : work_write)(argv[2], argv[3], atoi(argv[4]));
+    void (*work)(const char *, const char *, int) = strcmp(argv[1], "churn") == 0        ? work_churn
+                                                    : strcmp(argv[1], "checkpoint") == 0 ? work_checkpoint
+                                                                                         : work_write;
+    work(argv[2], argv[3], atoi(argv[4]));
     exit(check_failures > 0);
 }
 

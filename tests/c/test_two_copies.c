@@ -5,11 +5,14 @@
  * The other copy is made from LUAT_KV_SO, else from target/lib/libluat_kv.so: a file of its own, which the dynamic
  * linker cannot take for the one that is loaded already.
  */
+#define _DEFAULT_SOURCE /* syscall */
 #include "process.h"
 #include "threads.h"
 
 #include <dlfcn.h>
+#include <sys/file.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 /* The other copy's functions, as far as they are needed. */
 static struct {
@@ -219,6 +222,33 @@ static void of_two_at_once_one_is_refused(void)
     pthread_barrier_destroy(&together);
 }
 
+/* ---- How copies take turns: by a lock that nobody else can hold */
+
+static struct stat data_folder;
+static int flocks, flocks_of_data;
+
+/* In the place of the system's, for the library too: counts. */
+int flock(int descriptor, int operation)
+{
+    struct stat found;
+    __atomic_add_fetch(&flocks, 1, __ATOMIC_RELAXED);
+    if (fstat(descriptor, &found) == 0 && (found.st_dev == data_folder.st_dev || S_ISREG(found.st_mode)))
+        __atomic_add_fetch(&flocks_of_data, 1, __ATOMIC_RELAXED);
+    return (int)syscall(SYS_flock, descriptor, operation);
+}
+
+static void a_locked_folder_is_no_obstacle(void)
+{
+    int folder = open(scratch(""), O_RDONLY);
+    CHECK(folder >= 0 && fstat(folder, &data_folder) == 0);
+    CHECK(flock(folder, LOCK_EX) == 0 && flocks_of_data == 1); /* as `flock FOLDER luat-kv backup` has it */
+    flocks = flocks_of_data = 0;
+    kv_close(kv_open(scratch("kv.db")));
+    CHECK(flocks > 0);
+    CHECK(flocks_of_data == 0);
+    close(folder);
+}
+
 /* ---- Two files, two copies */
 
 static struct kv mine, theirs;
@@ -254,6 +284,7 @@ static const struct check_test tests[] = {
     TEST(a_descriptor_of_the_host_is_such_a_case),
     TEST(a_process_without_a_free_descriptor_is_no_way_round),
     TEST(of_two_at_once_one_is_refused),
+    TEST(a_locked_folder_is_no_obstacle),
     TEST(different_files_are_fine),
 };
 

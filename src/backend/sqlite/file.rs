@@ -7,8 +7,8 @@ use std::path::Path;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
-use super::claim::is_taken;
 use super::link::Link;
+use super::registry::is_taken;
 use crate::draft::Draft;
 use crate::error::{Code, Error, Result};
 

@@ -1,4 +1,4 @@
-//! A store's connection: made, given up before a fork, made again on its next use, and closed.
+//! A store's connection: made, made again in the child of a fork, given up where its file was replaced, and closed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::claim::Claim;
-use super::schema;
+use super::opened::OpenedFile;
+use super::registry::Registration;
+use super::{create, descriptors, schema};
 use crate::error::{Code, Error, Result};
-use crate::folder;
-use crate::fork::{self, Part};
+use crate::fork::{self, ForkHandler};
 use crate::types::{Durability, OpenOptions};
 use crate::version::Versions;
 
@@ -23,13 +23,16 @@ pub(super) struct Link {
     durability: Durability,
     readonly: bool,
     busy_timeout: Duration,
+    file: OpenedFile,
     state: Mutex<State>,
 }
 
 enum State {
     Open(Session),
-    /// Given up before a fork. Parent and child each make their own on the next use.
-    Parted,
+    /// In the child of a fork: the connection was the parent's. The next use makes one of the child's own.
+    Disconnected,
+    /// The file is not at its path any more, as every call is told.
+    Lost(String),
     Closed,
 }
 
@@ -46,7 +49,9 @@ pub(super) struct Session {
     pub busy_timeout: Duration,
     /// For its writes: no other connection, of whichever process, gives the same ones.
     pub versions: Versions,
-    _claim: Claim,
+    /// When it was last looked whether the file is still at its path.
+    checked: Seconds,
+    _registration: Registration,
 }
 
 /// Pages kept in memory, in KiB; a negative number is SQLite's way to say so.
@@ -57,6 +62,7 @@ const WAL_LEFT: i64 = 16 * 1024 * 1024;
 
 impl Link {
     pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Arc<Link>> {
+        fork::discard_inherited();
         if path.as_os_str().is_empty() {
             return Err(Error::invalid("the path is empty"));
         }
@@ -68,10 +74,11 @@ impl Link {
             durability: options.durability,
             readonly: options.readonly,
             busy_timeout,
-            state: Mutex::new(State::Parted),
+            file: OpenedFile::default(),
+            state: Mutex::new(State::Closed),
         });
-        *link.lock() = State::Open(link.connect(!options.readonly, busy_timeout).map_err(named)?);
-        fork::watch(link.clone());
+        *link.lock() = State::Open(link.connect(!options.readonly, busy_timeout, false).map_err(named)?);
+        fork::register(link.clone());
         Ok(link)
     }
 
@@ -88,17 +95,54 @@ impl Link {
 
     /// Does something with the connection, which is this call's alone until it returns.
     pub(super) fn with<T>(&self, act: impl FnOnce(&mut Session) -> Result<T>) -> Result<T> {
+        let mut state = self.usable(false)?;
+        let State::Open(session) = &mut *state else { return Err(Error::closed()) };
+        act(session)
+    }
+
+    /// The state, with a connection where there can be one. Whether the file is still at its path is looked at once a
+    /// second, or `now`.
+    fn usable(&self, now: bool) -> Result<MutexGuard<'_, State>> {
+        fork::discard_inherited();
         let mut state = self.lock();
-        if matches!(*state, State::Parted) {
-            let session = self.connect(false, Duration::ZERO);
-            *state = State::Open(session.map_err(|error| {
-                error.while_doing(format_args!("opening {} again after a fork", self.path.display()))
-            })?);
+        match &*state {
+            State::Open(session) if !now && session.checked == Seconds::now() => {}
+            _ => self.check(&mut state)?,
         }
-        match &mut *state {
-            State::Open(session) => act(session),
-            State::Parted | State::Closed => Err(Error::closed()),
+        Ok(state)
+    }
+
+    /// Gives up a connection whose file is not at its path any more, and makes one in the child of a fork.
+    #[cold]
+    fn check(&self, state: &mut State) -> Result<()> {
+        let connected = matches!(state, State::Open(_));
+        if (connected || matches!(state, State::Disconnected))
+            && let Some(why) = self.file.problem(&self.path, connected)
+            && let State::Open(session) = std::mem::replace(state, State::Lost(why))
+        {
+            session.without_checkpoint();
         }
+        match state {
+            State::Open(session) => session.checked = Seconds::now(),
+            State::Disconnected => *state = State::Open(self.connect_again("again after a fork", false)?),
+            State::Lost(why) => return Err(Error::new(Code::Io, why.as_str())),
+            State::Closed => {}
+        }
+        Ok(())
+    }
+
+    /// A connection to the file that was opened first, and to no other.
+    fn connect_again(&self, when: &str, connected: bool) -> Result<Session> {
+        self.connect(false, Duration::ZERO, connected).map_err(|error| {
+            let error = error.while_doing(format_args!("opening {} {when}", self.path.display()));
+            match error.code() {
+                // Likely since the process has another root folder now, or other rights.
+                Code::Io | Code::ReadOnly => error.and_so(
+                    "it takes the path and the rights that the store was opened with: keep them, or open the store later",
+                ),
+                _ => error,
+            }
+        })
     }
 
     /// The same for something that writes.
@@ -113,26 +157,25 @@ impl Link {
 
     /// A second connection, for something long that shall keep no other call waiting.
     pub(super) fn another(&self) -> Result<Session> {
-        self.with(|_| Ok(()))?;
-        self.connect(false, Duration::ZERO)
+        let state = self.usable(true)?;
+        if matches!(*state, State::Closed) {
+            return Err(Error::closed());
+        }
+        drop(state);
+        self.connect_again("a second time", true)
     }
 
     /// Closes for good. The last connection to the file takes its WAL into it and away.
     pub(super) fn close(&self) -> Result<()> {
-        fork::forget(self);
-        let state = std::mem::replace(&mut *self.lock(), State::Closed);
-        match state {
-            State::Open(session) => session.connection.close().map_err(|(_, error)| error.into()),
-            // The connection went without the WAL, before the fork. This may be the last chance to tidy up; if it
-            // fails, nothing is lost.
-            State::Parted if !self.readonly && self.wal().exists() => {
-                if let Ok(session) = self.connect(false, Duration::ZERO) {
-                    let _ = session.connection.close();
-                }
-                Ok(())
-            }
-            State::Parted | State::Closed => Ok(()),
+        fork::discard_inherited();
+        fork::unregister(self);
+        let mut state = self.lock();
+        match std::mem::replace(&mut *state, State::Closed) {
+            State::Open(session) if self.file.problem(&self.path, true).is_some() => session.without_checkpoint(),
+            State::Open(session) => session.connection.close().map_err(|(_, error)| Error::from(error))?,
+            State::Disconnected | State::Lost(_) | State::Closed => {}
         }
+        Ok(())
     }
 
     // A poisoned lock is used on: an interrupted transaction was rolled back as the panic passed it.
@@ -140,19 +183,12 @@ impl Link {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits so long for others; once it is open, the connection does not.
-    fn connect(&self, create: bool, busy_timeout: Duration) -> Result<Session> {
-        if create && let Some(folder) = self.path.parent() {
-            self.make_folders(folder).map_err(|why| Error::new(Code::Io, format!("{}: {why}", folder.display())))?;
+    /// Waits so long for others; once it is open, the connection does not. `connected` is whether the file is open already.
+    fn connect(&self, create: bool, busy_timeout: Duration, connected: bool) -> Result<Session> {
+        let (registration, mut connection) = self.open_registered(create)?;
+        if !self.file.is(registration.identity(), connected) {
+            return Err(Error::new(Code::Io, "it was replaced by another file while it was open"));
         }
-        let (claim, turn) = Claim::new(&self.path, create)?;
-        if create && self.durability == Durability::Full {
-            self.sync_entry().map_err(|why| Error::new(Code::Io, format!("syncing its folder: {why}")))?;
-        }
-        // Locking is ours (NO_MUTEX); the path is no URI, and a missing file is none of SQLite's to make.
-        let access = if self.readonly { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
-        let mut connection = Connection::open_with_flags(&self.path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-        drop(turn);
         connection.busy_timeout(busy_timeout)?;
         // SQLite does not wait, but says BUSY at once, where two processes make or convert one file together.
         let deadline = Instant::now() + busy_timeout;
@@ -180,6 +216,7 @@ impl Link {
         let versions = Versions::new(own);
         let readonly = connection.is_readonly("main")?;
         connection.busy_timeout(Duration::ZERO)?;
+        let checked = Seconds::now();
         Ok(Session {
             connection,
             last_look: None,
@@ -187,22 +224,29 @@ impl Link {
             readonly,
             busy_timeout: self.busy_timeout,
             versions,
-            _claim: claim,
+            checked,
+            _registration: registration,
         })
     }
 
-    /// Folders come before the file, and are durable before it is there: a process that finds the file need not sync
-    /// them too before it promises to keep a write.
-    fn make_folders(&self, folder: &Path) -> std::io::Result<()> {
-        let is_new = !self.path.exists();
-        make_folders(folder)?;
-        if is_new && self.durability == Durability::Full { folder::sync_with_parents(folder) } else { Ok(()) }
-    }
-
-    /// Makes the file's own name durable. SQLite does so for its log, not for the file.
-    fn sync_entry(&self) -> std::io::Result<()> {
-        let file = fs::canonicalize(&self.path)?;
-        file.parent().map_or(Ok(()), folder::sync)
+    /// Registers the file and opens it.
+    fn open_registered(&self, create: bool) -> Result<(Registration, Connection)> {
+        descriptors::fill_standard();
+        descriptors::install();
+        // Locking is ours (NO_MUTEX); the path is no URI, and a missing file is none of SQLite's to make.
+        let access = if self.readonly { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
+        for _ in 0..3 {
+            if create {
+                create::database(&self.path, self.durability)?;
+            }
+            let (registration, _lock) = Registration::new(&self.path)?;
+            let connection = Connection::open_with_flags(&self.path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+            // The path may have come to lead to another file between the two.
+            if registration.is_at(&self.path) {
+                return Ok((registration, connection));
+            }
+        }
+        Err(Error::new(Code::Io, "it was replaced by another file, again and again, while it was being opened"))
     }
 
     fn set_up(&self, connection: &mut Connection) -> Result<()> {
@@ -230,13 +274,22 @@ impl Link {
     }
 }
 
-impl Part for Link {
-    /// Without the checkpoint: a fork should not wait for one.
-    fn part(&self) {
+impl Session {
+    /// Closes without a checkpoint, so that neither the file nor what lies beside it changes.
+    fn without_checkpoint(self) {
+        let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        let _ = self.connection.close();
+    }
+}
+
+impl ForkHandler for Link {
+    fn after_fork_in_child(&self) {
         let mut state = self.lock();
-        if let State::Open(session) = &*state {
-            let _ = session.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
-            *state = State::Parted;
+        if matches!(*state, State::Open(_))
+            && let State::Open(session) = std::mem::replace(&mut *state, State::Disconnected)
+        {
+            descriptors::detach(&session.connection);
+            session.without_checkpoint();
         }
     }
 
@@ -279,11 +332,26 @@ fn checked(path: &Path) -> Result<PathBuf> {
     }
 }
 
-fn make_folders(folder: &Path) -> std::io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(folder)
+/// A moment, exact to a second; there is no order between two.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Seconds(i64);
+
+impl Seconds {
+    /// By the clock that is read the fastest: each call does it.
+    #[cfg(target_os = "linux")]
+    fn now() -> Self {
+        let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: it writes the struct, or leaves it as it is.
+        unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut now) };
+        #[allow(clippy::unnecessary_cast)] // its type differs from system to system
+        Seconds(now.tv_sec as i64)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn now() -> Self {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        Seconds(since.map_or(0, |since| since.as_secs() as i64))
+    }
 }
 
 #[cfg(test)]
@@ -310,13 +378,13 @@ mod tests {
     }
 
     #[test]
-    fn a_link_that_was_parted_comes_back_by_itself() {
+    fn what_a_child_has_inherited_is_discarded_and_made_again() {
         let folder = tempfile::tempdir().unwrap();
         let link = Link::open(&folder.path().join("kv.db"), &OpenOptions::default()).unwrap();
-        link.part();
-        assert!(matches!(*link.lock(), State::Parted));
+        link.after_fork_in_child();
+        assert!(matches!(*link.lock(), State::Disconnected));
         assert!(link.with(|session| Ok(session.connection.is_autocommit())).unwrap());
-        link.part();
+        link.after_fork_in_child();
         link.close().unwrap();
         assert_eq!(link.with(|_| Ok(())), Err(Error::closed()));
     }

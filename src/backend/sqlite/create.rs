@@ -1,0 +1,170 @@
+//! Makes the database file and the folders that it lies in.
+//!
+//! What root makes in a folder of another user's is given to that user, so that a server that was started as root and
+//! then drops its rights can open it again. SQLite gives the log and its index the same owner. Root follows no link in
+//! doing so, and changes the owner of what it has made itself only.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{ErrorKind, Result};
+use std::path::Path;
+
+use crate::error::{self, Code, Error};
+use crate::folder;
+use crate::types::Durability;
+
+/// Makes what is missing of the file and its folders, readable for their owner only.
+///
+/// With full durability, folders are durable before the file is there: a process that finds the file need not sync them
+/// too before it promises to keep a write. SQLite syncs the name of its log, but not the file's.
+pub(super) fn database(path: &Path, durability: Durability) -> error::Result<()> {
+    let io = |why: std::io::Error| Error::new(Code::Io, why.to_string());
+    let above = path.parent().unwrap_or(path);
+    let is_new = !path.exists();
+    folders(above)
+        .and_then(|()| match durability {
+            Durability::Full if is_new => folder::sync_with_parents(above),
+            _ => Ok(()),
+        })
+        .map_err(|why| io(why).while_doing(above.display()))?;
+    file(path).map_err(io)?;
+    if durability == Durability::Full {
+        let sync = || fs::canonicalize(path)?.parent().map_or(Ok(()), folder::sync);
+        sync().map_err(|why| io(why).while_doing("syncing its folder"))?;
+    }
+    Ok(())
+}
+
+/// Makes the file if there is none. One that exists is not opened: closing it again would drop this process's locks.
+fn file(path: &Path) -> Result<()> {
+    /// As many as Linux follows.
+    const LINKS: usize = 40;
+    let mut path = path.to_owned();
+    for _ in 0..LINKS {
+        match new_file(&path) {
+            Err(why) if why.kind() != ErrorKind::AlreadyExists => return Err(why),
+            // A link to a file that is missing: the file is made.
+            Err(_) if !fs::exists(&path)? => {
+                let target = fs::read_link(&path)?;
+                path = path.parent().unwrap_or(Path::new("/")).join(target);
+            }
+            _ => return Ok(()),
+        }
+    }
+    Err(std::io::Error::other("too many levels of symbolic links"))
+}
+
+fn new_file(path: &Path) -> Result<()> {
+    #[cfg(unix)]
+    if as_root::is_root() {
+        return as_root::new_file(path);
+    }
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.write(true).create_new(true).open(path).map(|_| ())
+}
+
+/// Makes the folder, and those above it that are missing.
+fn folders(folder: &Path) -> Result<()> {
+    if fs::metadata(folder).is_ok_and(|found| found.is_dir()) {
+        return Ok(());
+    }
+    if let Some(above) = folder.parent() {
+        folders(above)?;
+    }
+    match new_folder(folder) {
+        // Another process was faster, unless it is no folder.
+        Err(why) if why.kind() == ErrorKind::AlreadyExists && fs::metadata(folder)?.is_dir() => Ok(()),
+        made => made,
+    }
+}
+
+fn new_folder(folder: &Path) -> Result<()> {
+    #[cfg(unix)]
+    if as_root::is_root() {
+        return as_root::new_folder(folder);
+    }
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+/// By descriptors: the owner of the folder above may put something else in the place of any name meanwhile.
+#[cfg(unix)]
+mod as_root {
+    use std::ffi::{CString, c_int};
+    use std::fs::{File, OpenOptions};
+    use std::io::{Error, Result};
+    use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
+    use std::path::Path;
+
+    pub(super) fn is_root() -> bool {
+        // SAFETY: it cannot fail.
+        unsafe { libc::geteuid() == 0 }
+    }
+
+    pub(super) fn new_file(path: &Path) -> Result<()> {
+        let (folder, name) = split(path)?;
+        let made = open_in(&folder, &name, libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL)?;
+        give(&made, &folder)
+    }
+
+    pub(super) fn new_folder(path: &Path) -> Result<()> {
+        let (folder, name) = split(path)?;
+        // SAFETY: the descriptor is open, and the name is a C string.
+        if unsafe { libc::mkdirat(folder.as_raw_fd(), name.as_ptr(), 0o700) } != 0 {
+            return Err(Error::last_os_error());
+        }
+        // Making a folder brings no descriptor. What has its name now may be another one that was moved there: a link is
+        // not followed, and a folder with something in it was not made just now.
+        let made = open_in(&folder, &name, libc::O_RDONLY | libc::O_DIRECTORY)?;
+        if File::metadata(&made)?.uid() == 0 && is_empty(&made)? { give(&made, &folder) } else { Ok(()) }
+    }
+
+    /// The folder, open, and the name in it.
+    fn split(path: &Path) -> Result<(File, CString)> {
+        let missing = || Error::from_raw_os_error(libc::ENOENT);
+        let name = CString::new(path.file_name().ok_or_else(missing)?.as_bytes())?;
+        let folder = path.parent().ok_or_else(missing)?;
+        Ok((OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY).open(folder)?, name))
+    }
+
+    fn open_in(folder: &File, name: &CString, flags: c_int) -> Result<File> {
+        let flags = flags | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+        // SAFETY: the descriptor is open, the name is a C string, and the mode is there for a file that is made.
+        let opened = unsafe { libc::openat(folder.as_raw_fd(), name.as_ptr(), flags, 0o600 as libc::c_uint) };
+        if opened < 0 {
+            return Err(Error::last_os_error());
+        }
+        // SAFETY: it was opened just now, and nobody else has it.
+        Ok(unsafe { OwnedFd::from_raw_fd(opened) }.into())
+    }
+
+    /// Gives what was made to the owner of the folder that it lies in.
+    fn give(made: &File, folder: &File) -> Result<()> {
+        let owner = folder.metadata()?;
+        if owner.uid() != 0 {
+            // Not every root may: one in a user namespace, or without the capability. Then it stays root's.
+            let _ = fchown(made, Some(owner.uid()), Some(owner.gid()));
+        }
+        Ok(())
+    }
+
+    fn is_empty(folder: &File) -> Result<bool> {
+        let copy = folder.try_clone()?;
+        // SAFETY: the stream takes the descriptor over, and closes it.
+        unsafe {
+            let stream = libc::fdopendir(std::os::fd::IntoRawFd::into_raw_fd(copy));
+            if stream.is_null() {
+                return Err(Error::last_os_error());
+            }
+            // Each folder has `.` and `..`.
+            let count = (0..3).take_while(|_| !libc::readdir(stream).is_null()).count();
+            libc::closedir(stream);
+            Ok(count < 3)
+        }
+    }
+}
