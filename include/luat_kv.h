@@ -448,9 +448,14 @@ luat_kv_status luat_kv_open(const char *path,
                             struct luat_kv_error **error);
 
 /**
- * Opens the store of the Luat project that a folder lies in. The nearest folder upwards that has a luat.toml is the
- * project's root, else the folder itself; its key routing.data_dir (default ".luat/data") is relative to that, and the
- * file in it is "kv.db". The rest is as with luat_kv_open().
+ * Opens the store of the Luat project that a folder lies in: the file that the environment variable LUAT_KV_DB names.
+ * Where it is not set, or empty, the nearest folder upwards that has a luat.toml is the project's root, else the folder
+ * itself; its key routing.data_dir (default ".luat/data") is relative to that, and the file in it is "kv.db". The rest is
+ * as with luat_kv_open().
+ *
+ * The luat.toml must belong to the process's user, to root, or to the owner of the folder, and not everybody may be
+ * allowed to write to it; symbolic links from there to the file must belong to one of these too. Else it is IO, unless
+ * the environment variable LUAT_KV_TRUSTED_PROJECT has the project's root (several folders are divided by ":").
  *
  * dir       a C string; NULL: the working directory.
  *

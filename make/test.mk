@@ -1,5 +1,8 @@
 # ---- Tests: suites, each run and counted by tests/tally
 
+# What a user has set for the store is not for the tests.
+unexport LUAT_KV_DB LUAT_KV_NAMESPACE LUAT_KV_TRUSTED_PROJECT
+
 .PHONY: test lint test-header test-rust test-cli test-c test-lua test-rocks test-readme test-exports test-install test-setup test-abi test-docs
 lint         := fmt clippy-default clippy-core clippy-cli clippy-lua doc-default doc-lua
 test-header  := header-c header-c++

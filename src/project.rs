@@ -1,42 +1,93 @@
 //! Where a Luat project keeps its data.
 //!
-//! The nearest folder upwards that has a `luat.toml` is the project's root; without one the starting folder is. The
-//! data folder is `[routing] data_dir` in that file, relative to the root, else `.luat/data`.
+//! `LUAT_KV_DB` in the environment names the file. Without it the nearest folder upwards that has a `luat.toml` is the
+//! project's root; without one the starting folder is. The data folder is `[routing] data_dir` in that file, relative to
+//! the root, else `.luat/data`. What the search finds may be somebody else's: see [`trust`].
 
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
+use self::trust::Trust;
 use crate::error::{Code, Error, Result};
 
+#[cfg_attr(not(unix), path = "project/trust_none.rs")]
+mod trust;
+
+/// The environment variable that names the database.
+const VARIABLE: &str = "LUAT_KV_DB";
 const CONFIG: &str = "luat.toml";
 const DATA_DIR: &str = ".luat/data";
 const DATABASE: &str = "kv.db";
 
-/// The path of the database of the project that `dir`, or the working directory, lies in.
-pub(crate) fn database(dir: Option<&Path>) -> Result<PathBuf> {
+/// No luat.toml is larger.
+const LONGEST: u64 = 64 * 1024;
+
+/// The database of a project.
+pub(crate) struct Place {
+    pub path: PathBuf,
+    /// Whose links may lead there; `None` where the path is the caller's own.
+    trust: Option<(Trust, PathBuf)>,
+}
+
+impl Place {
+    /// That no link of a stranger's leads to the database. Nobody keeps one from being made at any time; so this is asked
+    /// before the database is opened, and before the store is used.
+    pub(crate) fn check(&self) -> Result<()> {
+        match &self.trust {
+            Some((trust, root)) => trust.way(root, &self.path),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The database of the project that `dir`, or the working directory, lies in.
+pub(crate) fn database(dir: Option<&Path>) -> Result<Place> {
+    if let Some(path) = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
+        return Ok(Place { path: path.into(), trust: None });
+    }
     let dir = dir.unwrap_or(Path::new("."));
+    let folder = |why: io::Error| Error::new(Code::Io, format!("the folder {}: {why}", dir.display()));
     // With links and `..` resolved: the folder above `a/..` is not `a`.
-    let start =
-        fs::canonicalize(dir).map_err(|why| Error::new(Code::Io, format!("the folder {}: {why}", dir.display())))?;
+    let start = fs::canonicalize(dir).map_err(folder)?;
+    let trust = Trust::from(&start).map_err(folder)?;
     for root in start.ancestors() {
         let config = root.join(CONFIG);
-        match read(&config) {
-            Ok(text) => return Ok(root.join(data_dir(&config, text)?).join(DATABASE)),
+        match open(&config) {
+            Ok(file) => {
+                trust.config(root, &config, &file)?;
+                let text = read(file).map_err(|why| Error::new(Code::Io, format!("{}: {why}", config.display())))?;
+                let path = root.join(data_dir(&config, text)?).join(DATABASE);
+                return Ok(Place { path, trust: Some((trust, root.to_owned())) });
+            }
             Err(why) if matches!(why.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
             Err(why) => return Err(Error::new(Code::Io, format!("{}: {why}", config.display()))),
         }
     }
-    Ok(start.join(DATA_DIR).join(DATABASE))
+    Ok(Place { path: start.join(DATA_DIR).join(DATABASE), trust: Some((trust, start)) })
 }
 
-/// A file, and nothing that could keep its reader waiting, such as a pipe.
-fn read(path: &Path) -> std::io::Result<Vec<u8>> {
-    match fs::metadata(path)?.is_file() {
-        true => fs::read(path),
-        false => Err(std::io::Error::other("it is not a regular file")),
+/// Without waiting, as the opening of a pipe would.
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK | libc::O_NOCTTY);
+    options.read(true).open(path)
+}
+
+fn read(file: File) -> io::Result<Vec<u8>> {
+    let found = file.metadata()?;
+    if !found.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut text = Vec::new();
+    // It may grow meanwhile.
+    file.take(LONGEST + 1).read_to_end(&mut text)?;
+    match text.len() as u64 > LONGEST {
+        true => Err(io::Error::other(format!("it is larger than {LONGEST} bytes"))),
+        false => Ok(text),
     }
 }
 

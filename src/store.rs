@@ -141,11 +141,20 @@ impl Store {
         Ok(Store::over(Box::new(backend), label, options))
     }
 
-    /// Opens the store of the project that `dir` (`None`: the working directory) lies in: `kv.db` in the data folder
-    /// that its `luat.toml` names, else in `.luat/data`.
+    /// Opens the store of the project that `dir` (`None`: the working directory) lies in: the file that the environment
+    /// variable `LUAT_KV_DB` names, where it is set and not empty; else `kv.db` in the data folder that its `luat.toml`
+    /// names, else in `.luat/data`.
+    ///
+    /// A `luat.toml` must belong to the process's user, to root, or to the owner of `dir`, and not everybody may be
+    /// allowed to write to it. Symbolic links between it and the database must belong to one of these, too. Otherwise it
+    /// is [`Code::Io`], unless `LUAT_KV_TRUSTED_PROJECT` has the project's folder (several are divided as in `PATH`).
     #[cfg(feature = "sqlite")]
     pub fn open_project(dir: Option<&Path>, options: &OpenOptions) -> Result<Store> {
-        Store::open(crate::project::database(dir)?, options)
+        let place = crate::project::database(dir)?;
+        place.check()?;
+        let store = Store::open(&place.path, options)?;
+        place.check()?;
+        Ok(store)
     }
 
     /// A new, empty store in memory, which is gone when it closes.

@@ -8,4 +8,5 @@ mod place;
 mod signals;
 mod support;
 mod terminal;
+mod trust;
 mod upkeep;

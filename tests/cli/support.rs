@@ -41,7 +41,7 @@ impl Project {
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command.current_dir(self.0.path()).env("LUAT_KV_NAMESPACE", "blog").stdin(Stdio::null());
-        for name in ["LUAT_KV_DB", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
+        for name in ["LUAT_KV_DB", "LUAT_KV_TRUSTED_PROJECT", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
             command.env_remove(name);
         }
         command

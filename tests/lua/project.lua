@@ -70,6 +70,22 @@ function Project:test_the_nearest_luat_toml_upwards_counts()
   keeps_data_in(root .. "/app/.luat/data/kv.db", root .. "/app/src/lib", root)
 end
 
+function Project:test_the_environment_may_name_the_store()
+  local root = folder({ ["luat.toml"] = "" })
+  local command = "cd %s && LUAT_KV_DB=%s " .. support.interpreter() .. " %s"
+  lu.assertEquals(support.must(command, root, "here/own.db", support.script(put)), "value")
+  lu.assertEquals(support.must("find %s -name '*.db'", root), root .. "/here/own.db")
+  lu.assertEquals(support.must(command, root, "", support.script(put)), "value", "an empty one is none")
+  lu.assertTrue(support.exists(root .. "/.luat/data/kv.db"))
+end
+
+function Project:test_what_everybody_may_write_is_not_trusted()
+  local root = folder({ ["luat.toml"] = "", ["src/a.lua"] = "" })
+  support.must("chmod 666 %s/luat.toml", root)
+  fails_in(root .. "/src", "luat_kv: IO: everybody may write to " .. root .. "/luat.toml", "LUAT_KV_TRUSTED_PROJECT")
+  lu.assertEquals(support.must("find %s -name '*.db'", root), "")
+end
+
 -- data_dir
 
 function Project:test_data_dir_is_relative_to_the_root()

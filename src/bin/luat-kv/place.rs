@@ -15,8 +15,8 @@ pub struct Place {
     #[arg(short, long, global = true, value_name = "NAME", env = "LUAT_KV_NAMESPACE", hide_env_values = true)]
     namespace: Option<String>,
 
-    /// The database file, in place of the project's (which the nearest luat.toml tells)
-    #[arg(long, global = true, value_name = "PATH", env = "LUAT_KV_DB", hide_env_values = true)]
+    /// The database file, in place of the project's: that of LUAT_KV_DB, or of the nearest luat.toml
+    #[arg(long, global = true, value_name = "PATH")]
     db: Option<PathBuf>,
 
     /// Print JSON: an object, or where there may be many, an object a line

@@ -1,0 +1,23 @@
+//! Where files have no owners that could be asked for, every project is trusted.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use crate::error::Result;
+
+pub(super) struct Trust;
+
+impl Trust {
+    pub fn from(_: &Path) -> io::Result<Self> {
+        Ok(Trust)
+    }
+
+    pub fn config(&self, _: &Path, _: &Path, _: &File) -> Result<()> {
+        Ok(())
+    }
+
+    pub fn way(&self, _: &Path, _: &Path) -> Result<()> {
+        Ok(())
+    }
+}
