@@ -182,6 +182,9 @@ impl Limits {
         self.bound("prefix", options.prefix)?;
         self.bound("start", options.start)?;
         self.bound("stop", options.stop.unwrap_or_default())?;
+        if options.stop == Some("") {
+            return Err(Error::invalid("stop is empty, and no key lies before it; leave it out instead"));
+        }
         match options.limit.unwrap_or(DEFAULT_PAGE) {
             0 => Err(Error::invalid("limit is 0; it is at least 1")),
             limit if limit > self.page_len() => {

@@ -100,7 +100,7 @@ pub struct ListOptions<'a> {
     pub prefix: &'a str,
     /// Only keys from here on, itself included, in byte order, whichever way the list goes.
     pub start: &'a str,
-    /// Only keys before this one.
+    /// Only keys before this one. It is not empty.
     pub stop: Option<&'a str>,
     /// At most this many; `None` is 1000.
     pub limit: Option<u64>,

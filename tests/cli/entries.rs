@@ -23,6 +23,17 @@ fn a_value_comes_back_byte_for_byte() {
     assert_eq!(project.run(&["get", "key"]).ok(), "-12");
     assert_eq!(project.run(&["put", "--", "--key", "--value"]).ok(), "");
     assert_eq!(project.run(&["get", "--", "--key"]).ok(), "--value");
+    for value in ["-", "--", "--ttl", "-x", "-5", ""] {
+        assert_eq!(project.run(&["put", "key", "--value", value]).ok(), "");
+        assert_eq!(project.run(&["get", "key"]).ok(), value);
+    }
+    project.run(&["put", "key", "1", "--value", "2"]).fails(2);
+    assert_eq!(project.run(&["count", "--prefix=--k"]).ok(), "1\n");
+    for metadata in ["-5", "-1.5e3", "\"-\""] {
+        assert_eq!(project.run(&["put", "key", "-1", "--metadata", metadata]).ok(), "");
+        let told = project.run(&["get", "key", "--json"]).json()[0]["metadata"].to_string();
+        assert_eq!(told.parse::<f64>().ok(), metadata.parse::<f64>().ok(), "{told}");
+    }
 }
 
 #[test]
@@ -129,6 +140,99 @@ fn delete_removes_all_that_are_named_or_none() {
 }
 
 #[test]
+fn has_answers_by_its_status_alone() {
+    let project = Project::new();
+    project.run(&["put", "a:1", "1"]).ok();
+    assert_eq!(project.run(&["has", "a:1"]).ok(), "");
+    for key in ["a:", "a", "a:12", "b"] {
+        let done = project.run(&["has", key]);
+        assert_eq!((done.status, &*done.out, &*done.err), (Some(1), "", ""), "{key}");
+    }
+    assert_eq!(project.run(&["has", "a:1", "--json"]).ok(), "{\"found\":true}\n");
+    assert_eq!(project.run(&["has", "a:", "--json"]).out, "{\"found\":false}\n");
+    assert!(project.run(&["has", ""]).fails(2).contains("the key is empty"));
+    let longest = "k".repeat(4096);
+    project.run(&["put", &longest, "1"]).ok();
+    assert_eq!(project.run(&["has", &longest]).ok(), "");
+    project.run(&["has", &(longest + "k")]).fails(2);
+}
+
+#[test]
+fn incr_counts_and_prints_the_sum() {
+    let project = Project::new();
+    assert_eq!(project.run(&["incr", "n"]).ok(), "1\n", "it makes the store");
+    assert_eq!(project.run(&["incr", "n", "-5"]).ok(), "-4\n");
+    assert_eq!(project.run(&["incr", "n", "10", "--json"]).ok(), "{\"value\":6}\n");
+    assert_eq!(project.run(&["incr", "m", "--initial", "-10", "--ttl", "1h"]).ok(), "-9\n");
+    let left = project.run(&["get", "m", "--json"]).json()[0]["expiration"].as_i64();
+    assert!(left.is_some());
+    assert_eq!(project.run(&["get", "n"]).ok(), "6");
+    project.run(&["put", "text", "five"]).ok();
+    assert!(project.run(&["incr", "text"]).fails(3).contains("no whole number"));
+    project.run(&["put", "n", "9223372036854775807"]).ok();
+    assert!(project.run(&["incr", "n"]).fails(3).contains("64 bits"));
+    assert!(project.run(&["incr", "n", "--expiration", "5"]).fails(2).contains("not in the future"));
+    project.run(&["incr", "n", "--ttl", "0"]).fails(2);
+    project.run(&["incr", ""]).fails(2);
+}
+
+#[test]
+fn touch_changes_the_expiration_alone() {
+    let project = Project::new();
+    project.run(&["put", "a", "1", "--metadata", "[1]"]).ok();
+    assert_eq!(project.run(&["touch", "a", "--expiration", "4000000000"]).ok(), "");
+    let a = json!({ "key": "a", "value": "1", "expiration": 4_000_000_000_i64, "metadata": [1] });
+    assert_eq!(without_version(project.run(&["get", "a", "--json"]).json().remove(0)), a);
+    assert_eq!(project.run(&["touch", "a", "--json"]).ok(), "{\"touched\":true}\n");
+    assert!(project.run(&["get", "a", "--json"]).json()[0].get("expiration").is_none());
+    assert_eq!(project.run(&["touch", "b", "--ttl", "5"]).fails(1), "no key \"b\" in namespace \"blog\"");
+    assert_eq!(project.run(&["touch", "b", "--json"]).out, "{\"touched\":false}\n");
+}
+
+#[test]
+fn many_keys_are_removed_at_once() {
+    let project = Project::new();
+    let fill = || {
+        for key in ["a", "p:1", "p:2", "q"] {
+            project.run(&["put", key, "1"]).ok();
+        }
+    };
+    fill();
+    project.run(&["-n", "other", "put", "p:1", "1"]).ok();
+    assert_eq!(project.run(&["delete", "--prefix", "p:"]).ok(), "removed\t2\n", "a script is not asked");
+    assert_eq!(project.run(&["list"]).ok(), "a\nq\n");
+    assert_eq!(project.run(&["delete", "--prefix", "p:", "--yes", "--json"]).ok(), "{\"removed\":0}\n");
+    fill();
+    assert_eq!(project.run(&["clear", "--json"]).ok(), "{\"removed\":4}\n");
+    assert_eq!(project.run(&["clear"]).ok(), "removed\t0\n");
+    assert_eq!(project.run(&["-n", "other", "count"]).ok(), "1\n");
+}
+
+#[test]
+fn a_person_is_asked_before_many_keys_are_removed() {
+    let project = Project::new();
+    for (command, question, left) in [
+        ("clear", "Remove 3 keys from namespace \"blog\"? [y/N] ", "0\n"),
+        ("delete --prefix p:", "Remove 2 keys that begin with \"p:\" from namespace \"blog\"? [y/N] ", "1\n"),
+    ] {
+        for key in ["a", "p:1", "p:2"] {
+            project.run(&["put", key, "1"]).ok();
+        }
+        for no in ["", "\n", "n\n", "yet\n"] {
+            let seen = project.typed(no, &format!("$K {command}"));
+            assert!(seen.out.contains(question) && seen.out.contains("nothing was removed"), "{no:?}: {seen:?}");
+            assert_eq!(seen.status, Some(1), "{no:?}");
+            assert_eq!(project.run(&["count"]).ok(), "3\n");
+        }
+        let seen = project.typed("y\n", &format!("$K {command}"));
+        assert!(seen.status == Some(0) && seen.out.contains(question) && seen.out.contains("removed"), "{seen:?}");
+        assert_eq!(project.run(&["count"]).ok(), left);
+        let seen = project.typed("", &format!("$K {command} --yes"));
+        assert!(seen.status == Some(0) && !seen.out.contains("[y/N]"), "{seen:?}");
+    }
+}
+
+#[test]
 fn list_goes_where_it_is_told() {
     let project = Project::new();
     for key in ["a", "b:1", "b:2", "b:3", "c"] {
@@ -149,6 +253,7 @@ fn list_goes_where_it_is_told() {
     }
     assert_eq!(project.run(&["list", "--limit", "1", "--values"]).ok(), "a\tva\n");
     project.run(&["list", "--limit", "0"]).fails(2);
+    assert!(project.run(&["list", "--stop", ""]).fails(2).contains("stop is empty"));
     assert_eq!(project.run(&["count"]).ok(), "5\n");
     assert_eq!(project.run(&["count", "--prefix", "b:"]).ok(), "3\n");
     assert_eq!(project.run(&["count", "--json"]).ok(), "{\"count\":5}\n");

@@ -2,10 +2,14 @@
 
 use crate::support::{BIN, Project, is_there};
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 21] = [
     "get",
     "put",
+    "has",
+    "incr",
+    "touch",
     "delete",
+    "clear",
     "list",
     "count",
     "bulk get",
@@ -45,6 +49,13 @@ fn a_wrong_command_line_is_status_2_with_a_hint() {
         (&["list", "--prefx", "a"], "'--prefix'"),
         (&["list", "--prefx", "a"], "luat-kv list --help"),
         (&["put"], "<KEY>"),
+        (&["put", "a", "--zzz"], "-- --zzz"),
+        (&["delete"], "KEY"),
+        (&["delete", "--prefix", "p", "k"], "--prefix"),
+        (&["delete", "--prefix", ""], "luat-kv clear"),
+        (&["get", "k", "--raw", "--metadata"], "--raw"),
+        (&["incr", "n", "1.5"], "1.5"),
+        (&["touch", "k", "--ttl", "5", "--expiration", "4000000000"], "--ttl"),
         (&["bulk", "got"], "'get'"),
         (&["export", "--format", "xml"], "json"),
         (&["completions", "tcsh"], "zsh"),
@@ -89,13 +100,10 @@ fn the_readmes_examples_run() {
     let readme = include_str!("../../README.md");
     let block = readme.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     assert!(block.lines().count() > 5 && block.contains("luat-kv put post:1"), "{block}");
-    project.write("logo.png", b"\x89PNG\r\n\x1a\n");
-    project.write("posts.json", "[]");
-    std::fs::create_dir_all(project.path(".local/share/bash-completion/completions")).unwrap();
     let with = "set -e; export HOME=\"$PWD\"; luat-kv() { \"$K\" \"$@\"; }; jq() { grep -o Hello; };";
     // bash, since a function of sh has no hyphen in its name.
     project.write("readme.sh", format!("{with}\n{block}"));
     let out = project.shell("unset LUAT_KV_NAMESPACE; bash readme.sh").ok();
-    assert!(out.starts_with("Hello\n"), "{out}");
-    assert_eq!(std::fs::read(project.path("copy.png")).unwrap(), b"\x89PNG\r\n\x1a\n");
+    assert!(out.starts_with("1\nHello\n"), "{out}");
+    assert_eq!(std::fs::read(project.path("copy.bin")).unwrap(), std::fs::read(project.path("some.bin")).unwrap());
 }

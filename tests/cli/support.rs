@@ -69,10 +69,18 @@ impl Project {
 
     /// The same on a terminal of 80 columns. What is on stdout and on stderr is what is seen there.
     pub fn terminal(&self, line: &str) -> Done {
+        self.typed("", line)
+    }
+
+    /// The same, where somebody types.
+    pub fn typed(&self, input: &str, line: &str) -> Done {
         let line = format!("stty cols 80 rows 24 2>/dev/null; {line}");
         let mut command = self.command("script");
         command.env("K", BIN).env("TERM", "xterm").args(["-qec", &line, "/dev/null"]);
-        let mut done = Done::of(command.output().unwrap());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        let mut done = Done::of(child.wait_with_output().unwrap());
         done.out = done.out.replace('\r', "");
         done
     }

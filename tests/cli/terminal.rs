@@ -53,6 +53,35 @@ fn a_value_ends_its_line_on_a_terminal() {
 }
 
 #[test]
+fn a_value_does_not_take_over_the_terminal() {
+    let project = Project::new();
+    // It would write to the clipboard, clear the screen, and turn the text around.
+    let value = "\u{1b}]52;c;eA==\u{7}\ta\u{9b}2J\u{7f}\u{202e}b\r\nc\u{8}\n";
+    project.feed(value, &["put", "a"]).ok();
+    project.run(&["put", "b", "1", "--metadata", &serde_json::to_string(value).unwrap()]).ok();
+    let seen = project.terminal("stty -opost; $K get a").out;
+    assert_eq!(seen, "\\u{1b}]52;c;eA==\\u{7}\ta\\u{9b}2J\\u{7f}\\u{202e}b\nc\\u{8}\n");
+    assert_eq!(project.terminal("stty -opost; $K get a --raw").out, value.replace('\r', ""));
+    assert_eq!(project.run(&["get", "a"]).ok(), value, "a pipe gets what is there");
+    assert_eq!(project.run(&["get", "a", "--raw"]).ok(), value);
+    project.feed(b"\x9b2J\xff", &["put", "c"]).ok();
+    assert_eq!(project.terminal("$K get c").out, "\\x9b2J\\xff\n");
+
+    let is_harmful = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+    for command in ["get a", "get b", "list --values", "bulk get a b", "export", "export --format jsonl"] {
+        let json = project.terminal(&format!("$K {command} --json")).out;
+        assert!(!json.contains(is_harmful), "{command}: {json:?}");
+        assert!(json.contains("\\u009b2J\\u007f\\u202e"), "{command}: {json:?}");
+    }
+    for command in ["get a", "get b", "list --values", "bulk get a b"] {
+        let json = project.shell(&format!("$K {command} --json")).ok();
+        assert!(!json.contains(is_harmful), "{command}: {json:?}");
+        let lines: Vec<serde_json::Value> = json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert!(lines.iter().any(|entry| entry["value"] == value || entry["metadata"] == value), "{command}: {json:?}");
+    }
+}
+
+#[test]
 fn stats_are_a_table_too() {
     let seen = project().terminal("$K stats").out;
     let lines: Vec<_> = seen.lines().collect();

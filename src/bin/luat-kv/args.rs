@@ -26,6 +26,7 @@ Examples:
   luat-kv -n blog list --prefix post:
   luat-kv -n blog export blog.jsonl
 
+What begins with a dash: --prefix=-x for an option, and -- before keys and values.
 Status: 0 done, 1 not found, 2 the command line is wrong, 3 it failed.
 Each command has examples of its own: luat-kv put --help";
 
@@ -34,19 +35,39 @@ pub enum Command {
     Get(Get),
     Put(Put),
 
-    /// Remove keys, all of them or none; a missing one is no error
+    /// Tell by the status whether a key is there, without its value
     #[command(after_help = "\
 Examples:
-  luat-kv -n blog delete post:1
-  luat-kv -n blog delete post:1 post:2 post:3
+  luat-kv -n blog has post:1 && echo yes
+  luat-kv -n blog has post:1 || luat-kv -n blog put post:1 'Hello'
 
-More keys come from a file or a pipe: luat-kv bulk delete --help
+Status 0 if it is there, 1 if it is missing; nothing is printed.
 
-With --json: {\"keys\":3}, how many were named")]
-    Delete {
-        /// The keys
-        #[arg(required = true, value_name = "KEY")]
-        keys: Vec<String>,
+With --json: {\"found\":true}; false, with status 1, where it is missing")]
+    Has {
+        /// The key
+        key: String,
+    },
+
+    Incr(Incr),
+    Touch(Touch),
+    Delete(Delete),
+
+    /// Remove all keys of the namespace
+    #[command(after_help = "\
+Examples:
+  luat-kv -n blog clear
+  luat-kv -n blog clear --yes
+
+On a terminal it asks first, unless --yes is given; status 1 if the answer is no.
+It works in small steps, between which others can write: keys that are put
+meanwhile may stay.
+
+With --json: {\"removed\":42}")]
+    Clear {
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
     },
 
     List(List),
@@ -190,7 +211,9 @@ Examples:
   luat-kv -n blog get post:1 --metadata
 
 Status 1 if the key is missing. On a terminal a line break is added where the
-value ends without one.
+value ends without one, and what could take over the terminal (control
+characters but tabs and line breaks, and those that turn the direction of text)
+is shown as \\u{1b}, unless --raw is given.
 
 With --json: {\"key\":\"post:1\",\"value\":\"Hello\",\"expiration\":1767225600,
 \"metadata\":{\"author\":\"alice\"},\"version\":\"…\"}; what is not set is absent.
@@ -201,6 +224,9 @@ pub struct Get {
     /// In place of the value show what is known of it: length, expiration, metadata, version
     #[arg(long)]
     pub metadata: bool,
+    /// Byte for byte on a terminal too
+    #[arg(long, conflicts_with = "metadata")]
+    pub raw: bool,
 }
 
 /// Store a value, and replace all that the key held before: value, metadata and expiration
@@ -210,6 +236,7 @@ Examples:
   luat-kv -n blog put post:1 'Hello' --metadata '{\"author\":\"alice\"}'
   luat-kv -n blog put logo.png --file logo.png
   date | luat-kv -n blog put today --ttl 24h
+  luat-kv -n blog put dash --value -
   luat-kv -n jobs put lock \"$$\" --if-missing --ttl 10m && run-the-job
 
 With --json: {\"stored\":true}; false, with status 1, where --if-missing found a key")]
@@ -219,21 +246,99 @@ pub struct Put {
     /// The value; - or nothing is stdin
     #[arg(allow_negative_numbers = true)]
     pub value: Option<OsString>,
+    /// The value, whatever it is: also - and what begins with a dash
+    #[arg(long = "value", value_name = "TEXT", allow_hyphen_values = true, conflicts_with_all = ["value", "file"])]
+    pub literal: Option<OsString>,
     /// The value is what this file holds
     #[arg(short, long, value_name = "PATH", conflicts_with = "value")]
     pub file: Option<PathBuf>,
+    #[command(flatten)]
+    pub expires: Expires,
+    /// Metadata to keep with it, any JSON but null
+    #[arg(long, value_name = "JSON", allow_negative_numbers = true)]
+    pub metadata: Option<String>,
+    /// Store it only if the key is missing; status 1 if it is there
+    #[arg(long)]
+    pub if_missing: bool,
+}
+
+/// Add to a whole number, and print the sum
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  luat-kv -n blog incr visits
+  luat-kv -n blog incr stock -3
+  luat-kv -n blog incr requests --ttl 1m
+
+A missing key begins at --initial, and with the expiration that is given; one
+that is there keeps its expiration and metadata. Status 3 if it holds no number.
+
+With --json: {\"value\":42}")]
+pub struct Incr {
+    /// The key
+    pub key: String,
+    /// How much to add
+    #[arg(allow_negative_numbers = true, default_value_t = 1)]
+    pub by: i64,
+    /// What a missing key counts from
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, default_value_t = 0)]
+    pub initial: i64,
+    #[command(flatten)]
+    pub expires: Expires,
+}
+
+/// Give a key another expiration, or without options none
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  luat-kv -n blog touch session:1 --ttl 30m
+  luat-kv -n blog touch post:1
+
+Value and metadata stay. Status 1 if the key is missing.
+
+With --json: {\"touched\":true}; false, with status 1, where the key is missing")]
+pub struct Touch {
+    /// The key
+    pub key: String,
+    #[command(flatten)]
+    pub expires: Expires,
+}
+
+/// When an entry is gone.
+#[derive(Args, Debug)]
+pub struct Expires {
     /// Seconds until it is gone, or as 90s, 15m, 24h, 7d
     #[arg(long, value_name = "TIME", value_parser = lifetime, allow_negative_numbers = true)]
     pub ttl: Option<i64>,
     /// Unix seconds when it is gone
     #[arg(long, value_name = "SECONDS", conflicts_with = "ttl", allow_negative_numbers = true)]
     pub expiration: Option<i64>,
-    /// Metadata to keep with it, any JSON but null
-    #[arg(long, value_name = "JSON")]
-    pub metadata: Option<String>,
-    /// Store it only if the key is missing; status 1 if it is there
-    #[arg(long)]
-    pub if_missing: bool,
+}
+
+/// Remove keys, all of them or none; a missing one is no error
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  luat-kv -n blog delete post:1
+  luat-kv -n blog delete post:1 post:2 post:3
+  luat-kv -n blog delete --prefix draft:
+
+More keys come from a file or a pipe: luat-kv bulk delete --help
+
+With --prefix it asks first on a terminal, unless --yes is given, and works in
+small steps, between which others can write. All keys: luat-kv clear --help
+
+With --json: {\"keys\":3}, how many were named, or with --prefix {\"removed\":3}")]
+pub struct Delete {
+    /// The keys
+    #[arg(required_unless_present = "prefix", value_name = "KEY", conflicts_with = "prefix")]
+    pub keys: Vec<String>,
+    /// All keys that begin with this
+    #[arg(long, value_name = "TEXT")]
+    pub prefix: Option<String>,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
 }
 
 /// List the keys, in byte order

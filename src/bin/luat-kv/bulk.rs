@@ -3,20 +3,22 @@
 use std::collections::BTreeSet;
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::path::Path;
+use std::str;
 
 use indicatif::ProgressBar;
 use luat_kv::Format;
 use serde::Deserialize;
 
 use crate::args::Layout;
-use crate::entries::{columns, delete_all, print_page};
+use crate::entries::{columns, print_page};
 use crate::fail::{Fail, say, told};
 use crate::input;
 use crate::output::{Output, Style, Table};
 use crate::place::{Access, Place};
 use crate::progress;
+use crate::removal::delete_all;
 use crate::signals;
-use crate::text::{DASH, name, quoted};
+use crate::text::{DASH, json_escaped, name, quoted};
 
 pub fn get(place: &Place, keys: &[String], out: &mut Output) -> Result<(), Fail> {
     let namespace = place.namespace(Access::Read)?;
@@ -95,7 +97,8 @@ pub fn export(place: &Place, file: &Path, format: Option<Layout>, out: &mut Outp
     };
     let namespace = place.namespace(Access::Read)?;
     if file == Path::new(DASH) {
-        let mut lines = Lines { out, bar: ProgressBar::hidden(), failed: None };
+        let harmless = io::stdout().is_terminal().then(Vec::new);
+        let mut lines = Lines { out, bar: ProgressBar::hidden(), harmless, failed: None };
         // On one terminal the bar and the entries would be in each other's way.
         if !io::stdout().is_terminal() && io::stderr().is_terminal() {
             lines.bar = progress::entries("exporting", namespace.count("")?);
@@ -118,12 +121,25 @@ pub fn export(place: &Place, file: &Path, format: Option<Layout>, out: &mut Outp
 struct Lines<'a> {
     out: &'a mut Output,
     bar: ProgressBar,
+    /// On a terminal: the beginning of a character, of which the rest is still to come.
+    harmless: Option<Vec<u8>>,
     failed: Option<io::Error>,
+}
+
+impl Lines<'_> {
+    /// A terminal gets none of the characters that could take it over.
+    fn print(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Some(text) = &mut self.harmless else { return self.out.raw(bytes) };
+        text.extend_from_slice(bytes);
+        let len = str::from_utf8(text).map_or_else(|cut| cut.valid_up_to(), str::len);
+        let whole: Vec<_> = text.drain(..len).collect();
+        self.out.raw(json_escaped(&String::from_utf8_lossy(&whole)).as_bytes())
+    }
 }
 
 impl Write for Lines<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.out.raw(bytes) {
+        match self.print(bytes) {
             Ok(()) => {
                 // An entry is a line in both formats; an array has two lines more.
                 self.bar.inc(bytes.iter().filter(|byte| **byte == b'\n').count() as u64);

@@ -2,20 +2,20 @@
 
 use std::path::Path;
 
-use luat_kv::{KeyInfo, ListOptions, Namespace, PutOptions};
+use luat_kv::{Code, IncrOptions, KeyInfo, ListOptions, Namespace, PutOptions};
 use serde_json::Value;
 
 use crate::args;
-use crate::fail::Fail;
+use crate::fail::{Fail, told};
 use crate::input;
 use crate::output::{Output, Record, Style, Table};
 use crate::place::{Access, Place};
-use crate::text::{DASH, quoted, show};
+use crate::text::{DASH, quoted, show, show_lines};
 
 pub fn get(place: &Place, args: &args::Get, out: &mut Output) -> Result<(), Fail> {
     let namespace = place.namespace(Access::Read)?;
     let Some(entry) = namespace.get_entry(&args.key)? else {
-        return Err(Fail::No(format!("no key {} in namespace {}", quoted(&args.key), quoted(namespace.name()))));
+        return Err(missing(&args.key, &namespace));
     };
     let len = entry.value.len();
     let value = if args.metadata && out.style == Style::Json { None } else { Some(entry.value) };
@@ -32,8 +32,11 @@ pub fn get(place: &Place, args: &args::Get, out: &mut Output) -> Result<(), Fail
         }
         (style, false) => {
             let value = info.value.unwrap_or_default();
-            out.raw(&value)?;
-            if style == Style::Terminal && !value.ends_with(b"\n") {
+            match style == Style::Terminal && !args.raw {
+                true => out.raw(show_lines(&value).as_bytes())?,
+                false => out.raw(&value)?,
+            }
+            if style == Style::Terminal && !args.raw && !value.ends_with(b"\n") {
                 out.raw(b"\n")?;
             }
         }
@@ -43,11 +46,13 @@ pub fn get(place: &Place, args: &args::Get, out: &mut Output) -> Result<(), Fail
 
 pub fn put(place: &Place, args: &args::Put, out: &mut Output) -> Result<(), Fail> {
     // Before the store is opened: what cannot be read makes no file.
-    let value = match (&args.value, &args.file) {
-        (Some(value), _) if value != DASH => value.as_encoded_bytes().to_vec(),
-        (_, file) => input::value(file.as_deref().unwrap_or(Path::new(DASH)))?,
+    let given = args.value.as_ref().filter(|value| *value != DASH).or(args.literal.as_ref());
+    let value = match given {
+        Some(value) => value.as_encoded_bytes().to_vec(),
+        None => input::value(args.file.as_deref().unwrap_or(Path::new(DASH)))?,
     };
-    let (expiration, expiration_ttl, metadata) = (args.expiration, args.ttl, args.metadata.as_deref());
+    let args::Expires { ttl: expiration_ttl, expiration } = args.expires;
+    let metadata = args.metadata.as_deref();
     let options = PutOptions { expiration, expiration_ttl, metadata };
     let namespace = place.namespace(Access::Create)?;
     let stored = if args.if_missing {
@@ -65,21 +70,49 @@ pub fn put(place: &Place, args: &args::Put, out: &mut Output) -> Result<(), Fail
     }
 }
 
-pub fn delete(place: &Place, keys: &[String], out: &mut Output) -> Result<(), Fail> {
-    delete_all(&place.namespace(Access::Change)?, keys, out)
+pub fn has(place: &Place, key: &str, out: &mut Output) -> Result<(), Fail> {
+    if key.is_empty() {
+        return Err(Fail::Usage("the key is empty".into()));
+    }
+    // Of all keys that begin with it, it would be the first.
+    let namespace = place.namespace(Access::Read)?;
+    let page = namespace.list(&ListOptions { prefix: key, limit: Some(1), ..ListOptions::default() })?;
+    let found = page.keys.first().is_some_and(|first| first.name == key);
+    if out.style == Style::Json {
+        out.facts(&[("found", found.into())])?;
+    }
+    if found { Ok(()) } else { Err(Fail::Silent) }
 }
 
-/// All of them or none.
-pub fn delete_all(namespace: &Namespace, keys: &[String], out: &mut Output) -> Result<(), Fail> {
-    let mut batch = namespace.store().batch();
-    for key in keys {
-        batch.delete(namespace, key)?;
-    }
-    batch.commit()?;
-    if out.style == Style::Json {
-        out.facts(&[("keys", keys.len().into())])?;
+pub fn incr(place: &Place, args: &args::Incr, out: &mut Output) -> Result<(), Fail> {
+    let args::Expires { ttl: expiration_ttl, expiration } = args.expires;
+    let options = IncrOptions { initial: args.initial, expiration, expiration_ttl };
+    let sum = place.namespace(Access::Create)?.incr(&args.key, args.by, &options).map_err(|error| {
+        // What the key holds is no part of the command line.
+        match error.code() == Code::Invalid && error.message().contains("64 bits") {
+            true => Fail::Failed(told(&error)),
+            false => error.into(),
+        }
+    })?;
+    match out.style {
+        Style::Json => out.facts(&[("value", sum.into())])?,
+        _ => out.line(&sum.to_string())?,
     }
     Ok(())
+}
+
+pub fn touch(place: &Place, args: &args::Touch, out: &mut Output) -> Result<(), Fail> {
+    let args::Expires { ttl, expiration } = args.expires;
+    let namespace = place.namespace(Access::Change)?;
+    let touched = namespace.touch(&args.key, expiration, ttl)?;
+    if out.style == Style::Json {
+        out.facts(&[("touched", touched.into())])?;
+    }
+    if touched { Ok(()) } else { Err(missing(&args.key, &namespace)) }
+}
+
+fn missing(key: &str, namespace: &Namespace) -> Fail {
+    Fail::No(format!("no key {} in namespace {}", quoted(key), quoted(namespace.name())))
 }
 
 pub fn list(place: &Place, args: &args::List, out: &mut Output) -> Result<(), Fail> {

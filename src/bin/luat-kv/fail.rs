@@ -12,6 +12,8 @@ use crate::text::{name, show};
 pub enum Fail {
     /// Who reads our output has seen enough: no failure at all.
     Closed,
+    /// The answer is no, and the status tells it.
+    Silent,
     /// The answer is no: no such key, or, where it should be missing, there is one.
     No(String),
     /// The command line is wrong.
@@ -30,6 +32,7 @@ impl Fail {
     pub fn report(self) -> ExitCode {
         let (status, message) = match self {
             Fail::Closed => return ExitCode::SUCCESS,
+            Fail::Silent => return ExitCode::from(1),
             Fail::No(message) => (1, message),
             Fail::Usage(message) => (2, message),
             Fail::Failed(message) => (3, message),

@@ -1,7 +1,7 @@
 //! `luat-kv`: the store on the command line, by the crate's public API alone.
 //!
-//! `args` is what can be asked, with the help; `place` finds the store; `entries`, `bulk` and `upkeep` do the commands;
-//! `input` is what they read, `output`, `text` and `progress` what is seen of them; `fail` says how it ended,
+//! `args` is what can be asked, with the help; `place` finds the store; `entries`, `removal`, `bulk` and `upkeep` do the
+//! commands; `input` is what they read, `output`, `text` and `progress` what is seen of them; `fail` says how it ended,
 //! and `signals` ends it early.
 
 use std::process::ExitCode;
@@ -22,6 +22,7 @@ mod input;
 mod output;
 mod place;
 mod progress;
+mod removal;
 mod signals;
 mod text;
 mod upkeep;
@@ -57,7 +58,11 @@ fn run(cli: &Cli, out: &mut Output) -> Result<(), Fail> {
     match &cli.command {
         Command::Get(args) => entries::get(place, args, out),
         Command::Put(args) => entries::put(place, args, out),
-        Command::Delete { keys } => entries::delete(place, keys, out),
+        Command::Has { key } => entries::has(place, key, out),
+        Command::Incr(args) => entries::incr(place, args, out),
+        Command::Touch(args) => entries::touch(place, args, out),
+        Command::Delete(args) => removal::delete(place, args, out),
+        Command::Clear { yes } => removal::clear(place, *yes, out),
         Command::List(args) => entries::list(place, args, out),
         Command::Count { prefix } => entries::count(place, prefix, out),
         Command::Bulk(Bulk::Get { keys }) => bulk::get(place, keys, out),

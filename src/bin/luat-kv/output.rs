@@ -9,10 +9,11 @@ use console::{Alignment, Term, pad_str, style, truncate_str};
 use luat_kv::{Clock, KeyInfo};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
+use serde_json::ser::Formatter;
 use serde_json::value::RawValue;
 
 use crate::fail::Fail;
-use crate::text::{quoted, show};
+use crate::text::{json_escaped, quoted, show};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
@@ -46,9 +47,9 @@ impl Output {
         writeln!(self.to, "{text}")
     }
 
-    /// A line of JSON.
+    /// A line of JSON, which may be shown on a terminal.
     pub fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
-        serde_json::to_writer(&mut self.to, value)?;
+        value.serialize(&mut serde_json::Serializer::with_formatter(&mut self.to, Harmless))?;
         self.to.write_all(b"\n")
     }
 
@@ -87,6 +88,19 @@ impl Output {
             }
             (Some(end), _) => end.to_string(),
         }
+    }
+}
+
+/// Compact JSON in which every character that could take over a terminal is an escape.
+struct Harmless;
+
+impl Formatter for Harmless {
+    fn write_string_fragment<W: Write + ?Sized>(&mut self, to: &mut W, fragment: &str) -> io::Result<()> {
+        to.write_all(json_escaped(fragment).as_bytes())
+    }
+
+    fn write_raw_fragment<W: Write + ?Sized>(&mut self, to: &mut W, fragment: &str) -> io::Result<()> {
+        to.write_all(json_escaped(fragment).as_bytes())
     }
 }
 
