@@ -152,7 +152,7 @@ export interface EachOptions {
 export interface ListOptions extends EachOptions {
   /** How many keys a page has at most. Default 1000. */
   limit?: number | undefined;
-  /** Where the page before ended. */
+  /** Where the page before ended; null, not an empty string, for the first page. */
   cursor?: string | null | undefined;
 }
 
@@ -162,6 +162,7 @@ export interface ListedKey<M = unknown> {
   value?: any;
   /** Unix seconds; absent: never. */
   expiration?: number;
+  /** What a browser kept and is not JSON throws a LuatKVError, `CORRUPT`, when it is read here. */
   metadata?: M;
   version: string;
 }

@@ -1,6 +1,6 @@
-// What `npm pack` needs beside the sources: both modules, which make leaves here, and the licences.
+// What `npm pack` needs beside the sources: both modules, which make leaves here.
 
-import { copyFileSync, existsSync } from "node:fs";
+import { existsSync } from "node:fs";
 
 const here = (path) => new URL(`../${path}`, import.meta.url);
 
@@ -8,7 +8,4 @@ const lacking = ["luat_kv.wasm", "luat_kv_lua.wasm"].filter((name) => !existsSyn
 if (lacking.length > 0) {
   console.error(`web/ lacks ${lacking.join(" and ")}: run make wasm first`);
   process.exit(1);
-}
-for (const name of ["LICENSE-MIT", "LICENSE-APACHE"]) {
-  if (existsSync(here(`../${name}`))) copyFileSync(here(`../${name}`), here(name));
 }

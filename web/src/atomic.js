@@ -2,7 +2,6 @@ import { Commit } from "./commit.js";
 import { Core, places } from "./core.js";
 import { invalid, kind, shown } from "./error.js";
 import * as options from "./options.js";
-import { checkText } from "./slot.js";
 import { storable } from "./values.js";
 
 /** Changes that are gathered, and then made all together or not at all. */
@@ -43,7 +42,6 @@ export class Atomic {
     const namespace = this.#namespace;
     if (namespace === null) throw invalid("this batch has no namespace yet: call namespace() first");
     const name = options.key(given, limits);
-    checkText("the key", name);
     const run = step(limits);
     this.#open(); // which code of the caller's may have closed, or committed
     this.#steps.push((commit) => commit.step(namespace, name, run));
@@ -66,7 +64,6 @@ export class Atomic {
       const prepared = options.put(settings, limits);
       const stored = storable(value);
       options.checkValue(stored, limits);
-      if (typeof stored === "string") checkText("the value", stored);
       // It may change before the commit.
       const own = typeof stored === "string" ? stored : stored.slice();
       return (commit, ns) => commit.put(ns, own, prepared);

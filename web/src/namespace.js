@@ -8,6 +8,9 @@ import { setIncr, setList, setPut } from "./structs.js";
 
 const { OK, NOT_FOUND } = abi;
 
+/** How many keys each() reads at once, at first and at last. */
+const [FIRST_PAGE, LAST_PAGE] = [4, 1000];
+
 /** A set of keys within a store, whose methods answer at once. */
 export class SyncNamespace {
   #core;
@@ -82,7 +85,7 @@ export class SyncNamespace {
   }
 
   getWithMetadata(given, type) {
-    if (Array.isArray(given)) return this.#getMany(given, type, values.whole, values.missing);
+    if (Array.isArray(given)) return this.#getMany(given, type, values.wholeOfMany, values.missing);
     const name = options.key(given, this.#core.limits);
     const as = type === undefined ? "text" : options.type(type);
     return this.#getEntry(this.#handle(), as, name, values.whole) ?? values.missing();
@@ -207,8 +210,9 @@ export class SyncNamespace {
     return this.#pages(list);
   }
 
+  /** The first page is small, for callers that want a few keys, and each page is larger than the one before. */
   *#pages(list) {
-    for (;;) {
+    for (list.limit = FIRST_PAGE; ; list.limit = Math.min(4 * list.limit, LAST_PAGE)) {
       const page = this.list(list);
       yield* page.keys;
       if (page.list_complete) return;

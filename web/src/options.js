@@ -2,13 +2,14 @@
 
 import * as abi from "./abi.js";
 import { invalid, kind, shown } from "./error.js";
-import { checkLength, checkText, overLimit } from "./slot.js";
+import { checkLength, overLimit, wellFormed, wellFormedJSON } from "./slot.js";
 
-const NONE = Object.freeze({});
+const NONE = Object.freeze({ __proto__: null });
 
+const { hasOwnProperty } = Object.prototype;
 const tagOf = (value) => Object.prototype.toString.call(value).slice(8, -1);
 
-/** Answers the options that were given, all of whose names are known. */
+/** The own properties of the options that were given, each read once, all of whose names are known. */
 export function known(given, names) {
   if (given === undefined || given === null) return NONE;
   if (typeof given !== "object" || Array.isArray(given)) {
@@ -21,7 +22,9 @@ export function known(given, names) {
   for (const name of Object.keys(given)) {
     if (!names.includes(name)) throw unknown(name, names);
   }
-  return given;
+  const own = { __proto__: null };
+  for (const name of names) if (hasOwnProperty.call(given, name)) own[name] = given[name];
+  return own;
 }
 
 function unknown(name, names) {
@@ -113,8 +116,7 @@ export function keys(given, limits) {
     throw invalidLimit(`${length} keys were asked for; the limit is ${limits === 0 ? abi.KEYS : 100}`);
   }
   const names = [];
-  for (let index = 0; index < length; index++) names.push(key(given[index], limits));
-  for (const name of names) checkText("a key", name);
+  for (let index = 0; index < length; index++) names.push(wellFormed(key(given[index], limits)));
   return names;
 }
 
@@ -186,7 +188,6 @@ export function put(given, limits) {
   // What toJSON has made null is none either.
   if (prepared.metadata === "null") prepared.metadata = "";
   checkLength("metadata", prepared.metadata, abi.METADATA[limits]);
-  checkText("metadata", prepared.metadata);
   return prepared;
 }
 
@@ -212,7 +213,7 @@ function json(what, value) {
     throw error;
   }
   if (text === undefined) throw new TypeError(`${what} must not be ${kind(value)}, which JSON has not`);
-  return text;
+  return wellFormedJSON(text);
 }
 
 // ---- Listing
@@ -239,6 +240,7 @@ function listing(given, names, limits) {
   list.prefix = bound("prefix", prefix);
   list.start = bound("start", start);
   list.stop = bound("stop", stop);
+  if (stop === "") throw empty("stop");
   if (values === true) list.values = "text";
   else if (values !== undefined && values !== false && values !== null) {
     list.values = choice("values", values, ["text", "json", "arrayBuffer"]);
@@ -246,6 +248,8 @@ function listing(given, names, limits) {
   list.flags = (flag("reverse", reverse) ? abi.LIST_REVERSE : 0) | (list.values === null ? 0 : abi.LIST_VALUES);
   return { list, options };
 }
+
+const empty = (name) => invalid(`${name} is empty: leave it out where there is none`);
 
 /** Longer than any cursor is. */
 const CURSOR = 12_288;
@@ -256,6 +260,7 @@ export function list(given, limits) {
   const { limit, cursor } = options;
   if (limit !== undefined) list.limit = whole("limit", limit, 1, 0xffffffff);
   list.cursor = cursor === undefined || cursor === null ? "" : cursor;
+  if (cursor === "") throw empty("cursor");
   if (typeof list.cursor !== "string") throw new TypeError(`cursor must be a string, not ${kind(cursor)}`);
   if (list.cursor.length * 3 > CURSOR) checkLength("cursor", list.cursor, CURSOR);
   return list;
@@ -320,6 +325,5 @@ export function remove(given) {
 
 function storeName(name = "luat_kv") {
   if (name === "") throw invalid("the name of the store is empty");
-  checkText("the name of the store", text("the name of the store", name, 1024));
-  return name;
+  return wellFormed(text("the name of the store", name, 1024));
 }

@@ -9,8 +9,23 @@ const SHORT = 64;
 
 const isWellFormed = "".isWellFormed ? (text) => text.isWellFormed() : (text) => !/\p{Surrogate}/u.test(text);
 
+/** Refuses a text that is not one to store: a script, an import. */
 export function checkText(what, text) {
   if (!isWellFormed(text)) throw invalid(`${what} is not Unicode text: it has half of a surrogate pair`);
+}
+
+/** A text as it is stored: half of a surrogate pair becomes U+FFFD, as in TextEncoder and Workers. */
+export const wellFormed = "".toWellFormed
+  ? (text) => text.toWellFormed()
+  : (text) => text.replace(/\p{Surrogate}/gu, "\ufffd");
+
+// An escaped pair (out of JSON.rawJSON), an escaped half of one, or any other escape.
+const ESCAPES = /(\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2})|(\\ud[89a-f][0-9a-f]{2})|\\[^]/gi;
+
+/** The same for JSON, in which JSON.stringify() escapes halves. */
+export function wellFormedJSON(text) {
+  if (!text.includes("\\ud")) return text;
+  return text.replace(ESCAPES, (escape, _pair, half) => (half ? "\ufffd" : escape));
 }
 
 /** How many bytes a text takes as UTF-8. */
@@ -64,7 +79,7 @@ export class Slot {
     this.#view = new Uint8Array(buffer, this.#start, this.#size);
   }
 
-  /** Takes a text; one that does not fit gets memory of its own, until release(). */
+  /** Takes a text, as wellFormed() has it; one that does not fit gets memory of its own, until release(). */
   setText(what, text) {
     const view = this.#engine.fresh() && this.#view;
     const units = text.length;
@@ -80,7 +95,6 @@ export class Slot {
         return;
       }
     }
-    checkText(what, text);
     if (units * 3 <= this.#size) this.length = encoder.encodeInto(text, view).written;
     else this.setBytes(what, encoded(what, text));
   }

@@ -6,6 +6,7 @@ import { kind } from "./error.js";
 import * as abi from "./abi.js";
 import * as options from "./options.js";
 import { persist, remove } from "./persist.js";
+import { wellFormed } from "./slot.js";
 import { entryKey, eachEntry } from "./values.js";
 
 /** Frees what belongs to stores that were dropped without being closed. */
@@ -53,13 +54,14 @@ export class LuatKV {
   namespace(given) {
     const core = this.#core.open();
     if (typeof given !== "string") throw new TypeError(`the namespace must be a string, not ${kind(given)}`);
-    const there = core.namespaces.get(given)?.deref();
+    const name = wellFormed(given);
+    const there = core.namespaces.get(name)?.deref();
     if (there !== undefined) return there;
-    options.text("namespace", given, abi.NAME[core.limits]);
-    core.handle(given); // checks the name
-    const namespace = new Namespace(this, core, given);
-    core.namespaces.set(given, new WeakRef(namespace));
-    droppedNamespaces.register(namespace, { core, name: given });
+    options.text("namespace", name, abi.NAME[core.limits]);
+    core.handle(name); // checks the name
+    const namespace = new Namespace(this, core, name);
+    core.namespaces.set(name, new WeakRef(namespace));
+    droppedNamespaces.register(namespace, { core, name });
     return namespace;
   }
 

@@ -109,11 +109,11 @@ export function joined(chunks, length) {
 
 // ---- Out
 
-export function parse(text, name, what = "value") {
+export function parse(text, name) {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new SyntaxError(`the ${what} of ${JSON.stringify(name)} is not JSON: ${error.message}`, { cause: error });
+    throw new SyntaxError(`the value of ${JSON.stringify(name)} is not JSON: ${error.message}`, { cause: error });
   }
 }
 
@@ -165,7 +165,34 @@ export { entryKey, entryMetadata, entryVersion };
 
 function metadataOf(engine, entry, name) {
   const text = entryMetadata(engine, entry);
-  return text === null ? null : parse(text, name, "metadata");
+  return text === null ? null : parseMetadata(text, name);
+}
+
+/** No call of a store's takes metadata that is not JSON, but a record that was kept in a browser may have some. */
+function parseMetadata(text, name) {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const message = `the metadata of ${JSON.stringify(name)} is not JSON: ${error.message}`;
+    throw new LuatKVError("CORRUPT", message, { cause: error });
+  }
+}
+
+/**
+ * Gives an entry of a page its metadata. What is not JSON is an error only where it is looked at, so that the other
+ * entries of the page can be read.
+ */
+function setMetadata(object, engine, entry, name) {
+  try {
+    const metadata = metadataOf(engine, entry, name);
+    if (metadata !== null) object.metadata = metadata;
+  } catch (error) {
+    if (error.code !== "CORRUPT") throw error;
+    const get = () => {
+      throw error;
+    };
+    Object.defineProperty(object, "metadata", { __proto__: null, get, enumerable: true, configurable: true });
+  }
 }
 
 const expirationOf = (engine, entry) => Number(engine.call.entry_expiration(entry));
@@ -173,15 +200,25 @@ const expirationOf = (engine, entry) => Number(engine.call.entry_expiration(entr
 /** What getWithMetadata answers for a key that is missing. */
 export const missing = () => ({ value: null, metadata: null, cacheStatus: null, expiration: null, version: null });
 
+/** What it answers for one that is there. */
 export function whole(engine, entry, as, name) {
-  return {
-    value: valueOf(engine, entry, as, name),
-    metadata: metadataOf(engine, entry, name),
-    cacheStatus: null,
-    expiration: expirationOf(engine, entry) || null,
-    version: entryVersion(engine, entry),
-  };
+  return fields(engine, entry, as, name, metadataOf(engine, entry, name));
 }
+
+/** The same for one of many. */
+export function wholeOfMany(engine, entry, as, name) {
+  const found = fields(engine, entry, as, name, null);
+  setMetadata(found, engine, entry, name);
+  return found;
+}
+
+const fields = (engine, entry, as, name, metadata) => ({
+  value: valueOf(engine, entry, as, name),
+  metadata,
+  cacheStatus: null,
+  expiration: expirationOf(engine, entry) || null,
+  version: entryVersion(engine, entry),
+});
 
 export { valueOf as value };
 
@@ -191,23 +228,24 @@ export function listed(engine, entry, as) {
   if (as !== null) key.value = valueOf(engine, entry, as, key.name);
   const expiration = expirationOf(engine, entry);
   if (expiration !== 0) key.expiration = expiration;
-  const metadata = metadataOf(engine, entry, key.name);
-  if (metadata !== null) key.metadata = metadata;
+  setMetadata(key, engine, entry, key.name);
   key.version = entryVersion(engine, entry);
   return key;
 }
 
-/** An entry for an export: its value as where it lies, its expiration as a BigInt, its metadata as text. */
+/** An entry for an export: its value as where it lies, its expiration as a BigInt, its metadata as the text it is. */
 export function exported(engine, entry) {
   const name = entryKey(engine, entry);
   const pointer = engine.call.entry_value(entry, engine.NUMBER) >>> 0;
   const length = engine.outLength();
+  const metadata = entryMetadata(engine, entry);
+  if (metadata !== null) parseMetadata(metadata, name); // the whole export would be no JSON
   const { bytes } = engine.fresh();
   return {
     name,
     bytes: bytes.subarray(pointer, pointer + length),
     expiration: engine.call.entry_expiration(entry),
-    metadata: entryMetadata(engine, entry),
+    metadata,
   };
 }
 

@@ -1,7 +1,7 @@
 // The package as others get it: packed, installed in an empty folder, bundled, typed, and used as its README says.
 
 import { execFile } from "node:child_process";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { lstat, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test, { after, before } from "node:test";
 import { promisify } from "node:util";
@@ -50,6 +50,23 @@ test("it packs what it needs, and nothing else", () => {
   for (const path of needed) ok(paths.includes(path), `${path} is not in it`);
   for (const path of paths) ok(needed.includes(path) || /^src\/[\w/]+\.js$/.test(path), `${path} is in it`);
   ok(packed.size < 600_000, `${packed.size} bytes`);
+});
+
+test("from its folder, as the README has it, npm makes a copy that stays, with the licences", async () => {
+  const readme = await readFile(join(root, "README.md"), "utf8");
+  const [, setting, command] = /^ {4}echo (\S+) >>\.npmrc\n {4}npm (install) PATH\/TO/m.exec(readme);
+  const folder = join(installed, "..", "copy");
+  await mkdir(folder);
+  await writeFile(join(folder, "package.json"), '{ "type": "module", "private": true }');
+  await writeFile(join(folder, ".npmrc"), `${setting}\n`);
+  for (const place of [[root], []]) {
+    await run("npm", [command, "--offline", "--no-audit", "--no-fund", ...place], { cwd: folder });
+    ok((await lstat(join(folder, "node_modules/luat-kv"))).isDirectory(), "it is no link");
+  }
+  for (const name of ["LICENSE-MIT", "LICENSE-APACHE"]) {
+    const own = await readFile(new URL(`../../${name}`, import.meta.url), "utf8");
+    equal(await readFile(join(folder, "node_modules/luat-kv", name), "utf8"), own);
+  }
 });
 
 test("versions are the crate's", async () => {

@@ -252,7 +252,6 @@ export default {
     equal(await namesOf({ prefix: "b:" }), ["b:1", "b:2", "b:3"]);
     equal(await namesOf({ start: "b:2", stop: "ü" }), ["b:2", "b:3", "c"]);
     equal(await namesOf({ prefix: null, cursor: null, start: null, stop: null, limit: undefined }), names);
-    equal(await namesOf({ cursor: "" }), names);
     const first = await kv.list({ limit: 3 });
     equal([first.list_complete, first.cacheStatus, typeof first.cursor], [false, null, "string"]);
     const second = await kv.list({ limit: 100, cursor: first.cursor });
@@ -293,7 +292,7 @@ export default {
     options.prefix = "k1";
     equal(iterator.next().value.name, "k0000");
     kv.sync.deletePrefix("k0");
-    equal([...iterator].length, 999, "the rest of its first page");
+    equal([...iterator].length, 3, "the rest of its first page");
     await fails(() => kv.each({ limit: 1 }), "TypeError", "limit");
     await fails(() => kv.sync.each({ cursor: "x" }), "TypeError", "cursor");
   },
@@ -367,7 +366,8 @@ export default {
     await fails(() => kv.store.namespace(""), "INVALID", "empty");
     await fails(() => kv.store.namespace(5), "TypeError", "number");
     await fails(() => kv.store.namespace("n".repeat(5000)), "LIMIT");
-    await fails(() => kv.store.namespace("\ud800"), "INVALID", "surrogate");
+    equal(kv.store.namespace("\ud800").name, "\ufffd");
+    ok(kv.store.namespace("\ud800") === kv.store.namespace("\ufffd"));
   },
 
   async "stores are apart"(api) {
