@@ -1,6 +1,7 @@
 //! The store under faults that come from outside. Each suite is a target of `make` (see make/faults.mk):
 //!
 //! - `kills`: processes that write are killed at any moment, and what was acknowledged must be there.
+//! - `power`: the power is cut at any moment, and a sync fails: what was promised must be there, and nothing else.
 //!
 //! Only a process can be killed, or have system calls that fail, so this program starts itself again with the name of a
 //! role in place of a suite's. It prints TAP; lines with `#` give the figures.
@@ -10,6 +11,7 @@
 //! - `FAULTS_SEED`: the seed of a run that is to be repeated. Each suite prints its own.
 
 mod kills;
+mod power;
 mod support;
 
 use std::process::ExitCode;
@@ -22,8 +24,10 @@ fn main() -> ExitCode {
     match arguments.as_slice() {
         ["kills"] => kills::suite(&mut Run::new("kills")),
         ["kills-writer", arguments @ ..] => kills::writer(arguments),
+        ["power"] => power::suite(&mut Run::new("power")),
+        ["power-worker", arguments @ ..] => power::worker(arguments),
         _ => {
-            eprintln!("usage: cargo test --test faults -- kills");
+            eprintln!("usage: cargo test --test faults -- kills | power");
             ExitCode::from(2)
         }
     }
