@@ -34,6 +34,7 @@ pub struct Run {
     name: &'static str,
     pub rng: Rng,
     time: Duration,
+    torture: bool,
     begun: Instant,
     tests: u32,
     failed: u32,
@@ -41,17 +42,24 @@ pub struct Run {
 }
 
 impl Run {
-    pub fn new(name: &'static str) -> Run {
+    /// A suite that takes so many seconds, or in `make torture` as long as that is told.
+    pub fn new(name: &'static str, seconds: u64) -> Run {
         let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
         let seed = number("FAULTS_SEED").unwrap_or_else(|| RandomState::new().hash_one(name) % 1_000_000_000);
-        let time = Duration::from_secs(number("FAULTS_MINUTES").map_or(45, |minutes| minutes * 60));
+        let minutes = number("FAULTS_MINUTES");
+        let (time, torture) = (Duration::from_secs(minutes.map_or(seconds, |minutes| minutes * 60)), minutes.is_some());
         println!("# {name}: repeat this run with FAULTS_SEED={seed}");
-        Run { name, rng: Rng(seed), time, begun: Instant::now(), tests: 0, failed: 0, complaints: 0 }
+        Run { name, rng: Rng(seed), time, torture, begun: Instant::now(), tests: 0, failed: 0, complaints: 0 }
     }
 
     /// The end of a part that takes this share of the suite's time.
     pub fn share(&self, share: f64) -> Instant {
         Instant::now() + self.time.mul_f64(share)
+    }
+
+    /// Whether this is `make torture`, and all is to be tried that there is to try.
+    pub fn is_torture(&self) -> bool {
+        self.torture
     }
 
     /// Something is wrong: the test that is under way fails.

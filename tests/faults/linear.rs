@@ -1,0 +1,109 @@
+//! Linearizability: whatever processes and threads do at once, each operation happens at one moment between its call and
+//! its return, for all alike.
+//!
+//! Clients in several processes use the keys of a group at the same time, and record what they did and saw. Whether there
+//! is an order of all operations that explains it is checked for each group by itself, which is as good as checking all
+//! of them together, since no operation concerns two groups.
+
+mod checker;
+mod client;
+mod history;
+mod known;
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Lines, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, ExitCode, Stdio};
+use std::time::Instant;
+
+use self::history::Event;
+use crate::support::{Run, role};
+
+pub use self::client::client;
+
+/// So many groups are used one after another by the same processes.
+const GROUPS: u64 = 30;
+
+pub fn suite(run: &mut Run) -> ExitCode {
+    known::histories(run);
+    run.test("the checker tells right histories from wrong ones");
+    let end = run.share(1.0);
+    let (mut groups, mut operations, mut changed) = (0, 0, 0);
+    while !run.complains() {
+        let histories = record(run);
+        for (group, events) in &histories {
+            groups += 1;
+            operations += events.len();
+            if let Err(stuck) = checker::check(events) {
+                run.complain(format!("group {group}: only {} of {} operations have an order", stuck.0, events.len()));
+                let mut events = events.clone();
+                events.sort_unstable_by_key(|event| event.called);
+                let from = stuck.0.saturating_sub(6);
+                events.iter().skip(from).for_each(|event| run.complain(format!("{event:?}")));
+            }
+            changed += known::notices_changes(run, events);
+        }
+        if Instant::now() > end {
+            break;
+        }
+    }
+    if changed == 0 {
+        run.complain("no history had a read that could have been made stale");
+    }
+    run.test("all operations of processes and threads have an order");
+    run.done(&format!("{operations} operations on {groups} groups of keys, and {changed} changed histories found out"))
+}
+
+/// What some processes did with some groups of keys of a new file.
+fn record(run: &mut Run) -> BTreeMap<u64, Vec<Event>> {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let seed = run.rng.next() >> 1;
+    let (processes, threads) = (4 + run.rng.below(5), 1 + run.rng.below(2));
+    // A few hundred in a group: enough to overlap, and few enough to check.
+    let operations = 400 / (processes * threads);
+    let mut clients: Vec<Client> = (0..processes)
+        .map(|process| Client::start(folder.path(), [process, seed, GROUPS, operations, threads]))
+        .collect();
+    let mut histories = BTreeMap::new();
+    // All are ready for a group, and then all begin; after the last one all come to their ends.
+    for _ in 0..=GROUPS {
+        clients.iter_mut().for_each(|client| client.read(&mut histories));
+        for client in &mut clients {
+            let _ = writeln!(client.stdin); // it may have come to its end
+        }
+    }
+    for mut client in clients {
+        let status = client.child.wait().expect("a client's end");
+        if !status.success() {
+            run.complain(format!("a client ended with {status}"));
+        }
+    }
+    histories
+}
+
+struct Client {
+    child: Child,
+    stdin: ChildStdin,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Client {
+    fn start(folder: &Path, numbers: [u64; 5]) -> Client {
+        let mut command = role("linear-client");
+        command.arg(folder).args(numbers.map(|number| number.to_string()));
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a client");
+        let (stdin, stdout) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
+        Client { child, stdin, lines: BufReader::new(stdout).lines() }
+    }
+
+    /// Reads what it did until it is ready for more, or at its end.
+    fn read(&mut self, histories: &mut BTreeMap<u64, Vec<Event>>) {
+        while let Some(Ok(line)) = self.lines.next()
+            && line != "ready"
+        {
+            let numbers: Vec<u64> = line.split(' ').map(|number| number.parse().expect("a number")).collect();
+            let event = Event::parse(&numbers[1..]).expect("an event");
+            histories.entry(numbers[0]).or_default().push(event);
+        }
+    }
+}

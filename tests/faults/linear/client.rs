@@ -1,0 +1,157 @@
+//! A process whose threads use a few keys at once, with random delays between operations and within system calls.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::{Barrier, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use luat_kv::{IncrOptions, ListOptions, Namespace, OpenOptions, PutOptions, Result, Store, Version};
+
+use super::history::{Event, INCREMENTS, KEYS, Op};
+use crate::support::Rng;
+use crate::trap;
+
+const NAMES: [&str; KEYS] = ["a", "b", "c"];
+
+/// Arguments: the folder, the process's number, the seed, the number of groups, the operations that a thread does in each
+/// group, and the number of threads. It prints `ready` before each group and waits for a line then, so that all processes
+/// begin it together; and its events as `GROUP EVENT`.
+pub fn client(arguments: &[&str]) -> ExitCode {
+    let [folder, numbers @ ..] = arguments else { return ExitCode::from(2) };
+    let numbers: Vec<u64> = numbers.iter().map(|number| number.parse().expect("a number")).collect();
+    let &[process, seed, groups, operations, threads] = numbers.as_slice() else { return ExitCode::from(2) };
+    trap::install(Path::new(folder));
+    trap::delay(40, Duration::from_micros(1500), seed ^ process);
+    let options = OpenOptions { busy_timeout: Duration::from_secs(300), ..OpenOptions::default() };
+    let database = Path::new(folder).join("kv.db");
+    let shared = Store::open(&database, &options).expect("to open the file");
+    let (printed, barrier) = (Mutex::new(()), Barrier::new(threads as usize));
+    thread::scope(|scope| {
+        for number in 0..threads {
+            let (shared, options, database) = (&shared, &options, &database);
+            let (printed, barrier) = (&printed, &barrier);
+            scope.spawn(move || {
+                // Every second thread has a store of its own.
+                let own = (number % 2 == 1).then(|| Store::open(database, options).expect("to open the file"));
+                let store = own.as_ref().unwrap_or(shared);
+                for group in 0..groups {
+                    let namespace = store.namespace(&format!("group {group}")).expect("a namespace");
+                    let rng = Rng(seed ^ (process << 40 | number << 32 | group));
+                    let client = process * threads + number + 1;
+                    let mut thread =
+                        Thread { namespace, rng, next: client * 1_000_000 * INCREMENTS, seen: [None; KEYS] };
+                    if barrier.wait().is_leader() {
+                        println!("ready");
+                        std::io::stdin().read_line(&mut String::new()).expect("a line");
+                    }
+                    barrier.wait();
+                    let events = (0..operations).map(|_| thread.operation(group)).collect::<Result<Vec<_>>>();
+                    let events = events.expect("operations that succeed");
+                    let text: String = events.iter().map(|event| format!("{group} {event}\n")).collect();
+                    let _printing = printed.lock().expect("the lock for printing");
+                    print!("{text}");
+                }
+            });
+        }
+    });
+    ExitCode::SUCCESS
+}
+
+/// The clock that all processes share.
+fn now() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: it writes a time.
+    assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) }, 0);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+struct Thread {
+    namespace: Namespace,
+    rng: Rng,
+    /// The next number to be stored, which nobody else stores.
+    next: u64,
+    /// What each key was last seen to hold, with its version; a missing key has none.
+    seen: [Option<(u64, Option<Version>)>; KEYS],
+}
+
+impl Thread {
+    fn operation(&mut self, group: u64) -> Result<Event> {
+        if self.rng.one_in(4) {
+            thread::sleep(Duration::from_micros(self.rng.below(800)));
+        }
+        // In one group of three, all is about one key, which comes to more meetings.
+        let key = if group.is_multiple_of(3) { 0 } else { self.rng.below(KEYS as u64) as usize };
+        let chosen = self.rng.below(100);
+        let called = now();
+        let op = match chosen {
+            0..30 => self.get(key)?,
+            30..45 => self.get_all(chosen.is_multiple_of(2))?,
+            45..58 => {
+                let value = self.number();
+                self.namespace.put(NAMES[key], value.to_string().as_bytes(), &PutOptions::default())?;
+                Op::Put { key, value }
+            }
+            58..66 => {
+                let value = self.number();
+                let added = self.namespace.add(NAMES[key], value.to_string().as_bytes(), &PutOptions::default())?;
+                Op::Add { key, value, added }
+            }
+            66..78 => {
+                let initial = self.number();
+                let options = IncrOptions { initial: initial as i64, ..IncrOptions::default() };
+                Op::Incr { key, initial, sum: self.namespace.incr(NAMES[key], 1, &options)? as u64 }
+            }
+            78..86 => {
+                self.namespace.delete(NAMES[key])?;
+                Op::Delete { key }
+            }
+            _ => self.check_and_put(key)?,
+        };
+        Ok(Event { called, returned: now(), op })
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next += KEYS as u64 * INCREMENTS;
+        self.next
+    }
+
+    fn get(&mut self, key: usize) -> Result<Op> {
+        let entry = self.namespace.get_entry(NAMES[key])?;
+        let found = entry.as_ref().map_or(0, |entry| number(&entry.value));
+        self.seen[key] = Some((found, entry.map(|entry| entry.version)));
+        Ok(Op::Get { key, found })
+    }
+
+    fn get_all(&mut self, by_list: bool) -> Result<Op> {
+        let keys = if by_list {
+            self.namespace.list(&ListOptions { values: true, ..ListOptions::default() })?.keys
+        } else {
+            self.namespace.get_many(&NAMES)?
+        };
+        let mut found = [0; KEYS];
+        for key in keys {
+            let index = NAMES.iter().position(|name| *name == key.name).expect("one of the keys");
+            found[index] = number(&key.value.unwrap_or_default());
+        }
+        Ok(Op::GetAll { found })
+    }
+
+    /// Expects what this thread saw last, which others may have changed since.
+    fn check_and_put(&mut self, key: usize) -> Result<Op> {
+        let Some((expected, version)) = self.seen[key] else { return self.get(key) };
+        let first = self.number();
+        let mut batch = self.namespace.store().batch();
+        batch.check(&self.namespace, NAMES[key], version)?;
+        for (index, name) in NAMES.iter().enumerate() {
+            let value = (first + index as u64 * INCREMENTS).to_string();
+            batch.put(&self.namespace, name, value.as_bytes(), &PutOptions::default())?;
+        }
+        let done = batch.commit()?.is_some();
+        Ok(Op::CheckAndPut { key, expected, first, done })
+    }
+}
+
+fn number(value: &[u8]) -> u64 {
+    std::str::from_utf8(value).ok().and_then(|text| text.parse().ok()).expect("a number that was stored")
+}

@@ -1,0 +1,132 @@
+//! Operations on a few keys, with when each was called and when it returned.
+
+use std::fmt;
+
+/// How many keys a group has at most.
+pub const KEYS: usize = 3;
+
+/// What the keys of a group hold: 0 is a missing key. Each write stores another number, so a number is a version too.
+pub type State = [u64; KEYS];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    Get {
+        key: usize,
+        found: u64,
+    },
+    /// `get_many` or a list with values, of all keys.
+    GetAll {
+        found: State,
+    },
+    Put {
+        key: usize,
+        value: u64,
+    },
+    Add {
+        key: usize,
+        value: u64,
+        added: bool,
+    },
+    /// Adds 1. A missing key begins at `initial`, and then holds one more.
+    Incr {
+        key: usize,
+        initial: u64,
+        sum: u64,
+    },
+    Delete {
+        key: usize,
+    },
+    /// A batch: if a key holds what was expected, all keys get values, from this one on.
+    CheckAndPut {
+        key: usize,
+        expected: u64,
+        first: u64,
+        done: bool,
+    },
+}
+
+impl Op {
+    /// The state after the operation, if it can have returned what it did.
+    pub fn apply(&self, mut state: State) -> Option<State> {
+        let fits = match *self {
+            Op::Get { key, found } => state[key] == found,
+            Op::GetAll { found } => state == found,
+            Op::Put { key, value } => {
+                state[key] = value;
+                true
+            }
+            Op::Add { key, value, added } => {
+                let missing = state[key] == 0;
+                if missing {
+                    state[key] = value;
+                }
+                missing == added
+            }
+            Op::Incr { key, initial, sum } => {
+                state[key] = if state[key] == 0 { initial } else { state[key] } + 1;
+                state[key] == sum
+            }
+            Op::Delete { key } => {
+                state[key] = 0;
+                true
+            }
+            Op::CheckAndPut { key, expected, first, done } => {
+                let holds = state[key] == expected;
+                if holds {
+                    state = std::array::from_fn(|key| first + key as u64 * INCREMENTS);
+                }
+                holds == done
+            }
+        };
+        fits.then_some(state)
+    }
+}
+
+/// Numbers that writes store are so far apart, since increments go up from them by 1.
+pub const INCREMENTS: u64 = 1_000_000;
+
+/// An operation with its times, in nanoseconds of the clock that all processes share.
+#[derive(Clone, Copy, Debug)]
+pub struct Event {
+    pub called: u64,
+    pub returned: u64,
+    pub op: Op,
+}
+
+impl fmt::Display for Event {
+    /// As numbers, for the pipe to the process that checks.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} ", self.called, self.returned)?;
+        match self.op {
+            Op::Get { key, found } => write!(f, "0 {key} {found}"),
+            Op::GetAll { found: [a, b, c] } => write!(f, "1 {a} {b} {c}"),
+            Op::Put { key, value } => write!(f, "2 {key} {value}"),
+            Op::Add { key, value, added } => write!(f, "3 {key} {value} {}", u64::from(added)),
+            Op::Incr { key, initial, sum } => write!(f, "4 {key} {initial} {sum}"),
+            Op::Delete { key } => write!(f, "5 {key}"),
+            Op::CheckAndPut { key, expected, first, done } => {
+                write!(f, "6 {key} {expected} {first} {}", u64::from(done))
+            }
+        }
+    }
+}
+
+impl Event {
+    pub fn parse(numbers: &[u64]) -> Option<Event> {
+        let [called, returned, kind, key, rest @ ..] = numbers else { return None };
+        let key = *key;
+        let op = match (kind, rest) {
+            (0, [found]) => Op::Get { key: key as usize, found: *found },
+            (1, [b, c]) => Op::GetAll { found: [key, *b, *c] },
+            (2, [value]) => Op::Put { key: key as usize, value: *value },
+            (3, [value, added]) => Op::Add { key: key as usize, value: *value, added: *added == 1 },
+            (4, [initial, sum]) => Op::Incr { key: key as usize, initial: *initial, sum: *sum },
+            (5, []) => Op::Delete { key: key as usize },
+            (6, [expected, first, done]) => {
+                Op::CheckAndPut { key: key as usize, expected: *expected, first: *first, done: *done == 1 }
+            }
+            _ => return None,
+        };
+        Some(Event { called: *called, returned: *returned, op })
+    }
+}

@@ -1,0 +1,135 @@
+//! Tests the checker: histories of which it is known whether they have an order, and recorded ones that were changed.
+
+use super::checker::check;
+use super::history::{Event, INCREMENTS, Op};
+use crate::support::Run;
+
+/// An operation between two moments.
+fn event(called: u64, returned: u64, op: Op) -> Event {
+    Event { called, returned, op }
+}
+
+fn get(key: usize, found: u64) -> Op {
+    Op::Get { key, found }
+}
+
+fn put(key: usize, value: u64) -> Op {
+    Op::Put { key, value }
+}
+
+fn add(value: u64, added: bool) -> Op {
+    Op::Add { key: 0, value, added }
+}
+
+fn incr(sum: u64) -> Op {
+    Op::Incr { key: 0, initial: 0, sum }
+}
+
+fn batch(expected: u64, first: u64, done: bool) -> Op {
+    Op::CheckAndPut { key: 0, expected, first, done }
+}
+
+fn all(found: [u64; 3]) -> Op {
+    Op::GetAll { found }
+}
+
+/// Complains about each history that the checker takes for what it is not.
+pub fn histories(run: &mut Run) {
+    const NEXT: u64 = INCREMENTS;
+    let (old, new) = (put(0, 10), put(0, 20));
+    // Each step of these begins when the one before is over.
+    let mut serial = vec![
+        ("a read of what was put", vec![old, get(0, 10)], true),
+        ("a stale read", vec![old, new, get(0, 10)], false),
+        ("a read of nothing after a put", vec![old, get(0, 0)], false),
+        ("a read after a delete", vec![old, Op::Delete { key: 0 }, get(0, 0)], true),
+        ("a deleted value that is back", vec![old, Op::Delete { key: 0 }, get(0, 10)], false),
+        ("two that add", vec![add(1, true), add(2, true)], false),
+        ("one that adds", vec![add(1, true), add(2, false), get(0, 1)], true),
+        ("one that adds to nothing, and is refused", vec![add(1, false)], false),
+        ("counting", vec![incr(1), incr(2), incr(3)], true),
+        ("a step that is lost", vec![incr(1), incr(2), incr(2)], false),
+        ("a step that is done twice", vec![incr(1), incr(3)], false),
+        ("a check that holds", vec![old, batch(10, 30, true), all([30, 30 + NEXT, 30 + 2 * NEXT])], true),
+        ("a lost update", vec![old, batch(10, 30, true), batch(10, 40, true)], false),
+        ("a check that ought to hold", vec![old, batch(10, 30, false)], false),
+        ("half a batch", vec![old, batch(10, 30, true), all([30, 0, 30 + 2 * NEXT])], false),
+        ("a read of many that is old", vec![old, new, all([10, 0, 0])], false),
+        ("keys for themselves", vec![old, put(1, 11), get(0, 10), get(1, 11), all([10, 11, 0])], true),
+    ]
+    .into_iter()
+    .map(|(name, ops, right)| {
+        let events = ops.into_iter().zip(0..).map(|(op, at)| event(2 * at, 2 * at + 1, op)).collect();
+        (name, events, right)
+    })
+    .collect::<Vec<(_, Vec<Event>, _)>>();
+    let overlapping = vec![
+        ("a read of a put that goes on", vec![event(0, 9, old), event(1, 2, get(0, 10))], true),
+        ("a read before a put that goes on", vec![event(0, 9, old), event(1, 2, get(0, 0))], true),
+        ("new, and then old", vec![event(0, 9, old), event(1, 2, get(0, 10)), event(3, 4, get(0, 0))], false),
+        (
+            "two puts in either order",
+            vec![event(0, 9, old), event(0, 9, new), event(10, 11, get(0, 10)), event(12, 13, get(0, 10))],
+            true,
+        ),
+        (
+            "two puts in both orders",
+            vec![event(0, 9, old), event(0, 9, new), event(10, 11, get(0, 10)), event(12, 13, get(0, 20))],
+            false,
+        ),
+        (
+            "two readers that see two puts in two orders",
+            vec![
+                event(0, 9, put(0, 10)),
+                event(0, 9, put(1, 11)),
+                event(1, 2, all([10, 0, 0])),
+                event(3, 4, all([0, 11, 0])),
+            ],
+            false,
+        ),
+        (
+            "a search that has to go back",
+            vec![event(0, 9, old), event(0, 9, new), event(0, 9, incr(11)), event(10, 11, get(0, 20))],
+            true,
+        ),
+    ];
+    serial.extend(overlapping);
+    for (name, events, right) in serial {
+        if check(&events).is_ok() != right {
+            run.complain(format!("{name} is {}taken", if right { "not " } else { "" }));
+        }
+    }
+}
+
+/// Changes a right history so that it has no order any more: a read returns what was overwritten before it was called.
+/// Complains where the checker does not find out, and returns how many such changes there were.
+pub fn notices_changes(run: &mut Run, events: &[Event]) -> usize {
+    let writes: Vec<_> = events.iter().filter_map(|event| written(event).map(|value| (event, value))).collect();
+    let mut changed = events.to_vec();
+    let from = run.rng.below(events.len() as u64) as usize;
+    for index in (from..events.len()).chain(0..from) {
+        let Op::Get { key: 0, found } = events[index].op else { continue };
+        // A value that was put before another one was, which in turn was there before the read.
+        let mut later = writes.iter().filter(|(write, _)| write.returned < events[index].called);
+        let stale = later.find_map(|(newer, _)| {
+            writes.iter().find(|(older, value)| older.returned < newer.called && *value != found)
+        });
+        if let Some((_, value)) = stale {
+            changed[index].op = Op::Get { key: 0, found: *value };
+            if check(&changed).is_ok() {
+                run.complain(format!("a read that was changed to a stale one is taken: {:?}", changed[index]));
+            }
+            return 1;
+        }
+    }
+    0
+}
+
+/// What an operation certainly put into the first key.
+fn written(event: &Event) -> Option<u64> {
+    match event.op {
+        Op::Put { key: 0, value } => Some(value),
+        Op::CheckAndPut { first, done: true, .. } => Some(first),
+        _ => None,
+    }
+}
