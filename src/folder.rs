@@ -42,3 +42,16 @@ pub(crate) fn sync_with_parents(folder: &Path) -> io::Result<()> {
 pub(crate) fn sync_with_parents(folder: &Path) -> io::Result<()> {
     sync(folder)
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_cannot_be_synced_is_no_error_and_one_that_is_missing_is() {
+        let refused = File::open("/proc").and_then(|folder| folder.sync_all()).unwrap_err();
+        assert_eq!(refused.raw_os_error(), Some(libc::EINVAL), "/proc is a file system that cannot sync");
+        sync(Path::new("/proc")).unwrap();
+        assert_eq!(sync(Path::new("/proc/none")).unwrap_err().kind(), ErrorKind::NotFound);
+    }
+}

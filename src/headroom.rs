@@ -46,7 +46,7 @@ impl Mark {
     }
 }
 
-/// Elsewhere the system sees to it.
+/// Elsewhere there is none: docs/design.md says why.
 #[cfg(not(target_family = "wasm"))]
 mod reserve {
     #[inline(always)]
