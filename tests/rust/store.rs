@@ -172,6 +172,24 @@ fn milliseconds_are_no_expiration() {
 }
 
 #[test]
+fn an_empty_stop_and_an_empty_cursor_are_errors() {
+    both(|store, _| {
+        let n = store.namespace("n").unwrap();
+        n.put("a", b"v", &PutOptions::default()).unwrap();
+        for reverse in [false, true] {
+            let options = ListOptions { reverse, ..ListOptions::default() };
+            let error = n.list(&ListOptions { stop: Some(""), ..options }).unwrap_err();
+            assert_eq!(error.code(), Code::Invalid);
+            assert!(error.message().starts_with("stop is empty"), "{error}");
+            let error = n.list(&ListOptions { cursor: Some(""), ..options }).unwrap_err();
+            assert_eq!(error.code(), Code::Invalid);
+            assert!(error.message().contains("cursor"), "{error}");
+            assert_eq!(n.list(&options).unwrap().keys.len(), 1);
+        }
+    });
+}
+
+#[test]
 fn a_closed_store_is_closed_for_all_its_handles() {
     both(|store, _| {
         let n = store.namespace("n").unwrap();
