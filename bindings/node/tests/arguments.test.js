@@ -109,6 +109,11 @@ test("lifetimes must be whole numbers that make sense", onBoth((kv) => {
       wrongType(new RegExp(`${name} must be a number`), () => kv.put("k", "x", { [name]: value }));
     }
   }
+  // What is past the year 9999 is refused before it can come back as another number.
+  for (const name of ["expiration", "expirationTtl"]) {
+    fails("INVALID", /9999/, () => kv.put("k", "x", { [name]: Number.MAX_SAFE_INTEGER }));
+    fails("INVALID", /9999/, () => kv.put("k", "x", { [name]: 253_402_300_800 }));
+  }
   fails("INVALID", /not in the future/, () => kv.put("k", "x", { expiration: 1 }));
   fails("INVALID", /not in the future/, () => kv.touch("k", { expiration: 1000 }));
   assert.equal(kv.get("k"), "as it was");

@@ -123,6 +123,8 @@ test("half of a surrogate pair becomes U+FFFD on the way in, everywhere", onBoth
     namespace.put("k", "v");
     assert(store.namespaces().includes(whole));
   }
+  kv.put("json", Buffer.from('"\\ud800"'));
+  assert.equal(kv.get("json", "json"), "\ud800", "an escape that another program stored is what it says");
   if (JSON.rawJSON) {
     kv.put("json", { pair: JSON.rawJSON('"\\uD83D\\uDE00"'), half: JSON.rawJSON('"\\uD83D"') });
     assert.deepEqual(kv.get("json", "json"), { pair: "\u{1f600}", half: "\ufffd" });

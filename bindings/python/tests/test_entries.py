@@ -147,6 +147,8 @@ def test_a_document_or_metadata_with_a_lone_surrogate_is_refused(kv: Namespace) 
         with pytest.raises(UnicodeEncodeError, match="surrogates not allowed"):
             kv.batch().put("key", b"1", metadata=lone)
     assert not kv
+    kv["key"] = b'"\\ud800"'
+    assert kv.get_json("key") == "\ud800", "an escape that another program stored is what it says"
     kv.put_json("key", "\U0001f600")
     assert kv["key"] == '"\U0001f600"'.encode()
 
