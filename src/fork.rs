@@ -93,6 +93,15 @@ pub(crate) fn discard_inherited() {
     }
 }
 
+/// Run when the library, or the program that it is linked into, is loaded. Any later there could be a fork already under
+/// way, whose child would be left with handlers that are half installed. (It is in this module since a linker takes from
+/// an archive what is asked for: an object file with nothing but this would be left out.)
+#[cfg(unix)]
+#[used]
+#[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_init_func"))]
+#[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".init_array"))]
+static INSTALL: extern "C" fn() = handlers::install;
+
 #[cfg(unix)]
 mod handlers {
     use std::cell::UnsafeCell;
@@ -116,14 +125,7 @@ mod handlers {
 
     static LOCKED: Locked = Locked(UnsafeCell::new(None));
 
-    /// Run when the library, or the program that it is linked into, is loaded. Any later there could be a fork already
-    /// under way, whose child would be left with handlers that are half installed.
-    #[used]
-    #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_init_func"))]
-    #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".init_array"))]
-    static INSTALL: extern "C" fn() = install;
-
-    extern "C" fn install() {
+    pub(super) extern "C" fn install() {
         // SAFETY: the handlers stay mapped as long as they are registered: the shared library is linked with
         // `-z nodelete` (build.rs), and an executable is never unmapped.
         unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child)) };

@@ -104,6 +104,7 @@ enum { ROUNDS = 6, COUNTS = 150 };
 
 static const char counter[] = "counter";
 static int all_have_left[2];
+static pid_t counting_parent;
 
 /* On a machine that has much to do, others may hold the file for long. */
 static struct kv open_patiently(const char *path)
@@ -124,9 +125,8 @@ static void count(int times)
 
 static void count_in_child(void *parent_leaves_first)
 {
-    pid_t parent = getppid();
     count(COUNTS);
-    while (*(int *)parent_leaves_first && getppid() == parent)
+    while (*(int *)parent_leaves_first && getppid() == counting_parent)
         sched_yield();
     count(COUNTS);
     kv_close(shared);
@@ -135,6 +135,7 @@ static void count_in_child(void *parent_leaves_first)
 
 static void count_in_parent(void *parent_leaves_first)
 {
+    counting_parent = getpid();
     shared = open_patiently(database);
     count(COUNTS);
     pid_t child = child_start(count_in_child, parent_leaves_first);
