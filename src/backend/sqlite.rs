@@ -28,6 +28,7 @@ pub(crate) mod descriptors;
 mod failed_commit;
 mod file;
 mod link;
+mod location;
 mod opened;
 mod registry;
 mod schema;

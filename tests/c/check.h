@@ -179,6 +179,14 @@ static const char *check_skipped;
 
 static int check_failed;
 
+/* Why the test that runs cannot be run on this machine. */
+static const char *check_skipped;
+
+static inline void check_skip(const char *reason)
+{
+    check_skipped = reason;
+}
+
 /* A test takes a few seconds; one that takes this long hangs. (Under sanitizers all takes longer.) */
 #ifndef CHECK_PATIENCE
 #define CHECK_PATIENCE 90

@@ -1,6 +1,5 @@
 //! A store's connection: made, made again in the child of a fork, given up where its file was replaced, and closed.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -9,6 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::location::{BESIDE, beside, checked, real};
 use super::opened::OpenedFile;
 use super::registry::Registration;
 use super::{create, descriptors, schema};
@@ -88,9 +88,7 @@ impl Link {
 
     /// The log, which SQLite names after the file itself where the path is a symbolic link.
     pub(super) fn wal(&self) -> PathBuf {
-        let mut wal = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone()).into_os_string();
-        wal.push("-wal");
-        wal.into()
+        beside(&real(&self.path), "-wal")
     }
 
     /// Does something with the connection, which is this call's alone until it returns.
@@ -294,41 +292,8 @@ impl ForkHandler for Link {
     }
 
     fn owns(&self, path: &Path) -> bool {
-        let file = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
-        ["", "-wal", "-shm", "-journal"].iter().any(|end| {
-            let mut beside = file.clone().into_os_string();
-            beside.push(end);
-            path == Path::new(&beside)
-        })
-    }
-}
-
-/// An absolute path that SQLite can only take for a file's.
-fn checked(path: &Path) -> Result<PathBuf> {
-    if path.as_os_str() == ":memory:" {
-        return Err(Error::invalid(
-            "that is no file; a store in memory opens with `memory = true` (C: luat_kv_open_memory)",
-        ));
-    }
-    if path.as_os_str().as_encoded_bytes().contains(&0) {
-        return Err(Error::invalid("the path has a NUL in it"));
-    }
-    let path = std::path::absolute(path).map_err(|why| Error::new(Code::Io, why.to_string()))?;
-    /// SQLite's own limit, less the longest ending that it appends: `-journal`.
-    const LONGEST: usize = 512 - 8;
-    let len = path.as_os_str().len();
-    if len > LONGEST {
-        return Err(Error::invalid(format!("the path is {len} bytes long, and SQLite takes {LONGEST} at most")));
-    }
-    match fs::metadata(&path) {
-        Ok(found) if found.is_dir() => Err(Error::new(Code::Io, "it is a folder")),
-        Ok(found) if !found.is_file() => Err(Error::new(Code::Io, "it is not a regular file")),
-        // SQLite would take it for an empty one.
-        Ok(found) if (1..100).contains(&found.len()) => {
-            Err(Error::new(Code::Corrupt, "it is too short for a database"))
-        }
-        // What is missing can be made; what else is wrong shows when it is opened.
-        _ => Ok(path),
+        let file = real(&self.path);
+        path == file || BESIDE.iter().any(|end| path == beside(&file, end))
     }
 }
 

@@ -15,6 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::descriptors::Descriptor;
+use super::location::check_alone;
 use crate::error::{Code, Error, Result};
 
 /// A file, whatever its name: device and inode.
@@ -72,16 +73,7 @@ impl Registration {
                 ),
             ));
         }
-        let names = name_count(&file);
-        if names > 1 {
-            return Err(Error::new(
-                Code::Io,
-                format!(
-                    "it has {names} names (hard links), and SQLite would keep a log for each, which loses what was \
-                     written; remove the other names, or make the file a copy of its own"
-                ),
-            ));
-        }
+        check_alone(path, &file)?;
         *registry.databases.entry(identity.id).or_insert(0) += 1;
         Ok((Registration(identity), lock))
     }
@@ -158,11 +150,6 @@ pub(super) fn file_id(file: &Metadata) -> FileId {
     (file.dev(), file.ino())
 }
 
-#[cfg(unix)]
-fn name_count(file: &Metadata) -> u64 {
-    std::os::unix::fs::MetadataExt::nlink(file)
-}
-
 /// A descriptor of this process for that file, if it has one. Where nobody lists them (another system, a chroot, no
 /// descriptor left to read the list with) each that there may be is asked for.
 #[cfg(unix)]
@@ -190,11 +177,6 @@ fn descriptor_limit() -> i32 {
 #[cfg(not(unix))]
 pub(super) fn file_id(_: &Metadata) -> FileId {
     (0, 0)
-}
-
-#[cfg(not(unix))]
-fn name_count(_: &Metadata) -> u64 {
-    1
 }
 
 #[cfg(not(unix))]
