@@ -56,6 +56,9 @@ pub struct Error(
 struct Failure {
     code: Code,
     message: String,
+    /// See [`Error::passing`].
+    #[cfg(feature = "sqlite")]
+    passing: bool,
 }
 
 /// What every operation of this library returns.
@@ -64,7 +67,37 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     #[cold]
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        Error(Some(Box::new(Failure { code, message: one_line(message.into()) })))
+        let message = one_line(message.into());
+        Error(Some(Box::new(Failure {
+            code,
+            message,
+            #[cfg(feature = "sqlite")]
+            passing: false,
+        })))
+    }
+
+    /// A refusal of the system's that may be over in a moment: BUSY as long as there is time to try again, and IO in the
+    /// end (see [`Error::given_up`]).
+    #[cold]
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn passing(message: impl Into<String>) -> Self {
+        let mut error = Error::new(Code::Busy, message);
+        error.0.iter_mut().for_each(|failure| failure.passing = true);
+        error
+    }
+
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn is_passing(&self) -> bool {
+        self.0.as_ref().is_some_and(|failure| failure.passing)
+    }
+
+    /// The error of an operation that is not tried again.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn given_up(mut self) -> Self {
+        if let Some(failure) = self.0.as_mut().filter(|failure| failure.passing) {
+            (failure.code, failure.passing) = (Code::Io, false);
+        }
+        self
     }
 
     #[cold]
@@ -101,7 +134,11 @@ impl Error {
     #[cold]
     pub(crate) fn while_doing(self, what: impl fmt::Display) -> Self {
         let Some(failure) = self.0 else { return self };
-        Error::new(failure.code, format!("{what}: {}", failure.message))
+        #[allow(unused_mut)] // without SQLite
+        let mut error = Error::new(failure.code, format!("{what}: {}", failure.message));
+        #[cfg(feature = "sqlite")]
+        error.0.iter_mut().for_each(|again| again.passing = failure.passing);
+        error
     }
 
     /// Says last what can be done about it.
@@ -109,7 +146,9 @@ impl Error {
     #[cfg(feature = "sqlite")]
     pub(crate) fn and_so(self, what: &str) -> Self {
         let Some(failure) = self.0 else { return self };
-        Error::new(failure.code, format!("{} ({what})", failure.message))
+        let mut error = Error::new(failure.code, format!("{} ({what})", failure.message));
+        error.0.iter_mut().for_each(|again| again.passing = failure.passing);
+        error
     }
 
     /// What kind of failure it was.

@@ -38,7 +38,7 @@ impl Inner {
     pub fn call<T>(&self, call: impl FnMut(&dyn Backend) -> Result<T>) -> Result<T> {
         self.retry(fork::enter, &Cell::new(false), call).map_err(|error| match error.code() {
             // Which file it is that is damaged, or cannot be written.
-            Code::Corrupt | Code::Io => error.while_doing(&self.label),
+            Code::Corrupt | Code::Io | Code::ReadOnly => error.while_doing(&self.label),
             _ => error,
         })
     }
@@ -66,6 +66,10 @@ impl Inner {
                 Err(error) if error.code() == Code::Busy => {
                     let wait = wait.get_or_insert_with(Wait::begin);
                     if begun.get() || !wait.step(self.busy_timeout) {
+                        #[cfg(feature = "sqlite")]
+                        if error.is_passing() {
+                            return Err(error.given_up());
+                        }
                         let waited = wait.since.elapsed().as_secs_f64();
                         return Err(error.while_doing(format_args!("{} was in use for {waited:.1} s", self.label)));
                     }

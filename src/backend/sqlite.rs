@@ -1,14 +1,14 @@
 //! The back end on disk: one SQLite file, one connection a store.
 //!
 //! What SQLite is asked stands in `schema`; whose connection it is (after a fork, after a close) in `link`; what this
-//! process has open in `registry` and `descriptors`; whether it is still at its path in `opened`; how it is made in
-//! `create`; what is done to the file as a whole in `file`; what
+//! process has open in `registry` and `descriptors`; where the file may lie in `location`, how it is made in `create`, and
+//! whether it is still at its path in `opened`; who may write it in `access` and `takeover`; how SQLite reaches the system
+//! in `vfs`, and what the system said when it failed in `reason`; what is done to the file as a whole in `file`; what
 //! happens after a commit that failed in `failed_commit`.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use rusqlite::ffi::SQLITE_READONLY_ROLLBACK;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{CachedStatement, Connection, Row, TransactionBehavior};
 
@@ -17,11 +17,12 @@ use super::{
     Backend, Body, Each, Extent, Listed, Now, PAGE_BYTES, Put, Range, Removed, Rows, SWEEP_PER_WRITE, Step, Walk, Want,
     copy, copy_text, push,
 };
-use crate::error::{Code, Error, Result, quoted};
+use crate::error::{Error, Result, quoted};
 use crate::hooks;
 use crate::types::{Entry, KeyInfo, NamespaceStats, OpenOptions};
 use crate::version::Version;
 
+mod access;
 mod create;
 #[cfg(unix)]
 pub(crate) mod descriptors;
@@ -30,8 +31,11 @@ mod file;
 mod link;
 mod location;
 mod opened;
+mod reason;
 mod registry;
 mod schema;
+mod takeover;
+mod vfs;
 
 #[cfg(unix)]
 pub(crate) use registry::Registry;
@@ -122,7 +126,7 @@ impl Backend for Sqlite {
         while let Some(row) = rows.next()? {
             each(&key_info(row, true)?)?;
         }
-        Ok(())
+        session.access.check()
     }
 
     fn write(&self, clock: Now<'_>, extent: Extent, body: &mut Body<'_>) -> Result<Option<Version>> {
@@ -378,40 +382,4 @@ fn read_value(stored: ValueRef<'_>, value: &mut Vec<u8>) -> Result<()> {
 
 fn text(row: &Row<'_>, column: usize) -> Result<Option<String>> {
     row.get_ref(column)?.as_str_or_null().map_err(rusqlite::Error::from)?.map(copy_text).transpose()
-}
-
-impl From<rusqlite::Error> for Error {
-    fn from(error: rusqlite::Error) -> Self {
-        use rusqlite::ErrorCode::*;
-        if error.sqlite_error_code() == Some(OutOfMemory) {
-            return Error::no_headroom(); // a message would need memory
-        }
-        if error.sqlite_error().is_some_and(|failure| failure.extended_code == SQLITE_READONLY_ROLLBACK) {
-            let why = "a write to it was cut short, and must be undone before it can be read: open it once for writing";
-            return Error::new(Code::Io, why);
-        }
-        let code = match &error {
-            rusqlite::Error::SqliteFailure(failure, _) => match failure.code {
-                DatabaseBusy | DatabaseLocked => Code::Busy,
-                DatabaseCorrupt | NotADatabase => Code::Corrupt,
-                ReadOnly => Code::ReadOnly,
-                OutOfMemory => Code::NoMem,
-                CannotOpen
-                | DiskFull
-                | FileLockingProtocolFailed
-                | NoLargeFileSupport
-                | PermissionDenied
-                | SystemIoFailure => Code::Io,
-                TooBig => Code::Limit,
-                _ => Code::Internal,
-            },
-            // A row that holds what no key, metadata or expiration can be.
-            rusqlite::Error::FromSqlConversionFailure(..)
-            | rusqlite::Error::InvalidColumnType(..)
-            | rusqlite::Error::IntegralValueOutOfRange(..)
-            | rusqlite::Error::Utf8Error(..) => Code::Corrupt,
-            _ => Code::Internal,
-        };
-        Error::new(code, error.to_string())
-    }
 }

@@ -8,7 +8,8 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{ErrorKind, Result};
 use std::path::Path;
 
-use crate::error::{self, Code, Error};
+use super::reason;
+use crate::error;
 use crate::folder;
 use crate::types::Durability;
 
@@ -17,7 +18,7 @@ use crate::types::Durability;
 /// With full durability, folders are durable before the file is there: a process that finds the file need not sync them
 /// too before it promises to keep a write. SQLite syncs the name of its log, but not the file's.
 pub(super) fn database(path: &Path, durability: Durability) -> error::Result<()> {
-    let io = |why: std::io::Error| Error::new(Code::Io, why.to_string());
+    let io = |why: std::io::Error| reason::io(&why);
     let above = path.parent().unwrap_or(path);
     let is_new = !path.exists();
     folders(above)

@@ -29,6 +29,7 @@ use std::sync::{MutexGuard, Once, OnceLock};
 
 use rusqlite::{Connection, ffi};
 
+use super::reason;
 use super::registry::{FileId, Registry, file_id, registry};
 
 /// An open descriptor.
@@ -98,6 +99,8 @@ unsafe extern "C" fn open(path: *const c_char, flags: c_int, mode: c_int) -> c_i
     if number >= 0 {
         // SAFETY: the path that was just opened is a C string.
         record(number, unsafe { CStr::from_ptr(path) }.to_bytes());
+    } else {
+        reason::not_opened();
     }
     number
 }

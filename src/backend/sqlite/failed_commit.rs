@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior, ffi};
 
+use super::vfs::Patience;
 use crate::error::{Code, Error};
 
 /// Makes sure that a write which failed stays undone. Returns its error, which says so where that is not certain.
@@ -21,12 +22,14 @@ pub(super) fn take_back(connection: &mut Connection, busy_timeout: Duration, fai
     if !may_be_in_log(connection) || connection.busy_timeout(busy_timeout).is_err() {
         return failed;
     }
+    let patience = Patience::of(busy_timeout);
     // With the second try the frames are gone for every process, though perhaps not from the disk.
     let what = match commit_nothing(connection) {
         Ok(()) => "",
         Err(_) if commit_nothing_unsynced(connection).is_ok() => "the write may still appear after a power cut",
         Err(_) => "the write may still appear after a crash",
     };
+    drop(patience);
     let _ = connection.busy_timeout(Duration::ZERO);
     match failed.code() {
         Code::Io if !what.is_empty() => Error::new(Code::Io, format!("{}; {what}", failed.message())),

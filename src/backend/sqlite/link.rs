@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rusqlite::Connection;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
 
+use super::access::{self, Access};
 use super::location::{BESIDE, beside, checked, real};
 use super::opened::OpenedFile;
 use super::registry::Registration;
-use super::{create, descriptors, schema};
+use super::{create, descriptors, reason, schema};
 use crate::error::{Code, Error, Result};
 use crate::fork::{self, ForkHandler};
 use crate::types::{Durability, OpenOptions};
@@ -28,7 +29,7 @@ pub(super) struct Link {
 }
 
 enum State {
-    Open(Session),
+    Open(Box<Session>),
     /// In the child of a fork: the connection was the parent's. The next use makes one of the child's own.
     Disconnected,
     /// The file is not at its path any more, as every call is told.
@@ -45,6 +46,7 @@ pub(super) struct Session {
     pub more_to_sweep: bool,
     /// Opened for reading only, or a file that may not be written.
     readonly: bool,
+    pub access: Access,
     /// For what cannot be left to `store`, which waits between two tries.
     pub busy_timeout: Duration,
     /// For its writes: no other connection, of whichever process, gives the same ones.
@@ -52,6 +54,17 @@ pub(super) struct Session {
     /// When it was last looked whether the file is still at its path.
     checked: Seconds,
     _registration: Registration,
+}
+
+/// How far an opening has got.
+struct Opening {
+    /// Dropped in this order.
+    opened: Option<(Connection, Access, Registration)>,
+    /// Whether no other copy of SQLite in this process has the file open. It would have it open however long it is waited
+    /// for.
+    registered: bool,
+    /// How often it is tried again where the system failed for a moment.
+    retries: usize,
 }
 
 /// Pages kept in memory, in KiB; a negative number is SQLite's way to say so.
@@ -77,7 +90,8 @@ impl Link {
             file: OpenedFile::default(),
             state: Mutex::new(State::Closed),
         });
-        *link.lock() = State::Open(link.connect(!options.readonly, busy_timeout, false).map_err(named)?);
+        let session = link.connect(!options.readonly, busy_timeout, false);
+        *link.lock() = State::Open(Box::new(session.map_err(|error| named(error.given_up()))?));
         fork::register(link.clone());
         Ok(link)
     }
@@ -95,7 +109,28 @@ impl Link {
     pub(super) fn with<T>(&self, act: impl FnOnce(&mut Session) -> Result<T>) -> Result<T> {
         let mut state = self.usable(false)?;
         let State::Open(session) = &mut *state else { return Err(Error::closed()) };
-        act(session)
+        reason::clear();
+        let answer = act(session).map_err(|error| self.explained(error));
+        match session.access.check() {
+            Ok(()) => answer,
+            Err(changed) => {
+                *state = State::Disconnected;
+                Err(changed)
+            }
+        }
+    }
+
+    /// Adds who may do what, where that is why it failed.
+    fn explained(&self, error: Error) -> Error {
+        let of_rights = match error.code() {
+            Code::ReadOnly => true,
+            Code::Io => reason::is_of_rights(reason::last()),
+            _ => false,
+        };
+        match of_rights.then(|| reason::rights(&self.path, !self.readonly)).flatten() {
+            Some(why) => Error::new(error.code(), format!("{}: {why}", error.message())),
+            None => error,
+        }
     }
 
     /// The state, with a connection where there can be one. Whether the file is still at its path is looked at once a
@@ -104,7 +139,7 @@ impl Link {
         fork::discard_inherited();
         let mut state = self.lock();
         match &*state {
-            State::Open(session) if !now && session.checked == Seconds::now() => {}
+            State::Open(session) if !now && session.checked == Seconds::now() && session.access.holds() => {}
             _ => self.check(&mut state)?,
         }
         Ok(state)
@@ -120,9 +155,12 @@ impl Link {
         {
             session.without_checkpoint();
         }
+        if matches!(state, State::Open(session) if !session.access.holds()) {
+            *state = State::Disconnected;
+        }
         match state {
             State::Open(session) => session.checked = Seconds::now(),
-            State::Disconnected => *state = State::Open(self.connect_again("again after a fork", false)?),
+            State::Disconnected => *state = State::Open(Box::new(self.connect_again("again", false)?)),
             State::Lost(why) => return Err(Error::new(Code::Io, why.as_str())),
             State::Closed => {}
         }
@@ -146,9 +184,8 @@ impl Link {
     /// The same for something that writes.
     pub(super) fn with_writable<T>(&self, act: impl FnOnce(&mut Session) -> Result<T>) -> Result<T> {
         self.with(|session| match session.readonly {
-            true => {
-                Err(Error::new(Code::ReadOnly, "the store is opened for reading only, or its file may not be written"))
-            }
+            true if self.readonly => Err(Error::new(Code::ReadOnly, "the store was opened for reading only")),
+            true => Err(Error::new(Code::ReadOnly, "the file may not be written")),
             false => act(session),
         })
     }
@@ -183,43 +220,33 @@ impl Link {
 
     /// Waits so long for others; once it is open, the connection does not. `connected` is whether the file is open already.
     fn connect(&self, create: bool, busy_timeout: Duration, connected: bool) -> Result<Session> {
-        let (registration, mut connection) = self.open_registered(create)?;
-        if !self.file.is(registration.identity(), connected) {
-            return Err(Error::new(Code::Io, "it was replaced by another file while it was open"));
-        }
-        connection.busy_timeout(busy_timeout)?;
-        // SQLite does not wait, but says BUSY at once, where two processes make or convert one file together.
+        let mut opening = Opening { opened: None, registered: false, retries: 2 };
         let deadline = Instant::now() + busy_timeout;
-        loop {
-            match self.set_up(&mut connection) {
-                Err(error) if error.code() == Code::Busy && Instant::now() < deadline => {
-                    thread::sleep(Duration::from_millis(5));
-                }
-                Err(error) if self.readonly && error.code() == Code::ReadOnly => {
-                    let why =
-                        "to read it beside its writers, SQLite has to make a -shm file in its folder, and may not";
-                    return Err(Error::new(Code::Io, why));
-                }
-                // What SQLite cannot make sense of is the file: a schema or a format that it does not know.
-                Err(error) if error.code() == Code::Internal => {
-                    return Err(Error::new(Code::Corrupt, error.message()));
-                }
-                Err(error) => return Err(error),
-                Ok(()) => break,
+        while let Err(error) = self.attempt(create, connected, &mut opening) {
+            if error.code() == Code::Io && opening.retries > 0 && reason::is_momentary(reason::last()) {
+                opening.retries -= 1;
+                opening.opened = None;
+                continue;
             }
+            let may_pass = error.is_passing() || (error.code() == Code::Busy && opening.registered);
+            if !may_pass || Instant::now() >= deadline {
+                return Err(self.explained(error));
+            }
+            thread::sleep(Duration::from_millis(5));
         }
+        let Some((connection, access, registration)) = opening.opened else { return Err(Error::closed()) };
         // SQLite's own chance would not do: a process that forked into another namespace of process numbers may go on
         // with its parent's.
         let own = getrandom::u64().map_err(|why| Error::new(Code::Io, format!("random numbers: {why}")))?;
         let versions = Versions::new(own);
         let readonly = connection.is_readonly("main")?;
-        connection.busy_timeout(Duration::ZERO)?;
         let checked = Seconds::now();
         Ok(Session {
             connection,
             last_look: None,
             more_to_sweep: false,
             readonly,
+            access,
             busy_timeout: self.busy_timeout,
             versions,
             checked,
@@ -227,21 +254,48 @@ impl Link {
         })
     }
 
+    /// Goes on with opening the file, up to where somebody else is in the way.
+    fn attempt(&self, create: bool, connected: bool, opening: &mut Opening) -> Result<()> {
+        reason::clear();
+        let (connection, access, registration) = match &mut opening.opened {
+            Some(opened) => opened,
+            none => none.insert(self.open_registered(create)?),
+        };
+        opening.registered = true;
+        if !self.file.is(registration.identity(), connected) {
+            return Err(Error::new(Code::Io, "it was replaced by another file while it was open"));
+        }
+        let set_up = self.set_up(connection).map_err(|error| match error.code() {
+            // What SQLite cannot make sense of is the file: a schema or a format that it does not know.
+            Code::Internal => Error::new(Code::Corrupt, error.message()),
+            // It must make something to be able to read, and may not.
+            Code::ReadOnly => Error::new(Code::Io, error.message()),
+            _ => error,
+        });
+        let done = match set_up {
+            Ok(()) => access.check_opened(&self.path, connection),
+            // What looks damaged may have been written meanwhile.
+            Err(error) => access.check().and(Err(error)),
+        };
+        if done.as_ref().is_err_and(Error::is_passing) || !access.holds() {
+            opening.opened = None;
+        }
+        done
+    }
+
     /// Registers the file and opens it.
-    fn open_registered(&self, create: bool) -> Result<(Registration, Connection)> {
+    fn open_registered(&self, create: bool) -> Result<(Connection, Access, Registration)> {
         descriptors::fill_standard();
         descriptors::install();
-        // Locking is ours (NO_MUTEX); the path is no URI, and a missing file is none of SQLite's to make.
-        let access = if self.readonly { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
         for _ in 0..3 {
             if create {
                 create::database(&self.path, self.durability)?;
             }
-            let (registration, _lock) = Registration::new(&self.path)?;
-            let connection = Connection::open_with_flags(&self.path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+            let (registration, _lock) = Registration::new(&self.path, !self.readonly)?;
+            let (connection, access) = access::open(&self.path, self.readonly)?;
             // The path may have come to lead to another file between the two.
             if registration.is_at(&self.path) {
-                return Ok((registration, connection));
+                return Ok((connection, access, registration));
             }
         }
         Err(Error::new(Code::Io, "it was replaced by another file, again and again, while it was being opened"))

@@ -16,6 +16,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::descriptors::Descriptor;
 use super::location::check_alone;
+use super::reason;
+use super::takeover::take_over;
 use crate::error::{Code, Error, Result};
 
 /// A file, whatever its name: device and inode.
@@ -46,7 +48,7 @@ pub(crate) struct Registry {
 static REGISTRY: Mutex<Registry> = Mutex::new(Registry { databases: BTreeMap::new(), descriptors: Vec::new() });
 
 /// Locked by calls, by a fork, and by [`descriptors`](super::descriptors) whenever SQLite opens or closes a file. Whoever
-/// has locked it takes no other lock.
+/// has locked it takes no other lock but that of drafts, within which it is not locked.
 pub(super) fn registry() -> MutexGuard<'static, Registry> {
     REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -55,16 +57,16 @@ pub(super) fn registry() -> MutexGuard<'static, Registry> {
 pub(super) struct Registration(Identity);
 
 impl Registration {
-    /// Registers the file at `path`. The lock is to be kept until the file is open.
-    pub(super) fn new(path: &Path) -> Result<(Registration, OpenLock)> {
+    /// Registers the file at `path`. The lock is to be kept until the file is open. A connection that `writes` takes over
+    /// what another user has left in its way.
+    pub(super) fn new(path: &Path, writes: bool) -> Result<(Registration, OpenLock)> {
         // Before the registry is locked: nobody else waits meanwhile.
         let lock = OpenLock::wait();
-        let file = fs::metadata(path).map_err(|why| Error::new(Code::Io, why.to_string()))?;
+        let file = fs::metadata(path).map_err(|why| reason::io(&why))?;
         let identity = Identity::of(&file);
         let mut registry = registry();
-        if !registry.databases.contains_key(&identity.id)
-            && let Some(descriptor) = open_descriptor(identity.id)
-        {
+        let first = !registry.databases.contains_key(&identity.id);
+        if first && let Some(descriptor) = open_descriptor(identity.id) {
             return Err(Error::new(
                 Code::Busy,
                 format!(
@@ -74,6 +76,9 @@ impl Registration {
             ));
         }
         check_alone(path, &file)?;
+        if first && writes {
+            take_over(path)?;
+        }
         *registry.databases.entry(identity.id).or_insert(0) += 1;
         Ok((Registration(identity), lock))
     }

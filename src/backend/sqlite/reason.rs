@@ -1,0 +1,218 @@
+//! What the system said when something failed, who may do what, and what can be done about it.
+//!
+//! SQLite tells that reading or opening failed, but not why. The system's own word for it is in `errno`, which
+//! [`clear`] empties before SQLite is called: what is found there after a failure comes from that call. (SQLite's
+//! `sqlite3_system_errno` reads the same `errno`, but only for failures that SQLite takes for the system's. A disk that
+//! cannot be read is a damaged file to SQLite, and a lock that the system refuses is a busy one.)
+
+use std::cell::Cell;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use rusqlite::ffi;
+
+use super::location::{BESIDE, beside, real};
+use crate::error::{Code, Error};
+
+#[cfg(any(target_os = "android", target_os = "openbsd", target_os = "netbsd"))]
+use libc::__errno as errno;
+#[cfg(any(target_os = "linux", target_os = "emscripten"))]
+use libc::__errno_location as errno;
+#[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
+use libc::__error as errno;
+
+thread_local! {
+    /// Why a file could not be opened, for the first time since [`clear`].
+    static NOT_OPENED: Cell<i32> = const { Cell::new(0) };
+}
+
+/// Forgets what failed before.
+pub(super) fn clear() {
+    set(0);
+    NOT_OPENED.set(0);
+}
+
+/// A file could not be opened. SQLite tries again, for reading only, and then the word for a file that could not be made
+/// is that there is none.
+pub(super) fn not_opened() {
+    if NOT_OPENED.get() == 0 {
+        NOT_OPENED.set(errno_now());
+    }
+}
+
+pub(super) fn set(number: i32) {
+    // SAFETY: it is this thread's own variable.
+    unsafe { *errno() = number };
+}
+
+/// The number of the system call's failure that came last since [`clear`], or 0.
+pub(super) fn last() -> i32 {
+    match (errno_now(), NOT_OPENED.get()) {
+        (libc::ENOENT, first) if first != 0 => first,
+        (last, _) => last,
+    }
+}
+
+fn errno_now() -> i32 {
+    io::Error::last_os_error().raw_os_error().unwrap_or(0)
+}
+
+/// The system's word, and what to do: `No space left on device (os error 28); make room on the disk`.
+fn said(number: i32) -> String {
+    let word = io::Error::from_raw_os_error(number);
+    match advice(number) {
+        Some(advice) => format!("{word}; {advice}"),
+        None => word.to_string(),
+    }
+}
+
+fn advice(number: i32) -> Option<&'static str> {
+    Some(match number {
+        libc::ENOSPC => "make room on the disk",
+        libc::EDQUOT => "the disk quota of this user or group is used up: make room, or have it raised",
+        libc::EROFS => "the file system is mounted read-only",
+        libc::EMFILE => "this process has too many files open: close some, or raise its limit (ulimit -n)",
+        libc::ENFILE => "the system has too many files open: end some programs, or raise its limit (fs.file-max)",
+        libc::ENOMEM => "the system has no memory left for this",
+        libc::EFBIG => "the file may not become that large: see the process's limit (ulimit -f) and the file system's",
+        libc::EIO => "the disk failed: see the system's log, and check the disk before it is trusted again",
+        libc::ENOLCK => "the system has no lock for it: on a network file system the lock service may be down",
+        _ => return None,
+    })
+}
+
+/// Why a file could at first not be opened, as the end of a sentence; empty where that did not happen.
+pub(super) fn because_not_opened() -> String {
+    match NOT_OPENED.get() {
+        0 => String::new(),
+        number => format!(": {}", said(number)),
+    }
+}
+
+/// A failed system call of ours.
+pub(super) fn io(why: &io::Error) -> Error {
+    Error::new(Code::Io, why.raw_os_error().map_or_else(|| why.to_string(), said))
+}
+
+/// Does such a failure come from who may do what?
+pub(super) fn is_of_rights(number: i32) -> bool {
+    matches!(number, libc::EACCES | libc::EPERM | libc::EROFS | libc::ENOENT)
+}
+
+/// Is it likely to be over when the same is tried again at once, or soon?
+pub(super) fn is_momentary(number: i32) -> bool {
+    matches!(number, libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::EINTR)
+}
+
+/// A lock that is not there to be had. One that somebody else holds is EAGAIN or EACCES.
+fn is_of_locks(number: i32) -> bool {
+    matches!(number, libc::ENOLCK | libc::EIO | libc::EOPNOTSUPP | libc::ENOSYS | libc::ESTALE)
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        let number = last();
+        let code = code(&error);
+        if code == Code::NoMem {
+            return Error::no_headroom(); // a message would need memory
+        }
+        let extended = error.sqlite_error().map_or(0, |failure| failure.extended_code);
+        if extended == ffi::SQLITE_READONLY_ROLLBACK {
+            let why = "a write to it was cut short, and must be undone before it can be read: open it once for writing";
+            return Error::new(Code::Io, why);
+        }
+        match code {
+            // The last that failed may have been a look for a file that need not be there.
+            Code::Io if number == 0 || (number == libc::ENOENT && extended & 0xff == ffi::SQLITE_IOERR) => {
+                Error::new(Code::Io, error.to_string())
+            }
+            Code::Io => Error::new(Code::Io, format!("{error}: {}", said(number))),
+            Code::Corrupt if number == libc::EIO && extended != 0 => {
+                Error::new(Code::Io, format!("it could not be read: {}", said(number)))
+            }
+            Code::Busy if is_of_locks(number) => Error::passing(format!("it could not be locked: {}", said(number))),
+            code => Error::new(code, error.to_string()),
+        }
+    }
+}
+
+fn code(error: &rusqlite::Error) -> Code {
+    use rusqlite::ErrorCode::*;
+    match error {
+        rusqlite::Error::SqliteFailure(failure, _) => match failure.code {
+            _ if failure.extended_code == ffi::SQLITE_IOERR_NOMEM => Code::NoMem,
+            // The protocol that failed is the one by which processes share the log: others keep doing something.
+            DatabaseBusy | DatabaseLocked | FileLockingProtocolFailed => Code::Busy,
+            DatabaseCorrupt | NotADatabase => Code::Corrupt,
+            ReadOnly => Code::ReadOnly,
+            OutOfMemory => Code::NoMem,
+            CannotOpen | DiskFull | NoLargeFileSupport | PermissionDenied | SystemIoFailure => Code::Io,
+            TooBig => Code::Limit,
+            _ => Code::Internal,
+        },
+        // A row that holds what no key, metadata or expiration can be.
+        rusqlite::Error::FromSqlConversionFailure(..)
+        | rusqlite::Error::InvalidColumnType(..)
+        | rusqlite::Error::IntegralValueOutOfRange(..)
+        | rusqlite::Error::Utf8Error(..) => Code::Corrupt,
+        _ => Code::Internal,
+    }
+}
+
+/// Why this process may not read the file at `path`, or where it `writes`, may not write it: the first thing that
+/// stands in the way. `None` if nothing does.
+pub(super) fn rights(path: &Path, writes: bool) -> Option<String> {
+    let path = &real(path);
+    let folders: Vec<_> = path.ancestors().skip(1).collect();
+    if let Some(folder) = folders.iter().rev().find(|folder| forbids(folder, libc::X_OK)) {
+        return Some(refused("enter the folder", folder));
+    }
+    let folder = folders.first()?;
+    if !path.exists() {
+        // Somewhere above there may be a folder, in which the others were to be made.
+        let folder = folders.iter().find(|folder| folder.exists())?;
+        return (writes && forbids(folder, libc::W_OK)).then(|| refused("write to the folder", folder));
+    }
+    if forbids(path, libc::R_OK) {
+        return Some(refused("read", path));
+    }
+    let files = std::iter::once(path.clone()).chain(BESIDE.map(|end| beside(path, end)));
+    let file = files.filter(|file| writes && forbids(file, libc::W_OK)).map(|file| refused("write", &file)).next();
+    file.or_else(|| {
+        let why = || format!("{}, and SQLite keeps a log beside the file", refused("write to the folder", folder));
+        (writes && forbids(folder, libc::W_OK)).then(why)
+    })
+}
+
+/// May this process do that (R_OK, W_OK, X_OK) with a file or folder? What is missing forbids nothing.
+pub(super) fn forbids(path: &Path, what: i32) -> bool {
+    use std::os::unix::ffi::OsStrExt;
+    let Ok(path) = std::ffi::CString::new(path.as_os_str().as_bytes()) else { return false };
+    // SAFETY: the path ends with a NUL.
+    let status = unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), what, libc::AT_EACCESS) };
+    status != 0 && matches!(errno_now(), libc::EACCES | libc::EPERM | libc::EROFS)
+}
+
+/// `user 1002 may not write /srv/kv.db (owner 1001, mode 0640)`.
+fn refused(what: &str, path: &Path) -> String {
+    if errno_now() == libc::EROFS {
+        return format!("{} is on a file system that is mounted read-only", path.display());
+    }
+    format!("user {} may not {what} {}{}", user(), path.display(), owner(path))
+}
+
+/// The user in whose name this process acts.
+pub(super) fn user() -> u32 {
+    // SAFETY: it only returns a number.
+    unsafe { libc::geteuid() }
+}
+
+/// ` (owner 1001, mode 0640)`; nothing where it cannot be told.
+pub(super) fn owner(path: &Path) -> String {
+    use std::os::unix::fs::MetadataExt;
+    match fs::metadata(path) {
+        Ok(found) => format!(" (owner {}, mode {:04o})", found.uid(), found.mode() & 0o7777),
+        Err(_) => String::new(),
+    }
+}

@@ -1,0 +1,114 @@
+//! Files of another user's beside a database that is ours to write.
+//!
+//! Whoever opens a database first makes its log and its shared memory, and owns them. If that is a user who may only
+//! read the database (another library may, or the sqlite3 shell), those who may write it cannot write these, and SQLite
+//! then only reads. When nobody has the database open they are removed, and the log is copied if it holds something.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::location::{beside, real};
+use super::reason;
+use crate::draft::Draft;
+use crate::error::{Error, Result};
+
+/// Removes or replaces what this process may not write beside a database that it may write. The caller makes sure that
+/// this process has no descriptor for the database, since its locks would go with ours, and gets none meanwhile.
+pub(super) fn take_over(path: &Path) -> Result<()> {
+    let path = real(path);
+    let (log, index) = (beside(&path, "-wal"), beside(&path, "-shm"));
+    if reason::forbids(&path, libc::W_OK) || foreign(&path).is_none() {
+        return Ok(());
+    }
+    let _locked = lock(&path)?;
+    let Some(file) = foreign(&path) else { return Ok(()) };
+    let done = replace(&path, &log).and_then(|()| remove(&index));
+    done.map_err(|why| told(&path, &file, &format!("removing it failed: {why}; {CURE}")))
+}
+
+const CURE: &str = "remove it when no process has the database open";
+
+/// An error for a file beside the database that this process may not write, if there is one.
+pub(super) fn check(path: &Path) -> Result<()> {
+    let path = real(path);
+    match foreign(&path) {
+        None => Ok(()),
+        Some(file) => Err(told(&path, &file, CURE)),
+    }
+}
+
+fn foreign(path: &Path) -> Option<PathBuf> {
+    ["-wal", "-shm"].map(|end| beside(path, end)).into_iter().find(|file| reason::forbids(file, libc::W_OK))
+}
+
+/// Passing: whoever has the database open may close it before the busy timeout is over.
+fn told(path: &Path, file: &Path, cure: &str) -> Error {
+    let owner = |path: &Path| fs::metadata(path).map_or_else(|_| "?".to_owned(), |found| found.uid().to_string());
+    Error::passing(format!(
+        "user {} may not write {}{}, which another user has made for a database of user {}; {cure}",
+        reason::user(),
+        file.display(),
+        reason::owner(file),
+        owner(path)
+    ))
+}
+
+/// Proves that nobody has the database open, and keeps it so, by the lock that SQLite takes to remove a log: everybody
+/// who reads the log holds a shared lock on these bytes, from the first read until the database is closed.
+fn lock(path: &Path) -> Result<File> {
+    /// SQLite's `PENDING_BYTE`, up to the end of its `SHARED_SIZE`.
+    const BYTES: (libc::off_t, libc::off_t) = (0x4000_0000, 512);
+    let options = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOFOLLOW).open(path);
+    let file = options.map_err(|why| reason::io(&why))?;
+    // SAFETY: a struct of numbers, all of which may be 0.
+    let mut range: libc::flock = unsafe { std::mem::zeroed() };
+    #[allow(clippy::unnecessary_cast)] // their types differ from system to system
+    {
+        range.l_type = libc::F_WRLCK as libc::c_short;
+        range.l_whence = libc::SEEK_SET as libc::c_short;
+    }
+    (range.l_start, range.l_len) = BYTES;
+    // SAFETY: the descriptor is open, and the struct is one.
+    if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLK, &range) } == 0 {
+        return Ok(file);
+    }
+    let why = io::Error::last_os_error();
+    if !matches!(why.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) {
+        return Err(reason::io(&why));
+    }
+    // SAFETY: as above.
+    let found = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETLK, &mut range) };
+    let holder = match found == 0 && range.l_pid > 0 {
+        true => format!("process {}", range.l_pid),
+        false => "another process".to_owned(),
+    };
+    let file = foreign(path).unwrap_or_else(|| path.to_path_buf());
+    let cure =
+        format!("{holder} has the database open: once that is closed, opening the database here removes the file");
+    Err(told(path, &file, &cure))
+}
+
+fn remove(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Err(why) if why.kind() == ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+/// Puts a copy of the log, which is ours, in the place of the log; one that holds nothing goes.
+fn replace(path: &Path, log: &Path) -> io::Result<()> {
+    if !reason::forbids(log, libc::W_OK) {
+        return Ok(());
+    }
+    if fs::metadata(log)?.len() == 0 {
+        return remove(log);
+    }
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let mut copy = Draft::within(folder)?;
+    io::copy(&mut File::open(log)?, copy.file())?;
+    copy.file().set_permissions(fs::metadata(path)?.permissions())?;
+    copy.replace(log)
+}

@@ -1,0 +1,192 @@
+//! How our connections reach the system: SQLite's own VFS, with two methods of ours.
+//!
+//! - `xSleep`: SQLite repeats some steps up to a hundred times and sleeps in between, for ten seconds in all, whatever
+//!   the busy timeout is. Ours does not sleep, so the step is given up at once. `store` then repeats the whole call until
+//!   the busy timeout is over, and holds no lock while it waits. (What cannot be repeated has [`Patience`].)
+//! - `xOpen`: SQLite opens a file for reading only if the first attempt fails for whatever reason, also for one that
+//!   passes (too many open files), and keeps it so. Ours reports the failure instead, unless the file may not be written.
+//!   A guest's log is neither made nor opened for writing (see `access`).
+//!
+//! Both are registered under names of their own; another user of the same copy of SQLite does not get them.
+
+use std::cell::Cell;
+use std::ffi::{CStr, c_char, c_int};
+use std::ptr;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ffi};
+
+use super::reason;
+
+/// SQLite's own VFS, and ours.
+struct Registered {
+    base: *mut ffi::sqlite3_vfs,
+    open: Open,
+}
+
+type Open = unsafe extern "C" fn(
+    *mut ffi::sqlite3_vfs,
+    ffi::sqlite3_filename,
+    *mut ffi::sqlite3_file,
+    c_int,
+    *mut c_int,
+) -> c_int;
+
+// SAFETY: SQLite's VFS lives as long as the process, and any thread may use it.
+unsafe impl Send for Registered {}
+// SAFETY: as above.
+unsafe impl Sync for Registered {}
+
+const MEMBER: &CStr = c"luat_kv";
+const GUEST: &CStr = c"luat_kv-guest";
+
+/// The name of the VFS for a member or a guest. `None` where this copy of SQLite has not its usual VFS: the program then
+/// has one of its own, which is used as it is.
+pub(super) fn name(guest: bool) -> Option<&'static CStr> {
+    registered().map(|_| if guest { GUEST } else { MEMBER })
+}
+
+fn registered() -> Option<&'static Registered> {
+    static REGISTERED: OnceLock<Option<Registered>> = OnceLock::new();
+    // SAFETY: the default VFS lives as long as the process, and its name is a C string.
+    REGISTERED.get_or_init(|| unsafe { register(ffi::sqlite3_vfs_find(ptr::null())) }).as_ref()
+}
+
+/// # Safety
+/// `base` is NULL or a VFS that lives as long as the process.
+unsafe fn register(base: *mut ffi::sqlite3_vfs) -> Option<Registered> {
+    // SAFETY: the caller's promise.
+    let found = unsafe { base.as_ref() }?;
+    // SAFETY: each VFS has a name that lives as long as itself.
+    if !unsafe { CStr::from_ptr(found.zName) }.to_bytes().starts_with(b"unix") {
+        return None;
+    }
+    let open = found.xOpen?;
+    for (name, open) in [(MEMBER, member_open as Open), (GUEST, guest_open as Open)] {
+        let vfs = ffi::sqlite3_vfs {
+            zName: name.as_ptr(),
+            pNext: ptr::null_mut(),
+            xOpen: Some(open),
+            xSleep: Some(sleep),
+            ..*found
+        };
+        // SAFETY: it is never freed. SQLite's other methods look at no more of a VFS than is copied here.
+        if unsafe { ffi::sqlite3_vfs_register(Box::into_raw(Box::new(vfs)), 0) } != ffi::SQLITE_OK {
+            return None;
+        }
+    }
+    Some(Registered { base, open })
+}
+
+thread_local! {
+    /// Until when this thread may sleep within SQLite.
+    static PATIENCE: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// While this lives, SQLite sleeps by itself on this thread, but not for longer than it was made with.
+pub(super) struct Patience(());
+
+impl Patience {
+    pub(super) fn of(time: Duration) -> Self {
+        PATIENCE.set(Instant::now().checked_add(time));
+        Patience(())
+    }
+}
+
+impl Drop for Patience {
+    fn drop(&mut self) {
+        PATIENCE.set(None);
+    }
+}
+
+unsafe extern "C" fn sleep(_: *mut ffi::sqlite3_vfs, microseconds: c_int) -> c_int {
+    let left = PATIENCE.get().map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
+    let asked = Duration::from_micros(u64::try_from(microseconds).unwrap_or(0));
+    if !left.is_zero() {
+        std::thread::sleep(asked.min(left));
+    }
+    microseconds
+}
+
+unsafe extern "C" fn guest_open(
+    vfs: *mut ffi::sqlite3_vfs,
+    path: ffi::sqlite3_filename,
+    file: *mut ffi::sqlite3_file,
+    flags: c_int,
+    opened: *mut c_int,
+) -> c_int {
+    let flags = match flags & ffi::SQLITE_OPEN_WAL != 0 {
+        true => flags & !(ffi::SQLITE_OPEN_CREATE | ffi::SQLITE_OPEN_READWRITE) | ffi::SQLITE_OPEN_READONLY,
+        false => flags,
+    };
+    // SAFETY: SQLite's promises to this method are those to the next.
+    unsafe { member_open(vfs, path, file, flags, opened) }
+}
+
+unsafe extern "C" fn member_open(
+    _: *mut ffi::sqlite3_vfs,
+    path: ffi::sqlite3_filename,
+    file: *mut ffi::sqlite3_file,
+    flags: c_int,
+    opened: *mut c_int,
+) -> c_int {
+    let Some(Registered { base, open }) = registered() else { return ffi::SQLITE_CANTOPEN };
+    let kept = flags & (ffi::SQLITE_OPEN_MAIN_DB | ffi::SQLITE_OPEN_WAL) != 0;
+    let mut got = 0;
+    // SAFETY: the arguments are those that SQLite has for this method, and the VFS is the one that it belongs to.
+    let status = unsafe { open(*base, path, file, flags, &mut got) };
+    let downgraded = status == ffi::SQLITE_OK
+        && kept
+        && flags & ffi::SQLITE_OPEN_READWRITE != 0
+        && got & ffi::SQLITE_OPEN_READONLY != 0;
+    let why = reason::last();
+    // SAFETY: the path of a file that was just opened is a C string.
+    if downgraded && unsafe { may_write(path) } {
+        // SAFETY: it was opened by `open`. A file without methods is one that is not open.
+        unsafe {
+            if let Some(close) = (*file).pMethods.as_ref().and_then(|methods| methods.xClose) {
+                close(file);
+            }
+            (*file).pMethods = ptr::null();
+        }
+        reason::set(why);
+        return ffi::SQLITE_CANTOPEN;
+    }
+    if !opened.is_null() {
+        // SAFETY: it is NULL, or SQLite's variable.
+        unsafe { *opened = got };
+    }
+    status
+}
+
+/// # Safety
+/// `path` is a C string.
+unsafe fn may_write(path: *const c_char) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { libc::faccessat(libc::AT_FDCWD, path, libc::W_OK, libc::AT_EACCESS) == 0 }
+}
+
+/// Has a connection whose journal is a WAL its shared memory for reading only? It then cannot write, ever.
+pub(super) fn reads_only(connection: &Connection) -> bool {
+    /// The one that SQLite has mapped already. Its size is part of SQLite's file format.
+    const FIRST: (c_int, c_int) = (0, 32 * 1024);
+    if registered().is_none() {
+        return false;
+    }
+    let mut file: *mut ffi::sqlite3_file = ptr::null_mut();
+    let mut mapped = ptr::null_mut();
+    // SAFETY: the connection is open and this thread's. Its file lives as long as it does, has the methods of SQLite's own
+    // VFS, and mapping a region again that is mapped changes nothing.
+    unsafe {
+        let out = (&raw mut file).cast();
+        ffi::sqlite3_file_control(connection.handle(), c"main".as_ptr(), ffi::SQLITE_FCNTL_FILE_POINTER, out);
+        let Some(methods) = file.as_ref().and_then(|file| file.pMethods.as_ref()) else { return false };
+        match methods.xShmMap {
+            Some(map) if methods.iVersion >= 2 => {
+                map(file, FIRST.0, FIRST.1, 0, &mut mapped) & 0xff == ffi::SQLITE_READONLY
+            }
+            _ => false,
+        }
+    }
+}
