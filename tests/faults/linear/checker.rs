@@ -5,9 +5,17 @@ use std::collections::HashSet;
 
 use super::history::{Event, State};
 
-/// How many operations were put in order at best, where not all could be.
+/// Why no order was found.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Stuck(pub usize);
+pub enum Failure {
+    /// There is none. At best so many operations could be put in order.
+    Stuck(usize),
+    /// There are too many to try.
+    Undecided,
+}
+
+/// Some gigabytes would be needed beyond this.
+const MOST_TRIED: usize = 4_000_000;
 
 /// The search: which operations are in order already, and what the keys hold then.
 struct Search<'a> {
@@ -23,8 +31,15 @@ struct Search<'a> {
     tried: HashSet<(Vec<u64>, State)>,
 }
 
+/// An operation that was put in order, and the state before it.
+struct Choice {
+    index: usize,
+    before: State,
+    forced: bool,
+}
+
 /// Checks a history that begins with all keys missing.
-pub fn check(events: &[Event]) -> Result<(), Stuck> {
+pub fn check(events: &[Event]) -> Result<(), Failure> {
     Search::new(events).run()
 }
 
@@ -46,33 +61,73 @@ impl<'a> Search<'a> {
         Search { events, times, next, previous, call_at, return_at, ordered, tried: HashSet::new() }
     }
 
-    fn run(&mut self) -> Result<(), Stuck> {
-        let end = self.times.len() + 1;
-        let (mut state, mut at, mut best) = (State::default(), self.next[0], 0);
-        let mut path: Vec<(usize, State)> = Vec::new();
-        while self.next[0] != end {
+    fn run(&mut self) -> Result<(), Failure> {
+        let (mut state, mut best) = (State::default(), 0);
+        let mut path: Vec<Choice> = Vec::new();
+        loop {
+            while let Some(index) = self.fitting_read(state) {
+                path.push(Choice { index, before: state, forced: true });
+                self.remove(index);
+            }
+            best = best.max(path.len());
+            if self.tried.len() > MOST_TRIED {
+                return Err(Failure::Undecided);
+            }
+            let mut at = self.next[0];
+            if at == self.end() {
+                return Ok(());
+            }
+            // A write that may come next, or else the next choice in place of the last one.
+            let (index, after) = loop {
+                let (_, returns, index) = self.times[at - 1];
+                if returns {
+                    let last = self.undo(&mut path).ok_or(Failure::Stuck(best))?;
+                    state = last.before;
+                    at = self.next[self.call_at[last.index]];
+                    continue;
+                }
+                match self.events[index].op.apply(state).filter(|after| self.is_new(index, *after)) {
+                    Some(after) => break (index, after),
+                    None => at = self.next[at],
+                }
+            };
+            path.push(Choice { index, before: state, forced: false });
+            self.remove(index);
+            state = after;
+        }
+    }
+
+    fn end(&self) -> usize {
+        self.times.len() + 1
+    }
+
+    /// An operation that may come next and only read. Whatever else comes later, it may come now: so this is no
+    /// choice, and nothing else need be tried in its place.
+    fn fitting_read(&self, state: State) -> Option<usize> {
+        let mut at = self.next[0];
+        while at != self.end() {
             let (_, returns, index) = self.times[at - 1];
             if returns {
-                // An operation that must come before all later ones fits nowhere: the last choice was wrong.
-                let Some((last, before)) = path.pop() else { return Err(Stuck(best)) };
-                state = before;
-                self.restore(last);
-                at = self.next[self.call_at[last]];
-                continue;
+                return None;
             }
-            let after = self.events[index].op.apply(state).filter(|after| self.is_new(index, *after));
-            match after {
-                Some(after) => {
-                    path.push((index, state));
-                    best = best.max(path.len());
-                    state = after;
-                    self.remove(index);
-                    at = self.next[0];
-                }
-                None => at = self.next[at],
+            let op = &self.events[index].op;
+            if op.only_read() && op.apply(state).is_some() {
+                return Some(index);
+            }
+            at = self.next[at];
+        }
+        None
+    }
+
+    /// Takes back all up to the last choice.
+    fn undo(&mut self, path: &mut Vec<Choice>) -> Option<Choice> {
+        loop {
+            let last = path.pop()?;
+            self.restore(last.index);
+            if !last.forced {
+                return Some(last);
             }
         }
-        Ok(())
     }
 
     /// Whether these operations were not in order before with this state at the end.

@@ -46,6 +46,15 @@ pub enum Op {
 }
 
 impl Op {
+    /// Whether it changes nothing, whatever the keys hold. (A delete of a missing key does, but at another moment it might
+    /// have removed something.)
+    pub fn only_read(&self) -> bool {
+        matches!(
+            self,
+            Op::Get { .. } | Op::GetAll { .. } | Op::Add { added: false, .. } | Op::CheckAndPut { done: false, .. }
+        )
+    }
+
     /// The state after the operation, if it can have returned what it did.
     pub fn apply(&self, mut state: State) -> Option<State> {
         let fits = match *self {
