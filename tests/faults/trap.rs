@@ -245,10 +245,12 @@ fn kind(number: c_long, arguments: &Arguments) -> Option<Call> {
             libc::F_SETLK | libc::F_SETLKW if !unlocks(arguments[2]) => (Call::Lock, is_open_below(arguments[0])),
             _ => return None,
         },
-        libc::SYS_openat => (Call::Open, is_below(arguments[1])),
-        libc::SYS_unlinkat => (Call::Unlink, is_below(arguments[1])),
-        libc::SYS_mkdirat => (Call::MakeFolder, is_below(arguments[1])),
-        libc::SYS_renameat | libc::SYS_renameat2 | libc::SYS_linkat => (Call::Rename, is_below(arguments[3])),
+        libc::SYS_openat => (Call::Open, is_in(arguments[0], arguments[1])),
+        libc::SYS_unlinkat => (Call::Unlink, is_in(arguments[0], arguments[1])),
+        libc::SYS_mkdirat => (Call::MakeFolder, is_in(arguments[0], arguments[1])),
+        libc::SYS_renameat | libc::SYS_renameat2 | libc::SYS_linkat => {
+            (Call::Rename, is_in(arguments[2], arguments[3]))
+        }
         #[cfg(target_arch = "x86_64")]
         libc::SYS_open => (Call::Open, is_below(arguments[0])),
         #[cfg(target_arch = "x86_64")]
@@ -297,6 +299,13 @@ fn pass(number: c_long, mut arguments: Arguments) -> c_long {
             answer => answer,
         }
     }
+}
+
+/// A path may begin at the folder that a descriptor is open for.
+fn is_in(folder: usize, path: usize) -> bool {
+    // SAFETY: as in `is_below`.
+    let begins_there = path != 0 && unsafe { *(path as *const u8) } != b'/';
+    if begins_there && folder as c_int != libc::AT_FDCWD { is_open_below(folder) } else { is_below(path) }
 }
 
 fn is_below(path: usize) -> bool {
