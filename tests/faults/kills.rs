@@ -105,7 +105,21 @@ impl File {
             let wrong = |wrong| format!("round {round} of its file, {:?}: {wrong}", durability);
             self.round(EPOCH + round).map_err(wrong)
         });
+        let outcome = outcome.and_then(|()| self.leftovers());
         (self, outcome)
+    }
+
+    /// What killed processes left is gone when the store was closed once, and their drafts of backups and exports with
+    /// the next backup.
+    fn leftovers(&self) -> Result<(), String> {
+        let store = Store::open(self.folder.path().join("kv.db"), &options(self.durability, EPOCH));
+        let done =
+            store.and_then(|store| store.backup(self.folder.path().join("last.db")).and_then(|()| store.close()));
+        done.map_err(|error| format!("the last backup: {error}"))?;
+        let entries = std::fs::read_dir(&self.folder).map_err(|why| why.to_string())?;
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let left: Vec<_> = names.filter(|name| !name.ends_with(".db") && !name.ends_with(".jsonl")).collect();
+        if left.is_empty() { Ok(()) } else { Err(format!("files are left: {}", left.join(" "))) }
     }
 
     fn round(&mut self, clock: i64) -> Result<(), String> {
