@@ -36,8 +36,9 @@ KV.null = nil
 
 --- The namespace `name` of the project's store. Namespaces never see each other's keys.
 ---
---- The project is the nearest folder, from the working directory upwards, that has a `luat.toml`, or else the working
---- directory. Its data lies in `kv.db` in `.luat/data`, or in the folder that `luat.toml` gives, relative to it:
+--- The store is the file that the environment variable `LUAT_KV_DB` names. Where that is not set, or empty, the project
+--- is the nearest folder, from the working directory upwards, that has a `luat.toml`, or else the working directory. Its
+--- data lies in `kv.db` in `.luat/data`, or in the folder that `luat.toml` gives, relative to it:
 ---
 --- ```toml
 --- [routing]
