@@ -2,6 +2,8 @@
 
 use std::io::{self, Read};
 
+use proptest::prelude::*;
+
 use luat_kv::{Clock, Code, Error, Imported, Limits, Namespace, OpenOptions, PutOptions, Store};
 
 const NOW: i64 = 1_700_000_000;
@@ -193,4 +195,58 @@ fn a_value_at_its_limit_is_taken_in_any_form() {
     assert_eq!(error.code(), Code::Limit);
     let told = "line 1, key \"b\": the value is 26214401 bytes long; the limit is 26214400";
     assert_eq!(error.message(), told);
+}
+
+/// What JSON is made of, in good order and in none.
+fn tokens() -> impl Strategy<Value = String> {
+    const TOKENS: [&str; 32] = [
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "\"a\"",
+        "\"a\":",
+        "\"",
+        "1",
+        "0",
+        "-",
+        "-1.5",
+        "e5",
+        ".5",
+        "E-3",
+        "true",
+        "false",
+        "null",
+        " ",
+        "\n",
+        "\\",
+        "\\n",
+        "\\u0041",
+        "\\ud83d",
+        "\\ude00",
+        "\u{1}",
+        "é",
+        "{\"a\":1}",
+        "[1,2]",
+        "[]",
+        "{}",
+    ];
+    prop::collection::vec(prop::sample::select(&TOKENS[..]), 0..10).prop_map(|tokens| tokens.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    /// A field that is ignored is JSON, as serde_json knows it; and metadata is too.
+    #[test]
+    fn what_is_no_json_is_refused(tokens in tokens()) {
+        for field in ["more", "metadata"] {
+            let text = format!("{{\"key\":\"k\",\"value\":\"\",\"{field}\":{tokens}}}");
+            let is_json = serde_json::from_str::<serde_json::Value>(&text).is_ok();
+            let imported = import(&namespace(Limits::Default), &text, false);
+            prop_assert_eq!(imported.is_ok(), is_json, "{}: {:?}", text, imported);
+        }
+    }
 }
