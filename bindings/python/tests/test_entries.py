@@ -63,6 +63,19 @@ def test_expiration(kv: Namespace) -> None:
     assert "soon" not in kv and kv.get("soon") is None and "soon" not in list(kv)
 
 
+def test_numbers_may_be_what_stands_for_an_int(kv: Namespace, tmp_path: pathlib.Path) -> None:
+    class Index:  # as numpy's integers are
+        def __index__(self) -> int:
+            return 7
+
+    seven: Any = Index()
+    kv.put("key", b"1", expiration_ttl=seven)
+    entry = kv.get_entry("key")
+    assert entry is not None and entry.expiration is not None and 0 < entry.expiration - time.time() <= 8
+    assert kv.incr("n", seven, initial=seven) == 14 and len(kv.list(limit=seven)) == 2
+    luat_kv.open(tmp_path / "other.db", busy_timeout=seven).close()
+
+
 @pytest.mark.parametrize("name", ["expiration", "expiration_ttl"])
 def test_what_is_no_lifetime(kv: Namespace, name: str) -> None:
     kv["key"] = b"old"
