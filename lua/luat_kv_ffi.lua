@@ -14,6 +14,7 @@ end
 
 local ffi = require("ffi")
 local C = require("luat_kv_ffi.library")
+local args = require("luat_kv_ffi.args")
 local decode = require("luat_kv_ffi.decode")
 local encode = require("luat_kv_ffi.encode")
 local fail = require("luat_kv_ffi.fail")
@@ -25,55 +26,86 @@ local begin_batch = require("luat_kv_ffi.batch")
 namespaces.complete(begin_batch)
 stores.complete(namespaces.new, begin_batch)
 
-local KV = {
-  _VERSION = "luat_kv " .. ffi.string(C.luat_kv_version()),
-  null = json.null,
-  open = stores.open,
-  namespace = stores.project_namespace(namespaces.new),
-  json = {},
-}
+local project_namespace = stores.project_namespace(namespaces.new)
 
-function KV.json.encode(...)
-  if select("#", ...) == 0 then fail.argument(1, "value expected") end
-  local encoded = encode((...), stores.JSON_LIMIT, "the JSON text")
-  return encoded
+local SETTINGS = { names = { "open", "null" } }
+
+function SETTINGS.open(option, into)
+  into.open = option:boolean()
 end
 
-function KV.json.decode(text)
-  if type(text) ~= "string" then
-    fail.argument(1, "string expected, got " .. type(text))
+function SETTINGS.null(option, into)
+  local kind = type(option.value)
+  if kind ~= "userdata" and kind ~= "table" then
+    option:wrong("userdata or table expected, got " .. kind)
   end
-  local value, why = decode(text)
-  if why then fail.invalid("not JSON: " .. why) end
-  return value
+  into.null = option.value
 end
 
-function KV.array(list)
-  if list == nil then
-    return setmetatable({}, json.ARRAY)
-  elseif type(list) ~= "table" then
-    fail.argument(1, "table expected, got " .. type(list))
+local new_module
+
+--- A module table of its own. It shares nothing that Lua code could change with any other.
+function new_module(settings)
+  local KV = { _VERSION = "luat_kv " .. ffi.string(C.luat_kv_version()), null = settings.null, json = {} }
+
+  function KV.json.encode(...)
+    if select("#", ...) == 0 then fail.argument(1, "value expected") end
+    local encoded = encode((...), stores.JSON_LIMIT, "the JSON text", settings.null)
+    return encoded
   end
-  local metatable = debug.getmetatable(list)
-  if metatable == nil then
-    return setmetatable(list, json.ARRAY)
-  elseif metatable ~= json.ARRAY then
-    fail.argument(1, "the table has another metatable")
+
+  function KV.json.decode(text)
+    if type(text) ~= "string" then
+      fail.argument(1, "string expected, got " .. type(text))
+    end
+    local value, why = decode(text, settings.null)
+    if why then fail.invalid("not JSON: " .. why) end
+    return value
   end
-  return list
+
+  function KV.array(list)
+    if list == nil then
+      return setmetatable({}, json.ARRAY)
+    elseif type(list) ~= "table" then
+      fail.argument(1, "table expected, got " .. type(list))
+    end
+    local metatable = debug.getmetatable(list)
+    if metatable == nil then
+      return setmetatable(list, json.ARRAY)
+    elseif metatable ~= json.ARRAY then
+      fail.argument(1, "the table has another metatable")
+    end
+    return list
+  end
+
+  function KV.namespace(name)
+    return (project_namespace(name, settings))
+  end
+
+  if settings.open then
+    function KV.open(options, more)
+      return (stores.open(settings, options, more))
+    end
+
+    function KV.new(options)
+      return (new_module(args.options(options, 1, SETTINGS, { null = settings.null, open = true })))
+    end
+
+    function KV.install(...)
+      local env, options = ...
+      if type(env) ~= "table" then
+        fail.argument(1, "table expected, got " .. (select("#", ...) == 0 and "no value" or type(env)))
+      end
+      local module = new_module(args.options(options, 2, SETTINGS, { null = settings.null, open = true }))
+      if env.json == nil then env.json = module.json end
+      env.KV = module
+      return env
+    end
+  end
+
+  fail.public(KV)
+  fail.public(KV.json)
+  return KV
 end
 
-function KV.install(...)
-  local env = ...
-  if type(env) ~= "table" then
-    fail.argument(1, "table expected, got " .. (select("#", ...) == 0 and "no value" or type(env)))
-  end
-  env.KV = KV
-  if env.json == nil then env.json = KV.json end
-  return env
-end
-
-fail.public(KV)
-fail.public(KV.json)
-
-return KV
+return new_module(json.SETTINGS)

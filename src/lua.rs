@@ -9,7 +9,7 @@ use std::ffi::{CStr, c_int};
 use mlua::ffi;
 
 use self::scratch::Scratch;
-use self::stack::{State, UPVALUES, Upvalue, pop, push_bytes, push_private, set_collector};
+use self::stack::{NULL, State, UPVALUES, Upvalue, pop, push_bytes, push_metatable, push_private, set_collector};
 
 mod args;
 mod batch;
@@ -18,6 +18,7 @@ mod deliver;
 mod encode;
 #[cfg(target_family = "wasm")]
 mod host;
+mod instance;
 mod json;
 mod listing;
 mod namespace;
@@ -29,7 +30,11 @@ mod transfer;
 
 type Functions = [(&'static CStr, ffi::lua_CFunction)];
 
-const MODULE: &Functions = &[(c"namespace", store::project_namespace), (c"open", store::open), (c"array", json::array)];
+const MODULE: &Functions = &[(c"namespace", store::project_namespace), (c"array", json::array)];
+
+/// What leads to any file that the process can reach. A module for code that is not trusted has neither this nor
+/// [`NAMESPACE_FILES`].
+const MODULE_FILES: &Functions = &[(c"open", store::open), (c"new", instance::new), (c"install", instance::install)];
 
 const JSON: &Functions = &[(c"encode", json::encode), (c"decode", json::decode)];
 
@@ -61,9 +66,9 @@ const NAMESPACE: &Functions = &[
     (c"count", listing::count),
     (c"deletePrefix", listing::delete_prefix),
     (c"clear", listing::clear),
-    (c"export", transfer::export),
-    (c"import", transfer::import),
 ];
+
+const NAMESPACE_FILES: &Functions = &[(c"export", transfer::export), (c"import", transfer::import)];
 
 const BATCH: &Functions = &[
     (c"namespace", batch::namespace),
@@ -95,29 +100,49 @@ pub unsafe extern "C-unwind" fn luaopen_luat_kv(l: State) -> c_int {
         ffi::lua_settop(l, 0);
         push_private::<Scratch>(l);
         push_private::<store::Project>(l);
-        for _metatable in [Upvalue::Store, Upvalue::Namespace, Upvalue::Batch, Upvalue::Walk] {
-            ffi::lua_createtable(l, 0, 6);
+        for upvalue in 1..Upvalue::Array as c_int {
+            push_metatable(l, upvalue);
         }
         ffi::luaL_newmetatable(l, c"luat_kv.array".as_ptr()); // shared by all loads of this module in one state
+        // Lua code that changed it would change every array of the state.
+        push_bytes(l, b"luat_kv.array");
+        ffi::lua_setfield(l, -2, c"__metatable".as_ptr());
+        ffi::lua_pushlightuserdata(l, NULL);
+        push_module(l, true);
+        1
+    }
+}
 
-        fill_metatable::<crate::Store>(l, Upvalue::Store, c"luat_kv.store", STORE, STORE_META);
-        fill_metatable::<crate::Namespace>(l, Upvalue::Namespace, c"luat_kv.namespace", NAMESPACE, NAMESPACE_META);
-        fill_metatable::<batch::Atomic>(l, Upvalue::Batch, c"luat_kv.batch", BATCH, BATCH_META);
-        fill_metatable::<listing::Walk>(l, Upvalue::Walk, c"luat_kv.each", &[], WALK_META);
+/// Pushes a new table of the module, whose functions get the upvalues at the bottom of the stack; its metatables there
+/// are filled. Without `open`, nothing in it leads to files of the caller's choice.
+///
+/// # Safety
+/// As in [`luaopen_luat_kv`].
+unsafe fn push_module(l: State, open: bool) {
+    let (functions, methods) = if open { (MODULE_FILES, NAMESPACE_FILES) } else { (&[] as _, &[] as _) };
+    // SAFETY: as above.
+    unsafe {
+        fill_metatable::<crate::Store>(l, Upvalue::Store, c"luat_kv.store", [STORE, &[]], STORE_META);
+        fill_metatable::<crate::Namespace>(
+            l,
+            Upvalue::Namespace,
+            c"luat_kv.namespace",
+            [NAMESPACE, methods],
+            NAMESPACE_META,
+        );
+        fill_metatable::<batch::Atomic>(l, Upvalue::Batch, c"luat_kv.batch", [BATCH, &[]], BATCH_META);
+        fill_metatable::<listing::Walk>(l, Upvalue::Walk, c"luat_kv.each", [&[], &[]], WALK_META);
 
-        ffi::lua_createtable(l, 0, 7);
+        ffi::lua_createtable(l, 0, 8);
         set_functions(l, MODULE);
+        set_functions(l, functions);
         ffi::lua_createtable(l, 0, 2);
         set_functions(l, JSON);
         ffi::lua_setfield(l, -2, c"json".as_ptr());
-        ffi::lua_pushlightuserdata(l, std::ptr::null_mut());
+        ffi::lua_pushvalue(l, Upvalue::Null as c_int);
         ffi::lua_setfield(l, -2, c"null".as_ptr());
         push_bytes(l, concat!("luat_kv ", env!("CARGO_PKG_VERSION")).as_bytes());
         ffi::lua_setfield(l, -2, c"_VERSION".as_ptr());
-        ffi::lua_pushvalue(l, -1);
-        ffi::lua_pushcclosure(l, install, 1);
-        ffi::lua_setfield(l, -2, c"install".as_ptr());
-        1
     }
 }
 
@@ -163,14 +188,16 @@ unsafe fn set_functions(l: State, functions: &Functions) {
 ///
 /// # Safety
 /// As in [`luaopen_luat_kv`].
-unsafe fn fill_metatable<T>(l: State, place: Upvalue, name: &'static CStr, methods: &Functions, meta: &Functions) {
+unsafe fn fill_metatable<T>(l: State, place: Upvalue, name: &'static CStr, methods: [&Functions; 2], meta: &Functions) {
     // SAFETY: as above.
     unsafe {
         ffi::lua_pushvalue(l, place as c_int);
         set_functions(l, meta);
         set_collector::<T>(l);
-        ffi::lua_createtable(l, 0, methods.len() as c_int);
-        set_functions(l, methods);
+        ffi::lua_createtable(l, 0, (methods[0].len() + methods[1].len()) as c_int);
+        for functions in methods {
+            set_functions(l, functions);
+        }
         ffi::lua_setfield(l, -2, c"__index".as_ptr());
         push_bytes(l, name.to_bytes());
         ffi::lua_setfield(l, -2, c"__name".as_ptr());
@@ -178,23 +205,5 @@ unsafe fn fill_metatable<T>(l: State, place: Upvalue, name: &'static CStr, metho
         ffi::lua_pushboolean(l, 0);
         ffi::lua_setfield(l, -2, c"__metatable".as_ptr());
         pop(l, 1);
-    }
-}
-
-/// `KV.install(env)`: puts `KV`, and `json` where there is none, into a table, and answers it. The module is upvalue 1.
-unsafe extern "C-unwind" fn install(l: State) -> c_int {
-    // SAFETY: `l` is Lua's. Nothing here needs dropping, so any call may raise an error.
-    unsafe {
-        ffi::luaL_checktype(l, 1, ffi::LUA_TTABLE);
-        ffi::lua_settop(l, 1);
-        ffi::lua_pushvalue(l, ffi::lua_upvalueindex(1));
-        ffi::lua_setfield(l, 1, c"KV".as_ptr());
-        ffi::lua_getfield(l, 1, c"json".as_ptr());
-        if ffi::lua_type(l, -1) == ffi::LUA_TNIL {
-            ffi::lua_getfield(l, ffi::lua_upvalueindex(1), c"json".as_ptr());
-            ffi::lua_setfield(l, 1, c"json".as_ptr());
-        }
-        ffi::lua_settop(l, 1);
-        1
     }
 }

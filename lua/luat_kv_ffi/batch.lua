@@ -21,14 +21,14 @@ local new_batch, batches, this = handles.kind("luat_kv.batch", Batch, function(b
 local cell = ffi.new("luat_kv_batch *[1]")
 
 --- `kv:atomic()`, which begins in the namespace with that handle, and `store:atomic()`.
-local function begin(owner, namespace, extra)
+local function begin(owner, settings, namespace, extra)
   -- A function, perhaps, which would never be called.
   if extra ~= nil then
     fail.argument(2, "no argument expected; a batch is a chain, as in atomic():put(key, value):commit()")
   end
   local store = stores.stores[owner]
-  local batch = { ptr = false, free = C.luat_kv_batch_free, store = store, owner = owner, namespace = namespace,
-    committed = false }
+  local batch = { ptr = false, free = C.luat_kv_batch_free, store = store, owner = owner, settings = settings,
+    namespace = namespace, committed = false }
   local handle = new_batch(batch)
   -- One of a closed store says so when it is used.
   if store.ptr then
@@ -60,7 +60,7 @@ end
 function Batch.namespace(self, name)
   local batch = this(self)
   args.text(name, 2, "namespace")
-  local namespace = namespaces.new(batch.owner or fail.closed(), name)
+  local namespace = namespaces.new(batch.owner or fail.closed(), name, batch.settings)
   batch.namespace = namespace
   return self
 end
@@ -90,7 +90,7 @@ end
 function Batch.put(self, key, value, options)
   local batch = this(self)
   space_of(self)
-  local bytes, given = namespaces.to_store(batch.store.limits, key, value, options)
+  local bytes, given = namespaces.to_store(batch.store.limits, batch.settings.null, key, value, options)
   local status = C.luat_kv_batch_put(ptr(self), space_ptr(self), key, #key, bytes, #bytes,
     call.put_options(given), problem)
   if status < 0 then call.raise_time(status, key, given) end

@@ -4,10 +4,10 @@ local ffi = require("ffi")
 local json = require("luat_kv_ffi.json")
 local text = require("luat_kv_ffi.text")
 
-local setmetatable, tonumber = setmetatable, tonumber
+local setmetatable, tonumber, rawequal = setmetatable, tonumber, rawequal
 local sub, char, find = string.sub, string.char, string.find
 local band, bnot, bor, rshift = bit.band, bit.bnot, bit.bor, bit.rshift
-local ARRAY, NULL, MAX_DEPTH = json.ARRAY, json.null, json.MAX_DEPTH
+local ARRAY, MAX_DEPTH = json.ARRAY, json.MAX_DEPTH
 
 --- What a byte is: 1 white space, 2 a digit; within a string 4 what ends the plain run (a quote, a backslash, a control
 -- character), 8 beyond ASCII.
@@ -315,7 +315,7 @@ local function key_at(source, p, i, plain, first)
 end
 
 --- A value that is no array or object, and the place behind it.
-local function scalar_at(source, p, i, plain)
+local function scalar_at(source, p, i, plain, null)
   local one = p[i]
   if one == 34 then
     return string_at(source, p, i + 1, plain)
@@ -328,14 +328,15 @@ local function scalar_at(source, p, i, plain)
     if p[i + 1] == 97 and p[i + 2] == 108 and p[i + 3] == 115 and p[i + 4] == 101 then return false, i + 5 end
     return wrong_word(source, p, i, "false")
   elseif one == 110 then
-    if p[i + 1] == 117 and p[i + 2] == 108 and p[i + 3] == 108 then return NULL, i + 4 end
+    if p[i + 1] == 117 and p[i + 2] == 108 and p[i + 3] == 108 then return null, i + 4 end
     return wrong_word(source, p, i, "null")
   end
   return wrong_at(source, i < #source and "expected value" or "EOF while parsing a value", i)
 end
 
---- The value of a JSON text, and nothing else; or nil and why it is none. A document that is only `null` is nil.
-return function(source)
+--- The value of a JSON text, and nothing else; or nil and why it is none. A document that is only `null` is nil, and
+-- within one it is what is given as `null`.
+return function(source, null)
   local p, len, i = ffi.cast(bytes, source), #source, 0
   local plain = is_plain(source, p)
   -- The innermost container that is open, with its key or its count of items (an array's key is false), and those
@@ -364,7 +365,7 @@ return function(source)
         end
       end
     else
-      value, i = scalar_at(source, p, i, plain)
+      value, i = scalar_at(source, p, i, plain, null)
       if value == nil then return nil, i end
     end
     -- The value goes where it belongs, and so does each container that ends behind it.
@@ -372,7 +373,7 @@ return function(source)
       while SPACES[p[i]] ~= 0 do i = i + 1 end
       if depth == 0 then
         if i < len then return wrong_at(source, "trailing characters", i) end
-        if value == NULL then return nil end
+        if rawequal(value, null) then return nil end
         return value
       end
       one = p[i]

@@ -5,7 +5,8 @@ local fail = require("luat_kv_ffi.fail")
 local json = require("luat_kv_ffi.json")
 local text = require("luat_kv_ffi.text")
 
-local type, rawget, next, getmetatable, tonumber = type, rawget, next, getmetatable, tonumber
+local type, rawget, rawequal, next, tonumber = type, rawget, rawequal, next, tonumber
+local getmetatable = debug.getmetatable
 local floor, format = math.floor, string.format
 local ARRAY, NULL, MAX_DEPTH = json.ARRAY, json.null, json.MAX_DEPTH
 
@@ -42,10 +43,10 @@ local function grow(writer, len)
   writer.data, writer.cap = data, cap
 end
 
-local function take(limit, what)
+local function take(limit, what, null)
   local writer = pool or { data = bytes(1024), cap = 1024, keys = {} }
   pool = nil
-  writer.len, writer.limit, writer.what = 0, limit, what
+  writer.len, writer.limit, writer.what, writer.null = 0, limit, what, null
   return writer
 end
 
@@ -237,27 +238,31 @@ local function put_table(writer, value, depth, top)
   end
 end
 
+local function is_null(writer, value)
+  return rawequal(value, NULL) or rawequal(value, writer.null)
+end
+
 function put_value(writer, value, depth, top)
   local kind = type(value)
   if kind == "string" then
     put_string(writer, value)
   elseif kind == "number" then
     put_number(writer, value)
+  elseif kind == "nil" or ((kind == "userdata" or kind == "table") and is_null(writer, value)) then
+    put_text(writer, "null")
   elseif kind == "table" then
     put_table(writer, value, depth, top)
   elseif kind == "boolean" then
     put_text(writer, value and "true" or "false")
-  elseif kind == "nil" or (kind == "userdata" and value == NULL) then
-    put_text(writer, "null")
   else
     invalid(format("a %s has no form in JSON", kind))
   end
   if writer.len > writer.limit then over_limit(writer, writer.len) end
 end
 
---- The JSON text of a value. `what` is too long beyond `limit` bytes.
-return function(value, limit, what)
-  local writer = take(limit, what)
+--- The JSON text of a value. `what` is too long beyond `limit` bytes. What `null` is, is null.
+return function(value, limit, what, null)
+  local writer = take(limit, what, null)
   put_value(writer, value, 0, 0)
   local encoded = ffi.string(writer.data, writer.len)
   give_back(writer)

@@ -12,9 +12,9 @@ local M = {}
 M.TYPES = { words = { "text", "json", "arrayBuffer" }, text = "text", json = "json", arrayBuffer = "text" }
 M.CLOUDFLARES_BULK_TYPES = { words = { "text", "json" }, text = "text", json = "json" }
 
---- The document that a value is.
-function M.document(value, key)
-  local document, why = decode(value)
+--- The document that a value is; nil where it is only `null`.
+function M.document(value, key, null)
+  local document, why = decode(value, null)
   if why then
     fail.invalid(("the value of %s is not JSON: %s"):format(text.quoted(key), why))
   end
@@ -22,8 +22,8 @@ function M.document(value, key)
 end
 
 --- Metadata, which another program may have written.
-local function metadata_of(json, key)
-  local document, why = decode(json)
+local function metadata_of(json, key, null)
+  local document, why = decode(json, null)
   if why then
     fail.failed("CORRUPT", ("the metadata of %s is not JSON: %s"):format(text.quoted(key), why))
   end
@@ -48,11 +48,27 @@ function M.read(entry, size, values)
   return about
 end
 
---- Puts documents in the places of their texts: of the value, where it is wanted as JSON, and of the metadata.
-function M.documents(about, kind)
-  if kind == "json" then about.value = M.document(about.value, about.name) end
-  if about.metadata then about.metadata = metadata_of(about.metadata, about.name) end
+--- Puts documents in the places of their texts: of the value, where it is wanted as JSON, and of the metadata. A value
+-- that is only `null` is absent.
+local function documents(about, kind, null)
+  if kind == "json" then about.value = M.document(about.value, about.name, null) end
+  if about.metadata then about.metadata = metadata_of(about.metadata, about.name, null) end
   return about
+end
+
+--- The same for what stays in a table, where a missing key must not look like one whose document is `null`.
+function M.documents(about, kind, null)
+  documents(about, kind, null)
+  if kind == "json" and about.value == nil then about.value = null end
+  return about
+end
+
+--- What `getWithMetadata` returns.
+function M.results(about, kind, null)
+  documents(about, kind, null)
+  local value = about.value
+  about.value, about.name = nil, nil
+  return value, about
 end
 
 --- The value of an entry, of one that has a value.

@@ -68,7 +68,7 @@ return function(Namespace, spaces)
         local value = ffi_string(s.buffer, s.low_length[0])
         idle = s
         if kind then
-          value = entry.document(value, key)
+          value = entry.document(value, key, space.settings.null)
         end
         return value
       elseif status == NOT_FOUND then
@@ -94,9 +94,8 @@ return function(Namespace, spaces)
         idle = s
         local about = entry.read(found, ffi.new("size_t[1]"), true)
         C.luat_kv_entry_free(ffi.gc(found, nil))
-        entry.documents(about, kind)
-        local value = about.value
-        about.value, about.name = nil, nil
+        local value
+        value, about = entry.results(about, kind, space.settings.null)
         return value, about
       elseif status == NOT_FOUND then
         idle = s
@@ -115,7 +114,7 @@ return function(Namespace, spaces)
       local bytes = value
       -- What is wrong with a key is told before what is wrong with a table.
       if type(value) == "table" and text.is_utf8(key) then
-        bytes = encode(value, space.store.limits.value, "the value")
+        bytes = encode(value, space.store.limits.value, "the value", space.settings.null)
       end
       -- (The store may be closed by now.)
       if type(bytes) == "string" and space.ptr then

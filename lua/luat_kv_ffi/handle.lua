@@ -43,11 +43,9 @@ function M.hold(it, cell)
   if not it.store.ptr then M.release(it, 0) end
 end
 
---- A new kind of handle. Answers: a function that makes one for some contents; a table from each handle to its contents; a
+--- A new kind of handle. Answers: a function that makes one for some contents, perhaps with other methods; a table from each handle to its contents; a
 -- function that answers a method's contents, or fails; one that answers what C knows them by, or fails; the metatable.
 function M.kind(name, methods, describe)
-  local model = newproxy(true)
-  local metatable = getmetatable(model)
   local contents = setmetatable({}, { __mode = "k" })
 
   local function this(object)
@@ -63,27 +61,42 @@ function M.kind(name, methods, describe)
     return this(object).ptr or fail.closed()
   end
 
-  function metatable.__gc(object)
-    local it = contents[object]
-    if it then
-      M.release(it, 0)
-      -- The handles that it kept can be collected as soon as it is.
-      it.owner, it.namespace = nil, nil
+  --- The model of the handles with these methods, and its metatable.
+  local function new_model(methods)
+    local model = newproxy(true)
+    local metatable = getmetatable(model)
+
+    function metatable.__gc(object)
+      local it = contents[object]
+      if it then
+        M.release(it, 0)
+        -- The handles that it kept can be collected as soon as it is.
+        it.owner, it.namespace = nil, nil
+      end
     end
+
+    if describe then
+      function metatable.__tostring(object)
+        return ("%s (%s)"):format(name, describe(this(object)))
+      end
+    end
+    metatable.__index = methods
+    metatable.__name = name
+    -- Lua code can neither read nor change it.
+    metatable.__metatable = false
+    fail.public(metatable)
+    return model, metatable
   end
 
-  if describe then
-    function metatable.__tostring(object)
-      return ("%s (%s)"):format(name, describe(this(object)))
-    end
-  end
-  metatable.__index = methods
-  metatable.__name = name
-  -- Lua code can neither read nor change it.
-  metatable.__metatable = false
-  fail.public(metatable)
+  local usual, metatable = new_model(methods)
+  local models = {}
 
-  local function new(it)
+  local function new(it, other_methods)
+    local model = usual
+    if other_methods then
+      model = models[other_methods] or new_model(other_methods)
+      models[other_methods] = model
+    end
     local handle = newproxy(model)
     contents[handle] = it
     return handle

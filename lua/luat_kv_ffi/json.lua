@@ -8,6 +8,8 @@ M.MAX_DEPTH = 128
 --- The metatable that marks arrays: where the C module is loaded in the same state, the same one.
 local registry = debug.getregistry()
 M.ARRAY = registry["luat_kv.array"] or {}
+-- Lua code that changed it would change every array of the state.
+M.ARRAY.__metatable = "luat_kv.array"
 registry["luat_kv.array"] = M.ARRAY
 
 --- The light userdata NULL, which stands for JSON's null. Lua code cannot make one; string.buffer (in LuaJIT since 2021)
@@ -23,5 +25,10 @@ local function null()
   return found and type(cjson) == "table" and cjson.null or newproxy()
 end
 M.null = null()
+
+--- What an instance of the module has been told (see luat_kv_ffi.lua), with its default:
+--   null   what stands for JSON's null, beside the light userdata NULL
+--   open   whether files of the caller's choice may be opened
+M.SETTINGS = { null = M.null, open = true }
 
 return M

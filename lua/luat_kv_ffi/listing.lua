@@ -109,7 +109,7 @@ function walk_metatable.__call(self)
       local about = walk.keys[place]
       walk.place, walk.keys[place] = place, false
       if not about.expiration or os.time() < about.expiration then
-        entry.documents(about, walk.range.values)
+        entry.documents(about, walk.range.values, walk.space.settings.null)
         return about.name, about
       end
     end
@@ -136,11 +136,11 @@ local COUNT = { names = { "prefix" }, prefix = RANGE.prefix }
 
 return function(Namespace, this, ptr)
   function Namespace.list(self, options)
-    this(self)
+    local space = this(self)
     local range = args.options(options, 2, LIST, {})
     local keys, cursor = read_page(ptr, self, range)
     for i = 1, #keys do
-      entry.documents(keys[i], range.values)
+      entry.documents(keys[i], range.values, space.settings.null)
     end
     return { keys = setmetatable(keys, ARRAY), list_complete = cursor == nil, cursor = cursor }
   end

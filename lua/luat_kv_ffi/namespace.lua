@@ -19,14 +19,19 @@ local M = {}
 
 local Namespace = {}
 
+--- The methods without those that reach files, for code that is not trusted.
+local WithoutFiles = {}
+
 local new_handle, spaces, this, ptr = handles.kind("luat_kv.namespace", Namespace, function(space)
   return ("%s in %s"):format(space.name, stores.label(space.store))
 end)
 
---- A namespace of the store whose handle is `owner`, and its contents.
-function M.new(owner, name)
-  local space = { ptr = false, free = C.luat_kv_namespace_free, store = stores.stores[owner], owner = owner, name = name }
-  local handle = new_handle(space)
+--- A namespace of the store whose handle is `owner`, and its contents. The settings are those of the module that made it.
+function M.new(owner, name, settings)
+  local space = {
+    ptr = false, free = C.luat_kv_namespace_free, store = stores.stores[owner], owner = owner, name = name, settings = settings,
+  }
+  local handle = new_handle(space, not settings.open and WithoutFiles or nil)
   stores.open_namespace(space)
   return handle, space
 end
@@ -90,7 +95,8 @@ end
 --- A table from each of many keys that is there to its value or, `about` it, to a table.
 local function get_many(self, list, kind, about)
   local types, option = entry.TYPES, TYPE
-  if spaces[self].store.limits.cloudflare then
+  local space = spaces[self]
+  if space.store.limits.cloudflare then
     types, option = entry.CLOUDFLARES_BULK_TYPES, BULK_TYPE
   end
   kind = wanted(kind, types, option)
@@ -108,7 +114,7 @@ local function get_many(self, list, kind, about)
     local one = page[i]
     local key = one.name
     if not about then one.metadata = nil end
-    entry.documents(one, kind)
+    entry.documents(one, kind, space.settings.null)
     one.name = nil
     found[key] = about and one or one.value
   end
@@ -116,7 +122,7 @@ local function get_many(self, list, kind, about)
 end
 
 function Namespace.get(self, key, kind)
-  this(self)
+  local space = this(self)
   if type(key) == "table" then
     return (get_many(self, key, kind, false))
   end
@@ -124,13 +130,13 @@ function Namespace.get(self, key, kind)
   kind = wanted(kind, entry.TYPES, TYPE)
   local value = read(self, key)
   if value ~= nil and kind == "json" then
-    return (entry.document(value, key))
+    return (entry.document(value, key, space.settings.null))
   end
   return value
 end
 
 function Namespace.getWithMetadata(self, key, kind)
-  this(self)
+  local space = this(self)
   if type(key) == "table" then
     return (get_many(self, key, kind, true))
   end
@@ -142,9 +148,8 @@ function Namespace.getWithMetadata(self, key, kind)
   local found = ffi.gc(call.entry[0], C.luat_kv_entry_free)
   local about = entry.read(found, call.size(), true)
   C.luat_kv_entry_free(ffi.gc(found, nil))
-  entry.documents(about, kind)
-  local value = about.value
-  about.value, about.name = nil, nil
+  local value
+  value, about = entry.results(about, kind, space.settings.null)
   return value, about
 end
 
@@ -153,31 +158,31 @@ end
 local PUT = { names = { "expiration", "expirationTtl", "metadata" }, expiration = call.expiration, expirationTtl = call.ttl }
 
 function PUT.metadata(option, into)
-  into.metadata = encode(option.value, into.limits.metadata, "the metadata")
+  into.metadata = encode(option.value, into.limits.metadata, "the metadata", into.null)
 end
 
 --- Reads what is to be stored: the value's bytes and the options.
-function M.to_store(limits, key, value, options)
+function M.to_store(limits, null, key, value, options)
   args.text(key, 2, "key")
   local kind = type(value)
   if kind == "table" or kind == "number" or kind == "boolean" then
-    value = encode(value, limits.value, "the value")
+    value = encode(value, limits.value, "the value", null)
   elseif kind ~= "string" then
     fail.argument(3, "string, table, number or boolean expected, got " .. kind)
   end
-  return value, args.options(options, 4, PUT, { limits = limits })
+  return value, args.options(options, 4, PUT, { limits = limits, null = null })
 end
 
 function Namespace.put(self, key, value, options)
   local space = this(self)
-  local bytes, given = M.to_store(space.store.limits, key, value, options)
+  local bytes, given = M.to_store(space.store.limits, space.settings.null, key, value, options)
   local status = C.luat_kv_put(ptr(self), key, #key, bytes, #bytes, call.put_options(given), problem)
   if status < 0 then call.raise_time(status, key, given) end
 end
 
 function Namespace.add(self, key, value, options)
   local space = this(self)
-  local bytes, given = M.to_store(space.store.limits, key, value, options)
+  local bytes, given = M.to_store(space.store.limits, space.settings.null, key, value, options)
   local status = C.luat_kv_add(ptr(self), key, #key, bytes, #bytes, call.put_options(given), problem)
   if status < 0 then call.raise_time(status, key, given) end
   return status == OK
@@ -240,7 +245,10 @@ require("luat_kv_ffi.fast")(Namespace, spaces)
 function M.complete(begin_batch)
   function Namespace.atomic(self, extra)
     local space = this(self)
-    return (begin_batch(space.owner or fail.closed(), self, extra))
+    return (begin_batch(space.owner or fail.closed(), space.settings, self, extra))
+  end
+  for method, body in pairs(Namespace) do
+    if method ~= "export" and method ~= "import" then WithoutFiles[method] = body end
   end
   fail.public(Namespace)
 end

@@ -20,6 +20,7 @@ local problem = call.problem
 --   free    what frees that
 --   limits  how long JSON may be that is put into it, in bytes: value, metadata
 --   path    its file as it was given, absolute; nil where that is not known yet, "memory" for none
+--   settings  those of the module that opened it (json.lua)
 --   users   the contents of its namespaces and batches, whose `ptr` must go when it closes
 -- What uses it has its contents as `store`, and its handle as `owner`, which keeps it from being collected.
 
@@ -72,9 +73,10 @@ end
 local cell = ffi.new("luat_kv_store *[1]")
 
 --- A handle for a store that is opened into the cell, and its contents.
-local function new(limits, path)
+local function new(limits, path, settings)
   local store = {
-    ptr = false, free = C.luat_kv_close, limits = LIMITS[limits], path = path, users = setmetatable({}, { __mode = "k" }),
+    ptr = false, free = C.luat_kv_close, limits = LIMITS[limits], path = path, settings = settings,
+    users = setmetatable({}, { __mode = "k" }),
   }
   return new_store(store), store
 end
@@ -140,24 +142,28 @@ end
 --- The functions of the module itself are called with a full stop.
 local NO_COLON = "called with ':', which is for methods; here it is '.'"
 
---- `KV.open{ … }`.
-function M.open(options, more)
+--- `KV.open(options?)`.
+function M.open(settings, options, more)
   if type(more) == "table" then fail.argument(1, NO_COLON) end
   local into = args.options(options, 1, OPEN, {})
   local path, memory = into.path, into.memory or false
-  if (path ~= nil) == memory then
-    fail.argument(1, "one of the options 'path' and 'memory = true' expected")
+  if path ~= nil and memory then
+    fail.argument(1, "the options 'path' and 'memory = true' exclude each other")
   end
   local limits, c_options = into.limits or constants.LUAT_KV_LIMITS_DEFAULT, open_options(into)
   if memory then
-    local handle, store = new(limits, "memory")
+    local handle, store = new(limits, "memory", settings)
     opened(store, C.luat_kv_open_memory(c_options, cell, problem))
+    return handle
+  elseif not path then
+    local handle, store = new(limits, nil, settings)
+    opened(store, C.luat_kv_open_project(nil, c_options, cell, problem))
     return handle
   end
   if path:find("\0", 1, true) then
     fail.invalid(("opening %s: the path has a NUL in it"):format(text.one_line(path)))
   end
-  local handle, store = new(limits, absolute(path))
+  local handle, store = new(limits, absolute(path), settings)
   opened(store, C.luat_kv_open(path, c_options, cell, problem))
   return handle
 end
@@ -180,34 +186,34 @@ local project
 
 --- `KV.namespace(name)`, for the kind of handle that namespaces are.
 function M.project_namespace(new_namespace)
-  return function(name)
+  return function(name, settings)
     if type(name) == "table" then fail.argument(1, NO_COLON) end
     args.text(name, 1, "namespace")
     if not project then
       -- The name is checked before a store is made for it.
       local check, store = new(constants.LUAT_KV_LIMITS_DEFAULT, "memory")
       opened(store, C.luat_kv_open_memory(nil, cell, problem))
-      new_namespace(check, name)
+      new_namespace(check, name, settings)
       local handle
       handle, store = new(constants.LUAT_KV_LIMITS_DEFAULT)
       opened(store, C.luat_kv_open_project(nil, nil, cell, problem))
       project = handle
     end
-    return (new_namespace(project, name))
+    return (new_namespace(project, name, settings))
   end
 end
 
 --- Completes the methods of stores with those that make other handles.
 function M.complete(new_namespace, begin_batch)
   function Store.namespace(self, name)
-    this(self)
+    local store = this(self)
     args.text(name, 2, "namespace")
-    return (new_namespace(self, name))
+    return (new_namespace(self, name, store.settings))
   end
 
   function Store.atomic(self, extra)
-    this(self)
-    return (begin_batch(self, nil, extra))
+    local store = this(self)
+    return (begin_batch(self, store.settings, nil, extra))
   end
 
   fail.public(Store)

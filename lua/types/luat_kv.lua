@@ -29,9 +29,9 @@ local KV = {}
 ---@type string
 KV._VERSION = "luat_kv 0.1.0"
 
---- `null` inside a JSON document. It is the light userdata NULL, so it equals `cjson.null`.
---- (A document that is only `null` is `nil`.)
----@type lightuserdata
+--- `null` inside a JSON document, and in a table of many values. It is the light userdata NULL, so it equals
+--- `cjson.null` and `ngx.null`; `KV.new` names another. (A single value that is only `null` is `nil`.)
+---@type any
 KV.null = nil
 
 --- The namespace `name` of the project's store. Namespaces never see each other's keys.
@@ -56,23 +56,26 @@ KV.null = nil
 ---@nodiscard
 function KV.namespace(name) end
 
---- Opens a store of your own: a file, or memory that is gone with the store.
---- Missing folders are made (mode 0700), and so is the file (0600).
+--- Opens a store: a file, memory that is gone with the store, or without either the project's store (`KV.namespace`).
+--- Missing folders are made (mode 0700), and so is the file (0600). Open a store once and keep it: that takes a
+--- millisecond or so, and some descriptors until it is closed or collected.
 ---
---- Errors: bad argument where neither or both of `path` and `memory` are given, and for unknown options; `IO`,
---- `CORRUPT`, `BUSY`, `READONLY` of the file.
+--- Errors: bad argument where both `path` and `memory` are given, and for unknown options; `IO`, `CORRUPT`, `BUSY`,
+--- `READONLY` of the file. After `IO` the collector closes stores that nobody holds, and it is tried once more.
 ---
 --- ```lua
 --- local store = KV.open({ path = "data/kv.db", durability = "full" })
 --- local scratch = KV.open({ memory = true })
 --- ```
----@param options luat_kv.OpenOptions
+---@param options? luat_kv.OpenOptions
 ---@return luat_kv.Store
 ---@nodiscard
 function KV.open(options) end
 
 --- Marks a table as a JSON array, and returns it; without argument, a new one. Only an empty table needs it, since an
 --- unmarked one is an object. (Arrays that were read from JSON are marked already.)
+---
+--- The mark is a metatable, for which `getmetatable` returns `"luat_kv.array"`. It can be neither changed nor replaced.
 ---
 --- Errors: bad argument where the table has another metatable. Keys other than 1..n are an error when it is encoded.
 ---
@@ -84,16 +87,35 @@ function KV.open(options) end
 ---@return T
 function KV.array(list) end
 
---- Puts `KV` and, where there is none, `json` into a table, and returns it. A host calls it for the environments of its
---- server-side files (`+page.server.lua`, `+server.lua`); loading the module sets no global.
+--- Puts a `KV` of its own (see `KV.new`) and, where there is none, its `json` into a table, and returns it. A host calls
+--- it for the environments of its server-side files (`+page.server.lua`, `+server.lua`); loading the module sets no
+--- global. What a script changes in its `KV` or `json` is changed for nobody else.
+---
+--- Errors: bad argument where `env` is no table, and for unknown options.
 ---
 --- ```lua
 --- local env = KV.install(setmetatable({}, { __index = _G }))
+--- local untrusted = KV.install({}, { open = false })
 --- ```
 ---@generic T: table
 ---@param env T
+---@param options? luat_kv.ModuleOptions
 ---@return T
-function KV.install(env) end
+function KV.install(env, options) end
+
+--- The module once more, with settings of its own, which what it opens keeps. What is not given is as here. Its handles
+--- and tables have metatables of their own.
+---
+--- Errors: bad argument for unknown options.
+---
+--- ```lua
+--- local KV = require("luat_kv").new({ null = vim.NIL })
+--- KV.json.decode("[null]")[1] == vim.NIL
+--- ```
+---@param options? luat_kv.ModuleOptions
+---@return luat_kv
+---@nodiscard
+function KV.new(options) end
 
 --- JSON, as `put` and `get` write and read it.
 ---
@@ -101,7 +123,7 @@ function KV.install(env) end
 --- | --- | --- |
 --- | object | table with string keys |
 --- | array | table 1..n; it stays an array when written again, an empty one too |
---- | `null` | `KV.null`; a document that is only `null` is `nil` |
+--- | `null` | `KV.null`; a document that is only `null` is `nil`, or in a table of many values `KV.null` |
 --- | number | integer where Lua has them and the number fits, otherwise float; both come back exactly |
 ---@class luat_kv.json
 KV.json = {}
@@ -220,7 +242,7 @@ local Namespace = {}
 --- `"text"`, the default, and `"arrayBuffer"` give the stored bytes; `"json"` gives the document they are.
 ---
 --- An array of keys, 1 to 10,000 of them (Cloudflare's limits: 100), gives a table from each key that is there to its
---- value, all as they are at one moment.
+--- value, all as they are at one moment. There a document that is only `null` is `KV.null`; a single one is `nil`.
 ---
 --- Errors: bad argument for another type; `INVALID` where the key is empty or not UTF-8, or the value is not JSON (says
 --- where), or the store is closed; `LIMIT` where the key is too long, or there are too many; `BUSY`, `IO`, `CORRUPT`.
@@ -503,7 +525,14 @@ function Batch:commit() end
 ---| "normal" # all but the last moments
 ---| "full" # everything, at the cost of waiting for the disk with each write
 
---- Exactly one of `path` and `memory = true` is needed.
+--- `KV.open`, export, import and backup reach any file that the process can reach. Without `open` there
+--- is nothing that takes a path: of the functions `namespace` and `array` are left, with `json`, `null` and `_VERSION`,
+--- and namespaces have no `export` and no `import`.
+---@class luat_kv.ModuleOptions
+---@field open? boolean false for code that is not trusted (default: true)
+---@field null? userdata|table a host's own null (`vim.NIL`): read for JSON's null, and written as it, beside the light userdata NULL
+
+--- Without `path` and `memory = true`, the project's store is opened.
 ---@class luat_kv.OpenOptions
 ---@field path? string the file, relative to the working directory
 ---@field memory? boolean a store in memory

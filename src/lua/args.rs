@@ -34,8 +34,12 @@ impl<'a> Call<'a> {
 
     /// The name of a value's type, as Lua has it in its own messages.
     pub(super) fn type_name(&self, index: c_int) -> &'static str {
+        self.name_of(self.type_of(index))
+    }
+
+    pub(super) fn name_of(&self, kind: c_int) -> &'static str {
         // SAFETY: Lua's type names are static.
-        let name = unsafe { CStr::from_ptr(ffi::lua_typename(self.l, ffi::lua_type(self.l, index))) };
+        let name = unsafe { CStr::from_ptr(ffi::lua_typename(self.l, kind)) };
         name.to_str().unwrap_or("?")
     }
 

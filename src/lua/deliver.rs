@@ -50,12 +50,12 @@ pub(super) unsafe fn deliver(l: State, scratch: *mut Scratch, answer: Answer) ->
                 2
             }
             Answer::Value { json } => {
-                push_value(l, &(*scratch).entry.value, json, &mut (*scratch).tape.reader());
+                push_alone(l, &(*scratch).entry.value, json, &mut (*scratch).tape.reader());
                 1
             }
             Answer::Entry { json } => {
                 let (entry, documents) = (&(*scratch).entry, &mut (*scratch).tape.reader());
-                push_value(l, &entry.value, json, documents);
+                push_alone(l, &entry.value, json, documents);
                 let about = About { metadata: entry.metadata.is_some(), ..About::of(entry.expiration, entry.version) };
                 push_about(l, about, documents);
                 2
@@ -115,11 +115,24 @@ pub(super) unsafe fn deliver(l: State, scratch: *mut Scratch, answer: Answer) ->
     }
 }
 
-unsafe fn push_value(l: State, value: &[u8], json: bool, documents: &mut Reader<'_>) {
+/// Pushes a value that is a result by itself: a document that is only `null` is nil.
+unsafe fn push_alone(l: State, value: &[u8], json: bool, documents: &mut Reader<'_>) {
     // SAFETY: as in `deliver`.
     unsafe {
         if json {
             documents.push_document(l);
+        } else {
+            push_bytes(l, value);
+        }
+    }
+}
+
+/// Pushes a value that goes into a table.
+unsafe fn push_within(l: State, value: &[u8], json: bool, documents: &mut Reader<'_>) {
+    // SAFETY: as in `deliver`.
+    unsafe {
+        if json {
+            documents.push_within(l);
         } else {
             push_bytes(l, value);
         }
@@ -163,7 +176,7 @@ unsafe fn push_about(l: State, about: About<'_>, documents: &mut Reader<'_>) {
             set(c"name");
         }
         if let Some(value) = about.value {
-            push_value(l, value, about.json, documents);
+            push_within(l, value, about.json, documents);
             set(c"value");
         }
         if about.metadata {
@@ -209,7 +222,7 @@ unsafe fn push_found(l: State, page: &Page, json: bool, about: bool, documents: 
             if about {
                 push_about(l, About::found(key, json), documents);
             } else {
-                push_value(l, key.value.as_deref().unwrap_or_default(), json, documents);
+                push_within(l, key.value.as_deref().unwrap_or_default(), json, documents);
             }
             ffi::lua_rawset(l, -3);
         }

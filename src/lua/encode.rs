@@ -67,6 +67,9 @@ impl Writer<'_> {
             match ffi::lua_type(self.l, index) {
                 ffi::LUA_TNIL => self.put("null")?,
                 ffi::LUA_TLIGHTUSERDATA if ffi::lua_touserdata(self.l, index) == NULL => self.put("null")?,
+                ffi::LUA_TLIGHTUSERDATA | ffi::LUA_TUSERDATA | ffi::LUA_TTABLE if self.is_null(index) => {
+                    self.put("null")?
+                }
                 ffi::LUA_TBOOLEAN => {
                     self.put(if ffi::lua_toboolean(self.l, index) != 0 { "true" } else { "false" })?;
                 }
@@ -77,6 +80,12 @@ impl Writer<'_> {
             }
         }
         self.check_len(0)
+    }
+
+    /// Is it what this instance of the module has for null?
+    unsafe fn is_null(&self, index: c_int) -> bool {
+        // SAFETY: see above.
+        unsafe { ffi::lua_rawequal(self.l, index, Upvalue::Null.index()) != 0 }
     }
 
     fn put(&mut self, text: &str) -> Result<()> {

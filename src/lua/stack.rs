@@ -28,9 +28,19 @@ pub(super) enum Upvalue {
     Walk,
     /// The metatable that marks arrays.
     Array,
+    /// What stands for JSON's null, beside the light userdata NULL.
+    Null,
 }
 
-pub(super) const UPVALUES: c_int = Upvalue::Array as c_int;
+pub(super) const UPVALUES: c_int = Upvalue::Null as c_int;
+
+/// Pushes an empty table where the upvalue of that number is a metatable of this module's handles; each instance of the
+/// module has its own. Can raise an error.
+pub(super) unsafe fn push_metatable(l: State, upvalue: c_int) -> Option<()> {
+    let is_one = (Upvalue::Store as c_int..=Upvalue::Walk as c_int).contains(&upvalue);
+    // SAFETY: pushing a table only needs its slot.
+    is_one.then(|| unsafe { ffi::lua_createtable(l, 0, 6) })
+}
 
 impl Upvalue {
     pub(super) const fn index(self) -> c_int {

@@ -64,7 +64,7 @@ pub(super) unsafe extern "C-unwind" fn project_namespace(l: State) -> c_int {
     }
 }
 
-/// `KV.open{ … }`.
+/// `KV.open(options?)`.
 pub(super) unsafe extern "C-unwind" fn open(l: State) -> c_int {
     let body = |call: &mut Call<'_>| {
         if call.type_of(2) == mlua::ffi::LUA_TTABLE {
@@ -73,6 +73,7 @@ pub(super) unsafe extern "C-unwind" fn open(l: State) -> c_int {
         let store = match read_options(call)? {
             (Place::Memory, options) => Store::open_memory(&options)?,
             (Place::File(path), options) => open_file(path, &options)?,
+            (Place::Project, options) => open_project(&options)?,
         };
         fill(call, 3, store)
     };
@@ -85,6 +86,7 @@ pub(super) unsafe extern "C-unwind" fn open(l: State) -> c_int {
 }
 
 enum Place {
+    Project,
     Memory,
     File(PathBuf),
 }
@@ -92,6 +94,16 @@ enum Place {
 #[cfg(feature = "sqlite")]
 fn open_file(path: PathBuf, options: &OpenOptions) -> Result<Store> {
     Store::open(path, options)
+}
+
+#[cfg(feature = "sqlite")]
+fn open_project(options: &OpenOptions) -> Result<Store> {
+    Store::open_project(None, options)
+}
+
+#[cfg(not(feature = "sqlite"))]
+fn open_project(_: &OpenOptions) -> Result<Store> {
+    Err(Error::invalid("this build has no SQLite; open a store with `memory = true`, or call namespace()"))
 }
 
 #[cfg(not(feature = "sqlite"))]
@@ -124,7 +136,8 @@ fn read_options(call: &mut Call<'_>) -> Result<(Place, OpenOptions), Fault> {
     match (path, memory) {
         (Some(path), false) => Ok((Place::File(path), options)),
         (None, true) => Ok((Place::Memory, options)),
-        _ => bad(1, "one of the options 'path' and 'memory = true' expected"),
+        (None, false) => Ok((Place::Project, options)),
+        (Some(_), true) => bad(1, "the options 'path' and 'memory = true' exclude each other"),
     }
 }
 

@@ -5,7 +5,7 @@ use std::slice;
 
 use mlua::ffi;
 
-use super::stack::{NULL, State, push_array, push_bytes, push_int};
+use super::stack::{State, Upvalue, push_array, push_bytes, push_int};
 use crate::error::Result;
 use crate::json::{self, MAX_DEPTH, OutOfMemory, Part, Sink};
 
@@ -127,11 +127,25 @@ impl Reader<'_> {
         }
     }
 
+    /// The same within a table, where a missing key must not look like one whose document is `null`.
+    ///
+    /// # Safety
+    /// As [`push_document`](Reader::push_document).
+    pub(super) unsafe fn push_within(&mut self, l: State) {
+        // SAFETY: as promised.
+        unsafe {
+            match self.tokens.as_slice().first() {
+                Some(Token::Null) => self.push_value(l),
+                _ => self.push_document(l),
+            }
+        }
+    }
+
     unsafe fn push_value(&mut self, l: State) {
         // SAFETY: as in `push_document`; a table that is being filled stands right below the key and the value.
         unsafe {
             match self.tokens.next().copied() {
-                Some(Token::Null) | None => ffi::lua_pushlightuserdata(l, NULL),
+                Some(Token::Null) | None => ffi::lua_pushvalue(l, Upvalue::Null.index()),
                 Some(Token::Bool(value)) => ffi::lua_pushboolean(l, c_int::from(value)),
                 Some(Token::Int(value)) => push_int(l, value),
                 Some(Token::Float(value)) => ffi::lua_pushnumber(l, value),

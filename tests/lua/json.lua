@@ -238,6 +238,18 @@ function JSON:test_array_takes_plain_tables_only()
   end
 end
 
+function JSON:test_the_mark_of_arrays_is_not_for_scripts_to_change()
+  for _, list in ipairs({ KV.array(), decode("[1]"), decode('{"a":[]}').a, KV.open({ memory = true }):namespaces() }) do
+    lu.assertEquals(getmetatable(list), "luat_kv.array")
+    fails(function() getmetatable(list).__index = { injected = true } end)
+    lu.assertFalse(pcall(setmetatable, list, {}))
+    lu.assertNil(list.injected)
+  end
+  local list = decode("[]")
+  list.own = nil
+  lu.assertEquals(encode(list), "[]")
+end
+
 function JSON:test_a_marked_table_with_other_keys_is_an_error()
   for _, list in ipairs({ { a = 1 }, { "x", a = 1 }, { [0] = 1 }, { [-1] = 1 }, { [1.5] = 1 }, { [11] = 1 } }) do
     fails(function() encode(KV.array(list)) end, "INVALID")

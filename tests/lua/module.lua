@@ -43,6 +43,17 @@ function Module:test_tostring_names_a_namespace()
   lu.assertStrContains(tostring(kv), "my posts")
 end
 
+--- The names that a table has for its users.
+local function public(members)
+  local names = {}
+  for name in pairs(members) do
+    if type(name) == "string" and not name:find("^__") then
+      names[name] = true
+    end
+  end
+  return names
+end
+
 -- install ----------------------------------------------------------------------------------------
 
 local Install = {}
@@ -71,6 +82,55 @@ function Install:test_it_puts_nothing_else_anywhere()
   lu.assertNil(rawget(_G, "json"))
 end
 
+function Install:test_each_one_gets_tables_of_its_own()
+  local one, other = KV.install({}), KV.install({})
+  lu.assertIs(one.json, one.KV.json)
+  local seen = { [KV] = true, [KV.json] = true }
+  for _, env in ipairs({ one, other, { KV = KV.new() } }) do
+    for _, mine in ipairs({ env.KV, env.KV.json }) do
+      lu.assertNil(seen[mine])
+      seen[mine] = true
+    end
+  end
+  one.KV.namespace, one.json.decode, one.KV.open = nil, nil, nil
+  lu.assertIsFunction(other.KV.namespace)
+  lu.assertIsFunction(other.json.decode)
+  lu.assertIsFunction(KV.open)
+  lu.assertEquals(public(other.KV), public(KV))
+end
+
+function Install:test_without_open_nothing_leads_to_a_file_of_the_scripts_choice()
+  for _, open in ipairs({ KV, KV.install({}).KV, KV.new({ open = true }) }) do
+    lu.assertIsFunction(open.open)
+  end
+  for _, module in ipairs({ KV.install({}, { open = false }).KV, KV.new({ open = false, null = {} }) }) do
+    lu.assertEquals(public(module), { _VERSION = true, namespace = true, array = true, json = true, null = true })
+  end
+  support.run([[
+    local env = KV.install({}, { open = false })
+    local kv = env.KV.namespace("n")
+    kv:put("key", env.json.decode("[1,null]"), { metadata = env.KV.array() })
+    assert(kv:get("key") == "[1,null]" and kv:atomic():namespace("m"):put("a", "b"):commit())
+    assert(KV.namespace("m"):get("a") == "b")
+    for _, handle in ipairs({ kv, kv:atomic(), (kv:each()) }) do
+      for _, name in ipairs({ "export", "import", "backup", "open", "store", "namespaces", "stats", "compact" }) do
+        assert(not pcall(function() return assert(handle[name]) end), name)
+      end
+      assert(not pcall(function() handle.export = KV.namespace("n").export end))
+      assert(getmetatable(handle) == false and not pcall(setmetatable, handle, {}))
+    end
+    local host = KV.namespace("n")
+    assert(host.export and host.import)
+  ]])
+end
+
+function Install:test_its_options_are_checked()
+  fails(function() KV.install({}, { opne = false }) end, "bad argument #2 to 'install'", "did you mean 'open'")
+  fails(function() KV.install({}, { open = "no" }) end, "bad argument #2 to 'install'", "option 'open'", "boolean expected")
+  fails(function() KV.install({}, "open") end, "bad argument #2 to 'install'", "table expected")
+  fails(function() KV.new(5) end, "bad argument #1 to 'new'", "table expected")
+end
+
 function Install:test_it_takes_tables_only()
   for _, wrong in pairs({ 1, "env", true, print }) do
     fails(function() KV.install(wrong) end, "bad argument #1 to 'install'", "table expected, got " .. type(wrong))
@@ -93,16 +153,6 @@ local function documented(variable)
   end
   for name in source:gmatch("\n" .. variable .. "%.([%w_]+) = ") do
     names[name] = true
-  end
-  return names
-end
-
-local function public(members)
-  local names = {}
-  for name in pairs(members) do
-    if type(name) == "string" and not name:find("^__") then
-      names[name] = true
-    end
   end
   return names
 end

@@ -57,10 +57,27 @@ function Open:test_a_busy_timeout_is_any_number_of_seconds_from_0()
   end
 end
 
-function Open:test_it_needs_a_path_or_memory_and_not_both()
-  refuses({}, "path", "memory")
-  refuses({ memory = false }, "path", "memory")
-  refuses({ limits = "default" }, "path", "memory")
+function Open:test_without_a_path_it_is_the_projects_store()
+  for call, limits in pairs({
+    ["KV.open()"] = "default", ["KV.open(nil)"] = "default", ["KV.open({})"] = "default", ["KV.open({ memory = false })"] = "default",
+    ['KV.open({ limits = "cloudflare", busy_timeout = 1 })'] = "cloudflare",
+  }) do
+    local root = support.folder()
+    support.write(root .. "/luat.toml", '[routing]\ndata_dir = "var"\n')
+    support.run([[
+      local store = ]] .. call .. [[
+      store:namespace("n"):put("key", "value")
+      assert(KV.namespace("n"):get("key") == "value")
+      assert(tostring(store):find("var/kv.db", 1, true), tostring(store))
+      assert(pcall(store.namespace, store, ".") == (... == "default"))
+      store:close()
+      assert(KV.namespace("n"):get("key") == "value")
+    ]], { limits, dir = root })
+    lu.assertTrue(support.exists(root .. "/var/kv.db"))
+  end
+end
+
+function Open:test_a_path_and_memory_exclude_each_other()
   refuses({ path = support.path(), memory = true }, "path", "memory")
 end
 
@@ -68,8 +85,6 @@ function Open:test_it_needs_a_table()
   for _, wrong in pairs({ "kv.db", 1, true }) do
     refuses(wrong, "bad argument #1 to 'open'", "table expected, got " .. type(wrong))
   end
-  refuses(nil, "bad argument #1 to 'open'")
-  fails(function() KV.open() end, "bad argument #1 to 'open'")
 end
 
 function Open:test_an_unknown_option_is_an_error_that_suggests_the_near_one()

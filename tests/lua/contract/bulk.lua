@@ -22,8 +22,17 @@ function Bulk:test_documents_come_by_their_keys()
   self.kv:put("b", 42)
   self.kv:put("null", "null")
   local found = self.kv:get({ "a", "b", "null", "missing" }, { type = "json" })
-  lu.assertEquals(found, { a = { title = "One", tags = {} }, b = 42 })
+  lu.assertEquals(found, { a = { title = "One", tags = {} }, b = 42, null = KV.null })
   lu.assertEquals(KV.json.encode(found.a.tags), "[]")
+end
+
+function Bulk:test_a_stored_null_is_told_from_a_missing_key()
+  self.kv:put("null", "null", { metadata = 1 })
+  lu.assertEquals(self.kv:get({ "null", "missing" }, "json"), { null = KV.null })
+  local found = self.kv:getWithMetadata({ "null", "missing" }, "json")
+  lu.assertEquals(support.unversioned(found.null), { value = KV.null, metadata = 1 })
+  lu.assertNil(found.missing)
+  lu.assertEquals(self.kv:get({ "null" }), { null = "null" })
 end
 
 function Bulk:test_a_key_is_a_key_also_where_it_looks_like_a_number()

@@ -2,7 +2,7 @@
 local lu = require("luaunit")
 local KV = require("luat_kv")
 local support = require("support")
-local refuses, same_number = support.refuses, support.same_number
+local fails, refuses, same_number = support.fails, support.refuses, support.same_number
 
 local Documents = {}
 
@@ -49,6 +49,40 @@ function Documents:test_null_inside_a_document_is_KV_null()
   lu.assertEquals(rewritten(self, '{"a":null}'), '{"a":null}')
   self.kv:put("document", { a = KV.null })
   lu.assertEquals(self.kv:get("document"), '{"a":null}')
+end
+
+function Documents:test_a_null_of_the_hosts_own_can_be_named()
+  local null = setmetatable({}, { __tostring = function() return "null" end })
+  for _, mine in ipairs({ null, io and io.stdout or {} }) do
+    local module = KV.new({ null = mine })
+    local kv = module.open({ memory = true }):namespace("n")
+    lu.assertIs(module.null, mine)
+    kv:put("document", { a = mine, b = { mine, KV.null, 3 } }, { metadata = { mine } })
+    lu.assertStrContains(kv:get("document"), '"b":[null,null,3]')
+    local document = kv:get("document", "json")
+    lu.assertIs(document.a, mine)
+    lu.assertIs(document.b[2], mine)
+    local _, meta = kv:getWithMetadata("document")
+    lu.assertIs(meta.metadata[1], mine)
+    kv:put("null", "null")
+    lu.assertIs(kv:get({ "null" }, "json").null, mine)
+    lu.assertIs(kv:list({ prefix = "null", values = "json" }).keys[1].value, mine)
+    lu.assertNil(kv:get("null", "json"))
+    lu.assertNil((kv:getWithMetadata("null", "json")))
+    lu.assertTrue(kv:atomic():put("batch", { mine }):commit())
+    lu.assertEquals(kv:get("batch"), "[null]")
+    lu.assertIs(module.json.decode("[null]")[1], mine)
+    lu.assertNil(module.json.decode("null"))
+    lu.assertEquals(module.json.encode({ mine, KV.null }), "[null,null]")
+    -- Another part of the same state has its own.
+    lu.assertIs(KV.json.decode("[null]")[1], KV.null)
+    lu.assertIs(KV.new().null, KV.null)
+    lu.assertIs(module.new().null, mine)
+  end
+  fails(function() KV.json.encode({ io and io.stdout or print }) end, "INVALID")
+  for _, wrong in pairs({ 1, "null", false, print }) do
+    fails(function() KV.new({ null = wrong }) end, "bad argument #1 to 'new'", "'null'", type(wrong))
+  end
 end
 
 function Documents:test_an_array_with_null_keeps_its_length()

@@ -107,7 +107,10 @@ function Ranges:test_documents_come_with_their_keys()
   lu.assertEquals(keys[1].value, { title = "One", tags = {} })
   lu.assertEquals(keys[1].metadata, { "m" })
   lu.assertEquals(keys[2].value, 5)
-  lu.assertNil(keys[3].value)
+  lu.assertIs(keys[3].value, KV.null)
+  local walked = {}
+  for name, key in self.kv:each({ values = "json" }) do walked[name] = key.value end
+  lu.assertEquals(walked, { a = { title = "One", tags = {} }, b = 5, c = KV.null })
   self.kv:put("d", "{")
   refuses(self.kv, function(kv) kv:list({ values = "json" }) end, "INVALID", '"d"', "not JSON")
 end

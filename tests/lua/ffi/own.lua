@@ -114,8 +114,10 @@ end
 
 --- Calls that fail, or tell something, on either module. They stand on one line each, for the position to be the same.
 local calls = {
-  function(K) K.open({ path = "a\0b" }) end, function(K) K.open({ path = "" }) end, function(K) K.open() end,
-  function(K) K.open({ path = ":memory:" }) end, function(K) K:open({ memory = true }) end, function(K) K.open({}) end,
+  function(K) K.open({ path = "a\0b" }) end, function(K) K.open({ path = "" }) end, function(K) K.open(5) end,
+  function(K) K.open({ path = ":memory:" }) end, function(K) K:open({ memory = true }) end, function(K) K.open({ path = "x", memory = true }) end,
+  function(K) K.new(5) end, function(K) K.new({ null = 1 }) end, function(K) K.install({}, { opne = true }) end, function(K) K.install({}, 5) end,
+  function(K) K.new({ open = 1 }) end, function(_, _, kv) kv:list({ stop = "" }) end, function(_, _, kv) kv:each({ stop = "" }) end,
   function(K) K.open({ memory = true, readonly = true }) end, function(K) K.open({ memory = true, limits = "aws" }) end,
   function(K) K.open({ memory = true, busy_timeout = -1 }) end, function(K) K.open({ memory = 1 }) end,
   function(K) K.open({ memory = true, busy_timeout = 1e30 }) end, function(K) K.open({ memroy = true }) end,

@@ -1,0 +1,89 @@
+//! The module as scripts get it: `KV.new` and `KV.install` make tables of it with settings of their own.
+//!
+//! What has other settings has other functions: they find a setting among their upvalues, and so do the methods of all
+//! that they return. So no script reaches another's settings, nor its tables.
+
+use std::ffi::c_int;
+
+use mlua::ffi;
+
+use super::call::{Call, call};
+use super::push_module;
+use super::scratch::{Answer, Fault};
+use super::stack::{State, UPVALUES, Upvalue, push_metatable};
+use crate::error::Result;
+
+/// `KV.new(options?)`.
+pub(super) unsafe extern "C-unwind" fn new(l: State) -> c_int {
+    // SAFETY: `l` is Lua's. Nothing here needs dropping, so any call may raise an error.
+    unsafe {
+        let open = read_settings(l, 1, settings::<1>);
+        push_module(l, open);
+        1
+    }
+}
+
+/// `KV.install(env, options?)`: puts `KV`, and `json` where there is none, into a table, and answers it.
+pub(super) unsafe extern "C-unwind" fn install(l: State) -> c_int {
+    // SAFETY: as in `new`.
+    unsafe {
+        ffi::luaL_checktype(l, 1, ffi::LUA_TTABLE);
+        let open = read_settings(l, 2, settings::<2>);
+        let env = UPVALUES + 1;
+        push_module(l, open);
+        ffi::lua_getfield(l, env, c"json".as_ptr());
+        if ffi::lua_type(l, -1) == ffi::LUA_TNIL {
+            ffi::lua_getfield(l, -2, c"json".as_ptr());
+            ffi::lua_setfield(l, env, c"json".as_ptr());
+        }
+        ffi::lua_settop(l, -2);
+        ffi::lua_setfield(l, env, c"KV".as_ptr());
+        ffi::lua_settop(l, env);
+        1
+    }
+}
+
+/// Checks the options, which are argument number `AT`, and answers whether files may be opened.
+fn settings<const AT: c_int>(call: &mut Call<'_>) -> Result<Answer, Fault> {
+    let mut open = true;
+    call.options(AT, &["open", "null"], |call, name, value| {
+        match (name, call.type_of(value.index)) {
+            ("open", _) => open = value.boolean(call)?,
+            (_, ffi::LUA_TLIGHTUSERDATA | ffi::LUA_TUSERDATA | ffi::LUA_TTABLE) => {}
+            (_, other) => return value.wrong(format_args!("userdata or table expected, got {}", call.name_of(other))),
+        }
+        Ok(())
+    })?;
+    Ok(Answer::Boolean(open))
+}
+
+/// Reads the options at `at`, the last argument, and puts the upvalues for new functions below the arguments, at the
+/// bottom of the stack. Answers whether files may be opened.
+///
+/// # Safety
+/// As [`call`].
+unsafe fn read_settings(l: State, at: c_int, body: fn(&mut Call<'_>) -> Result<Answer, Fault>) -> bool {
+    // SAFETY: `call` is done when it returns, and nothing is owned after it.
+    unsafe {
+        call(l, at, body);
+        let open = ffi::lua_toboolean(l, -1) != 0;
+        ffi::lua_settop(l, at);
+        ffi::luaL_checkstack(l, 2 * UPVALUES + 10, c"luat_kv".as_ptr());
+        match ffi::lua_type(l, at) {
+            ffi::LUA_TTABLE => _ = ffi::lua_getfield(l, at, c"null".as_ptr()),
+            _ => ffi::lua_pushnil(l),
+        }
+        if ffi::lua_type(l, -1) == ffi::LUA_TNIL {
+            ffi::lua_pushvalue(l, Upvalue::Null.index());
+            ffi::lua_replace(l, -2);
+        }
+        ffi::lua_insert(l, 1);
+        for place in (1..Upvalue::Null as c_int).rev() {
+            if push_metatable(l, place).is_none() {
+                ffi::lua_pushvalue(l, ffi::lua_upvalueindex(place));
+            }
+            ffi::lua_insert(l, 1);
+        }
+        open
+    }
+}
