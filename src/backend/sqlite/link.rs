@@ -111,13 +111,7 @@ impl Link {
         let State::Open(session) = &mut *state else { return Err(Error::closed()) };
         reason::clear();
         let answer = act(session).map_err(|error| self.explained(error));
-        match session.access.check() {
-            Ok(()) => answer,
-            Err(changed) => {
-                *state = State::Disconnected;
-                Err(changed)
-            }
-        }
+        session.access.check().and(answer)
     }
 
     /// Adds who may do what, where that is why it failed.
@@ -155,12 +149,14 @@ impl Link {
         {
             session.without_checkpoint();
         }
+        let mut when = "again after a fork";
         if matches!(state, State::Open(session) if !session.access.holds()) {
             *state = State::Disconnected;
+            when = "again after it was written to";
         }
         match state {
             State::Open(session) => session.checked = Seconds::now(),
-            State::Disconnected => *state = State::Open(Box::new(self.connect_again("again", false)?)),
+            State::Disconnected => *state = State::Open(Box::new(self.connect_again(when, false)?)),
             State::Lost(why) => return Err(Error::new(Code::Io, why.as_str())),
             State::Closed => {}
         }
