@@ -10,6 +10,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -91,7 +92,22 @@ static int ends_with(const char *text, const char *end)
     return len >= end_len && strcmp(text + len - end_len, end) == 0;
 }
 
-/* Is it a path within the folder? All that the library does there it does by absolute paths. */
+/* The absolute path of a name in an open folder. */
+static const char *path_at(int folder, const char *name, char path[PATH_MAX])
+{
+    char link[64];
+    if (folder == AT_FDCWD || name[0] == '/')
+        return name;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", folder);
+    ssize_t len = readlink(link, path, PATH_MAX);
+    if (len < 0 || (size_t)snprintf(path + len, (size_t)(PATH_MAX - len), "/%s", name) >= (size_t)(PATH_MAX - len))
+        give_up(link);
+    return path;
+}
+
+#define AT(folder, name) path_at(folder, name, (char[PATH_MAX]){ 0 })
+
+/* Is it a path within the folder? The library uses none that are relative to the working directory. */
 static int is_ours(const char *path)
 {
     size_t len = root ? strlen(root) : 0;
@@ -135,7 +151,7 @@ static int opened(int fd, const char *path, int flags, int was_there)
     return fd;
 }
 
-#define OPEN(name, arguments) \
+#define OPEN(name, arguments, path) \
     { \
         mode_t mode = 0; \
         if (flags & O_CREAT) { \
@@ -145,18 +161,19 @@ static int opened(int fd, const char *path, int flags, int was_there)
             va_end(rest); \
         } \
         pthread_mutex_lock(&lock); \
-        int was_there = access(path, F_OK) == 0; \
-        int fd = opened(REAL(name) arguments, path, flags, was_there); \
+        const char *full = path; \
+        int was_there = access(full, F_OK) == 0; \
+        int fd = opened(REAL(name) arguments, full, flags, was_there); \
         int why = errno; \
         pthread_mutex_unlock(&lock); \
         errno = why; \
         return fd; \
     }
 
-int open(const char *path, int flags, ...) OPEN(open, (path, flags, mode))
-int open64(const char *path, int flags, ...) OPEN(open64, (path, flags, mode))
-int openat(int at, const char *path, int flags, ...) OPEN(openat, (at, path, flags, mode))
-int openat64(int at, const char *path, int flags, ...) OPEN(openat64, (at, path, flags, mode))
+int open(const char *path, int flags, ...) OPEN(open, (path, flags, mode), path)
+int open64(const char *path, int flags, ...) OPEN(open64, (path, flags, mode), path)
+int openat(int at, const char *path, int flags, ...) OPEN(openat, (at, path, flags, mode), AT(at, path))
+int openat64(int at, const char *path, int flags, ...) OPEN(openat64, (at, path, flags, mode), AT(at, path))
 
 /* ---- Contents */
 
@@ -278,16 +295,16 @@ static void record_pair(enum kind kind, const char *from, const char *to)
 
 int rename(const char *from, const char *to) THEN(REAL(rename)(from, to), record_pair(RENAME, from, to))
 int renameat(int at, const char *from, int at2, const char *to)
-    THEN(REAL(renameat)(at, from, at2, to), record_pair(RENAME, from, to))
+    THEN(REAL(renameat)(at, from, at2, to), record_pair(RENAME, AT(at, from), AT(at2, to)))
 int renameat2(int at, const char *from, int at2, const char *to, unsigned flags)
-    THEN(REAL(renameat2)(at, from, at2, to, flags), record_pair(RENAME, from, to))
+    THEN(REAL(renameat2)(at, from, at2, to, flags), record_pair(RENAME, AT(at, from), AT(at2, to)))
 int link(const char *from, const char *to) THEN(REAL(link)(from, to), record_pair(LINK, from, to))
 int linkat(int at, const char *from, int at2, const char *to, int flags)
-    THEN(REAL(linkat)(at, from, at2, to, flags), record_pair(LINK, from, to))
+    THEN(REAL(linkat)(at, from, at2, to, flags), record_pair(LINK, AT(at, from), AT(at2, to)))
 int unlink(const char *path) THEN(REAL(unlink)(path), record_path(UNLINK, path))
-int unlinkat(int at, const char *path, int flags) THEN(REAL(unlinkat)(at, path, flags), record_path(UNLINK, path))
+int unlinkat(int at, const char *path, int flags) THEN(REAL(unlinkat)(at, path, flags), record_path(UNLINK, AT(at, path)))
 int mkdir(const char *path, mode_t mode) THEN(REAL(mkdir)(path, mode), record_path(MKDIR, path))
-int mkdirat(int at, const char *path, mode_t mode) THEN(REAL(mkdirat)(at, path, mode), record_path(MKDIR, path))
+int mkdirat(int at, const char *path, mode_t mode) THEN(REAL(mkdirat)(at, path, mode), record_path(MKDIR, AT(at, path)))
 
 /* Some calls are made by their number. */
 long syscall(long number, ...)
