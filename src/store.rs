@@ -210,7 +210,11 @@ impl Store {
     /// Writes the file anew, without the room that deleted entries have left in it. It takes that much room again
     /// meanwhile, and writers wait. In memory there is nothing to do.
     pub fn compact(&self) -> Result<()> {
-        self.0.call_for_long(&Cell::new(false), |backend| backend.compact())?;
+        let compacted = self.0.call_for_long(&Cell::new(false), |backend| backend.compact());
+        compacted.map_err(|error| match error.code() {
+            Code::Busy => error, // it names the file already
+            _ => error.while_doing(format_args!("compacting {}", self.label())),
+        })?;
         self.checkpoint().map(|_| ())
     }
 

@@ -99,6 +99,11 @@ pub fn role(name: &str) -> Command {
     command
 }
 
+/// A scratch folder in memory where there is one: for what no power cut comes to, and what is to be done often.
+pub fn quick_folder() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a scratch folder")
+}
+
 /// What `PRAGMA integrity_check` says of a database, asked by the sqlite3 shell: another process, and another SQLite.
 pub fn integrity(database: &Path) -> String {
     let answer = Command::new("sqlite3").arg(database).arg("PRAGMA integrity_check").output().expect("sqlite3");

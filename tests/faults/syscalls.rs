@@ -20,7 +20,7 @@ use std::time::Instant;
 use luat_kv::{Clock, Durability, OpenOptions, Store};
 
 use self::script::{BUSY_TIMEOUT, Rows, STEPS, Step};
-use crate::support::{Run, role};
+use crate::support::{Run, quick_folder, role};
 use crate::trap::{self, CALLS, Call, SHORT};
 
 pub use self::worker::worker;
@@ -96,7 +96,7 @@ struct Totals {
 }
 
 pub fn suite(run: &mut Run) -> ExitCode {
-    let folder = tempfile::tempdir().expect("a scratch folder");
+    let folder = quick_folder();
     let jobs = jobs(run, folder.path());
     let (next, totals, end) = (AtomicUsize::new(0), Mutex::new(Totals::default()), run.share(1.0));
     let all = run.is_torture();

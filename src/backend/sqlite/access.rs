@@ -50,14 +50,14 @@ pub(super) fn open(path: &Path, readonly: bool) -> Result<(Connection, Access)> 
     Ok((connect(&uri, read, true)?, snapshot.map_or(Access::Guest, |snapshot| Access::Snapshot(Box::new(snapshot)))))
 }
 
-fn connect(path: &Path, flags: OpenFlags, guest: bool) -> Result<Connection> {
+/// A connection through our VFS, which waits for nobody.
+pub(super) fn connect(path: &Path, flags: OpenFlags, guest: bool) -> Result<Connection> {
     reason::clear();
     let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = match vfs::name(guest) {
         Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs),
         None => Connection::open_with_flags(path, flags),
     }?;
-    // Nothing here waits: who calls does.
     connection.busy_timeout(Duration::ZERO)?;
     Ok(connection)
 }

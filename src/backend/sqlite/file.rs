@@ -1,13 +1,15 @@
 //! What is done to the database file as a whole.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
+use super::access;
 use super::link::Link;
+use super::reason;
 use super::registry::is_taken;
 use crate::draft::Draft;
 use crate::error::{Code, Error, Result};
@@ -41,7 +43,8 @@ pub(super) fn checkpoint(connection: &Connection) -> Result<()> {
 /// SQLite's online backup, of one snapshot, on a connection of its own: nobody waits for it, and writes that come
 /// meanwhile do not make it begin again. The copy gets its name when it is whole and safe from a power cut.
 pub(super) fn backup(link: &Link, to: &Path) -> Result<()> {
-    let session = link.another()?;
+    let session =
+        link.another().map_err(|error| error.while_doing(format_args!("backing up {}", link.path().display())))?;
     let source = &session.connection;
     let named = |error: Error| error.while_doing(format_args!("backing up to {}", to.display()));
     let io = |why: std::io::Error| named(Error::new(Code::Io, why.to_string()));
@@ -66,8 +69,7 @@ fn copy(source: &Connection, to: &Path) -> Result<()> {
     const PAGES: i32 = 4096;
     let snapshot = source.unchecked_transaction()?;
     snapshot.query_row("SELECT count(*) FROM sqlite_schema", (), |_| Ok(()))?;
-    let access = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut copy = Connection::open_with_flags(to, access)?;
+    let mut copy = access::connect(to, OpenFlags::SQLITE_OPEN_READ_WRITE, false)?;
     let backup = Backup::new(source, &mut copy)?;
     loop {
         match backup.step(PAGES)? {
@@ -78,9 +80,13 @@ fn copy(source: &Connection, to: &Path) -> Result<()> {
     }
     drop(backup);
     // Pages are copied as they are: also those of a damaged file.
+    reason::clear();
     let sound: String = copy.query_row("PRAGMA quick_check(1)", (), |row| row.get(0))?;
-    if sound != "ok" {
-        return Err(Error::new(Code::Corrupt, format!("the store is damaged: {sound}")));
+    match reason::last() {
+        _ if sound == "ok" => {}
+        // The check takes a page that cannot be read for a damaged one.
+        libc::EIO => return Err(reason::io(&io::Error::from_raw_os_error(libc::EIO))),
+        _ => return Err(Error::new(Code::Corrupt, format!("the store is damaged: {sound}"))),
     }
     copy.close().map_err(|(_, error)| error.into())
 }

@@ -11,7 +11,7 @@ use luat_kv::{
 const EPOCH: i64 = 1_800_000_000;
 
 /// How long a call may wait.
-pub const BUSY_TIMEOUT: Duration = Duration::from_millis(200);
+pub const BUSY_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// More keys than one step of a long removal takes.
 const FILLED: usize = 600;

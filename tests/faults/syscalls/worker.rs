@@ -9,7 +9,7 @@ use super::script::{Rows, STEPS, Script, apply, may_leave};
 use crate::trap;
 
 /// How often a step is tried while a lasting fault lasts.
-const TRIED: usize = 3;
+const TRIED: usize = 2;
 
 /// Arguments: the folder. Each line on standard input is a job, and is answered by lines, of which the last is `end`:
 ///
