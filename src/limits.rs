@@ -155,18 +155,24 @@ impl Limits {
         if ttl < self.ttl() {
             return Err(too_short("expirationTtl", ttl, self.ttl()));
         }
-        self.expiration_at(clock.now_rounded_up().saturating_add(ttl))
+        self.end(clock.now_rounded_up().saturating_add(ttl), "expirationTtl", ttl)
     }
 
     /// Checks a time at which an entry is to be gone, which may be over.
     pub(crate) fn expiration_at(self, at: i64) -> Result<i64> {
+        self.end(at, "expiration", at)
+    }
+
+    /// The end that some number of the caller's asks for.
+    fn end(self, at: i64, what: &str, number: i64) -> Result<i64> {
         if at > LAST_EXPIRATION {
             return Err(Error::invalid(format!(
-                "expiration {at} is after the year 9999; it is in seconds, and this looks like milliseconds"
+                "{what} {number} ends after the year 9999; it is in seconds, and this looks like milliseconds"
             )));
         }
         if at > self.last_expiration() {
-            let message = format!("expiration {at} is over Cloudflare's limit, {}", self.last_expiration());
+            let last = self.last_expiration();
+            let message = format!("{what} {number} ends later than Cloudflare takes; the limit is {last}");
             return Err(Error::new(Code::Limit, message));
         }
         Ok(at)
