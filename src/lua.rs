@@ -22,6 +22,7 @@ mod instance;
 mod json;
 mod listing;
 mod namespace;
+mod plain;
 mod scratch;
 mod stack;
 mod store;
@@ -107,7 +108,12 @@ pub unsafe extern "C-unwind" fn luaopen_luat_kv(l: State) -> c_int {
         // Lua code that changed it would change every array of the state.
         push_bytes(l, b"luat_kv.array");
         ffi::lua_setfield(l, -2, c"__metatable".as_ptr());
+        for (name, place) in encode::METAMETHODS.into_iter().zip(1..) {
+            push_bytes(l, name.to_bytes());
+            ffi::lua_rawseti(l, -2, place);
+        }
         ffi::lua_pushlightuserdata(l, NULL);
+        plain::push(l, Upvalue::Array as c_int);
         push_module(l, true);
         1
     }

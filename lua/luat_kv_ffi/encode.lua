@@ -1,4 +1,5 @@
---- From Lua values to JSON text. Only raw reads: no metamethod runs. What a table means is what lua-cjson takes it for.
+--- From Lua values to JSON text. Only raw reads, but for a table that has to be read through metamethods, of which a plain
+-- copy is taken (plain.lua). What a table means is what lua-cjson takes it for.
 
 local ffi = require("ffi")
 local fail = require("luat_kv_ffi.fail")
@@ -11,6 +12,10 @@ local floor, format = math.floor, string.format
 local ARRAY, NULL, MAX_DEPTH = json.ARRAY, json.null, json.MAX_DEPTH
 
 local bytes = ffi.typeof("uint8_t[?]")
+
+local make_plain = require("luat_kv_ffi.plain")
+jit.off(make_plain, true) -- see args.lua
+local plain = make_plain(getmetatable, ARRAY)
 
 --- An array may have this many items before its holes are counted, and then this many places an item: the defaults of
 -- lua-cjson's encode_sparse_array.
@@ -181,10 +186,27 @@ local function put_key(writer, value, key)
   end
 end
 
+--- The table itself, or a plain copy of one that has metamethods which say where its contents are.
+local function without_metamethods(value, metatable, null)
+  local reads = rawget(metatable, "__pairs") ~= nil
+  if not reads and (rawget(metatable, "__len") ~= nil or (next(value) == nil and rawget(metatable, "__index") ~= nil)) then
+    reads = true
+  end
+  if not reads then return value end
+  local copied, problem = plain(value, null)
+  if problem then invalid(problem) end
+  return copied
+end
+
 --- What a table is: the length of an array, holes included, or nil and the count of an object's keys, which are put into
--- `keys` from behind `top` on. An array has only whole keys from 1 up, and not too many holes.
-local function shape(value, keys, top)
-  local marked = getmetatable(value) == ARRAY
+-- `keys` from behind `top` on; and the table that this is said of. An array has only whole keys from 1 up, and not too many holes.
+local function shape(value, keys, top, null)
+  local metatable = getmetatable(value)
+  local marked = rawequal(metatable, ARRAY)
+  if metatable ~= nil and not marked then
+    value = without_metamethods(value, metatable, null)
+    marked = rawequal(getmetatable(value), ARRAY)
+  end
   local max, count, is_array = 0, 0, true
   for key in next, value do
     is_array = type(key) == "number" and key >= 1 and floor(key) == key and key < 2 ^ 63
@@ -199,13 +221,13 @@ local function shape(value, keys, top)
       count = count + 1
       keys[top + count] = key
     end
-    return nil, count
+    return nil, count, value
   end
   if max > SPARSE_SAFE and max > count * SPARSE_RATIO then
     invalid(format("an array with %d items has its last at %.0f: too many holes; with strings for keys it is an object",
       count, max))
   end
-  return max
+  return max, nil, value
 end
 -- See args.lua.
 jit.off(shape)
@@ -217,7 +239,8 @@ local function put_table(writer, value, depth, top)
     invalid(format("nested deeper than %d; does a table contain itself?", MAX_DEPTH))
   end
   local keys = writer.keys
-  local len, count = shape(value, keys, top)
+  local len, count
+  len, count, value = shape(value, keys, top, writer.null)
   if len then
     put(writer, 91)
     for place = 1, len do

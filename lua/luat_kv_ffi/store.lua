@@ -142,6 +142,22 @@ end
 --- The functions of the module itself are called with a full stop.
 local NO_COLON = "called with ':', which is for methods; here it is '.'"
 
+--- The collector sees a few bytes where a store has descriptors and a cache. So that much is given to it as garbage with
+-- each store, and it comes by sooner where stores are opened again and again.
+local WEIGHT = 64 * 1024
+
+--- Opens a file, and again when garbage was collected if that failed: perhaps there are no descriptors left.
+local function open_file(store, open)
+  local status = open()
+  if status == constants.LUAT_KV_IO then
+    fail.taken(status)
+    -- A batch keeps its namespace, and that its store, until it is finalized.
+    for _ = 1, 3 do pcall(collectgarbage) end
+    status = open()
+  end
+  opened(store, status)
+end
+
 --- `KV.open(options?)`.
 function M.open(settings, options, more)
   if type(more) == "table" then fail.argument(1, NO_COLON) end
@@ -150,6 +166,7 @@ function M.open(settings, options, more)
   if path ~= nil and memory then
     fail.argument(1, "the options 'path' and 'memory = true' exclude each other")
   end
+  ffi.new("uint8_t[?]", WEIGHT)
   local limits, c_options = into.limits or constants.LUAT_KV_LIMITS_DEFAULT, open_options(into)
   if memory then
     local handle, store = new(limits, "memory", settings)
@@ -157,14 +174,14 @@ function M.open(settings, options, more)
     return handle
   elseif not path then
     local handle, store = new(limits, nil, settings)
-    opened(store, C.luat_kv_open_project(nil, c_options, cell, problem))
+    open_file(store, function() return C.luat_kv_open_project(nil, c_options, cell, problem) end)
     return handle
   end
   if path:find("\0", 1, true) then
     fail.invalid(("opening %s: the path has a NUL in it"):format(text.one_line(path)))
   end
   local handle, store = new(limits, absolute(path), settings)
-  opened(store, C.luat_kv_open(path, c_options, cell, problem))
+  open_file(store, function() return C.luat_kv_open(path, c_options, cell, problem) end)
   return handle
 end
 

@@ -128,10 +128,12 @@ function KV.new(options) end
 ---@class luat_kv.json
 KV.json = {}
 
---- The JSON text of a value, without spaces. `nil` is `null`.
+--- The JSON text of a value, without spaces. `nil` is `null`. A table is read by what it has of its own, but for one with
+--- `__pairs`, or with `__len` and no other keys than those of an array, which is read by these.
 ---
 --- Errors: `INVALID` for NaN and infinities, strings that are not UTF-8, functions, userdata and threads, more than 128
---- levels (so cycles, too), arrays with more holes than lua-cjson takes, two keys of one name (`t[1]` beside `t["1"]`);
+--- levels (so cycles, too), arrays with more holes than lua-cjson takes, two keys of one name (`t[1]` beside `t["1"]`),
+--- tables that are empty but for data behind `__index`;
 --- `LIMIT` for text longer than 512 MiB.
 ---
 --- ```lua

@@ -11,6 +11,9 @@
 //! 2. **The delivery** pushes an [`Answer`], or raises an error, and may be interrupted anywhere: it owns nothing, for
 //!    the scratch is a userdata of Lua's, and it cannot panic.
 //!
+//! Between two runs of a body stands what runs Lua code for it: reading a table through its metamethods (`plain`), and
+//! collecting garbage. As in a delivery, nothing is owned there, and the body begins anew.
+//!
 //! A delivery can set off Lua's collector, whose finalizers may call this module again. The scratch says that it is
 //! busy then; the inner call puts a new one in its place, and the outer one's is held by its own stack. (One that was
 //! left busy, because an error interrupted its delivery, is replaced in the same way and collected.)
@@ -21,6 +24,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use mlua::ffi;
 
 use super::deliver::deliver;
+use super::plain;
 use super::scratch::{Answer, Fault, Scratch};
 use super::stack::{State, Upvalue, push_slot, slot};
 use crate::error::{Error, Result};
@@ -45,14 +49,22 @@ pub(super) unsafe fn call(l: State, arguments: c_int, body: fn(&mut Call<'_>) ->
             ffi::luaL_error(l, c"luat_kv: NOMEM: out of memory".as_ptr());
         }
         let (scratch, mark) = (check_out(l), Mark::now());
-        let answer = {
-            let mut call = Call { l, scratch: &mut *scratch };
-            match catch_unwind(AssertUnwindSafe(|| body(&mut call))) {
-                Ok(Ok(answer)) => answer,
-                Ok(Err(fault)) => (*scratch).keep(fault),
-                Err(payload) => (*scratch).keep(Error::panicked(&*payload).into()),
+        let (mut answer, mut collected) = (run(l, scratch, body), false);
+        loop {
+            match answer {
+                Answer::FailedWithGarbage if !collected => collect(l),
+                Answer::Proxy { argument, metadata } => {
+                    if let Some(fault) = plain::replace(l, argument, metadata) {
+                        answer = (*scratch).keep(fault);
+                        break;
+                    }
+                }
+                _ => break,
             }
-        };
+            collected |= matches!(answer, Answer::FailedWithGarbage);
+            ffi::lua_settop(l, arguments + 1); // the scratch stays
+            answer = run(l, scratch, body);
+        }
         // From here on nothing is owned by this frame.
         let results = deliver(l, scratch, answer);
         (*scratch).rest();
@@ -60,6 +72,36 @@ pub(super) unsafe fn call(l: State, arguments: c_int, body: fn(&mut Call<'_>) ->
             *scratch = Scratch::default(); // what it would keep may lie in the reserve
         }
         results
+    }
+}
+
+/// Runs a body.
+///
+/// # Safety
+/// The scratch is in this call's use.
+unsafe fn run(l: State, scratch: *mut Scratch, body: fn(&mut Call<'_>) -> Result<Answer, Fault>) -> Answer {
+    // SAFETY: as promised; the reference ends with the body.
+    unsafe {
+        let mut call = Call { l, scratch: &mut *scratch };
+        match catch_unwind(AssertUnwindSafe(|| body(&mut call))) {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(fault)) => (*scratch).keep(fault),
+            Err(payload) => (*scratch).keep(Error::panicked(&*payload).into()),
+        }
+    }
+}
+
+/// Collects all garbage. An error in a finalizer, which some Luas raise here, is none of this call's.
+unsafe fn collect(l: State) {
+    unsafe extern "C-unwind" fn full(l: State) -> c_int {
+        // SAFETY: `l` is Lua's.
+        unsafe { ffi::lua_gc(l, ffi::LUA_GCCOLLECT, 0) };
+        0
+    }
+    // SAFETY: nothing is owned by who calls this.
+    unsafe {
+        ffi::lua_pushcclosure(l, full, 0);
+        ffi::lua_pcall(l, 0, 0, 0);
     }
 }
 

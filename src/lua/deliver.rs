@@ -104,7 +104,8 @@ pub(super) unsafe fn deliver(l: State, scratch: *mut Scratch, answer: Answer) ->
                 (*scratch).rest();
                 ffi::luaL_argerror(l, index, ffi::lua_tostring(l, -1))
             }
-            Answer::Failed => {
+            // (What else asks for another run has had it.)
+            Answer::Failed | Answer::FailedWithGarbage | Answer::Proxy { .. } => {
                 ffi::luaL_where(l, 1);
                 push_bytes(l, &(*scratch).text);
                 ffi::lua_concat(l, 2);

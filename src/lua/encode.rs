@@ -1,14 +1,16 @@
 //! From Lua's stack to JSON text, with nothing in between.
 //!
 //! Only raw reads: no metamethod runs, and no function here raises a Lua error (see `call`), so all of it is part of a
-//! body. What a table means is what lua-cjson takes it for.
+//! body. Where a table is to be read through metamethods, that ends the body, and it runs again with a plain copy of the
+//! table (see `plain`). What a table means is what lua-cjson takes it for.
 
 use std::ffi::c_int;
 use std::io::{self, Write};
 
 use mlua::ffi;
 
-use super::stack::{HAS_INTEGERS, NULL, State, Upvalue, has_metatable, pop, string_at, whole};
+use super::scratch::Fault;
+use super::stack::{HAS_INTEGERS, NULL, State, Upvalue, pop, string_at, whole};
 use crate::error::{Code, Error, Result, quoted};
 use crate::json::MAX_DEPTH;
 
@@ -26,15 +28,23 @@ pub(super) unsafe fn reserve(l: State) {
     unsafe { ffi::luaL_checkstack(l, SLOTS, c"JSON".as_ptr()) };
 }
 
-/// Writes the value at `index` as JSON over what `out` holds. `what` is too long beyond `limit` bytes.
+/// Writes an argument as JSON over what `out` holds, or the field `metadata` of an argument that has it at `index`.
+/// `what` is too long beyond `limit` bytes.
 ///
 /// The stack must have been [reserved](reserve).
-pub(super) fn write(l: State, index: c_int, out: &mut Vec<u8>, limit: usize, what: &'static str) -> Result<()> {
+pub(super) fn write(
+    l: State,
+    (argument, index): (c_int, c_int),
+    out: &mut Vec<u8>,
+    limit: usize,
+    what: &'static str,
+) -> Result<(), Fault> {
     out.clear();
+    let mut writer = Writer { l, out, limit, what, proxy: false };
     // SAFETY: the index is one of this call's, and the stack is large enough.
-    unsafe {
-        let index = ffi::lua_absindex(l, index);
-        Writer { l, out, limit, what }.value(index, 0)
+    match unsafe { writer.value(ffi::lua_absindex(l, index), 0) } {
+        Err(_) if writer.proxy => Err(Fault::Proxy { argument, metadata: index != argument }),
+        done => Ok(done?),
     }
 }
 
@@ -43,6 +53,8 @@ struct Writer<'a> {
     out: &'a mut Vec<u8>,
     limit: usize,
     what: &'static str,
+    /// Set where a table is met that must be read through its metamethods.
+    proxy: bool,
 }
 
 /// Text that may be large must not abort the process when memory runs out.
@@ -136,11 +148,14 @@ impl Writer<'_> {
     }
 
     /// An array has only whole keys from 1 up, and not too many holes.
-    unsafe fn shape(&self, index: c_int) -> Result<Shape> {
+    unsafe fn shape(&mut self, index: c_int) -> Result<Shape> {
         let (mut max, mut count) = (0, 0);
         // SAFETY: see above.
         unsafe {
-            let marked = has_metatable(self.l, index, Upvalue::Array.index());
+            let (marked, meta) = self.metatable(index);
+            if meta.pairs {
+                return self.proxy();
+            }
             ffi::lua_pushnil(self.l);
             while ffi::lua_next(self.l, index) != 0 {
                 pop(self.l, 1);
@@ -158,6 +173,9 @@ impl Writer<'_> {
                 max = max.max(place);
                 count += 1;
             }
+            if meta.len || (meta.index && count == 0) {
+                return self.proxy();
+            }
             if max > SPARSE_SAFE && max > count * SPARSE_RATIO {
                 return Err(Error::invalid(format!(
                     "an array with {count} items has its last at {max}: too many holes; with strings for keys it is an object"
@@ -165,6 +183,34 @@ impl Writer<'_> {
             }
             Ok(if count > 0 || marked { Shape::Array(max) } else { Shape::Object })
         }
+    }
+
+    /// Is a table marked as an array, or else which metamethods has it?
+    unsafe fn metatable(&self, index: c_int) -> (bool, Meta) {
+        let mut meta = Meta::default();
+        // SAFETY: see above. The names of the metamethods stand in the metatable of arrays.
+        unsafe {
+            if ffi::lua_getmetatable(self.l, index) == 0 {
+                return (false, meta);
+            }
+            let marked = ffi::lua_rawequal(self.l, -1, Upvalue::Array.index()) != 0;
+            if !marked {
+                for (place, has) in (1..).zip([&mut meta.pairs, &mut meta.len, &mut meta.index]) {
+                    ffi::lua_rawgeti(self.l, Upvalue::Array.index(), place);
+                    ffi::lua_rawget(self.l, -2);
+                    *has = ffi::lua_type(self.l, -1) != ffi::LUA_TNIL;
+                    pop(self.l, 1);
+                }
+            }
+            pop(self.l, 1);
+            (marked, meta)
+        }
+    }
+
+    /// Ends the writing where a table is to be read through its metamethods.
+    fn proxy<T>(&mut self) -> Result<T> {
+        self.proxy = true;
+        Err(Error::invalid("a table has metamethods"))
     }
 
     unsafe fn array(&mut self, index: c_int, len: i64, depth: usize) -> Result<()> {
@@ -265,6 +311,17 @@ impl Writer<'_> {
     }
 }
 
+/// The metamethods that say where the contents of a table are.
+pub(super) const METAMETHODS: [&std::ffi::CStr; 3] = [c"__pairs", c"__len", c"__index"];
+
+/// Which of them a table has.
+#[derive(Default)]
+struct Meta {
+    pairs: bool,
+    len: bool,
+    index: bool,
+}
+
 enum Shape {
     /// With its length, holes included.
     Array(i64),
@@ -281,7 +338,7 @@ impl Number {
     /// A float. In a Lua without integers, a whole number of 64 bits is kept as one, and written without a fraction or an
     /// exponent: so `incr` takes it.
     fn of(number: f64) -> Number {
-        let is_int = !HAS_INTEGERS && !(number == 0.0 && number.is_sign_negative());
+        let is_int = !HAS_INTEGERS && (number != 0.0 || number.is_sign_positive());
         match whole(number) {
             Some(int) if is_int => Number::Int(int),
             _ => Number::Float(number),

@@ -77,7 +77,9 @@ unsafe fn read_settings(l: State, at: c_int, body: fn(&mut Call<'_>) -> Result<A
             ffi::lua_pushvalue(l, Upvalue::Null.index());
             ffi::lua_replace(l, -2);
         }
+        ffi::lua_pushvalue(l, Upvalue::Plain.index());
         ffi::lua_insert(l, 1);
+        ffi::lua_insert(l, 1); // null, below it
         for place in (1..Upvalue::Null as c_int).rev() {
             if push_metatable(l, place).is_none() {
                 ffi::lua_pushvalue(l, ffi::lua_upvalueindex(place));

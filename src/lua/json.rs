@@ -15,7 +15,7 @@ use crate::types::Limits;
 pub(super) unsafe extern "C-unwind" fn encode(l: State) -> c_int {
     let body = |call: &mut Call<'_>| {
         let limit = Limits::Default.value_len();
-        encode::write(call.l, 1, &mut call.scratch.text, limit, "the JSON text")?;
+        encode::write(call.l, (1, 1), &mut call.scratch.text, limit, "the JSON text")?;
         Ok(Answer::Text)
     };
     // SAFETY: nothing is owned here.

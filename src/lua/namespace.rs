@@ -179,7 +179,7 @@ pub(super) fn store<T>(
     let value = match call.type_of(3) {
         ffi::LUA_TSTRING => call.bytes(3),
         ffi::LUA_TTABLE | ffi::LUA_TNUMBER | ffi::LUA_TBOOLEAN => {
-            encode::write(call.l, 3, &mut call.scratch.text, limits.value_len(), "the value")?;
+            encode::write(call.l, (3, 3), &mut call.scratch.text, limits.value_len(), "the value")?;
             None
         }
         _ => {
@@ -205,7 +205,7 @@ fn put_options(call: &mut Call<'_>, limit: usize) -> Result<PutOptions<'static>,
         match name {
             "expiration" => options.expiration = Some(value.whole(call)?),
             "expirationTtl" => options.expiration_ttl = Some(value.whole(call)?),
-            _ => encode::write(call.l, value.index, &mut call.scratch.metadata, limit, "the metadata")?,
+            _ => encode::write(call.l, (4, value.index), &mut call.scratch.metadata, limit, "the metadata")?,
         }
         Ok(())
     })?;

@@ -60,6 +60,11 @@ impl Scratch {
                 self.text.extend_from_slice(format!("luat_kv: {error}").as_bytes());
                 Answer::Failed
             }
+            Fault::FailedWithGarbage(error) => {
+                self.keep(Fault::Failed(error));
+                Answer::FailedWithGarbage
+            }
+            Fault::Proxy { argument, metadata } => Answer::Proxy { argument, metadata },
         }
     }
 }
@@ -112,6 +117,13 @@ pub(super) enum Answer {
     BadArgument(c_int),
     /// A failure, in `scratch.text`.
     Failed,
+    /// A failure that may have come from what is open and in nobody's use: garbage is collected, and the body runs again.
+    FailedWithGarbage,
+    /// This argument, or the field `metadata` in it, is replaced by a plain copy, and the body runs again.
+    Proxy {
+        argument: c_int,
+        metadata: bool,
+    },
 }
 
 /// Whether a list has values, and how.
@@ -128,6 +140,10 @@ pub(super) enum Fault {
     Argument(c_int, String),
     /// The operation failed.
     Failed(Error),
+    /// It failed, and is to be tried once more when garbage was collected.
+    FailedWithGarbage(Error),
+    /// A table in this argument, or in its field `metadata`, must be read through metamethods.
+    Proxy { argument: c_int, metadata: bool },
 }
 
 impl From<Error> for Fault {

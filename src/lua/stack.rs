@@ -30,9 +30,11 @@ pub(super) enum Upvalue {
     Array,
     /// What stands for JSON's null, beside the light userdata NULL.
     Null,
+    /// The function that copies what is read through metamethods (`plain`).
+    Plain,
 }
 
-pub(super) const UPVALUES: c_int = Upvalue::Null as c_int;
+pub(super) const UPVALUES: c_int = Upvalue::Plain as c_int;
 
 /// Pushes an empty table where the upvalue of that number is a metatable of this module's handles; each instance of the
 /// module has its own. Can raise an error.

@@ -64,6 +64,10 @@ pub(super) unsafe extern "C-unwind" fn project_namespace(l: State) -> c_int {
     }
 }
 
+/// The collector sees a few bytes where a store has descriptors and a cache. So that much is given to it as garbage with
+/// each store, and it comes by sooner where stores are opened again and again.
+const WEIGHT: usize = 64 * 1024;
+
 /// `KV.open(options?)`.
 pub(super) unsafe extern "C-unwind" fn open(l: State) -> c_int {
     let body = |call: &mut Call<'_>| {
@@ -71,14 +75,21 @@ pub(super) unsafe extern "C-unwind" fn open(l: State) -> c_int {
             return bad(1, NO_COLON);
         }
         let store = match read_options(call)? {
-            (Place::Memory, options) => Store::open_memory(&options)?,
-            (Place::File(path), options) => open_file(path, &options)?,
-            (Place::Project, options) => open_project(&options)?,
+            (Place::Memory, options) => Store::open_memory(&options),
+            (Place::File(path), options) => open_file(path, &options),
+            (Place::Project, options) => open_project(&options),
         };
-        fill(call, 3, store)
+        match store {
+            Ok(store) => fill(call, 3, store),
+            // Perhaps there are no descriptors left.
+            Err(error) if error.code() == Code::Io => Err(Fault::FailedWithGarbage(error)),
+            Err(error) => Err(error.into()),
+        }
     };
     // SAFETY: nothing is owned here, and index 3 becomes a store's slot.
     unsafe {
+        mlua::ffi::lua_settop(l, 2);
+        mlua::ffi::lua_newuserdata(l, WEIGHT);
         mlua::ffi::lua_settop(l, 2);
         push_slot::<Store>(l, Upvalue::Store.index());
         call(l, 3, body)

@@ -55,13 +55,90 @@ function JSON:test_integer_keys_of_an_object_become_text()
   lu.assertEquals(decode(encode({ [1000000] = "a", name = "b" })), { ["1000000"] = "a", name = "b" })
 end
 
-function JSON:test_encode_reads_no_metamethods()
-  local value = setmetatable({ a = 1 }, {
-    __index = function() error("asked") end,
-    __pairs = function() error("asked") end,
-    __len = function() error("asked") end,
+-- Metamethods
+
+local function asked() error("asked") end
+
+--- A table whose contents are all behind metamethods.
+local function proxy(contents, by)
+  return setmetatable({}, {
+    __index = by ~= "pairs" and contents or nil,
+    __pairs = by ~= "len" and function() return next, contents, nil end or nil,
+    __len = by ~= "pairs" and function() return #contents end or nil,
   })
-  lu.assertEquals(encode(value), '{"a":1}')
+end
+
+function JSON:test_a_table_with_pairs_is_read_by_them()
+  lu.assertEquals(decode(encode(proxy({ a = 1, b = { c = true } }))), { a = 1, b = { c = true } })
+  lu.assertEquals(encode(proxy({ "x", "y" }, "pairs")), '["x","y"]')
+  lu.assertEquals(encode({ list = { proxy({ proxy({ a = KV.null }) }) } }), '{"list":[[{"a":null}]]}')
+  lu.assertEquals(encode(setmetatable({ own = 1 }, { __pairs = function() return next, { other = 2 }, nil end })), '{"other":2}')
+  lu.assertEquals(encode(proxy({}, "pairs")), "{}")
+end
+
+function JSON:test_a_list_with_len_is_read_by_it()
+  lu.assertEquals(encode(proxy({ "x", { 2 }, proxy({}, "len") }, "len")), '["x",[2],[]]')
+  lu.assertEquals(encode(setmetatable({ "own", "more" }, { __len = function() return 1 end })), '["own"]')
+  lu.assertEquals(encode(setmetatable({}, { __len = function() return 3 end, __index = { "a", nil, "c" } })), '["a",null,"c"]')
+  -- It counts something else where there are fields.
+  lu.assertEquals(encode(setmetatable({ a = 1 }, { __len = asked, __index = asked })), '{"a":1}')
+  for _, len in pairs({ -1, 0.5, "1", 1e18 }) do
+    fails(function() encode(setmetatable({}, { __len = function() return len end })) end, "INVALID")
+  end
+end
+
+function JSON:test_a_table_whose_data_cannot_be_listed_is_an_error_and_not_an_empty_object()
+  for _, index in pairs({ function() return 1 end, { a = 1 }, proxy({ a = 1 }) }) do
+    fails(function() encode(setmetatable({}, { __index = index })) end, "INVALID", "__index", "__pairs")
+    fails(function() encode({ { setmetatable({}, { __index = index }) } }) end, "INVALID", "__index")
+    lu.assertEquals(encode(setmetatable({ own = 1 }, { __index = index })), '{"own":1}')
+  end
+end
+
+function JSON:test_an_instance_of_a_class_is_its_own_fields()
+  local Account = { limit = 5, total = function() end }
+  Account.__index = Account
+  lu.assertEquals(encode(setmetatable({ balance = 7 }, Account)), '{"balance":7}')
+  lu.assertEquals(encode({ setmetatable({}, Account) }), "[{}]")
+  lu.assertEquals(encode(setmetatable({}, { __index = { total = print }, __tostring = asked, __call = asked })), "{}")
+end
+
+function JSON:test_metamethods_may_fail_and_call_the_module()
+  local store = KV.open({ memory = true })
+  local kv = store:namespace("n")
+  local thrown = {}
+  local function value(act)
+    return { 1, setmetatable({}, { __pairs = function() act() return next, { a = 1 }, nil end }) }
+  end
+  local ok, why = pcall(kv.put, kv, "k", value(function() error(thrown) end))
+  lu.assertFalse(ok)
+  lu.assertIs(why, thrown)
+  fails(function() kv:put("k", "v", { metadata = value(function() error("mine") end) }) end, "mine")
+  lu.assertNil(kv:get("k"))
+  kv:put("k", value(function() kv:put("inner", value(function() kv:get("k") collectgarbage() end)) end),
+    { metadata = value(function() for _ in kv:each() do end end), expirationTtl = 100 })
+  lu.assertEquals(kv:get("k"), '[1,{"a":1}]')
+  lu.assertEquals(kv:get("inner"), '[1,{"a":1}]')
+  local _, meta = kv:getWithMetadata("k")
+  lu.assertEquals(meta.metadata, { 1, { a = 1 } })
+  lu.assertNotNil(meta.expiration)
+  lu.assertTrue(kv:atomic():put("batch", value(function() end)):commit())
+  lu.assertEquals(kv:get("batch"), '[1,{"a":1}]')
+  local thread = coroutine.wrap(function() kv:put("y", value(function() coroutine.yield(1) end)) return 2 end)
+  local resumed, answer = pcall(thread) -- whether a yield can pass is the Lua's own
+  lu.assertTrue(not resumed or answer == 1 or answer == 2)
+  fails(function() kv:put("closed", value(function() store:close() end)) end, "INVALID", "closed")
+end
+
+function JSON:test_metamethods_cannot_go_on_without_end()
+  local cycle = {}
+  setmetatable(cycle, { __pairs = function() return next, { again = cycle }, nil end })
+  fails(function() encode(cycle) end, "INVALID", "nested deeper than 128")
+  local function deeper() return setmetatable({}, { __pairs = function() return next, { deeper() }, nil end }) end
+  fails(function() encode(deeper()) end, "INVALID", "nested deeper than 128")
+  local shared = proxy({ 1 })
+  for _ = 1, 100 do shared = { shared, shared } end
+  fails(function() KV.open({ memory = true, limits = "cloudflare" }):namespace("n"):put("k", shared) end, "LIMIT")
 end
 
 function JSON:test_a_table_used_twice_is_no_cycle()

@@ -140,6 +140,25 @@ function Luas:test_the_collector_closes_what_nobody_holds()
   ]], { support.path() })
 end
 
+function Luas:test_a_store_for_each_request_runs_out_of_no_descriptors()
+  for _, first in ipairs({ "", "collectgarbage('stop')" }) do
+    local script = support.script(first .. [[
+      local folder = ...
+      for i = 1, 300 do KV.open({ path = folder .. "/kv.db" }):namespace("n"):incr("count") end
+      for i = 1, 100 do KV.open({ path = ("%s/%d.db"):format(folder, i) }):namespace("n"):put("key", "value") end
+      assert(KV.open({ path = folder .. "/kv.db" }):namespace("n"):get("count") == "300")
+      local held = {}
+      local ok, why = pcall(function()
+        for i = 1, 100 do held[i] = KV.open({ path = ("%s/%d.db"):format(folder, i) }) end
+      end)
+      assert(not ok and why:find("luat_kv: IO: ", 1, true), why)
+      held[1]:namespace("n"):put("key", "other")
+      print("done")
+    ]])
+    lu.assertEquals(support.must("ulimit -n 64; " .. support.interpreter() .. " %s %s", script, support.folder()), "done")
+  end
+end
+
 function Luas:test_a_finalizer_of_a_table_may_close_a_store()
   local store = KV.open({ memory = true })
   setmetatable({}, { __gc = function() store:close() end })

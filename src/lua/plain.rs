@@ -1,0 +1,82 @@
+//! Tables that are read through metamethods: Lua code, which runs between two runs of a body (see `call`).
+
+use std::ffi::c_int;
+
+use mlua::ffi;
+
+use super::scratch::Fault;
+use super::stack::{State, Upvalue, push_bytes, string_at};
+use crate::error::Error;
+
+/// What makes the copies: a file that the module for LuaJIT's FFI uses as it is.
+const SOURCE: &str = include_str!("../../lua/luat_kv_ffi/plain.lua");
+
+/// Pushes the function that makes copies; the metatable of arrays is at `array`. Can raise an error.
+///
+/// # Safety
+/// The caller owns nothing that needs dropping.
+pub(super) unsafe fn push(l: State, array: c_int) {
+    /// Any table's metatable, also one that is not for Lua code to see.
+    unsafe extern "C-unwind" fn metatable(l: State) -> c_int {
+        // SAFETY: `l` is Lua's.
+        unsafe { c_int::from(ffi::lua_getmetatable(l, 1) != 0) }
+    }
+    // SAFETY: as promised.
+    unsafe {
+        if ffi::luaL_loadbuffer(l, SOURCE.as_ptr().cast(), SOURCE.len(), c"=luat_kv".as_ptr()) != ffi::LUA_OK {
+            ffi::lua_error(l);
+        }
+        ffi::lua_call(l, 0, 1);
+        #[cfg(feature = "luajit")]
+        do_not_compile(l);
+        ffi::lua_pushcclosure(l, metatable, 0);
+        ffi::lua_pushvalue(l, array);
+        ffi::lua_call(l, 2, 1);
+    }
+}
+
+/// LuaJIT's compiled code for `next` may leave out keys (its issues 827 and 1510): has the function on top of the stack,
+/// and those in it, interpreted. Can raise an error.
+#[cfg(feature = "luajit")]
+unsafe fn do_not_compile(l: State) {
+    // SAFETY: the caller owns nothing that needs dropping.
+    unsafe {
+        let function = ffi::lua_gettop(l);
+        ffi::lua_getfield(l, ffi::LUA_REGISTRYINDEX, c"_LOADED".as_ptr());
+        ffi::lua_getfield(l, -1, c"jit".as_ptr());
+        if ffi::lua_type(l, -1) == ffi::LUA_TTABLE {
+            ffi::lua_getfield(l, -1, c"off".as_ptr());
+            ffi::lua_pushvalue(l, function);
+            ffi::lua_pushboolean(l, 1);
+            ffi::lua_call(l, 2, 0);
+        }
+        ffi::lua_settop(l, function);
+    }
+}
+
+/// Puts a copy that has no metamethods in an argument's place, or in that of its field `metadata`; answers what is wrong
+/// where there can be none. Runs Lua code, and can raise an error.
+///
+/// # Safety
+/// The caller owns nothing that needs dropping.
+pub(super) unsafe fn replace(l: State, argument: c_int, metadata: bool) -> Option<Fault> {
+    // SAFETY: as promised.
+    unsafe {
+        ffi::luaL_checkstack(l, 5, c"JSON".as_ptr());
+        ffi::lua_pushvalue(l, Upvalue::Plain.index());
+        ffi::lua_pushvalue(l, argument);
+        ffi::lua_pushvalue(l, Upvalue::Null.index());
+        if metadata {
+            push_bytes(l, b"metadata");
+        } else {
+            ffi::lua_pushnil(l);
+        }
+        ffi::lua_call(l, 3, 2);
+        if let Some(problem) = string_at(l, -1) {
+            return Some(Error::invalid(String::from_utf8_lossy(problem).into_owned()).into());
+        }
+        ffi::lua_pushvalue(l, -2);
+        ffi::lua_replace(l, argument);
+        None
+    }
+}
