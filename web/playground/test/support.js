@@ -30,7 +30,7 @@ export class Visit {
     visit.isOwn = context === undefined;
     visit.url = url;
     visit.page = await own.newPage();
-    visit.page.setDefaultTimeout(10_000);
+    visit.page.setDefaultTimeout(120_000); // only a page that hangs comes to it, however busy the machine is
     visit.page.on("console", (message) => {
       if (["error", "warning"].includes(message.type())) visit.problems.push(message.text());
     });
