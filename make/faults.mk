@@ -2,10 +2,10 @@
 
 # All of these together take at most five minutes, so that `make test` stays bearable; `make torture` runs the same suites
 # for longer. A suite ends with a line of figures, and prints the seed that repeats it.
-faults  := faults-kills faults-power faults-syscalls faults-linear
+faults  := faults-kills faults-power faults-syscalls faults-linear faults-crafted faults-damaged
 MINUTES := 10
 .PHONY: test-faults torture $(faults)
-test-faults: $(faults) ## tests/faults: killed processes, power cuts, failing system calls, operations that overlap
+test-faults: $(faults) ## tests/faults: killed processes, power cuts, failing system calls, operations that overlap, hostile files
 torture: ## the same for longer, with figures: MINUTES=10 for each suite
 	@FAULTS_MINUTES=$(MINUTES) V=1 $(MAKE) --no-print-directory --keep-going $(faults)
 

@@ -205,8 +205,8 @@ fn copy_text(text: &str) -> Result<String> {
     headroom::check().map(|()| copy)
 }
 
-fn push(keys: &mut Vec<KeyInfo>, key: KeyInfo) -> Result<()> {
-    keys.try_reserve(1).map_err(|_| Error::no_memory(size_of_val(keys.as_slice())))?;
-    keys.push(key);
+fn push<T>(list: &mut Vec<T>, item: T) -> Result<()> {
+    list.try_reserve(1).map_err(|_| Error::no_memory(size_of_val(list.as_slice())))?;
+    list.push(item);
     Ok(())
 }

@@ -13,11 +13,12 @@ use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{CachedStatement, Connection, Row, TransactionBehavior};
 
 use self::link::{Link, Session};
+use self::schema::Steps;
 use super::{
     Backend, Body, Each, Extent, Listed, Now, PAGE_BYTES, Put, Range, Removed, Rows, SWEEP_PER_WRITE, Step, Walk, Want,
     copy, copy_text, push,
 };
-use crate::error::{Error, Result, quoted};
+use crate::error::{Code, Error, Result, quoted};
 use crate::hooks;
 use crate::types::{Entry, KeyInfo, NamespaceStats, OpenOptions};
 use crate::version::Version;
@@ -80,6 +81,7 @@ impl Backend for Sqlite {
             let snapshot = session.connection.transaction()?;
             let (mut found, mut entry) = (Vec::new(), Entry::default());
             for key in keys {
+                session.guard.steps.restart();
                 if get(&snapshot, namespace, key, Want::Entry, now, &mut entry)? {
                     let Entry { value, metadata, expiration, version } = std::mem::take(&mut entry);
                     let (name, value) = ((*key).to_owned(), Some(value));
@@ -103,7 +105,12 @@ impl Backend for Sqlite {
                     break;
                 }
                 let key = key_info(row, walk.values)?;
-                bytes += key.value.as_ref().map_or(0, Vec::len);
+                if let Some(last) = found.keys.last() {
+                    let (before, after) = if walk.reverse { (&key, last) } else { (last, &key) };
+                    in_order(&before.name, &after.name)?;
+                }
+                let described = key.name.len() + key.metadata.as_ref().map_or(0, String::len);
+                bytes += key.value.as_ref().map_or(0, Vec::len) + described.saturating_sub(USUAL);
                 push(&mut found.keys, key)?;
             }
             Ok(found)
@@ -123,8 +130,12 @@ impl Backend for Sqlite {
         let range = Range { namespace, from: "", below: None };
         let mut query = session.connection.prepare(schema::list(false, true))?;
         let mut rows = query.query((namespace, "", below(&range), now, -1))?;
+        let mut last: Option<String> = None;
         while let Some(row) = rows.next()? {
-            each(&key_info(row, true)?)?;
+            let key = key_info(row, true)?;
+            last.map_or(Ok(()), |last| in_order(&last, &key.name))?;
+            each(&key)?;
+            last = Some(key.name);
         }
         session.access.check()
     }
@@ -135,12 +146,15 @@ impl Backend for Sqlite {
             // One statement is a transaction of its own, and much the cheapest one.
             let sweeps = session.may_sweep(now);
             if extent == Extent::OneChange && !sweeps {
-                let done = body(&mut Change::new(&session.connection, now, version));
+                let done = body(&mut Change::new(&session.connection, &session.guard.steps, now, version));
                 return Ok(done.map_err(|failed| session.take_back(failed))?.then_some(version));
             }
             let transaction = session.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let now = clock();
-            if !body(&mut Change::new(&transaction, now, version))? {
+            if sweeps {
+                session.guard.look_again(&transaction)?;
+            }
+            if !body(&mut Change::new(&transaction, &session.guard.steps, now, version))? {
                 return Ok(None);
             }
             let swept = if sweeps { sweep(&transaction, SWEEP_PER_WRITE, now)? } else { 0 };
@@ -164,18 +178,24 @@ impl Backend for Sqlite {
     fn namespaces(&self, now: i64) -> Result<Vec<String>> {
         self.0.with(|session| {
             let mut query = session.connection.prepare_cached(schema::NAMESPACES)?;
-            let names = query.query_map((now,), |row| row.get(0))?;
-            Ok(names.collect::<rusqlite::Result<_>>()?)
+            let (mut rows, mut names) = (query.query((now,))?, Vec::<String>::new());
+            while let Some(row) = rows.next()? {
+                let name = namespace_after(names.last().map(String::as_str), row)?;
+                push(&mut names, name)?;
+            }
+            Ok(names)
         })
     }
 
     fn stats(&self, now: i64) -> Result<Vec<NamespaceStats>> {
         self.0.with(|session| {
             let mut query = session.connection.prepare_cached(schema::STATS)?;
-            let stats = query.query_map((now,), |row| {
-                Ok(NamespaceStats { name: row.get(0)?, live: row.get(1)?, expired: row.get(2)? })
-            })?;
-            Ok(stats.collect::<rusqlite::Result<_>>()?)
+            let (mut rows, mut stats) = (query.query((now,))?, Vec::<NamespaceStats>::new());
+            while let Some(row) = rows.next()? {
+                let name = namespace_after(stats.last().map(|stats| &*stats.name), row)?;
+                push(&mut stats, NamespaceStats { name, live: row.get(1)?, expired: row.get(2)? })?;
+            }
+            Ok(stats)
         })
     }
 
@@ -203,6 +223,7 @@ impl Backend for Sqlite {
 /// A write under way, within a transaction or as the only statement of its own.
 struct Change<'a> {
     connection: &'a Connection,
+    steps: &'a Steps,
     now: i64,
     version: Version,
     putting: Option<Putting<'a>>,
@@ -216,8 +237,8 @@ struct Putting<'a> {
 }
 
 impl<'a> Change<'a> {
-    fn new(connection: &'a Connection, now: i64, version: Version) -> Self {
-        Change { connection, now, version, putting: None }
+    fn new(connection: &'a Connection, steps: &'a Steps, now: i64, version: Version) -> Self {
+        Change { connection, steps, now, version, putting: None }
     }
 }
 
@@ -227,16 +248,19 @@ impl Rows for Change<'_> {
     }
 
     fn get(&mut self, namespace: &str, key: &str, entry: &mut Entry) -> Result<bool> {
+        self.steps.restart();
         get(self.connection, namespace, key, Want::Entry, self.now, entry)
     }
 
     fn version(&mut self, namespace: &str, key: &str) -> Result<Option<Version>> {
+        self.steps.restart();
         let mut query = self.connection.prepare_cached(schema::VERSION)?;
         let mut rows = query.query((namespace, key, self.now))?;
         rows.next()?.map(|row| version(row, 0)).transpose()
     }
 
     fn put(&mut self, namespace: &str, put: Put<'_>) -> Result<()> {
+        self.steps.restart();
         let putting = match &mut self.putting {
             Some(putting) if putting.namespace == namespace => putting,
             putting => {
@@ -259,16 +283,19 @@ impl Rows for Change<'_> {
     }
 
     fn touch(&mut self, namespace: &str, key: &str, expiration: Option<i64>) -> Result<bool> {
+        self.steps.restart();
         let row = (namespace, key, expiration, self.version.as_bytes(), self.now);
         Ok(self.connection.prepare_cached(schema::TOUCH)?.execute(row)? > 0)
     }
 
     fn delete(&mut self, namespace: &str, key: &str) -> Result<()> {
+        self.steps.restart();
         self.connection.prepare_cached(schema::DELETE)?.execute((namespace, key))?;
         Ok(())
     }
 
     fn remove(&mut self, range: Range<'_>, step: Step) -> Result<Removed> {
+        self.steps.restart();
         let mut query = self.connection.prepare_cached(schema::MEASURE)?;
         let (mut removed, mut bytes) = (Removed::default(), 0);
         {
@@ -279,7 +306,7 @@ impl Rows for Change<'_> {
                 bytes += row.get::<_, u64>(1)?;
                 removed.live += u64::from(row.get::<_, bool>(2)?);
                 removed.rows += 1;
-                removed.last = text(row, 0)?;
+                removed.last = text(row, 0, LONGEST_NAME)?;
             }
         }
         if let Some(last) = &removed.last {
@@ -333,7 +360,7 @@ fn below<'a>(range: &Range<'a>) -> ToSqlOutput<'a> {
 /// A row of [`schema::list`].
 fn key_info(row: &Row<'_>, values: bool) -> Result<KeyInfo> {
     let key = row.get_ref(0)?.as_bytes_or_null().map_err(rusqlite::Error::from)?.unwrap_or_default();
-    let name = text(row, 0).map_err(|error| of_row(error, key))?.unwrap_or_default();
+    let name = text(row, 0, LONGEST_NAME).map_err(|error| of_row(error, key))?.unwrap_or_default();
     let (metadata, expiration, version) = described(row, 1).map_err(|error| of_row(error, key))?;
     let mut value = None;
     if values {
@@ -342,15 +369,40 @@ fn key_info(row: &Row<'_>, values: bool) -> Result<KeyInfo> {
     Ok(KeyInfo { name, metadata, expiration, version, value })
 }
 
-/// What is wrong with a row, and which one it is.
+/// What is wrong with a row, and which one it is. A key that is too long for a message, or for memory, is cut.
 fn of_row(error: Error, key: &[u8]) -> Error {
-    error.while_doing(format_args!("key {}", quoted(&String::from_utf8_lossy(key))))
+    /// More than a message shows.
+    const SHOWN: usize = 1024;
+    error.while_doing(format_args!("key {}", quoted(&String::from_utf8_lossy(&key[..key.len().min(SHOWN)]))))
+}
+
+/// No two keys are the same. Where they are not in order, pages lead back to one another.
+fn in_order(before: &str, after: &str) -> Result<()> {
+    match before < after {
+        true => Ok(()),
+        false => {
+            Err(of_row(Error::new(Code::Corrupt, "the file is damaged: its keys are not in order"), after.as_bytes()))
+        }
+    }
+}
+
+/// The name that a row begins with. It sorts after the one before it, but where pages lead back to one another.
+fn namespace_after(last: Option<&str>, row: &Row<'_>) -> Result<String> {
+    let stored = row.get_ref(0)?.as_bytes_or_null().map_err(rusqlite::Error::from)?.unwrap_or_default();
+    let of_name = |error: Error| {
+        let shown = String::from_utf8_lossy(&stored[..stored.len().min(1024)]);
+        error.while_doing(format_args!("namespace {}", quoted(&shown)))
+    };
+    if last.is_some_and(|last| last.as_bytes() >= stored) {
+        return Err(of_name(Error::new(Code::Corrupt, "the file is damaged: its namespaces are not in order")));
+    }
+    Ok(text(row, 0, LONGEST_NAME).map_err(of_name)?.unwrap_or_default())
 }
 
 /// A row's metadata, expiration and version, from this column on. Other programs' rows may have an empty text for no
 /// metadata, and end within a second: they are gone when it is over, as the queries see it.
 fn described(row: &Row<'_>, first: usize) -> Result<(Option<String>, Option<i64>, Version)> {
-    let metadata = text(row, first)?.filter(|metadata| !metadata.is_empty());
+    let metadata = text(row, first, LONGEST_METADATA)?.filter(|metadata| !metadata.is_empty());
     let expiration = match row.get_ref(first + 1)? {
         ValueRef::Real(real) => Some(real.ceil() as i64),
         _ => row.get(first + 1)?,
@@ -380,6 +432,24 @@ fn read_value(stored: ValueRef<'_>, value: &mut Vec<u8>) -> Result<()> {
     copy(bytes, value)
 }
 
-fn text(row: &Row<'_>, column: usize) -> Result<Option<String>> {
-    row.get_ref(column)?.as_str_or_null().map_err(rusqlite::Error::from)?.map(copy_text).transpose()
+/// The longest key or namespace that is read. Limits hold for what is written; but what is read is copied more than once
+/// on its way, and a file may hold anything.
+const LONGEST_NAME: usize = 1024 * 1024;
+
+/// The same for metadata.
+const LONGEST_METADATA: usize = 16 * 1024 * 1024;
+
+/// What is longer than this library writes makes a page full, as values do.
+const USUAL: usize = 128 * 1024;
+
+/// A text, which is measured before it is copied.
+fn text(row: &Row<'_>, column: usize, longest: usize) -> Result<Option<String>> {
+    let stored = row.get_ref(column)?;
+    if let ValueRef::Text(bytes) | ValueRef::Blob(bytes) = stored
+        && bytes.len() > longest
+    {
+        let len = bytes.len();
+        return Err(Error::new(Code::Corrupt, format!("it has a text of {len} bytes; at most {longest} are read")));
+    }
+    stored.as_str_or_null().map_err(rusqlite::Error::from)?.map(copy_text).transpose()
 }

@@ -248,6 +248,53 @@ fn what_is_wrong_with_a_row_is_told_with_its_key() {
 }
 
 #[test]
+fn a_table_that_needs_sql_of_its_own_can_only_be_read() {
+    let check = "CHECK (length(value) < 100), PRIMARY KEY";
+    let (_folder, path) = file(&[&LUAT.replace("PRIMARY KEY", check), ROWS].concat());
+    let before = std::fs::read(&path).unwrap();
+    let store = open(&path);
+    expect_rows(&store);
+    let error = store.namespace("blog").unwrap().put("k", b"v", &PutOptions::default()).unwrap_err();
+    assert_eq!(error.code(), Code::ReadOnly);
+    assert!(error.message().contains("its table kv has a CHECK constraint"), "{error}");
+    store.close().unwrap();
+    assert!(before == std::fs::read(&path).unwrap());
+}
+
+#[test]
+fn a_schema_that_changes_while_the_store_is_open_is_looked_at_again() {
+    let (_folder, path) = file(&[LUAT, ROWS].concat());
+    let clock = Clock::manual(NOW);
+    let store = Store::open(&path, &OpenOptions { clock: clock.clone(), ..options() }).unwrap();
+    let blog = store.namespace("blog").unwrap();
+    let put = |key: &str| blog.put(key, b"v", &PutOptions::default());
+    put("before").unwrap();
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("ALTER TABLE kv ADD COLUMN fine TEXT DEFAULT 'x'").unwrap();
+    clock.set(NOW + 1);
+    put("after").unwrap();
+    other.execute_batch("ALTER TABLE kv ADD COLUMN x CHECK (x IS NULL)").unwrap();
+    clock.set(NOW + 2);
+    assert_eq!(put("refused").unwrap_err().code(), Code::ReadOnly);
+    assert_eq!(blog.get("after").unwrap().as_deref(), Some(&b"v"[..]));
+    assert_eq!(blog.get("refused").unwrap(), None);
+}
+
+#[test]
+fn triggers_fire_for_other_programs_and_not_for_this_library() {
+    let trigger =
+        "CREATE TABLE seen (key); CREATE TRIGGER t AFTER INSERT ON kv BEGIN INSERT INTO seen VALUES (NEW.key); END;";
+    let (_folder, path) = file(&[LUAT, trigger].concat());
+    let store = open(&path);
+    store.namespace("n").unwrap().put("ours", b"v", &PutOptions::default()).unwrap();
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("INSERT OR REPLACE INTO kv (namespace, key, value) VALUES ('n', 'theirs', 'v')").unwrap();
+    assert_eq!(query::<String>(&path, "SELECT group_concat(key) FROM seen"), "theirs");
+    // The library's own trigger gave that row a version.
+    assert_eq!(entry(&store.namespace("n").unwrap(), "theirs").unwrap().value, b"v");
+}
+
+#[test]
 fn another_programs_database_is_refused_and_left_as_it_was() {
     let (_folder, path) =
         file("CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT); INSERT INTO users VALUES (1, 'a')");

@@ -1,7 +1,7 @@
 //! What is done to the database file as a whole.
 
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use rusqlite::backup::{Backup, StepResult};
@@ -9,8 +9,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::access;
 use super::link::Link;
-use super::reason;
 use super::registry::is_taken;
+use super::schema::{self, Steps};
 use crate::draft::Draft;
 use crate::error::{Code, Error, Result};
 
@@ -27,9 +27,14 @@ pub(super) fn size(link: &Link) -> Result<u64> {
     })
 }
 
-/// Writes the file anew, without the room that deleted rows have left.
+/// Writes the file anew, without the room that deleted rows have left. A damaged one is left as it is: what can still be
+/// read of it would be all that is left.
 pub(super) fn compact(link: &Link) -> Result<()> {
-    link.with_writable(|session| Ok(session.connection.execute_batch("VACUUM")?))
+    link.with_writable(|session| {
+        schema::check(&session.connection)?;
+        session.guard.steps.restart();
+        Ok(session.connection.execute_batch("VACUUM")?)
+    })
 }
 
 /// Moves the log into the file and cuts it to nothing, if readers allow it.
@@ -68,8 +73,10 @@ fn copy(source: &Connection, to: &Path) -> Result<()> {
     /// In each step; another thread of this process may use the file between two.
     const PAGES: i32 = 4096;
     let snapshot = source.unchecked_transaction()?;
-    snapshot.query_row("SELECT count(*) FROM sqlite_schema", (), |_| Ok(()))?;
+    snapshot.query_row("SELECT EXISTS (SELECT 1 FROM main.sqlite_master)", (), |_| Ok(()))?;
     let mut copy = access::connect(to, OpenFlags::SQLITE_OPEN_READ_WRITE, false)?;
+    schema::harden(&copy)?;
+    let _steps = Steps::watch(&mut copy, to)?;
     let backup = Backup::new(source, &mut copy)?;
     loop {
         match backup.step(PAGES)? {
@@ -80,13 +87,6 @@ fn copy(source: &Connection, to: &Path) -> Result<()> {
     }
     drop(backup);
     // Pages are copied as they are: also those of a damaged file.
-    reason::clear();
-    let sound: String = copy.query_row("PRAGMA quick_check(1)", (), |row| row.get(0))?;
-    match reason::last() {
-        _ if sound == "ok" => {}
-        // The check takes a page that cannot be read for a damaged one.
-        libc::EIO => return Err(reason::io(&io::Error::from_raw_os_error(libc::EIO))),
-        _ => return Err(Error::new(Code::Corrupt, format!("the store is damaged: {sound}"))),
-    }
+    schema::check(&copy)?;
     copy.close().map_err(|(_, error)| error.into())
 }

@@ -12,6 +12,7 @@ use super::access::{self, Access};
 use super::location::{BESIDE, beside, checked, real};
 use super::opened::OpenedFile;
 use super::registry::Registration;
+use super::schema::Guard;
 use super::{create, descriptors, reason, schema};
 use crate::error::{Code, Error, Result};
 use crate::fork::{self, ForkHandler};
@@ -47,6 +48,7 @@ pub(super) struct Session {
     /// Opened for reading only, or a file that may not be written.
     readonly: bool,
     pub access: Access,
+    pub guard: Box<Guard>,
     /// For what cannot be left to `store`, which waits between two tries.
     pub busy_timeout: Duration,
     /// For its writes: no other connection, of whichever process, gives the same ones.
@@ -59,7 +61,7 @@ pub(super) struct Session {
 /// How far an opening has got.
 struct Opening {
     /// Dropped in this order.
-    opened: Option<(Connection, Access, Registration)>,
+    opened: Option<(Connection, Access, Registration, Box<Guard>)>,
     /// Whether no other copy of SQLite in this process has the file open. It would have it open however long it is waited
     /// for.
     registered: bool,
@@ -110,6 +112,7 @@ impl Link {
         let mut state = self.usable(false)?;
         let State::Open(session) = &mut *state else { return Err(Error::closed()) };
         reason::clear();
+        session.guard.steps.restart();
         let answer = act(session).map_err(|error| self.explained(error));
         session.access.check().and(answer)
     }
@@ -182,7 +185,7 @@ impl Link {
         self.with(|session| match session.readonly {
             true if self.readonly => Err(Error::new(Code::ReadOnly, "the store was opened for reading only")),
             true => Err(Error::new(Code::ReadOnly, "the file may not be written")),
-            false => act(session),
+            false => session.guard.may_write().and_then(|()| act(session)),
         })
     }
 
@@ -230,7 +233,7 @@ impl Link {
             }
             thread::sleep(Duration::from_millis(5));
         }
-        let Some((connection, access, registration)) = opening.opened else { return Err(Error::closed()) };
+        let Some((connection, access, registration, guard)) = opening.opened else { return Err(Error::closed()) };
         // SQLite's own chance would not do: a process that forked into another namespace of process numbers may go on
         // with its parent's.
         let own = getrandom::u64().map_err(|why| Error::new(Code::Io, format!("random numbers: {why}")))?;
@@ -243,6 +246,7 @@ impl Link {
             more_to_sweep: false,
             readonly,
             access,
+            guard,
             busy_timeout: self.busy_timeout,
             versions,
             checked,
@@ -253,7 +257,7 @@ impl Link {
     /// Goes on with opening the file, up to where somebody else is in the way.
     fn attempt(&self, create: bool, connected: bool, opening: &mut Opening) -> Result<()> {
         reason::clear();
-        let (connection, access, registration) = match &mut opening.opened {
+        let (connection, access, registration, guard) = match &mut opening.opened {
             Some(opened) => opened,
             none => none.insert(self.open_registered(create)?),
         };
@@ -261,6 +265,7 @@ impl Link {
         if !self.file.is(registration.identity(), connected) {
             return Err(Error::new(Code::Io, "it was replaced by another file while it was open"));
         }
+        guard.steps.restart();
         let set_up = self.set_up(connection).map_err(|error| match error.code() {
             // What SQLite cannot make sense of is the file: a schema or a format that it does not know.
             Code::Internal => Error::new(Code::Corrupt, error.message()),
@@ -269,7 +274,10 @@ impl Link {
             _ => error,
         });
         let done = match set_up {
-            Ok(()) => access.check_opened(&self.path, connection),
+            Ok(objection) => {
+                guard.objection = objection;
+                access.check_opened(&self.path, connection)
+            }
             // What looks damaged may have been written meanwhile.
             Err(error) => access.check().and(Err(error)),
         };
@@ -280,7 +288,7 @@ impl Link {
     }
 
     /// Registers the file and opens it.
-    fn open_registered(&self, create: bool) -> Result<(Connection, Access, Registration)> {
+    fn open_registered(&self, create: bool) -> Result<(Connection, Access, Registration, Box<Guard>)> {
         descriptors::fill_standard();
         descriptors::install();
         for _ in 0..3 {
@@ -288,20 +296,19 @@ impl Link {
                 create::database(&self.path, self.durability)?;
             }
             let (registration, _lock) = Registration::new(&self.path, !self.readonly)?;
-            let (connection, access) = access::open(&self.path, self.readonly)?;
+            let (mut connection, access) = access::open(&self.path, self.readonly)?;
             // The path may have come to lead to another file between the two.
             if registration.is_at(&self.path) {
-                return Ok((connection, access, registration));
+                let guard = Box::new(Guard::new(&mut connection, &real(&self.path))?);
+                return Ok((connection, access, registration, guard));
             }
         }
         Err(Error::new(Code::Io, "it was replaced by another file, again and again, while it was being opened"))
     }
 
-    fn set_up(&self, connection: &mut Connection) -> Result<()> {
-        // What a file's schema says runs with no more rights than a stranger's SQL.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
-        // Nor do other tables' foreign keys, if they refer to ours, delete their rows or keep us from deleting ours.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false)?;
+    /// Returns why the file may only be read, if so.
+    fn set_up(&self, connection: &mut Connection) -> Result<Option<String>> {
+        schema::harden(connection)?;
         connection.pragma_update(None, "cache_size", CACHE)?;
         let encoding: String = connection.pragma_query_value(None, "encoding", |row| row.get(0))?;
         if encoding != "UTF-8" {
@@ -310,8 +317,8 @@ impl Link {
                 format!("its text is {encoding}, which sorts keys in another order"),
             ));
         }
-        schema::recognize(connection)?;
-        let readonly = connection.is_readonly("main")?;
+        let objection = schema::recognize(connection)?;
+        let readonly = connection.is_readonly("main")? || objection.is_some();
         let journal = if readonly { "journal_mode" } else { "journal_mode = WAL" };
         let journal: String = connection.query_row(&format!("PRAGMA {journal}"), (), |row| row.get(0))?;
         // Only with a WAL is NORMAL as safe as it is fast; some file systems cannot have one.

@@ -122,6 +122,10 @@ impl From<rusqlite::Error> for Error {
             let why = "a write to it was cut short, and must be undone before it can be read: open it once for writing";
             return Error::new(Code::Io, why);
         }
+        if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) {
+            // Only `schema::Steps` interrupts.
+            return Error::new(Code::Corrupt, "the file is damaged: its pages lead back to one another");
+        }
         match code {
             // The last that failed may have been a look for a file that need not be there.
             Code::Io if number == 0 || (number == libc::ENOENT && extended & 0xff == ffi::SQLITE_IOERR) => {

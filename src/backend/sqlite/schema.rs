@@ -1,87 +1,32 @@
-//! Every SQL text, and how a file comes to have our table.
+//! What SQLite is asked, and how a file comes to have our table.
 //!
 //! Luat's own table is `kv(namespace, key, value, metadata, expiration, PRIMARY KEY (namespace, key))`. Ours has the
 //! same names, so that Luat's statements work on it, but is clustered on its key (a get is one descent into one tree),
 //! keeps the value last (a list need not pass over it), and has a version for each row, given by chance where Luat's
-//! statements give none. Every statement here runs on both, once Luat's has been given a version.
+//! statements give none. Every statement runs on both, once Luat's has been given a version.
+//!
+//! A file may come from anyone. Its schema is looked at (`layout`, `objections`) before any statement touches the table,
+//! by a connection that runs nothing of what the file brings along (`guard`), and whose statements end (`steps`).
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use rusqlite::config::DbConfig;
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior};
 
+use self::layout::{Found, Layout};
 use crate::error::{Code, Error, Result};
 
-// `+expiration` keeps the planner on the primary key.
+mod guard;
+mod layout;
+mod objections;
+mod statements;
+mod steps;
+mod tokens;
 
-pub(super) const GET: &str = "SELECT value, metadata, expiration, version FROM kv
-    WHERE namespace = ?1 AND key = ?2 AND (+expiration IS NULL OR +expiration > ?3)";
-
-pub(super) const GET_VALUE: &str = "SELECT value FROM kv
-    WHERE namespace = ?1 AND key = ?2 AND (+expiration IS NULL OR +expiration > ?3)";
-
-pub(super) const VERSION: &str = "SELECT version FROM kv
-    WHERE namespace = ?1 AND key = ?2 AND (+expiration IS NULL OR +expiration > ?3)";
-
-macro_rules! list {
-    ($value:literal, $order:literal) => {
-        concat!(
-            "SELECT key, metadata, expiration, version",
-            $value,
-            " FROM kv WHERE namespace = ?1 AND key >= ?2 AND key < ?3 AND (+expiration IS NULL OR +expiration > ?4)
-             ORDER BY key ",
-            $order,
-            " LIMIT ?5"
-        )
-    };
-}
-
-/// The live keys of a range. The fifth column is the value.
-pub(super) const fn list(reverse: bool, values: bool) -> &'static str {
-    match (reverse, values) {
-        (false, false) => list!("", "ASC"),
-        (false, true) => list!(", value", "ASC"),
-        (true, false) => list!("", "DESC"),
-        (true, true) => list!(", value", "DESC"),
-    }
-}
-
-pub(super) const COUNT: &str = "SELECT count(*) FROM kv
-    WHERE namespace = ?1 AND key >= ?2 AND key < ?3 AND (+expiration IS NULL OR +expiration > ?4)";
-
-pub(super) const PUT: &str = "INSERT INTO kv (namespace, version, key, value, metadata, expiration)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-    ON CONFLICT (namespace, key) DO UPDATE SET value = excluded.value, metadata = excluded.metadata,
-        expiration = excluded.expiration, version = excluded.version";
-
-pub(super) const TOUCH: &str = "UPDATE kv SET expiration = ?3, version = ?4
-    WHERE namespace = ?1 AND key = ?2 AND (+expiration IS NULL OR +expiration > ?5)";
-
-pub(super) const DELETE: &str = "DELETE FROM kv WHERE namespace = ?1 AND key = ?2";
-
-/// In a table that is not ours a name may be NULL, which no comparison finds again.
-pub(super) const SWEEP: &str = "DELETE FROM kv WHERE (namespace, key) IN
-    (SELECT namespace, key FROM kv WHERE expiration <= ?1 AND namespace IS NOT NULL AND key IS NOT NULL
-     ORDER BY expiration LIMIT ?2)";
-
-/// The first rows of a range, live or not: how large each is, and whether it lives. Reads no values.
-pub(super) const MEASURE: &str = "SELECT key, coalesce(octet_length(value), 0), expiration IS NULL OR expiration > ?4
-    FROM kv WHERE namespace = ?1 AND key >= ?2 AND key < ?3 ORDER BY key LIMIT ?5";
-
-pub(super) const REMOVE: &str = "DELETE FROM kv WHERE namespace = ?1 AND key >= ?2 AND key <= ?3";
-
-/// From one namespace's name straight to the next.
-pub(super) const NAMESPACES: &str = "WITH RECURSIVE names (name) AS (
-        SELECT min(namespace) FROM kv
-        UNION ALL SELECT (SELECT min(namespace) FROM kv WHERE namespace > name) FROM names WHERE name IS NOT NULL)
-    SELECT name FROM names WHERE name IS NOT NULL
-        AND EXISTS (SELECT 1 FROM kv WHERE namespace = name AND (+expiration IS NULL OR +expiration > ?1))";
-
-pub(super) const STATS: &str = "SELECT namespace, sum(expiration IS NULL OR expiration > ?1),
-        sum(expiration IS NOT NULL AND expiration <= ?1)
-    FROM kv WHERE namespace IS NOT NULL GROUP BY namespace ORDER BY namespace";
+pub(super) use self::guard::{Guard, check, harden};
+pub(super) use self::statements::*;
+pub(super) use self::steps::Steps;
 
 const CREATE: &str = "CREATE TABLE kv (
     namespace TEXT NOT NULL,
@@ -93,7 +38,7 @@ const CREATE: &str = "CREATE TABLE kv (
     PRIMARY KEY (namespace, key)
 ) WITHOUT ROWID";
 
-const INDEX: &str = "CREATE INDEX IF NOT EXISTS kv_expiration ON kv (expiration) WHERE expiration IS NOT NULL";
+const INDEX: &str = "CREATE INDEX kv_expiration ON kv (expiration) WHERE expiration IS NOT NULL";
 
 const CLUSTER: [&str; 4] = [
     "ALTER TABLE kv RENAME TO kv_from_luat",
@@ -104,75 +49,71 @@ const CLUSTER: [&str; 4] = [
 ];
 
 /// For a table that stays as it is. A column that is added cannot be given by chance, so a trigger does it.
-const ADD_VERSION: [&str; 3] = [
-    "ALTER TABLE kv ADD COLUMN version BLOB",
-    "UPDATE kv SET version = randomblob(12)",
-    "CREATE TRIGGER kv_version AFTER INSERT ON kv WHEN NEW.version IS NULL BEGIN
+const ADD_VERSION: [&str; 3] =
+    ["ALTER TABLE kv ADD COLUMN version BLOB", "UPDATE kv SET version = randomblob(12)", TRIGGER];
+
+/// For rows that Luat's statements insert, in its own connections. Ours gives each row its version, and runs no trigger.
+const TRIGGER: &str = "CREATE TRIGGER kv_version AFTER INSERT ON kv WHEN NEW.version IS NULL BEGIN
          UPDATE kv SET version = randomblob(12) WHERE namespace = NEW.namespace AND key = NEW.key;
-     END",
-];
+     END";
 
 /// Stands before a table without versions in a store that may not add them.
 const VIEW: &str = "CREATE TEMP VIEW kv AS SELECT namespace, key, expiration, metadata, value,
     luat_kv_version(value, metadata, expiration) AS version FROM main.kv";
 
-/// The table as it stands in a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Layout {
-    Missing,
-    /// Ours, index and all.
-    Ours,
-    /// One with something that is not ours to rewrite (a column more, or a view that speaks of it): it stays as it is,
-    /// and gains what the statements need.
-    Compatible {
-        versioned: bool,
-        indexed: bool,
-    },
-    /// Luat's, or ours of before there were versions, and nothing but that.
-    Luat,
+/// Refuses a file that is not one of ours, before anything is changed about it. Returns why it may only be read, if so.
+pub(super) fn recognize(connection: &Connection) -> Result<Option<String>> {
+    look(connection).map(|found| found.objection)
 }
 
-/// Refuses a file that is none of ours, before anything is changed about it.
-pub(super) fn recognize(connection: &Connection) -> Result<()> {
-    look(connection).map(|_| ())
+/// The same within a transaction. By now there is a table.
+fn recognize_now(connection: &Connection) -> Result<Option<String>> {
+    match layout::find(connection)? {
+        Found { layout: Layout::Missing, .. } => Err(Error::new(Code::Corrupt, "its table kv was removed")),
+        found => Ok(found.objection),
+    }
 }
 
 /// The layout as it is at one moment, whoever is changing it.
-fn look(connection: &Connection) -> Result<Layout> {
-    layout(&*connection.unchecked_transaction()?)
+fn look(connection: &Connection) -> Result<Found> {
+    layout::find(&*connection.unchecked_transaction()?)
 }
 
-/// Sees to it that the table is there, and ours. All or nothing, whoever else is at it.
-pub(super) fn prepare(connection: &mut Connection, readonly: bool) -> Result<()> {
-    match look(connection)? {
-        Layout::Ours | Layout::Compatible { versioned: true, indexed: true } => return Ok(()),
+/// Makes the table, or gives it what the statements need: all or nothing, whatever other processes do meanwhile. Returns
+/// why it may only be read, if so.
+pub(super) fn prepare(connection: &mut Connection, readonly: bool) -> Result<Option<String>> {
+    let Found { layout, objection } = look(connection)?;
+    match layout {
         Layout::Missing if readonly => {
             return Err(Error::new(Code::Corrupt, "it has no table kv, and is opened for reading only"));
         }
-        Layout::Compatible { versioned: true, .. } if readonly => return Ok(()),
-        _ if readonly => return look_on(connection),
+        Layout::Ours | Layout::Compatible { versioned: true, indexed: true } => return Ok(objection),
+        Layout::Compatible { versioned: true, .. } if readonly || objection.is_some() => return Ok(objection),
+        _ if readonly || objection.is_some() => return look_on(connection).map(|()| objection),
         _ => {}
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Another process may have been faster.
-    match layout(&transaction)? {
+    let Found { layout, objection } = layout::find(&transaction)?;
+    if objection.is_some() {
+        drop(transaction);
+        return prepare(connection, true);
+    }
+    if layout != Layout::Missing && layout != Layout::Ours {
+        // What follows goes through all pages, and frees some: of a damaged file those of other tables, too.
+        check(&transaction)?;
+    }
+    match layout {
         Layout::Missing => transaction.execute_batch(CREATE)?,
         Layout::Luat => transaction.execute_batch(&CLUSTER.join(";"))?,
-        Layout::Compatible { versioned: false, .. } => add_version(&transaction)?,
+        Layout::Compatible { versioned: false, .. } => transaction.execute_batch(&ADD_VERSION.join(";"))?,
         Layout::Ours | Layout::Compatible { .. } => {}
     }
-    transaction.execute_batch(INDEX)?;
+    if !matches!(layout, Layout::Ours | Layout::Compatible { indexed: true, .. }) {
+        transaction.execute_batch(INDEX)?;
+    }
     transaction.commit()?;
-    Ok(())
-}
-
-/// Giving the rows their first version is no change that a trigger of someone's should hear of.
-fn add_version(connection: &Connection) -> Result<()> {
-    let triggers = DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER;
-    connection.set_db_config(triggers, false)?;
-    let added = connection.execute_batch(&ADD_VERSION.join(";"));
-    connection.set_db_config(triggers, true)?;
-    Ok(added?)
+    Ok(None)
 }
 
 /// Reads a table without versions as if it had them: each is made of what the row holds.
@@ -200,90 +141,6 @@ fn hash(row: &Context<'_>, salt: u8) -> u64 {
         }
     }
     hash.finish()
-}
-
-fn layout(connection: &Connection) -> Result<Layout> {
-    let table = "SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = 'kv' COLLATE NOCASE";
-    let clustered: Option<bool> = connection.query_row(table, (), |row| row.get(0)).optional()?;
-    let Some(clustered) = clustered else {
-        let tables =
-            "SELECT count(*) FROM main.sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite^_%' ESCAPE '^'";
-        return match count(connection, tables)? {
-            0 => Ok(Layout::Missing),
-            _ => Err(Error::new(Code::Corrupt, "it is another program's database: it has tables, but no table kv")),
-        };
-    };
-    let columns = columns(connection)?;
-    let find = |name: &str| columns.iter().find(|column| column.name.eq_ignore_ascii_case(name));
-    let has = |name: &str, key: i64| find(name).is_some_and(|column| column.key == key && !column.hidden);
-    let keys = columns.iter().filter(|column| column.key > 0).count();
-    let ours = has("value", 0) && has("metadata", 0) && has("expiration", 0);
-    if !(has("namespace", 1) && has("key", 2) && keys == 2 && ours) {
-        return Err(Error::new(Code::Corrupt, "its table kv is not a key-value store's"));
-    }
-    let object = "SELECT count(*) FROM main.sqlite_schema WHERE tbl_name = 'kv' COLLATE NOCASE AND name = ";
-    let indexed = count(connection, &format!("{object}'kv_expiration'"))? == 1;
-    let filled = find("version").is_some_and(|column| column.default.as_deref() == Some("randomblob(12)"));
-    let versioned = filled || count(connection, &format!("{object}'kv_version'"))? == 1;
-    if find("version").is_some() && !versioned {
-        return Err(Error::new(Code::Corrupt, "its table kv has a column version that is not this library's"));
-    }
-    Ok(if clustered && filled && indexed {
-        Layout::Ours
-    } else if !versioned && is_luats(&columns) && !has_more(connection)? {
-        Layout::Luat
-    } else {
-        Layout::Compatible { versioned, indexed }
-    })
-}
-
-struct Column {
-    name: String,
-    kind: String,
-    default: Option<String>,
-    /// Its place in the primary key, counted from 1; 0 is none.
-    key: i64,
-    /// Generated, that is: nobody can write it.
-    hidden: bool,
-}
-
-fn columns(connection: &Connection) -> Result<Vec<Column>> {
-    let mut query = connection.prepare("SELECT name, type, dflt_value, pk, hidden FROM pragma_table_xinfo('kv')")?;
-    let columns = query.query_map((), |row| {
-        let (name, kind, default) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        Ok(Column { name, kind, default, key: row.get(3)?, hidden: row.get(4)? })
-    })?;
-    Ok(columns.collect::<rusqlite::Result<_>>()?)
-}
-
-/// Luat's columns and no others; of its types, too, so that a row moves into our table as it is.
-fn is_luats(columns: &[Column]) -> bool {
-    columns.len() == 5
-        && columns.iter().all(|column| {
-            let kind = match column.name.as_str() {
-                "value" => "BLOB",
-                "expiration" => "INTEGER",
-                _ => "TEXT",
-            };
-            column.kind == kind && column.default.is_none()
-        })
-}
-
-/// Is there anything that a new table in the place of this one would lack or break? That is a row which its primary key
-/// must refuse, a rule that it has not, and whatever else in the file speaks of the table: a foreign key, a view, an
-/// index, or a trigger, be it another table's.
-fn has_more(connection: &Connection) -> Result<bool> {
-    let objects = "SELECT count(*) FROM main.sqlite_schema WHERE sql LIKE '%kv%'
-        AND NOT (name = 'kv' AND sql NOT LIKE '%check%' AND sql NOT LIKE '%references%')
-        AND name NOT IN ('kv_expiration', 'idx_kv_namespace_key')";
-    // Renaming a table reads all views and triggers, and fails where it cannot make sense of one.
-    let fragile = "SELECT count(*) FROM main.sqlite_schema WHERE type IN ('view', 'trigger')";
-    let rows = "SELECT count(*) FROM kv WHERE namespace IS NULL OR key IS NULL";
-    Ok(count(connection, objects)? + count(connection, fragile)? + count(connection, rows)? > 0)
-}
-
-fn count(connection: &Connection, query: &str) -> Result<i64> {
-    Ok(connection.query_row(query, (), |row| row.get(0))?)
 }
 
 #[cfg(test)]
@@ -318,8 +175,9 @@ mod tests {
             connection.execute_batch(&format!("CREATE TABLE {table}")).unwrap();
             assert_eq!(prepare(&mut connection, false).unwrap_err().code(), Code::Corrupt);
             assert_eq!(
-                count(&connection, "SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND sql != ''").unwrap(),
-                0
+                connection
+                    .query_row("SELECT count(*) FROM sqlite_schema WHERE sql LIKE '%INDEX%'", (), |row| row.get(0)),
+                Ok(0)
             );
         }
     }

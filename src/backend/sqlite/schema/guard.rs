@@ -1,0 +1,107 @@
+//! A connection that runs nothing of what a file brings along.
+
+use std::io;
+use std::path::Path;
+use std::ptr;
+use std::sync::Arc;
+
+use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
+use rusqlite::{Connection, ffi};
+
+use super::super::reason;
+use super::Steps;
+use crate::error::{Code, Error, Result};
+
+/// What a store holds against its file.
+pub(in super::super) struct Guard {
+    /// Ends what does not end by itself.
+    pub steps: Arc<Steps>,
+    /// Why this library does not write to the table that the file has.
+    pub objection: Option<String>,
+    /// Which schema it was that was looked at last: SQLite counts its changes.
+    schema: Option<i64>,
+}
+
+impl Guard {
+    pub(in super::super) fn new(connection: &mut Connection, path: &Path) -> Result<Guard> {
+        Ok(Guard { steps: Steps::watch(connection, path)?, objection: None, schema: None })
+    }
+
+    /// Whether the table is still one to write to: another process may have changed the schema since. To be called in a
+    /// transaction.
+    pub(in super::super) fn look_again(&mut self, connection: &Connection) -> Result<()> {
+        let mut query = connection.prepare_cached("PRAGMA main.schema_version")?;
+        let schema = query.query_row((), |row| row.get(0))?;
+        if self.schema != Some(schema) {
+            self.objection = super::recognize_now(connection)?;
+            self.schema = Some(schema);
+        }
+        self.may_write()
+    }
+
+    pub(in super::super) fn may_write(&self) -> Result<()> {
+        match &self.objection {
+            None => Ok(()),
+            Some(why) => Err(Error::new(Code::ReadOnly, why.as_str())),
+        }
+    }
+}
+
+/// What a schema may be: far more than anyone writes, and little enough to be held in memory.
+const LIMITS: [(Limit, i32); 7] = [
+    // A row: the longest value, and room for its names and its metadata.
+    (Limit::SQLITE_LIMIT_LENGTH, 513 * 1024 * 1024),
+    (Limit::SQLITE_LIMIT_SQL_LENGTH, 256 * 1024),
+    (Limit::SQLITE_LIMIT_SCHEMA, 4000),
+    // VACUUM attaches the new file.
+    (Limit::SQLITE_LIMIT_ATTACHED, 1),
+    (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 1),
+    (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
+    (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 100),
+];
+
+/// To be called before the first statement, which reads the file's schema.
+pub(in super::super) fn harden(connection: &Connection) -> Result<()> {
+    for (setting, on) in [
+        // What a file's schema says runs with no more rights than a stranger's SQL.
+        (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
+        // Views but temporary ones, which are ours.
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
+        // Triggers, ours too: it is for other connections.
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
+        // Nor do other tables' foreign keys, if they refer to ours, delete their rows or keep us from deleting ours.
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false),
+        (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+    ] {
+        connection.set_db_config(setting, on)?;
+    }
+    for (limit, most) in LIMITS {
+        connection.set_limit(limit, most)?;
+    }
+    // More than there are statements, so that each is prepared once.
+    connection.set_prepared_statement_cache_capacity(32);
+    // SAFETY: the connection is open, and no module is to be kept. Without modules no virtual table of the file does
+    // anything; none of our statements needs one.
+    let dropped = unsafe { ffi::sqlite3_drop_modules(connection.handle(), ptr::null_mut()) };
+    if dropped != ffi::SQLITE_OK {
+        return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(dropped), None).into());
+    }
+    // `cell_size_check` finds damage when a page is read. Checks of other tables would run in `check`, below.
+    for (pragma, value) in [("cell_size_check", true), ("ignore_check_constraints", true), ("mmap_size", false)] {
+        connection.pragma_update(None, pragma, value)?;
+    }
+    Ok(())
+}
+
+/// Fails if the file is damaged. It takes about as long as to read all of it.
+pub(in super::super) fn check(connection: &Connection) -> Result<()> {
+    reason::clear();
+    let found: String = connection.query_row("PRAGMA main.quick_check(1)", (), |row| row.get(0))?;
+    match reason::last() {
+        _ if found == "ok" => Ok(()),
+        // The check takes a page that cannot be read for a damaged one.
+        libc::EIO => Err(reason::io(&io::Error::from_raw_os_error(libc::EIO))),
+        _ => Err(Error::new(Code::Corrupt, format!("the store is damaged: {found}"))),
+    }
+}

@@ -1,0 +1,266 @@
+//! Which table kv a file has.
+//!
+//! Asked by real statements: a table-valued function such as `pragma_table_xinfo` gives way to a table or a view of that
+//! name in the file, and so does `sqlite_schema`, but not `sqlite_master`.
+
+use rusqlite::Connection;
+use rusqlite::types::ValueRef;
+
+use super::objections::{self, Objection};
+use super::{CREATE, INDEX, TRIGGER, tokens};
+use crate::error::{Code, Error, Result, quoted};
+
+/// The table as it stands in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Layout {
+    Missing,
+    /// Ours, index and all.
+    Ours,
+    /// One with something that is not ours to rewrite (a column more, or a view that speaks of it): it stays as it is,
+    /// and gains what the statements need.
+    Compatible {
+        versioned: bool,
+        indexed: bool,
+    },
+    /// Luat's, or ours of before there were versions, and nothing but that.
+    Luat,
+}
+
+/// The layout, and why the table may only be read, if so.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub layout: Layout,
+    pub objection: Option<String>,
+}
+
+/// What a file's schema says of our table.
+#[derive(Default)]
+struct Schema {
+    /// The definition of the table kv.
+    table: Option<String>,
+    /// Name and definition of each index on it.
+    indexes: Vec<(String, String)>,
+    /// Whether there is a trigger kv_version that is ours.
+    trigger: bool,
+    /// A name that ours has, and that something else has in this file.
+    taken: Option<&'static str>,
+    /// How many other tables there are.
+    tables: u64,
+    /// Whether anything else speaks of the table, or there is a view or a trigger: to rename a table SQLite reads all
+    /// of them, and fails where it cannot make sense of one.
+    more: bool,
+}
+
+pub(super) fn find(connection: &Connection) -> Result<Found> {
+    let schema = read(connection)?;
+    let Some(table) = &schema.table else {
+        return match schema.tables {
+            0 => Ok(Found { layout: Layout::Missing, objection: None }),
+            _ => Err(corrupt("it is another program's database: it has tables, but no table kv")),
+        };
+    };
+    let expiration = schema.indexes.iter().find(|(name, _)| name.eq_ignore_ascii_case("kv_expiration"));
+    let indexed = expiration.is_some_and(|(_, sql)| tokens::same(sql, INDEX));
+    let others = || schema.indexes.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("kv_expiration"));
+    if table == CREATE && indexed && others().next().is_none() {
+        return Ok(Found { layout: Layout::Ours, objection: None });
+    }
+    let objection = match objections::of_table(table) {
+        Some(Objection::Read(why)) => return Err(corrupt(why)),
+        Some(Objection::Write(why)) => Some(why),
+        None => None,
+    };
+    let columns = columns(connection)?;
+    let versions = recognize(&columns, schema.trigger)?;
+    let objection = objection
+        .or_else(|| unsuitable(&columns))
+        .or_else(|| others().find_map(|(name, sql)| objections::of_index(name, sql)))
+        .or_else(|| {
+            let taken = if expiration.is_some() && !indexed { Some("kv_expiration") } else { schema.taken };
+            taken.map(|name| format!("its {name} is not this library's"))
+        })
+        .map(|why| format!("this store can only be read: {why}"));
+    let clustered = objections::has_option(table, "rowid");
+    let versioned = versions != Versions::None;
+    let layout = if clustered && versions == Versions::ByDefault && indexed {
+        Layout::Ours
+    } else if !versioned
+        && is_luats(&columns, table)
+        && objection.is_none()
+        && !schema.more
+        && !has_nameless(connection)?
+    {
+        Layout::Luat
+    } else {
+        Layout::Compatible { versioned, indexed }
+    };
+    Ok(Found { layout, objection })
+}
+
+fn read(connection: &Connection) -> Result<Schema> {
+    let mut schema = Schema::default();
+    let mut query = connection.prepare("SELECT type, name, tbl_name, sql FROM main.sqlite_master")?;
+    let mut rows = query.query(())?;
+    while let Some(row) = rows.next()? {
+        let [kind, name, table] = [text(row.get_ref(0)?)?, text(row.get_ref(1)?)?, text(row.get_ref(2)?)?];
+        let is_internal = name.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("sqlite_"));
+        // An index that a PRIMARY KEY or UNIQUE makes has no definition of its own.
+        let ValueRef::Text(sql) = row.get_ref(3)? else { continue };
+        let is = |ours: &str| name.eq_ignore_ascii_case(ours);
+        if is("kv") && kind != "index" && kind != "trigger" {
+            let sql = text(ValueRef::Text(sql))?;
+            if kind != "table"
+                || !tokens::tokens(sql).is_some_and(|sql| sql.get(1).is_some_and(|word| word.is("table")))
+            {
+                return Err(corrupt("its kv is not a table"));
+            }
+            schema.more |= contains(sql.as_bytes(), b"check") || contains(sql.as_bytes(), b"references");
+            schema.table = Some(sql.to_owned());
+            continue;
+        }
+        schema.tables += u64::from(kind == "table" && !is_internal);
+        let of_kv = table.eq_ignore_ascii_case("kv");
+        if kind == "index" && of_kv {
+            schema.indexes.push((name.to_owned(), text(ValueRef::Text(sql))?.to_owned()));
+        }
+        if is("kv_version") && kind == "trigger" && of_kv {
+            schema.trigger = tokens::same(text(ValueRef::Text(sql))?, TRIGGER);
+        } else if is("kv_version") && kind == "trigger" {
+            schema.taken = Some("trigger kv_version");
+        }
+        if is("kv_expiration") && !(kind == "index" && of_kv) && kind != "trigger" {
+            schema.taken = Some("kv_expiration");
+        }
+        let is_known = is("kv_expiration") || is("idx_kv_namespace_key");
+        schema.more |= kind == "view" || kind == "trigger" || (contains(sql, b"kv") && !is_known);
+    }
+    Ok(schema)
+}
+
+/// Whether and how rows get their versions.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Versions {
+    None,
+    ByDefault,
+    ByTrigger,
+}
+
+/// Refuses a table of another kind.
+fn recognize(columns: &[Column], trigger: bool) -> Result<Versions> {
+    let has =
+        |name: &str, key: i64| find_column(columns, name).is_some_and(|column| column.key == key && !column.hidden);
+    let keys = columns.iter().filter(|column| column.key > 0).count();
+    let ours = has("value", 0) && has("metadata", 0) && has("expiration", 0);
+    if !(has("namespace", 1) && has("key", 2) && keys == 2 && ours) {
+        return Err(corrupt("its table kv is not a key-value store's"));
+    }
+    for name in ["namespace", "key"] {
+        let column = find_column(columns, name).filter(|column| column.affinity() == Affinity::Number);
+        if let Some(Column { kind, .. }) = column {
+            return Err(corrupt(format!(
+                "the column {name} of its table kv is of the type {}, which takes two names for one where both are \
+                 the same number",
+                quoted(kind)
+            )));
+        }
+    }
+    match find_column(columns, "version") {
+        None => Ok(Versions::None),
+        Some(column) if column.hidden => Err(corrupt("its table kv has a column version that is not this library's")),
+        Some(column) if column.default.as_deref() == Some("randomblob(12)") => Ok(Versions::ByDefault),
+        Some(_) if trigger => Ok(Versions::ByTrigger),
+        Some(_) => Err(corrupt("its table kv has a column version that is not this library's")),
+    }
+}
+
+fn find_column<'a>(columns: &'a [Column], name: &str) -> Option<&'a Column> {
+    columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
+}
+
+/// A column of a type that would change what is stored in it.
+fn unsuitable(columns: &[Column]) -> Option<String> {
+    [("metadata", Affinity::Number), ("expiration", Affinity::Text)].into_iter().find_map(|(name, wrong)| {
+        let column = find_column(columns, name).filter(|column| column.affinity() == wrong)?;
+        Some(format!("the column {name} of its table kv is of the type {}", quoted(&column.kind)))
+    })
+}
+
+struct Column {
+    name: String,
+    kind: String,
+    default: Option<String>,
+    /// Its place in the primary key, counted from 1; 0 is none.
+    key: i64,
+    /// Generated, that is: nobody can write it.
+    hidden: bool,
+}
+
+#[derive(PartialEq, Eq)]
+enum Affinity {
+    Text,
+    Number,
+    None,
+}
+
+impl Column {
+    /// What SQLite makes of values in it: <https://www.sqlite.org/datatype3.html#determination_of_column_affinity>.
+    fn affinity(&self) -> Affinity {
+        let has = |part: &str| contains(self.kind.as_bytes(), part.as_bytes());
+        if has("int") {
+            Affinity::Number
+        } else if has("char") || has("clob") || has("text") {
+            Affinity::Text
+        } else if has("blob") || self.kind.is_empty() {
+            Affinity::None
+        } else {
+            Affinity::Number
+        }
+    }
+}
+
+fn columns(connection: &Connection) -> Result<Vec<Column>> {
+    let mut query = connection.prepare("PRAGMA main.table_xinfo(kv)")?;
+    let columns = query.query_map((), |row| {
+        Ok(Column {
+            name: row.get("name")?,
+            kind: row.get("type")?,
+            default: row.get("dflt_value")?,
+            key: row.get("pk")?,
+            hidden: row.get::<_, i64>("hidden")? != 0,
+        })
+    })?;
+    Ok(columns.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Luat's columns and no others; of its types, too, so that a row moves into our table as it is.
+fn is_luats(columns: &[Column], table: &str) -> bool {
+    !objections::has_option(table, "strict")
+        && columns.len() == 5
+        && columns.iter().all(|column| {
+            let kind = match column.name.as_str() {
+                "value" => "BLOB",
+                "expiration" => "INTEGER",
+                _ => "TEXT",
+            };
+            column.kind == kind && column.default.is_none()
+        })
+}
+
+/// Rows that the primary key of a new table must refuse.
+fn has_nameless(connection: &Connection) -> Result<bool> {
+    let query = "SELECT EXISTS (SELECT 1 FROM main.kv WHERE namespace IS NULL OR key IS NULL)";
+    Ok(connection.query_row(query, (), |row| row.get(0))?)
+}
+
+fn text(stored: ValueRef<'_>) -> Result<&str> {
+    stored.as_str().map_err(|_| corrupt("its schema is damaged"))
+}
+
+/// Whether a text contains this one, in lower case or not.
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window.eq_ignore_ascii_case(part))
+}
+
+fn corrupt(message: impl Into<String>) -> Error {
+    Error::new(Code::Corrupt, message)
+}

@@ -1,0 +1,259 @@
+//! What a file's own SQL says about our table that this library does not run, or that changes what keys are equal.
+//!
+//! A database brings its schema along, and SQLite evaluates parts of it on each write: checks, defaults, generated
+//! columns, the expressions of indexes. Whoever made the file chose them. What cannot cost more than the row that is
+//! written is accepted, since programs add such things with reason; all else makes the store read-only.
+
+use super::tokens::{Token, inside, parts, tokens};
+use crate::error::quoted;
+
+/// Why a table cannot be used as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Objection {
+    /// Not even read: it would give wrong answers.
+    Read(String),
+    Write(String),
+}
+
+/// Functions whose result is not much longer than their arguments, and which take no more time than to read them.
+const HARMLESS: [&str; 27] = [
+    "abs",
+    "cast",
+    "coalesce",
+    "date",
+    "datetime",
+    "ifnull",
+    "iif",
+    "json_array_length",
+    "json_extract",
+    "json_type",
+    "json_valid",
+    "julianday",
+    "length",
+    "lower",
+    "ltrim",
+    "nullif",
+    "octet_length",
+    "random",
+    "round",
+    "rtrim",
+    "strftime",
+    "substr",
+    "time",
+    "trim",
+    "typeof",
+    "unixepoch",
+    "upper",
+];
+
+/// Words of an expression that may stand before a parenthesis without being a function.
+const OPERATORS: [&str; 14] =
+    ["and", "between", "case", "else", "escape", "in", "is", "isnull", "not", "notnull", "null", "or", "then", "when"];
+
+/// Words of an expression whose cost grows faster than what they are applied to, or that is not known.
+const COSTLY: [&str; 8] = ["collate", "exists", "glob", "like", "match", "over", "regexp", "select"];
+
+/// More than anyone writes by hand for a default or a generated column.
+const LONGEST_EXPRESSION: usize = 64;
+
+/// What is to be objected to in the `CREATE TABLE` of our table.
+pub(super) fn of_table(sql: &str) -> Option<Objection> {
+    let Some((list, options)) = body(sql) else { return Some(unread()) };
+    // `CREATE TABLE … AS SELECT` cannot stand in a file, but a word that is not known might one day mean anything.
+    let known = |option: &Token<'_>| ["without", "rowid", "strict"].iter().any(|word| option.is(word));
+    if !options.iter().all(|option| known(option) || option.is_symbol(",")) {
+        return Some(unread());
+    }
+    parts(&list).into_iter().find_map(of_definition)
+}
+
+/// Whether a `CREATE TABLE` has this option after its list of columns.
+pub(super) fn has_option(sql: &str, option: &str) -> bool {
+    body(sql).is_some_and(|(_, options)| options.iter().any(|found| found.is(option)))
+}
+
+/// What is to be objected to in an index on our table.
+pub(super) fn of_index(name: &str, sql: &str) -> Option<String> {
+    let what = format!("index {}", quoted(name));
+    let Some((list, rest)) = body(sql) else { return Some(format!("the definition of its {what} cannot be read")) };
+    let plain = |part: &&[Token<'_>]| match part {
+        [column, order @ ..] => {
+            column.name().is_some()
+                && match order {
+                    [] => true,
+                    [order] => order.is("asc") || order.is("desc"),
+                    [collate, _, order @ ..] => {
+                        collate.is("collate") && order.iter().all(|order| order.is("asc") || order.is("desc"))
+                    }
+                }
+        }
+        [] => false,
+    };
+    let is_plain = parts(&list).iter().all(plain);
+    let is_cheap = match &rest[..] {
+        [] => true,
+        [first, condition @ ..] => first.is("where") && is_harmless(condition),
+    };
+    (!(is_plain && is_cheap)).then(|| format!("its {what} is on an expression"))
+}
+
+/// The list in parentheses that a definition has, and what follows it.
+fn body(sql: &str) -> Option<(Vec<Token<'_>>, Vec<Token<'_>>)> {
+    let all = tokens(sql)?;
+    let open = all.iter().position(|token| token.is_symbol("("))?;
+    let (list, end) = inside(&all, open)?;
+    Some((list.to_vec(), all[end + 1..].to_vec()))
+}
+
+/// Of one column, or of constraints of the table.
+fn of_definition(definition: &[Token<'_>]) -> Option<Objection> {
+    let Some(first) = definition.first() else { return Some(unread()) };
+    let is_column = !["constraint", "primary", "unique", "check", "foreign"].iter().any(|word| first.is(word));
+    // Only these are ever compared.
+    let is_compared = !is_column || first.names("namespace") || first.names("key");
+    let column = || first.name().map_or_else(|| "a column".to_owned(), |name| format!("column {}", quoted(name)));
+    let mut at = usize::from(is_column);
+    while let Some(token) = definition.get(at) {
+        let next = definition.get(at + 1);
+        let opens = next.is_some_and(|next| next.is_symbol("("));
+        if token.is("check") {
+            return Some(Objection::Write("its table kv has a CHECK constraint".to_owned()));
+        }
+        if token.is("collate") && is_compared && !next.is_some_and(|next| next.names("binary")) {
+            let collation = next.and_then(Token::name).unwrap_or_default();
+            return Some(Objection::Read(format!(
+                "its table kv compares names by the collation {}, not byte by byte",
+                quoted(collation)
+            )));
+        }
+        if token.is("conflict") {
+            // The rule would decide what becomes of a write, and no error would tell.
+            if !next.is_some_and(|next| next.is("abort")) {
+                return Some(Objection::Write("its table kv has an ON CONFLICT clause".to_owned()));
+            }
+        }
+        if (token.is("default") || token.is("as")) && opens {
+            let Some((expression, end)) = inside(definition, at + 1) else { return Some(unread()) };
+            if !is_harmless(expression) {
+                let what = if token.is("default") { "a default value" } else { "a generated value" };
+                return Some(Objection::Write(format!(
+                    "the {} of its table kv has {what} that this library does not compute",
+                    column()
+                )));
+            }
+            at = end;
+        }
+        at += 1;
+    }
+    None
+}
+
+/// Can the value of an expression take neither much memory nor much time, whatever the row holds?
+fn is_harmless(expression: &[Token<'_>]) -> bool {
+    expression.len() <= LONGEST_EXPRESSION
+        && expression.iter().enumerate().all(|(at, token)| {
+            let calls = expression.get(at + 1).is_some_and(|next| next.is_symbol("("));
+            match token {
+                Token::Word(_) if COSTLY.iter().any(|costly| token.is(costly)) => false,
+                Token::Word(_) if calls => {
+                    HARMLESS.iter().chain(&OPERATORS).any(|known| token.is(known)) || makes_few(expression, at)
+                }
+                Token::Quoted(_) => !calls,
+                Token::Symbol(symbol) => *symbol != "||",
+                _ => true,
+            }
+        })
+}
+
+/// A call that makes a few bytes, such as a random name for a row: `lower(hex(randomblob(16)))`.
+fn makes_few(expression: &[Token<'_>], at: usize) -> bool {
+    let bytes = |blob: &Token<'_>, count: &Token<'_>| {
+        let few = matches!(count, Token::Number(count) if count.parse::<u16>().is_ok_and(|count| count <= 1024));
+        (blob.is("randomblob") || blob.is("zeroblob")) && few
+    };
+    match &expression[at..] {
+        [blob, _, count, close, ..] if bytes(blob, count) => close.is_symbol(")"),
+        [hex, _, blob, _, count, close, ..] if hex.is("hex") && bytes(blob, count) => close.is_symbol(")"),
+        _ => false,
+    }
+}
+
+fn unread() -> Objection {
+    Objection::Write("the definition of its table kv cannot be read".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(columns: &str) -> Option<Objection> {
+        of_table(&format!("CREATE TABLE kv (namespace TEXT, key TEXT, {columns}, PRIMARY KEY (namespace, key))"))
+    }
+
+    #[test]
+    fn what_programs_add_with_reason_is_accepted() {
+        for column in [
+            "\"check\" TEXT",
+            "[default (zeroblob(9e9))] TEXT",
+            "tenant TEXT DEFAULT 'x' COLLATE NOCASE",
+            "made INTEGER NOT NULL DEFAULT (unixepoch())",
+            "made TEXT DEFAULT CURRENT_TIMESTAMP",
+            "size INTEGER DEFAULT -1",
+            "id TEXT DEFAULT (lower(hex(randomblob(16)))) UNIQUE",
+            "author TEXT GENERATED ALWAYS AS (json_extract(metadata, '$.author')) VIRTUAL",
+            "author TEXT AS (metadata ->> 'author') STORED",
+            "parent TEXT REFERENCES other (x) ON DELETE CASCADE",
+            "value BLOB /* CHECK (1) */",
+        ] {
+            assert_eq!(table(column), None, "{column}");
+        }
+        for index in [
+            "CREATE INDEX i ON kv (key)",
+            "CREATE UNIQUE INDEX i ON kv (namespace, key COLLATE NOCASE DESC)",
+            "CREATE INDEX i ON kv (expiration) WHERE expiration IS NOT NULL AND namespace = 'n'",
+        ] {
+            assert_eq!(of_index("i", index), None, "{index}");
+        }
+    }
+
+    #[test]
+    fn what_costs_more_than_the_row_is_not() {
+        for column in [
+            "value BLOB CHECK (length(hex(zeroblob(500000000))) > 0)",
+            "value BLOB, CHECK (1)",
+            "value BLOB, CONSTRAINT \"x\" CHECK (1)",
+            "value BLOB \u{feff}CHECK (1)",
+            "x DEFAULT (hex(zeroblob(500000000)))",
+            "x DEFAULT (randomblob(1000000))",
+            "x DEFAULT (\"zeroblob\"(1000000))",
+            "x DEFAULT (1 || 1)",
+            "x AS (value LIKE metadata)",
+            "x GENERATED ALWAYS AS (replace(value, 'a', 'aaaaaaaaaaaaaaa'))",
+            "x UNIQUE ON CONFLICT IGNORE",
+            "value BLOB NOT NULL ON CONFLICT IGNORE",
+            "x DEFAULT (1",
+        ] {
+            assert!(matches!(table(column), Some(Objection::Write(_))), "{column}");
+        }
+        for index in [
+            "CREATE INDEX i ON kv (hex(value))",
+            "CREATE INDEX i ON kv (value || value)",
+            "CREATE INDEX i ON kv (key) WHERE hex(value) = ''",
+            "CREATE INDEX i ON kv (key) WHERE key LIKE value",
+        ] {
+            assert!(of_index("i", index).is_some(), "{index}");
+        }
+    }
+
+    #[test]
+    fn other_collations_of_names_are_not_even_read() {
+        for sql in [
+            "CREATE TABLE kv (namespace, key COLLATE NOCASE, PRIMARY KEY (namespace, key))",
+            "CREATE TABLE kv (\"namespace\" COLLATE \"rtrim\", key, PRIMARY KEY (namespace, key))",
+            "CREATE TABLE kv (namespace, key, PRIMARY KEY (namespace, key COLLATE NOCASE))",
+        ] {
+            assert!(matches!(of_table(sql), Some(Objection::Read(_))), "{sql}");
+        }
+        assert_eq!(of_table("CREATE TABLE kv (namespace, key COLLATE BINARY)"), None);
+    }
+}

@@ -1,0 +1,71 @@
+//! The statements that a store runs.
+
+// `+expiration` keeps the planner on the primary key.
+
+pub(in super::super) const GET: &str = "SELECT value, metadata, expiration, version FROM kv
+    WHERE namespace = ?1 AND key = ?2 AND (+expiration IS NULL OR +expiration > ?3)";
+
+pub(in super::super) const GET_VALUE: &str = "SELECT value FROM kv
+    WHERE namespace = ?1 AND key = ?2 AND (+expiration IS NULL OR +expiration > ?3)";
+
+pub(in super::super) const VERSION: &str = "SELECT version FROM kv
+    WHERE namespace = ?1 AND key = ?2 AND (+expiration IS NULL OR +expiration > ?3)";
+
+macro_rules! list {
+    ($value:literal, $order:literal) => {
+        concat!(
+            "SELECT key, metadata, expiration, version",
+            $value,
+            " FROM kv WHERE namespace = ?1 AND key >= ?2 AND key < ?3 AND (+expiration IS NULL OR +expiration > ?4)
+             ORDER BY key ",
+            $order,
+            " LIMIT ?5"
+        )
+    };
+}
+
+/// The live keys of a range. The fifth column is the value.
+pub(in super::super) const fn list(reverse: bool, values: bool) -> &'static str {
+    match (reverse, values) {
+        (false, false) => list!("", "ASC"),
+        (false, true) => list!(", value", "ASC"),
+        (true, false) => list!("", "DESC"),
+        (true, true) => list!(", value", "DESC"),
+    }
+}
+
+pub(in super::super) const COUNT: &str = "SELECT count(*) FROM kv
+    WHERE namespace = ?1 AND key >= ?2 AND key < ?3 AND (+expiration IS NULL OR +expiration > ?4)";
+
+pub(in super::super) const PUT: &str = "INSERT INTO kv (namespace, version, key, value, metadata, expiration)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+    ON CONFLICT (namespace, key) DO UPDATE SET value = excluded.value, metadata = excluded.metadata,
+        expiration = excluded.expiration, version = excluded.version";
+
+pub(in super::super) const TOUCH: &str = "UPDATE kv SET expiration = ?3, version = ?4
+    WHERE namespace = ?1 AND key = ?2 AND (+expiration IS NULL OR +expiration > ?5)";
+
+pub(in super::super) const DELETE: &str = "DELETE FROM kv WHERE namespace = ?1 AND key = ?2";
+
+/// In a table that is not ours a name may be NULL, which no comparison finds again.
+pub(in super::super) const SWEEP: &str = "DELETE FROM kv WHERE (namespace, key) IN
+    (SELECT namespace, key FROM kv WHERE expiration <= ?1 AND namespace IS NOT NULL AND key IS NOT NULL
+     ORDER BY expiration LIMIT ?2)";
+
+/// The first rows of a range, live or not: how large each is, and whether it lives. Reads no values.
+pub(in super::super) const MEASURE: &str =
+    "SELECT key, coalesce(octet_length(value), 0), expiration IS NULL OR expiration > ?4
+    FROM kv WHERE namespace = ?1 AND key >= ?2 AND key < ?3 ORDER BY key LIMIT ?5";
+
+pub(in super::super) const REMOVE: &str = "DELETE FROM kv WHERE namespace = ?1 AND key >= ?2 AND key <= ?3";
+
+/// From one namespace's name straight to the next.
+pub(in super::super) const NAMESPACES: &str = "WITH RECURSIVE names (name) AS (
+        SELECT min(namespace) FROM kv
+        UNION ALL SELECT (SELECT min(namespace) FROM kv WHERE namespace > name) FROM names WHERE name IS NOT NULL)
+    SELECT name FROM names WHERE name IS NOT NULL
+        AND EXISTS (SELECT 1 FROM kv WHERE namespace = name AND (+expiration IS NULL OR +expiration > ?1))";
+
+pub(in super::super) const STATS: &str = "SELECT namespace, sum(expiration IS NULL OR expiration > ?1),
+        sum(expiration IS NOT NULL AND expiration <= ?1)
+    FROM kv WHERE namespace IS NOT NULL GROUP BY namespace ORDER BY namespace";

@@ -1,0 +1,177 @@
+//! An end for what has none: pages of a damaged file may refer to one another so that a walk through them never ends.
+//!
+//! SQLite calls back after a number of its machine's instructions. What one call of ours may take is measured by the
+//! file: a row takes ten bytes at least, and no statement of ours more than a hundred instructions for one, nor a hundred
+//! looks at a page. So a sound file of any size never reaches the bound, however slow the machine is.
+
+use std::ffi::c_int;
+use std::path::Path;
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use rusqlite::{Connection, ffi};
+
+use crate::error::Result;
+
+/// Instructions between two calls.
+const EACH: u64 = 10_000;
+
+/// What any call may take, of instructions and of looks at pages: a few tenths of a second.
+const FREE: u64 = 5_000_000;
+
+/// So many more for each byte of the file.
+const PER_BYTE: u64 = 16;
+
+/// Counts what the statements of one connection take.
+#[derive(Debug, Default)]
+pub(in super::super) struct Steps {
+    /// Instructions since the last [`Steps::restart`].
+    instructions: AtomicU64,
+    /// Looks at pages since then.
+    looks: AtomicU64,
+    /// How many looks SQLite had counted when it called last.
+    counted: AtomicU64,
+}
+
+impl Steps {
+    /// Ends what goes on for too long on this connection, whose file is at `path`.
+    pub(in super::super) fn watch(connection: &mut Connection, path: &Path) -> Result<Arc<Steps>> {
+        let steps = Arc::new(Steps::default());
+        let (counting, path) = (steps.clone(), path.to_owned());
+        // SAFETY: the handle is used by the handler alone, which SQLite calls while the connection is in use, and
+        // never once it is closed.
+        let handle = Handle(unsafe { connection.handle() });
+        let goes_too_far = move || counting.is_too_far(handle.looks(), || handle.size(&path));
+        connection.progress_handler(EACH as c_int, Some(goes_too_far))?;
+        Ok(steps)
+    }
+
+    /// Something new begins.
+    pub(in super::super) fn restart(&self) {
+        self.instructions.store(0, Relaxed);
+        self.looks.store(0, Relaxed);
+    }
+
+    fn is_too_far(&self, counted: u64, size: impl Fn() -> u64) -> bool {
+        let instructions = self.instructions.load(Relaxed) + EACH;
+        self.instructions.store(instructions, Relaxed);
+        // SQLite's counter is 31 bits wide.
+        let since = counted.wrapping_sub(self.counted.swap(counted, Relaxed)) & 0x7fff_ffff;
+        let looks = self.looks.load(Relaxed) + if instructions == EACH { 0 } else { since };
+        self.looks.store(looks, Relaxed);
+        let most = instructions.max(looks);
+        most > FREE && most - FREE > PER_BYTE.saturating_mul(size())
+    }
+}
+
+/// For the handler, which runs where its connection does.
+struct Handle(*mut ffi::sqlite3);
+
+// SAFETY: a connection may move to another thread, and its handler with it.
+unsafe impl Send for Handle {}
+
+impl Handle {
+    /// How often SQLite has looked at a page.
+    fn looks(&self) -> u64 {
+        let count = |what| {
+            let (mut now, mut highest) = (0, 0);
+            // SAFETY: called by the handler, within the connection's life; this reads two numbers and changes nothing.
+            unsafe { ffi::sqlite3_db_status(self.0, what, &mut now, &mut highest, 0) };
+            u64::from(now.unsigned_abs())
+        };
+        count(ffi::SQLITE_DBSTATUS_CACHE_HIT) + count(ffi::SQLITE_DBSTATUS_CACHE_MISS)
+    }
+}
+
+impl Handle {
+    /// The bytes of the database and of its log: of the open files, since their path may lead nowhere by now, after a
+    /// chroot say.
+    fn size(&self, path: &Path) -> u64 {
+        let [database, log] = [ffi::SQLITE_FCNTL_FILE_POINTER, ffi::SQLITE_FCNTL_JOURNAL_POINTER].map(|what| {
+            let mut file: *mut ffi::sqlite3_file = ptr::null_mut();
+            // SAFETY: called by the handler, within the connection's life. SQLite writes a pointer to a file of its own,
+            // which stays open meanwhile, and its methods are null if it is closed.
+            unsafe {
+                let found = ffi::sqlite3_file_control(self.0, c"main".as_ptr(), what, (&raw mut file).cast());
+                if found != ffi::SQLITE_OK || file.is_null() || (*file).pMethods.is_null() {
+                    return 0;
+                }
+                let mut size = 0;
+                match (*(*file).pMethods).xFileSize {
+                    Some(measure) if measure(file, &mut size) == ffi::SQLITE_OK => size.unsigned_abs(),
+                    _ => 0,
+                }
+            }
+        });
+        without_holes(database, path) + log
+    }
+}
+
+/// The holes of a sparse file hold no rows.
+fn without_holes(size: u64, path: &Path) -> u64 {
+    /// No file system compresses rows, whose keys differ, by more.
+    const COMPRESSED: u64 = 1024;
+    /// What a file may hold without a block of its own.
+    const INLINE: u64 = 64 * 1024;
+    #[cfg(unix)]
+    if let Ok(found) = std::fs::metadata(path)
+        && found.len() == size
+    {
+        let blocks = std::os::unix::fs::MetadataExt::blocks(&found) * 512;
+        return size.min(blocks.max(INLINE).saturating_mul(COMPRESSED));
+    }
+    let _ = path;
+    size
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_end_is_ended_and_the_next_call_begins_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kv.db");
+        let mut connection = Connection::open(&path).unwrap();
+        let steps = Steps::watch(&mut connection, &path).unwrap();
+        let count = |connection: &Connection, to: &str| {
+            let sql =
+                format!("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n {to}) SELECT max(i) FROM n");
+            connection.query_row(&sql, (), |row| row.get::<_, i64>(0))
+        };
+        let error = count(&connection, "").unwrap_err();
+        assert_eq!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::OperationInterrupted));
+        for _ in 0..20 {
+            steps.restart();
+            assert_eq!(count(&connection, "WHERE i < 100000").unwrap(), 100_000);
+        }
+    }
+
+    #[test]
+    fn a_large_file_may_take_long() {
+        let steps = Steps::default();
+        let calls = (FREE + PER_BYTE * (1 << 20)) / EACH;
+        assert!((0..calls).all(|_| !steps.is_too_far(0, || 1 << 20)));
+        assert!((0..3).any(|_| steps.is_too_far(0, || 1 << 20)));
+        // So does one that looks at many pages in few steps.
+        let steps = Steps::default();
+        assert!((0..1000).any(|call| steps.is_too_far(call * 1_000_000, || 1 << 20)));
+    }
+
+    #[test]
+    fn the_open_files_are_measured_wherever_their_path_leads() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, moved) = (folder.path().join("kv.db"), folder.path().join("moved.db"));
+        let connection = Connection::open(&path).unwrap();
+        connection.query_row("PRAGMA journal_mode = WAL", (), |_| Ok(())).unwrap();
+        connection.execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES (zeroblob(100000))").unwrap();
+        std::fs::rename(&path, moved).unwrap();
+        // SAFETY: the connection is open.
+        let handle = Handle(unsafe { connection.handle() });
+        assert!(handle.size(&path) > 100_000, "{}", handle.size(&path));
+        let sparse = folder.path().join("sparse.db");
+        std::fs::File::create(&sparse).unwrap().set_len(1 << 40).unwrap();
+        assert!(without_holes(1 << 40, &sparse) <= 64 << 20);
+    }
+}
