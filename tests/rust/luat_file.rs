@@ -280,6 +280,27 @@ fn a_schema_that_changes_while_the_store_is_open_is_looked_at_again() {
     assert_eq!(blog.get("refused").unwrap(), None);
 }
 
+/// What takes long for a sound file's size is not taken for a walk without an end: rows can hardly be smaller.
+#[test]
+fn many_small_rows_are_no_damage() {
+    const ROWS: u64 = 200_000;
+    let rows = format!(
+        "INSERT INTO kv (namespace, key, expiration) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {ROWS})
+         SELECT 'n', i, iif(i % 2, NULL, 1) FROM n"
+    );
+    for more in ["", "CREATE VIEW v AS SELECT 1;"] {
+        let (_folder, path) = file(&[LUAT, more, &rows].concat());
+        let store = open(&path);
+        let n = store.namespace("n").unwrap();
+        assert_eq!(n.count("").unwrap(), ROWS / 2);
+        assert_eq!(store.stats().unwrap().namespaces[0].expired, ROWS / 2);
+        assert_eq!(store.sweep(None).unwrap(), ROWS / 2);
+        store.compact().unwrap();
+        assert_eq!(n.export(&mut std::io::sink(), luat_kv::Format::Json).unwrap(), ROWS / 2);
+        assert_eq!(n.clear().unwrap(), ROWS / 2);
+    }
+}
+
 #[test]
 fn triggers_fire_for_other_programs_and_not_for_this_library() {
     let trigger =
