@@ -99,6 +99,8 @@ impl Draft {
     /// one.
     pub(crate) fn create(self, target: &Path) -> io::Result<()> {
         self.file.sync_all()?;
+        // SQLite leaves them, empty, where it cannot lock the file as it closes it.
+        remove_sidecars(&self.path);
         rename_new(&self.path, target)?;
         self.forget();
         folder::sync(folder_of(target)).inspect_err(|_| {
@@ -133,12 +135,16 @@ pub fn remove_drafts() {
 
 /// Removes a draft and what SQLite has put beside it.
 fn remove(draft: &Path) {
+    remove_sidecars(draft);
+    let _ = fs::remove_file(draft);
+}
+
+fn remove_sidecars(draft: &Path) {
     for end in SIDECARS {
         let mut beside = draft.as_os_str().to_owned();
         beside.push(end);
         let _ = fs::remove_file(Path::new(&beside));
     }
-    let _ = fs::remove_file(draft);
 }
 
 /// Removes from a folder the drafts of processes that were killed. What cannot be looked at or removed stays.

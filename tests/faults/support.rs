@@ -99,6 +99,13 @@ pub fn role(name: &str) -> Command {
     command
 }
 
+/// Ends this process when it hangs: nothing that is well takes this long.
+pub fn end_if_it_hangs() {
+    const SECONDS: u32 = 900;
+    // SAFETY: it only sets a timer, whose signal ends the process.
+    unsafe { libc::alarm(SECONDS) };
+}
+
 /// A scratch folder in memory where there is one: for what no power cut comes to, and what is to be done often.
 pub fn quick_folder() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a scratch folder")

@@ -9,11 +9,13 @@ use luat_kv::{Durability, Format, IncrOptions, Namespace, OpenOptions, PutOption
 
 use super::model;
 use super::op::{self, FILLED, Op, Ops};
+use crate::support::end_if_it_hangs;
 
 /// Arguments: the folder, the durability, the time, the seed, and the numbers of its lanes. It writes until it is killed,
 /// and acknowledges each operation by a line: the lane and the answer.
 pub fn writer(arguments: &[&str]) -> ExitCode {
     let [folder, durability, clock, seed, lanes @ ..] = arguments else { return ExitCode::from(2) };
+    end_if_it_hangs();
     let folder = Path::new(folder);
     let durability = if *durability == "full" { Durability::Full } else { Durability::Normal };
     let (clock, seed) = (clock.parse().expect("the time"), seed.parse().expect("the seed"));

@@ -9,7 +9,7 @@ use std::time::Duration;
 use luat_kv::{IncrOptions, ListOptions, Namespace, OpenOptions, PutOptions, Result, Store, Version};
 
 use super::history::{Event, INCREMENTS, KEYS, Op};
-use crate::support::Rng;
+use crate::support::{Rng, end_if_it_hangs};
 use crate::trap;
 
 const NAMES: [&str; KEYS] = ["a", "b", "c"];
@@ -21,6 +21,7 @@ pub fn client(arguments: &[&str]) -> ExitCode {
     let [folder, numbers @ ..] = arguments else { return ExitCode::from(2) };
     let numbers: Vec<u64> = numbers.iter().map(|number| number.parse().expect("a number")).collect();
     let &[process, seed, groups, operations, threads] = numbers.as_slice() else { return ExitCode::from(2) };
+    end_if_it_hangs();
     trap::install(Path::new(folder));
     trap::delay(40, Duration::from_micros(1500), seed ^ process);
     let options = OpenOptions { busy_timeout: Duration::from_secs(300), ..OpenOptions::default() };

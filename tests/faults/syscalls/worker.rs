@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use super::Job;
 use super::script::{Rows, STEPS, Script, apply, may_leave};
+use crate::support::end_if_it_hangs;
 use crate::trap;
 
 /// How often a step is tried while a lasting fault lasts.
@@ -21,6 +22,7 @@ pub fn worker(arguments: &[&str]) -> ExitCode {
     let [folder] = arguments else { return ExitCode::from(2) };
     trap::install(Path::new(folder));
     for line in std::io::stdin().lock().lines() {
+        end_if_it_hangs();
         let line = line.expect("a job");
         let (number, job) = line.split_once(' ').expect("a number and a job");
         let folder = Path::new(folder).join(number);
