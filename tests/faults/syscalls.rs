@@ -97,7 +97,7 @@ struct Totals {
 
 pub fn suite(run: &mut Run) -> ExitCode {
     let folder = quick_folder();
-    let jobs = jobs(run, folder.path());
+    let (jobs, kinds) = jobs(run, folder.path());
     let (next, totals, end) = (AtomicUsize::new(0), Mutex::new(Totals::default()), run.share(1.0));
     let all = run.is_torture();
     thread::scope(|scope| {
@@ -106,9 +106,14 @@ pub fn suite(run: &mut Run) -> ExitCode {
             scope.spawn(move || {
                 std::fs::create_dir(&folder).expect("a folder for a worker");
                 let mut worker = None;
-                while all || Instant::now() < end {
+                loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(job) = jobs.get(number) else { break };
+                    let Some(job) = jobs.get(number).filter(|_| all || number < kinds || Instant::now() < end) else {
+                        break;
+                    };
+                    if number % 1000 == 999 {
+                        println!("# {number} of {} faults", jobs.len());
+                    }
                     let outcome = Outcome::of(&mut worker, &folder, number, job);
                     outcome.add_to(&mut totals.lock().expect("the totals"), job);
                 }
@@ -140,34 +145,45 @@ fn report(run: &mut Run, wrong: &[String]) {
     }
 }
 
-/// All faults, in random order: but those of rare kinds of calls come among the first.
-fn jobs(run: &mut Run, folder: &Path) -> Vec<Job> {
-    let mut kinds = CALLS.map(|_| Vec::new());
+/// All faults in random order, but each kind of call in each step before any comes again; and how many of these kinds
+/// there are.
+fn jobs(run: &mut Run, folder: &Path) -> (Vec<Job>, usize) {
+    let mut kinds: BTreeMap<(usize, usize), Vec<Job>> = BTreeMap::new();
     for durability in [Durability::Normal, Durability::Full] {
         let none = Job { call: Call::Read, first: 0, last: 0, fault: 0, dies: false, durability };
         let folder = folder.join(format!("{durability:?}"));
         std::fs::create_dir(&folder).expect("a folder for the first run");
         let outcome = Outcome::of(&mut None, &folder, 0, &none);
         outcome.wrong.iter().for_each(|wrong| run.complain(format!("without any fault: {wrong}")));
-        println!("# {durability:?}: {:?} calls of {CALLS:?}", outcome.counts);
-        for ((call, jobs), count) in CALLS.into_iter().zip(&mut kinds).zip(outcome.counts) {
-            for (first, fault) in (1..=count).flat_map(|first| faults(call).iter().map(move |fault| (first, *fault))) {
-                let job = Job { call, first, last: first, fault, ..none };
-                jobs.extend([job, Job { dies: true, ..job }]);
-                // An interrupted call that is made again and again goes through at last.
-                if fault != libc::EINTR {
-                    jobs.push(Job { last: u64::MAX, ..job });
-                }
+        let calls = outcome.counts.last().cloned().unwrap_or_default();
+        println!("# {durability:?}: {calls:?} calls of {CALLS:?}");
+        let mut before = vec![0; CALLS.len()];
+        for (step, counts) in outcome.counts.into_iter().enumerate() {
+            for call in CALLS {
+                let jobs = kinds.entry((step, call as usize)).or_default();
+                let numbers = before[call as usize] + 1..=counts[call as usize];
+                jobs.extend(numbers.flat_map(|first| variants(Job { call, first, ..none })));
             }
+            before = counts;
         }
     }
-    for jobs in &mut kinds {
-        for index in (1..jobs.len()).rev() {
-            jobs.swap(index, run.rng.below(index as u64 + 1) as usize);
-        }
-    }
+    let mut kinds: Vec<Vec<Job>> = kinds.into_values().filter(|jobs| !jobs.is_empty()).collect();
+    kinds.iter_mut().for_each(|jobs| run.rng.shuffle(jobs));
+    run.rng.shuffle(&mut kinds);
+    println!("# {} kinds of calls in steps", kinds.len());
     let most = kinds.iter().map(Vec::len).max().unwrap_or(0);
-    (0..most).flat_map(|index| kinds.iter().filter_map(move |jobs| jobs.get(index))).copied().collect()
+    let jobs = (0..most).flat_map(|index| kinds.iter().filter_map(move |jobs| jobs.get(index))).copied().collect();
+    (jobs, kinds.len())
+}
+
+/// What can be wrong with one call.
+fn variants(job: Job) -> impl Iterator<Item = Job> {
+    faults(job.call).iter().flat_map(move |fault| {
+        let once = Job { last: job.first, fault: *fault, ..job };
+        // An interrupted call that is made again and again goes through at last.
+        let lasts = (*fault != libc::EINTR).then_some(Job { last: u64::MAX, ..once });
+        [Some(once), Some(Job { dies: true, ..once }), lasts].into_iter().flatten()
+    })
 }
 
 struct Worker {
@@ -188,7 +204,8 @@ impl Worker {
 /// What a job came to.
 #[derive(Default)]
 struct Outcome {
-    counts: Vec<u64>,
+    /// How many calls of each kind there were up to the end of each step.
+    counts: Vec<Vec<u64>>,
     hits: u64,
     failures: u64,
     /// How many steps are done; `None` where the worker did not come to say so.
@@ -228,7 +245,7 @@ impl Outcome {
         let mut words = rest.split(' ');
         let mut number = || words.next().and_then(|word| word.parse::<u64>().ok()).expect("a number");
         match kind {
-            "counts" => self.counts = rest.split(' ').map(|word| word.parse().expect("a number")).collect(),
+            "counts" => self.counts.push(rest.split(' ').map(|word| word.parse().expect("a number")).collect()),
             "end" => (self.hits, self.done) = (number(), Some(number() as usize)),
             "failed" => {
                 self.failures += 1;

@@ -15,7 +15,7 @@ const TRIED: usize = 2;
 /// Arguments: the folder. Each line on standard input is a job, and is answered by lines, of which the last is `end`:
 ///
 /// - `failed STEP CODE MILLISECONDS MESSAGE`: a step failed, after so long a sleep.
-/// - `counts N…`: how many calls of each kind there were.
+/// - `counts N…`: how many calls of each kind there were up to the end of a step, in the run without a fault.
 /// - `wrong …`: something that must not be.
 /// - `end HITS DONE`: how many calls had a fault, and how many steps are done.
 pub fn worker(arguments: &[&str]) -> ExitCode {
@@ -52,9 +52,11 @@ impl Worker {
                 return;
             }
             apply(&mut self.rows, *step);
+            if self.job.first == 0 {
+                let counts: Vec<_> = trap::CALLS.iter().map(|call| trap::count(*call).to_string()).collect();
+                println!("counts {}", counts.join(" "));
+            }
         }
-        let counts: Vec<_> = trap::CALLS.iter().map(|call| trap::count(*call).to_string()).collect();
-        println!("counts {}", counts.join(" "));
         trap::disarm();
         self.end(STEPS.len());
     }
