@@ -33,7 +33,7 @@ static inline void own_mounts(void)
         _exit(CHILD_SKIPPED);
     if (!root)
         write_text("/proc/self/uid_map", map);
-    if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+    if (mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0)
         _exit(CHILD_SKIPPED);
 }
 

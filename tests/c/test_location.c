@@ -30,7 +30,7 @@ static void mounts_of_a_file(void *context)
     (void)context;
     luat_kv_store *store = GARBAGE;
     own_mounts();
-    CHECK(mount(scratch("host/kv.db"), scratch("guest/.luat/data/kv.db"), NULL, MS_BIND, NULL) == 0);
+    CHECK(mount(scratch("host/kv.db"), scratch("guest/.luat/data/kv.db"), "none", MS_BIND, NULL) == 0);
     CHECK_REFUSED(try_open(scratch("guest/.luat/data/kv.db"), 0, &error), LUAT_KV_IO, "mount the folder");
     CHECK_REFUSED(try_open(scratch("guest/.luat/data/kv.db"), LUAT_KV_OPEN_READONLY, &error), LUAT_KV_IO, "mounted");
     CHECK_REFUSED(try_open(scratch("guest/link.db"), 0, &error), LUAT_KV_IO, "mount the folder");
@@ -38,11 +38,11 @@ static void mounts_of_a_file(void *context)
     CHECK(store == NULL);
     CHECK(umount(scratch("guest/.luat/data/kv.db")) == 0);
 
-    CHECK(mount(scratch("host/kv.db"), scratch("host/kv.db"), NULL, MS_BIND, NULL) == 0); /* over itself */
+    CHECK(mount(scratch("host/kv.db"), scratch("host/kv.db"), "none", MS_BIND, NULL) == 0); /* over itself */
     CHECK_REFUSED(try_open(scratch("host/kv.db"), 0, &error), LUAT_KV_IO, "mount the folder");
     CHECK(umount(scratch("host/kv.db")) == 0);
 
-    CHECK(mount(scratch("elsewhere"), scratch("host/kv.db-wal"), NULL, MS_BIND, NULL) == 0);
+    CHECK(mount(scratch("elsewhere"), scratch("host/kv.db-wal"), "none", MS_BIND, NULL) == 0);
     CHECK_REFUSED(try_open(scratch("host/kv.db"), 0, &error), LUAT_KV_IO, "kv.db-wal is mounted by itself");
 }
 
@@ -62,7 +62,7 @@ static void mount_of_the_folder(void *context)
 {
     (void)context;
     own_mounts();
-    CHECK(mount(scratch("host"), scratch("guest"), NULL, MS_BIND, NULL) == 0);
+    CHECK(mount(scratch("host"), scratch("guest"), "none", MS_BIND, NULL) == 0);
     struct kv kv = kv_open(scratch("guest/kv.db"));
     CHECK_VALUE(kv.ns, "key", "value");
     CHECK_PUT(kv.ns, "more", "value");
@@ -382,8 +382,8 @@ static void readonly_mounts(void *context)
     (void)context;
     luat_kv_store *store = NULL;
     own_mounts();
-    CHECK(mount(scratch("h #%?"), scratch("ro"), NULL, MS_BIND, NULL) == 0);
-    if (mount(scratch("h #%?"), scratch("ro"), NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL) != 0)
+    CHECK(mount(scratch("h #%?"), scratch("ro"), "none", MS_BIND, NULL) == 0);
+    if (mount(scratch("h #%?"), scratch("ro"), "none", MS_BIND | MS_REMOUNT | MS_RDONLY, NULL) != 0)
         _exit(CHILD_SKIPPED);
     struct kv kv = kv_open(scratch("ro/kv.db"));
     CHECK_VALUE(kv.ns, "key", "value");
