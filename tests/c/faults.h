@@ -69,6 +69,18 @@ static inline bool fault_hits_descriptor(enum fault_call call, int descriptor)
     return fault_hits(call, path);
 }
 
+/* What is done before a read: before the next one if `reads` is 1. */
+static struct {
+    int reads;
+    void (*act)(void);
+} fault_pause;
+
+static inline void fault_read_begins(void)
+{
+    if (fault_pause.act && --fault_pause.reads == 0)
+        fault_pause.act();
+}
+
 static inline int fault_open(const char *path, int flags, mode_t mode)
 {
     if (fault_hits(FAULT_OPEN, path) || ((flags & O_ACCMODE) != O_RDONLY && fault_hits(FAULT_OPEN_TO_WRITE, path)))
@@ -107,6 +119,8 @@ FAULT_FCNTL_AS(fcntl64)
 #define FAULT_TRANSFER_AS(name, call, number, bytes) \
     ssize_t name(int descriptor, bytes buffer, size_t len, off_t offset) \
     { \
+        if ((call) == FAULT_READ) \
+            fault_read_begins(); \
         if (fault_hits_descriptor(call, descriptor)) \
             return -1; \
         return syscall(number, descriptor, buffer, len, offset); \

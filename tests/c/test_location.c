@@ -2,6 +2,8 @@
  * Where a database may lie: mounts of the file alone, folders that may not be written, other users.
  */
 #define _GNU_SOURCE
+#include "faults.h"
+
 #include "privileges.h"
 
 static luat_kv_status try_open(const char *path, uint32_t flags, luat_kv_error **error)
@@ -338,27 +340,69 @@ static int byte_of(const luat_kv_entry *entry)
     return len == LENGTH ? value[0] : -1;
 }
 
-static void reader_checks_pairs(void *context)
+/* The number of the round whose values are there; fails if they are of two rounds. */
+static int round_of_pair(struct kv kv)
 {
     luat_kv_list_options options;
-    int last = 1;
-    (void)context;
-    become(READER, GROUP);
+    luat_kv_page *page = NULL;
     luat_kv_list_options_init(&options, sizeof options);
     options.flags = LUAT_KV_LIST_VALUES;
     options.limit = 2;
+    CHECK_STATUS(luat_kv_list(kv.ns, &options, &page, &error), LUAT_KV_OK);
+    int first = byte_of(luat_kv_page_at(page, 0)), second = byte_of(luat_kv_page_at(page, 1));
+    luat_kv_page_free(page);
+    CHECK(first == second && first > 0);
+    return first;
+}
+
+static void reader_checks_pairs(void *context)
+{
+    (void)context;
+    become(READER, GROUP);
     struct kv kv = kv_open(scratch("shared/kv.db"));
-    while (last < ROUNDS) {
-        luat_kv_page *page = NULL;
-        CHECK_STATUS(luat_kv_list(kv.ns, &options, &page, &error), LUAT_KV_OK);
-        int first = byte_of(luat_kv_page_at(page, 0)), second = byte_of(luat_kv_page_at(page, 1));
-        luat_kv_page_free(page);
-        CHECK(first == second && first >= last);
-        if (check_failures)
-            break;
-        last = first;
+    for (int last = 1; last < ROUNDS && !check_failures;) {
+        int round = round_of_pair(kv);
+        CHECK(round >= last);
+        last = round;
     }
     kv_close(kv);
+}
+
+static struct turns *reading;
+
+static void let_the_owner_write(void)
+{
+    turns_tell(reading, true);
+    turns_wait(reading, true);
+}
+
+static void reader_is_overtaken(void *turns)
+{
+    become(READER, GROUP);
+    struct kv kv = kv_open(scratch("shared/kv.db"));
+    reading = turns;
+    fault_pause.reads = 8; /* of some fifteen for the two values */
+    fault_pause.act = let_the_owner_write;
+    CHECK(round_of_pair(kv) == 2);
+    CHECK(fault_pause.reads < 0);
+    kv_close(kv);
+}
+
+/* The owner opens, writes, moves its log into the file and is gone, all in the midst of a read. */
+static void a_write_in_the_midst_of_a_read_is_noticed(void)
+{
+    struct turns turns;
+    int rounds[] = { 1, 2 };
+    if (!make_shared_database())
+        return;
+    child_run(owner_writes_pairs, &rounds[0]);
+    turns_make(&turns);
+    pid_t reader = child_start(reader_is_overtaken, &turns);
+    turns_wait(&turns, false);
+    child_run(owner_writes_pairs, &rounds[1]);
+    turns_tell(&turns, false);
+    child_join(reader);
+    check_nothing_beside();
 }
 
 /* A reader that reads the file alone must not see one half of a write that comes meanwhile. */
@@ -417,6 +461,7 @@ static const struct check_test tests[] = {
     TEST(what_a_shell_left_is_taken_over),
     TEST(a_log_that_is_taken_over_keeps_what_it_holds),
     TEST(a_reader_reads_a_log_that_nobody_has_open),
+    TEST(a_write_in_the_midst_of_a_read_is_noticed),
     TEST(a_reader_sees_whole_writes_only),
     TEST(a_mount_that_is_readonly_is_read),
 };
