@@ -293,7 +293,7 @@ static void transfers(void)
     }
     CHECK(access(path, F_OK) != 0 && lseek(fd, 0, SEEK_END) == 0);
     TAKEN(export, count, luat_kv_export(kv.ns, path, 0, NULL, at));
-    TAKEN(export_fd, count, luat_kv_export_fd(kv.ns, fd, LUAT_KV_FORMAT_JSON_LINES, NULL, at));
+    TAKEN(export_fd, count, luat_kv_export_fd(kv.ns, fd, LUAT_KV_FORMAT_JSON, NULL, at));
     NO_NUMBER(import, ns, luat_kv_import(NULL, path, 0, &number, &skipped, at));
     CHECK(skipped == 0);
     NO_NUMBER(import, path, luat_kv_import(kv.ns, NULL, 0, &number, NULL, at));
@@ -306,7 +306,7 @@ static void transfers(void)
     TAKEN(import, skipped, luat_kv_import(kv.ns, path, 0, &number, NULL, at));
     CHECK(lseek(fd, 0, SEEK_SET) == 0);
     TAKEN(import_fd, stored, luat_kv_import_fd(kv.ns, fd, 0, NULL, &skipped, at));
-    CHECK(skipped == 0 && lseek(fd, 0, SEEK_SET) == 0); /* the second time, there was nothing left to read */
+    CHECK(skipped == 0 && lseek(fd, 0, SEEK_SET) == 0);
     TAKEN(import_fd, skipped, luat_kv_import_fd(kv.ns, fd, 0, &number, NULL, at));
     CHECK(fclose(file) == 0);
     attack_ends();

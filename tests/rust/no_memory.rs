@@ -1,4 +1,6 @@
 //! NOMEM needs no memory: an error that says so is made, handed out and freed without an allocation.
+// A build with the Lua binding has no C interface.
+#![cfg(not(feature = "module"))]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
