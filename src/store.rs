@@ -210,11 +210,7 @@ impl Store {
     /// Writes the file anew, without the room that deleted entries have left in it. It takes that much room again
     /// meanwhile, and writers wait. In memory there is nothing to do.
     pub fn compact(&self) -> Result<()> {
-        let compacted = self.0.call_for_long(&Cell::new(false), |backend| backend.compact());
-        compacted.map_err(|error| match error.code() {
-            Code::Busy => error, // it names the file already
-            _ => error.while_doing(format_args!("compacting {}", self.label())),
-        })?;
+        self.0.call_for_long(&Cell::new(false), |backend| backend.compact())?;
         self.checkpoint().map(|_| ())
     }
 

@@ -30,10 +30,14 @@ pub(super) fn size(link: &Link) -> Result<u64> {
 /// Writes the file anew, without the room that deleted rows have left. A damaged one is left as it is: what can still be
 /// read of it would be all that is left.
 pub(super) fn compact(link: &Link) -> Result<()> {
-    link.with_writable(|session| {
+    let compacted = link.with_writable(|session| {
         schema::check(&session.connection)?;
         session.guard.steps.restart();
         Ok(session.connection.execute_batch("VACUUM")?)
+    });
+    compacted.map_err(|error| match error.code() {
+        Code::Busy if !error.is_passing() => error, // `store` names the file
+        _ => error.while_doing(format_args!("compacting {}", link.path().display())),
     })
 }
 
