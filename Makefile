@@ -2,8 +2,10 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-# One thing after another: cargo uses every core by itself.
+# One thing after another, since cargo uses every core by itself; but `make test` runs some suites side by side.
+ifndef PARALLEL
 .NOTPARALLEL:
+endif
 
 # Outputs lie where this file says, whatever the environment says.
 export CARGO_TARGET_DIR := target
@@ -106,4 +108,4 @@ bench: need-bench lib target/lua/5.4/luat_kv.so ## measures the store from Rust,
 	$(call lua_cpath,5.4) lua5.4 bench/bench.lua target/bench
 	@rm -rf target/bench
 
-include make/docs.mk make/install.mk make/hosts.mk make/wasm-lua.mk make/playground.mk make/wasm.mk make/test.mk make/faults.mk make/sanitizers.mk make/needs.mk
+include make/docs.mk make/install.mk make/hosts.mk make/wasm-lua.mk make/playground.mk make/wasm.mk make/test.mk make/faults.mk make/sanitizers.mk make/fuzz.mk make/needs.mk

@@ -17,13 +17,17 @@ test-install := install-tree
 test-setup   := setup
 test-abi     := abi-promise
 test-docs    := docs-man docs-doxygen docs-links docs-c
-SUITES        = $(lint) $(test-header) $(test-rust) $(test-cli) $(test-c) $(test-lua) $(test-rocks) $(test-readme) $(test-exports) \
-                $(test-install) $(test-setup) $(test-abi) $(test-docs) $(test-hosts) $(test-wasm) $(faults) $(sanitized)
+# Most suites run one after another, since they build the same things or use every core. The rest runs two at a time.
+one-by-one    = $(lint) $(test-header) $(test-rust) $(test-cli) $(test-c) $(test-lua) $(test-rocks) $(test-readme) $(test-exports) \
+                $(test-install) $(test-setup) $(test-abi) $(test-docs) $(test-hosts) $(test-wasm)
+two-at-a-time = $(sanitized) $(faults) $(fuzz)
+SUITES        = $(one-by-one) $(two-at-a-time)
 .PHONY: $(SUITES)
 
 test: need-test ## runs every test; the last line is "N passed, N failed"; V=1 shows all output
 	@rm -rf target/test
-	@$(MAKE) --no-print-directory --keep-going $(SUITES) || :
+	@$(MAKE) --no-print-directory --keep-going $(one-by-one) || :
+	@$(MAKE) --no-print-directory --keep-going PARALLEL=1 -j 2 --output-sync=target $(two-at-a-time) || :
 	@echo; tests/tally total $(SUITES)
 
 lint: $(lint) ## rustfmt, clippy and rustdoc, all warnings being errors
@@ -49,7 +53,7 @@ features-lua     := $(call module,5.4)
 warnings         := -pedantic -Wall -Wextra -Werror
 
 fmt:
-	@tests/tally check $@ cargo fmt --check
+	@tests/tally check $@ sh -ec 'cargo fmt --check; cargo fmt --check --manifest-path fuzz/Cargo.toml'
 clippy-default clippy-core clippy-cli clippy-lua: clippy-%:
 	@tests/tally check $@ cargo clippy --all-targets $(features-$*) -- -D warnings
 doc-default doc-lua: doc-%:

@@ -169,14 +169,14 @@ pub(crate) trait Backend: Send + Sync {
     fn backup(&self, to: &Path) -> Result<()>;
 
     /// What has changed since the last record, or everything, as bytes for [`Backend::load`]: see `memory::record`.
-    #[cfg(any(target_family = "wasm", test))]
+    #[cfg(any(target_family = "wasm", fuzzing, test))]
     fn record(&self, everything: bool) -> Result<Vec<u8>> {
         let _ = everything;
         Err(Error::invalid("a store on disk needs no records"))
     }
 
     /// Applies records, one after another: of damaged ones none, and where memory runs out a part.
-    #[cfg(any(target_family = "wasm", test))]
+    #[cfg(any(target_family = "wasm", fuzzing, test))]
     fn load(&self, records: &[u8]) -> Result<()> {
         let _ = records;
         Err(Error::invalid("a store on disk takes no records"))

@@ -57,6 +57,10 @@ pub mod ffi;
 mod lua;
 #[cfg(target_family = "wasm")]
 mod wasm;
+// For fuzz/ alone.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 
 pub use batch::Batch;
 pub use clock::Clock;

@@ -92,13 +92,16 @@ fn read(file: File) -> io::Result<Vec<u8>> {
 }
 
 /// `[routing] data_dir`. Whatever else the file holds is none of ours.
-fn data_dir(config: &Path, text: Vec<u8>) -> Result<PathBuf> {
+pub(crate) fn data_dir(config: &Path, text: Vec<u8>) -> Result<PathBuf> {
     let wrong = |line: usize, why: &str| Error::invalid(format!("{}:{line}: {why}", config.display()));
     let text = String::from_utf8(text).map_err(|why| {
         let valid = why.utf8_error().valid_up_to();
         wrong(line_at(why.as_bytes(), valid), "not UTF-8 text")
     })?;
-    let document = DeTable::parse(&text)
+    // A `DeTable` leaves numbers as text, and a `Table` has no places: the first tells whether all of it is TOML.
+    let document = text
+        .parse::<toml::Table>()
+        .and_then(|_| DeTable::parse(&text))
         .map_err(|why| wrong(line_at(text.as_bytes(), why.span().map_or(0, |span| span.start)), why.message()))?;
     let Some(routing) = document.get_ref().get("routing") else { return Ok(DATA_DIR.into()) };
     let DeValue::Table(table) = routing.get_ref() else {
@@ -141,6 +144,7 @@ mod tests {
             ("\n\n[routing]\ndata_dir = 3", 4),
             ("routing = 1", 1),
             ("a = 1\nb = 2\na = 3\n", 3),
+            ("\na = 4_c", 2),
         ] {
             let why = data_dir_of(text).unwrap_err();
             assert!(why.message().starts_with(&format!("luat.toml:{line}: ")), "{text:?}: {why}");

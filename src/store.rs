@@ -230,13 +230,13 @@ impl Store {
     }
 
     /// What has changed since the last record, or everything, as bytes for [`load`](Store::load).
-    #[cfg(any(target_family = "wasm", test))]
+    #[cfg(any(target_family = "wasm", fuzzing, test))]
     pub(crate) fn record(&self, everything: bool) -> Result<Vec<u8>> {
         self.0.call(|backend| backend.record(everything))
     }
 
     /// Applies records, one after another: of damaged ones none, and where memory runs out a part.
-    #[cfg(any(target_family = "wasm", test))]
+    #[cfg(any(target_family = "wasm", fuzzing, test))]
     pub(crate) fn load(&self, records: &[u8]) -> Result<()> {
         self.0.call(|backend| backend.load(records))
     }

@@ -176,12 +176,12 @@ impl Backend for Memory {
         self.read(|_| Err(Error::invalid("a store in memory has no file to back up; export its namespaces")))
     }
 
-    #[cfg(any(target_family = "wasm", test))]
+    #[cfg(any(target_family = "wasm", fuzzing, test))]
     fn record(&self, everything: bool) -> Result<Vec<u8>> {
         self.with(|maps| maps.record(everything))
     }
 
-    #[cfg(any(target_family = "wasm", test))]
+    #[cfg(any(target_family = "wasm", fuzzing, test))]
     fn load(&self, records: &[u8]) -> Result<()> {
         record::read(records, |_| Ok(()))?;
         self.with(|maps| {
@@ -308,7 +308,7 @@ impl Change<'_> {
         Place::of(namespace, key)
     }
 
-    #[cfg(any(target_family = "wasm", test))]
+    #[cfg(any(target_family = "wasm", fuzzing, test))]
     fn load(&mut self, told: record::Told<'_>) -> Result<()> {
         let entry = |row: record::ToldRow<'_>| -> Result<Entry> {
             let mut value = Vec::new();
