@@ -20,7 +20,8 @@ local function load()
     end
     tried[#tried + 1] = "\n  " .. name .. ": " .. library
   end
-  refuse("found no libluat_kv. Install it, or set LUAT_KV_LIBRARY to its path. Tried:%s", table.concat(tried))
+  refuse("found no libluat_kv. Install it (in a clone of luat_kv: make lib && sudo make install), or set LUAT_KV_LIBRARY"
+    .. " to its path. Tried:%s", table.concat(tried))
 end
 
 local function has(library, name)

@@ -49,7 +49,7 @@ local function library_of(code)
 end
 
 function Loading:test_a_library_that_is_missing_is_named()
-  lu.assertStrContains(loading_with("/nowhere/libluat_kv.so"), "found no libluat_kv. Install it, or set LUAT_KV_LIBRARY")
+  lu.assertStrContains(loading_with("/nowhere/libluat_kv.so"), "make lib && sudo make install), or set LUAT_KV_LIBRARY")
   lu.assertStrContains(loading_with("/nowhere/libluat_kv.so"), "/nowhere/libluat_kv.so: ")
 end
 
