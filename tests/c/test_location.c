@@ -405,6 +405,35 @@ static void a_write_in_the_midst_of_a_read_is_noticed(void)
     check_nothing_beside();
 }
 
+static void reader_opens_as_the_owner_leaves(void *turns)
+{
+    become(READER, GROUP);
+    reading = turns;
+    fault_pause.reads = 1; /* of the file itself, after the log was seen and before it is opened */
+    fault_pause.act = let_the_owner_write;
+    struct kv kv = kv_open(scratch("shared/kv.db"));
+    CHECK(fault_pause.reads < 0);
+    check_holds(kv, "key", "again");
+    kv_close(kv);
+}
+
+/* The log is there when a reader begins to open, and goes with the last owner before the reader comes to it. */
+static void an_owner_may_leave_while_a_reader_opens(void)
+{
+    struct turns turns;
+    if (!make_shared_database())
+        return;
+    child_run(owner_is_killed, NULL);
+    turns_make(&turns);
+    pid_t reader = child_start(reader_opens_as_the_owner_leaves, &turns);
+    turns_wait(&turns, false);
+    child_run(owner_finds_it, "in the log");
+    CHECK(access(scratch("shared/kv.db-wal"), F_OK) != 0);
+    turns_tell(&turns, false);
+    child_join(reader);
+    check_nothing_beside();
+}
+
 /* A reader that reads the file alone must not see one half of a write that comes meanwhile. */
 static void a_reader_sees_whole_writes_only(void)
 {
@@ -462,6 +491,7 @@ static const struct check_test tests[] = {
     TEST(a_log_that_is_taken_over_keeps_what_it_holds),
     TEST(a_reader_reads_a_log_that_nobody_has_open),
     TEST(a_write_in_the_midst_of_a_read_is_noticed),
+    TEST(an_owner_may_leave_while_a_reader_opens),
     TEST(a_reader_sees_whole_writes_only),
     TEST(a_mount_that_is_readonly_is_read),
 };

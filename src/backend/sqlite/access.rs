@@ -78,6 +78,17 @@ impl Access {
         }
     }
 
+    /// The error of an opening. Members may have come or gone in the midst of it, and then it is tried again: what a guest
+    /// was to read beside them is gone with the last of them, and what it reads alone looks damaged while it is written.
+    pub(super) fn failed(&self, path: &Path, error: Error) -> Error {
+        let real = real(path);
+        let has_members = || is_used(&beside(&real, "-wal")) && beside(&real, "-shm").exists();
+        match self {
+            Access::Guest if error.code() == Code::Io && !has_members() => Error::passing(error.message()),
+            _ => self.check().err().unwrap_or(error),
+        }
+    }
+
     /// Is a connection that is set up what it was opened for? One that a member writes through may not be one that only
     /// reads since something failed for a moment, or since another user made what lies beside the file.
     pub(super) fn check_opened(&self, path: &Path, connection: &Connection) -> Result<()> {

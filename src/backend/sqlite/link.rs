@@ -278,8 +278,7 @@ impl Link {
                 guard.objection = objection;
                 access.check_opened(&self.path, connection)
             }
-            // What looks damaged may have been written meanwhile.
-            Err(error) => access.check().and(Err(error)),
+            Err(error) => Err(access.failed(&self.path, error)),
         };
         if done.as_ref().is_err_and(Error::is_passing) || !access.holds() {
             opening.opened = None;
