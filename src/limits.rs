@@ -201,6 +201,15 @@ impl Limits {
     }
 }
 
+/// A path that every system call can take.
+#[cfg(any(feature = "sqlite", target_os = "wasi"))]
+pub(crate) fn path(path: &std::path::Path) -> Result<()> {
+    match path.as_os_str().as_encoded_bytes().contains(&0) {
+        true => Err(Error::invalid("the path has a NUL in it")),
+        false => Ok(()),
+    }
+}
+
 /// Going over a limit, in bytes.
 pub(crate) fn within(what: &str, len: usize, limit: usize) -> Result<()> {
     if len <= limit {

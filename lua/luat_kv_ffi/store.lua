@@ -268,8 +268,7 @@ function Store.backup(self, path)
   local store = this(self)
   if type(path) ~= "string" then fail.argument(2, "string expected, got " .. type(path)) end
   if path:find("\0", 1, true) and store.ptr and M.label(store) ~= "memory" then
-    fail.failed("IO", ("%s: backing up to %s: file name contained an unexpected NUL byte"):format(M.label(store),
-      text.one_line(path)))
+    fail.invalid(("backing up to %s: the path has a NUL in it"):format(text.one_line(path)))
   end
   local status = C.luat_kv_backup(ptr(self), path, problem)
   if status < 0 then fail.raise(status) end

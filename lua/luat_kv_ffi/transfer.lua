@@ -92,7 +92,7 @@ return function(Namespace, this, ptr)
       return tonumber(count[0])
     end
     if place:find("\0", 1, true) then
-      fail.failed("IO", ("exporting to %s: Invalid argument (os error 22)"):format(text.one_line(place)))
+      fail.invalid(("exporting to %s: the path has a NUL in it"):format(text.one_line(place)))
     end
     local status = C.luat_kv_export(ptr(self), place, format or format_of_path(place), count, problem)
     if status < 0 then fail.raise(status) end
@@ -114,7 +114,7 @@ return function(Namespace, this, ptr)
       return tonumber(counts[0]), tonumber(counts[1])
     end
     if place:find("\0", 1, true) then
-      fail.failed("IO", ("importing %s: file name contained an unexpected NUL byte"):format(text.one_line(place)))
+      fail.invalid(("importing %s: the path has a NUL in it"):format(text.one_line(place)))
     end
     local status = C.luat_kv_import(ptr(self), place, flags, counts, counts + 1, problem)
     if status < 0 then fail.raise(status) end

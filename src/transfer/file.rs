@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::draft::Draft;
 use crate::error::{Code, Error, Result};
+use crate::limits;
 use crate::namespace::Namespace;
 use crate::types::{Format, Imported};
 
@@ -15,6 +16,7 @@ impl Namespace {
     pub fn export_file(&self, path: impl AsRef<Path>, format: Format) -> Result<u64> {
         let named = |error: Error| error.while_doing(format_args!("exporting to {}", path.as_ref().display()));
         let io = |why: io::Error| named(Error::new(Code::Io, why.to_string()));
+        limits::path(path.as_ref()).map_err(named)?;
         let path = place(path.as_ref()).map_err(io)?;
         if fs::metadata(&path).is_ok_and(|found| !found.is_file()) {
             let mut file = File::options().write(true).open(&path).map_err(io)?;
@@ -33,7 +35,7 @@ impl Namespace {
     /// [Imports](Namespace::import) from a file.
     pub fn import_file(&self, path: impl AsRef<Path>, replace: bool) -> Result<Imported> {
         let named = |error: Error| error.while_doing(format_args!("importing {}", path.as_ref().display()));
-        refuse_open(path.as_ref()).map_err(named)?;
+        limits::path(path.as_ref()).and_then(|()| refuse_open(path.as_ref())).map_err(named)?;
         let mut file = File::open(&path).map_err(|why| named(Error::new(Code::Io, why.to_string())))?;
         self.import(&mut file, replace).map_err(named)
     }

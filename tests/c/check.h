@@ -171,9 +171,6 @@ struct check_test {
 
 #define TEST(function) { #function, function }
 
-/* Why the test that runs cannot be run here, to be set by the test, which then returns. */
-static const char *check_skipped;
-
 /* Runs a table of tests. `on`, which may be "", tells runs of one table apart. */
 #define check_tests(on, tests) check_table(on, tests, sizeof tests / sizeof *tests)
 

@@ -250,3 +250,21 @@ proptest! {
         }
     }
 }
+
+#[cfg(feature = "sqlite")]
+#[test]
+fn a_path_with_a_nul_is_refused_with_the_same_words_everywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path().join("kv.db"), &OpenOptions::default()).unwrap();
+    let n = store.namespace("n").unwrap();
+    let path = folder.path().join("x\0y");
+    for (error, what) in [
+        (n.export_file(&path, luat_kv::Format::Json).unwrap_err(), "exporting to"),
+        (n.import_file(&path, false).unwrap_err(), "importing"),
+        (store.backup(&path).unwrap_err(), "backing up to"),
+        (Store::open(&path, &OpenOptions::default()).unwrap_err(), "opening"),
+    ] {
+        assert_eq!(error.code(), Code::Invalid, "{error}");
+        assert!(error.message().starts_with(what) && error.message().ends_with("the path has a NUL in it"), "{error}");
+    }
+}

@@ -13,6 +13,7 @@ use super::registry::is_taken;
 use super::schema::{self, Steps};
 use crate::draft::Draft;
 use crate::error::{Code, Error, Result};
+use crate::limits;
 
 /// The bytes of the file and of its log.
 pub(super) fn size(link: &Link) -> Result<u64> {
@@ -57,6 +58,7 @@ pub(super) fn backup(link: &Link, to: &Path) -> Result<()> {
     let source = &session.connection;
     let named = |error: Error| error.while_doing(format_args!("backing up to {}", to.display()));
     let io = |why: std::io::Error| named(Error::new(Code::Io, why.to_string()));
+    limits::path(to).map_err(named)?;
     // The file would be there in vain, and this is the common mistake.
     if fs::symlink_metadata(to).is_ok() {
         return Err(named(Error::new(Code::Io, "there is a file of that name")));

@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Code, Error, Result};
+use crate::limits;
 
 /// What SQLite appends to the name of a database for the files it keeps beside it.
 pub(super) const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
@@ -20,9 +21,7 @@ pub(super) fn checked(path: &Path) -> Result<PathBuf> {
             "that is no file; a store in memory opens with `memory = true` (C: luat_kv_open_memory)",
         ));
     }
-    if path.as_os_str().as_encoded_bytes().contains(&0) {
-        return Err(Error::invalid("the path has a NUL in it"));
-    }
+    limits::path(path)?;
     let path = std::path::absolute(path).map_err(|why| Error::new(Code::Io, why.to_string()))?;
     /// SQLite's own limit, less the longest ending that it appends: `-journal`.
     const LONGEST: usize = 512 - 8;
