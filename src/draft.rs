@@ -43,9 +43,20 @@ pub(crate) struct Draft {
 impl Draft {
     /// Makes a draft in a folder, after it has removed abandoned ones.
     pub(crate) fn within(folder: &Path) -> io::Result<Draft> {
+        remove_abandoned(folder);
+        Draft::new(folder)
+    }
+
+    /// Makes a draft beside a file and looks at no other: for within the opening of a database, when nothing else that
+    /// may be one must be looked at.
+    #[cfg(unix)]
+    pub(crate) fn beside(path: &Path) -> io::Result<Draft> {
+        Draft::new(folder_of(path))
+    }
+
+    fn new(folder: &Path) -> io::Result<Draft> {
         /// Names are taken by chance, or by a process that removes abandoned drafts; neither happens often.
         const ATTEMPTS: usize = 100;
-        remove_abandoned(folder);
         for _ in 0..ATTEMPTS {
             if let Some(draft) = Draft::attempt(folder.join(random_name()?))? {
                 return Ok(draft);

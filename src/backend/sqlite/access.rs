@@ -81,8 +81,7 @@ impl Access {
     /// The error of an opening. Members may have come or gone in the midst of it, and then it is tried again: what a guest
     /// was to read beside them is gone with the last of them, and what it reads alone looks damaged while it is written.
     pub(super) fn failed(&self, path: &Path, error: Error) -> Error {
-        let real = real(path);
-        let has_members = || is_used(&beside(&real, "-wal")) && beside(&real, "-shm").exists();
+        let has_members = || is_used(&beside(&real(path), "-wal")) && beside(&real(path), "-shm").exists();
         match self {
             Access::Guest if error.code() == Code::Io && !has_members() => Error::passing(error.message()),
             _ => self.check().err().unwrap_or(error),

@@ -181,6 +181,9 @@ pub(super) fn rights(path: &Path, writes: bool) -> Option<String> {
     if forbids(path, libc::R_OK) {
         return Some(refused("read", path));
     }
+    if let Some(file) = BESIDE.map(|end| beside(path, end)).iter().find(|file| forbids(file, libc::R_OK)) {
+        return Some(refused("read", file));
+    }
     let files = std::iter::once(path.clone()).chain(BESIDE.map(|end| beside(path, end)));
     let file = files.filter(|file| writes && forbids(file, libc::W_OK)).map(|file| refused("write", &file)).next();
     file.or_else(|| {

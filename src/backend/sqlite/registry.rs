@@ -76,8 +76,12 @@ impl Registration {
             ));
         }
         check_alone(path, &file)?;
-        if first && writes {
-            take_over(path)?;
+        if first {
+            let taken = take_over(path);
+            // A reader may do without: where it cannot, it says so itself.
+            if writes {
+                taken?;
+            }
         }
         *registry.databases.entry(identity.id).or_insert(0) += 1;
         Ok((Registration(identity), lock))

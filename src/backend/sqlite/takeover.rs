@@ -5,7 +5,7 @@
 //! then only reads. When nobody has the database open they are removed, and the log is copied if it holds something.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read, Seek};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -26,17 +26,29 @@ pub(super) fn take_over(path: &Path) -> Result<()> {
     let _locked = lock(&path)?;
     let Some(file) = foreign(&path) else { return Ok(()) };
     let done = replace(&path, &log).and_then(|()| remove(&index));
-    done.map_err(|why| told(&path, &file, &format!("removing it failed: {why}; {CURE}")))
+    done.map_err(|why| told(&path, &file, &format!("taking it over failed: {why}; {}", cure(&file))))
 }
-
-const CURE: &str = "remove it when no process has the database open";
 
 /// An error for a file beside the database that this process may not write, if there is one.
 pub(super) fn check(path: &Path) -> Result<()> {
     let path = real(path);
     match foreign(&path) {
         None => Ok(()),
-        Some(file) => Err(told(&path, &file, CURE)),
+        Some(file) => Err(told(&path, &file, &cure(&file))),
+    }
+}
+
+/// What a person can do. A log may hold writes that are nowhere else, so nobody is told to remove one that is not empty.
+fn cure(file: &Path) -> String {
+    let found = fs::symlink_metadata(file);
+    let is_log = file.as_os_str().as_encoded_bytes().ends_with(b"-wal");
+    match found {
+        Ok(found) if is_log && found.is_file() && found.len() > 0 => format!(
+            "do not remove it, since it may hold what was written last; let user {} open and close the database, or \
+             change the file's owner or mode",
+            found.uid()
+        ),
+        _ => "remove it when no process has the database open".to_owned(),
     }
 }
 
@@ -103,12 +115,31 @@ fn replace(path: &Path, log: &Path) -> io::Result<()> {
     if !reason::forbids(log, libc::W_OK) {
         return Ok(());
     }
-    if fs::metadata(log)?.len() == 0 {
+    // Whoever may write to the folder may have put anything here. SQLite follows no link to a log, either; and what is
+    // no log is not copied to where others can read it.
+    let found = fs::symlink_metadata(log)?;
+    if !found.is_file() || found.nlink() > 1 {
+        return Err(io::Error::other("it is not a regular file of one name"));
+    }
+    let mut from = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(log)?;
+    if (from.metadata()?.dev(), from.metadata()?.ino()) != (found.dev(), found.ino()) {
+        return Err(io::Error::other("it is being replaced"));
+    }
+    if !is_log(&mut from)? {
         return remove(log);
     }
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    let mut copy = Draft::within(folder)?;
-    io::copy(&mut File::open(log)?, copy.file())?;
+    let mut copy = Draft::beside(path)?;
+    io::copy(&mut from, copy.file())?;
     copy.file().set_permissions(fs::metadata(path)?.permissions())?;
     copy.replace(log)
+}
+
+/// Does it begin as a log does? SQLite takes any other for an empty one. Leaves the file at its start.
+fn is_log(file: &mut File) -> io::Result<bool> {
+    /// The two kinds differ in the order of the bytes that their checksums are made of.
+    const MAGIC: [[u8; 4]; 2] = [0x377f_0682_u32.to_be_bytes(), 0x377f_0683_u32.to_be_bytes()];
+    let mut begin = Vec::new();
+    file.by_ref().take(4).read_to_end(&mut begin)?;
+    file.rewind()?;
+    Ok(MAGIC.iter().any(|magic| magic[..] == begin[..]))
 }
