@@ -246,7 +246,10 @@ impl Round<'_> {
         if exists {
             let store = Store::open_memory(&self.options()).map_err(|error| error.to_string())?;
             let namespace = store.namespace(&lane.name()).map_err(|error| error.to_string())?;
-            namespace.import_file(&path, true).map_err(|error| format!("{}: {error}", path.display()))?;
+            // As JSON Lines, nothing is an empty file, which an import refuses.
+            if std::fs::metadata(&path).map_err(|error| error.to_string())?.len() > 0 {
+                namespace.import_file(&path, true).map_err(|error| format!("{}: {error}", path.display()))?;
+            }
             found = Some(listed(&namespace)?);
         }
         lane.settle_export(found)
