@@ -139,8 +139,22 @@ impl Store {
     /// A file that Luat wrote is taken over with all that it holds, and Luat can go on using it.
     #[cfg(feature = "sqlite")]
     pub fn open(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Store> {
-        let _call = fork::enter();
-        let backend = crate::backend::sqlite::Sqlite::open(path.as_ref(), options)?;
+        let mut wait = None;
+        let backend = loop {
+            let entered = fork::enter();
+            let waited = wait.as_ref().map_or(Duration::ZERO, |wait: &Wait| wait.since.elapsed());
+            let opened = crate::backend::sqlite::Sqlite::open(path.as_ref(), options, waited);
+            // Who waits keeps no fork waiting.
+            drop(entered);
+            match opened {
+                Err(error) if error.is_passing() => {
+                    if !wait.get_or_insert_with(Wait::begin).step(options.busy_timeout) {
+                        return Err(error.given_up());
+                    }
+                }
+                opened => break opened?,
+            }
+        };
         let label = backend.path().display().to_string();
         Ok(Store::over(Box::new(backend), label, options))
     }

@@ -8,6 +8,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{CachedStatement, Connection, Row, TransactionBehavior};
@@ -61,8 +62,9 @@ pub(crate) use registry::is_taken;
 pub(crate) struct Sqlite(Arc<Link>);
 
 impl Sqlite {
-    pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Self> {
-        Link::open(path, options).map(Sqlite)
+    /// `waited` is the part of the busy timeout that is over. An error that is passing is to be tried again.
+    pub(crate) fn open(path: &Path, options: &OpenOptions, waited: Duration) -> Result<Self> {
+        Link::open(path, options, waited).map(Sqlite)
     }
 
     /// The database file, as an absolute path.

@@ -131,8 +131,13 @@ FAULT_TRANSFER_AS(pread64, FAULT_READ, SYS_pread64, void *)
 FAULT_TRANSFER_AS(pwrite, FAULT_WRITE, SYS_pwrite64, const void *)
 FAULT_TRANSFER_AS(pwrite64, FAULT_WRITE, SYS_pwrite64, const void *)
 
+/* What is done before the process sleeps. */
+static void (*fault_before_sleep)(void);
+
 static inline int fault_sleep(const struct timespec *time, struct timespec *left)
 {
+    if (fault_before_sleep)
+        fault_before_sleep();
     fault_slept += (long long)time->tv_sec * 1000000 + time->tv_nsec / 1000;
     return (int)syscall(SYS_nanosleep, time, left);
 }

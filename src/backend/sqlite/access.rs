@@ -13,7 +13,6 @@ use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, OpenFlags};
@@ -33,8 +32,8 @@ pub(super) enum Access {
     Snapshot(Box<Snapshot>),
 }
 
-/// Opens the file. Nothing of it has been read yet.
-pub(super) fn open(path: &Path, readonly: bool) -> Result<(Connection, Access)> {
+/// Opens the file. Nothing of it has been read yet. `may_wait` is whether the caller tries again what fails for a moment.
+pub(super) fn open(path: &Path, readonly: bool, may_wait: bool) -> Result<(Connection, Access)> {
     reason::clear();
     let real = real(path);
     let folder = real.parent().unwrap_or(Path::new("/"));
@@ -44,7 +43,7 @@ pub(super) fn open(path: &Path, readonly: bool) -> Result<(Connection, Access)> 
         let write = if readonly { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
         return Ok((connect(path, write, false)?, Access::Member { readonly }));
     }
-    let snapshot = Snapshot::take(real.clone())?;
+    let snapshot = Snapshot::take(real.clone(), may_wait)?;
     let uri = uri(&real, if snapshot.is_some() { "immutable=1" } else { "readonly_shm=1" });
     let read = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
     Ok((connect(&uri, read, true)?, snapshot.map_or(Access::Guest, |snapshot| Access::Snapshot(Box::new(snapshot)))))
@@ -81,11 +80,14 @@ impl Access {
     /// The error of an opening. Members may have come or gone in the midst of it, and then it is tried again: what a guest
     /// was to read beside them is gone with the last of them, and what it reads alone looks damaged while it is written.
     pub(super) fn failed(&self, path: &Path, error: Error) -> Error {
+        let why = reason::last();
         let has_members = || is_used(&beside(&real(path), "-wal")) && beside(&real(path), "-shm").exists();
-        match self {
+        let error = match self {
             Access::Guest if error.code() == Code::Io && !has_members() => Error::passing(error.message()),
             _ => self.check().err().unwrap_or(error),
-        }
+        };
+        reason::set(why); // what was looked at here is not what failed
+        error
     }
 
     /// Is a connection that is set up what it was opened for? One that a member writes through may not be one that only
@@ -129,29 +131,32 @@ struct Stamp {
 
 impl Snapshot {
     /// `None`: the log holds something, or a write was cut short.
-    fn take(path: PathBuf) -> Result<Option<Snapshot>> {
-        loop {
-            if is_used(&beside(&path, "-journal")) {
-                return Ok(None);
-            }
-            if is_used(&beside(&path, "-wal")) {
-                return match beside(&path, "-shm").exists() {
-                    true => Ok(None),
-                    // For a moment that is so when a member opens it.
-                    false => Err(Error::passing(format!(
-                        "its log holds changes, but {} is missing, which only a user who may write the database can \
-                         make: user {} may not; let such a user open it once",
-                        beside(&path, "-shm").display(),
-                        reason::user()
-                    ))),
-                };
-            }
-            let stamp = Stamp::of(&path).map_err(|why| reason::io(&why))?;
-            // A change within the same tick of the file system's clock would leave the same stamp.
-            match stamp.wait() {
-                None => return Ok(Some(Snapshot { path, stamp })),
-                Some(wait) => thread::sleep(wait),
-            }
+    fn take(path: PathBuf, may_wait: bool) -> Result<Option<Snapshot>> {
+        if is_used(&beside(&path, "-journal")) {
+            return Ok(None);
+        }
+        if is_used(&beside(&path, "-wal")) {
+            return match beside(&path, "-shm").exists() {
+                true => Ok(None),
+                // For a moment that is so when a member opens it.
+                false => Err(Error::passing(format!(
+                    "its log holds changes, but {} is missing, which only a user who may write the database can \
+                     make: user {} may not; let such a user open it once",
+                    beside(&path, "-shm").display(),
+                    reason::user()
+                ))),
+            };
+        }
+        let stamp = Stamp::of(&path).map_err(|why| reason::io(&why))?;
+        match (stamp.too_young(), may_wait) {
+            (None, _) => Ok(Some(Snapshot { path, stamp })),
+            // Nothing is wrong with a file that was changed once.
+            (Some(tick), false) => Err(Error::new(Code::Busy, format!("it was changed less than {tick:?} ago"))),
+            (Some(tick), true) => Err(Error::passing(format!(
+                "whenever it was looked at, it had been changed less than {tick:?} before: user {} may not write it, and \
+                 cannot read it while it is being changed all the time",
+                reason::user()
+            ))),
         }
     }
 
@@ -177,8 +182,9 @@ impl Stamp {
         })
     }
 
-    /// How long it takes until no later change can have the same time.
-    fn wait(&self) -> Option<Duration> {
+    /// A later change could have the same time: it may come within the same tick of the file system's clock, which is
+    /// then returned.
+    fn too_young(&self) -> Option<Duration> {
         /// Kernels have up to 10 ms; some file systems whole seconds, or two of them.
         const TICKS: [Duration; 2] = [Duration::from_millis(30), Duration::from_millis(2100)];
         let tick = TICKS[usize::from(self.changed.1 == 0 && self.modified.1 == 0)];
@@ -186,7 +192,7 @@ impl Stamp {
             let time = Duration::new(u64::try_from(seconds).ok()?, u32::try_from(nanos).ok()?);
             SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + time).ok()
         };
-        [self.changed, self.modified].into_iter().filter_map(since).filter_map(|age| tick.checked_sub(age)).max()
+        [self.changed, self.modified].into_iter().filter_map(since).any(|age| age < tick).then_some(tick)
     }
 }
 

@@ -31,8 +31,8 @@ pub(super) struct Link {
 
 enum State {
     Open(Box<Session>),
-    /// In the child of a fork: the connection was the parent's. The next use makes one of the child's own.
-    Disconnected,
+    /// The next use makes a connection again, after what is said here.
+    Disconnected(&'static str),
     /// The file is not at its path any more, as every call is told.
     Lost(String),
     Closed,
@@ -69,6 +69,8 @@ struct Opening {
     retries: usize,
 }
 
+const MEMBERS_CHANGED: &str = "others who use it came or went";
+
 /// Pages kept in memory, in KiB; a negative number is SQLite's way to say so.
 const CACHE: i64 = -16 * 1024;
 
@@ -76,7 +78,8 @@ const CACHE: i64 = -16 * 1024;
 const WAL_LEFT: i64 = 16 * 1024 * 1024;
 
 impl Link {
-    pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Arc<Link>> {
+    /// `waited` is the part of the busy timeout that is over. What fails for a moment is the caller's to try again.
+    pub(super) fn open(path: &Path, options: &OpenOptions, waited: Duration) -> Result<Arc<Link>> {
         fork::discard_inherited();
         if path.as_os_str().is_empty() {
             return Err(Error::invalid("the path is empty"));
@@ -92,8 +95,8 @@ impl Link {
             file: OpenedFile::default(),
             state: Mutex::new(State::Closed),
         });
-        let session = link.connect(!options.readonly, busy_timeout, false);
-        *link.lock() = State::Open(Box::new(session.map_err(|error| named(error.given_up()))?));
+        let session = link.connect(!options.readonly, busy_timeout.saturating_sub(waited), false);
+        *link.lock() = State::Open(Box::new(session.map_err(named)?));
         fork::register(link.clone());
         Ok(link)
     }
@@ -114,7 +117,11 @@ impl Link {
         reason::clear();
         session.guard.steps.restart();
         let answer = act(session).map_err(|error| self.explained(error));
-        session.access.check().and(answer)
+        let answer = session.access.check().and(answer);
+        if matches!(session.access, Access::Guest) && answer.as_ref().is_err_and(Error::is_passing) {
+            *state = State::Disconnected(MEMBERS_CHANGED);
+        }
+        answer
     }
 
     /// Adds who may do what, where that is why it failed.
@@ -146,20 +153,20 @@ impl Link {
     #[cold]
     fn check(&self, state: &mut State) -> Result<()> {
         let connected = matches!(state, State::Open(_));
-        if (connected || matches!(state, State::Disconnected))
+        if (connected || matches!(state, State::Disconnected(_)))
             && let Some(why) = self.file.problem(&self.path, connected)
             && let State::Open(session) = std::mem::replace(state, State::Lost(why))
         {
             session.without_checkpoint();
         }
-        let mut when = "again after a fork";
         if matches!(state, State::Open(session) if !session.access.holds()) {
-            *state = State::Disconnected;
-            when = "again after it was written to";
+            *state = State::Disconnected("it was written to");
         }
         match state {
             State::Open(session) => session.checked = Seconds::now(),
-            State::Disconnected => *state = State::Open(Box::new(self.connect_again(when, false)?)),
+            State::Disconnected(after) => {
+                *state = State::Open(Box::new(self.connect_again(format_args!("again after {after}"), false)?));
+            }
             State::Lost(why) => return Err(Error::new(Code::Io, why.as_str())),
             State::Closed => {}
         }
@@ -167,7 +174,7 @@ impl Link {
     }
 
     /// A connection to the file that was opened first, and to no other.
-    fn connect_again(&self, when: &str, connected: bool) -> Result<Session> {
+    fn connect_again(&self, when: impl std::fmt::Display, connected: bool) -> Result<Session> {
         self.connect(false, Duration::ZERO, connected).map_err(|error| {
             let error = error.while_doing(format_args!("opening {} {when}", self.path.display()));
             match error.code() {
@@ -207,7 +214,7 @@ impl Link {
         match std::mem::replace(&mut *state, State::Closed) {
             State::Open(session) if self.file.problem(&self.path, true).is_some() => session.without_checkpoint(),
             State::Open(session) => session.connection.close().map_err(|(_, error)| Error::from(error))?,
-            State::Disconnected | State::Lost(_) | State::Closed => {}
+            State::Disconnected(_) | State::Lost(_) | State::Closed => {}
         }
         Ok(())
     }
@@ -217,7 +224,9 @@ impl Link {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits so long for others; once it is open, the connection does not. `connected` is whether the file is open already.
+    /// Waits so long for others, with the connection that it has got; once it is open, the connection does not wait.
+    /// What is passing is for the caller to try again, who then holds nothing. `connected` is whether the file is open
+    /// already.
     fn connect(&self, create: bool, busy_timeout: Duration, connected: bool) -> Result<Session> {
         let mut opening = Opening { opened: None, registered: false, retries: 2 };
         let deadline = Instant::now() + busy_timeout;
@@ -227,8 +236,8 @@ impl Link {
                 opening.opened = None;
                 continue;
             }
-            let may_pass = error.is_passing() || (error.code() == Code::Busy && opening.registered);
-            if !may_pass || Instant::now() >= deadline {
+            let in_use = error.code() == Code::Busy && opening.registered && !error.is_passing();
+            if !in_use || Instant::now() >= deadline {
                 return Err(self.explained(error));
             }
             thread::sleep(Duration::from_millis(5));
@@ -295,7 +304,7 @@ impl Link {
                 create::database(&self.path, self.durability)?;
             }
             let (registration, _lock) = Registration::new(&self.path, !self.readonly)?;
-            let (mut connection, access) = access::open(&self.path, self.readonly)?;
+            let (mut connection, access) = access::open(&self.path, self.readonly, !self.busy_timeout.is_zero())?;
             // The path may have come to lead to another file between the two.
             if registration.is_at(&self.path) {
                 let guard = Box::new(Guard::new(&mut connection, &real(&self.path))?);
@@ -340,7 +349,7 @@ impl ForkHandler for Link {
     fn after_fork_in_child(&self) {
         let mut state = self.lock();
         if matches!(*state, State::Open(_))
-            && let State::Open(session) = std::mem::replace(&mut *state, State::Disconnected)
+            && let State::Open(session) = std::mem::replace(&mut *state, State::Disconnected("a fork"))
         {
             descriptors::detach(&session.connection);
             session.without_checkpoint();
@@ -385,7 +394,7 @@ mod tests {
         for (durability, synchronous) in [(Durability::Normal, 1), (Durability::Full, 2)] {
             let folder = tempfile::tempdir().unwrap();
             let options = OpenOptions { durability, ..OpenOptions::default() };
-            let link = Link::open(&folder.path().join("kv.db"), &options).unwrap();
+            let link = Link::open(&folder.path().join("kv.db"), &options, Duration::ZERO).unwrap();
             let asked = |name: &'static str| {
                 link.with(|session| {
                     Ok(session.connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0))?)
@@ -401,9 +410,9 @@ mod tests {
     #[test]
     fn what_a_child_has_inherited_is_discarded_and_made_again() {
         let folder = tempfile::tempdir().unwrap();
-        let link = Link::open(&folder.path().join("kv.db"), &OpenOptions::default()).unwrap();
+        let link = Link::open(&folder.path().join("kv.db"), &OpenOptions::default(), Duration::ZERO).unwrap();
         link.after_fork_in_child();
-        assert!(matches!(*link.lock(), State::Disconnected));
+        assert!(matches!(*link.lock(), State::Disconnected(_)));
         assert!(link.with(|session| Ok(session.connection.is_autocommit())).unwrap());
         link.after_fork_in_child();
         link.close().unwrap();

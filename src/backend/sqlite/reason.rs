@@ -122,6 +122,17 @@ impl From<rusqlite::Error> for Error {
             let why = "a write to it was cut short, and must be undone before it can be read: open it once for writing";
             return Error::new(Code::Io, why);
         }
+        // SQLite's word for these, an attempt to write, would mislead whoever reads.
+        if matches!(
+            extended,
+            ffi::SQLITE_READONLY_RECOVERY | ffi::SQLITE_READONLY_CANTLOCK | ffi::SQLITE_READONLY_CANTINIT
+        ) {
+            return Error::passing(format!(
+                "its log must be set up again, which takes a user who may write the database and the files beside it: \
+                 user {} may not; let such a user open it once",
+                user()
+            ));
+        }
         if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) {
             // Only `schema::Steps` interrupts.
             return Error::new(Code::Corrupt, "the file is damaged: its pages lead back to one another");
