@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use self::trust::Trust;
+use crate::backend::sqlite::Stage;
 use crate::error::{Code, Error, Result};
 
 #[cfg_attr(not(unix), path = "project/trust_none.rs")]
@@ -33,11 +34,12 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// That no link of a stranger's leads to the database. Nobody keeps one from being made at any time; so this is asked
-    /// before the database is opened, and before the store is used.
-    pub(crate) fn check(&self) -> Result<()> {
+    /// Checks that no link or folder of a stranger's leads to the database. A stranger can put one there at any time, and
+    /// take it away again. So this is asked before anything is made, before the file is made, and of the file that was
+    /// opened before anything is read from it or stored in it.
+    pub(crate) fn check(&self, stage: Stage) -> Result<()> {
         match &self.trust {
-            Some((trust, root)) => trust.way(root, &self.path),
+            Some((trust, root)) => trust.way(root, &self.path, stage),
             None => Ok(()),
         }
     }
@@ -63,7 +65,12 @@ pub(crate) fn database(dir: Option<&Path>) -> Result<Place> {
                 return Ok(Place { path, trust: Some((trust, root.to_owned())) });
             }
             Err(why) if matches!(why.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
-            Err(why) => return Err(Error::new(Code::Io, format!("{}: {why}", config.display()))),
+            Err(why) => {
+                // To trust its folder would not make it readable.
+                let cure =
+                    format!("to use a store without reading this file, set {VARIABLE} to the path of its database");
+                return Err(Error::new(Code::Io, format!("{}: {why}; {cure}", config.display())));
+            }
         }
     }
     Ok(Place { path: start.join(DATA_DIR).join(DATABASE), trust: Some((trust, start)) })

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLockReadGuard};
 use std::time::Duration;
 
+#[cfg(feature = "sqlite")]
+use crate::backend::sqlite::{Check, Stage};
 use crate::backend::{Backend, memory::Memory};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
@@ -134,16 +136,22 @@ impl Wait {
 const SWEEP_STEP: u64 = 500;
 
 impl Store {
-    /// Opens the database file at `path`, and makes it, with the folders it lies in, where it is missing.
+    /// Opens the database file at `path`, and makes it, with the folders it lies in, where it is missing, unless the
+    /// options say otherwise.
     ///
     /// A file that Luat wrote is taken over with all that it holds, and Luat can go on using it.
     #[cfg(feature = "sqlite")]
     pub fn open(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Store> {
+        Store::open_checked(path.as_ref(), options, &|_| Ok(()))
+    }
+
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn open_checked(path: &Path, options: &OpenOptions, check: Check<'_>) -> Result<Store> {
         let mut wait = None;
         let backend = loop {
             let entered = fork::enter();
             let waited = wait.as_ref().map_or(Duration::ZERO, |wait: &Wait| wait.since.elapsed());
-            let opened = crate::backend::sqlite::Sqlite::open(path.as_ref(), options, waited);
+            let opened = crate::backend::sqlite::Sqlite::open(path, options, check, waited);
             // Who waits keeps no fork waiting.
             drop(entered);
             match opened {
@@ -164,15 +172,14 @@ impl Store {
     /// names, else in `.luat/data`.
     ///
     /// A `luat.toml` must belong to the process's user, to root, or to the owner of `dir`, and not everybody may be
-    /// allowed to write to it. Symbolic links between it and the database must belong to one of these, too. Otherwise it
-    /// is [`Code::Io`], unless `LUAT_KV_TRUSTED_PROJECT` has the project's folder (several are divided as in `PATH`).
+    /// allowed to write to it. Symbolic links between it and the database must belong to one of these, too, and so must
+    /// folders that lie where everybody may write. Otherwise it is [`Code::Io`], unless `LUAT_KV_TRUSTED_PROJECT` has the
+    /// project's folder (several are divided as in `PATH`).
     #[cfg(feature = "sqlite")]
     pub fn open_project(dir: Option<&Path>, options: &OpenOptions) -> Result<Store> {
         let place = crate::project::database(dir)?;
-        place.check()?;
-        let store = Store::open(&place.path, options)?;
-        place.check()?;
-        Ok(store)
+        place.check(Stage::Begun)?;
+        Store::open_checked(&place.path, options, &|stage| place.check(stage))
     }
 
     /// A new, empty store in memory, which is gone when it closes.

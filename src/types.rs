@@ -36,6 +36,8 @@ pub struct OpenOptions {
     pub busy_timeout: Duration,
     /// Open a database that exists, and never write to it. Without meaning in memory.
     pub readonly: bool,
+    /// Make the database, and the folders it lies in, where it is missing. Without meaning with `readonly` and in memory.
+    pub create: bool,
     /// Where the time comes from.
     pub clock: Clock,
 }
@@ -52,6 +54,7 @@ impl Default for OpenOptions {
             durability: Durability::default(),
             busy_timeout: Self::DEFAULT_BUSY_TIMEOUT,
             readonly: false,
+            create: true,
             clock: Clock::system(),
         }
     }

@@ -50,6 +50,12 @@ mod descriptors {
 
     pub(super) fn install() {}
 
+    pub(super) fn expect() {}
+
+    pub(super) fn opened() -> Option<super::registry::FileId> {
+        None
+    }
+
     pub(super) fn without_a_name(_: super::registry::FileId) -> Option<&'static str> {
         None
     }
@@ -57,14 +63,28 @@ mod descriptors {
     pub(super) fn detach(_: &rusqlite::Connection) {}
 }
 
-pub(crate) use registry::is_taken;
+pub(crate) use registry::{FileId, is_taken};
+
+/// How far the opening of a file has got when it is [checked](Check).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Nothing has been made or opened.
+    Begun,
+    /// The folders are there. The file may be missing, and is made next.
+    FoldersMade,
+    /// This file was opened. Nothing has been read from it or stored in it.
+    Opened(FileId),
+}
+
+/// Where the caller decides whether the path leads to a place that is trusted. An error ends the opening.
+pub(crate) type Check<'a> = &'a dyn Fn(Stage) -> Result<()>;
 
 pub(crate) struct Sqlite(Arc<Link>);
 
 impl Sqlite {
     /// `waited` is the part of the busy timeout that is over. An error that is passing is to be tried again.
-    pub(crate) fn open(path: &Path, options: &OpenOptions, waited: Duration) -> Result<Self> {
-        Link::open(path, options, waited).map(Sqlite)
+    pub(crate) fn open(path: &Path, options: &OpenOptions, check: Check<'_>, waited: Duration) -> Result<Self> {
+        Link::open(path, options, check, waited).map(Sqlite)
     }
 
     /// The database file, as an absolute path.

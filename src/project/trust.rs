@@ -7,11 +7,15 @@
 //! owns the database itself does not matter, since groups share one.
 
 use std::fs::{self, File, Metadata};
-use std::io::{self, ErrorKind};
+use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
+use self::way::{Step, Way};
+use crate::backend::sqlite::{FileId, Stage};
 use crate::error::{Code, Error, Result};
+
+mod way;
 
 /// The environment variable with folders, divided as in PATH, whose projects are trusted whoever owns them.
 const VARIABLE: &str = "LUAT_KV_TRUSTED_PROJECT";
@@ -57,44 +61,43 @@ impl Trust {
         Ok(())
     }
 
-    /// That no link, and in a folder that everybody may write to no folder, on the way from the project's root to its
-    /// database is a stranger's.
-    pub fn way(&self, root: &Path, path: &Path) -> Result<()> {
+    /// Checks that no link, and in a folder that everybody may write to no folder, on the way from the project's root to
+    /// its database is a stranger's; and that the way leads to the file that was opened.
+    ///
+    /// A stranger may rename folders of their own at any time. So each folder is kept open while the next name is looked up
+    /// in it: all that was checked is one way, which leads to the file at its end.
+    pub fn way(&self, root: &Path, path: &Path, stage: Stage) -> Result<()> {
         if is_allowed(root) {
             return Ok(());
         }
         // A data folder elsewhere is reached from the top.
-        let (mut at, rest) = match path.strip_prefix(root) {
-            Ok(rest) => (root.to_owned(), rest),
-            Err(_) => (PathBuf::new(), path),
+        let (top, rest) = match path.strip_prefix(root) {
+            Ok(rest) => (root, rest),
+            Err(_) => (Path::new("/"), path),
         };
-        for part in rest.components() {
-            let above = fs::metadata(&at).ok();
-            at.push(part);
-            if !matches!(part, Component::Normal(_)) {
-                continue;
-            }
-            let found = match fs::symlink_metadata(&at) {
-                Ok(found) => found,
-                Err(why) if matches!(why.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(()),
-                Err(why) => return Err(Error::new(Code::Io, format!("{}: {why}", at.display()))),
+        let failed = |at: &Path, why: io::Error| Error::new(Code::Io, format!("{}: {why}", at.display()));
+        let mut way = Way::new(top, rest).map_err(|why| failed(top, why))?;
+        loop {
+            let step = way.step().map_err(|why| failed(way.at(), why))?;
+            let what = match step {
+                Step::Link { user } if !self.trusts(user) => format!("a symbolic link that belongs to user {user}"),
+                Step::Folder { user, is_open: true } if !self.trusts(user) => {
+                    format!("in a folder that everybody may write to, and belongs to user {user}")
+                }
+                Step::Link { .. } | Step::Folder { .. } => continue,
+                Step::Missing { is_last } => return missing(way.at(), is_last, stage),
+                Step::End(id) => return end(way.at(), id, stage),
             };
-            if self.is_trusted(&found) {
-                continue;
-            }
-            let is_open = above.is_some_and(|above| above.mode() & EVERYBODY_WRITES != 0);
-            let what = match (found.is_symlink(), found.is_dir() && is_open) {
-                (true, _) => "a symbolic link that belongs to user",
-                (false, true) => "in a folder that everybody may write to, and belongs to user",
-                (false, false) => continue,
-            };
-            return Err(self.refused(root, &format!("{} is {what} {}", at.display(), found.uid())));
+            return Err(self.refused(root, &format!("{} is {what}", way.at().display())));
         }
-        Ok(())
+    }
+
+    fn trusts(&self, user: u32) -> bool {
+        [self.user, 0, self.owner].contains(&user)
     }
 
     fn is_trusted(&self, file: &Metadata) -> bool {
-        [self.user, 0, self.owner].contains(&file.uid())
+        self.trusts(file.uid())
     }
 
     fn refused(&self, root: &Path, what: &str) -> Error {
@@ -105,6 +108,26 @@ impl Trust {
         );
         refused(root, &whose)
     }
+}
+
+/// The way ends where a name is missing.
+fn missing(at: &Path, is_last: bool, stage: Stage) -> Result<()> {
+    match stage {
+        Stage::Begun => Ok(()),
+        Stage::FoldersMade if is_last => Ok(()),
+        Stage::FoldersMade | Stage::Opened(_) => Err(replaced(at, "moved or removed")),
+    }
+}
+
+fn end(at: &Path, id: FileId, stage: Stage) -> Result<()> {
+    match stage {
+        Stage::Opened(opened) if id != opened => Err(replaced(at, "replaced")),
+        _ => Ok(()),
+    }
+}
+
+fn replaced(at: &Path, how: &str) -> Error {
+    Error::new(Code::Io, format!("{} was {how} while the store was being opened", at.display()))
 }
 
 fn refused(root: &Path, what: &str) -> Error {
@@ -118,4 +141,148 @@ fn is_allowed(root: &Path) -> bool {
     std::env::split_paths(&folders)
         .filter(|folder| folder.is_absolute())
         .any(|folder| fs::canonicalize(folder).is_ok_and(|folder| folder == root))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, chown};
+
+    use super::super::{DATA_DIR, DATABASE, Place};
+    use crate::store::Store;
+    use crate::types::{OpenOptions, PutOptions};
+
+    use super::*;
+
+    const STRANGER: u32 = 64_322;
+
+    /// A project without a luat.toml in a folder that everybody may write to, as /tmp.
+    fn project() -> (tempfile::TempDir, Place) {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+        let root = fs::canonicalize(folder.path()).unwrap();
+        let path = root.join(DATA_DIR).join(DATABASE);
+        (folder, Place { path, trust: Some((Trust::from(&root).unwrap(), root)) })
+    }
+
+    /// Opens the store, where the folders change before each check and are changed back after it.
+    fn opened(place: &Place, before: impl Fn(Stage), after: impl Fn(Stage)) -> Result<Store> {
+        Store::open_checked(&place.path, &OpenOptions::default(), &|stage| {
+            before(stage);
+            let checked = place.check(stage);
+            after(stage);
+            checked
+        })
+    }
+
+    fn rename(root: &Path, from: &str, to: &str) {
+        fs::rename(root.join(from), root.join(to)).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_is_taken_away_for_the_check_is_refused() {
+        let (folder, place) = project();
+        let root = folder.path();
+        let to_opened = |from, to| {
+            move |stage| {
+                if matches!(stage, Stage::Opened(_)) {
+                    rename(root, from, to)
+                }
+            }
+        };
+        let why = opened(&place, to_opened(".luat", "away"), to_opened("away", ".luat")).unwrap_err();
+        assert!(why.message().ends_with("/.luat was moved or removed while the store was being opened"), "{why}");
+        assert_eq!(fs::metadata(&place.path).unwrap().len(), 0, "nothing was stored in it");
+
+        fs::remove_dir_all(root.join(".luat")).unwrap();
+        let to_made = |from, to| {
+            move |stage| {
+                if stage == Stage::FoldersMade {
+                    rename(root, from, to)
+                }
+            }
+        };
+        let why = opened(&place, to_made(".luat", "away"), to_made("away", ".luat")).unwrap_err();
+        assert!(why.message().contains("/.luat was moved or removed"), "{why}");
+        assert!(!place.path.exists(), "no file was made");
+        opened(&place, |_| {}, |_| {}).unwrap();
+    }
+
+    #[test]
+    fn another_folder_that_is_there_for_the_check_is_refused() {
+        let (folder, place) = project();
+        let root = folder.path();
+        opened(&place, |_| {}, |_| {}).unwrap();
+        rename(root, ".luat", "good");
+        let swap = |from: &'static str, to: &'static str, in_place: &'static str| {
+            move |stage| {
+                if matches!(stage, Stage::Opened(_)) {
+                    rename(root, from, to);
+                    rename(root, in_place, from);
+                }
+            }
+        };
+        let back = |stage| {
+            if matches!(stage, Stage::Opened(_)) {
+                rename(root, ".luat", "good");
+                rename(root, "other", ".luat");
+            }
+        };
+        let why = opened(&place, swap(".luat", "other", "good"), back).unwrap_err();
+        assert!(why.message().ends_with("/kv.db was replaced while the store was being opened"), "{why}");
+        assert_eq!(fs::metadata(&place.path).unwrap().len(), 0, "nothing was stored in it");
+        rename(root, ".luat", "bad");
+        rename(root, "good", ".luat");
+        let store = opened(&place, |_| {}, |_| {}).unwrap();
+        store.namespace("a").unwrap().put("b", b"c", &PutOptions::default()).unwrap();
+    }
+
+    #[test]
+    fn a_strangers_folder_that_comes_after_the_first_check_is_refused() {
+        let (folder, place) = project();
+        let strange = folder.path().join(".luat/data");
+        fs::create_dir_all(&strange).unwrap();
+        place.check(Stage::Begun).unwrap();
+        if !is_given(&folder.path().join(".luat")) {
+            return;
+        }
+        for made in [false, true] {
+            if made {
+                fs::write(&place.path, "").unwrap();
+            }
+            let why = opened(&place, |_| {}, |_| {}).unwrap_err();
+            assert!(why.message().contains("/.luat is in a folder that everybody may write to"), "{why}");
+            assert_eq!(fs::read_dir(&strange).unwrap().count(), usize::from(made));
+        }
+        assert_eq!(fs::metadata(&place.path).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn the_targets_of_links_are_checked_too() {
+        let (folder, place) = project();
+        let root = folder.path();
+        for name in ["links", "target", "target/data"] {
+            fs::create_dir(root.join(name)).unwrap();
+        }
+        std::os::unix::fs::symlink("links/./one", root.join(".luat")).unwrap();
+        std::os::unix::fs::symlink("../links/../target", root.join("links/one")).unwrap();
+        opened(&place, |_| {}, |_| {}).unwrap();
+        assert!(root.join("target/data/kv.db").exists());
+        std::os::unix::fs::symlink(fs::canonicalize(root.join("target")).unwrap(), root.join("links/two")).unwrap();
+        rename(root, "links/two", "links/one");
+        opened(&place, |_| {}, |_| {}).unwrap();
+        if is_given(&root.join("target")) {
+            let why = opened(&place, |_| {}, |_| {}).unwrap_err();
+            assert!(why.message().contains("/target is in a folder that everybody may write to"), "{why}");
+        }
+        fs::remove_file(root.join("links/one")).unwrap();
+        std::os::unix::fs::symlink("../.luat", root.join("links/one")).unwrap();
+        let why = place.check(Stage::Begun).unwrap_err();
+        assert!(why.message().contains("symbolic links"), "{why}");
+    }
+
+    /// Gives a folder to a stranger, as root can.
+    fn is_given(folder: &Path) -> bool {
+        // SAFETY: it only returns a number.
+        unsafe { libc::geteuid() == 0 && chown(folder, Some(STRANGER), Some(STRANGER)).is_ok() }
+    }
 }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+use crate::backend::sqlite::Stage;
 use crate::error::Result;
 
 pub(super) struct Trust;
@@ -17,7 +18,7 @@ impl Trust {
         Ok(())
     }
 
-    pub fn way(&self, _: &Path, _: &Path) -> Result<()> {
+    pub fn way(&self, _: &Path, _: &Path, _: Stage) -> Result<()> {
         Ok(())
     }
 }

@@ -82,6 +82,21 @@ fn a_value_does_not_take_over_the_terminal() {
 }
 
 #[test]
+fn an_export_to_a_path_of_the_terminal_does_not_take_it_over() {
+    let project = Project::new();
+    project.run(&["put", "a", "\u{9b}2J\u{7f}\u{202e}"]).ok();
+    let shown = project.terminal("$K export -").out;
+    assert!(shown.contains("\\u009b2J\\u007f\\u202e"), "{shown:?}");
+    for path in ["/dev/stdout", "/dev/tty", "$(tty)", "/proc/self/fd/1"] {
+        assert_eq!(project.terminal(&format!("$K export {path}")).out, shown, "{path}");
+    }
+    assert_eq!(project.terminal("$K export /dev/tty >out").out, shown);
+    assert_eq!(project.read("out"), "");
+    // What is no terminal gets what is there.
+    assert!(project.terminal("$K export - | cat").out.contains('\u{202e}'));
+}
+
+#[test]
 fn stats_are_a_table_too() {
     let seen = project().terminal("$K stats").out;
     let lines: Vec<_> = seen.lines().collect();

@@ -199,6 +199,40 @@ fn a_strangers_folder_is_taken_only_where_not_everybody_could_put_it() {
 }
 
 #[test]
+fn a_luat_toml_that_cannot_be_read_does_not_block_a_store_that_is_named() {
+    let project = place();
+    link(&project, "luat.toml", "luat.toml", fs::metadata(project.path(".")).unwrap().uid());
+    let why = project.run(&["put", "a", "1"]).fails(3);
+    assert!(why.contains("/luat.toml: Too many levels") && why.contains("set LUAT_KV_DB to the path"), "{why}");
+    assert_eq!(project.shell("LUAT_KV_DB=own.db $K put a 1 && LUAT_KV_DB=own.db $K get a").ok(), "1");
+    if !is_root(&project) {
+        return;
+    }
+    fs::remove_file(project.path("luat.toml")).unwrap();
+    file(&project, "luat.toml", "", STRANGER);
+    mode(&project, "luat.toml", 0o600);
+    folder(&project, "mine", OWNER);
+    let why = within(&project, "mine", OWNER, "$K put a 1").fails(3);
+    assert!(why.contains("/luat.toml: Permission denied") && why.contains("set LUAT_KV_DB to the path"), "{why}");
+    within(&project, "mine", OWNER, "LUAT_KV_DB=own.db $K put a 1").ok();
+}
+
+#[test]
+fn a_change_is_checked_as_every_opening_is() {
+    let project = place();
+    if !is_root(&project) {
+        return;
+    }
+    mode(&project, ".", 0o1777);
+    within(&project, ".", 0, "$K put a 1").ok();
+    chown(project.path(".luat"), Some(STRANGER), None).unwrap();
+    for command in ["delete a", "incr a", "touch a --ttl 60", "clear --yes", "sweep", "compact"] {
+        let why = within(&project, ".", 0, &format!("$K {command}")).fails(3);
+        assert!(why.contains("/.luat is in a folder that everybody may write to"), "{command}: {why}");
+    }
+}
+
+#[test]
 fn a_large_luat_toml_is_refused() {
     let project = Project::new();
     project.write("luat.toml", "#".repeat(64 * 1024));

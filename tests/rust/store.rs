@@ -382,6 +382,19 @@ fn a_write_that_was_cut_short_is_undone_before_the_file_is_read() {
 
 #[cfg(target_os = "linux")]
 #[test]
+fn a_store_that_is_not_to_be_made_must_be_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("new/kv.db");
+    let options = OpenOptions { create: false, ..OpenOptions::default() };
+    let error = Store::open(&path, &options).unwrap_err();
+    assert_eq!(error.code(), Code::Io);
+    assert!(!folder.path().join("new").exists());
+    Store::open(&path, &OpenOptions::default()).unwrap();
+    let store = Store::open(&path, &options).unwrap();
+    store.namespace("a").unwrap().put("b", b"1", &PutOptions::default()).unwrap();
+}
+
+#[test]
 fn a_file_that_something_else_in_the_process_has_open_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kv.db");

@@ -8,7 +8,7 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{ErrorKind, Result};
 use std::path::Path;
 
-use super::reason;
+use super::{Check, Stage, reason};
 use crate::error;
 use crate::folder;
 use crate::types::Durability;
@@ -17,7 +17,7 @@ use crate::types::Durability;
 ///
 /// With full durability, folders are durable before the file is there: a process that finds the file need not sync them
 /// too before it promises to keep a write. SQLite syncs the name of its log, but not the file's.
-pub(super) fn database(path: &Path, durability: Durability) -> error::Result<()> {
+pub(super) fn database(path: &Path, durability: Durability, check: Check<'_>) -> error::Result<()> {
     let io = |why: std::io::Error| reason::io(&why);
     let above = path.parent().unwrap_or(path);
     let is_new = !path.exists();
@@ -27,6 +27,7 @@ pub(super) fn database(path: &Path, durability: Durability) -> error::Result<()>
             _ => Ok(()),
         })
         .map_err(|why| io(why).while_doing(above.display()))?;
+    check(Stage::FoldersMade)?;
     file(path).map_err(io)?;
     if durability == Durability::Full {
         let sync = || fs::canonicalize(path)?.parent().map_or(Ok(()), folder::sync);

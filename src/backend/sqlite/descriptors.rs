@@ -53,6 +53,9 @@ static ORIGINAL: OnceLock<(Open, Close)> = OnceLock::new();
 thread_local! {
     /// Whether this thread discards inherited connections.
     static DISCARDS: Cell<bool> = const { Cell::new(false) };
+
+    /// The file that this thread has opened first since [`expect`].
+    static OPENED: Cell<Option<FileId>> = const { Cell::new(None) };
 }
 
 /// From now on, SQLite's descriptors are recorded.
@@ -78,6 +81,17 @@ pub(super) fn install() {
             }
         }
     });
+}
+
+/// This thread opens a database next.
+pub(super) fn expect() {
+    OPENED.set(None);
+}
+
+/// The database that this thread has opened since [`expect`]. `None` where SQLite has used a descriptor again that it had
+/// kept for the locks of the same file.
+pub(super) fn opened() -> Option<FileId> {
+    OPENED.get()
 }
 
 /// Opens /dev/null for each of the descriptors 0 to 2 that the process has closed. SQLite does so when it is given such a
@@ -118,6 +132,9 @@ unsafe extern "C" fn close(number: c_int) -> c_int {
 
 fn record(number: c_int, path: &[u8]) {
     let Some((id, names)) = stat(number) else { return };
+    if OPENED.get().is_none() {
+        OPENED.set(Some(id));
+    }
     let beside = ["-wal", "-shm"].into_iter().find_map(|ending| Some((path.strip_suffix(ending.as_bytes())?, ending)));
     let (database, ending) = match beside {
         Some((base, ending)) => match std::fs::metadata(Path::new(OsStr::from_bytes(base))) {

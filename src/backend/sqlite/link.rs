@@ -13,7 +13,7 @@ use super::location::{BESIDE, beside, checked, real};
 use super::opened::OpenedFile;
 use super::registry::Registration;
 use super::schema::Guard;
-use super::{create, descriptors, reason, schema};
+use super::{Check, Stage, create, descriptors, reason, schema};
 use crate::error::{Code, Error, Result};
 use crate::fork::{self, ForkHandler};
 use crate::types::{Durability, OpenOptions};
@@ -59,7 +59,10 @@ pub(super) struct Session {
 }
 
 /// How far an opening has got.
-struct Opening {
+struct Opening<'a> {
+    /// Makes the file where it is missing.
+    create: bool,
+    check: Check<'a>,
     /// Dropped in this order.
     opened: Option<(Connection, Access, Registration, Box<Guard>)>,
     /// Whether no other copy of SQLite in this process has the file open. It would have it open however long it is waited
@@ -79,7 +82,7 @@ const WAL_LEFT: i64 = 16 * 1024 * 1024;
 
 impl Link {
     /// `waited` is the part of the busy timeout that is over. What fails for a moment is the caller's to try again.
-    pub(super) fn open(path: &Path, options: &OpenOptions, waited: Duration) -> Result<Arc<Link>> {
+    pub(super) fn open(path: &Path, options: &OpenOptions, check: Check<'_>, waited: Duration) -> Result<Arc<Link>> {
         fork::discard_inherited();
         if path.as_os_str().is_empty() {
             return Err(Error::invalid("the path is empty"));
@@ -95,7 +98,8 @@ impl Link {
             file: OpenedFile::default(),
             state: Mutex::new(State::Closed),
         });
-        let session = link.connect(!options.readonly, busy_timeout.saturating_sub(waited), false);
+        let left = busy_timeout.saturating_sub(waited);
+        let session = link.connect(options.create && !options.readonly, check, left, false);
         *link.lock() = State::Open(Box::new(session.map_err(named)?));
         fork::register(link.clone());
         Ok(link)
@@ -175,7 +179,7 @@ impl Link {
 
     /// A connection to the file that was opened first, and to no other.
     fn connect_again(&self, when: impl std::fmt::Display, connected: bool) -> Result<Session> {
-        self.connect(false, Duration::ZERO, connected).map_err(|error| {
+        self.connect(false, &|_| Ok(()), Duration::ZERO, connected).map_err(|error| {
             let error = error.while_doing(format_args!("opening {} {when}", self.path.display()));
             match error.code() {
                 // Likely since the process has another root folder now, or other rights.
@@ -227,10 +231,10 @@ impl Link {
     /// Waits so long for others, with the connection that it has got; once it is open, the connection does not wait.
     /// What is passing is for the caller to try again, who then holds nothing. `connected` is whether the file is open
     /// already.
-    fn connect(&self, create: bool, busy_timeout: Duration, connected: bool) -> Result<Session> {
-        let mut opening = Opening { opened: None, registered: false, retries: 2 };
+    fn connect(&self, create: bool, check: Check<'_>, busy_timeout: Duration, connected: bool) -> Result<Session> {
+        let mut opening = Opening { create, check, opened: None, registered: false, retries: 2 };
         let deadline = Instant::now() + busy_timeout;
-        while let Err(error) = self.attempt(create, connected, &mut opening) {
+        while let Err(error) = self.attempt(connected, &mut opening) {
             if error.code() == Code::Io && opening.retries > 0 && reason::is_momentary(reason::last()) {
                 opening.retries -= 1;
                 opening.opened = None;
@@ -264,11 +268,11 @@ impl Link {
     }
 
     /// Goes on with opening the file, up to where somebody else is in the way.
-    fn attempt(&self, create: bool, connected: bool, opening: &mut Opening) -> Result<()> {
+    fn attempt(&self, connected: bool, opening: &mut Opening<'_>) -> Result<()> {
         reason::clear();
         let (connection, access, registration, guard) = match &mut opening.opened {
             Some(opened) => opened,
-            none => none.insert(self.open_registered(create)?),
+            none => none.insert(self.open_registered(opening.create, opening.check)?),
         };
         opening.registered = true;
         if !self.file.is(registration.identity(), connected) {
@@ -296,17 +300,23 @@ impl Link {
     }
 
     /// Registers the file and opens it.
-    fn open_registered(&self, create: bool) -> Result<(Connection, Access, Registration, Box<Guard>)> {
+    fn open_registered(
+        &self,
+        create: bool,
+        check: Check<'_>,
+    ) -> Result<(Connection, Access, Registration, Box<Guard>)> {
         descriptors::fill_standard();
         descriptors::install();
         for _ in 0..3 {
             if create {
-                create::database(&self.path, self.durability)?;
+                create::database(&self.path, self.durability, check)?;
             }
             let (registration, _lock) = Registration::new(&self.path, !self.readonly)?;
+            descriptors::expect();
             let (mut connection, access) = access::open(&self.path, self.readonly, !self.busy_timeout.is_zero())?;
             // The path may have come to lead to another file between the two.
             if registration.is_at(&self.path) {
+                check(Stage::Opened(registration.identity().id))?;
                 let guard = Box::new(Guard::new(&mut connection, &real(&self.path))?);
                 return Ok((connection, access, registration, guard));
             }
@@ -394,7 +404,7 @@ mod tests {
         for (durability, synchronous) in [(Durability::Normal, 1), (Durability::Full, 2)] {
             let folder = tempfile::tempdir().unwrap();
             let options = OpenOptions { durability, ..OpenOptions::default() };
-            let link = Link::open(&folder.path().join("kv.db"), &options, Duration::ZERO).unwrap();
+            let link = Link::open(&folder.path().join("kv.db"), &options, &|_| Ok(()), Duration::ZERO).unwrap();
             let asked = |name: &'static str| {
                 link.with(|session| {
                     Ok(session.connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0))?)
@@ -410,7 +420,8 @@ mod tests {
     #[test]
     fn what_a_child_has_inherited_is_discarded_and_made_again() {
         let folder = tempfile::tempdir().unwrap();
-        let link = Link::open(&folder.path().join("kv.db"), &OpenOptions::default(), Duration::ZERO).unwrap();
+        let options = OpenOptions::default();
+        let link = Link::open(&folder.path().join("kv.db"), &options, &|_| Ok(()), Duration::ZERO).unwrap();
         link.after_fork_in_child();
         assert!(matches!(*link.lock(), State::Disconnected(_)));
         assert!(link.with(|session| Ok(session.connection.is_autocommit())).unwrap());

@@ -21,7 +21,7 @@ use super::takeover::take_over;
 use crate::error::{Code, Error, Result};
 
 /// A file, whatever its name: device and inode.
-pub(super) type FileId = (u64, u64);
+pub(crate) type FileId = (u64, u64);
 
 /// A file, also when its inode's number has been given to another one since.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -91,9 +91,10 @@ impl Registration {
         self.0
     }
 
-    /// Is the registered file still the one that the path leads to?
+    /// Is the registered file the one that this thread has opened just now, and still the one that the path leads to?
     pub(super) fn is_at(&self, path: &Path) -> bool {
-        fs::metadata(path).is_ok_and(|found| file_id(&found) == self.0.id)
+        super::descriptors::opened().is_none_or(|opened| opened == self.0.id)
+            && fs::metadata(path).is_ok_and(|found| file_id(&found) == self.0.id)
     }
 }
 

@@ -1,12 +1,13 @@
 //! Commands on many entries at once: bulk, export, import.
 
 use std::collections::BTreeSet;
-use std::io::{self, BufRead, BufReader, IsTerminal, Write};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal, Write};
 use std::path::Path;
 use std::str;
 
 use indicatif::ProgressBar;
-use luat_kv::Format;
+use luat_kv::{Format, Namespace};
 use serde::Deserialize;
 
 use crate::args::Layout;
@@ -98,17 +99,19 @@ pub fn export(place: &Place, file: &Path, format: Option<Layout>, out: &mut Outp
     let namespace = place.namespace(Access::Read)?;
     if file == Path::new(DASH) {
         let harmless = io::stdout().is_terminal().then(Vec::new);
-        let mut lines = Lines { out, bar: ProgressBar::hidden(), harmless, failed: None };
+        let mut bar = ProgressBar::hidden();
         // On one terminal the bar and the entries would be in each other's way.
         if !io::stdout().is_terminal() && io::stderr().is_terminal() {
-            lines.bar = progress::entries("exporting", namespace.count("")?);
+            bar = progress::entries("exporting", namespace.count("")?);
         }
-        let exported = namespace.export(&mut lines, format);
-        lines.bar.finish_and_clear();
-        return match (exported, lines.failed) {
-            (Err(_), Some(failed)) => Err(failed.into()),
-            (exported, _) => Ok(exported.map(|_| ())?),
-        };
+        return print(&namespace, format, Lines { to: out.writer(), bar, harmless, failed: None }, Fail::from);
+    }
+    let failed = |why| Fail::at(file, why);
+    if let Some(terminal) = terminal(file).map_err(failed)? {
+        let mut terminal = BufWriter::new(terminal);
+        let bar = ProgressBar::hidden();
+        print(&namespace, format, Lines { to: &mut terminal, bar, harmless: Some(Vec::new()), failed: None }, failed)?;
+        return terminal.flush().map_err(failed);
     }
     signals::remove_drafts_at_the_end();
     let exported = progress::during(progress::spinner("exporting"), |_| namespace.export_file(file, format))
@@ -117,9 +120,42 @@ pub fn export(place: &Place, file: &Path, format: Option<Layout>, out: &mut Outp
     Ok(())
 }
 
-/// Stdout during an export. The library tells of an error only in words; its kind is kept here.
+/// The terminal that a path leads to, as /dev/stdout or /dev/tty may.
+#[cfg(unix)]
+fn terminal(file: &Path) -> io::Result<Option<File>> {
+    use std::fs::{self, OpenOptions};
+    use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+
+    // Nothing else is opened: to open a pipe would wait for its reader.
+    if !fs::metadata(file).is_ok_and(|found| found.file_type().is_char_device()) {
+        return Ok(None);
+    }
+    let opened = OpenOptions::new().write(true).custom_flags(libc::O_NOCTTY).open(file)?;
+    Ok(Some(opened).filter(IsTerminal::is_terminal))
+}
+
+#[cfg(not(unix))]
+fn terminal(_: &Path) -> io::Result<Option<File>> {
+    Ok(None)
+}
+
+fn print(
+    namespace: &Namespace,
+    format: Format,
+    mut lines: Lines<'_>,
+    failed: impl FnOnce(io::Error) -> Fail,
+) -> Result<(), Fail> {
+    let exported = namespace.export(&mut lines, format);
+    lines.bar.finish_and_clear();
+    match (exported, lines.failed) {
+        (Err(_), Some(why)) => Err(failed(why)),
+        (exported, _) => Ok(exported.map(|_| ())?),
+    }
+}
+
+/// Stdout or a terminal during an export. The library tells of an error only in words; its kind is kept here.
 struct Lines<'a> {
-    out: &'a mut Output,
+    to: &'a mut dyn Write,
     bar: ProgressBar,
     /// On a terminal: the beginning of a character, of which the rest is still to come.
     harmless: Option<Vec<u8>>,
@@ -129,11 +165,11 @@ struct Lines<'a> {
 impl Lines<'_> {
     /// A terminal gets none of the characters that could take it over.
     fn print(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let Some(text) = &mut self.harmless else { return self.out.raw(bytes) };
+        let Some(text) = &mut self.harmless else { return self.to.write_all(bytes) };
         text.extend_from_slice(bytes);
         let len = str::from_utf8(text).map_or_else(|cut| cut.valid_up_to(), str::len);
         let whole: Vec<_> = text.drain(..len).collect();
-        self.out.raw(json_escaped(&String::from_utf8_lossy(&whole)).as_bytes())
+        self.to.write_all(json_escaped(&String::from_utf8_lossy(&whole)).as_bytes())
     }
 }
 

@@ -43,6 +43,10 @@ impl Output {
         self.to.write_all(bytes)
     }
 
+    pub fn writer(&mut self) -> &mut dyn Write {
+        &mut self.to
+    }
+
     pub fn line(&mut self, text: &str) -> io::Result<()> {
         writeln!(self.to, "{text}")
     }

@@ -52,15 +52,21 @@ pub enum Access {
 
 impl Place {
     pub fn open(&self, access: Access) -> Result<Store, Fail> {
-        match access {
-            Access::Read => self.existing(),
-            // Only a store that is opened for reading must be there; so look before, and open it as it was found.
-            Access::Change => {
-                let path = self.existing()?.label().to_owned();
-                Store::open(path, &self.options(false)).map_err(|error| Fail::Failed(told(&error)))
+        let options = self.options(access);
+        let opened = match &self.db {
+            Some(path) => Store::open(path, &options),
+            None => Store::open_project(None::<&Path>, &options),
+        };
+        opened.map_err(|error| {
+            // The library has no code of its own for this, and does not tell a project's path by itself.
+            if access != Access::Create && error.code() == Code::Io && error.message().ends_with("(os error 2)") {
+                return Fail::Failed(format!(
+                    "{}; there is no store: is the path right? `luat-kv put` makes one, and --db PATH names another",
+                    error.message()
+                ));
             }
-            Access::Create => self.store(false).map_err(|error| Fail::Failed(told(&error))),
-        }
+            Fail::Failed(told(&error))
+        })
     }
 
     /// The namespace that was named. That one was is looked at first: with a mistake nothing is opened or made.
@@ -73,33 +79,13 @@ impl Place {
         Ok(self.open(access)?.namespace(name)?)
     }
 
-    fn existing(&self) -> Result<Store, Fail> {
-        self.store(true).map_err(|error| {
-            // The library has no code of its own for this, and does not tell a project's path by itself.
-            if error.code() == Code::Io && error.message().ends_with("(os error 2)") {
-                return Fail::Failed(format!(
-                    "{}; there is no store: is the path right? `luat-kv put` makes one, and --db PATH names another",
-                    error.message()
-                ));
-            }
-            Fail::Failed(told(&error))
-        })
-    }
-
-    fn store(&self, readonly: bool) -> luat_kv::Result<Store> {
-        let options = self.options(readonly);
-        match &self.db {
-            Some(path) => Store::open(path, &options),
-            None => Store::open_project(None::<&Path>, &options),
-        }
-    }
-
-    fn options(&self, readonly: bool) -> OpenOptions {
+    fn options(&self, access: Access) -> OpenOptions {
         let limits = match self.limits {
             LimitSet::Default => Limits::Default,
             LimitSet::Cloudflare => Limits::Cloudflare,
         };
-        OpenOptions { limits, readonly, busy_timeout: self.busy_timeout, ..OpenOptions::default() }
+        let (readonly, create) = (access == Access::Read, access == Access::Create);
+        OpenOptions { limits, readonly, create, busy_timeout: self.busy_timeout, ..OpenOptions::default() }
     }
 }
 
