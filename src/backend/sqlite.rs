@@ -341,7 +341,10 @@ impl Rows for Change<'_> {
 fn get(connection: &Connection, namespace: &str, key: &str, want: Want, now: i64, entry: &mut Entry) -> Result<bool> {
     let mut query = connection.prepare_cached(if want == Want::Value { schema::GET_VALUE } else { schema::GET })?;
     let mut rows = query.query((namespace, key, now))?;
-    let row = rows.next()?;
+    let row = rows.next().map_err(|error| match Error::from(error) {
+        error if error.code() == Code::Limit => of_row(error, key.as_bytes()),
+        error => error,
+    })?;
     hooks::panic_on(key);
     let Some(row) = row else { return Ok(false) };
     read_value(row.get_ref(0)?, &mut entry.value)?;
@@ -432,7 +435,11 @@ fn described(row: &Row<'_>, first: usize) -> Result<(Option<String>, Option<i64>
     Ok((metadata, expiration, version(row, first + 2)?))
 }
 
+/// Another program's row may have none, if it was too long to be given one.
 fn version(row: &Row<'_>, column: usize) -> Result<Version> {
+    if row.get_ref(column)? == ValueRef::Null {
+        return Ok(Version::default());
+    }
     row.get(column).map(Version::from_bytes).map_err(Error::from)
 }
 

@@ -261,6 +261,139 @@ fn a_table_that_needs_sql_of_its_own_can_only_be_read() {
     assert!(before == std::fs::read(&path).unwrap());
 }
 
+/// For a table whose columns stand in another order.
+const NAMED: &str = "kv (namespace, key, value, metadata, expiration) VALUES";
+
+/// SQL that gives a table or an index a collation that only another program has.
+const FOREIGN: &str = "PRAGMA writable_schema = ON;
+    UPDATE sqlite_schema SET sql = replace(sql, 'NOCASE', 'foreign_collation');";
+
+#[test]
+fn what_only_another_program_can_read_beside_the_table_hurts_nobody() {
+    let other = "CREATE TABLE o (a TEXT COLLATE NOCASE); CREATE INDEX oi ON o (a); INSERT INTO o VALUES ('a');";
+    let folder = tempfile::tempdir().unwrap();
+    let ours = folder.path().join("kv.db");
+    open(&ours).close().unwrap();
+    Connection::open(&ours)
+        .unwrap()
+        .execute_batch(&[ROWS, other, FOREIGN].concat().replace("kv VALUES", NAMED))
+        .unwrap();
+    let (_folder, luats) = file(&[LUAT, ROWS, other, FOREIGN].concat());
+    for path in [ours, luats] {
+        let store = open(&path);
+        expect_rows(&store);
+        store.namespace("n").unwrap().put("k", b"v", &PutOptions::default()).unwrap();
+        let copy = path.with_extension("copy");
+        store.backup(&copy).unwrap();
+        assert_eq!(open(&copy).namespace("n").unwrap().get("k").unwrap().as_deref(), Some(&b"v"[..]));
+        let error = store.compact().unwrap_err();
+        assert_eq!(error.code(), Code::ReadOnly, "{error}");
+        assert!(error.message().contains("foreign_collation"), "{error}");
+        expect_rows(&store);
+    }
+}
+
+#[test]
+fn a_damaged_table_beside_one_that_only_another_program_can_read_is_told() {
+    let other = "CREATE TABLE o (a TEXT COLLATE NOCASE); CREATE INDEX oi ON o (a);";
+    let rows = "INSERT INTO kv (namespace, key, value) WITH RECURSIVE n (i) AS
+        (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) SELECT 'n', i, zeroblob(100) FROM n;";
+    let index = "CREATE INDEX foreign_index ON kv (metadata COLLATE NOCASE);";
+    for more in ["", index] {
+        let (_folder, path) = file(&[LUAT, rows, other, more, FOREIGN].concat());
+        let mut bytes = std::fs::read(&path).unwrap();
+        // A page of the table's rows: its zeros are nowhere else.
+        let zeros = bytes.windows(90).position(|part| part == [0; 90]).unwrap();
+        let page = (zeros + 40 * 4096) / 4096 * 4096;
+        bytes[page..page + 4096].fill(0xa5);
+        std::fs::write(&path, bytes).unwrap();
+        let store = Store::open(&path, &OpenOptions { readonly: true, ..options() }).unwrap();
+        let error = store.backup(path.with_extension("copy")).unwrap_err();
+        assert_eq!(error.code(), Code::Corrupt, "{error}");
+        assert!(!error.message().contains("***"), "{error}");
+    }
+}
+
+#[test]
+fn a_table_whose_indexes_forbid_writes_can_only_be_read() {
+    let unique = LUAT.replace("value BLOB", "value BLOB UNIQUE");
+    for (table, more, named) in [
+        (LUAT, "CREATE UNIQUE INDEX once ON kv (value)", "its index \"once\" is UNIQUE"),
+        (&unique, "", "UNIQUE rule on \"value\""),
+        (
+            LUAT,
+            &["CREATE INDEX theirs ON kv (metadata COLLATE NOCASE);", FOREIGN].concat(),
+            "no such collation sequence: foreign_collation",
+        ),
+    ] {
+        let (_folder, path) = file(&[table, ROWS, more].concat());
+        let store = open(&path);
+        expect_rows(&store);
+        let error = store.namespace("n").unwrap().put("k", b"v", &PutOptions::default()).unwrap_err();
+        assert_eq!(error.code(), Code::ReadOnly, "{error}");
+        assert!(error.message().contains("kv.db") && error.message().contains(named), "{error}");
+        store.backup(path.with_extension("copy")).unwrap();
+    }
+}
+
+#[test]
+fn a_rule_that_comes_while_the_store_is_open_is_named() {
+    let (_folder, path) = file(&[LUAT, ROWS].concat());
+    let n = open(&path).namespace("n").unwrap();
+    n.put("k", b"v", &PutOptions::default()).unwrap();
+    // In the same second nobody looks again.
+    Connection::open(&path).unwrap().execute_batch("CREATE UNIQUE INDEX once ON kv (value)").unwrap();
+    let error = n.put("k2", b"v", &PutOptions::default()).unwrap_err();
+    assert_eq!(error.code(), Code::ReadOnly, "{error}");
+    assert!(error.message().contains("kv.db: another program gave the table kv a rule"), "{error}");
+    assert!(error.message().contains("UNIQUE constraint failed: kv.value"), "{error}");
+}
+
+#[test]
+fn a_table_that_goes_away_while_the_store_is_open_is_told() {
+    for (sql, why) in [
+        ("DROP TABLE kv", "removed or renamed"),
+        ("ALTER TABLE kv RENAME TO elsewhere", "removed or renamed"),
+        ("ALTER TABLE kv RENAME TO t; CREATE VIEW kv AS SELECT * FROM t", "its kv is not a table"),
+        ("ALTER TABLE kv RENAME COLUMN value TO worth", "its table kv is not a key-value store's"),
+    ] {
+        let (_folder, path) = file(&[LUAT, ROWS].concat());
+        let blog = open(&path).namespace("blog").unwrap();
+        blog.put("k", b"v", &PutOptions::default()).unwrap();
+        Connection::open(&path).unwrap().execute_batch(sql).unwrap();
+        for _ in 0..2 {
+            let put = blog.put("k", b"v", &PutOptions::default());
+            for error in [blog.get("post:1").unwrap_err(), put.unwrap_err()] {
+                assert_eq!(error.code(), Code::Corrupt, "{sql}: {error}");
+                assert!(error.message().contains("kv.db: ") && error.message().contains(why), "{sql}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_row_that_is_too_long_leaves_the_rest_and_can_be_deleted() {
+    let long = "INSERT INTO kv VALUES ('n', 'big', zeroblob(540000000), NULL, NULL), ('n', 'small', 'v', NULL, NULL);";
+    let (_folder, path) = file(&[LUAT, ROWS, long].concat());
+    for _ in 0..2 {
+        let store = open(&path);
+        expect_rows(&store);
+        let n = store.namespace("n").unwrap();
+        n.put("new", b"v", &PutOptions::default()).unwrap();
+        let names: Vec<_> = n.list(&ListOptions::default()).unwrap().keys.into_iter().map(|key| key.name).collect();
+        assert_eq!(names, ["big", "new", "small"]);
+        let error = n.get("big").unwrap_err();
+        assert_eq!(error.code(), Code::Limit);
+        assert!(error.message().contains("key \"big\": a row of the table kv is over 513 MiB"), "{error}");
+    }
+    let store = open(&path);
+    let n = store.namespace("n").unwrap();
+    n.delete("big").unwrap();
+    assert_eq!(n.count("").unwrap(), 2);
+    store.compact().unwrap();
+    assert!(std::fs::metadata(&path).unwrap().len() < 1_000_000);
+}
+
 #[test]
 fn a_schema_that_changes_while_the_store_is_open_is_looked_at_again() {
     let (_folder, path) = file(&[LUAT, ROWS].concat());

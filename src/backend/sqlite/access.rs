@@ -56,7 +56,14 @@ pub(super) fn connect(path: &Path, flags: OpenFlags, guest: bool) -> Result<Conn
     let connection = match vfs::name(guest) {
         Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs),
         None => Connection::open_with_flags(path, flags),
-    }?;
+    }
+    .map_err(|error| match error {
+        // The message would end with the path, or with the URI that a guest opens. Whoever called names the file.
+        rusqlite::Error::SqliteFailure(failure, Some(_)) if failure.code == rusqlite::ErrorCode::CannotOpen => {
+            rusqlite::Error::SqliteFailure(failure, Some("unable to open database file".to_owned()))
+        }
+        error => error,
+    })?;
     connection.busy_timeout(Duration::ZERO)?;
     Ok(connection)
 }

@@ -34,7 +34,16 @@ pub(super) fn compact(link: &Link) -> Result<()> {
     let compacted = link.with_writable(|session| {
         schema::check(&session.connection)?;
         session.guard.steps.restart();
-        Ok(session.connection.execute_batch("VACUUM")?)
+        session.connection.execute_batch("VACUUM").map_err(|error| match schema::is_beyond_sqlite(&error) {
+            true => Error::new(
+                Code::ReadOnly,
+                format!(
+                    "only a program that has the functions and collations of all tables in the file can compact it \
+                     ({error})"
+                ),
+            ),
+            false => error.into(),
+        })
     });
     compacted.map_err(|error| match error.code() {
         Code::Busy if !error.is_passing() => error, // `store` names the file

@@ -120,7 +120,11 @@ impl Link {
         let State::Open(session) = &mut *state else { return Err(Error::closed()) };
         reason::clear();
         session.guard.steps.restart();
-        let answer = act(session).map_err(|error| self.explained(error));
+        let answer = act(session).map_err(|error| match error.code() {
+            // Another program may have changed the schema so that no statement of ours fits any more.
+            Code::Internal => schema::recognize_now(&session.connection).err().unwrap_or(error),
+            _ => self.explained(error),
+        });
         let answer = session.access.check().and(answer);
         if matches!(session.access, Access::Guest) && answer.as_ref().is_err_and(Error::is_passing) {
             *state = State::Disconnected(MEMBERS_CHANGED);

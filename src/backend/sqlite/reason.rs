@@ -138,6 +138,16 @@ impl From<rusqlite::Error> for Error {
             return Error::new(Code::Corrupt, "the file is damaged: its pages lead back to one another");
         }
         match code {
+            Code::Limit if error.to_string().contains("string or blob too big") => {
+                let why = "a row of the table kv is over 513 MiB, which is more than this library reads or writes: delete \
+                           that entry, or put a shorter value in its place";
+                Error::new(code, why)
+            }
+            // Ours breaks no rule.
+            Code::ReadOnly if extended & 0xff == ffi::SQLITE_CONSTRAINT => {
+                let why = format!("another program gave the table kv a rule that forbids this write ({error})");
+                Error::new(code, why)
+            }
             // The last that failed may have been a look for a file that need not be there.
             Code::Io if number == 0 || (number == libc::ENOENT && extended & 0xff == ffi::SQLITE_IOERR) => {
                 Error::new(Code::Io, error.to_string())
@@ -160,7 +170,7 @@ fn code(error: &rusqlite::Error) -> Code {
             // The protocol that failed is the one by which processes share the log: others keep doing something.
             DatabaseBusy | DatabaseLocked | FileLockingProtocolFailed => Code::Busy,
             DatabaseCorrupt | NotADatabase => Code::Corrupt,
-            ReadOnly => Code::ReadOnly,
+            ReadOnly | ConstraintViolation => Code::ReadOnly,
             OutOfMemory => Code::NoMem,
             CannotOpen | DiskFull | NoLargeFileSupport | PermissionDenied | SystemIoFailure => Code::Io,
             TooBig => Code::Limit,

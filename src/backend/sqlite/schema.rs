@@ -24,9 +24,17 @@ mod statements;
 mod steps;
 mod tokens;
 
-pub(super) use self::guard::{Guard, check, harden};
+pub(super) use self::guard::{Guard, check, harden, is_beyond_sqlite};
 pub(super) use self::statements::*;
 pub(super) use self::steps::Steps;
+
+/// Whether a row comes close to the longest one that SQLite may write here (513 MiB, see `guard`). No value is read for it.
+macro_rules! is_too_long {
+    () => {
+        "(ifnull(octet_length(value), 0) + ifnull(octet_length(metadata), 0)
+            + ifnull(octet_length(namespace), 0) + ifnull(octet_length(key), 0) > 537800000)"
+    };
+}
 
 const CREATE: &str = "CREATE TABLE kv (
     namespace TEXT NOT NULL,
@@ -48,9 +56,16 @@ const CLUSTER: [&str; 4] = [
     "DROP TABLE kv_from_luat",
 ];
 
-/// For a table that stays as it is. A column that is added cannot be given by chance, so a trigger does it.
-const ADD_VERSION: [&str; 3] =
-    ["ALTER TABLE kv ADD COLUMN version BLOB", "UPDATE kv SET version = randomblob(12)", TRIGGER];
+/// For a table that stays as it is. A column that is added cannot be given by chance, so a trigger does it. A row that is
+/// too long to be written has no version.
+const ADD_VERSION: [&str; 3] = [
+    "ALTER TABLE kv ADD COLUMN version BLOB",
+    concat!("UPDATE kv SET version = randomblob(12) WHERE NOT ", is_too_long!()),
+    TRIGGER,
+];
+
+/// Whether there is a row that cannot be copied.
+const HAS_TOO_LONG: &str = concat!("SELECT EXISTS (SELECT 1 FROM main.kv WHERE ", is_too_long!(), ")");
 
 /// For rows that Luat's statements insert, in its own connections. Ours gives each row its version, and runs no trigger.
 const TRIGGER: &str = "CREATE TRIGGER kv_version AFTER INSERT ON kv WHEN NEW.version IS NULL BEGIN
@@ -66,11 +81,13 @@ pub(super) fn recognize(connection: &Connection) -> Result<Option<String>> {
     look(connection).map(|found| found.objection)
 }
 
-/// The same within a transaction. By now there is a table.
-fn recognize_now(connection: &Connection) -> Result<Option<String>> {
-    match layout::find(connection)? {
-        Found { layout: Layout::Missing, .. } => Err(Error::new(Code::Corrupt, "its table kv was removed")),
-        found => Ok(found.objection),
+/// The same while a store is open: by now there is a table, unless another program has removed it.
+pub(super) fn recognize_now(connection: &Connection) -> Result<Option<String>> {
+    let query =
+        "SELECT EXISTS (SELECT 1 FROM main.sqlite_master WHERE type IN ('table', 'view') AND lower(name) = 'kv')";
+    match connection.query_row(query, (), |row| row.get(0))? {
+        true => layout::find(connection).map(|found| found.objection),
+        false => Err(Error::new(Code::Corrupt, "another program removed or renamed its table kv while it was open")),
     }
 }
 
@@ -94,7 +111,7 @@ pub(super) fn prepare(connection: &mut Connection, readonly: bool) -> Result<Opt
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Another process may have been faster.
-    let Found { layout, objection } = layout::find(&transaction)?;
+    let Found { mut layout, objection } = layout::find(&transaction)?;
     if objection.is_some() {
         drop(transaction);
         return prepare(connection, true);
@@ -103,17 +120,44 @@ pub(super) fn prepare(connection: &mut Connection, readonly: bool) -> Result<Opt
         // What follows goes through all pages, and frees some: of a damaged file those of other tables, too.
         check(&transaction)?;
     }
-    match layout {
-        Layout::Missing => transaction.execute_batch(CREATE)?,
-        Layout::Luat => transaction.execute_batch(&CLUSTER.join(";"))?,
-        Layout::Compatible { versioned: false, .. } => transaction.execute_batch(&ADD_VERSION.join(";"))?,
-        Layout::Ours | Layout::Compatible { .. } => {}
+    if layout == Layout::Luat && transaction.query_row(HAS_TOO_LONG, (), |row| row.get(0))? {
+        layout = AS_IT_IS;
     }
-    if !matches!(layout, Layout::Ours | Layout::Compatible { indexed: true, .. }) {
-        transaction.execute_batch(INDEX)?;
-    }
+    convert(&transaction, layout).map_err(|error| match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::ConstraintViolation) => {
+            Error::new(Code::Corrupt, format!("the file is damaged: its table kv breaks its own rules ({error})"))
+        }
+        _ => error.into(),
+    })?;
     transaction.commit()?;
     Ok(None)
+}
+
+/// The layout that Luat's table keeps where it cannot be made into ours.
+const AS_IT_IS: Layout = Layout::Compatible { versioned: false, indexed: false };
+
+fn convert(connection: &Connection, layout: Layout) -> rusqlite::Result<()> {
+    match layout {
+        Layout::Missing => connection.execute_batch(CREATE)?,
+        Layout::Luat => {
+            connection.execute_batch("SAVEPOINT luat")?;
+            match connection.execute_batch(&CLUSTER.join(";")) {
+                // To rename a table SQLite reads the indexes of all others.
+                Err(error) if is_beyond_sqlite(&error) => {
+                    connection.execute_batch("ROLLBACK TO luat; RELEASE luat")?;
+                    return convert(connection, AS_IT_IS);
+                }
+                done => done?,
+            }
+            connection.execute_batch("RELEASE luat")?;
+        }
+        Layout::Compatible { versioned: false, .. } => connection.execute_batch(&ADD_VERSION.join(";"))?,
+        Layout::Ours | Layout::Compatible { .. } => {}
+    }
+    match layout {
+        Layout::Ours => Ok(()),
+        _ => connection.execute_batch(&INDEX.replacen("INDEX", "INDEX IF NOT EXISTS", 1)),
+    }
 }
 
 /// Reads a table without versions as if it had them: each is made of what the row holds.

@@ -231,6 +231,16 @@ fn schemas() -> Vec<Case> {
             ),
             Expect::ReadOnly("index \"i\""),
         ),
+        ("a UNIQUE index on values", ours("CREATE UNIQUE INDEX i ON kv (value) WHERE value <> x'00'"), Expect::ReadOnly("index \"i\"")),
+        (
+            "an index of another program's collation",
+            edited(
+                luats("CREATE INDEX i ON kv (metadata COLLATE NOCASE)"),
+                "i",
+                "CREATE INDEX i ON kv (metadata COLLATE foreign_collation)",
+            ),
+            Expect::ReadOnly("foreign_collation"),
+        ),
         (
             "an index kv_expiration on something else",
             edited(ours(""), "kv_expiration", "CREATE INDEX kv_expiration ON kv (value) WHERE expiration IS NOT NULL"),

@@ -94,14 +94,43 @@ pub(in super::super) fn harden(connection: &Connection) -> Result<()> {
     Ok(())
 }
 
-/// Fails if the file is damaged. It takes about as long as to read all of it.
+/// Fails if the file is damaged. It takes about as long as to read all of it. Where another program's table needs a function
+/// or a collation of that program's, SQLite cannot check the whole file, and only our table is checked.
 pub(in super::super) fn check(connection: &Connection) -> Result<()> {
     reason::clear();
-    let found: String = connection.query_row("PRAGMA main.quick_check(1)", (), |row| row.get(0))?;
+    let ask = |check: &str| connection.query_row(check, (), |row| row.get::<_, String>(0));
+    let mut found = ask("PRAGMA main.quick_check(1)");
+    if found.as_ref().is_err_and(is_beyond_sqlite) {
+        found = ask("PRAGMA main.quick_check(kv)");
+    }
+    if found.as_ref().is_err_and(is_beyond_sqlite) {
+        // An index on our table is such a part. The way to the last column of a row leads over all its pages.
+        let rows = "SELECT max(namespace), max(key), max(metadata), max(expiration) FROM main.kv NOT INDEXED";
+        found = connection.query_row(rows, (), |_| Ok("ok".to_owned()));
+    }
+    let found = found?;
     match reason::last() {
         _ if found == "ok" => Ok(()),
         // The check takes a page that cannot be read for a damaged one.
         libc::EIO => Err(reason::io(&io::Error::from_raw_os_error(libc::EIO))),
-        _ => Err(Error::new(Code::Corrupt, format!("the store is damaged: {found}"))),
+        _ => {
+            // SQLite begins with a line that says which of its databases it is.
+            let found = found.lines().last().unwrap_or_default();
+            Err(Error::new(Code::Corrupt, format!("the file is damaged (SQLite's check says: {found})")))
+        }
+    }
+}
+
+/// Whether SQLite cannot do it for this file at all: some part of the schema needs a function or a collation that another
+/// program brings along.
+pub(in super::super) fn is_beyond_sqlite(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|failure| failure.extended_code & 0xff == ffi::SQLITE_ERROR)
+}
+
+/// SQLite's message, without the statement.
+pub(super) fn said(error: &rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
+        _ => error.to_string(),
     }
 }

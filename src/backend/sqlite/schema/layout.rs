@@ -6,6 +6,7 @@
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
+use super::guard::{is_beyond_sqlite, said};
 use super::objections::{self, Objection};
 use super::{CREATE, INDEX, TRIGGER, tokens};
 use crate::error::{Code, Error, Result, quoted};
@@ -78,8 +79,12 @@ pub(super) fn find(connection: &Connection) -> Result<Found> {
         .or_else(|| {
             let taken = if expiration.is_some() && !indexed { Some("kv_expiration") } else { schema.taken };
             taken.map(|name| format!("its {name} is not this library's"))
-        })
-        .map(|why| format!("this store can only be read: {why}"));
+        });
+    let objection = match objection {
+        None => unwritable(connection)?,
+        found => found,
+    }
+    .map(|why| format!("this store can only be read: {why}"));
     let clustered = objections::has_option(table, "rowid");
     let versioned = versions != Versions::None;
     let layout = if clustered && versions == Versions::ByDefault && indexed {
@@ -244,6 +249,18 @@ fn is_luats(columns: &[Column], table: &str) -> bool {
             };
             column.kind == kind && column.default.is_none()
         })
+}
+
+/// What SQLite itself says against writing to the table: an index may need a collation that only another program has.
+fn unwritable(connection: &Connection) -> Result<Option<String>> {
+    let put = "INSERT INTO main.kv (namespace, key, value, metadata, expiration) VALUES (?1, ?2, ?3, ?4, ?5)";
+    match connection.prepare(put) {
+        Ok(_) => Ok(None),
+        Err(error) if is_beyond_sqlite(&error) => {
+            Ok(Some(format!("its table kv needs something that only another program has ({})", said(&error))))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Rows that the primary key of a new table must refuse.

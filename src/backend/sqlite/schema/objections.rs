@@ -94,7 +94,28 @@ pub(super) fn of_index(name: &str, sql: &str) -> Option<String> {
         [] => true,
         [first, condition @ ..] => first.is("where") && is_harmless(condition),
     };
-    (!(is_plain && is_cheap)).then(|| format!("its {what} is on an expression"))
+    let of_ours = || {
+        let is_unique = tokens(sql).is_some_and(|sql| sql.get(1).is_some_and(|word| word.is("unique")));
+        (is_unique && forbids_entries(&parts(&list))).then(|| format!("its {what} is UNIQUE"))
+    };
+    match is_plain && is_cheap {
+        true => of_ours(),
+        false => Some(format!("its {what} is on an expression")),
+    }
+}
+
+/// Whether entries that differ in their names can be the same to a UNIQUE rule on these columns. A column that this
+/// library does not write has its default, which the rule's author has chosen to fit.
+fn forbids_entries(columns: &[&[Token<'_>]]) -> bool {
+    let names = |name: &str| columns.iter().any(|column| column.first().is_some_and(|first| first.names(name)));
+    let as_bytes = |name: &str| {
+        columns.iter().any(|column| {
+            column.first().is_some_and(|first| first.names(name))
+                && column.windows(2).all(|pair| !pair[0].is("collate") || pair[1].names("binary"))
+        })
+    };
+    ["namespace", "key", "value", "metadata", "expiration"].into_iter().any(names)
+        && !(as_bytes("namespace") && as_bytes("key"))
 }
 
 /// The list in parentheses that a definition has, and what follows it.
@@ -112,6 +133,9 @@ fn of_definition(definition: &[Token<'_>]) -> Option<Objection> {
     // Only these are ever compared.
     let is_compared = !is_column || first.names("namespace") || first.names("key");
     let column = || first.name().map_or_else(|| "a column".to_owned(), |name| format!("column {}", quoted(name)));
+    if let Some(rule) = unique(definition, is_column) {
+        return Some(Objection::Write(format!("its table kv has a UNIQUE rule on {rule}")));
+    }
     let mut at = usize::from(is_column);
     while let Some(token) = definition.get(at) {
         let next = definition.get(at + 1);
@@ -146,6 +170,18 @@ fn of_definition(definition: &[Token<'_>]) -> Option<Objection> {
         at += 1;
     }
     None
+}
+
+/// The columns of a UNIQUE rule that forbids entries.
+fn unique(definition: &[Token<'_>], is_column: bool) -> Option<String> {
+    let at = definition.iter().position(|token| token.is("unique"))?;
+    let list = match is_column {
+        true => definition.get(..1)?,
+        false => inside(definition, at + 1)?.0,
+    };
+    let columns = parts(list);
+    let names = || columns.iter().filter_map(|column| column.first()?.name().map(quoted)).collect::<Vec<_>>();
+    forbids_entries(&columns).then(|| names().join(", "))
 }
 
 /// Can the value of an expression take neither much memory nor much time, whatever the row holds?
@@ -209,7 +245,9 @@ mod tests {
         }
         for index in [
             "CREATE INDEX i ON kv (key)",
-            "CREATE UNIQUE INDEX i ON kv (namespace, key COLLATE NOCASE DESC)",
+            "CREATE UNIQUE INDEX i ON kv (namespace, key DESC)",
+            "CREATE UNIQUE INDEX i ON kv (value, key COLLATE BINARY, namespace)",
+            "CREATE UNIQUE INDEX i ON kv (tenant)",
             "CREATE INDEX i ON kv (expiration) WHERE expiration IS NOT NULL AND namespace = 'n'",
         ] {
             assert_eq!(of_index("i", index), None, "{index}");
@@ -230,6 +268,9 @@ mod tests {
             "x AS (value LIKE metadata)",
             "x GENERATED ALWAYS AS (replace(value, 'a', 'aaaaaaaaaaaaaaa'))",
             "x UNIQUE ON CONFLICT IGNORE",
+            "value BLOB UNIQUE",
+            "x, UNIQUE (key)",
+            "x, CONSTRAINT c UNIQUE (namespace, [metadata])",
             "value BLOB NOT NULL ON CONFLICT IGNORE",
             "x DEFAULT (1",
         ] {
@@ -240,6 +281,8 @@ mod tests {
             "CREATE INDEX i ON kv (value || value)",
             "CREATE INDEX i ON kv (key) WHERE hex(value) = ''",
             "CREATE INDEX i ON kv (key) WHERE key LIKE value",
+            "CREATE UNIQUE INDEX i ON kv (value)",
+            "CREATE UNIQUE INDEX i ON kv (namespace, key COLLATE NOCASE)",
         ] {
             assert!(of_index("i", index).is_some(), "{index}");
         }
