@@ -10,6 +10,7 @@ local encode = require("luat_kv_ffi.encode")
 local entry = require("luat_kv_ffi.entry")
 local fail = require("luat_kv_ffi.fail")
 local handles = require("luat_kv_ffi.handle")
+local NULL = require("luat_kv_ffi.json").null
 local stores = require("luat_kv_ffi.store")
 
 local constants, problem = call.constants, call.problem
@@ -165,6 +166,7 @@ end
 function M.to_store(limits, null, key, value, options)
   args.text(key, 2, "key")
   local kind = type(value)
+  if rawequal(value, null) or rawequal(value, NULL) then kind = "null" end
   if kind == "table" or kind == "number" or kind == "boolean" then
     value = encode(value, limits.value, "the value", null)
   elseif kind ~= "string" then

@@ -5,39 +5,102 @@
 -- `__len` or `__index`; or nil and what is wrong. With `field`, only what stands there in `value` is copied so.
 -- It needs no library but Lua's basic functions, and no file to be there.
 
-local next, rawequal, rawget, setmetatable, type = next, rawequal, rawget, setmetatable, type
+local next, pcall, rawequal, rawget, setmetatable, type = next, pcall, rawequal, rawget, setmetatable, type
 
 --- As JSON's (see json.lua and encode.lua).
 local MAX_DEPTH, SPARSE_SAFE, SPARSE_RATIO = 128, 10, 2
 
+--- No value has room for more items: each takes two bytes of 512 MiB.
+local MAX_ITEMS = 2 ^ 28
+
+--- How many `__index` are followed, as in LuaJIT, and how many `__call`.
+local MAX_INDEXES, MAX_CALLS = 100, 10
+
+--- Can the `__call` of a table be another such table? In Lua from 5.4 on.
+local CALLS_CHAIN = pcall(setmetatable({}, { __call = setmetatable({}, { __call = function() end }) }))
+
+--- A value as messages name it.
+local function shown(value)
+  if type(value) == "number" then return "" .. value end
+  return value == nil and "nil" or "a " .. type(value)
+end
+
 return function(getmetatable, ARRAY)
   local copy
 
-  local function through_pairs(state, value, pairs_of, copied, depth)
+  -- What cannot be called is found before Lua raises an error for it, which would have a position in this file.
+  local function can_be_called(value, calls)
+    if type(value) == "function" then return true end
+    local metatable = getmetatable(value)
+    local call = metatable and rawget(metatable, "__call")
+    if type(call) == "function" then return true end
+    return CALLS_CHAIN and call ~= nil and calls < MAX_CALLS and can_be_called(call, calls + 1)
+  end
+
+  --- Would `next` refuse what it is called with first?
+  local function is_refused_by_next(from, key)
+    return type(from) ~= "table" or (key ~= nil and rawget(from, key) == nil)
+  end
+
+  local function through_pairs(value, pairs_of, copied)
+    if not can_be_called(pairs_of, 0) then
+      return "the __pairs of a table is " .. shown(pairs_of) .. "; it must be a function"
+    end
     local step, from, key = pairs_of(value)
+    if not can_be_called(step, 0) then
+      return "the __pairs of a table returned " .. shown(step)
+        .. "; it must return what a loop needs, as in: return next, fields"
+    end
+    if rawequal(step, next) and is_refused_by_next(from, key) then
+      return "the __pairs of a table returned next without what next takes; right is: return next, fields"
+    end
     local one
     while true do
       key, one = step(from, key)
-      if key == nil or state.problem then return end
-      if one ~= nil then copied[key] = copy(state, one, depth) end
+      if key == nil then return end
+      if type(key) == "number" and key ~= key then return "the __pairs of a table gave NaN as a key" end
+      copied[key] = one
     end
   end
 
-  local function through_len(state, value, len_of, copied, depth)
+  --- The item at a place, as indexing finds it. Returns nil and what is wrong where an `__index` is of no use.
+  local function item(value, place)
+    local found = value
+    for _ = 1, MAX_INDEXES do
+      local is_table, one = type(found) == "table", nil
+      if is_table then one = rawget(found, place) end
+      if one ~= nil then return one end
+      local metatable = getmetatable(found)
+      local index = metatable and rawget(metatable, "__index")
+      if index == nil then
+        if is_table then return nil end
+        return nil, "the __index of a table is " .. shown(found) .. "; it must be a function or a table"
+      end
+      if type(index) == "function" then return (index(found, place)) end
+      found = index
+    end
+    return nil, "the __index of a table leads to more than 100 others; does one lead back to itself?"
+  end
+
+  local function through_len(value, len_of, copied, null)
+    if not can_be_called(len_of, 0) then
+      return "the __len of a table is " .. shown(len_of) .. "; it must be a function"
+    end
     local len, count = len_of(value, value), 0
-    if type(len) ~= "number" or len < 0 or len % 1 ~= 0 then
-      state.problem = "the __len of a table returned no whole number from 0 up"
-      return
+    if type(len) ~= "number" or not (len >= 0 and len % 1 == 0) then
+      return "the __len of a table returned " .. shown(len) .. "; it must return a whole number from 0 up"
+    elseif len > MAX_ITEMS then
+      return "the __len of a table returned " .. shown(len) .. ", more items than a value has room for"
     end
     setmetatable(copied, ARRAY)
     for place = 1, len do
-      local one = value[place]
-      if one == nil then one = state.null else count = count + 1 end
+      local one, problem = item(value, place)
+      if problem then return problem end
+      if one == nil then one = null else count = count + 1 end
       if place > SPARSE_SAFE and place > SPARSE_RATIO * count then
-        state.problem = "an array that its __len says is long has too many holes"
+        return "an array that its __len says is long has too many holes"
       end
-      if state.problem then return end
-      copied[place] = copy(state, one, depth)
+      copied[place] = one
     end
   end
 
@@ -62,21 +125,18 @@ return function(getmetatable, ARRAY)
     return behind ~= nil and has_data(rawget(behind, "__index"), behind, steps + 1)
   end
 
-  local function fill(state, value, copied, depth)
+  --- Puts what a table holds into another, as it is. Returns what is wrong, if anything.
+  local function fill(value, copied, null)
     local metatable = getmetatable(value) or {}
     local pairs_of, len_of = rawget(metatable, "__pairs"), rawget(metatable, "__len")
-    if pairs_of ~= nil then return through_pairs(state, value, pairs_of, copied, depth) end
+    if pairs_of ~= nil then return through_pairs(value, pairs_of, copied) end
     local has = own(value)
-    if len_of ~= nil and has ~= "fields" then return through_len(state, value, len_of, copied, depth) end
+    if len_of ~= nil and has ~= "fields" then return through_len(value, len_of, copied, null) end
     if has == "nothing" and has_data(rawget(metatable, "__index"), metatable, 0) then
-      state.problem = "a table has nothing of its own, and what stands behind its __index cannot be listed; "
+      return "a table has nothing of its own, and what stands behind its __index cannot be listed; "
         .. "its metatable needs __pairs, or __len"
-      return
     end
-    for key, one in next, value do
-      if state.problem then return end
-      copied[key] = copy(state, one, depth)
-    end
+    for key, one in next, value do copied[key] = one end
     if rawequal(metatable, ARRAY) then setmetatable(copied, ARRAY) end
   end
 
@@ -90,7 +150,12 @@ return function(getmetatable, ARRAY)
     end
     copied = {}
     state.seen[value] = copied
-    fill(state, value, copied, depth + 1)
+    state.problem = fill(value, copied, state.null)
+    -- Only now, and in a table that no other code knows: metamethods may change those that they are for.
+    for key, one in next, copied do
+      if state.problem then return nil end
+      copied[key] = copy(state, one, depth + 1)
+    end
     return copied
   end
 

@@ -133,7 +133,7 @@ KV.json = {}
 ---
 --- Errors: `INVALID` for NaN and infinities, strings that are not UTF-8, functions, userdata and threads, more than 128
 --- levels (so cycles, too), arrays with more holes than lua-cjson takes, two keys of one name (`t[1]` beside `t["1"]`),
---- tables that are empty but for data behind `__index`;
+--- tables that are empty but for data behind `__index`, metamethods of no use (`__pairs` that returns no function);
 --- `LIMIT` for text longer than 512 MiB.
 ---
 --- ```lua
@@ -529,7 +529,7 @@ function Batch:commit() end
 
 --- `KV.open`, export, import and backup reach any file that the process can reach. Without `open` there
 --- is nothing that takes a path: of the functions `namespace` and `array` are left, with `json`, `null` and `_VERSION`,
---- and namespaces have no `export` and no `import`.
+--- and its namespaces have no `export` and no `import`. A batch of theirs can still write to any namespace of the store.
 ---@class luat_kv.ModuleOptions
 ---@field open? boolean false for code that is not trusted (default: true)
 ---@field null? userdata|table a host's own null (`vim.NIL`): read for JSON's null, and written as it, beside the light userdata NULL

@@ -48,6 +48,15 @@ pub(super) fn write(
     }
 }
 
+/// Is it the light userdata NULL, or what this instance of the module has for null?
+pub(super) fn is_null(l: State, index: c_int) -> bool {
+    // SAFETY: any index is good, and neither a raw comparison nor these reads can raise an error.
+    unsafe {
+        ffi::lua_rawequal(l, index, Upvalue::Null.index()) != 0
+            || (ffi::lua_type(l, index) == ffi::LUA_TLIGHTUSERDATA && ffi::lua_touserdata(l, index) == NULL)
+    }
+}
+
 struct Writer<'a> {
     l: State,
     out: &'a mut Vec<u8>,
@@ -78,8 +87,7 @@ impl Writer<'_> {
         unsafe {
             match ffi::lua_type(self.l, index) {
                 ffi::LUA_TNIL => self.put("null")?,
-                ffi::LUA_TLIGHTUSERDATA if ffi::lua_touserdata(self.l, index) == NULL => self.put("null")?,
-                ffi::LUA_TLIGHTUSERDATA | ffi::LUA_TUSERDATA | ffi::LUA_TTABLE if self.is_null(index) => {
+                ffi::LUA_TLIGHTUSERDATA | ffi::LUA_TUSERDATA | ffi::LUA_TTABLE if is_null(self.l, index) => {
                     self.put("null")?
                 }
                 ffi::LUA_TBOOLEAN => {
@@ -92,12 +100,6 @@ impl Writer<'_> {
             }
         }
         self.check_len(0)
-    }
-
-    /// Is it what this instance of the module has for null?
-    unsafe fn is_null(&self, index: c_int) -> bool {
-        // SAFETY: see above.
-        unsafe { ffi::lua_rawequal(self.l, index, Upvalue::Null.index()) != 0 }
     }
 
     fn put(&mut self, text: &str) -> Result<()> {

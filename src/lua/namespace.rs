@@ -178,6 +178,8 @@ pub(super) fn store<T>(
     let key = call.text(2, "key")?;
     let value = match call.type_of(3) {
         ffi::LUA_TSTRING => call.bytes(3),
+        // It would be read as nil, as a missing key is.
+        _ if encode::is_null(call.l, 3) => return bad(3, "string, table, number or boolean expected, got null"),
         ffi::LUA_TTABLE | ffi::LUA_TNUMBER | ffi::LUA_TBOOLEAN => {
             encode::write(call.l, (3, 3), &mut call.scratch.text, limits.value_len(), "the value")?;
             None

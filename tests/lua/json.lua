@@ -130,6 +130,80 @@ function JSON:test_metamethods_may_fail_and_call_the_module()
   fails(function() kv:put("closed", value(function() store:close() end)) end, "INVALID", "closed")
 end
 
+--- That no way to write JSON takes a table with this metatable, and that each says why, at the caller's position.
+local function refuses_metatable(metatable, ...)
+  local kv = KV.open({ memory = true }):namespace("n")
+  for place, write in ipairs({
+    function() encode(setmetatable({}, metatable)) end,
+    function() kv:put("k", { a = { setmetatable({}, metatable) } }) end,
+    function() kv:put("k", "v", { metadata = setmetatable({}, metatable) }) end,
+    function() kv:atomic():put("k", setmetatable({}, metatable)) end,
+  }) do
+    local message = fails(write, "INVALID", ...)
+    lu.assertStrContains(message, "json.lua:", place)
+    lu.assertNil(kv:get("k"))
+  end
+end
+
+function JSON:test_pairs_that_are_of_no_use_are_an_error()
+  for _, wrong in ipairs({ 3, "next", true, {}, io.stdout }) do
+    refuses_metatable({ __pairs = wrong }, "the __pairs of a table is ", "must be a function")
+    refuses_metatable({ __pairs = function() return wrong end }, "the __pairs of a table returned ", "return next, fields")
+  end
+  refuses_metatable({ __pairs = false }, "the __pairs of a table is a boolean")
+  refuses_metatable({ __pairs = function() end }, "the __pairs of a table returned nil")
+  refuses_metatable({ __pairs = function() return next end }, "the __pairs of a table returned next without")
+  refuses_metatable({ __pairs = function() return next, 5 end }, "the __pairs of a table returned next without")
+  refuses_metatable({ __pairs = function() return next, { a = 1 }, "b" end }, "the __pairs of a table returned next without")
+  refuses_metatable({ __pairs = function() return function() return 0 / 0, 1 end end }, "gave NaN as a key")
+end
+
+function JSON:test_a_len_or_index_of_no_use_is_an_error()
+  for _, wrong in ipairs({ 3, "x", true, {}, io.stdout }) do
+    refuses_metatable({ __len = wrong }, "the __len of a table is ", "must be a function")
+  end
+  for _, wrong in ipairs({ -1, 0.5, "3", {}, false, print, 0 / 0, math.huge, -math.huge }) do
+    refuses_metatable({ __len = function() return wrong end }, "the __len of a table returned ", "whole number from 0 up")
+  end
+  refuses_metatable({ __len = function() end }, "the __len of a table returned nil")
+  local function item() return 1 end
+  for _, huge in ipairs({ 2 ^ 28 + 1, 2 ^ 53, 1e18, 1e300 }) do
+    refuses_metatable({ __len = function() return huge end, __index = item }, "more items than a value has room for")
+  end
+  local function one() return 1 end
+  for _, wrong in ipairs({ 3, true, support.thread }) do
+    refuses_metatable({ __len = one, __index = wrong }, "the __index of a table is ", "a function or a table")
+    refuses_metatable({ __len = one, __index = setmetatable({}, { __index = wrong }) }, "the __index of a table is ")
+  end
+  local loop = {}
+  setmetatable(loop, { __index = loop })
+  refuses_metatable({ __len = one, __index = loop }, "the __index of a table leads to more than 100 others")
+end
+
+function JSON:test_what_can_be_called_is_a_metamethod()
+  local called = setmetatable({}, { __call = function() return next, { a = 1 } end })
+  lu.assertEquals(encode(setmetatable({}, { __pairs = called })), '{"a":1}')
+  local step = setmetatable({}, { __call = function(_, _, key) if not key then return "b", 2 end end })
+  lu.assertEquals(encode(setmetatable({}, { __pairs = function() return step end })), '{"b":2}')
+  local two = setmetatable({}, { __call = function() return 2 end })
+  lu.assertEquals(encode(setmetatable({}, { __len = two, __index = setmetatable({ "x" }, { __index = { "y", "z" } }) })),
+    '["x","z"]')
+end
+
+function JSON:test_metamethods_may_change_what_is_being_read()
+  local fields = {}
+  for i = 1, 10 do
+    fields["k" .. i] = setmetatable({}, { __pairs = function()
+      for j = 1, 100 do fields["new" .. i .. "." .. j] = j end
+      for j = 1, 10 do fields["k" .. j] = nil end
+      return next, { own = i }
+    end })
+  end
+  local expected = {}
+  for i = 1, 10 do expected["k" .. i] = { own = i } end
+  lu.assertEquals(decode(encode(proxy(fields, "pairs"))), expected)
+end
+
 function JSON:test_metamethods_cannot_go_on_without_end()
   local cycle = {}
   setmetatable(cycle, { __pairs = function() return next, { again = cycle }, nil end })

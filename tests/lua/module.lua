@@ -124,6 +124,31 @@ function Install:test_without_open_nothing_leads_to_a_file_of_the_scripts_choice
   ]])
 end
 
+function Install:test_single_namespaces_for_code_that_is_not_trusted()
+  support.run([[
+    local restricted = KV.new({ open = false })
+    local env = { posts = restricted.namespace("posts") }
+    env.posts:put("hello", { title = "Hello" }, { metadata = 1 })
+    assert(KV.namespace("posts"):get("hello", "json").title == "Hello")
+    local step = env.posts:each({ values = "text" })
+    local batch = env.posts:atomic():put("second", "2")
+    for _, handle in ipairs({ env.posts, batch, step }) do
+      for _, name in ipairs({ "export", "import", "backup", "open", "path", "store", "close" }) do
+        assert(not pcall(function() return assert(handle[name]) end), name)
+      end
+      assert(getmetatable(handle) == false)
+    end
+    -- The way back from a batch to handles is closed, too.
+    assert(batch:namespace("posts") == batch and batch:commit())
+    local names = {}
+    for name in env.posts:each() do names[#names + 1] = name end
+    assert(table.concat(names, " ") == "hello second")
+    -- A handle of the full module has what those lack, so it is not for such an environment.
+    local full = KV.namespace("posts")
+    assert(full.export and full.import)
+  ]])
+end
+
 function Install:test_its_options_are_checked()
   fails(function() KV.install({}, { opne = false }) end, "bad argument #2 to 'install'", "did you mean 'open'")
   fails(function() KV.install({}, { open = "no" }) end, "bad argument #2 to 'install'", "option 'open'", "boolean expected")

@@ -85,6 +85,26 @@ function Documents:test_a_null_of_the_hosts_own_can_be_named()
   end
 end
 
+function Documents:test_a_null_alone_is_no_value()
+  for _, mine in ipairs({ KV.null, {}, setmetatable({}, { __pairs = error }), KV.array(), io and io.stdout or {} }) do
+    local module = KV.new({ null = mine })
+    local kv = module.open({ memory = true }):namespace("n")
+    for _, null in ipairs({ mine, KV.null }) do
+      for method, call in pairs({
+        put = function() kv:put("k", null) end,
+        add = function() kv:add("k", null) end,
+        ["put "] = function() kv:atomic():put("k", null) end,
+      }) do
+        fails(call, ("bad argument #2 to '%s' (string, table, number or boolean expected, got null)"):format(method:match("%w+")))
+      end
+      fails(function() kv:put("k", "v", { metadata = null }) end, "INVALID", "metadata is null")
+      lu.assertNil(kv:get("k"))
+    end
+    kv:put("k", { mine })
+    lu.assertEquals(kv:get("k"), "[null]")
+  end
+end
+
 function Documents:test_an_array_with_null_keeps_its_length()
   self.kv:put("document", "[1,null,3]")
   local list = self.kv:get("document", "json")
