@@ -16,7 +16,7 @@ $(sanitized): need-test
 # --target keeps build scripts and macros as they are. For ThreadSanitizer the standard library is built anew: it would
 # not see what the one that comes with Rust synchronizes. (AddressSanitizer sees all memory that one takes as it is.)
 triple         = $(shell rustc -vV | sed -n 's/^host: //p')
-rust-libraries = $(shell rustc --print sysroot)/lib/rustlib
+rust-libraries = $(shell rustc --print sysroot 2>/dev/null)/lib/rustlib
 rust-asan  := address
 rust-tsan  := thread
 std-tsan   := -Zbuild-std=std,panic_unwind

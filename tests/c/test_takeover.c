@@ -87,6 +87,28 @@ static void a_log_that_cannot_be_read_is_not_to_be_removed(void)
     child_run(owner_finds, "last");
 }
 
+static void other_reads(void *context)
+{
+    luat_kv_open_options options;
+    luat_kv_store *store = NULL;
+    (void)context;
+    become(OTHER, GROUP);
+    luat_kv_open_options_init(&options, sizeof options);
+    options.flags = LUAT_KV_OPEN_READONLY;
+    CHECK_STATUS(luat_kv_open(scratch("d/kv.db"), &options, &store, &error), LUAT_KV_OK);
+    luat_kv_close(store);
+}
+
+/* SQLite makes a log for a member who only reads, too, and leaves it. */
+static void an_empty_log_that_cannot_be_read_is_removed(void)
+{
+    if (!make_database(0660))
+        return;
+    child_run(other_reads, NULL);
+    CHECK(chmod(scratch("d/kv.db-wal"), 0600) == 0 && chmod(scratch("d/kv.db-shm"), 0600) == 0);
+    child_run(owner_finds, "first");
+}
+
 /* The file of a backup or an export that was killed. */
 static void a_draft_beside_it_is_in_nobodys_way(void)
 {
@@ -146,6 +168,7 @@ static void what_a_link_leads_to_is_not_copied(void)
 
 static const struct check_test tests[] = {
     TEST(a_log_that_cannot_be_read_is_not_to_be_removed),
+    TEST(an_empty_log_that_cannot_be_read_is_removed),
     TEST(a_draft_beside_it_is_in_nobodys_way),
     TEST(a_reader_takes_over_too),
     TEST(what_a_link_leads_to_is_not_copied),

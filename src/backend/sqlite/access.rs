@@ -43,6 +43,12 @@ pub(super) fn open(path: &Path, readonly: bool, may_wait: bool) -> Result<(Conne
         let write = if readonly { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
         return Ok((connect(path, write, false)?, Access::Member { readonly }));
     }
+    if reason::forbids(&real, libc::R_OK)
+        && let Some(why) = reason::rights(&real, false)
+    {
+        reason::clear(); // all is said
+        return Err(Error::new(Code::Io, why));
+    }
     let snapshot = Snapshot::take(real.clone(), may_wait)?;
     let uri = uri(&real, if snapshot.is_some() { "immutable=1" } else { "readonly_shm=1" });
     let read = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;

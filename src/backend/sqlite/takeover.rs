@@ -121,6 +121,9 @@ fn replace(path: &Path, log: &Path) -> io::Result<()> {
     if !found.is_file() || found.nlink() > 1 {
         return Err(io::Error::other("it is not a regular file of one name"));
     }
+    if found.len() == 0 {
+        return remove(log); // also one that may not be read
+    }
     let mut from = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(log)?;
     if (from.metadata()?.dev(), from.metadata()?.ino()) != (found.dev(), found.ino()) {
         return Err(io::Error::other("it is being replaced"));
