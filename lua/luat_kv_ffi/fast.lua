@@ -113,7 +113,7 @@ return function(Namespace, spaces)
     if space and space.ptr and options == nil and type(key) == "string" then
       local bytes = value
       -- What is wrong with a key is told before what is wrong with a table.
-      if type(value) == "table" and text.is_utf8(key) then
+      if type(value) == "table" and text.is_utf8(key) and not rawequal(value, space.settings.null) then
         bytes = encode(value, space.store.limits.value, "the value", space.settings.null)
       end
       -- (The store may be closed by now.)
