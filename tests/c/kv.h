@@ -28,6 +28,15 @@ static inline struct kv kv_memory(void)
     return kv_over(store);
 }
 
+static inline luat_kv_open_options kv_open_options(uint32_t flags, uint32_t busy_timeout_ms)
+{
+    luat_kv_open_options options;
+    luat_kv_open_options_init(&options, sizeof options);
+    options.flags = flags;
+    options.busy_timeout_ms = busy_timeout_ms;
+    return options;
+}
+
 static inline struct kv kv_open(const char *path)
 {
     luat_kv_store *store = NULL;

@@ -5,18 +5,9 @@
 
 #include <time.h>
 
-static luat_kv_open_options open_options(uint32_t flags, uint32_t busy_timeout_ms)
-{
-    luat_kv_open_options options;
-    luat_kv_open_options_init(&options, sizeof options);
-    options.flags = flags;
-    options.busy_timeout_ms = busy_timeout_ms;
-    return options;
-}
-
 static struct kv open_with(const char *path, uint32_t flags, uint32_t busy_timeout_ms)
 {
-    luat_kv_open_options options = open_options(flags, busy_timeout_ms);
+    luat_kv_open_options options = kv_open_options(flags, busy_timeout_ms);
     luat_kv_store *store = NULL;
     CHECK_STATUS(luat_kv_open(path, &options, &store, &error), LUAT_KV_OK);
     return kv_over(store);
@@ -25,7 +16,7 @@ static struct kv open_with(const char *path, uint32_t flags, uint32_t busy_timeo
 /* Opening fails so, and the message holds these words. */
 static void check_open_refused_saying(const char *path, uint32_t flags, luat_kv_status status, const char *words)
 {
-    luat_kv_open_options options = open_options(flags, 0);
+    luat_kv_open_options options = kv_open_options(flags, 0);
     luat_kv_store *store = GARBAGE;
     CHECK_REFUSED(luat_kv_open(path, &options, &store, &error), status, words);
     CHECK(store == NULL);
@@ -145,7 +136,7 @@ static void eight_processes_make_one_file(void)
 
 static void limits_hold_for_what_is_asked_not_for_what_is_stored(void)
 {
-    luat_kv_open_options options = open_options(0, 0);
+    luat_kv_open_options options = kv_open_options(0, 0);
     luat_kv_list_options one = kv_list_options("", 1);
     luat_kv_store *store = NULL;
     luat_kv_page *page = NULL, *next = NULL;

@@ -11,20 +11,11 @@
 
 enum { OTHER = 12003, FOREVER = 1000000 };
 
-static luat_kv_open_options open_options(uint32_t flags, uint32_t busy_timeout_ms)
-{
-    luat_kv_open_options options;
-    luat_kv_open_options_init(&options, sizeof options);
-    options.flags = flags;
-    options.busy_timeout_ms = busy_timeout_ms;
-    return options;
-}
-
 /* An open fails as IO, and its message has all these words. */
 static void check_open(const char *path, uint32_t flags, const char *const words[])
 {
     for (; *words; words++) {
-        luat_kv_open_options options = open_options(flags | LUAT_KV_OPEN_NOWAIT, 0);
+        luat_kv_open_options options = kv_open_options(flags | LUAT_KV_OPEN_NOWAIT, 0);
         luat_kv_store *store = GARBAGE;
         CHECK_REFUSED(luat_kv_open(path, &options, &store, &error), LUAT_KV_IO, *words);
         CHECK(store == NULL);
@@ -240,7 +231,7 @@ static void a_lock_that_is_not_to_be_had_is_io_within_the_busy_timeout(void)
     static const uint32_t timeouts[] = { 0, 100 };
     make_database(scratch("kv.db"));
     for (int at = 0; at < 2; at++) {
-        luat_kv_open_options options = open_options(timeouts[at] ? 0 : LUAT_KV_OPEN_NOWAIT, timeouts[at]);
+        luat_kv_open_options options = kv_open_options(timeouts[at] ? 0 : LUAT_KV_OPEN_NOWAIT, timeouts[at]);
         luat_kv_store *store = NULL;
         fault_set(FAULT_LOCK, "-shm", ENOLCK, FOREVER);
         CHECK_REFUSED(luat_kv_open(scratch("kv.db"), &options, &store, &error), LUAT_KV_IO, "No locks available");
@@ -256,7 +247,7 @@ static void a_lock_that_is_not_to_be_had_is_io_within_the_busy_timeout(void)
 
 static void a_lock_that_fails_for_a_moment_is_waited_for(void)
 {
-    luat_kv_open_options options = open_options(0, 5000);
+    luat_kv_open_options options = kv_open_options(0, 5000);
     luat_kv_store *store = NULL;
     make_database(scratch("kv.db"));
     fault_set(FAULT_LOCK, "-shm", ENOLCK, 200);
@@ -312,7 +303,7 @@ static void a_reason_is_not_carried_over(void)
     char line[20];
     process_write(shell, "BEGIN IMMEDIATE;\nSELECT 'held';\n");
     CHECK(process_read(shell, line, sizeof line) && strcmp(line, "held") == 0);
-    luat_kv_open_options options = open_options(LUAT_KV_OPEN_NOWAIT, 0);
+    luat_kv_open_options options = kv_open_options(LUAT_KV_OPEN_NOWAIT, 0);
     CHECK_STATUS(luat_kv_open(scratch("kv.db"), &options, &store, &error), LUAT_KV_OK);
     struct kv hasty = kv_over(store);
     errno = ENOLCK;
