@@ -148,18 +148,19 @@ impl Backend for Sqlite {
 
     /// On a connection of its own, so that this store's other calls go on meanwhile.
     fn scan(&self, namespace: &str, now: i64, each: &mut Each<'_>) -> Result<()> {
-        let session = self.0.another()?;
-        let range = Range { namespace, from: "", below: None };
-        let mut query = session.connection.prepare(schema::list(false, true))?;
-        let mut rows = query.query((namespace, "", below(&range), now, -1))?;
-        let mut last: Option<String> = None;
-        while let Some(row) = rows.next()? {
-            let key = key_info(row, true)?;
-            last.map_or(Ok(()), |last| in_order(&last, &key.name))?;
-            each(&key)?;
-            last = Some(key.name);
-        }
-        session.access.check()
+        self.0.with_another(|session| {
+            let range = Range { namespace, from: "", below: None };
+            let mut query = session.connection.prepare(schema::list(false, true))?;
+            let mut rows = query.query((namespace, "", below(&range), now, -1))?;
+            let mut last: Option<String> = None;
+            while let Some(row) = rows.next()? {
+                let key = key_info(row, true)?;
+                last.map_or(Ok(()), |last| in_order(&last, &key.name))?;
+                each(&key)?;
+                last = Some(key.name);
+            }
+            Ok(())
+        })
     }
 
     fn write(&self, clock: Now<'_>, extent: Extent, body: &mut Body<'_>) -> Result<Option<Version>> {

@@ -382,6 +382,31 @@ fn a_write_that_was_cut_short_is_undone_before_the_file_is_read() {
 
 #[cfg(target_os = "linux")]
 #[test]
+fn a_file_that_sqlite_cannot_make_sense_of_any_more_is_damaged() {
+    use std::os::unix::fs::FileExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("kv.db");
+    let store = Store::open(&path, &OpenOptions::default()).unwrap();
+    let n = store.namespace("n").unwrap();
+    n.put("k", b"v", &PutOptions::default()).unwrap();
+    store.checkpoint().unwrap();
+    // Its commit has the store read the file again.
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE; UPDATE kv SET value = x'01'").unwrap();
+    // In the header: how often the schema changed, and the format, which goes from 1 to 4.
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.write_all_at(&[0, 0, 0, 99, 0, 0, 0, 99], 40).unwrap();
+    other.execute_batch("COMMIT").unwrap();
+    let put = n.put("k", b"v", &PutOptions::default());
+    let export = n.export(&mut std::io::sink(), luat_kv::Format::Json);
+    let backup = store.backup(path.with_extension("copy"));
+    for error in [n.get("k").unwrap_err(), put.unwrap_err(), export.unwrap_err(), backup.unwrap_err()] {
+        assert_eq!(error.code(), Code::Corrupt, "{error}");
+        assert!(error.message().contains("unsupported file format"), "{error}");
+    }
+}
+
+#[test]
 fn a_store_that_is_not_to_be_made_must_be_there() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("new/kv.db");

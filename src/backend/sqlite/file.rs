@@ -62,9 +62,6 @@ pub(super) fn checkpoint(connection: &Connection) -> Result<()> {
 /// SQLite's online backup, of one snapshot, on a connection of its own: nobody waits for it, and writes that come
 /// meanwhile do not make it begin again. The copy gets its name when it is whole and safe from a power cut.
 pub(super) fn backup(link: &Link, to: &Path) -> Result<()> {
-    let session =
-        link.another().map_err(|error| error.while_doing(format_args!("backing up {}", link.path().display())))?;
-    let source = &session.connection;
     let named = |error: Error| error.while_doing(format_args!("backing up to {}", to.display()));
     let io = |why: std::io::Error| named(Error::new(Code::Io, why.to_string()));
     limits::path(to).map_err(named)?;
@@ -80,7 +77,7 @@ pub(super) fn backup(link: &Link, to: &Path) -> Result<()> {
     fs::metadata(folder)
         .map_err(|why| named(Error::new(Code::Io, format!("the folder {}: {why}", folder.display()))))?;
     let draft = Draft::within(folder).map_err(io)?;
-    copy(source, draft.path()).and_then(|()| session.access.check()).map_err(named)?;
+    link.with_another(|session| copy(&session.connection, draft.path())).map_err(named)?;
     draft.create(to).map_err(io)
 }
 

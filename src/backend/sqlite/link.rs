@@ -120,11 +120,7 @@ impl Link {
         let State::Open(session) = &mut *state else { return Err(Error::closed()) };
         reason::clear();
         session.guard.steps.restart();
-        let answer = act(session).map_err(|error| match error.code() {
-            // Another program may have changed the schema so that no statement of ours fits any more.
-            Code::Internal => schema::recognize_now(&session.connection).err().unwrap_or(error),
-            _ => self.explained(error),
-        });
+        let answer = act(session).map_err(|error| self.explained(schema::at_fault(&session.connection, error)));
         let answer = session.access.check().and(answer);
         if matches!(session.access, Access::Guest) && answer.as_ref().is_err_and(Error::is_passing) {
             *state = State::Disconnected(MEMBERS_CHANGED);
@@ -204,14 +200,16 @@ impl Link {
         })
     }
 
-    /// A second connection, for something long that shall keep no other call waiting.
-    pub(super) fn another(&self) -> Result<Session> {
+    /// Does something long on a second connection, which keeps no other call waiting.
+    pub(super) fn with_another<T>(&self, act: impl FnOnce(&Session) -> Result<T>) -> Result<T> {
         let state = self.usable(true)?;
         if matches!(*state, State::Closed) {
             return Err(Error::closed());
         }
         drop(state);
-        self.connect_again("a second time", true)
+        let session = self.connect_again("a second time", true)?;
+        let answer = act(&session).map_err(|error| schema::at_fault(&session.connection, error));
+        session.access.check().and(answer)
     }
 
     /// Closes for good. The last connection to the file takes its WAL into it and away.

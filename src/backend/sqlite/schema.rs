@@ -91,6 +91,19 @@ pub(super) fn recognize_now(connection: &Connection) -> Result<Option<String>> {
     }
 }
 
+/// Whose fault it is when SQLite can make no sense of a statement: the file's, which another program or damage may have
+/// changed so that none of ours fits any more, or else ours.
+pub(super) fn at_fault(connection: &Connection, error: Error) -> Error {
+    match error.code() {
+        Code::Internal => match recognize_now(connection) {
+            Ok(_) => error,
+            Err(found) if found.code() == Code::Internal => Error::new(Code::Corrupt, found.message()),
+            Err(found) => found,
+        },
+        _ => error,
+    }
+}
+
 /// The layout as it is at one moment, whoever is changing it.
 fn look(connection: &Connection) -> Result<Found> {
     layout::find(&*connection.unchecked_transaction()?)
