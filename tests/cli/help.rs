@@ -54,12 +54,13 @@ fn a_wrong_command_line_is_status_2_with_a_hint() {
         (&["delete", "--prefix", "p", "k"], "--prefix"),
         (&["delete", "--prefix", ""], "luat-kv clear"),
         (&["get", "k", "--raw", "--metadata"], "--raw"),
-        (&["incr", "n", "1.5"], "1.5"),
+        (&["incr", "n", "1.5"], "'1.5' for '[BY]': it is not a whole number"),
+        (&["list", "--limit", "0"], "it is a whole number, at least 1"),
         (&["touch", "k", "--ttl", "5", "--expiration", "4000000000"], "--ttl"),
         (&["bulk", "got"], "'get'"),
         (&["export", "--format", "xml"], "json"),
         (&["completions", "tcsh"], "zsh"),
-        (&["sweep", "--max", "many"], "--max"),
+        (&["sweep", "--max", "many"], "--max <COUNT>': it is not a whole number"),
         (&["get", "a", "b"], "'b'"),
     ] {
         let why = project.run(args).fails(2);
@@ -72,6 +73,16 @@ fn a_wrong_command_line_is_status_2_with_a_hint() {
     let odd = std::os::unix::ffi::OsStrExt::from_bytes(b"\xff");
     let done = project.command(BIN).arg("get").arg::<&std::ffi::OsStr>(odd).output().unwrap();
     assert_eq!(done.status.code(), Some(2), "a key is UTF-8");
+}
+
+#[test]
+fn the_names_that_other_tools_have_work_too() {
+    let project = Project::new();
+    project.run(&["set", "k", "v"]).ok();
+    assert_eq!(project.run(&["get", "k"]).ok(), "v");
+    project.run(&["rm", "k"]).ok();
+    project.run(&["del", "k"]).ok();
+    project.run(&["get", "k"]).fails(1);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -33,6 +34,8 @@ Each command has examples of its own: luat-kv put --help";
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Get(Get),
+    // Names that fingers know from Redis and the shell.
+    #[command(alias = "set")]
     Put(Put),
 
     /// Tell by the status whether a key is there, without its value
@@ -51,6 +54,7 @@ With --json: {\"found\":true}; false, with status 1, where it is missing")]
 
     Incr(Incr),
     Touch(Touch),
+    #[command(aliases = ["rm", "del"])]
     Delete(Delete),
 
     /// Remove all keys of the namespace
@@ -177,7 +181,7 @@ Examples:
 With --json: {\"removed\":7}")]
     Sweep {
         /// Stop after so many
-        #[arg(long, value_name = "COUNT")]
+        #[arg(long, value_name = "COUNT", value_parser = whole::<u64>)]
         max: Option<u64>,
     },
 
@@ -278,10 +282,10 @@ pub struct Incr {
     /// The key
     pub key: String,
     /// How much to add
-    #[arg(allow_negative_numbers = true, default_value_t = 1)]
+    #[arg(allow_negative_numbers = true, default_value_t = 1, value_parser = whole::<i64>)]
     pub by: i64,
     /// What a missing key counts from
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, default_value_t = 0)]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, default_value_t = 0, value_parser = whole::<i64>)]
     pub initial: i64,
     #[command(flatten)]
     pub expires: Expires,
@@ -311,7 +315,7 @@ pub struct Expires {
     #[arg(long, value_name = "TIME", value_parser = lifetime, allow_negative_numbers = true)]
     pub ttl: Option<i64>,
     /// Unix seconds when it is gone
-    #[arg(long, value_name = "SECONDS", conflicts_with = "ttl", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SECONDS", conflicts_with = "ttl", allow_negative_numbers = true, value_parser = whole::<i64>)]
     pub expiration: Option<i64>,
 }
 
@@ -370,7 +374,7 @@ pub struct List {
     #[arg(short, long)]
     pub reverse: bool,
     /// Stop after so many
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "COUNT", value_parser = positive)]
     pub limit: Option<u64>,
     /// With the values
     #[arg(long)]
@@ -439,6 +443,14 @@ With --json: {\"keys\":2}, how many were named")]
 pub enum Layout {
     Json,
     Jsonl,
+}
+
+fn whole<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| "it is not a whole number of up to 64 bits".to_owned())
+}
+
+fn positive(text: &str) -> Result<u64, String> {
+    whole(text).ok().filter(|count| *count > 0).ok_or_else(|| "it is a whole number, at least 1".to_owned())
 }
 
 fn lifetime(text: &str) -> Result<i64, String> {
