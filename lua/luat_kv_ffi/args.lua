@@ -140,7 +140,10 @@ end
 -- function that takes the option and writes what it says into `into`.
 local function read_options(options, index, known, into)
   if type(options) ~= "table" then
-    argument(index, "table expected, got " .. type(options))
+    -- A string in the place of options is most likely meant for the first of those that take one.
+    local meant = type(options) == "string" and (known.path and "path" or known.prefix and "prefix")
+    local hint = meant and (": did you mean { %s = … }?"):format(meant) or ""
+    argument(index, "table expected, got " .. type(options) .. hint)
   end
   -- What an __index stands for is not seen by raw reads, and would be ignored.
   local metatable = debug.getmetatable(options)

@@ -101,6 +101,16 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// A string in the place of options is most likely meant for the first of those that take one.
+    fn options_expected(&mut self, argument: c_int, names: &[&'static str]) -> String {
+        let expected = format!("table expected, got {}", self.type_name(argument));
+        let meant = ["path", "prefix"].iter().find(|name| names.contains(name));
+        match (self.type_of(argument), meant) {
+            (ffi::LUA_TSTRING, Some(name)) => format!("{expected}: did you mean {{ {name} = … }}?"),
+            _ => expected,
+        }
+    }
+
     /// Goes through an options table, which may be missing: `each` option's name, one of `names`, with the index of its
     /// value.
     pub(super) fn options(
@@ -112,7 +122,7 @@ impl<'a> Call<'a> {
         match self.type_of(argument) {
             ffi::LUA_TNIL | ffi::LUA_TNONE => return Ok(()),
             ffi::LUA_TTABLE => {}
-            _ => return bad(argument, format!("table expected, got {}", self.type_name(argument))),
+            _ => return bad(argument, self.options_expected(argument, names)),
         }
         if self.inherits(argument) {
             return bad(argument, "options stand in the table itself, but it has a metatable with __index");

@@ -85,6 +85,7 @@ function Open:test_it_needs_a_table()
   for _, wrong in pairs({ "kv.db", 1, true }) do
     refuses(wrong, "bad argument #1 to 'open'", "table expected, got " .. type(wrong))
   end
+  refuses("kv.db", "did you mean { path = … }?")
 end
 
 function Open:test_an_unknown_option_is_an_error_that_suggests_the_near_one()

@@ -71,6 +71,7 @@ function Options:test_options_that_are_no_table_are_an_error()
     refuses(self.kv, function(kv) kv:list(wrong) end,
       "bad argument #1 to 'list'", "table expected, got " .. type(wrong))
   end
+  refuses(self.kv, function(kv) kv:list("post:") end, "did you mean { prefix = … }?")
 end
 
 function Options:test_options_that_a_metatable_would_add_are_an_error()
