@@ -3,6 +3,7 @@
 import { ERRORS, NOMEM } from "./abi.js";
 import { LuatKVError } from "./error.js";
 import { instantiate } from "./load.js";
+import { prepareRandom, random } from "./runtime.js";
 import { Slot } from "./slot.js";
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
@@ -30,6 +31,7 @@ export class Engine {
    * function of the engine, which has no memory nor exports before it is loaded.
    */
   static async load({ file, url, source, maxMemory, imports }) {
+    await prepareRandom();
     const engine = new Engine();
     const extra = typeof imports === "function" ? imports(engine) : imports;
     const own = {
@@ -37,7 +39,7 @@ export class Engine {
       luat_kv: {
         ...extra?.luat_kv,
         now: () => engine.stoppedAt ?? Date.now() / 1000,
-        random: () => crypto.getRandomValues(new BigInt64Array(1))[0],
+        random: () => random(new BigInt64Array(1))[0],
       },
     };
     const { instance, memory } = await instantiate({ file, url, source, maxMemory, imports: own });

@@ -1,5 +1,7 @@
 // The small file system in memory that Lua's `io` and `os` see: folders, files, and a few devices.
 
+import { random } from "./runtime.js";
+
 export const E = {
   OK: 0, ACCES: 2, BADF: 8, EXIST: 20, INVAL: 28, IO: 29, ISDIR: 31, MFILE: 33, NOENT: 44, NOSPC: 51, NOSYS: 52,
   NOTDIR: 54, NOTEMPTY: 55, PERM: 63, SPIPE: 70,
@@ -90,7 +92,7 @@ const DEVICES = {
   urandom: () => {
     const read = (to) => {
       for (let at = 0; at < to.length; at += MOST_RANDOM) {
-        to.set(crypto.getRandomValues(new Uint8Array(Math.min(MOST_RANDOM, to.length - at))), at);
+        to.set(random(new Uint8Array(Math.min(MOST_RANDOM, to.length - at))), at);
       }
       return to.length;
     };

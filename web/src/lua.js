@@ -5,8 +5,9 @@ import { Engine } from "./engine.js";
 import { invalid, kind } from "./error.js";
 import { Host } from "./lua/host.js";
 import { LuaError, aborted, failed, results, unreadable } from "./lua/outcome.js";
-import { DONE, NO_MEMORY, PAUSING, Run, pause } from "./lua/run.js";
+import { DONE, NO_MEMORY, PAUSING, Run } from "./lua/run.js";
 import * as options from "./options.js";
+import { pause, registry } from "./runtime.js";
 import { LuatKV, coreOf } from "./store.js";
 import { checkText } from "./slot.js";
 import { bytesOf, storable } from "./values.js";
@@ -24,7 +25,7 @@ const PAGE = 65536;
 const CLOSING = 1000;
 
 /** Frees the states that were dropped without being closed. */
-const dropped = new FinalizationRegistry(({ host, state, owned }) => {
+const dropped = registry(({ host, state, owned }) => {
   free(host, state);
   owned?.close().catch(() => {});
 });
@@ -209,8 +210,9 @@ export class Lua {
 
   #end(run) {
     if (this.#run === run) this.#run = null;
+    if (this.#state.pointer === 0) return;
     const { engine } = this.#host;
-    if (engine.death !== null || this.#state.pointer === 0) return;
+    if (engine.death !== null) return;
     if (this.#closed) return this.#free();
     engine.call.lua_end(this.#state.pointer);
     if (isFull(engine)) this.#collect();
@@ -229,7 +231,7 @@ export class Lua {
       return this.#host.within(this.#state, this.#run, call);
     } finally {
       this.#run = outer;
-      if (this.#closed && this.#host.engine.death === null) {
+      if (this.#closed && this.#host?.engine.death === null) {
         if (outer === null || !outer.inside) this.#free();
         else outer.close();
       }
@@ -238,13 +240,13 @@ export class Lua {
 
   module(name, code) {
     this.#checkOpen();
+    const { engine } = this.#host;
     const keep = (at, length, nameAt, nameLength) => {
-      const { call } = this.#host.engine;
-      return this.#beside(() => call.lua_module(this.#state.pointer, at, length, nameAt, nameLength));
+      return this.#beside(() => engine.call.lua_module(this.#state.pointer, at, length, nameAt, nameLength));
     };
     const named = encoder.encode(checkedName("the module's name", name));
     if (this.#withTexts(scriptOf("the module", code), named, keep) !== DONE) {
-      throw this.#host.engine.exhausted(`the module ${JSON.stringify(name)} does not fit into memory`);
+      throw engine.exhausted(`the module ${JSON.stringify(name)} does not fit into memory`);
     }
   }
 
@@ -291,6 +293,7 @@ export class Lua {
     if (state.pointer === 0) return;
     free(this.#host, state);
     state.pointer = 0;
+    this.#host = null; // whoever keeps this is not to keep the memory
     if (this.#owned) this.#kv.close().catch(() => {});
   }
 

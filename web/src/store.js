@@ -6,17 +6,18 @@ import { kind } from "./error.js";
 import * as abi from "./abi.js";
 import * as options from "./options.js";
 import { persist, remove } from "./persist.js";
+import { registry, weakly } from "./runtime.js";
 import { wellFormed } from "./slot.js";
 import { entryKey, eachEntry } from "./values.js";
 
 /** Frees what belongs to stores that were dropped without being closed. */
-const dropped = new FinalizationRegistry(async (core) => {
+const dropped = registry(async (core) => {
   await core.persister?.close().catch(() => {}); // onError was told
   core.free();
 });
 
 /** Those of namespaces that were dropped. */
-const droppedNamespaces = new FinalizationRegistry(({ core, name }) => core.forget(name));
+const droppedNamespaces = registry(({ core, name }) => core.forget(name));
 
 /** A store: namespaces of keys, in memory. */
 export class LuatKV {
@@ -60,7 +61,7 @@ export class LuatKV {
     options.text("namespace", name, abi.NAME[core.limits]);
     core.handle(name); // checks the name
     const namespace = new Namespace(this, core, name);
-    core.namespaces.set(name, new WeakRef(namespace));
+    core.namespaces.set(name, weakly(namespace));
     droppedNamespaces.register(namespace, { core, name });
     return namespace;
   }

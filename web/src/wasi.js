@@ -3,6 +3,7 @@
 
 import { LuatKVError } from "./error.js";
 import { E, FileError, FileSystem, File, Folder } from "./files.js";
+import { elapsed, random } from "./runtime.js";
 
 const FOLDER = 3;
 const FILE = 4;
@@ -152,7 +153,7 @@ function environment(view) {
     args_get() {},
     args_sizes_get: setPair,
     clock_time_get(clock, _precision, to) {
-      const milliseconds = clock === 0 ? Date.now() : performance.now();
+      const milliseconds = clock === 0 ? Date.now() : elapsed();
       view().setBigUint64(to, BigInt(Math.round(milliseconds * 1e6)), true);
     },
     clock_res_get(_clock, to) {
@@ -160,7 +161,7 @@ function environment(view) {
     },
     random_get(to, length) {
       const bytes = new Uint8Array(view().buffer, to >>> 0, length >>> 0);
-      for (let at = 0; at < bytes.length; at += 65536) crypto.getRandomValues(bytes.subarray(at, at + 65536));
+      for (let at = 0; at < bytes.length; at += 65536) random(bytes.subarray(at, at + 65536));
     },
     sched_yield() {},
     proc_exit(code) {

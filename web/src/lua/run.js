@@ -1,5 +1,7 @@
 // A script under way: how long it may go on, and who stops it.
 
+import { elapsed } from "../runtime.js";
+
 /** What the module answers; src/wasm/lua.c has the same. */
 export const DONE = 0;
 export const PAUSING = 1;
@@ -33,7 +35,7 @@ export class Run {
 
   constructor({ timeout, signal = null, slices = false }) {
     this.timeout = timeout;
-    this.#deadline = timeout === undefined ? Infinity : performance.now() + timeout;
+    this.#deadline = timeout === undefined ? Infinity : elapsed() + timeout;
     this.#signal = signal;
     this.#slices = slices;
   }
@@ -44,7 +46,7 @@ export class Run {
   }
 
   beginSlice() {
-    this.#sliceEnd = performance.now() + SLICE;
+    this.#sliceEnd = elapsed() + SLICE;
   }
 
   close() {
@@ -62,32 +64,11 @@ export class Run {
       this.reason = "signal";
       return SIGNAL;
     }
-    const now = performance.now();
+    const now = elapsed();
     if (now >= this.#deadline) {
       this.reason = "timeout";
       return TIMEOUT;
     }
     return this.#slices && now >= this.#sliceEnd ? PAUSE : GO_ON;
   }
-}
-
-/**
- * Lets the page have its turn: resolves as a task of its own, after what has come in meanwhile. (A timer would do so
- * too, but browsers make one wait, for 4 ms, or for a second in a page that is not to be seen.)
- */
-export const pause = globalThis.setImmediate ? () => new Promise((resolve) => setImmediate(resolve)) : byChannel();
-
-function byChannel() {
-  const waiting = [];
-  let channel = null;
-  return () => {
-    if (channel === null) {
-      channel = new MessageChannel();
-      channel.port1.onmessage = () => waiting.shift()();
-    }
-    return new Promise((resolve) => {
-      waiting.push(resolve);
-      channel.port2.postMessage(null);
-    });
-  };
 }
