@@ -8,6 +8,7 @@ import { closed } from "./error.js";
 export const places = new WeakMap();
 
 export class Core {
+  /** Null once it is freed. */
   engine;
   pointer;
   /** 0, or 1 for Cloudflare's. */
@@ -57,7 +58,7 @@ export class Core {
     this.namespaces.delete(name);
     const handle = this.#handles.get(name);
     this.#handles.delete(name);
-    if (handle !== undefined && this.engine.death === null) this.engine.call.namespace_free(handle);
+    if (handle !== undefined && this.engine?.death === null) this.engine.call.namespace_free(handle);
   }
 
   /** To be called after each call that may have written. */
@@ -129,17 +130,21 @@ export class Core {
     this.epoch++;
   }
 
-  /** Gives the memory back, when nobody flushes any more. */
+  /**
+   * Gives the memory back, when nobody flushes any more. What the caller still has of the store (its namespaces, say)
+   * leads here, and must not keep the memory: browsers have room for some hundred stores only.
+   */
   free() {
     this.close();
     this.#release();
     this.pointer = 0;
+    this.engine = null;
   }
 
   #release() {
     this.epoch++;
     const { engine } = this;
-    if (engine.death === null && this.pointer !== 0) {
+    if (this.pointer !== 0 && engine.death === null) {
       for (const handle of this.#handles.values()) engine.call.namespace_free(handle);
       engine.call.close(this.pointer);
     }

@@ -6,6 +6,13 @@ import { Printer } from "./printer.js";
 /** The hosts of engines that have Lua. */
 const hosts = new WeakMap();
 
+/** A Lua as its Host sees it. It outlives the Host, whose memory it must not keep: nothing in here leads to that. */
+function stateOf(print) {
+  const printer = new Printer(print);
+  const files = new Files((bytes, isError) => printer.write(bytes, isError));
+  return { pointer: 0, files, print: printer };
+}
+
 export class Host {
   engine;
   imports;
@@ -30,9 +37,7 @@ export class Host {
 
   /** A new Lua in this instance, whose KV.namespace is on a store. */
   newState(store, print) {
-    const printer = new Printer(print);
-    const files = new Files((bytes, isError) => printer.write(bytes, isError));
-    const state = { pointer: 0, files, print: printer };
+    const state = stateOf(print);
     state.pointer = this.within(state, null, () => this.engine.call.lua_new(store)) >>> 0;
     if (state.pointer === 0) throw this.engine.exhausted("there is no memory for a Lua");
     return state;
