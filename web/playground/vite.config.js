@@ -28,7 +28,7 @@ const host = "127.0.0.1";
 export default defineConfig({
   root: at("."),
   base: "./", // it may lie in any folder
-  resolve: { alias: { "luat-kv": at("../src/index.js") } },
+  resolve: { alias: { "luat-kv/lua": at("../src/with-lua.js"), "luat-kv": at("../src/index.js") } },
   plugins: [policy],
   server: { host, fs: { allow: [at("../..")] } },
   preview: { host },

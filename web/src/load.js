@@ -9,6 +9,12 @@ const LEAST_PAGES = 16;
 /** Nor for more, before it runs. */
 const MOST_PAGES = 1024;
 
+/** What to do about a module that is not where it was looked for. */
+function advice(file) {
+  const option = "; the option wasm says where it lies";
+  return file === "luat_kv_lua.wasm" ? `${option}, and bundlers find it where luat-kv/lua is imported` : option;
+}
+
 /** Compiled modules, by their address: a second store need not wait. */
 const compiled = new Map();
 
@@ -56,7 +62,8 @@ async function fetched(file, address) {
   try {
     response = await fetch(typeof address === "string" && base !== undefined ? new URL(address, base) : address);
   } catch (error) {
-    throw new LuatKVError("IO", `${file} could not be fetched from ${address}: ${error.message}`, { cause: error });
+    const message = `${file} could not be fetched from ${address}: ${error.message}${advice(file)}`;
+    throw new LuatKVError("IO", message, { cause: error });
   }
   return fromResponse(file, response);
 }
@@ -69,14 +76,14 @@ async function fromDisk(file, path) {
   try {
     return await readFile(path);
   } catch (error) {
-    throw new LuatKVError("IO", `${file} could not be read: ${error.message}`, { cause: error });
+    throw new LuatKVError("IO", `${file} could not be read: ${error.message}${advice(file)}`, { cause: error });
   }
 }
 
 async function fromResponse(file, response) {
   if (!response.ok) {
     const what = `${response.status} ${response.statusText}`.trim();
-    throw new LuatKVError("IO", `${file} could not be fetched: ${response.url} answered ${what}`);
+    throw new LuatKVError("IO", `${file} could not be fetched: ${response.url} answered ${what}${advice(file)}`);
   }
   try {
     return new Uint8Array(await response.arrayBuffer());
@@ -92,12 +99,15 @@ async function compile(file, given, where) {
   const place = where ? ` at ${where}` : "";
   if (bytes[0] !== 0 || bytes[1] !== 0x61 || bytes[2] !== 0x73 || bytes[3] !== 0x6d) {
     const beginning = JSON.stringify(new TextDecoder().decode(bytes.subarray(0, 40)));
-    throw invalid(`${file}${place} is no WebAssembly: its ${bytes.length} bytes begin with ${beginning}`);
+    const message = `${file}${place} is no WebAssembly: its ${bytes.length} bytes begin with ${beginning}`;
+    throw invalid(message + advice(file));
   }
   try {
     return await WebAssembly.compile(bytes);
   } catch (error) {
-    throw invalid(`${file}${place} is damaged: ${error.message}`, { cause: error });
+    // A page's Content-Security-Policy may forbid it, and a Worker compiles nothing at run time.
+    const what = WebAssembly.validate(bytes) ? "may not be compiled here" : "is damaged";
+    throw invalid(`${file}${place} ${what}: ${error.message}`, { cause: error });
   }
 }
 

@@ -3,6 +3,7 @@
 import { Core } from "./core.js";
 import { Engine } from "./engine.js";
 import { invalid, kind } from "./error.js";
+import { luaAddress } from "./lua/address.js";
 import { Host } from "./lua/host.js";
 import { LuaError, aborted, failed, results, unreadable } from "./lua/outcome.js";
 import { DONE, NO_MEMORY, PAUSING, Run } from "./lua/run.js";
@@ -82,9 +83,8 @@ async function hostFor(core, { wasm, maxMemory }) {
 }
 
 async function load(wasm, maxMemory) {
-  const url = () => new URL("../luat_kv_lua.wasm", import.meta.url); // which not every bundle has
   const imports = (engine) => new Host(engine).imports;
-  const engine = await Engine.load({ file: FILE, url, source: wasm, maxMemory, imports });
+  const engine = await Engine.load({ file: FILE, url: luaAddress, source: wasm, maxMemory, imports });
   if (engine.raw.luat_kv_lua_new === undefined) throw invalid(`the WebAssembly module is not ${FILE}: it has no Lua`);
   return Host.of(engine);
 }

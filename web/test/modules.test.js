@@ -70,9 +70,9 @@ test("a wrong module says which it is, and what it was", async (t) => {
   await fails(
     opening(`${url}/missing.wasm`),
     "IO",
-    /luat_kv\.wasm could not be fetched: .*missing\.wasm answered 404 Not Found/,
+    /luat_kv\.wasm could not be fetched: .*missing\.wasm answered 404 Not Found; the option wasm says where it lies/,
   );
-  await fails(opening(`${url}/page.wasm`), "INVALID", /luat_kv\.wasm at .* is no WebAssembly: .*<!doctype html>/);
+  await fails(opening(`${url}/page.wasm`), "INVALID", /luat_kv\.wasm at .* is no WebAssembly: .*<!doctype html>.*; the option wasm says/);
   await fails(
     opening("http://127.0.0.1:9/x.wasm"),
     "IO",

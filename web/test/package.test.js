@@ -1,31 +1,20 @@
 // The package as others get it: packed, installed in an empty folder, bundled, typed, and used as its README says.
 
-import { execFile } from "node:child_process";
 import { lstat, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test, { after, before } from "node:test";
-import { promisify } from "node:util";
 import { build } from "esbuild";
-import { launch, openPage, root, serve, temporaryFolder } from "./browser.js";
+import { launch, openPage, root, serve } from "./browser.js";
+import { examples, install, run } from "./installed.js";
 import { equal, ok, version } from "./support.js";
 
-const run = promisify(execFile);
-let packed, installed;
-const cleaning = [];
+let packed, installed, remove;
 
 before(async () => {
-  const folder = await temporaryFolder({ after: (clean) => cleaning.push(clean) });
-  const { stdout } = await run("npm", ["pack", "--json", "--pack-destination", folder], { cwd: root });
-  [packed] = JSON.parse(stdout.slice(stdout.indexOf("[")));
-  installed = join(folder, "app");
-  await mkdir(installed);
-  await writeFile(join(installed, "package.json"), '{ "type": "module", "private": true }');
-  await run("npm", ["install", "--offline", "--no-audit", "--no-fund", join(folder, packed.filename)], {
-    cwd: installed,
-  });
+  ({ packed, folder: installed, remove } = await install());
 });
 
-after(() => Promise.all(cleaning.map((clean) => clean())));
+after(() => remove?.());
 
 /** Runs code in the folder that the package was installed in, and answers what it prints. */
 async function printed(name, code) {
@@ -46,9 +35,10 @@ test("it packs what it needs, and nothing else", () => {
     "LICENSE-APACHE",
     "src/index.js",
     "src/persist/opfs.js",
+    "src/with-lua.js",
   ];
   for (const path of needed) ok(paths.includes(path), `${path} is not in it`);
-  for (const path of paths) ok(needed.includes(path) || /^src\/[\w/]+\.js$/.test(path), `${path} is in it`);
+  for (const path of paths) ok(needed.includes(path) || /^src\/[\w/-]+\.js$/.test(path), `${path} is in it`);
   ok(packed.size < 600_000, `${packed.size} bytes`);
 });
 
@@ -167,12 +157,6 @@ test("without a bundler, it runs in a page by itself", async (t) => {
 test("its types are good, also against those of Workers", async () => {
   await run("npm", ["run", "--silent", "types"], { cwd: root });
 });
-
-/** The README's examples in a language, without their marks. */
-async function examples(language) {
-  const readme = await readFile(join(root, "README.md"), "utf8");
-  return [...readme.matchAll(new RegExp(`\`\`\`${language}\n([\\s\\S]*?)\`\`\``, "g"))].map(([, code]) => code);
-}
 
 test("the README's examples print what they say", async () => {
   const code = await examples("js");

@@ -1,6 +1,6 @@
 // Running a script: each in a Lua of its own, as another process would be, on the one store.
 
-import { Lua, LuaError } from "luat-kv";
+import { Lua, LuaError } from "luat-kv/lua";
 
 export class Runner {
   #stop = null;

@@ -1,0 +1,30 @@
+// The package as others get it: packed, and installed in an empty folder.
+
+import { execFile } from "node:child_process";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+export const run = promisify(execFile);
+
+/** Answers what npm says that it packed, the folder of a program that has it, and remove(). */
+export async function install() {
+  const top = await mkdtemp(join(tmpdir(), "luat-kv-web-"));
+  const { stdout } = await run("npm", ["pack", "--json", "--pack-destination", top], { cwd: root });
+  const [packed] = JSON.parse(stdout.slice(stdout.indexOf("[")));
+  const folder = join(top, "app");
+  await mkdir(folder);
+  await writeFile(join(folder, "package.json"), '{ "type": "module", "private": true }');
+  await run("npm", ["install", "--offline", "--no-audit", "--no-fund", join(top, packed.filename)], { cwd: folder });
+  return { packed, folder, remove: () => rm(top, { recursive: true, force: true, maxRetries: 5 }) };
+}
+
+/** The README's examples in a language, without their marks. */
+export async function examples(language) {
+  const readme = await readFile(join(root, "README.md"), "utf8");
+  return [...readme.matchAll(new RegExp(`\`\`\`${language}\n([\\s\\S]*?)\`\`\``, "g"))].map(([, code]) => code);
+}
