@@ -65,7 +65,10 @@ target/wasm/luat_kv_lua.wasm: target/wasm/lua/libluat_kv.a $(lua-wasm-dir)/src/l
 	@install -m 644 $@ web/luat_kv_lua.wasm
 
 # The Lua contract suite on it, in Node and in a page.
-contract-wasm := wasm-contract-node wasm-contract-chromium
+contract-wasm := wasm-contract-node wasm-contract-node-18 wasm-contract-chromium
 .PHONY: $(contract-wasm)
-$(contract-wasm): wasm-contract-%: wasm
+$(contract-wasm): wasm
+wasm-contract-node wasm-contract-chromium: wasm-contract-%:
 	@tests/tally tap $@ env $(with-node) node web/test/contract-run.js $*
+wasm-contract-node-18: node-18
+	@tests/tally tap $@ $(node-18) web/test/contract-run.js node

@@ -41,6 +41,14 @@ target/wasm/node/node: | need-wasm
 	npm install --prefix target/wasm/node-20 --no-save --no-audit --no-fund node-linux-$(node-cpu)@$(node-20)
 	ln -sfn node-20/node_modules/node-linux-$(node-cpu)/bin target/wasm/node
 
+# The package itself runs in Debian 12's Node too, 18, which is npm's where the machine has another.
+node-18      = $(if $(shell node -v 2>/dev/null | grep '^v18\.'),node,$(CURDIR)/$(node-18-path))
+node-18-path = target/wasm/node-18/node_modules/node-linux-$(node-cpu)/bin/node
+.PHONY: node-18
+node-18: need-wasm $(if $(filter node,$(node-18)),,$(node-18-path))
+$(node-18-path): | need-wasm
+	npm install --prefix target/wasm/node-18 --no-save --no-audit --no-fund node-linux-$(node-cpu)@18.20.8
+
 %/node_modules/.package-lock.json: %/package-lock.json | node-20
 	$(with-node) npm --prefix $* ci --ignore-scripts --no-audit --no-fund
 
@@ -50,9 +58,10 @@ bench-wasm: need-test wasm ## measures the WebAssembly modules in Node and Chrom
 
 # ---- Its tests
 
-test-wasm := clippy-wasm clippy-wasm-lua wasm-types wasm-js $(contract-wasm) $(test-playground)
-.PHONY: test-wasm clippy-wasm clippy-wasm-lua wasm-types wasm-js
-test-wasm: $(test-wasm) ## the WebAssembly modules and their package in Node and Chromium, the Lua contract on them, the playground
+compat-wasm := wasm-node-18 wasm-workerd wasm-deno wasm-bun wasm-compat
+test-wasm := clippy-wasm clippy-wasm-lua wasm-types wasm-js $(compat-wasm) $(contract-wasm) $(test-playground)
+.PHONY: test-wasm clippy-wasm clippy-wasm-lua wasm-types wasm-js $(compat-wasm)
+test-wasm: $(test-wasm) ## the WebAssembly modules and their package in browsers, runtimes and bundlers, the Lua contract on them, the playground
 clippy-wasm: as := --target wasm32-unknown-unknown
 clippy-wasm-lua: as := --target wasm32-wasip1 --features lua54
 clippy-wasm clippy-wasm-lua: need-test
@@ -63,3 +72,12 @@ wasm-types:
 	@tests/tally check $@ env $(with-node) npm --prefix web --silent run types
 wasm-js:
 	@tests/tally tap $@ env $(with-node) npm --prefix web --silent test
+
+# Other runtimes and bundlers, all of them from npm: web/compat.
+$(compat-wasm): need-test wasm web/compat/node_modules/.package-lock.json
+wasm-workerd wasm-deno wasm-bun: wasm-%:
+	@tests/tally tap $@ env $(with-node) node web/compat/run.js $*
+wasm-node-18: node-18
+	@tests/tally tap $@ $(node-18) web/compat/run.js node
+wasm-compat:
+	@tests/tally tap $@ env $(with-node) npm --prefix web/compat --silent test

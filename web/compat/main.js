@@ -1,6 +1,16 @@
-import * as api from "../src/index.js";
+// The suites in this process: in Node, Deno or Bun. With `bare`, the smoke test without what can be missing but what is
+// named then.
+
+import process from "node:process";
+import { strip } from "./bare.js";
+import smoke from "./smoke.js";
+import suites from "./suites.js";
 import { runSuites } from "./tap.js";
-const suites = [];
-for (const n of (globalThis.process.argv[2] ?? "namespace,arguments,bulk,limits,lua,lua-files,lua-stop").split(",")) suites.push((await import(`../test/suites/${n}.js`)).default);
-let t = Date.now();
-await runSuites(suites, api, (l) => { console.log(l, Date.now() - t); t = Date.now(); });
+
+const [mode, ...kept] = process.argv.slice(2);
+const isBare = mode === "bare";
+if (isBare) strip(...kept);
+const api = await import("../src/index.js");
+console.log(`# ${process.title} ${process.version}`);
+const failures = await runSuites(isBare ? [smoke] : suites, api, (line) => console.log(line));
+process.exitCode = failures === 0 ? 0 : 1;

@@ -1,0 +1,11 @@
+// The suites that run in every runtime. (Those about what stops a Lua take half a minute, and smoke.js has one of them.)
+
+import argumentTests from "../test/suites/arguments.js";
+import bulkTests from "../test/suites/bulk.js";
+import limitTests from "../test/suites/limits.js";
+import luaFileTests from "../test/suites/lua-files.js";
+import luaTests from "../test/suites/lua.js";
+import namespaceTests from "../test/suites/namespace.js";
+import smokeTests from "./smoke.js";
+
+export default [namespaceTests, argumentTests, bulkTests, limitTests, luaTests, luaFileTests, smokeTests];

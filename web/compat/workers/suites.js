@@ -1,0 +1,23 @@
+// The suites in a Worker. Its modules have to be said.
+
+import * as api from "luat-kv";
+import store from "luat-kv/luat_kv.wasm";
+import lua from "luat-kv/luat_kv_lua.wasm";
+import suites from "../suites.js";
+import { runSuites } from "../tap.js";
+
+/** Has a class's function take options with a module, unless they say one. */
+function say(of, name, wasm) {
+  const create = of[name];
+  const isPlain = (options) => options === undefined || Object.getPrototypeOf(Object(options)) === Object.prototype;
+  of[name] = (options) => create.call(of, isPlain(options) ? { wasm, ...options } : options);
+}
+
+export default {
+  async test() {
+    say(api.LuatKV, "open", store);
+    say(api.Lua, "create", lua);
+    const failures = await runSuites(suites, api, console.log);
+    if (failures > 0) throw new Error(`${failures} tests failed`);
+  },
+};
