@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" />
 
 /**
- * Luat's key-value store in WebAssembly: for browsers, workers and Node 20 and later.
+ * Luat's key-value store in WebAssembly: for browsers, workers, Node 18 and later, Deno and Bun.
  *
  *     import { LuatKV } from "luat-kv";
  *     const kv = (await LuatKV.open()).namespace("users");
@@ -50,13 +50,14 @@ export interface OpenOptions {
   onError?: ((error: unknown) => void) | undefined;
   /** How many bytes of memory the store may take, from 2 MiB to 4 GiB. Default 1 GiB. Beyond is `NOMEM`. */
   maxMemory?: number | undefined;
-  /** Default: the `luat_kv.wasm` beside this package's code. */
+  /** Default: the `luat_kv.wasm` beside this package's code. A Worker has to say it: see the README. */
   wasm?: WasmSource | undefined;
 }
 
 /** A store: namespaces of keys, in memory. */
 export class LuatKV implements Disposable {
   private constructor();
+  /** A new store, or one that was persisted. `INVALID` in a Worker's global scope: open it in a handler. */
   static open(options?: OpenOptions): Promise<LuatKV>;
   /** Removes what a persisted store has kept; none is no error. `BUSY` while it is open somewhere, after two seconds. */
   static delete(options: { persist: "indexeddb" | "opfs"; name?: string | undefined }): Promise<void>;
@@ -324,7 +325,7 @@ export interface LuaOptions {
   print?: ((line: string) => void) | undefined;
   /** As for {@link LuatKV.open}, for a store that is made here. Lua's own memory counts too. */
   maxMemory?: number | undefined;
-  /** Default: the `luat_kv_lua.wasm` beside this package's code. */
+  /** Default: the `luat_kv_lua.wasm` beside this package's code, which Vite finds where `luat-kv/lua` is imported. */
   wasm?: WasmSource | undefined;
 }
 

@@ -6,8 +6,9 @@ import test, { after, before } from "node:test";
 import * as esbuild from "esbuild";
 import * as vite from "vite";
 import webpack from "webpack";
+import { gzipSync } from "node:zlib";
 import { launch, openPage, serve } from "../test/browser.js";
-import { install } from "../test/installed.js";
+import { install, readme } from "../test/installed.js";
 import { equal, ok } from "../test/suites/check.js";
 
 let installed, remove, browser;
@@ -67,8 +68,16 @@ const LUA = `
 `;
 const MAIN = LUA.replace("luat-kv/lua", "luat-kv");
 
-/** Bundles a page, opens it, and answers its title and the sizes of the modules that were shipped. */
-async function page(bundler, name, code) {
+const pages = new Map();
+
+/** Bundles a page, opens it, and answers its title, its code, and the sizes of the modules that were shipped. */
+function page(bundler, name, code) {
+  const key = `${bundler}-${name}`;
+  if (!pages.has(key)) pages.set(key, makePage(bundler, name, code));
+  return pages.get(key);
+}
+
+async function makePage(bundler, name, code) {
   const file = join(installed, `${name}.js`);
   await writeFile(
     file,
@@ -99,6 +108,12 @@ async function modulesIn(folder) {
   return (await Promise.all(sizes)).map(({ size }) => size).sort((a, b) => a - b);
 }
 
+/** How many kB a page loads, as the README has it: its code, and a module. */
+async function loaded(code, name) {
+  const module = await readFile(join(installed, "node_modules/luat-kv", name));
+  return (gzipSync(code).length + gzipSync(module).length) / 1000;
+}
+
 const sizeOf = async (name) => (await stat(join(installed, "node_modules/luat-kv", name))).size;
 
 const ownURL = (code, name) => `import wasm from "luat-kv/${name}";\nglobalThis.options = { wasm };\n${code}`;
@@ -115,6 +130,17 @@ for (const bundler of ["Vite", "webpack"]) {
     equal([title, shipped], ["41", [await sizeOf("luat_kv.wasm"), await sizeOf("luat_kv_lua.wasm")]]);
   });
 }
+
+test("what a page loads is as much as the README says", async () => {
+  const [, store, lua] = /loads (\d+) kB for the store.* and (\d+) kB for Lua/.exec(await readme());
+  for (const [said, name, code, module] of [
+    [store, "store", STORE, "luat_kv.wasm"],
+    [lua, "lua", LUA, "luat_kv_lua.wasm"],
+  ]) {
+    const size = await loaded((await page("Vite", name, code)).code, module);
+    ok(Math.abs(size / said - 1) < 0.05, `${name}: ${size} kB`);
+  }
+});
 
 test("webpack: Lua of luat-kv itself runs as well", async () => {
   const { title, shipped } = await page("webpack", "main", MAIN);

@@ -7,14 +7,14 @@ import { exitOf, runWorkers } from "./workerd.js";
 
 const fileOf = (name) => fileURLToPath(new URL(name, import.meta.url));
 
-/** The first date of which Workers can make streams, and one of today. */
-const [EARLY, LATE] = ["2022-11-30", "2026-11-01"];
+/** Compatibility dates: one that is old, the first with which Workers can make streams, and one of today. */
+const [OLD, EARLY, LATE] = ["2021-01-01", "2022-11-30", "2026-11-01"];
 
 const WORKERS = [
   { name: "suites", file: fileOf("workers/suites.js"), date: LATE },
   { name: "bare", file: fileOf("workers/bare.js"), date: EARLY },
   { name: "scope", file: fileOf("workers/scope.js"), date: LATE },
-  { name: "early-scope", file: fileOf("workers/scope.js"), date: EARLY },
+  { name: "old-scope", file: fileOf("workers/scope.js"), date: OLD },
 ];
 
 async function inProcesses(name, options, kept = []) {

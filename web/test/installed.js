@@ -23,8 +23,9 @@ export async function install() {
   return { packed, folder, remove: () => rm(top, { recursive: true, force: true, maxRetries: 5 }) };
 }
 
+export const readme = () => readFile(join(root, "README.md"), "utf8");
+
 /** The README's examples in a language, without their marks. */
 export async function examples(language) {
-  const readme = await readFile(join(root, "README.md"), "utf8");
-  return [...readme.matchAll(new RegExp(`\`\`\`${language}\n([\\s\\S]*?)\`\`\``, "g"))].map(([, code]) => code);
+  return [...(await readme()).matchAll(new RegExp(`\`\`\`${language}\n([\\s\\S]*?)\`\`\``, "g"))].map(([, code]) => code);
 }

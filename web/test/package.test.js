@@ -160,7 +160,7 @@ test("its types are good, also against those of Workers", async () => {
 
 test("the README's examples print what they say", async () => {
   const code = await examples("js");
-  equal(code.length, 4);
+  equal(code.length, 5); // the last is a Worker: compat/readme.test.js
   equal(await printed("use.js", code[0]), "alice\nsession:abc web\ntrue 1\n9 3\n");
   equal(await printed("worker.js", code[1]), "2\n");
   equal(await printed("lua.js", code[3]), "Hello\n{ title: 'Hello' }\n");
