@@ -11,6 +11,9 @@ import { launch, openPage, serve } from "../test/browser.js";
 import { install, readme } from "../test/installed.js";
 import { equal, ok } from "../test/suites/check.js";
 
+/** For machines that are slow. */
+const PATIENCE = { timeout: 120_000 };
+
 let installed, remove, browser;
 
 before(async () => {
@@ -94,7 +97,7 @@ async function makePage(bundler, name, code) {
   const { url, close } = await serve({ "/": html }, folder);
   try {
     const opened = await openPage(browser, `${url}/`);
-    await opened.waitForFunction(() => document.title !== "");
+    await opened.waitForFunction(() => document.title !== "", null, PATIENCE);
     const code = await readFile(join(folder, "page.js"), "utf8");
     return { title: await opened.title(), shipped: await modulesIn(folder), code };
   } finally {
@@ -154,6 +157,32 @@ test("Vite: Lua of luat-kv itself runs where wasm says where it lies, and else s
   const { title: refused } = await page("Vite", "main", MAIN);
   const wanted = /^IO luat_kv_lua\.wasm could not be fetched: .* 404 Not Found; the option wasm .* luat-kv\/lua/;
   ok(wanted.test(refused), refused);
+});
+
+test("Vite's development server gives the modules as they are, with the setting that the README names", async (t) => {
+  const [, exclude] = /optimizeDeps: \{ exclude: (\[.*?\])/s.exec(await readme());
+  const script = (code) => `${code}\nstore().then(() => (document.title = "open"), (error) => (document.title = error.message));`;
+  await writeFile(join(installed, "dev-store.js"), script(STORE));
+  await writeFile(join(installed, "dev-lua.js"), script(LUA));
+  const server = await vite.createServer({
+    root: installed,
+    configFile: false,
+    logLevel: "silent",
+    appType: "custom",
+    optimizeDeps: { exclude: JSON.parse(exclude) },
+    server: { host: "127.0.0.1", port: 0 },
+  });
+  t.after(() => server.close());
+  await server.listen();
+  const { port } = server.httpServer.address();
+  for (const name of ["dev-store", "dev-lua"]) {
+    server.middlewares.use(`/${name}.html`, (_request, response) => {
+      response.setHeader("content-type", "text/html").end(`<!doctype html><script type=module src=/${name}.js></script>`);
+    });
+    const opened = await openPage(browser, `http://127.0.0.1:${port}/${name}.html`);
+    await opened.waitForFunction(() => document.title !== "", null, PATIENCE);
+    equal(await opened.title(), "open");
+  }
 });
 
 test("esbuild: a page ships what it imports", async () => {

@@ -65,7 +65,7 @@ test("a page whose policy forbids WebAssembly is told so, and one that has what 
   t.after(() => browser.close().then(close));
   const titleOf = async (path) => {
     const opened = await openPage(browser, url + path);
-    await opened.waitForFunction(() => document.title !== "");
+    await opened.waitForFunction(() => document.title !== "", null, { timeout: 120_000 });
     return opened.title();
   };
   const refused = await titleOf("/without.html");

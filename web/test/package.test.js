@@ -75,11 +75,11 @@ test("installed in an empty folder, it runs in node", async () => {
     await kv.put("k", "v", { metadata: 1 });
     console.log(version, await kv.get("k"), import.meta.resolve("luat-kv/luat_kv.wasm").split("/").at(-1));
     const lua = await Lua.create();
-    console.log((await lua.run("return 1 + 1"))[0]);
+    console.log((await lua.run("return 1 + 1"))[0], (await import("luat-kv/lua")).Lua === Lua);
     lua.close();
   `,
   );
-  equal(output, `${version} v luat_kv.wasm\n2\n`);
+  equal(output, `${version} v luat_kv.wasm\n2 true\n`);
 });
 
 test("bundled, it runs in a page", async (t) => {
@@ -156,6 +156,17 @@ test("without a bundler, it runs in a page by itself", async (t) => {
 
 test("its types are good, also against those of Workers", async () => {
   await run("npm", ["run", "--silent", "types"], { cwd: root });
+  const file = join(installed, "typed.ts");
+  await writeFile(
+    file,
+    `
+    import { LuatKV } from "luat-kv";
+    import { Lua } from "luat-kv/lua";
+    export const lua: Promise<Lua> = LuatKV.open().then((kv) => Lua.create({ kv }));
+  `,
+  );
+  const settings = ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2022", "--lib", "es2022,dom"];
+  await run(join(root, "node_modules/.bin/tsc"), [...settings, file], { cwd: installed });
 });
 
 test("the README's examples print what they say", async () => {
