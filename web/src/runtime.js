@@ -13,7 +13,7 @@ export async function prepareRandom() {
   crypto ??= globalThis.crypto ?? (await nodeCrypto());
   if (typeof crypto?.getRandomValues !== "function") throw invalid("there is no crypto.getRandomValues() here");
   try {
-    random(new Uint8Array(1));
+    random(new BigInt64Array(1));
   } catch (error) {
     const message = "there are no random numbers here: a Worker opens its store in a handler, not in its global scope";
     throw invalid(`${message} (${error.message})`, { cause: error });
