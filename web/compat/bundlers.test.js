@@ -161,7 +161,9 @@ test("Vite: Lua of luat-kv itself runs where wasm says where it lies, and else s
 
 test("Vite's development server gives the modules as they are, with the setting that the README names", async (t) => {
   const [, exclude] = /optimizeDeps: \{ exclude: (\[.*?\])/s.exec(await readme());
-  const script = (code) => `${code}\nstore().then(() => (document.title = "open"), (error) => (document.title = error.message));`;
+  const script = (code) => `${code}
+    store().then(() => (document.title = "open"), (error) => (document.title = error.message));
+  `;
   await writeFile(join(installed, "dev-store.js"), script(STORE));
   await writeFile(join(installed, "dev-lua.js"), script(LUA));
   const server = await vite.createServer({
@@ -177,7 +179,8 @@ test("Vite's development server gives the modules as they are, with the setting 
   const { port } = server.httpServer.address();
   for (const name of ["dev-store", "dev-lua"]) {
     server.middlewares.use(`/${name}.html`, (_request, response) => {
-      response.setHeader("content-type", "text/html").end(`<!doctype html><script type=module src=/${name}.js></script>`);
+      const page = `<!doctype html><script type=module src=/${name}.js></script>`;
+      response.setHeader("content-type", "text/html").end(page);
     });
     const opened = await openPage(browser, `http://127.0.0.1:${port}/${name}.html`);
     await opened.waitForFunction(() => document.title !== "", null, PATIENCE);

@@ -19,8 +19,8 @@ function service({ name, date, bindings = [] }) {
     `(name = "luat_kv.bytes", data = embed "luat_kv.wasm")`,
   ];
   const bound = bindings.map((to) => `(name = ${shown(to)}, service = ${shown(to)})`);
-  const worker = `(modules = [${modules.join(", ")}], bindings = [${bound.join(", ")}], compatibilityDate = ${shown(date)})`;
-  return `(name = ${shown(name)}, worker = ${worker})`;
+  const parts = [`modules = [${modules}]`, `bindings = [${bound}]`, `compatibilityDate = ${shown(date)}`];
+  return `(name = ${shown(name)}, worker = (${parts}))`;
 }
 
 /**
@@ -42,10 +42,14 @@ export async function runWorkers(workers) {
       external: ["*.wasm", "*.bytes"],
       logLevel: "warning",
     });
-    const services = workers.map(service).join(",\n  ");
-    const config = `using Workerd = import "/workerd/workerd.capnp";\nconst config :Workerd.Config = (services = [\n  ${services}\n]);\n`;
-    await writeFile(join(folder, "config.capnp"), config);
-    return await exitOf(programOf("workerd"), ["test", join(folder, "config.capnp")]);
+    const config = join(folder, "config.capnp");
+    await writeFile(
+      config,
+      `using Workerd = import "/workerd/workerd.capnp";
+      const config :Workerd.Config = (services = [${workers.map(service)}]);
+      `,
+    );
+    return await exitOf(programOf("workerd"), ["test", config]);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
