@@ -23,8 +23,9 @@ export class LuatKVError extends Error {
    * - `LIMIT`: something is longer, or a lifetime shorter, than the limits allow
    * - `NOMEM`: the store has come to its `maxMemory`
    * - `BUSY`: the persisted store is open already, here or in another tab or worker
-   * - `IO`: the browser refused to read or write what is persisted, or a `.wasm` could not be fetched
-   * - `CORRUPT`: what was persisted is damaged
+   * - `IO`: the browser refused to read or write what is persisted, or a `.wasm` could not be fetched. `cause` is the
+   *   browser's own error
+   * - `CORRUPT`: what was persisted is damaged; {@link OpenOptions.recover} opens what is good
    * - `PANIC`: the WebAssembly instance has ended, by a bug: open another. Please report it
    */
   readonly code: "INVALID" | "LIMIT" | "NOMEM" | "BUSY" | "IO" | "CORRUPT" | "READONLY" | "PANIC" | "INTERNAL";
@@ -41,12 +42,28 @@ export interface OpenOptions {
   limits?: "default" | "cloudflare" | undefined;
   /**
    * Keep the store across reloads, in this origin's IndexedDB or its private file system. Written in the background;
-   * see {@link LuatKV.flush}. Default: no, and the store is gone with the page.
+   * see {@link LuatKV.flush}. What was written in the last moment before a page is left comes through with
+   * `"indexeddb"`, and is mostly lost with `"opfs"`. `"opfs"` wants https, Web Locks, and a browser that can write to it
+   * here; where one of these is missing, opening fails with `INVALID`. Default: no, and the store is gone with the page.
    */
   persist?: "indexeddb" | "opfs" | false | null | undefined;
   /** Which persisted store. Default `"luat_kv"`. */
   name?: string | undefined;
-  /** Told what went wrong in a background write of what is persisted; it is tried again. Default: `console.error`. */
+  /**
+   * How long to wait for another tab or worker that has the persisted store open, in milliseconds; then it is `BUSY`.
+   * 0 does not wait, `Infinity` waits for ever. Default 2000: a page that is reloaded overlaps itself.
+   */
+  wait?: number | undefined;
+  /**
+   * Open a persisted store that is damaged as it was before the first damage, rather than fail with `CORRUPT`.
+   * {@link LuatKV.damage} and `onError` tell what is left out. What is on disk stays as it is until the store has
+   * changed; then all of the store is written, and in the same step the damaged part is removed. Default false.
+   */
+  recover?: boolean | undefined;
+  /**
+   * Told what went wrong with what is persisted: in a background write, which is tried again unless it is `BUSY`, and
+   * what was left out when the store was opened (`CORRUPT`). Default: `console.error`.
+   */
   onError?: ((error: unknown) => void) | undefined;
   /** How many bytes of memory the store may take, from 2 MiB to 4 GiB. Default 1 GiB. Beyond is `NOMEM`. */
   maxMemory?: number | undefined;
@@ -54,13 +71,20 @@ export interface OpenOptions {
   wasm?: WasmSource | undefined;
 }
 
+export interface DeleteOptions {
+  persist: "indexeddb" | "opfs";
+  name?: string | undefined;
+  /** As in {@link OpenOptions.wait}. */
+  wait?: number | undefined;
+}
+
 /** A store: namespaces of keys, in memory. */
 export class LuatKV implements Disposable {
   private constructor();
   /** A new store, or one that was persisted. `INVALID` in a Worker's global scope: open it in a handler. */
   static open(options?: OpenOptions): Promise<LuatKV>;
-  /** Removes what a persisted store has kept; none is no error. `BUSY` while it is open somewhere, after two seconds. */
-  static delete(options: { persist: "indexeddb" | "opfs"; name?: string | undefined }): Promise<void>;
+  /** Removes what a persisted store has kept; none is no error. `BUSY` if it is open somewhere for longer than `wait`. */
+  static delete(options: DeleteOptions): Promise<void>;
   /** A set of keys of its own. The same object each time for the same name. */
   namespace(name: string): Namespace;
   /** The names of the namespaces that have live keys, in byte order. */
@@ -75,10 +99,12 @@ export class LuatKV implements Disposable {
   flush(): Promise<void>;
   /** Flushes, lets other tabs have what is persisted, and frees the memory. Again is harmless. */
   close(): Promise<void>;
-  readonly closed: boolean;
   /** The same without waiting. */
   [Symbol.dispose](): void;
   [Symbol.asyncDispose](): Promise<void>;
+  readonly closed: boolean;
+  /** What was damaged, and left out, when the persisted store was opened: a `CORRUPT` error, or null. */
+  readonly damage: LuatKVError | null;
 }
 
 export interface Stats {

@@ -124,6 +124,13 @@ export class Core {
     }
   }
 
+  /** Begins again as an empty store. */
+  reset() {
+    this.#release();
+    this.pointer = 0;
+    this.pointer = openMemory(this.engine, this.limits);
+  }
+
   /** From now on, every use is an error. */
   close() {
     this.closed = true;

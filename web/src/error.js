@@ -36,14 +36,3 @@ export function shown(value) {
   if (typeof value !== "string") return kind(value);
   return value.length > 60 ? `${JSON.stringify(value.slice(0, 60))}…` : JSON.stringify(value);
 }
-
-/** An error of the browser's, as one of ours. */
-export function failed(doing, error) {
-  if (error instanceof LuatKVError) return error;
-  const full = error?.name === "QuotaExceededError" ? "there is no room left in this origin's storage: " : "";
-  return new LuatKVError("IO", `${doing}: ${full}${error?.message || error?.name || error}`, { cause: error });
-}
-
-export function unavailable(what) {
-  return invalid(`there is no ${what} here to keep a store in`);
-}

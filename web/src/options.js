@@ -298,10 +298,10 @@ export function maxMemory(value) {
 }
 
 const PLACES = ["indexeddb", "opfs"];
-const OPEN = ["limits", "persist", "name", "onError", "maxMemory", "wasm"];
+const OPEN = ["limits", "persist", "name", "wait", "recover", "onError", "maxMemory", "wasm"];
 
 export function open(given) {
-  const { limits, persist, name, onError, maxMemory: most, wasm } = known(given, OPEN);
+  const { limits, persist, name, wait, recover, onError, maxMemory: most, wasm } = known(given, OPEN);
   if (onError !== undefined && typeof onError !== "function") {
     throw new TypeError(`onError must be a function, not ${kind(onError)}`);
   }
@@ -310,6 +310,8 @@ export function open(given) {
     limits: choice("limits", limits, ["default", "cloudflare"], "default") === "cloudflare" ? 1 : 0,
     persist: choice("persist", where, PLACES, null),
     name: storeName(name),
+    wait: patience(wait),
+    recover: flag("recover", recover),
     onError: onError ?? ((error) => console.error(error)),
     maxMemory: maxMemory(most),
     wasm,
@@ -318,9 +320,16 @@ export function open(given) {
 
 /** Which persisted store is to be removed. */
 export function remove(given) {
-  const { persist, name } = known(given, ["persist", "name"]);
+  const { persist, name, wait } = known(given, ["persist", "name", "wait"]);
   if (persist === undefined) throw new TypeError(`persist must say where the store is kept: ${PLACES.join(" or ")}`);
-  return { where: choice("persist", persist, PLACES), name: storeName(name) };
+  return { where: choice("persist", persist, PLACES), name: storeName(name), wait: patience(wait) };
+}
+
+/** How long to wait for another tab that has the store, in milliseconds. A page that is reloaded overlaps itself. */
+function patience(value = 2000) {
+  if (typeof value !== "number") throw new TypeError(`wait must be a number, not ${kind(value)}`);
+  if (!(value >= 0)) throw new RangeError(`wait must be a number of milliseconds from 0, or Infinity, not ${value}`);
+  return value;
 }
 
 function storeName(name = "luat_kv") {

@@ -32,11 +32,11 @@ export class LuatKV {
   }
 
   static async open(given) {
-    const { limits, maxMemory, wasm, persist: where, name, onError } = options.open(given);
+    const { limits, maxMemory, wasm, persist: where, ...kept } = options.open(given);
     const url = () => new URL("../luat_kv.wasm", import.meta.url); // which not every bundle has
     const engine = await Engine.load({ file: "luat_kv.wasm", url, source: wasm, maxMemory });
     const core = Core.open(engine, limits);
-    if (where !== null) core.persister = await persist(core, { where, name, onError });
+    if (where !== null) core.persister = await persist(core, { where, ...kept });
     return new LuatKV(core);
   }
 
@@ -50,6 +50,10 @@ export class LuatKV {
 
   get closed() {
     return this.#core.closed;
+  }
+
+  get damage() {
+    return this.#core.persister?.damage ?? null;
   }
 
   namespace(given) {

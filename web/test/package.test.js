@@ -169,19 +169,25 @@ test("its types are good, also against those of Workers", async () => {
   await run(join(root, "node_modules/.bin/tsc"), [...settings, file], { cwd: installed });
 });
 
+/** Whether an example is for a browser only. */
+const isForPage = (code) => code.includes("persist:");
+
 test("the README's examples print what they say", async () => {
-  const code = await examples("js");
-  equal(code.length, 5); // the last is a Worker: compat/readme.test.js
+  const code = (await examples("js")).filter((code) => !isForPage(code));
+  equal(code.length, 4); // the last is a Worker: compat/readme.test.js
   equal(await printed("use.js", code[0]), "alice\nsession:abc web\ntrue 1\n9 3\n");
   equal(await printed("worker.js", code[1]), "2\n");
-  equal(await printed("lua.js", code[3]), "Hello\n{ title: 'Hello' }\n");
+  equal(await printed("lua.js", code[2]), "Hello\n{ title: 'Hello' }\n");
 });
 
 test("the README's examples for a page run in one", async (t) => {
   const [html] = await examples("html");
-  const [, , example] = await examples("js");
+  const persisted = (await examples("js")).filter(isForPage);
+  equal(persisted.length, 3);
   // A page's own import is by path.
-  const persist = example.replace(/^import (.*) from "luat-kv";/, 'const $1 = await import("/node_modules/luat-kv/src/index.js");');
+  const codes = persisted.map((code) =>
+    code.replace(/^import (.*) from "luat-kv";/, 'const $1 = await import("/node_modules/luat-kv/src/index.js");'),
+  );
   const { url, close } = await serve(
     { "/page.html": `<!doctype html><link rel=icon href=data:,><body>${html}` },
     installed,
@@ -190,7 +196,7 @@ test("the README's examples for a page run in one", async (t) => {
   t.after(() => browser.close().then(close));
   const page = await openPage(browser, `${url}/page.html`);
   await page.waitForFunction(() => document.body.textContent === "1", null, { timeout: 10_000 });
-  for (const code of [persist, persist.replace("indexeddb", "opfs")]) {
+  for (const code of [...codes, ...codes.map((code) => code.replace("indexeddb", "opfs"))]) {
     await page.evaluate(
       (code) =>
         (0, eval)(`(async () => {

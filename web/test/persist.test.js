@@ -188,23 +188,6 @@ test("indexeddb: a page that is left, or hidden, writes at once what it can", as
   }
 });
 
-test("indexeddb: where there are no locks, the second to write gets BUSY", async (t) => {
-  const page = await profile(t, "indexeddb");
-  await page.context().addInitScript(() => Object.defineProperty(navigator, "locks", { value: undefined }));
-  await reload(page);
-  const second = await openPage(page.context(), `${server.url}/`);
-  await page.evaluate(() => open());
-  await second.evaluate(() => open());
-  await page.evaluate(() => kv.put("a", "first").then(() => store.flush()));
-  const answer = await second.evaluate(async () => {
-    await kv.put("a", "second");
-    return failing(() => store.flush());
-  });
-  ok(/^BUSY: the store "luat_kv" was written by another tab/.test(answer), answer);
-  await reload(page);
-  equal(await page.evaluate(() => open().then((kv) => kv.get("a"))), "first");
-});
-
 test("a store that goes to Lua's instance is kept on, with what both write", async (t) => {
   const page = await profile(t, "indexeddb");
   await page.evaluate(async () => {

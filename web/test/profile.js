@@ -2,6 +2,7 @@
 
 import { after, before } from "node:test";
 import { launch, openPage, serve } from "./browser.js";
+import { equal } from "./support.js";
 
 export let server, browser;
 
@@ -21,8 +22,12 @@ after(async () => {
  */
 export async function profile(t, persist) {
   const context = await browser.newContext();
-  t.after(() => context.close());
-  return pageOf(context, persist);
+  const page = await pageOf(context, persist);
+  t.after(async () => {
+    await context.close();
+    equal(page.errors, [], "nothing was printed, and no promise was rejected that nobody waited for");
+  });
+  return page;
 }
 
 export async function pageOf(context, persist) {
@@ -83,6 +88,7 @@ export const damage = {
         store.getAll().onsuccess = ({ target: { result } }) => {
           const segment = result.at(place);
           if (how === "flip") segment.bytes[segment.bytes.length >> 1] ^= 1;
+          if (how === "flip end") segment.bytes[segment.bytes.length - 1] ^= 1;
           if (how === "cut") segment.bytes = segment.bytes.slice(0, -5);
           if (how === "remove") store.delete(segment.number);
           else store.put(segment);
@@ -101,6 +107,7 @@ export const damage = {
     const handle = await folder.getFileHandle(name);
     let bytes = new Uint8Array(await (await handle.getFile()).arrayBuffer());
     if (how === "flip") bytes[bytes.length >> 1] ^= 1;
+    if (how === "flip end") bytes[bytes.length - 1] ^= 1;
     if (how === "cut") bytes = bytes.slice(0, -5);
     if (how === "empty") bytes = bytes.slice(0, 0);
     const stream = await handle.createWritable();
@@ -108,3 +115,13 @@ export const damage = {
     await stream.close();
   },
 };
+
+/** Has a page go on over plain http, from a host that is no localhost. */
+export async function plainHttp(page) {
+  const plain = "http://plain.test";
+  await page.context().route(`${plain}/**`, async (route) => {
+    const url = route.request().url().replace(plain, server.url);
+    await route.fulfill({ response: await route.fetch({ url }) });
+  });
+  await page.goto(`${plain}/`);
+}

@@ -1,8 +1,18 @@
 // Segments in IndexedDB: a database for each store, an entry for each segment.
+//
+// A database has one owner at a time, also where there are no locks. Whoever opens it raises its version, for which the
+// browser waits until every other connection is closed, and refuses to close its own for another's upgrade. The version
+// also tells whether somebody else has been there since: it is a time, and only goes up.
 
-import { LuatKVError, failed, unavailable } from "../error.js";
+import { joined } from "../values.js";
+import { after, lockManager } from "./lock.js";
+import { busy, overtaken, refusal, unavailable } from "./refusal.js";
 
 const SEGMENTS = "segments";
+/** A connection may take a moment to close, however little the caller waits: in milliseconds. */
+const LEAST_WAIT = 500;
+/** The same, where the browser may just be slow to open the database. */
+const LEAST_OPENING = 5000;
 
 const done = (request) =>
   new Promise((resolve, reject) => {
@@ -10,29 +20,97 @@ const done = (request) =>
     request.onerror = () => reject(request.error);
   });
 
-function openDatabase(name) {
+/**
+ * The result of a request that waits for others to close the database; BUSY where they do not in time. Such a request
+ * cannot be taken back: it goes on, and what comes of it is closed.
+ */
+function granted(request, name, { wait, isSlow = false }) {
   return new Promise((resolve, reject) => {
-    const request = indexedDB.open(`luat_kv:${name}`, 1);
-    request.onupgradeneeded = () => request.result.createObjectStore(SEGMENTS, { keyPath: "number" });
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
+    let isLate = false;
+    let settle = () => {};
+    const begin = () => {
+      settle();
+      settle = after(Math.max(wait, isSlow ? LEAST_OPENING : LEAST_WAIT), () => {
+        isLate = true;
+        reject(busy(name));
+      });
+    };
+    if (isSlow) begin();
+    else request.onblocked = begin;
+    request.onupgradeneeded = () => {
+      const { result: database, transaction } = request;
+      if (isLate) transaction.abort();
+      else if (!database.objectStoreNames.contains(SEGMENTS)) {
+        database.createObjectStore(SEGMENTS, { keyPath: "number" });
+      }
+    };
+    request.onsuccess = () => {
+      settle();
+      if (isLate) request.result?.close();
+      resolve(request.result);
+    };
+    request.onerror = (event) => {
+      event.preventDefault(); // or Firefox prints it
+      settle();
+      reject(request.error);
+    };
   });
 }
 
-export async function openIndexedDB(name) {
-  if (!globalThis.indexedDB) throw unavailable("IndexedDB");
-  try {
-    return new Segments(name, await openDatabase(name));
-  } catch (error) {
-    throw failed("opening the store in IndexedDB", error);
+/** Opens the database as its only owner. `mine` is the version of the owner that was, where it may not have changed. */
+async function own(name, { wait, mine = null }) {
+  const id = `luat_kv:${name}`;
+  // Without locks, this may stand behind the request of somebody who came too late.
+  const isSlow = lockManager() === null;
+  for (;;) {
+    const request = indexedDB.open(id);
+    let isNew = false;
+    request.addEventListener("upgradeneeded", () => (isNew = true));
+    const found = await granted(request, name, { wait, isSlow });
+    const { version } = found;
+    found.close();
+    if (mine !== null && !isNew && version !== mine) throw overtaken(name);
+    try {
+      return await granted(indexedDB.open(id, Math.max(version + 1, Date.now())), name, { wait });
+    } catch (error) {
+      if (error?.name !== "VersionError") throw error; // somebody was faster: their version is higher
+    }
   }
 }
 
-export function removeIndexedDB(name) {
-  if (!globalThis.indexedDB) throw unavailable("IndexedDB");
-  const request = indexedDB.deleteDatabase(`luat_kv:${name}`);
-  // Who has it open is told to close it, and does (see #use); the request waits for that.
-  return done(request);
+function checkAvailable() {
+  let isThere = false;
+  try {
+    isThere = Boolean(globalThis.indexedDB);
+  } catch {
+    isThere = true; // and says why it cannot be used when it is
+  }
+  if (!isThere) throw unavailable("IndexedDB");
+}
+
+export async function openIndexedDB(name, wait) {
+  checkAvailable();
+  try {
+    return new Segments(name, await own(name, { wait }));
+  } catch (error) {
+    throw refusal("opening the store in IndexedDB", error, { isOpening: true });
+  }
+}
+
+export async function removeIndexedDB(name, wait) {
+  checkAvailable();
+  try {
+    (await own(name, { wait })).close();
+  } catch (error) {
+    if (error.code === "BUSY") throw error; // what cannot be opened may still be deleted
+  }
+  await granted(indexedDB.deleteDatabase(`luat_kv:${name}`), name, { wait });
+}
+
+/** Puts a segment there. A snapshot takes the place of all before it. */
+function put(store, segment) {
+  store.put(segment);
+  if (segment.kind === "snapshot") store.delete(IDBKeyRange.upperBound(segment.number, true));
 }
 
 class Segments {
@@ -40,6 +118,8 @@ class Segments {
   #database;
   /** The number of the newest segment. */
   #last = 0;
+  /** The one that is being written. */
+  #writing = null;
   /** Whether the browser has closed the database, as when the user deletes the site's data. */
   lost = false;
 
@@ -55,42 +135,35 @@ class Segments {
       this.lost = true;
     };
     database.onclose = lose;
-    database.onversionchange = lose;
+    // Who only wants to open it is to wait: the database is not deleted for that.
+    database.onversionchange = ({ newVersion }) => newVersion === null && lose();
   }
 
-  /** Runs a function with the object store, in one transaction, which is on disk when this resolves. */
-  async #transaction(mode, run) {
-    const transaction = this.#database.transaction(SEGMENTS, mode, { durability: "strict" });
-    const complete = new Promise((resolve, reject) => {
+  /** Makes changes to the object store, in one transaction, which is on disk when this resolves. */
+  #change(run) {
+    const transaction = this.#database.transaction(SEGMENTS, "readwrite", { durability: "strict" });
+    return new Promise((resolve, reject) => {
       transaction.oncomplete = () => resolve();
-      transaction.onabort = () => reject(transaction.error);
+      transaction.onabort = () => reject(transaction.error ?? new DOMException("the transaction ended", "AbortError"));
+      try {
+        run(transaction.objectStore(SEGMENTS));
+      } catch (error) {
+        transaction.abort();
+        return reject(error);
+      }
+      transaction.commit?.(); // now, for a page that is being left does not come to see its requests done
     });
-    const answer = run(transaction.objectStore(SEGMENTS));
-    transaction.commit?.(); // now, for a page that is being left does not come to see its requests done
-    try {
-      await complete;
-    } catch (error) {
-      await answer.catch(() => {});
-      if (error?.name !== "ConstraintError") throw error;
-      throw new LuatKVError("BUSY", `the store ${JSON.stringify(this.#name)} was written by another tab or worker`);
-    }
-    return answer;
   }
 
   async read() {
-    let segments;
     try {
-      segments = await this.#transaction("readonly", (store) => done(store.getAll()));
+      const store = this.#database.transaction(SEGMENTS).objectStore(SEGMENTS);
+      const numbers = await done(store.getAllKeys());
+      this.#last = numbers.at(-1) ?? 0;
+      return await Promise.all(numbers.map((number) => segment(store, number)));
     } catch (error) {
-      throw failed("reading the store from IndexedDB", error);
+      throw refusal("reading the store from IndexedDB", error);
     }
-    this.#last = segments.at(-1)?.number ?? 0;
-    return segments.slice(
-      Math.max(
-        segments.findLastIndex(({ kind }) => kind === "snapshot"),
-        0,
-      ),
-    );
   }
 
   /** What a transaction has written is whole. */
@@ -98,26 +171,53 @@ class Segments {
     return false;
   }
 
+  async #put(kind, bytes) {
+    this.#writing = { number: this.#last + 1, kind, bytes };
+    try {
+      const { number } = this.#writing;
+      await this.#change((store) => put(store, this.#writing));
+      this.#last = number;
+    } finally {
+      this.#writing = null;
+    }
+  }
+
   async append(bytes) {
-    const number = this.#last + 1;
-    await this.#transaction("readwrite", (store) => done(store.add({ number, kind: "log", bytes })));
-    this.#last = number;
+    await this.#put("log", bytes);
+  }
+
+  /** Writes what is being written once more, with more at its end. Whether the first comes through does not matter. */
+  async extend(more) {
+    if (this.#writing === null) return;
+    const { number, kind, bytes } = this.#writing;
+    const all = joined([bytes, more], bytes.length + more.length);
+    await this.#change((store) => put(store, { number, kind, bytes: all }));
   }
 
   async replace(bytes) {
     if (this.lost) {
-      this.#use(await openDatabase(this.#name));
+      this.#use(await own(this.#name, { wait: LEAST_WAIT, mine: this.#database.version }));
       this.lost = false;
     }
-    const number = this.#last + 1;
-    await this.#transaction("readwrite", (store) => {
-      store.delete(IDBKeyRange.upperBound(this.#last));
-      return done(store.add({ number, kind: "snapshot", bytes }));
-    });
-    this.#last = number;
+    await this.#put("snapshot", bytes);
   }
 
   async close() {
     this.#database.close();
   }
+}
+
+/** A segment by its number. Chromium keeps large ones in files of their own, any of which may be gone or damaged. */
+function segment(store, number) {
+  const request = store.get(number);
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = (event) => {
+      const { error } = request;
+      if (error.name === "AbortError") return reject(error);
+      event.preventDefault(); // which would end the transaction
+      event.stopPropagation();
+      resolve({ number, kind: null, bytes: null, why: error.message });
+    };
+  });
 }

@@ -1,7 +1,9 @@
 // Segments in the origin's private file system: a folder for each store, a file for each segment. A file is named by
 // its number and kind, and begins with a magic, its length and a checksum: one that is not whole is not taken.
 
-import { failed, unavailable } from "../error.js";
+import { invalid } from "../error.js";
+import { lockManager } from "./lock.js";
+import { refusal, unavailable } from "./refusal.js";
 
 const FOLDER = "luat_kv";
 const MAGIC = 0x31534b4c; // "LKS1"
@@ -35,9 +37,22 @@ function contentOf(file) {
   return isWhole && view.getUint32(4, true) === checksum(bytes) ? bytes : null;
 }
 
+const INSTEAD = 'persist: "indexeddb" keeps one here';
+
+/** Refuses a browser that could open a store here and never write to it, or not keep other tabs from writing to it. */
+function checkAvailable() {
+  const isSecure = globalThis.isSecureContext !== false;
+  const why = isSecure ? "" : `, as the page was not loaded over https: ${INSTEAD}`;
+  if (!globalThis.navigator?.storage?.getDirectory) throw unavailable("origin private file system", why);
+  if (lockManager() === null) throw invalid(`persist: "opfs" needs Web Locks, which this browser has not: ${INSTEAD}`);
+  const { prototype } = globalThis.FileSystemFileHandle ?? {};
+  if (prototype?.createWritable || prototype?.createSyncAccessHandle) return;
+  const message = `persist: "opfs" cannot write in this browser, which has no createWritable() here: ${INSTEAD}`;
+  throw invalid(message);
+}
+
 /** The folder that has one for each store. */
 async function stores() {
-  if (!globalThis.navigator?.storage?.getDirectory) throw unavailable("origin private file system");
   const root = await navigator.storage.getDirectory();
   return root.getDirectoryHandle(FOLDER, { create: true });
 }
@@ -46,6 +61,7 @@ async function stores() {
 const folderOf = (name) => encodeURIComponent(name).replaceAll(".", "%2E");
 
 export async function removeOPFS(name) {
+  checkAvailable();
   try {
     await (await stores()).removeEntry(folderOf(name), { recursive: true });
   } catch (error) {
@@ -56,11 +72,47 @@ export async function removeOPFS(name) {
 const folder = async (name) => (await stores()).getDirectoryHandle(folderOf(name), { create: true });
 
 export async function openOPFS(name) {
+  checkAvailable();
   try {
     return new Segments(name, await folder(name));
   } catch (error) {
-    throw failed("opening the store in the origin private file system", error);
+    throw refusal("opening the store in the origin private file system", error, { isOpening: true });
   }
+}
+
+/** A file gets its content when it is closed, all at once. */
+async function write(handle, bytes) {
+  const stream = await handle.createWritable();
+  try {
+    await stream.write(headerOf(bytes));
+    await stream.write(bytes);
+  } catch (error) {
+    await stream.abort().catch(() => {});
+    throw error;
+  }
+  await stream.close();
+}
+
+/**
+ * The same in a worker of a browser that only has the other way. A file may then be there in part, where the browser
+ * ended in the midst of it; nobody was told that it was written.
+ */
+async function writeInPlace(handle, bytes) {
+  const access = await handle.createSyncAccessHandle();
+  try {
+    await access.truncate(0); // which was asynchronous at first, as flush() and close() were
+    const length = access.write(headerOf(bytes), { at: 0 }) + access.write(bytes, { at: HEADER });
+    if (length < HEADER + bytes.length) throw new DOMException("it was written in part", "QuotaExceededError");
+    await access.flush();
+  } finally {
+    await access.close();
+  }
+}
+
+/** Chromium does not always say that there is no room. */
+async function isFull(length) {
+  const { quota, usage } = (await globalThis.navigator.storage.estimate?.()) ?? {};
+  return quota !== undefined && usage + length > quota;
 }
 
 class Segments {
@@ -99,7 +151,7 @@ class Segments {
       }
       return segments;
     } catch (error) {
-      throw failed("reading the store from the origin private file system", error);
+      throw refusal("reading the store from the origin private file system", error);
     }
   }
 
@@ -118,28 +170,19 @@ class Segments {
   }
 
   async #write(kind, bytes) {
+    const number = this.#last + 1;
     try {
-      return await this.#writeFile(kind, bytes);
+      const name = `${String(number).padStart(12, "0")}.${kind}`;
+      const handle = await this.#folder.getFileHandle(name, { create: true });
+      await (handle.createWritable ? write : writeInPlace)(handle, bytes);
     } catch (error) {
       // A file is made where it is missing, but not its folder.
       if (error?.name === "NotFoundError") this.lost = true;
+      else if (await isFull(bytes.length).catch(() => false)) {
+        throw new DOMException(error.message, "QuotaExceededError");
+      }
       throw error;
     }
-  }
-
-  /** A file gets its content when it is closed, all at once. */
-  async #writeFile(kind, bytes) {
-    const number = this.#last + 1;
-    const handle = await this.#folder.getFileHandle(`${String(number).padStart(12, "0")}.${kind}`, { create: true });
-    const stream = await handle.createWritable();
-    try {
-      await stream.write(headerOf(bytes));
-      await stream.write(bytes);
-    } catch (error) {
-      await stream.abort().catch(() => {});
-      throw error;
-    }
-    await stream.close();
     this.#last = number;
     return number;
   }

@@ -1,0 +1,56 @@
+// What the browser's storage refuses, as an error of ours: the reason first, in words that say what can be done about
+// it, and then the browser's own.
+
+import { LuatKVError, invalid } from "../error.js";
+
+const BLOCKED =
+  "this page may not store data: its site data is blocked, by the browser's settings, by a private window, or by the " +
+  "sandbox of a frame";
+
+/** By the names of the errors. What has no reason here is told in the browser's words alone. */
+const REASONS = {
+  SecurityError: BLOCKED,
+  NotAllowedError: BLOCKED,
+  QuotaExceededError: "there is no room left in this origin's storage",
+  NotReadableError: "the browser cannot read it back from its disk",
+  NotFoundError: "it was deleted while it was in use",
+  NoModificationAllowedError: "another page or worker has the file open",
+  InvalidStateError: "the browser has closed it",
+  AbortError: "the browser has stopped it",
+  UnknownError: "the browser's own storage fails: its disk may be full, or its profile damaged",
+};
+
+/** Chromium has no name of its own for what the user's settings forbid, and Firefox's private windows had none. */
+function isBlocked({ name, message }, isOpening) {
+  return (name === "UnknownError" && /denied|permission/i.test(message)) || (isOpening && name === "InvalidStateError");
+}
+
+function reasonOf(error, isOpening) {
+  return isBlocked(error, isOpening) ? BLOCKED : REASONS[error.name];
+}
+
+/** The error for what failed while something was done to a store. */
+export function refusal(doing, error, { isOpening = false } = {}) {
+  if (error instanceof LuatKVError) return error;
+  const words = error?.message || error?.name || String(error);
+  const reason = error instanceof Error || error instanceof DOMException ? reasonOf(error, isOpening) : undefined;
+  const message = reason === undefined ? words : `${reason} (${words})`;
+  return new LuatKVError("IO", `${doing}: ${message}`, { cause: error });
+}
+
+export function unavailable(what, instead = "") {
+  return invalid(`there is no ${what} here to keep a store in${instead}`);
+}
+
+export function busy(name) {
+  const message = `the store ${JSON.stringify(name)} is open already, here or in another tab or worker`;
+  return new LuatKVError("BUSY", message);
+}
+
+/** For a store whose place another has: nothing of it can be kept any more. */
+export function overtaken(name) {
+  const message =
+    `the store ${JSON.stringify(name)} was opened by another tab or worker when the browser had closed it here: ` +
+    "what is written here is kept no longer";
+  return new LuatKVError("BUSY", message);
+}

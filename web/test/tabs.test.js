@@ -1,0 +1,129 @@
+// Stores that another tab has open: who waits, how long, and what becomes of the others.
+
+import test from "node:test";
+import { openPage } from "./browser.js";
+import { plainHttp, profile, reload, server } from "./profile.js";
+import { LuatKV, equal, fails, sleep } from "./support.js";
+
+const BUSY = 'BUSY: the store "luat_kv" is open already, here or in another tab or worker';
+
+/** Another tab of the same profile. */
+const another = (page) => openPage(page.context(), page.url());
+
+/** Takes the locks from all pages of a profile. */
+async function withoutLocks(page) {
+  await page.context().addInitScript(() => Object.defineProperty(navigator, "locks", { value: undefined }));
+  await reload(page);
+}
+
+for (const persist of ["indexeddb", "opfs"]) {
+  test(`${persist}: a store that another tab has is waited for as long as is wanted`, async (t) => {
+    const page = await profile(t, persist);
+    await page.evaluate(() => open().then((kv) => kv.put("a", "1")));
+    const second = await another(page);
+    for (const wait of [0, 1, 300]) equal(await second.evaluate((wait) => failing(() => open({ wait })), wait), BUSY);
+    for (const wait of [60_000, Infinity, 1e12]) {
+      await second.evaluate((wait) => void (globalThis.opening = open({ wait })), wait);
+      await sleep(2500); // more than the default
+      await page.evaluate(() => store.close());
+      equal(await second.evaluate(() => opening.then((kv) => kv.get("a"))), "1", wait);
+      await second.evaluate(() => store.close());
+      await page.evaluate(() => open());
+    }
+    const remove = async (wait) => (await import("/src/index.js")).LuatKV.delete({ persist: globalThis.place, wait });
+    await second.evaluate((persist) => (globalThis.place = persist), persist);
+    equal(await second.evaluate((remove) => failing((0, eval)(`() => (${remove})(0)`)), remove.toString()), BUSY);
+    await second.evaluate((remove) => void (globalThis.removing = (0, eval)(`(${remove})(Infinity)`)), remove.toString());
+    await page.evaluate(() => store.close());
+    await second.evaluate(() => removing);
+    equal(await page.evaluate(() => open().then((kv) => kv.get("a"))), null);
+    equal(second.errors, []);
+  });
+}
+
+test("what is no wait, and no recover, is refused", async () => {
+  for (const run of [(wait) => LuatKV.open({ wait }), (wait) => LuatKV.delete({ persist: "indexeddb", wait })]) {
+    for (const wait of [-1, NaN]) await fails(() => run(wait), "RangeError", `wait must be a number of milliseconds`);
+    for (const wait of ["5", null, {}]) await fails(() => run(wait), "TypeError", "wait must be a number");
+  }
+  await fails(() => LuatKV.open({ recover: 1 }), "TypeError", "recover must be a boolean, not number");
+});
+
+test("indexeddb: where there are no locks, one tab at a time has a store all the same", async (t) => {
+  const page = await profile(t, "indexeddb");
+  await withoutLocks(page);
+  const [second, third] = [await another(page), await another(page)];
+  equal(await page.evaluate(() => navigator.locks), undefined);
+  await page.evaluate(() => open().then((kv) => kv.put("a", "1")));
+  equal(await second.evaluate(() => failing(() => open({ wait: 0 }))), BUSY);
+  equal(await third.evaluate(() => failing(open)), BUSY);
+  const remove = async () => (await import("/src/index.js")).LuatKV.delete({ persist: "indexeddb" });
+  equal(await second.evaluate((remove) => failing((0, eval)(remove)), remove.toString()), BUSY);
+  await page.evaluate(() => kv.put("b", "2").then(() => store.flush()));
+  await second.evaluate(() => void (globalThis.opening = open({ wait: Infinity })));
+  await page.evaluate(() => store.close());
+  equal(await second.evaluate(() => opening.then((kv) => kv.count())), 2);
+  await second.evaluate(() => kv.put("c", "3").then(() => store.close()));
+  // Those who came too late hold nothing, nor does a tab that is gone.
+  equal(await page.evaluate(() => open().then((kv) => kv.count())), 3);
+  await page.close();
+  equal(await third.evaluate(() => open({ wait: 60_000 }).then((kv) => kv.count())), 3);
+  await third.evaluate(() => store.close());
+  await second.evaluate(remove);
+  equal(await third.evaluate(() => open().then((kv) => kv.count())), 0);
+  equal([second.errors, third.errors], [[], []]);
+});
+
+test("indexeddb: tabs with locks and tabs without keep out of each other's store", async (t) => {
+  const page = await profile(t, "indexeddb");
+  await page.evaluate(() => open().then((kv) => kv.put("a", "1")));
+  await page.context().addInitScript(() => Object.defineProperty(navigator, "locks", { value: undefined }));
+  const second = await another(page);
+  equal(await second.evaluate(() => failing(open)), BUSY);
+  await page.evaluate(() => store.close());
+  equal(await second.evaluate(() => open().then((kv) => kv.get("a"))), "1");
+  equal(await page.evaluate(() => failing(open)), BUSY);
+  equal(second.errors, []);
+});
+
+test("indexeddb: a page over plain http, which has no locks, keeps its store", async (t) => {
+  const page = await profile(t, "indexeddb");
+  await plainHttp(page);
+  equal(await page.evaluate(() => [isSecureContext, "locks" in navigator]), [false, false]);
+  await page.evaluate(() => open().then((kv) => kv.put("a", "1")));
+  const second = await another(page);
+  equal(await second.evaluate(() => failing(open)), BUSY);
+  await page.reload();
+  equal(await page.evaluate(() => open({ wait: 60_000 }).then((kv) => kv.get("a"))), "1");
+  equal(
+    await page.evaluate(() => failing(() => open({ persist: "opfs" }))),
+    "INVALID: there is no origin private file system here to keep a store in, as the page was not loaded over https: " +
+      'persist: "indexeddb" keeps one here',
+  );
+});
+
+test("indexeddb: a store that another tab opened after the browser had closed it here is BUSY for good", async (t) => {
+  const page = await profile(t, "indexeddb");
+  await withoutLocks(page); // which would be held still
+  const second = await another(page);
+  await page.evaluate(() => open().then((kv) => kv.put("a", "1")));
+  await page.evaluate(() => store.flush());
+  // As when the user deletes the site's data.
+  await page.evaluate(() => new Promise((done) => (indexedDB.deleteDatabase("luat_kv:luat_kv").onsuccess = done)));
+  await second.evaluate(() => open().then((kv) => kv.put("second", "1")));
+  await second.evaluate(() => store.close());
+  const answers = await page.evaluate(async () => {
+    await kv.put("b", "1");
+    const answers = [await failing(() => store.flush()), await failing(() => store.flush()), [...told]];
+    await kv.put("c", "1");
+    return [...answers, await kv.count(), await failing(() => store.close())];
+  });
+  const overtaken =
+    'BUSY: the store "luat_kv" was opened by another tab or worker when the browser had closed it here: ' +
+    "what is written here is kept no longer";
+  equal(answers, [overtaken, overtaken, ["BUSY"], 3, overtaken]);
+  equal(await page.evaluate(() => open().then((kv) => kv.list().then(({ keys }) => keys.map(({ name }) => name)))), [
+    "second",
+  ]);
+  equal(second.errors, []);
+});
