@@ -10,10 +10,17 @@ import { registry, weakly } from "./runtime.js";
 import { wellFormed } from "./slot.js";
 import { entryKey, eachEntry } from "./values.js";
 
+async function release(core) {
+  try {
+    await core.persister?.close();
+  } finally {
+    core.free();
+  }
+}
+
 /** Frees what belongs to stores that were dropped without being closed. */
-const dropped = registry(async (core) => {
-  await core.persister?.close().catch(() => {}); // onError was told
-  core.free();
+const dropped = registry((core) => {
+  release(core).catch(() => {}); // onError was told
 });
 
 /** Those of namespaces that were dropped. */
@@ -127,11 +134,7 @@ export class LuatKV {
     const core = this.#core;
     dropped.unregister(core);
     core.close();
-    try {
-      await core.persister?.close();
-    } finally {
-      core.free();
-    }
+    await release(core);
   }
 
   [Symbol.dispose ?? Symbol.for("Symbol.dispose")]() {

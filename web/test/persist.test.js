@@ -188,6 +188,62 @@ test("indexeddb: a page that is left, or hidden, writes at once what it can", as
   }
 });
 
+test("indexeddb: a page that is left while it writes writes what has changed since as well", async (t) => {
+  for (const size of [10, 400_000]) {
+    const page = await profile(t, "indexeddb"); // the first flush is a log, or a snapshot
+    await page.evaluate(async (size) => {
+      await open();
+      const { transaction } = IDBDatabase.prototype;
+      // The page does not come to see anything done.
+      IDBDatabase.prototype.transaction = function (...given) {
+        return Object.defineProperty(transaction.apply(this, given), "oncomplete", { set() {} });
+      };
+      kv.sync.put("first", "1".repeat(size));
+      store.flush();
+      kv.sync.put("last", "1");
+      globalThis.dispatchEvent(new Event("pagehide"));
+      IDBDatabase.prototype.transaction = transaction;
+    }, size);
+    let text = "";
+    for (let turn = 0; turn < 1000 && !text.includes("last"); turn++) {
+      await sleep(50);
+      text = await page.evaluate(async () => {
+        const done = (request) => new Promise((resolve) => (request.onsuccess = () => resolve(request.result)));
+        const database = await done(indexedDB.open("luat_kv:luat_kv"));
+        const segments = await done(database.transaction("segments").objectStore("segments").getAll());
+        database.close();
+        return segments.map(({ bytes }) => new TextDecoder().decode(bytes)).join();
+      });
+    }
+    equal((await page.evaluate(segments.indexeddb)).length, 1);
+    await reload(page);
+    equal(await page.evaluate(() => open().then((kv) => kv.count())), 2);
+  }
+});
+
+test("indexeddb: a page that is hidden while it writes goes on as if it had not been", async (t) => {
+  const page = await profile(t, "indexeddb");
+  await page.evaluate(async () => {
+    await open();
+    for (let round = 0; round < 60; round++) {
+      kv.sync.put(`a${round % 7}`, `${round}`.repeat(3000));
+      const flushed = store.flush();
+      kv.sync.put(`b${round % 5}`, `${round}`);
+      globalThis.dispatchEvent(new Event("pagehide"));
+      kv.sync.put(`c${round % 3}`, `${round}`);
+      if (round % 2) globalThis.dispatchEvent(new Event("pagehide"));
+      if (round % 3) await flushed;
+      if (round % 4 === 3) kv.sync.delete(`c${(round + 1) % 3}`);
+      if (round % 5 === 4) await store.flush();
+    }
+    await store.flush();
+    globalThis.sessionStorage.setItem("all", await kv.export());
+  });
+  await reload(page);
+  equal(...(await page.evaluate(async () => [await (await open()).export(), sessionStorage.getItem("all")])));
+  equal(await page.evaluate(() => told), []);
+});
+
 test("a store that goes to Lua's instance is kept on, with what both write", async (t) => {
   const page = await profile(t, "indexeddb");
   await page.evaluate(async () => {
@@ -211,9 +267,13 @@ test("a store that goes to Lua's instance is kept on, with what both write", asy
   );
 });
 
-test("a worker keeps a store as well", async (t) => {
+test("a worker keeps a store as well, in opfs also where it can only write in place", async (t) => {
   const page = await profile(t, "opfs");
-  for (const persist of ["indexeddb", "opfs"]) {
+  for (const [persist, before] of [
+    ["indexeddb", ""],
+    ["opfs", ""],
+    ["opfs", "delete FileSystemFileHandle.prototype.createWritable;"],
+  ]) {
     const run = (code) =>
       page.evaluate(
         (code) =>
@@ -226,13 +286,21 @@ test("a worker keeps a store as well", async (t) => {
               resolve(data);
             };
           }),
-        `import { LuatKV } from "${server.url}/src/index.js";
+        `import { LuatKV } from "${server.url}/src/index.js"; ${before}
          const store = await LuatKV.open({ persist: "${persist}", name: "worker" });
          const kv = store.namespace("a");
          ${code}`,
       );
-    await run('await kv.put("a", "1"); await store.flush(); postMessage(1);');
-    equal(await run('postMessage(await kv.get("a"));'), "1");
+    const write = `
+      for (let round = 0; round < 9; round++) {
+        await kv.put("a" + round % 4, "x".repeat(100_000));
+        await store.flush();
+      }
+      await kv.put("a1", "1");
+      await store.close();
+      postMessage(1);`;
+    await run(write);
+    equal(await run('postMessage([await kv.get("a1"), await kv.count(), store.damage]);'), ["1", 4, null], before);
   }
 });
 
