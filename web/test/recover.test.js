@@ -180,7 +180,7 @@ test("indexeddb: a segment whose file the browser has lost is damage, and no mor
   t.after(() => context.close());
   page = await pageOf(context, "indexeddb");
   const refused = await page.evaluate(() => failing(open));
-  ok(/^CORRUPT: segment 2 of what was kept cannot be read: Data lost .*; LuatKV\.open\(\) with recover: true/.test(refused), refused);
+  ok(/^CORRUPT: segment 2 of what was kept cannot be read: the browser cannot read it back from its disk \(Data lost .*\); LuatKV\.open\(\) with recover: true/.test(refused), refused);
   equal(await page.evaluate(recover).then(([code]) => code), "CORRUPT");
   equal(await page.evaluate(keys), ["a"]);
   await page.evaluate(() => kv.put("c", "1").then(() => store.close()));

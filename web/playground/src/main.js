@@ -9,7 +9,8 @@ import { isDead, isFull } from "./runner.js";
 import { Script } from "./script.js";
 import { Session } from "./session.js";
 
-const session = new Session((error) => tell(error));
+// What is damaged is told when the store has been opened: see change().
+const session = new Session((error) => error.code !== "CORRUPT" && tell(error));
 const storeOf = () => session.store;
 
 const keys = new KeysPanel({ storeOf, onError: tell });
@@ -65,14 +66,26 @@ function tellUnkept(error) {
       "Another tab has the kept store open. This tab works in memory: what you do here is gone when it reloads.";
     return notify("kept", text, [again]);
   }
-  const text = `What was kept cannot be opened: ${error.message}. This tab works in memory meanwhile.`;
-  return notify("kept", text, [again, ["Delete what was kept", () => change(() => forget())]]);
+  if (error.code === "IO") {
+    return notify("kept", `The store cannot be kept across reloads: ${error.message}. This tab works in memory.`, [again]);
+  }
+  const text = "What was kept cannot be opened: it is damaged. This tab works in memory meanwhile.";
+  return notify("kept", text, [
+    again,
+    ["Open what is good", () => change(() => keep(true, { recover: true }))],
+    ["Delete what was kept", () => change(() => forget())],
+  ]);
+}
+
+/** What is said when a part of what was kept could not be read. */
+function tellDamage({ message }) {
+  notify("kept", `A part of what was kept is damaged, and goes with the next change: ${message}.`);
 }
 
 /** Has the store kept, or kept no longer. Answers null, or why it cannot be opened. */
-async function keep(isKept) {
+async function keep(isKept, options) {
   try {
-    await session.keep(isKept);
+    await session.keep(isKept, options);
   } catch (error) {
     if (!["BUSY", "CORRUPT", "IO"].includes(error.code)) throw error;
     return error;
@@ -94,6 +107,7 @@ async function change(how) {
     dismiss("store");
     if (unkept) tellUnkept(unkept);
     else dismiss("kept");
+    if (session.store?.damage) tellDamage(session.store.damage);
   } catch (error) {
     tell(error);
   }

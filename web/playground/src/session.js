@@ -39,8 +39,8 @@ export class Session {
     return LuatKV.open({ maxMemory: MAX_MEMORY });
   }
 
-  async #persisted() {
-    return LuatKV.open({ persist: "indexeddb", name: NAME, maxMemory: MAX_MEMORY, onError: this.#onError });
+  async #persisted(options) {
+    return LuatKV.open({ persist: "indexeddb", name: NAME, maxMemory: MAX_MEMORY, onError: this.#onError, ...options });
   }
 
   /** Opens the store. Answers null, or the error for which it could not be the kept one and is in memory instead. */
@@ -60,10 +60,13 @@ export class Session {
     }
   }
 
-  /** From now on, keep the store, or keep it no longer. What is in it goes along. */
-  async keep(isKept) {
+  /**
+   * From now on, keep the store, or keep it no longer. What is in it goes along. With `recover`, what was kept and is
+   * damaged is opened as it was before the damage.
+   */
+  async keep(isKept, { recover = false } = {}) {
     if (isKept === this.kept) return;
-    const next = isKept ? await this.#persisted() : await this.#memory();
+    const next = isKept ? await this.#persisted({ recover }) : await this.#memory();
     try {
       copy(this.store, next);
       await next.flush();

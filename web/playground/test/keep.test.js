@@ -129,6 +129,40 @@ test("what was kept and is damaged is told, and can be thrown away", async () =>
   await visit.end();
 });
 
+test("what was kept and is damaged opens as it was before the damage", async () => {
+  const visit = await Visit.begin(host, { hash: "#empty" });
+  await visit.page.check("#keep");
+  await visit.page.locator("#keep:enabled").waitFor();
+  for (const key of ["first", "second", "third"]) {
+    await visit.write(`KV.namespace("kept"):put("${key}", "1")`);
+    await visit.run();
+    await written(visit);
+  }
+  await visit.page.evaluate(async () => {
+    const done = (request) => new Promise((resolve) => (request.onsuccess = () => resolve(request.result)));
+    const database = await done(indexedDB.open("luat_kv:playground"));
+    const segments = database.transaction("segments", "readwrite").objectStore("segments");
+    const last = (await done(segments.getAll())).at(-1);
+    last.bytes[last.bytes.length - 1] ^= 1;
+    await done(segments.put(last));
+    database.close();
+  });
+  await reload(visit);
+  assert.match((await notices(visit))[0], /^What was kept cannot be opened: it is damaged\./);
+  await visit.page.getByRole("button", { name: "Open what is good" }).click();
+  await visit.row("second").waitFor();
+  assert.equal(await kept(visit), true);
+  assert.deepEqual(await names(visit), ["first", "second"]);
+  assert.match((await notices(visit))[0], /^A part of what was kept is damaged, .* 1 of \d segments are left out\.$/);
+  await visit.write('KV.namespace("kept"):put("fourth", "1")');
+  await visit.run();
+  await written(visit);
+  await reload(visit);
+  assert.deepEqual(await names(visit), ["first", "fourth", "second"]);
+  assert.deepEqual(await notices(visit), []);
+  await visit.end();
+});
+
 test("a store that has died is told, and the page starts afresh", async () => {
   const visit = await Visit.begin(host);
   await visit.run();

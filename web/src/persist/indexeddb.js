@@ -6,7 +6,7 @@
 
 import { joined } from "../values.js";
 import { after, lockManager } from "./lock.js";
-import { busy, overtaken, refusal, unavailable } from "./refusal.js";
+import { busy, explained, overtaken, refusal, unavailable } from "./refusal.js";
 
 const SEGMENTS = "segments";
 /** A connection may take a moment to close, however little the caller waits: in milliseconds. */
@@ -217,7 +217,7 @@ function segment(store, number) {
       if (error.name === "AbortError") return reject(error);
       event.preventDefault(); // which would end the transaction
       event.stopPropagation();
-      resolve({ number, kind: null, bytes: null, why: error.message });
+      resolve({ number, kind: null, bytes: null, why: explained(error) });
     };
   });
 }

@@ -25,17 +25,18 @@ function isBlocked({ name, message }, isOpening) {
   return (name === "UnknownError" && /denied|permission/i.test(message)) || (isOpening && name === "InvalidStateError");
 }
 
-function reasonOf(error, isOpening) {
-  return isBlocked(error, isOpening) ? BLOCKED : REASONS[error.name];
+/** The reason for an error of the browser's, and its own words. */
+export function explained(error, isOpening = false) {
+  const words = error?.message || error?.name || String(error);
+  if (!(error instanceof Error || error instanceof DOMException)) return words;
+  const reason = isBlocked(error, isOpening) ? BLOCKED : REASONS[error.name];
+  return reason === undefined ? words : `${reason} (${words})`;
 }
 
 /** The error for what failed while something was done to a store. */
 export function refusal(doing, error, { isOpening = false } = {}) {
   if (error instanceof LuatKVError) return error;
-  const words = error?.message || error?.name || String(error);
-  const reason = error instanceof Error || error instanceof DOMException ? reasonOf(error, isOpening) : undefined;
-  const message = reason === undefined ? words : `${reason} (${words})`;
-  return new LuatKVError("IO", `${doing}: ${message}`, { cause: error });
+  return new LuatKVError("IO", `${doing}: ${explained(error, isOpening)}`, { cause: error });
 }
 
 export function unavailable(what, instead = "") {
