@@ -19,7 +19,7 @@ async function holding({ where, name, wait }, run) {
   try {
     return await run({ wait: Math.max(end - performance.now(), 0), unlock });
   } catch (error) {
-    unlock();
+    await unlock();
     throw error;
   }
 }
@@ -32,7 +32,7 @@ export function remove({ where, name, wait }) {
     } catch (error) {
       throw refusal("removing the store", error);
     }
-    unlock();
+    await unlock();
   });
 }
 

@@ -125,3 +125,9 @@ export async function plainHttp(page) {
   });
   await page.goto(`${plain}/`);
 }
+
+/** Takes the locks from all pages of a profile. */
+export async function withoutLocks(page) {
+  await page.context().addInitScript(() => Object.defineProperty(navigator, "locks", { value: undefined }));
+  await reload(page);
+}

@@ -2,19 +2,13 @@
 
 import test from "node:test";
 import { openPage } from "./browser.js";
-import { plainHttp, profile, reload, server } from "./profile.js";
+import { plainHttp, profile, withoutLocks } from "./profile.js";
 import { LuatKV, equal, fails, sleep } from "./support.js";
 
 const BUSY = 'BUSY: the store "luat_kv" is open already, here or in another tab or worker';
 
 /** Another tab of the same profile. */
 const another = (page) => openPage(page.context(), page.url());
-
-/** Takes the locks from all pages of a profile. */
-async function withoutLocks(page) {
-  await page.context().addInitScript(() => Object.defineProperty(navigator, "locks", { value: undefined }));
-  await reload(page);
-}
 
 for (const persist of ["indexeddb", "opfs"]) {
   test(`${persist}: a store that another tab has is waited for as long as is wanted`, async (t) => {
@@ -30,14 +24,33 @@ for (const persist of ["indexeddb", "opfs"]) {
       await second.evaluate(() => store.close());
       await page.evaluate(() => open());
     }
-    const remove = async (wait) => (await import("/src/index.js")).LuatKV.delete({ persist: globalThis.place, wait });
-    await second.evaluate((persist) => (globalThis.place = persist), persist);
-    equal(await second.evaluate((remove) => failing((0, eval)(`() => (${remove})(0)`)), remove.toString()), BUSY);
-    await second.evaluate((remove) => void (globalThis.removing = (0, eval)(`(${remove})(Infinity)`)), remove.toString());
+    await second.evaluate(async (persist) => {
+      const { LuatKV } = await import("/src/index.js");
+      globalThis.remove = (wait) => LuatKV.delete({ persist, wait });
+    }, persist);
+    equal(await second.evaluate(() => failing(() => remove(0))), BUSY);
+    await second.evaluate(() => void (globalThis.removing = remove(Infinity)));
     await page.evaluate(() => store.close());
     await second.evaluate(() => removing);
     equal(await page.evaluate(() => open().then((kv) => kv.get("a"))), null);
     equal(second.errors, []);
+  });
+}
+
+for (const persist of ["indexeddb", "opfs"]) {
+  test(`${persist}: a store that was closed, or deleted, is free at once`, async (t) => {
+    const page = await profile(t, persist);
+    const count = await page.evaluate(async (persist) => {
+      for (let round = 0; round < 20; round++) {
+        await open({ wait: (round % 2) / 1000 }); // less than the browser takes to answer
+        await kv.incr("n");
+        await store.close();
+        const { LuatKV } = await import("/src/index.js");
+        await LuatKV.delete({ persist, name: "other", wait: 0 });
+      }
+      return (await open({ wait: 0 })).get("n");
+    }, persist);
+    equal(count, "20");
   });
 }
 

@@ -81,6 +81,14 @@ export async function listing(kv: Namespace, sync: SyncNamespace): Promise<void>
   kv.each({ limit: 1 });
 }
 
+export async function persisted(): Promise<void> {
+  const kv = await LuatKV.open({ persist: "opfs", name: "a", wait: Infinity, recover: true, onError: console.error });
+  if (kv.damage !== null) is<typeof kv.damage.code extends string ? true : false, true>(true);
+  await LuatKV.delete({ persist: "indexeddb", name: "a", wait: 0 });
+  // @ts-expect-error it says where.
+  await LuatKV.delete({ wait: 0 });
+}
+
 export async function store(): Promise<void> {
   await using kv = await LuatKV.open({ persist: "indexeddb", limits: "cloudflare", wasm: new URL("https://x/y.wasm") });
   const done = kv.atomic().namespace("a").check("a", null).put("a", "1").commit();

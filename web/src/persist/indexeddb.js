@@ -12,7 +12,7 @@ const SEGMENTS = "segments";
 /** A connection may take a moment to close, however little the caller waits: in milliseconds. */
 const LEAST_WAIT = 500;
 /** The same, where the browser may just be slow to open the database. */
-const LEAST_OPENING = 5000;
+const LEAST_OPENING = 10_000;
 
 const done = (request) =>
   new Promise((resolve, reject) => {

@@ -21,22 +21,48 @@ export function after(milliseconds, run) {
   return () => clearTimeout(timer);
 }
 
-/** Resolves, when the name is held, to what lets go of it. Without locks, to nothing of effect. */
-export function lock(where, name, wait) {
+/** Asks for a lock. Resolves to what lets go of it, which resolves when that is done; to null where it cannot be had. */
+function request(locks, id, options) {
+  return new Promise((resolve, reject) => {
+    const held = locks.request(id, options, (lock) => {
+      if (lock === null) return resolve(null);
+      return new Promise((release) => {
+        resolve(() => {
+          release();
+          return held;
+        });
+      });
+    });
+    held.catch(reject);
+  });
+}
+
+/** Holds the name of a store, and resolves to what lets go of it. */
+export async function lock(where, name, wait) {
   const locks = lockManager();
-  if (locks === null) return () => {};
+  if (locks === null) return async () => {}; // the place sees to it
+  const id = `luat_kv:${where}:${name}`;
+  try {
+    // What is free is had, however slow the browser is to say so.
+    const release = (await request(locks, id, { ifAvailable: true })) ?? (await waitFor(locks, id, wait));
+    if (release === null) throw busy(name);
+    return release;
+  } catch (error) {
+    throw refusal("locking the store", error);
+  }
+}
+
+/** The same for a lock that somebody holds; null where they still do after so many milliseconds. */
+async function waitFor(locks, id, wait) {
+  if (wait === 0) return null;
   const patience = new AbortController();
   const settle = after(wait, () => patience.abort());
-  const options = wait === 0 ? { ifAvailable: true } : { signal: patience.signal };
-  return new Promise((resolve, reject) => {
-    const held = locks.request(`luat_kv:${where}:${name}`, options, (lock) => {
-      settle();
-      if (lock === null) throw busy(name);
-      return new Promise((unlock) => resolve(unlock));
-    });
-    held.catch((error) => {
-      settle();
-      reject(patience.signal.aborted ? busy(name) : refusal("locking the store", error));
-    });
-  });
+  try {
+    return await request(locks, id, { signal: patience.signal });
+  } catch (error) {
+    if (patience.signal.aborted) return null;
+    throw error;
+  } finally {
+    settle();
+  }
 }

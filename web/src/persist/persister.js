@@ -235,7 +235,7 @@ export class Persister {
     } finally {
       clearTimeout(this.#timer);
       await this.#place.close();
-      this.#unlock();
+      await this.#unlock();
     }
   }
 }

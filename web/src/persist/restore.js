@@ -9,7 +9,7 @@ function fault(segment, before) {
   if (isFirst ? segment.kind === "log" && segment.number !== 1 : segment.number !== before.number + 1) {
     return `${what} is there, but not the one before it`;
   }
-  if (!ArrayBuffer.isView(segment.bytes)) return `${what} cannot be read: ${segment.why ?? "it is torn or damaged"}`;
+  if (!(segment.bytes instanceof Uint8Array)) return `${what} cannot be read: ${segment.why ?? "it is torn or damaged"}`;
   return null;
 }
 
@@ -48,7 +48,8 @@ export async function restore(core, place, recover) {
     if (recover) {
       restart(core, segments.slice(0, index));
       const out = segments.length - index;
-      const message = `${wrong}; the store was opened without it, and ${out} of ${segments.length} segments are left out`;
+      const leftOut = `${out} of ${segments.length} segments are left out`;
+      const message = `${wrong}; the store was opened without it, and ${leftOut}`;
       return { sizes, damage: new LuatKVError("CORRUPT", message), isPartial: true };
     }
     const isLast = index > 0 && index === segments.length - 1;
