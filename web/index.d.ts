@@ -131,11 +131,12 @@ export interface ByteStream {
  */
 export type SyncValueType = "text" | "json" | "arrayBuffer";
 export type ValueType = SyncValueType | "stream";
-/** As with Workers KV, `cacheTtl` may be said; there is nothing to cache. */
+/** As with Workers KV, `cacheTtl` may be said, with its limits in seconds, from 30 on; there is nothing to cache. */
 export type TypeOption<T extends ValueType> = T | { type: T; cacheTtl?: number | undefined };
 export type NoType = { type?: undefined; cacheTtl?: number | undefined };
+/** Numbers are read as Workers reads them: fractions of a second are cut off, and "60" is 60. */
 export interface Lifetime {
-  /** When the entry is gone, in Unix seconds: whole, in the future. */
+  /** When the entry is gone, in Unix seconds: in the future. */
   expiration?: number | undefined;
   /** The same in seconds from now, at least 1. Wins over `expiration`. */
   expirationTtl?: number | undefined;
@@ -151,15 +152,19 @@ export interface IncrOptions extends Lifetime {
   initial?: number | bigint | undefined;
 }
 
-/** `value`, `metadata` and `cacheStatus` as Workers KV has them; all is null for a key that is missing. */
+/**
+ * `value`, `metadata` and `cacheStatus` as Workers KV has them; all is null for a key that is missing. `expiration` and
+ * `version` are not enumerable, so that an entry equals one of Workers' in a test: a spread, `Object.assign()`,
+ * `JSON.stringify()` and `structuredClone()` leave them out.
+ */
 export interface Entry<V, M = unknown> {
   value: V | null;
   metadata: M | null;
-  /** Null: there is no cache. */
+  /** Null: there is no cache. Not enumerable in a read of many keys. */
   cacheStatus: null;
-  /** Unix seconds; null is never. */
+  /** Unix seconds; null is never. Not enumerable. */
   expiration: number | null;
-  /** Which write the value comes from: for {@link Atomic.check}. */
+  /** Which write the value comes from: for {@link Atomic.check}. Not enumerable. */
   version: string | null;
 }
 
@@ -177,9 +182,9 @@ export interface EachOptions {
 }
 
 export interface ListOptions extends EachOptions {
-  /** How many keys a page has at most. Default 1000. */
+  /** How many keys a page has at most. Default 1000, also for what is not above 0. */
   limit?: number | undefined;
-  /** Where the page before ended; null, not an empty string, for the first page. */
+  /** Where the page before ended; null or an empty string for the first page. */
   cursor?: string | null | undefined;
 }
 
@@ -191,6 +196,7 @@ export interface ListedKey<M = unknown> {
   expiration?: number;
   /** What a browser kept and is not JSON throws a LuatKVError, `CORRUPT`, when it is read here. */
   metadata?: M;
+  /** For {@link Atomic.check}. Not enumerable: see {@link Entry}. */
   version: string;
 }
 
@@ -218,44 +224,52 @@ export class Namespace {
   /** The same namespace, whose methods answer at once. */
   readonly sync: SyncNamespace;
 
-  /**
-   * The value, or null where the key is missing. (All types are optional, as in KVNamespace; without one it is text.)
-   */
+  /** The value, or null where the key is missing. */
   get(key: string, type?: TypeOption<"text"> | NoType): Promise<string | null>;
-  get<J = unknown>(key: string, type?: TypeOption<"json">): Promise<J | null>;
-  get(key: string, type?: TypeOption<"arrayBuffer">): Promise<ArrayBuffer | null>;
-  get(key: string, type?: TypeOption<"stream">): Promise<ReadableStream | null>;
+  get<J = unknown>(key: string, type: TypeOption<"json">): Promise<J | null>;
+  get(key: string, type: TypeOption<"arrayBuffer">): Promise<ArrayBuffer | null>;
+  get(key: string, type: TypeOption<"stream">): Promise<ReadableStream | null>;
   /** Many values, all as they are at one moment, in the order of the keys; null for those that are missing. */
   get(keys: string[], type?: TypeOption<"text"> | NoType): Promise<Map<string, string | null>>;
-  get<J = unknown>(keys: string[], type?: TypeOption<"json">): Promise<Map<string, J | null>>;
-  get(keys: string[], type?: TypeOption<"arrayBuffer">): Promise<Map<string, ArrayBuffer | null>>;
+  get<J = unknown>(keys: string[], type: TypeOption<"json">): Promise<Map<string, J | null>>;
+  /** With Cloudflare's limits, many values can be read as `"text"` and `"json"` only, and up to 25 MiB together. */
+  get(keys: string[], type: TypeOption<"arrayBuffer">): Promise<Map<string, ArrayBuffer | null>>;
   /** Where the type is known at run time only. */
   get(key: string, type?: TypeOption<ValueType>): Promise<any>;
+  get(keys: string[], type?: TypeOption<SyncValueType>): Promise<Map<string, any>>;
   /** The value with its metadata, expiration and version; all of them null where the key is missing. */
   getWithMetadata<M = unknown>(key: string, type?: TypeOption<"text"> | NoType): Promise<Entry<string, M>>;
-  getWithMetadata<J = unknown, M = unknown>(key: string, type?: TypeOption<"json">): Promise<Entry<J, M>>;
-  getWithMetadata<M = unknown>(key: string, type?: TypeOption<"arrayBuffer">): Promise<Entry<ArrayBuffer, M>>;
-  getWithMetadata<M = unknown>(key: string, type?: TypeOption<"stream">): Promise<Entry<ReadableStream, M>>;
+  getWithMetadata<J = unknown, M = unknown>(key: string, type: TypeOption<"json">): Promise<Entry<J, M>>;
+  getWithMetadata<M = unknown>(key: string, type: TypeOption<"arrayBuffer">): Promise<Entry<ArrayBuffer, M>>;
+  getWithMetadata<M = unknown>(key: string, type: TypeOption<"stream">): Promise<Entry<ReadableStream, M>>;
+  /** The same for many keys. One that is missing has null in the map, which these types, as Workers' own, do not show. */
   getWithMetadata<M = unknown>(
     keys: string[],
     type?: TypeOption<"text"> | NoType,
   ): Promise<Map<string, Entry<string, M>>>;
   getWithMetadata<J = unknown, M = unknown>(
     keys: string[],
-    type?: TypeOption<"json">,
+    type: TypeOption<"json">,
   ): Promise<Map<string, Entry<J, M>>>;
   getWithMetadata<M = unknown>(
     keys: string[],
-    type?: TypeOption<"arrayBuffer">,
+    type: TypeOption<"arrayBuffer">,
   ): Promise<Map<string, Entry<ArrayBuffer, M>>>;
   getWithMetadata<M = unknown>(key: string, type?: TypeOption<ValueType>): Promise<Entry<any, M>>;
+  getWithMetadata<M = unknown>(keys: string[], type?: TypeOption<SyncValueType>): Promise<Map<string, Entry<any, M>>>;
+  /** Whether there is a key, without reading its value. */
+  has(key: string): Promise<boolean>;
 
   /** Stores a value, and replaces all that the key held: value, metadata and expiration. */
   put(key: string, value: Storable, options?: PutOptions): Promise<void>;
   /** The same if the key is missing; true if it was. */
   add(key: string, value: Storable, options?: PutOptions): Promise<boolean>;
-  /** Removes a key; a missing one is no error. */
+  /** Removes a key; true if it was there. */
+  delete(key: string): Promise<boolean>;
+  /** The same for KVNamespace, where nothing is answered. */
   delete(key: string): Promise<void>;
+  /** Removes all of these keys, or none if it fails: 10 000 at most, with Cloudflare's limits 100. One key may stand alone. */
+  deleteBulk(keys: string | string[]): Promise<void>;
   /** Gives a key another expiration, or without options none; true if it was there. */
   touch(key: string, options?: Lifetime): Promise<boolean>;
   /**
@@ -303,13 +317,21 @@ export class SyncNamespace {
   getWithMetadata<J = unknown, M = unknown>(key: string, type: TypeOption<"json">): Entry<J, M>;
   getWithMetadata<M = unknown>(key: string, type: TypeOption<"arrayBuffer">): Entry<ArrayBuffer, M>;
   getWithMetadata<M = unknown>(key: string, type: TypeOption<"stream">): Entry<ReadableStream, M>;
-  getWithMetadata<M = unknown>(keys: string[], type?: TypeOption<"text"> | NoType): Map<string, Entry<string, M>>;
-  getWithMetadata<J = unknown, M = unknown>(keys: string[], type: TypeOption<"json">): Map<string, Entry<J, M>>;
-  getWithMetadata<M = unknown>(keys: string[], type: TypeOption<"arrayBuffer">): Map<string, Entry<ArrayBuffer, M>>;
+  getWithMetadata<M = unknown>(
+    keys: string[],
+    type?: TypeOption<"text"> | NoType,
+  ): Map<string, Entry<string, M> | null>;
+  getWithMetadata<J = unknown, M = unknown>(keys: string[], type: TypeOption<"json">): Map<string, Entry<J, M> | null>;
+  getWithMetadata<M = unknown>(
+    keys: string[],
+    type: TypeOption<"arrayBuffer">,
+  ): Map<string, Entry<ArrayBuffer, M> | null>;
+  has(key: string): boolean;
 
   put(key: string, value: SyncStorable, options?: PutOptions): void;
   add(key: string, value: SyncStorable, options?: PutOptions): boolean;
-  delete(key: string): void;
+  delete(key: string): boolean;
+  deleteBulk(keys: string | string[]): void;
   touch(key: string, options?: Lifetime): boolean;
   incr(key: string, by?: number | bigint, options?: IncrOptions): number | bigint;
 

@@ -60,8 +60,16 @@ export class Namespace {
     return this.#sync[method](name, bytes, prepared ?? undefined);
   }
 
+  async has(key) {
+    return this.#sync.has(key);
+  }
+
   async delete(key) {
-    this.#sync.delete(key);
+    return this.#sync.delete(key);
+  }
+
+  async deleteBulk(keys) {
+    this.#sync.deleteBulk(keys);
   }
 
   async touch(key, settings) {

@@ -75,9 +75,9 @@ export class Atomic {
   }
 
   incr(given, by = 1, settings) {
-    return this.#add(given, () => {
+    return this.#add(given, (limits) => {
       const amount = options.int64("by", by);
-      const prepared = options.incr(settings);
+      const prepared = options.incr(settings, limits);
       return (commit, ns) => commit.incr(ns, amount, prepared);
     });
   }

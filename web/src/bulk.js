@@ -160,12 +160,7 @@ class Task {
   }
 
   #isThere(key) {
-    if (this.#added.has(key)) return true;
-    const ns = this.#core.handle(this.#name);
-    const { engine } = this.#core;
-    engine.key.setText("the key", key);
-    const { call, key: slot, NUMBER, ERROR } = engine;
-    return engine.checked(call.get(ns, slot.pointer, slot.length, 0, 0, NUMBER, ERROR)) !== abi.NOT_FOUND;
+    return this.#added.has(key) || this.#core.has(this.#core.handle(this.#name), key);
   }
 
   /**

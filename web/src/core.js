@@ -61,6 +61,14 @@ export class Core {
     if (handle !== undefined && this.engine?.death === null) this.engine.call.namespace_free(handle);
   }
 
+  /** Whether a key is there, which the engine's slot then holds. */
+  has(ns, name) {
+    const { engine } = this;
+    const { call, key, NUMBER, ERROR } = engine;
+    key.setText("the key", name);
+    return engine.checked(call.get(ns, key.pointer, key.length, 0, 0, NUMBER, ERROR)) !== abi.NOT_FOUND;
+  }
+
   /** To be called after each call that may have written. */
   wrote() {
     if (this.persister !== null) this.persister.wrote();

@@ -1,5 +1,7 @@
 import * as abi from "./abi.js";
 import { Atomic } from "./atomic.js";
+import { BULK, DELETE, checkTotal } from "./cloudflare.js";
+import { Commit } from "./commit.js";
 import { places } from "./core.js";
 import { exportText, importText } from "./bulk.js";
 import * as options from "./options.js";
@@ -49,10 +51,10 @@ export class SyncNamespace {
   // ---- One key
 
   get(given, type) {
-    if (Array.isArray(given)) return this.#getMany(given, type, values.value, () => null);
+    if (Array.isArray(given)) return this.#getMany(given, type, values.value);
     const core = this.#core;
-    const name = options.key(given, core.limits);
-    const as = type === undefined ? "text" : options.type(type);
+    const name = options.key(given, core.limits, "GET");
+    const as = type === undefined ? "text" : options.type(type, core.limits);
     const ns = this.#handle();
     const { engine } = core;
     const { key, value, NUMBER, ERROR } = engine;
@@ -85,9 +87,10 @@ export class SyncNamespace {
   }
 
   getWithMetadata(given, type) {
-    if (Array.isArray(given)) return this.#getMany(given, type, values.wholeOfMany, values.missing);
-    const name = options.key(given, this.#core.limits);
-    const as = type === undefined ? "text" : options.type(type);
+    if (Array.isArray(given)) return this.#getMany(given, type, values.wholeOfMany);
+    const { limits } = this.#core;
+    const name = options.key(given, limits, "GET");
+    const as = type === undefined ? "text" : options.type(type, limits);
     return this.#getEntry(this.#handle(), as, name, values.whole) ?? values.missing();
   }
 
@@ -129,21 +132,27 @@ export class SyncNamespace {
     }
   }
 
+  has(given) {
+    const name = options.key(given, this.#core.limits, "GET");
+    return this.#core.has(this.#handle(), name);
+  }
+
   delete(given) {
     const core = this.#core;
-    const name = options.key(given, core.limits);
+    const name = options.key(given, core.limits, DELETE);
     const ns = this.#handle();
+    const wasThere = core.has(ns, name);
     const { engine } = core;
     const { call, key, ERROR } = engine;
-    key.setText("the key", name);
     engine.checked(call.delete(ns, key.pointer, key.length, ERROR));
     core.wrote();
+    return wasThere;
   }
 
   touch(given, settings) {
     const core = this.#core;
     const name = options.key(given, core.limits);
-    const { expiration, ttl } = options.touch(settings);
+    const { expiration, ttl } = options.touch(settings, core.limits);
     const ns = this.#handle();
     const { engine } = core;
     const { call, key, ERROR } = engine;
@@ -157,7 +166,7 @@ export class SyncNamespace {
     const core = this.#core;
     const name = options.key(given, core.limits);
     const amount = options.int64("by", by);
-    const prepared = options.incr(settings);
+    const prepared = options.incr(settings, core.limits);
     const ns = this.#handle();
     const { engine } = core;
     const { call, key, NUMBER, ERROR } = engine;
@@ -170,21 +179,38 @@ export class SyncNamespace {
 
   // ---- Many keys
 
-  #getMany(given, type, reading, missing) {
+  #getMany(given, type, reading) {
     const core = this.#core;
-    const names = options.keys(given, core.limits);
-    const as = type === undefined ? "text" : options.type(type, true);
+    const names = options.keys(given, core.limits, BULK);
+    const as = options.bulkType(type, core.limits);
     const ns = this.#handle();
     const found = new Map();
-    for (const name of names) found.set(name, missing());
+    for (const name of names) found.set(name, null);
     if (found.size === 0) return found;
     const { engine } = core;
     const page = readMany(engine, ns, names);
+    let total = 0;
     values.eachEntry(engine, page, (entry) => {
+      total += values.lengthOf(engine, entry);
+      if (core.limits === abi.LIMITS_CLOUDFLARE) checkTotal(total);
       const name = values.entryKey(engine, entry);
       found.set(name, reading(engine, entry, as, name));
     });
     return found;
+  }
+
+  deleteBulk(given) {
+    const core = this.#core;
+    const keys = options.keys(Array.isArray(given) ? given : [given], core.limits, DELETE);
+    this.#handle();
+    const commit = new Commit(core);
+    try {
+      for (const key of keys) commit.step(this.#name, key, (_, ns) => commit.delete(ns));
+      commit.run();
+    } finally {
+      commit.free();
+    }
+    core.wrote();
   }
 
   /** A page of a list that was checked: what reading makes of its entries, and where the next page begins, or null. */

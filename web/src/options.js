@@ -1,15 +1,21 @@
-// Options: what a name, a type or a range may be. Each is read once, and nothing is silently ignored.
+// Options: what a name, a type or a range may be. Each is read once.
 
 import * as abi from "./abi.js";
-import { invalid, kind, shown } from "./error.js";
-import { checkLength, overLimit, wellFormed, wellFormedJSON } from "./slot.js";
+import * as cloudflare from "./cloudflare.js";
+import { LuatKVError, invalid, kind, shown } from "./error.js";
+import { similar } from "./similar.js";
+import { checkLength, overLimit, utf8Length, wellFormed, wellFormedJSON } from "./slot.js";
 
 const NONE = Object.freeze({ __proto__: null });
 
-const { hasOwnProperty } = Object.prototype;
+const { propertyIsEnumerable } = Object.prototype;
 const tagOf = (value) => Object.prototype.toString.call(value).slice(8, -1);
 
-/** The own properties of the options that were given, each read once, all of whose names are known. */
+/**
+ * The options that were given, each read once: own properties that are enumerable. (What getWithMetadata answers can be
+ * the options of a put, as in Workers: its metadata is taken, and not what is hidden there.) Others are ignored, as in
+ * Workers, but for those that look like an option that is not given.
+ */
 export function known(given, names) {
   if (given === undefined || given === null) return NONE;
   if (typeof given !== "object" || Array.isArray(given)) {
@@ -19,36 +25,16 @@ export function known(given, names) {
   if (tag === "Map" || tag === "Set" || tag === "Promise" || tag === "Date") {
     throw new TypeError(`options must be a plain object, not a ${tag}`); // whose contents would go unseen
   }
-  for (const name of Object.keys(given)) {
-    if (!names.includes(name)) throw unknown(name, names);
-  }
   const own = { __proto__: null };
-  for (const name of names) if (hasOwnProperty.call(given, name)) own[name] = given[name];
+  for (const name of names) if (propertyIsEnumerable.call(given, name)) own[name] = given[name];
+  for (const name of Object.keys(given)) if (!names.includes(name)) checkUnknown(given, name, names, own);
   return own;
 }
 
-function unknown(name, names) {
-  const near = names.find((other) => plain(other) === plain(name)) ?? names.find((other) => distance(other, name) <= 2)
-    ?? names.find((other) => name.length > 2 && plain(other).includes(plain(name))); // "ttl"
-  const there = names.length > 0 ? `there are ${names.join(", ")}` : "there are none";
-  return new TypeError(`unknown option ${shown(name)}: ${near ? `did you mean ${JSON.stringify(near)}?` : there}`);
-}
-
-const plain = (name) => name.replace(/[_-]/g, "").toLowerCase();
-
-/** How many characters are to be changed to make one name of another. */
-function distance(one, other) {
-  if (Math.abs(one.length - other.length) > 2) return 3;
-  let row = Array.from({ length: other.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= one.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= other.length; j++) {
-      const change = row[j - 1] + (one[i - 1] === other[j - 1] ? 0 : 1);
-      next.push(Math.min(change, row[j] + 1, next[j - 1] + 1));
-    }
-    row = next;
-  }
-  return row[other.length];
+function checkUnknown(given, name, names, own) {
+  const near = similar(name, names);
+  if (near.length === 0 || near.some((other) => other in own) || given[name] === undefined) return;
+  throw new TypeError(`unknown option ${shown(name)}: did you mean ${JSON.stringify(near[0])}?`);
 }
 
 export function whole(name, value, least, most = Number.MAX_SAFE_INTEGER) {
@@ -58,6 +44,15 @@ export function whole(name, value, least, most = Number.MAX_SAFE_INTEGER) {
     throw new RangeError(`${name} must be a whole number ${range}, not ${value}`);
   }
   return value;
+}
+
+/**
+ * A number as WebIDL makes one of anything, which Workers does: "60" is 60, 60.9 too, and what is no number is 0. Of a
+ * bigint and a symbol it makes none.
+ */
+function integer(value) {
+  const number = +value;
+  return Number.isFinite(number) ? Math.trunc(number) || 0 : 0;
 }
 
 function flag(name, value) {
@@ -92,8 +87,8 @@ export function text(what, value, limit) {
   return value;
 }
 
-/** A key. As with Workers KV, a number is its text; nothing else is a key but a string. */
-export function key(given, limits) {
+/** A key, for a method as Workers calls it. As with Workers KV, a number is its text; nothing else is a key but a string. */
+export function key(given, limits, method = "PUT") {
   let name = given;
   if (typeof name !== "string") {
     if (!["number", "bigint", "boolean"].includes(typeof name)) {
@@ -102,58 +97,64 @@ export function key(given, limits) {
     name = String(name);
   }
   if (name === "") throw new TypeError("Key name cannot be empty.");
-  if (limits === abi.LIMITS_CLOUDFLARE && (name === "." || name === "..")) {
-    throw new TypeError(`"${name}" is not allowed as a key name.`);
-  }
-  if (name.length * 3 > abi.NAME[limits]) checkLength("key", name, abi.NAME[limits]);
+  if (limits === abi.LIMITS_CLOUDFLARE) cloudflare.checkKey(method, name);
+  else if (name.length * 3 > abi.NAME[limits]) checkLength("key", name, abi.NAME[limits]);
   return name;
 }
 
-/** The keys of a bulk read: an array's, read once. */
-export function keys(given, limits) {
+/** The keys of a bulk read or deletion: an array's, read once. */
+export function keys(given, limits, method) {
   const length = Number(given.length);
-  if (length > abi.KEYS) {
-    throw invalidLimit(`${length} keys were asked for; the limit is ${limits === 0 ? abi.KEYS : 100}`);
-  }
+  if (limits === abi.LIMITS_CLOUDFLARE) cloudflare.checkCount(method, length);
+  const most = abi.KEYS[limits];
+  if (length > most) throw new LuatKVError("LIMIT", `${length} keys were given; the limit is ${most}`);
   const names = [];
-  for (let index = 0; index < length; index++) names.push(wellFormed(key(given[index], limits)));
+  for (let index = 0; index < length; index++) names.push(wellFormed(key(given[index], limits, method)));
   return names;
-}
-
-function invalidLimit(message) {
-  const error = invalid(message);
-  error.code = "LIMIT";
-  return error;
 }
 
 /** Refuses a value that is too long before it is copied. */
 export function checkValue(stored, limits) {
   const limit = abi.VALUE[limits];
   if (stored.length * 3 <= limit) return;
-  if (typeof stored === "string") checkLength("value", stored, limit);
-  else if (stored.length > limit) throw overLimit("value", stored.length, limit);
+  const length = typeof stored === "string" ? utf8Length(stored) : stored.length;
+  if (limits === abi.LIMITS_CLOUDFLARE) cloudflare.checkBytes("Value", length, limit);
+  if (length > limit) throw overLimit("value", length, limit);
 }
 
 // ---- Types
 
 const TYPES = ["text", "json", "arrayBuffer", "stream"];
 
+const UNKNOWN = 'Unknown response type. Possible types are "text", "arrayBuffer", "json", and "stream".';
+
 /** The type that a value is to be read as, from a word or from { type, cacheTtl }. */
-export function type(given, many = false) {
-  let word = given;
-  if (given === null) word = "text";
-  else if (typeof given === "object") {
-    const { type, cacheTtl } = known(given, ["type", "cacheTtl"]);
-    if (cacheTtl !== undefined) whole("cacheTtl", cacheTtl, 0);
-    word = type ?? "text";
-  }
-  if (!TYPES.includes(word)) {
-    throw new TypeError('Unknown response type. Possible types are "text", "arrayBuffer", "json", and "stream".');
-  }
-  if (many && word === "stream") {
+export function type(given, limits) {
+  const word = typeWord(given, limits, "GET");
+  if (!TYPES.includes(word)) throw new TypeError(UNKNOWN);
+  return word;
+}
+
+/** The same for many keys. */
+export function bulkType(given, limits) {
+  const word = typeWord(given, limits, cloudflare.BULK);
+  if (limits === abi.LIMITS_CLOUDFLARE) cloudflare.checkBulkType(word);
+  if (!TYPES.includes(word)) throw new TypeError(UNKNOWN);
+  if (word === "stream") {
     throw new TypeError('"stream" is not a valid type for many keys. Use "text", "json" or "arrayBuffer"');
   }
   return word;
+}
+
+function typeWord(given, limits, method) {
+  if (given === undefined || given === null) return "text";
+  if (typeof given !== "object") return given;
+  const { type = "text", cacheTtl } = known(given, ["type", "cacheTtl"]);
+  if (cacheTtl !== undefined) {
+    const ttl = integer(cacheTtl);
+    if (limits === abi.LIMITS_CLOUDFLARE) cloudflare.checkCacheTtl(method, ttl);
+  }
+  return type ?? "text";
 }
 
 // ---- Writing
@@ -170,37 +171,58 @@ const LIFETIME = ["expiration", "expirationTtl"];
 const PUT = [...LIFETIME, "metadata"];
 const INCR = [...LIFETIME, "initial"];
 
-/** Answers options with a lifetime, for which null stands where there are none. */
-function lifetime(given, names) {
+/** Answers options with a lifetime, of which the one from now on wins. */
+function lifetime(given, names, limits) {
   const options = known(given, names);
   const { expiration, expirationTtl } = options;
   const prepared = new Prepared();
-  if (expiration !== undefined) prepared.expiration = whole("expiration", expiration, 1);
-  if (expirationTtl !== undefined) prepared.ttl = whole("expirationTtl", expirationTtl, 1);
+  const end = expiration === undefined ? 0 : integer(expiration);
+  if (expirationTtl !== undefined) {
+    prepared.ttl = integer(expirationTtl);
+    if (limits === abi.LIMITS_CLOUDFLARE) cloudflare.checkTtl(prepared.ttl);
+    checkTime("expirationTtl", prepared.ttl, expirationTtl);
+  } else if (expiration !== undefined) {
+    prepared.expiration = end;
+    if (limits === abi.LIMITS_CLOUDFLARE) cloudflare.checkExpiration(end);
+    checkTime("expiration", end, expiration);
+  }
   return { prepared, options };
+}
+
+function checkTime(name, number, given) {
+  // True would be a second, which Workers have no lifetime as short as.
+  if (number >= 1 && number <= Number.MAX_SAFE_INTEGER && typeof given !== "boolean") return;
+  const not = typeof given === "number" ? given : shown(given);
+  throw new RangeError(`${name} must be a number of whole seconds from 1, not ${not}`);
 }
 
 export function put(given, limits) {
   if (given === undefined || given === null || given instanceof Prepared) return given ?? null;
-  const { prepared, options } = lifetime(given, PUT);
+  const { prepared, options } = lifetime(given, PUT, limits);
   const { metadata } = options;
   if (metadata !== undefined && metadata !== null) prepared.metadata = json("metadata", metadata);
   // What toJSON has made null is none either.
   if (prepared.metadata === "null") prepared.metadata = "";
-  checkLength("metadata", prepared.metadata, abi.METADATA[limits]);
+  checkMetadata(prepared.metadata, limits);
   return prepared;
 }
 
-export function incr(given) {
+function checkMetadata(text, limits) {
+  const limit = abi.METADATA[limits];
+  if (limits === abi.LIMITS_CLOUDFLARE) cloudflare.checkBytes("Metadata", utf8Length(text), limit);
+  else checkLength("metadata", text, limit);
+}
+
+export function incr(given, limits) {
   if (given === undefined || given === null) return null;
-  const { prepared, options } = lifetime(given, INCR);
+  const { prepared, options } = lifetime(given, INCR, limits);
   const { initial } = options;
   if (initial !== undefined) prepared.initial = int64("initial", initial);
   return prepared;
 }
 
-export function touch(given) {
-  return lifetime(given, LIFETIME).prepared;
+export function touch(given, limits) {
+  return lifetime(given, LIFETIME, limits).prepared;
 }
 
 /** The JSON text of a value; what JSON cannot say at all is an error. */
@@ -240,7 +262,7 @@ function listing(given, names, limits) {
   list.prefix = bound("prefix", prefix);
   list.start = bound("start", start);
   list.stop = bound("stop", stop);
-  if (stop === "") throw empty("stop");
+  if (stop === "") throw invalid("stop is empty: leave it out where there is none");
   if (values === true) list.values = "text";
   else if (values !== undefined && values !== false && values !== null) {
     list.values = choice("values", values, ["text", "json", "arrayBuffer"]);
@@ -249,8 +271,6 @@ function listing(given, names, limits) {
   return { list, options };
 }
 
-const empty = (name) => invalid(`${name} is empty: leave it out where there is none`);
-
 /** Longer than any cursor is. */
 const CURSOR = 12_288;
 
@@ -258,12 +278,18 @@ export function list(given, limits) {
   if (given instanceof Listing) return given;
   const { list, options } = listing(given, [...EACH, "limit", "cursor"], limits);
   const { limit, cursor } = options;
-  if (limit !== undefined) list.limit = whole("limit", limit, 1, 0xffffffff);
-  list.cursor = cursor === undefined || cursor === null ? "" : cursor;
-  if (cursor === "") throw empty("cursor");
+  if (limit !== undefined) list.limit = pageLimit(limit, limits);
+  list.cursor = cursor ?? "";
   if (typeof list.cursor !== "string") throw new TypeError(`cursor must be a string, not ${kind(cursor)}`);
   if (list.cursor.length * 3 > CURSOR) checkLength("cursor", list.cursor, CURSOR);
   return list;
+}
+
+/** As in Workers, what is not above 0 is the default. */
+function pageLimit(given, limits) {
+  const limit = Math.max(integer(given), 0);
+  if (limits === abi.LIMITS_CLOUDFLARE) cloudflare.checkPage(limit);
+  return Math.min(limit, 0xffffffff); // which is over the limit too
 }
 
 export function each(given, limits) {

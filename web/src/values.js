@@ -151,6 +151,12 @@ function streamOf(buffer) {
   }
 }
 
+/** How many bytes the value of an entry has. */
+export function lengthOf(engine, entry) {
+  engine.call.entry_value(entry, engine.NUMBER);
+  return engine.outLength();
+}
+
 function valueOf(engine, entry, as, name) {
   const pointer = engine.call.entry_value(entry, engine.NUMBER) >>> 0;
   return read(engine, pointer, engine.outLength(), as, name);
@@ -197,39 +203,51 @@ function setMetadata(object, engine, entry, name) {
 
 const expirationOf = (engine, entry) => Number(engine.call.entry_expiration(entry));
 
+/**
+ * Gives an answer what Workers' have not, hidden from enumeration, so that it equals one of theirs: Object.keys(),
+ * comparisons of tests, JSON and copies do not see it. (A class of answers would be told from Workers' plain objects.)
+ */
+function hide(object, name, value) {
+  hidden.value = value;
+  Object.defineProperty(object, name, hidden);
+}
+
+const hidden = { __proto__: null, value: null, enumerable: false, configurable: true, writable: true };
+
+function hideWhole(object, expiration, version) {
+  hide(object, "expiration", expiration);
+  hide(object, "version", version);
+  return object;
+}
+
 /** What getWithMetadata answers for a key that is missing. */
-export const missing = () => ({ value: null, metadata: null, cacheStatus: null, expiration: null, version: null });
+export const missing = () => hideWhole({ value: null, metadata: null, cacheStatus: null }, null, null);
 
 /** What it answers for one that is there. */
 export function whole(engine, entry, as, name) {
-  return fields(engine, entry, as, name, metadataOf(engine, entry, name));
+  const metadata = metadataOf(engine, entry, name);
+  const found = { value: valueOf(engine, entry, as, name), metadata, cacheStatus: null };
+  return hideWhole(found, expirationOf(engine, entry) || null, entryVersion(engine, entry));
 }
 
-/** The same for one of many. */
+/** The same for one of many, where Workers have no cacheStatus. */
 export function wholeOfMany(engine, entry, as, name) {
-  const found = fields(engine, entry, as, name, null);
+  const found = { value: valueOf(engine, entry, as, name), metadata: null };
   setMetadata(found, engine, entry, name);
-  return found;
+  hide(found, "cacheStatus", null);
+  return hideWhole(found, expirationOf(engine, entry) || null, entryVersion(engine, entry));
 }
-
-const fields = (engine, entry, as, name, metadata) => ({
-  value: valueOf(engine, entry, as, name),
-  metadata,
-  cacheStatus: null,
-  expiration: expirationOf(engine, entry) || null,
-  version: entryVersion(engine, entry),
-});
 
 export { valueOf as value };
 
-/** An entry of a list, without the fields that are not set. */
+/** An entry of a list, without the fields that are not set; its version is hidden. */
 export function listed(engine, entry, as) {
   const key = { name: entryKey(engine, entry) };
   if (as !== null) key.value = valueOf(engine, entry, as, key.name);
   const expiration = expirationOf(engine, entry);
   if (expiration !== 0) key.expiration = expiration;
   setMetadata(key, engine, entry, key.name);
-  key.version = entryVersion(engine, entry);
+  hide(key, "version", entryVersion(engine, entry));
   return key;
 }
 

@@ -42,7 +42,7 @@ export async function values(kv: Namespace, sync: SyncNamespace): Promise<void> 
   is<typeof whole, Entry<number, string>>(true);
   is<typeof whole.version, string | null>(true);
   const entries = sync.getWithMetadata<{ m: 1 }>(["a"]);
-  is<typeof entries, Map<string, Entry<string, { m: 1 }>>>(true);
+  is<typeof entries, Map<string, Entry<string, { m: 1 }> | null>>(true);
 
   // @ts-expect-error There is no such type.
   await kv.get("a", "buffer");
@@ -50,6 +50,34 @@ export async function values(kv: Namespace, sync: SyncNamespace): Promise<void> 
   await kv.get(undefined);
   // @ts-expect-error There are no streams of many values.
   await kv.get(["a"], "stream");
+
+  // Without "json", what is read is text, whatever it is said to be.
+  // @ts-expect-error The type is missing.
+  await kv.get<{ a: number }>("a");
+  // @ts-expect-error
+  await kv.get<{ a: number }>("a", {});
+  // @ts-expect-error
+  await kv.get<{ a: number }>("a", { cacheTtl: 60 });
+  // @ts-expect-error
+  await kv.get<{ a: number }>("a", "text");
+  // @ts-expect-error
+  await kv.get<{ a: number }>(["a"]);
+  // @ts-expect-error
+  await kv.getWithMetadata<{ a: number }, string>("a");
+  // @ts-expect-error
+  await kv.getWithMetadata<{ a: number }, string>(["a"]);
+  // @ts-expect-error
+  sync.get<{ a: number }>("a");
+  // @ts-expect-error
+  sync.getWithMetadata<{ a: number }, string>("a");
+}
+
+export async function types(kv: Namespace, type: "text" | "json" | "arrayBuffer" | "stream"): Promise<void> {
+  const value = await kv.get("a", type);
+  is<typeof value, any>(true);
+  if (type === "stream") return;
+  const many = await kv.get(["a"], type);
+  is<typeof many, Map<string, any>>(true);
 }
 
 export async function writing(kv: Namespace, sync: SyncNamespace): Promise<void> {
@@ -60,6 +88,11 @@ export async function writing(kv: Namespace, sync: SyncNamespace): Promise<void>
   is<typeof added, boolean>(true);
   const sum = await kv.incr("n", 5n, { initial: 1 });
   is<typeof sum, number | bigint>(true);
+  const removed = await kv.delete("a");
+  is<typeof removed, boolean>(true);
+  is<boolean, ReturnType<typeof sync.has>>(true);
+  if (await kv.has("a")) await kv.deleteBulk(["a", "b"]);
+  sync.deleteBulk("a");
   // @ts-expect-error A stream takes time.
   sync.put("a", new Response("a").body!);
   // @ts-expect-error It is expirationTtl.

@@ -25,25 +25,103 @@ export default {
     await fails(() => kv.put(".", "1"), "TypeError", '"." is not allowed as a key name.');
     await fails(() => kv.get(".."), "TypeError", '".." is not allowed as a key name.');
     await kv.put("k".repeat(512), "1");
-    for (const key of ["k".repeat(513), "ü".repeat(257)])
-      await fails(() => kv.put(key, "1"), "LIMIT", "the limit is 512");
+    const long = (method, length = 513) =>
+      `KV ${method} failed: 414 UTF-8 encoded length of ${length} exceeds key length limit of 512.`;
+    const key = "k".repeat(513);
+    await fails(() => kv.put("ü".repeat(257), "1"), "LIMIT", long("PUT", 514));
+    for (const method of ["get", "getWithMetadata", "has"]) await fails(() => kv[method](key), "LIMIT", long("GET"));
+    await fails(() => kv.get([key]), "LIMIT", long("GET_BULK"));
+    await fails(() => kv.delete(key), "LIMIT", long("DELETE"));
+    await fails(() => kv.touch(key), "LIMIT", long("PUT"));
     await kv.put("a", new Uint8Array(25 * MIB));
-    await fails(() => kv.put("a", new Uint8Array(25 * MIB + 1)), "LIMIT", "26214401 bytes long");
-    await fails(() => kv.put("a", "ü".repeat(13 * MIB)), "LIMIT", "27262976 bytes long");
+    const large = (length) => `KV PUT failed: 413 Value length of ${length} exceeds limit of 26214400.`;
+    await fails(() => kv.put("a", new Uint8Array(25 * MIB + 1)), "LIMIT", large(26_214_401));
+    await fails(() => kv.put("a", "ü".repeat(13 * MIB)), "LIMIT", large(27_262_976));
     await kv.put("a", "1", { metadata: "m".repeat(1022) });
-    await fails(() => kv.put("a", "1", { metadata: "m".repeat(1023) }), "LIMIT", "1025 bytes long");
-    await fails(() => kv.put("a", "1", { expirationTtl: 59 }), "LIMIT", "60");
-    await kv.put("a", "1", { expirationTtl: 60 });
-    await fails(() => kv.put("a", "1", { expiration: Math.floor(Date.now() / 1000) + 10 }), "LIMIT", "60");
+    const words = "KV PUT failed: 413 Metadata length of 1025 exceeds limit of 1024.";
+    await fails(() => kv.put("a", "1", { metadata: "m".repeat(1023) }), "LIMIT", words);
     await kv.list({ limit: 1000 });
-    await fails(() => kv.list({ limit: 1001 }), "LIMIT", "1000");
-    const keys = Array.from({ length: 101 }, (_, index) => `k${index}`);
-    equal((await kv.get(keys.slice(1))).size, 100);
-    await fails(() => kv.get(keys), "LIMIT", "101 keys");
+    const page = "KV GET failed: 400 Invalid key_count_limit of 1001. Please specify an integer less than 1000.";
+    await fails(() => kv.list({ limit: 1001 }), "LIMIT", page);
     const stream = endless(MIB);
     await fails(() => kv.put("a", stream.stream), "LIMIT", "26214400");
     ok(stream.cancelled && stream.read <= 28 * MIB, `${stream.read} bytes were read`);
     await kv.store.close();
+  },
+
+  async "Cloudflare's limits of lifetimes, in Workers' words"({ LuatKV }) {
+    const kv = (await LuatKV.open({ limits: "cloudflare" })).namespace("test");
+    const now = Math.floor(Date.now() / 1000);
+    const begin = (name, value) => `KV PUT failed: 400 Invalid ${name} of ${value}. `;
+    for (const [expirationTtl, read] of [[0, 0], [-1, -1], [NaN, 0], [null, 0], ["nan", 0], [{}, 0]]) {
+      const words = `${begin("expiration_ttl", read)}Please specify integer greater than 0.`;
+      await fails(() => kv.put("a", "1", { expirationTtl }), "INVALID", words);
+    }
+    for (const [expirationTtl, read] of [[59, 59], [59.9, 59], ["30", 30], [true, 1]]) {
+      const words = `${begin("expiration_ttl", read)}Expiration TTL must be at least 60.`;
+      await fails(() => kv.put("a", "1", { expirationTtl }), "LIMIT", words);
+    }
+    for (const [expiration, read] of [[0, 0], [null, 0], ["nan", 0], [now - 1, now - 1]]) {
+      const words = "Please specify integer greater than the current number of seconds since the UNIX epoch.";
+      await fails(() => kv.put("a", "1", { expiration }), "INVALID", begin("expiration", read) + words);
+    }
+    const words = `${begin("expiration", now + 30)}Expiration times must be at least 60 seconds in the future.`;
+    await fails(() => kv.put("a", "1", { expiration: now + 30.5 }), "LIMIT", words);
+    for (const value of [2 ** 31, -(2 ** 31) - 1, 1e300, Date.now()]) {
+      const range = "Value out of range. Must be between -2147483648 and 2147483647 (inclusive).";
+      await fails(() => kv.put("a", "1", { expirationTtl: value }), "TypeError", range);
+      await fails(() => kv.put("a", "1", { expiration: value }), "TypeError", range);
+      await fails(() => kv.get("a", { cacheTtl: value }), "TypeError", range);
+      if (value > 0) await fails(() => kv.list({ limit: value }), "TypeError", range);
+    }
+    equal(await kv.has("a"), false);
+    await kv.put("a", "1", { expirationTtl: 60 });
+    await kv.put("a", "1", { expirationTtl: 60, expiration: -1 });
+    await kv.put("a", "1", { expiration: now + 100 });
+    await kv.put("a", "1", { expiration: 2 ** 31 - 1 });
+  },
+
+  async "Cloudflare's limits of reads, in Workers' words"({ LuatKV }) {
+    const kv = (await LuatKV.open({ limits: "cloudflare" })).namespace("test");
+    await kv.put("a", "1");
+    for (const [cacheTtl, read] of [[29, 29], [0, 0], ["x", 0], [null, 0], [-1, -1]]) {
+      const words = (method) => `KV ${method} failed: 400 Invalid cache_ttl of ${read}. Cache TTL must be at least 30.`;
+      for (const method of ["get", "getWithMetadata"]) {
+        await fails(() => kv[method]("a", { cacheTtl }), "LIMIT", words("GET"));
+        await fails(() => kv[method](["a"], { cacheTtl }), "LIMIT", words("GET_BULK"));
+      }
+    }
+    equal([await kv.get("a", { cacheTtl: 30 }), await kv.get("a", { cacheTtl: "60" })], ["1", "1"]);
+    for (const method of ["get", "getWithMetadata"]) {
+      const few = "KV GET_BULK failed: 400 You must request a minimum of 1 key";
+      await fails(() => kv[method]([]), "INVALID", few);
+      const keys = Array.from({ length: 101 }, (_, index) => `k${index}`);
+      equal((await kv[method](keys.slice(1))).size, 100);
+      await fails(() => kv[method](keys), "LIMIT", "KV GET_BULK failed: 400 You can request a maximum of 100 keys");
+      for (const type of ["arrayBuffer", "stream", "banana"]) {
+        const words = `KV GET_BULK failed: 400 "${type}" is not a valid type. Use "json" or "text"`;
+        await fails(() => kv[method](["a"], type), "INVALID", words);
+        await fails(() => kv[method](["a"], { type }), "INVALID", words);
+      }
+    }
+    await kv.put("b", new Uint8Array(25 * MIB - 1));
+    equal((await kv.get(["a", "b"])).size, 2);
+    await kv.put("a", "12");
+    const words = "KV GET_BULK failed: 413 Total size of request exceeds the limit of 25MB";
+    await fails(() => kv.get(["a", "b"]), "LIMIT", words);
+    await fails(() => kv.getWithMetadata(["a", "b"]), "LIMIT", words);
+    await kv.store.close();
+  },
+
+  async "Cloudflare's limit of a deletion"({ LuatKV }) {
+    const kv = (await LuatKV.open({ limits: "cloudflare" })).namespace("test");
+    const keys = Array.from({ length: 101 }, (_, index) => `k${index}`);
+    for (const key of keys) await kv.put(key, "1");
+    const words = "KV DELETE failed: 400 You can delete maximum of 100 keys per request";
+    await fails(() => kv.deleteBulk(keys), "LIMIT", words);
+    equal(await kv.count(), 101);
+    await kv.deleteBulk(keys.slice(1));
+    equal(await kv.count(), 1);
   },
 
   async "the default limits"({ LuatKV }) {

@@ -1,0 +1,96 @@
+// Where the limits are Cloudflare's, what Workers KV refuses is refused here, and in its own words.
+
+import * as abi from "./abi.js";
+import { LuatKVError } from "./error.js";
+import { utf8Length } from "./slot.js";
+
+function refused(code, method, words) {
+  return new LuatKVError(code, `KV ${method} failed: ${words}`);
+}
+
+/** Workers' integers have 32 bits. */
+export function checkInteger(name, number) {
+  if (number === (number | 0)) return;
+  const words = `Value out of range. Must be between ${-(2 ** 31)} and ${2 ** 31 - 1} (inclusive).`;
+  throw new TypeError(`${words} ${name} is ${number}.`);
+}
+
+export function checkKey(method, name) {
+  if (name === "." || name === "..") throw new TypeError(`"${name}" is not allowed as a key name.`);
+  const limit = abi.NAME[abi.LIMITS_CLOUDFLARE];
+  const length = name.length * 3 > limit ? utf8Length(name) : 0;
+  if (length <= limit) return;
+  throw refused("LIMIT", method, `414 UTF-8 encoded length of ${length} exceeds key length limit of ${limit}.`);
+}
+
+export function checkTtl(ttl) {
+  checkInteger("expirationTtl", ttl);
+  const wrong = `400 Invalid expiration_ttl of ${ttl}.`;
+  if (ttl < 1) throw refused("INVALID", "PUT", `${wrong} Please specify integer greater than 0.`);
+  const least = abi.CLOUDFLARE_TTL;
+  if (ttl < least) throw refused("LIMIT", "PUT", `${wrong} Expiration TTL must be at least ${least}.`);
+}
+
+export function checkExpiration(expiration) {
+  checkInteger("expiration", expiration);
+  const ahead = expiration - Math.floor(Date.now() / 1000);
+  const wrong = `400 Invalid expiration of ${expiration}.`;
+  if (ahead <= 0) {
+    const right = "Please specify integer greater than the current number of seconds since the UNIX epoch.";
+    throw refused("INVALID", "PUT", `${wrong} ${right}`);
+  }
+  const least = abi.CLOUDFLARE_TTL;
+  if (ahead < least) {
+    throw refused("LIMIT", "PUT", `${wrong} Expiration times must be at least ${least} seconds in the future.`);
+  }
+}
+
+/** What is too long, "Metadata" or "Value", in bytes. */
+export function checkBytes(what, length, limit) {
+  if (length > limit) throw refused("LIMIT", "PUT", `413 ${what} length of ${length} exceeds limit of ${limit}.`);
+}
+
+const LONGEST_PAGE = 1000;
+
+export function checkPage(limit) {
+  checkInteger("limit", limit);
+  if (limit <= LONGEST_PAGE) return;
+  const right = `Please specify an integer less than ${LONGEST_PAGE}.`;
+  throw refused("LIMIT", "GET", `400 Invalid key_count_limit of ${limit}. ${right}`);
+}
+
+const LEAST_CACHE_TTL = 30;
+
+export function checkCacheTtl(method, ttl) {
+  checkInteger("cacheTtl", ttl);
+  if (ttl >= LEAST_CACHE_TTL) return;
+  const right = `Cache TTL must be at least ${LEAST_CACHE_TTL}.`;
+  throw refused("LIMIT", method, `400 Invalid cache_ttl of ${ttl}. ${right}`);
+}
+
+// ---- Many keys
+
+export function checkBulkType(word) {
+  if (word === "text" || word === "json") return;
+  throw refused("INVALID", "GET_BULK", `400 "${String(word)}" is not a valid type. Use "json" or "text"`);
+}
+
+export const BULK = "GET_BULK";
+export const DELETE = "DELETE";
+
+/** How many keys there are in one call, GET_BULK or DELETE. */
+export function checkCount(method, count) {
+  const most = abi.KEYS[abi.LIMITS_CLOUDFLARE];
+  if (count > most) {
+    const words = method === BULK ? `request a maximum of ${most} keys` : `delete maximum of ${most} keys per request`;
+    throw refused("LIMIT", method, `400 You can ${words}`);
+  }
+  if (count === 0 && method === BULK) throw refused("INVALID", method, "400 You must request a minimum of 1 key");
+}
+
+/** How many bytes all values of a bulk read have. */
+export function checkTotal(bytes) {
+  const most = abi.VALUE[abi.LIMITS_CLOUDFLARE];
+  if (bytes <= most) return;
+  throw refused("LIMIT", BULK, `413 Total size of request exceeds the limit of ${most / 1024 / 1024}MB`);
+}
