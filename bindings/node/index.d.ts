@@ -54,8 +54,9 @@ export interface OpenOptions {
   nowait?: boolean | undefined;
 }
 
+/** Numbers are read as Workers reads them: fractions of a second are cut off, and "60" is 60. */
 export interface Lifetime {
-  /** When the entry is gone, in Unix seconds: whole, in the future. */
+  /** When the entry is gone, in Unix seconds: in the future. */
   expiration?: number | undefined;
   /** The same in seconds from now, at least 1. Wins over `expiration`. */
   expirationTtl?: number | undefined;
@@ -95,9 +96,9 @@ export interface EachOptions {
 }
 
 export interface ListOptions extends EachOptions {
-  /** How many keys a page has at most. Default 1000. */
+  /** How many keys a page has at most. Default 1000, also for what is not above 0. */
   limit?: number | undefined;
-  /** Where the page before ended; null, not an empty string, for the first page. */
+  /** Where the page before ended; null or an empty string for the first page. */
   cursor?: string | null | undefined;
 }
 

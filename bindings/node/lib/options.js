@@ -1,12 +1,16 @@
-// Options: what a name, a type or a range may be. Nothing is silently ignored.
+// Options: what a name, a type or a range may be.
 
 import { types } from "node:util";
 import { constants } from "./declarations.js";
 import { Input, Options, invalid, kind } from "./memory.js";
+import { similar } from "./similar.js";
 
 const NONE = Object.freeze({ __proto__: null });
 
-/** The own properties of the options that were given, each read once, all of whose names are known. */
+/**
+ * The own properties of the options that were given, each read once. Others are ignored, as in Workers, but for those
+ * that look like an option that is not given.
+ */
 export function known(given, names) {
   if (given === undefined) return NONE;
   if (given === null || typeof given !== "object" || Array.isArray(given)) {
@@ -15,12 +19,25 @@ export function known(given, names) {
   for (const type of ["Map", "Set", "Promise", "Date"]) { // whose contents are no fields, and would go unseen
     if (types[`is${type}`](given)) throw new TypeError(`options must be a plain object, not a ${type}`);
   }
-  for (const name of Object.keys(given)) {
-    if (!names.includes(name)) throw new TypeError(`unknown option ${name}: there are ${names.join(", ")}`);
-  }
   const own = { __proto__: null };
   for (const name of names) if (Object.hasOwn(given, name)) own[name] = given[name];
+  for (const name of Object.keys(given)) if (!names.includes(name)) checkUnknown(given, name, names, own);
   return own;
+}
+
+function checkUnknown(given, name, names, own) {
+  const near = similar(name, names);
+  if (near.length === 0 || near.some((other) => other in own) || given[name] === undefined) return;
+  throw new TypeError(`unknown option ${name}: did you mean ${near[0]}?`);
+}
+
+/**
+ * A number as WebIDL makes one of anything, which Workers does: "60" is 60, 60.9 too, and what is no number is 0. Of a
+ * bigint and a symbol it makes none.
+ */
+function integer(value) {
+  const number = +value;
+  return Number.isFinite(number) ? Math.trunc(number) || 0 : 0;
 }
 
 function whole(name, value, least, most) {
@@ -84,11 +101,18 @@ const putting = new Options("put_options");
 const counting = new Options("incr_options");
 const metadataInput = new Input(1024);
 
+/** Of both, the one from now on wins. */
 function lifetime({ expiration, expirationTtl }) {
-  return [
-    expiration === undefined ? undefined : whole("expiration", expiration, 1, Number.MAX_SAFE_INTEGER),
-    expirationTtl === undefined ? undefined : whole("expirationTtl", expirationTtl, 1, Number.MAX_SAFE_INTEGER),
-  ];
+  const end = expiration === undefined ? undefined : integer(expiration);
+  if (expirationTtl !== undefined) return [undefined, checkTime("expirationTtl", integer(expirationTtl), expirationTtl)];
+  return [end === undefined ? undefined : checkTime("expiration", end, expiration), undefined];
+}
+
+function checkTime(name, number, given) {
+  // True would be a second, which Workers have no lifetime as short as.
+  if (number >= 1 && number <= Number.MAX_SAFE_INTEGER && typeof given !== "boolean") return number;
+  const not = typeof given === "number" ? given : shown(given);
+  throw new RangeError(`${name} must be a number of whole seconds from 1, not ${not}`);
 }
 
 /** The JSON text of a value; what JSON cannot say at all is an error. */
@@ -147,7 +171,6 @@ export function incrOptions(given) {
 const listing = new Options("list_options");
 const EACH = ["prefix", "start", "stop", "reverse", "values"];
 const TEXTS = ["prefix", "start", "stop", "cursor"];
-const NOT_EMPTY = ["stop", "cursor"];
 const texts = Object.fromEntries(TEXTS.map((name) => [name, new Input(512)]));
 
 /** The type that a list's values are to have; undefined for no values. */
@@ -155,18 +178,24 @@ function listed(values) {
   return values === true ? "text" : values === undefined || values === false ? undefined : type(values);
 }
 
+/** As in Workers, what is not above 0 is the default. */
+function pageLimit(given) {
+  const limit = given === undefined ? 0 : integer(given);
+  return limit > 0 ? Math.min(limit, 0xffffffff) : undefined; // which is over the limit too
+}
+
 /** Answers the struct for a list, and the type of its values. */
 export function listOptions(given) {
   const options = known(given, [...EACH, "limit", "cursor"]);
   const values = listed(options.values);
   const flags = (flag("reverse", options.reverse) ? constants.LIST_REVERSE : 0) | (values ? constants.LIST_VALUES : 0);
-  const limit = options.limit === undefined ? undefined : whole("limit", options.limit, 1, 0xffffffff);
+  const limit = pageLimit(options.limit);
   if (options.cursor === null) options.cursor = undefined;
   listing.begin().set("flags", flags).set("limit", limit);
   for (const name of TEXTS) {
     if (options[name] === undefined) continue;
     const text = texts[name].set(name, options[name]);
-    if (text.length === 0 && NOT_EMPTY.includes(name)) throw invalid(`${name} is empty: leave it out where there is none`);
+    if (text.length === 0 && name === "stop") throw invalid(`${name} is empty: leave it out where there is none`);
     listing.set(name, text);
   }
   return [listing.pointer, values];

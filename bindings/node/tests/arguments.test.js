@@ -1,7 +1,7 @@
 // Wrong types, numbers out of range, and errors with their codes.
 
 import assert from "node:assert/strict";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { inspect } from "node:util";
 import test from "node:test";
 import { Atomic, LuatKVError, Namespace, Store, open, openMemory, openProject } from "luat-kv-native";
@@ -51,16 +51,34 @@ test("options must be an object, of names that are known", onBoth((kv) => {
   for (const options of [new Map([["expirationTtl", 60]]), new Set(), new Date(), Promise.resolve({ expirationTtl: 60 })]) {
     wrongType(/options must be a plain object, not a (Map|Set|Date|Promise)/, () => kv.put("k", "x", options));
   }
-  wrongType(/unknown option expiration_ttl: there are expiration, expirationTtl, metadata/, () =>
-    kv.put("k", "x", { expiration_ttl: 60 }));
-  wrongType(/unknown option metadata/, () => kv.touch("k", { metadata: 1 }));
-  wrongType(/unknown option limits/, () => kv.list({ limits: 1 }));
-  wrongType(/unknown option limit/, () => kv.each({ limit: 1 }));
-  wrongType(/unknown option timeout/, () => openMemory({ timeout: 1 }));
-  wrongType(/unknown option overwrite/, () => kv.import("x", { overwrite: true }));
+  for (const name of ["expiration_ttl", "ttl", "expirationTTL", "expires"]) {
+    wrongType(new RegExp(`unknown option ${name}: did you mean expiration`), () => kv.put("k", "x", { [name]: 60 }));
+    wrongType(new RegExp(`unknown option ${name}`), () => kv.touch("k", { [name]: 60 }));
+  }
+  wrongType(/unknown option limits: did you mean limit/, () => kv.list({ limits: 1 }));
+  wrongType(/unknown option timeout: did you mean busyTimeout/, () => openMemory({ timeout: 1 }));
+  wrongType(/unknown option Replace: did you mean replace/, () => kv.import("x", { Replace: true }));
   kv.put("k", "x", { expiration: undefined, expirationTtl: undefined, metadata: null });
   assert.equal(kv.getWithMetadata("k").metadata, null);
 }));
+
+test("an unknown option is ignored where the one it looks like is given, or where it looks like none", onBoth((kv) => {
+  for (const options of [{ expirationTtl: 60, ttl: 60 }, { expirationTtl: 60, colour: 1 }]) {
+    kv.put("k", 1, options);
+    assert.ok(kv.getWithMetadata("k").expiration > Date.now() / 1000 + 58);
+  }
+  for (const options of [{ expirationTtl: undefined, ttl: 0 }, { ttl: undefined }, { colour: 60, flags: 0 }]) {
+    kv.put("k", 1, options);
+    assert.equal(kv.getWithMetadata("k").expiration, null);
+  }
+  assert.equal(kv.get("k", { type: "json", cacheTtl: 60 }), 1);
+  openMemory({ colour: 1 }).close();
+}));
+
+test("similar.js is that of the web package", () => {
+  const own = new URL("../lib/similar.js", import.meta.url);
+  assert.equal(readFileSync(own, "utf8"), readFileSync(`${process.env.LUAT_KV_ROOT}/web/src/similar.js`, "utf8"));
+});
 
 test("only own properties of options count", onBoth((kv) => {
   kv.put("k", "v");
@@ -95,18 +113,19 @@ test("only own properties of options count", onBoth((kv) => {
 
 const numbers = [-1, 0, 1.5, NaN, Infinity, -Infinity, 2 ** 53, 2 ** 53 + 2, 2 ** 64, Number.MAX_VALUE];
 
-test("lifetimes must be whole numbers that make sense", onBoth((kv) => {
+test("lifetimes must be times, from a second on", onBoth((kv) => {
   kv.put("k", "as it was");
   for (const name of ["expiration", "expirationTtl"]) {
-    for (const number of numbers) {
-      outOfRange(new RegExp(`${name} must be a whole number from 1, not`), () => kv.put("k", "x", { [name]: number }));
-      outOfRange(/whole number/, () => kv.add("n", "x", { [name]: number }));
-      outOfRange(/whole number/, () => kv.touch("k", { [name]: number }));
-      outOfRange(/whole number/, () => kv.incr("n", 1, { [name]: number }));
-      outOfRange(/whole number/, () => kv.atomic().put("k", "x", { [name]: number }));
+    const wrong = [...numbers.filter((number) => number !== 1.5), 0.9, null, {}, true, false, "", "x", "60 s", [1, 2]];
+    for (const value of wrong) {
+      outOfRange(new RegExp(`${name} must be a number of whole seconds from 1, not`), () => kv.put("k", "x", { [name]: value }));
+      outOfRange(/whole seconds/, () => kv.add("n", "x", { [name]: value }));
+      outOfRange(/whole seconds/, () => kv.touch("k", { [name]: value }));
+      outOfRange(/whole seconds/, () => kv.incr("n", 1, { [name]: value }));
+      outOfRange(/whole seconds/, () => kv.atomic().put("k", "x", { [name]: value }));
     }
-    for (const value of ["60", 60n, null, {}, true, false, new Date()]) {
-      wrongType(new RegExp(`${name} must be a number`), () => kv.put("k", "x", { [name]: value }));
+    for (const value of [60n, Symbol("60")]) {
+      wrongType(/Cannot convert a (BigInt|Symbol) value to a number/, () => kv.put("k", "x", { [name]: value }));
     }
   }
   // What is past the year 9999 is refused before it can come back as another number.
@@ -122,9 +141,26 @@ test("lifetimes must be whole numbers that make sense", onBoth((kv) => {
   assert.equal(kv.getWithMetadata("k").expiration, 2 ** 37);
 }));
 
+test("numbers of Workers' options are read as WebIDL does", onBoth((kv) => {
+  const left = (options) => {
+    kv.put("k", "x", options);
+    return kv.getWithMetadata("k").expiration - Date.now() / 1000;
+  };
+  for (const expirationTtl of ["60", 60.9, " 60.9 ", [60], { valueOf: () => 60 }]) {
+    assert.ok(left({ expirationTtl }) > 58 && left({ expirationTtl }) <= 61, inspect(expirationTtl));
+  }
+  const expiration = Date.now() / 1000 + 3600;
+  for (const given of [expiration, String(expiration)]) assert.ok(left({ expiration: given }) > 3590);
+  assert.ok(left({ expirationTtl: 60, expiration: -1 }) > 58, "the one from now on wins");
+  kv.put("l", "x");
+  for (const limit of ["1", 1.9, true]) assert.equal(kv.list({ limit }).keys.length, 1);
+  for (const limit of [0, -1, null, NaN, Infinity, "", "x", {}]) assert.equal(kv.list({ limit }).keys.length, 2);
+  wrongType(/BigInt/, () => kv.list({ limit: 1n }));
+}));
+
 test("the numbers of a list, a sweep and a counter must fit", onBoth((kv, store) => {
+  for (const number of [2 ** 32, 2 ** 53, Number.MAX_VALUE]) fails("LIMIT", /limit/, () => kv.list({ limit: number }));
   for (const number of [...numbers, 2 ** 32]) {
-    outOfRange(/limit must be a whole number from 1/, () => kv.list({ limit: number }));
     if (number !== 0 && number < 2 ** 32) outOfRange(/max must be/, () => store.sweep(number));
     if (number % 1 !== 0 || number > 2 ** 32) outOfRange(/by must be/, () => kv.incr("n", number));
   }
@@ -152,7 +188,7 @@ test("types, flags and words must be of those that there are", onBoth((kv) => {
   fails("INVALID", /version is empty/, () => kv.atomic().check("k", ""));
   fails("INVALID", /cursor/, () => kv.list({ cursor: "nonsense" }));
   for (const empty of ["", new Uint8Array(0)]) {
-    fails("INVALID", /^cursor is empty: leave it out where there is none$/, () => kv.list({ cursor: empty }));
+    assert.deepEqual(kv.list({ cursor: empty }), kv.list()); // as in Workers
     fails("INVALID", /^stop is empty: leave it out where there is none$/, () => kv.list({ stop: empty }));
     fails("INVALID", /^stop is empty/, () => kv.each({ stop: empty }));
     assert.deepEqual(kv.list({ prefix: empty, start: empty }).keys, []);

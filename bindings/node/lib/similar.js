@@ -1,0 +1,38 @@
+// Which known names a name was meant to be.
+
+const plain = (name) => name.replace(/[_-]/g, "").toLowerCase();
+
+/** The names that another one looks most like: none, one, or several that it looks like just as much. */
+export function similar(name, names) {
+  const one = plain(name);
+  const alike = [
+    (other) => one === other,
+    (other) => isMisspelled(one, other),
+    (other) => isPart(one, other) || isPart(other, one) || (one.length > 4 && other.startsWith(one.slice(0, 5))),
+  ];
+  for (const isAlike of alike) {
+    const near = names.filter((other) => isAlike(plain(other)));
+    if (near.length > 0) return near;
+  }
+  return [];
+}
+
+/** Whether a name begins or ends with another one: "ttl" with "expirationTtl". */
+const isPart = (part, name) => part.length > 2 && (name.startsWith(part) || name.endsWith(part));
+
+const isMisspelled = (one, other) => distance(one, other) <= (Math.min(one.length, other.length) < 6 ? 1 : 2);
+
+/** How many characters are to be changed to make one name of another; 3 for more than that too. */
+function distance(one, other) {
+  if (Math.abs(one.length - other.length) > 2) return 3;
+  let row = Array.from({ length: other.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= one.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= other.length; j++) {
+      const change = row[j - 1] + (one[i - 1] === other[j - 1] ? 0 : 1);
+      next.push(Math.min(change, row[j] + 1, next[j - 1] + 1));
+    }
+    row = next;
+  }
+  return row[other.length];
+}
