@@ -38,7 +38,11 @@ export type WasmSource = URL | string | Response | Promise<Response> | ArrayBuff
 export type WasmModule = typeof globalThis extends { WebAssembly: { Module: { prototype: infer M } } } ? M : object;
 
 export interface OpenOptions {
-  /** `"cloudflare"`: those of Workers KV, for an app that must later run there. Default `"default"`. */
+  /**
+   * `"default"`: keys, names and prefixes of 4 KiB, values of 512 MiB, metadata of 64 KiB, lifetimes from 1 s on, pages and
+   * bulk reads of 10 000 keys. `"cloudflare"`: those of Workers KV, for an app that must later run there: 512 B, 25 MiB,
+   * 1 KiB, 60 s, 1000 keys, and 100 keys and 25 MiB in a bulk read, of text or JSON.
+   */
   limits?: "default" | "cloudflare" | undefined;
   /**
    * Keep the store across reloads, in this origin's IndexedDB or its private file system. Written in the background;
@@ -242,7 +246,7 @@ export class Namespace {
   getWithMetadata<J = unknown, M = unknown>(key: string, type: TypeOption<"json">): Promise<Entry<J, M>>;
   getWithMetadata<M = unknown>(key: string, type: TypeOption<"arrayBuffer">): Promise<Entry<ArrayBuffer, M>>;
   getWithMetadata<M = unknown>(key: string, type: TypeOption<"stream">): Promise<Entry<ReadableStream, M>>;
-  /** The same for many keys. One that is missing has null in the map, which these types, as Workers' own, do not show. */
+  /** The same for many keys. The map has null for a missing one, which these types, like those of Workers, do not show. */
   getWithMetadata<M = unknown>(
     keys: string[],
     type?: TypeOption<"text"> | NoType,
@@ -268,7 +272,7 @@ export class Namespace {
   delete(key: string): Promise<boolean>;
   /** The same for KVNamespace, where nothing is answered. */
   delete(key: string): Promise<void>;
-  /** Removes all of these keys, or none if it fails: 10 000 at most, with Cloudflare's limits 100. One key may stand alone. */
+  /** Removes one key or many: 10 000 at most, with Cloudflare's limits 100. If it fails, none is removed. */
   deleteBulk(keys: string | string[]): Promise<void>;
   /** Gives a key another expiration, or without options none; true if it was there. */
   touch(key: string, options?: Lifetime): Promise<boolean>;

@@ -55,10 +55,11 @@ export const INCR_OPTIONS = { struct_size: 0, flags: 4, initial: 8, expiration: 
 /** The head of a record (src/backend/memory/record.rs): its size, and where the length of what follows is. */
 export const RECORD = { HEAD: 12, LENGTH: 4 };
 
-/** By limits: the longest key, name or prefix, the longest value, and the longest metadata, in bytes; the most keys of a call. */
+/** By limits: the longest key, name or prefix, the longest value, and the longest metadata, in bytes. */
 export const NAME = [4096, 512];
 export const VALUE = [512 * 1024 * 1024, 25 * 1024 * 1024];
 export const METADATA = [64 * 1024, 1024];
+/** By limits: the most keys of one call. */
 export const KEYS = [10_000, 100];
 /** The shortest lifetime that Cloudflare's limits allow, in seconds. */
 export const CLOUDFLARE_TTL = 60;

@@ -4,8 +4,8 @@ import * as abi from "./abi.js";
 import { LuatKVError } from "./error.js";
 import { utf8Length } from "./slot.js";
 
-function refused(code, method, words) {
-  return new LuatKVError(code, `KV ${method} failed: ${words}`);
+function refused(code, method, words, options) {
+  return new LuatKVError(code, `KV ${method} failed: ${words}`, options);
 }
 
 /** Workers' integers have 32 bits. */
@@ -17,6 +17,11 @@ export function checkInteger(name, number) {
 
 export function checkKey(method, name) {
   if (name === "." || name === "..") throw new TypeError(`"${name}" is not allowed as a key name.`);
+  checkName(method, name);
+}
+
+/** A key or a prefix. */
+export function checkName(method, name) {
   const limit = abi.NAME[abi.LIMITS_CLOUDFLARE];
   const length = name.length * 3 > limit ? utf8Length(name) : 0;
   if (length <= limit) return;
@@ -93,4 +98,10 @@ export function checkTotal(bytes) {
   const most = abi.VALUE[abi.LIMITS_CLOUDFLARE];
   if (bytes <= most) return;
   throw refused("LIMIT", BULK, `413 Total size of request exceeds the limit of ${most / 1024 / 1024}MB`);
+}
+
+/** What a value that is not JSON is in a bulk read; which it is, the cause says. */
+export function notJSON(cause) {
+  const words = "400 At least one of the requested keys corresponds to a non-json value";
+  return refused("INVALID", BULK, words, { cause });
 }

@@ -1,6 +1,6 @@
 import * as abi from "./abi.js";
 import { Atomic } from "./atomic.js";
-import { BULK, DELETE, checkTotal } from "./cloudflare.js";
+import { BULK, DELETE, checkTotal, notJSON } from "./cloudflare.js";
 import { Commit } from "./commit.js";
 import { places } from "./core.js";
 import { exportText, importText } from "./bulk.js";
@@ -189,13 +189,19 @@ export class SyncNamespace {
     if (found.size === 0) return found;
     const { engine } = core;
     const page = readMany(engine, ns, names);
+    const isLimited = core.limits === abi.LIMITS_CLOUDFLARE;
     let total = 0;
-    values.eachEntry(engine, page, (entry) => {
+    const add = (entry) => {
       total += values.lengthOf(engine, entry);
-      if (core.limits === abi.LIMITS_CLOUDFLARE) checkTotal(total);
+      if (isLimited) checkTotal(total);
       const name = values.entryKey(engine, entry);
       found.set(name, reading(engine, entry, as, name));
-    });
+    };
+    try {
+      values.eachEntry(engine, page, add);
+    } catch (error) {
+      throw isLimited && error instanceof SyntaxError ? notJSON(error) : error;
+    }
     return found;
   }
 

@@ -87,15 +87,15 @@ export function text(what, value, limit) {
   return value;
 }
 
-/** A key, for a method as Workers calls it. As with Workers KV, a number is its text; nothing else is a key but a string. */
+/** The text of what is not a string. As with Workers KV, a number or a boolean has one; objects and null have not. */
+function primitive(what, value) {
+  if (["number", "bigint", "boolean"].includes(typeof value)) return String(value);
+  throw new TypeError(`${what} must be a string, not ${kind(value)}`);
+}
+
+/** A key, for a method as Workers calls it. */
 export function key(given, limits, method = "PUT") {
-  let name = given;
-  if (typeof name !== "string") {
-    if (!["number", "bigint", "boolean"].includes(typeof name)) {
-      throw new TypeError(`the key must be a string, not ${kind(name)}`);
-    }
-    name = String(name);
-  }
+  const name = typeof given === "string" ? given : primitive("the key", given);
   if (name === "") throw new TypeError("Key name cannot be empty.");
   if (limits === abi.LIMITS_CLOUDFLARE) cloudflare.checkKey(method, name);
   else if (name.length * 3 > abi.NAME[limits]) checkLength("key", name, abi.NAME[limits]);
@@ -154,7 +154,7 @@ function typeWord(given, limits, method) {
     const ttl = integer(cacheTtl);
     if (limits === abi.LIMITS_CLOUDFLARE) cloudflare.checkCacheTtl(method, ttl);
   }
-  return type ?? "text";
+  return type;
 }
 
 // ---- Writing
@@ -259,7 +259,7 @@ function listing(given, names, limits) {
   const { prefix, start, stop, reverse, values } = options;
   const list = new Listing();
   const bound = (what, value) => text(what, value ?? "", abi.NAME[limits]);
-  list.prefix = bound("prefix", prefix);
+  list.prefix = readPrefix(prefix, limits);
   list.start = bound("start", start);
   list.stop = bound("stop", stop);
   if (stop === "") throw invalid("stop is empty: leave it out where there is none");
@@ -269,6 +269,12 @@ function listing(given, names, limits) {
   }
   list.flags = (flag("reverse", reverse) ? abi.LIST_REVERSE : 0) | (list.values === null ? 0 : abi.LIST_VALUES);
   return { list, options };
+}
+
+function readPrefix(given = "", limits) {
+  const prefix = given === null ? "" : typeof given === "string" ? given : primitive("prefix", given);
+  if (limits === abi.LIMITS_CLOUDFLARE) cloudflare.checkName("GET", prefix);
+  return text("prefix", prefix, abi.NAME[limits]);
 }
 
 /** Longer than any cursor is. */
@@ -298,7 +304,7 @@ export function each(given, limits) {
 
 export function count(given, limits) {
   const { prefix } = known(given, ["prefix"]);
-  return text("prefix", prefix ?? "", abi.NAME[limits]);
+  return readPrefix(prefix, limits);
 }
 
 // ---- Others

@@ -18,6 +18,8 @@ export default {
       await fails(() => kv.put(key, "1"), "TypeError", "the key must be a string");
       await fails(() => kv.atomic().delete(key), "TypeError", "the key must be a string");
     }
+    equal((await kv.list({ prefix: 1 })).keys.map(({ name }) => name), ["12"]);
+    equal([await kv.count({ prefix: 1 }), await kv.count({ prefix: true })], [1, 1]);
     await fails(() => kv.get(""), "TypeError", "Key name cannot be empty.");
     await fails(() => kv.put("", "1"), "TypeError", "Key name cannot be empty.");
     await fails(() => kv.delete(""), "TypeError", "Key name cannot be empty.");
@@ -97,7 +99,7 @@ export default {
   async "types: in Workers' own words"(api) {
     const kv = await fresh(api);
     const words = 'Unknown response type. Possible types are "text", "arrayBuffer", "json", and "stream".';
-    for (const type of ["buffer", "TEXT", "", 5, true, Symbol("text"), { type: "x" }]) {
+    for (const type of ["buffer", "TEXT", "", 5, true, Symbol("text"), { type: "x" }, { type: null }]) {
       await fails(() => kv.get("a", type), "TypeError", words);
       await fails(() => kv.getWithMetadata(["a"], type), "TypeError", words);
     }
@@ -134,14 +136,14 @@ export default {
 
   async "an unknown option is ignored where the one that it looks like is given, or where it looks like none"(api) {
     const kv = await fresh(api);
-    const ttls = [{ expirationTtl: 60, ttl: 60 }, { ttl: 5, expirationTtl: 60, expires: 1 }, { expirationTtl: 60, colour: 1 }];
-    for (const options of ttls) {
+    for (const other of [{ ttl: 60 }, { ttl: 5, expires: 1 }, { colour: 1 }]) {
+      const options = { ...other, expirationTtl: 60 };
       await kv.put("a", "1", options);
       const left = (await kv.getWithMetadata("a")).expiration - Date.now() / 1000;
       ok(left > 58 && left <= 61, String(left));
     }
     // What unstorage's driver makes of { ttl: 0 }.
-    for (const options of [{ expirationTtl: undefined, ttl: 0 }, { ttl: undefined }, { colour: 60, flags: 0, kind: "x" }]) {
+    for (const options of [{ expirationTtl: undefined, ttl: 0 }, { ttl: undefined }, { colour: 60, kind: "x" }]) {
       await kv.put("a", "1", options);
       equal((await kv.getWithMetadata("a")).expiration, null);
     }
@@ -204,7 +206,8 @@ export default {
     for (const by of ["1", null, {}]) await fails(() => kv.incr("n", by), "TypeError", "by");
     await fails(() => kv.store.sweep(-1), "RangeError", "max");
     await fails(() => kv.list({ reverse: 1 }), "TypeError", "reverse");
-    await fails(() => kv.list({ prefix: 1 }), "TypeError", "prefix");
+    await fails(() => kv.list({ prefix: {} }), "TypeError", "prefix must be a string, not an object");
+    await fails(() => kv.list({ start: 1 }), "TypeError", "start");
     await fails(() => kv.list({ values: "stream" }), "TypeError", "values");
     await fails(() => kv.list({ cursor: 5 }), "TypeError", "cursor");
     await fails(() => kv.export({ format: "csv" }), "TypeError", "json, jsonl");

@@ -33,6 +33,7 @@ export default {
     await fails(() => kv.get([key]), "LIMIT", long("GET_BULK"));
     await fails(() => kv.delete(key), "LIMIT", long("DELETE"));
     await fails(() => kv.touch(key), "LIMIT", long("PUT"));
+    await fails(() => kv.list({ prefix: key }), "LIMIT", long("GET"));
     await kv.put("a", new Uint8Array(25 * MIB));
     const large = (length) => `KV PUT failed: 413 Value length of ${length} exceeds limit of 26214400.`;
     await fails(() => kv.put("a", new Uint8Array(25 * MIB + 1)), "LIMIT", large(26_214_401));
@@ -104,6 +105,10 @@ export default {
         await fails(() => kv[method](["a"], { type }), "INVALID", words);
       }
     }
+    await kv.put("bad", "{");
+    const bad = "KV GET_BULK failed: 400 At least one of the requested keys corresponds to a non-json value";
+    const { cause } = await fails(() => kv.get(["a", "bad"], "json"), "INVALID", bad);
+    ok(cause.message.startsWith('the value of "bad" is not JSON'), cause.message);
     await kv.put("b", new Uint8Array(25 * MIB - 1));
     equal((await kv.get(["a", "b"])).size, 2);
     await kv.put("a", "12");
