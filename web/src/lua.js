@@ -39,6 +39,10 @@ function scriptOf(what, code) {
   return bytes ?? encoder.encode(code);
 }
 
+const LUA = ["kv", "print", "maxMemory", "wasm"];
+/** What only LuatKV.open() takes. */
+const STORE = ["limits", "persist", "name", "onError"];
+
 function checkedName(what, name) {
   if (typeof name !== "string") throw new TypeError(`${what} must be a string, not ${kind(name)}`);
   checkText(what, name);
@@ -46,8 +50,8 @@ function checkedName(what, name) {
   return name;
 }
 
-function runOptions(given, names) {
-  const { name = "script", timeout, signal } = options.known(given, names);
+function runOptions(given, names, others, why) {
+  const { name = "script", timeout, signal } = options.known(given, names, others, why);
   if (timeout !== undefined && (typeof timeout !== "number" || !(timeout >= 0))) {
     const what = typeof timeout === "number" ? timeout : kind(timeout);
     throw new TypeError(`timeout must be a number of milliseconds, not ${what}`);
@@ -108,7 +112,7 @@ export class Lua {
   }
 
   static async create(given) {
-    const { kv, print, maxMemory, wasm } = options.known(given, ["kv", "print", "maxMemory", "wasm"]);
+    const { kv, print, maxMemory, wasm } = options.known(given, LUA, STORE, "open a store with it, and give that as kv");
     if (kv !== undefined && !(kv instanceof LuatKV)) throw new TypeError(`kv must be a LuatKV, not ${kind(kv)}`);
     if (print !== undefined && typeof print !== "function") {
       throw new TypeError(`print must be a function, not ${kind(print)}`);
@@ -159,7 +163,7 @@ export class Lua {
   }
 
   runSync(code, given) {
-    const { name, timeout } = runOptions(given, ["name", "timeout"]);
+    const { name, timeout } = runOptions(given, ["name", "timeout"], ["signal"], "nothing else runs meanwhile");
     const core = this.#ready();
     const run = (this.#run = new Run({ timeout }));
     try {

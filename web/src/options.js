@@ -14,9 +14,10 @@ const tagOf = (value) => Object.prototype.toString.call(value).slice(8, -1);
 /**
  * The options that were given, each read once: own properties that are enumerable. (What getWithMetadata answers can be
  * the options of a put, as in Workers: its metadata is taken, and not what is hidden there.) Others are ignored, as in
- * Workers, but for those that look like an option that is not given.
+ * Workers, but for those that look like an option that is not given, and those that another method has: they would not do
+ * here what they say.
  */
-export function known(given, names) {
+export function known(given, names, others = [], why = "") {
   if (given === undefined || given === null) return NONE;
   if (typeof given !== "object" || Array.isArray(given)) {
     throw new TypeError(`options must be an object, not ${kind(given)}`);
@@ -27,14 +28,18 @@ export function known(given, names) {
   }
   const own = { __proto__: null };
   for (const name of names) if (propertyIsEnumerable.call(given, name)) own[name] = given[name];
-  for (const name of Object.keys(given)) if (!names.includes(name)) checkUnknown(given, name, names, own);
+  for (const name of Object.keys(given)) {
+    const wrong = names.includes(name) ? null : whatIsWrong(name, names, own, others, why);
+    if (wrong !== null && given[name] !== undefined) throw new TypeError(wrong);
+  }
   return own;
 }
 
-function checkUnknown(given, name, names, own) {
+function whatIsWrong(name, names, own, others, why) {
+  if (others.includes(name)) return `there is no option ${shown(name)} here: ${why}`;
   const near = similar(name, names);
-  if (near.length === 0 || near.some((other) => other in own) || given[name] === undefined) return;
-  throw new TypeError(`unknown option ${shown(name)}: did you mean ${JSON.stringify(near[0])}?`);
+  if (near.length === 0 || near.some((other) => other in own)) return null;
+  return `unknown option ${shown(name)}: did you mean ${JSON.stringify(near[0])}?`;
 }
 
 export function whole(name, value, least, most = Number.MAX_SAFE_INTEGER) {
@@ -172,8 +177,8 @@ const PUT = [...LIFETIME, "metadata"];
 const INCR = [...LIFETIME, "initial"];
 
 /** Answers options with a lifetime, of which the one from now on wins. */
-function lifetime(given, names, limits) {
-  const options = known(given, names);
+function lifetime(given, names, limits, why) {
+  const options = known(given, names, names === PUT ? [] : ["metadata"], why);
   const { expiration, expirationTtl } = options;
   const prepared = new Prepared();
   const end = expiration === undefined ? 0 : integer(expiration);
@@ -215,14 +220,14 @@ function checkMetadata(text, limits) {
 
 export function incr(given, limits) {
   if (given === undefined || given === null) return null;
-  const { prepared, options } = lifetime(given, INCR, limits);
+  const { prepared, options } = lifetime(given, INCR, limits, "a counter has no metadata");
   const { initial } = options;
   if (initial !== undefined) prepared.initial = int64("initial", initial);
   return prepared;
 }
 
 export function touch(given, limits) {
-  return lifetime(given, LIFETIME, limits).prepared;
+  return lifetime(given, LIFETIME, limits, "the metadata stays as it is").prepared;
 }
 
 /** The JSON text of a value; what JSON cannot say at all is an error. */
@@ -241,6 +246,7 @@ function json(what, value) {
 // ---- Listing
 
 const EACH = ["prefix", "start", "stop", "reverse", "values"];
+const PAGE = ["limit", "cursor"];
 
 /** What a list is to be. */
 export class Listing {
@@ -254,8 +260,8 @@ export class Listing {
   values = null;
 }
 
-function listing(given, names, limits) {
-  const options = known(given, names);
+function listing(given, limits, names, others, why) {
+  const options = known(given, names, others, why);
   const { prefix, start, stop, reverse, values } = options;
   const list = new Listing();
   const bound = (what, value) => text(what, value ?? "", abi.NAME[limits]);
@@ -282,7 +288,7 @@ const CURSOR = 12_288;
 
 export function list(given, limits) {
   if (given instanceof Listing) return given;
-  const { list, options } = listing(given, [...EACH, "limit", "cursor"], limits);
+  const { list, options } = listing(given, limits, [...EACH, ...PAGE]);
   const { limit, cursor } = options;
   if (limit !== undefined) list.limit = pageLimit(limit, limits);
   list.cursor = cursor ?? "";
@@ -299,11 +305,11 @@ function pageLimit(given, limits) {
 }
 
 export function each(given, limits) {
-  return listing(given, EACH, limits).list;
+  return listing(given, limits, EACH, PAGE, "each() goes through all pages").list;
 }
 
 export function count(given, limits) {
-  const { prefix } = known(given, ["prefix"]);
+  const { prefix } = known(given, ["prefix"], ["start", "stop", ...PAGE], "count() counts all keys with a prefix");
   return readPrefix(prefix, limits);
 }
 

@@ -21,13 +21,15 @@ for (const persist of ["indexeddb", "opfs"]) {
       await kv.put("text2", "again");
       await kv.touch("n", { expiration: 99999999999 });
       await store.flush();
-      return [(await kv.list({ values: true })).keys, await store.namespace("other").get("o")];
+      const keys = (await kv.list({ values: true })).keys.map((key) => ({ ...key, version: key.version }));
+      return [keys, await store.namespace("other").get("o")];
     });
     equal(before[0].length, 5);
     await reload(page);
     const now = await page.evaluate(async () => {
       await open();
-      return [(await kv.list({ values: true })).keys, await store.namespace("other").get("o")];
+      const keys = (await kv.list({ values: true })).keys.map((key) => ({ ...key, version: key.version }));
+      return [keys, await store.namespace("other").get("o")];
     });
     equal(now, before);
     // Versions are good for conditions, and new ones are new.

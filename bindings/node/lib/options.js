@@ -9,9 +9,9 @@ const NONE = Object.freeze({ __proto__: null });
 
 /**
  * The own properties of the options that were given, each read once. Others are ignored, as in Workers, but for those
- * that look like an option that is not given.
+ * that look like an option that is not given, and those that another method has: they would not do here what they say.
  */
-export function known(given, names) {
+export function known(given, names, others = [], why = "") {
   if (given === undefined) return NONE;
   if (given === null || typeof given !== "object" || Array.isArray(given)) {
     throw new TypeError(`options must be an object, not ${Array.isArray(given) ? "an array" : kind(given)}`);
@@ -21,14 +21,18 @@ export function known(given, names) {
   }
   const own = { __proto__: null };
   for (const name of names) if (Object.hasOwn(given, name)) own[name] = given[name];
-  for (const name of Object.keys(given)) if (!names.includes(name)) checkUnknown(given, name, names, own);
+  for (const name of Object.keys(given)) {
+    const wrong = names.includes(name) ? null : whatIsWrong(name, names, own, others, why);
+    if (wrong !== null && given[name] !== undefined) throw new TypeError(wrong);
+  }
   return own;
 }
 
-function checkUnknown(given, name, names, own) {
+function whatIsWrong(name, names, own, others, why) {
+  if (others.includes(name)) return `there is no option ${name} here: ${why}`;
   const near = similar(name, names);
-  if (near.length === 0 || near.some((other) => other in own) || given[name] === undefined) return;
-  throw new TypeError(`unknown option ${name}: did you mean ${near[0]}?`);
+  if (near.length === 0 || near.some((other) => other in own)) return null;
+  return `unknown option ${name}: did you mean ${near[0]}?`;
 }
 
 /**
@@ -101,6 +105,8 @@ const putting = new Options("put_options");
 const counting = new Options("incr_options");
 const metadataInput = new Input(1024);
 
+const LIFETIME = ["expiration", "expirationTtl"];
+
 /** Of both, the one from now on wins. */
 function lifetime({ expiration, expirationTtl }) {
   const end = expiration === undefined ? undefined : integer(expiration);
@@ -144,7 +150,7 @@ function withoutHalves(text) {
 /** The struct for a put, or null for the defaults. */
 export function putOptions(given) {
   if (given === undefined) return null;
-  const { metadata, expiration, expirationTtl } = known(given, ["expiration", "expirationTtl", "metadata"]);
+  const { metadata, expiration, expirationTtl } = known(given, [...LIFETIME, "metadata"]);
   const [at, ttl] = lifetime({ expiration, expirationTtl });
   const text = metadata === undefined || metadata === null ? "" : json("metadata", metadata);
   putting.begin().set("expiration", at).set("expiration_ttl", ttl);
@@ -153,14 +159,15 @@ export function putOptions(given) {
 
 /** The numbers for a touch: expiration and lifetime, 0 for none. */
 export function touchOptions(given) {
-  const [at = 0, ttl = 0] = lifetime(known(given, ["expiration", "expirationTtl"]));
+  const [at = 0, ttl = 0] = lifetime(known(given, LIFETIME, ["metadata"], "the metadata stays as it is"));
   return [at, ttl];
 }
 
 /** The struct for an incr, or null for the defaults. */
 export function incrOptions(given) {
   if (given === undefined) return null;
-  const { initial, expiration, expirationTtl } = known(given, ["initial", "expiration", "expirationTtl"]);
+  const options = known(given, ["initial", ...LIFETIME], ["metadata"], "a counter has no metadata");
+  const { initial, expiration, expirationTtl } = options;
   const [at, ttl] = lifetime({ expiration, expirationTtl });
   const first = initial === undefined ? undefined : int64("initial", initial);
   return counting.begin().set("initial", first).set("expiration", at).set("expiration_ttl", ttl).pointer;
@@ -170,6 +177,7 @@ export function incrOptions(given) {
 
 const listing = new Options("list_options");
 const EACH = ["prefix", "start", "stop", "reverse", "values"];
+const PAGE = ["limit", "cursor"];
 const TEXTS = ["prefix", "start", "stop", "cursor"];
 const texts = Object.fromEntries(TEXTS.map((name) => [name, new Input(512)]));
 
@@ -186,7 +194,7 @@ function pageLimit(given) {
 
 /** Answers the struct for a list, and the type of its values. */
 export function listOptions(given) {
-  const options = known(given, [...EACH, "limit", "cursor"]);
+  const options = known(given, [...EACH, ...PAGE]);
   const values = listed(options.values);
   const flags = (flag("reverse", options.reverse) ? constants.LIST_REVERSE : 0) | (values ? constants.LIST_VALUES : 0);
   const limit = pageLimit(options.limit);
@@ -203,12 +211,12 @@ export function listOptions(given) {
 
 /** Answers a copy of the options of each(), so that a change of them in mid-way does not matter. */
 export function eachOptions(given) {
-  return known(given, EACH);
+  return known(given, EACH, PAGE, "each() goes through all pages");
 }
 
 /** Answers the prefix of a count. */
 export function countPrefix(given) {
-  return known(given, ["prefix"]).prefix ?? "";
+  return known(given, ["prefix"], ["start", "stop", ...PAGE], "count() counts all keys with a prefix").prefix ?? "";
 }
 
 // ---- Types and transfers

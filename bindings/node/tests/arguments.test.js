@@ -75,6 +75,13 @@ test("an unknown option is ignored where the one it looks like is given, or wher
   openMemory({ colour: 1 }).close();
 }));
 
+test("an option of another method is refused where it would not do what it says", onBoth((kv) => {
+  for (const name of ["limit", "cursor"]) wrongType(/there is no option .* each\(\) goes/, () => kv.each({ [name]: 1 }));
+  for (const name of ["start", "stop", "limit"]) wrongType(/there is no option/, () => kv.count({ [name]: "a" }));
+  wrongType(/the metadata stays as it is/, () => kv.touch("k", { metadata: 1 }));
+  wrongType(/a counter has no metadata/, () => kv.incr("k", 1, { metadata: 1 }));
+}));
+
 test("similar.js is that of the web package", () => {
   const own = new URL("../lib/similar.js", import.meta.url);
   assert.equal(readFileSync(own, "utf8"), readFileSync(`${process.env.LUAT_KV_ROOT}/web/src/similar.js`, "utf8"));

@@ -134,6 +134,21 @@ export default {
     equal(await kv.count(), 0);
   },
 
+  async "an option of another method is refused where it would not do what it says"(api) {
+    const kv = await fresh(api);
+    await kv.put("a", "1");
+    for (const name of ["limit", "cursor"]) {
+      await fails(() => kv.each({ [name]: 1 }), "TypeError", `there is no option "${name}" here: each() goes through`);
+    }
+    for (const name of ["start", "stop", "limit"]) await fails(() => kv.count({ [name]: "a" }), "TypeError", name);
+    await fails(() => kv.touch("a", { metadata: 1 }), "TypeError", "the metadata stays as it is");
+    await fails(() => kv.incr("a", 1, { metadata: 1 }), "TypeError", "a counter has no metadata");
+    for (const name of ["limits", "persist", "name"]) {
+      await fails(() => api.Lua.create({ [name]: "default" }), "TypeError", "give that as kv");
+    }
+    equal(await kv.touch("a", { metadata: undefined }), true);
+  },
+
   async "an unknown option is ignored where the one that it looks like is given, or where it looks like none"(api) {
     const kv = await fresh(api);
     for (const other of [{ ttl: 60 }, { ttl: 5, expires: 1 }, { colour: 1 }]) {

@@ -350,6 +350,8 @@ export default {
     equal(iterator.next().value.name, "k0000");
     kv.sync.deletePrefix("k0");
     equal([...iterator].length, 3, "the rest of its first page");
+    await fails(() => kv.each({ limit: 1 }), "TypeError", "limit");
+    await fails(() => kv.sync.each({ cursor: "x" }), "TypeError", "cursor");
   },
 
   async "count, deletePrefix and clear"(api) {
