@@ -28,7 +28,7 @@ export function readPage(store, { namespace, prefix, from, limit }) {
       next = { namespace: name, cursor: null };
       break;
     }
-    for (const key of page.keys) rows.push({ namespace: name, ...key });
+    for (const key of page.keys) rows.push({ namespace: name, ...key, version: key.version }); // which is not enumerable
     if (page.list_complete) continue;
     next = { namespace: name, cursor: page.cursor };
     break;
