@@ -1,4 +1,4 @@
-// Where the limits are Cloudflare's, what Workers KV refuses is refused here, and in its own words.
+// The checks for limits "cloudflare". They refuse what Workers KV refuses, with the messages of Workers KV.
 
 import * as abi from "./abi.js";
 import { LuatKVError } from "./error.js";
@@ -8,7 +8,7 @@ function refused(code, method, words, options) {
   return new LuatKVError(code, `KV ${method} failed: ${words}`, options);
 }
 
-/** Workers' integers have 32 bits. */
+/** Workers reads integers of 32 bits. */
 export function checkInteger(name, number) {
   if (number === (number | 0)) return;
   const words = `Value out of range. Must be between ${-(2 ** 31)} and ${2 ** 31 - 1} (inclusive).`;
@@ -20,7 +20,7 @@ export function checkKey(method, name) {
   checkName(method, name);
 }
 
-/** A key or a prefix. */
+/** Checks the length of a key or a prefix. */
 export function checkName(method, name) {
   const limit = abi.NAME[abi.LIMITS_CLOUDFLARE];
   const length = name.length * 3 > limit ? utf8Length(name) : 0;
@@ -50,7 +50,7 @@ export function checkExpiration(expiration) {
   }
 }
 
-/** What is too long, "Metadata" or "Value", in bytes. */
+/** Checks the length in bytes of `what`, "Metadata" or "Value". */
 export function checkBytes(what, length, limit) {
   if (length > limit) throw refused("LIMIT", "PUT", `413 ${what} length of ${length} exceeds limit of ${limit}.`);
 }
@@ -83,7 +83,7 @@ export function checkBulkType(word) {
 export const BULK = "GET_BULK";
 export const DELETE = "DELETE";
 
-/** How many keys there are in one call, GET_BULK or DELETE. */
+/** Checks the number of keys in one call, of BULK or DELETE. */
 export function checkCount(method, count) {
   const most = abi.KEYS[abi.LIMITS_CLOUDFLARE];
   if (count > most) {
@@ -93,14 +93,14 @@ export function checkCount(method, count) {
   if (count === 0 && method === BULK) throw refused("INVALID", method, "400 You must request a minimum of 1 key");
 }
 
-/** How many bytes all values of a bulk read have. */
+/** Checks the sum of the bytes of all values of a bulk read. */
 export function checkTotal(bytes) {
   const most = abi.VALUE[abi.LIMITS_CLOUDFLARE];
   if (bytes <= most) return;
   throw refused("LIMIT", BULK, `413 Total size of request exceeds the limit of ${most / 1024 / 1024}MB`);
 }
 
-/** What a value that is not JSON is in a bulk read; which it is, the cause says. */
+/** The error for a value that is not JSON in a bulk read. The cause names its key. */
 export function notJSON(cause) {
   const words = "400 At least one of the requested keys corresponds to a non-json value";
   return refused("INVALID", BULK, words, { cause });

@@ -61,7 +61,7 @@ export class Core {
     if (handle !== undefined && this.engine?.death === null) this.engine.call.namespace_free(handle);
   }
 
-  /** Whether a key is there, which the engine's slot then holds. */
+  /** Returns whether a key is there, and leaves the key in the engine's slot. */
   has(ns, name) {
     const { engine } = this;
     const { call, key, NUMBER, ERROR } = engine;

@@ -12,10 +12,10 @@ const { propertyIsEnumerable } = Object.prototype;
 const tagOf = (value) => Object.prototype.toString.call(value).slice(8, -1);
 
 /**
- * The options that were given, each read once: own properties that are enumerable. (What getWithMetadata answers can be
- * the options of a put, as in Workers: its metadata is taken, and not what is hidden there.) Others are ignored, as in
- * Workers, but for those that look like an option that is not given, and those that another method has: they would not do
- * here what they say.
+ * Returns the known options among those that were given, each read once. Only own, enumerable properties count: the result
+ * of getWithMetadata can be the options of a put, as in Workers, and only its metadata is used then. Unknown options are
+ * ignored, as in Workers, with two exceptions. One that looks like a known option that is not given is probably a mistake,
+ * and one of `others`, which another method has, would have no effect here.
  */
 export function known(given, names, others = [], why = "") {
   if (given === undefined || given === null) return NONE;
@@ -52,8 +52,8 @@ export function whole(name, value, least, most = Number.MAX_SAFE_INTEGER) {
 }
 
 /**
- * A number as WebIDL makes one of anything, which Workers does: "60" is 60, 60.9 too, and what is no number is 0. Of a
- * bigint and a symbol it makes none.
+ * Converts a value to an integer as WebIDL, and so Workers, does: "60" and 60.9 are 60, and NaN is 0. A bigint and a symbol
+ * throw a TypeError.
  */
 function integer(value) {
   const number = +value;
@@ -92,13 +92,13 @@ export function text(what, value, limit) {
   return value;
 }
 
-/** The text of what is not a string. As with Workers KV, a number or a boolean has one; objects and null have not. */
+/** Converts a number or a boolean to text, as Workers KV does. Objects, null and undefined are refused. */
 function primitive(what, value) {
   if (["number", "bigint", "boolean"].includes(typeof value)) return String(value);
   throw new TypeError(`${what} must be a string, not ${kind(value)}`);
 }
 
-/** A key, for a method as Workers calls it. */
+/** Checks a key. `method` is the name that Workers' messages have for the call. */
 export function key(given, limits, method = "PUT") {
   const name = typeof given === "string" ? given : primitive("the key", given);
   if (name === "") throw new TypeError("Key name cannot be empty.");
@@ -107,7 +107,7 @@ export function key(given, limits, method = "PUT") {
   return name;
 }
 
-/** The keys of a bulk read or deletion: an array's, read once. */
+/** The keys of a bulk read or deletion, out of an array that is read once. */
 export function keys(given, limits, method) {
   const length = Number(given.length);
   if (limits === abi.LIMITS_CLOUDFLARE) cloudflare.checkCount(method, length);
@@ -176,7 +176,7 @@ const LIFETIME = ["expiration", "expirationTtl"];
 const PUT = [...LIFETIME, "metadata"];
 const INCR = [...LIFETIME, "initial"];
 
-/** Answers options with a lifetime, of which the one from now on wins. */
+/** Reads options with a lifetime. Of both forms, expirationTtl wins. */
 function lifetime(given, names, limits, why) {
   const options = known(given, names, names === PUT ? [] : ["metadata"], why);
   const { expiration, expirationTtl } = options;
@@ -195,7 +195,7 @@ function lifetime(given, names, limits, why) {
 }
 
 function checkTime(name, number, given) {
-  // True would be a second, which Workers have no lifetime as short as.
+  // true is 1 to WebIDL. Workers refuses a lifetime of 1 second, but the default limits do not.
   if (number >= 1 && number <= Number.MAX_SAFE_INTEGER && typeof given !== "boolean") return;
   const not = typeof given === "number" ? given : shown(given);
   throw new RangeError(`${name} must be a number of whole seconds from 1, not ${not}`);
@@ -297,11 +297,11 @@ export function list(given, limits) {
   return list;
 }
 
-/** As in Workers, what is not above 0 is the default. */
+/** As in Workers, a limit that is not above 0 means the default. */
 function pageLimit(given, limits) {
   const limit = Math.max(integer(given), 0);
   if (limits === abi.LIMITS_CLOUDFLARE) cloudflare.checkPage(limit);
-  return Math.min(limit, 0xffffffff); // which is over the limit too
+  return Math.min(limit, 0xffffffff); // still over the limit of a page
 }
 
 export function each(given, limits) {

@@ -1,8 +1,8 @@
-// Which known names a name was meant to be.
+// Finds the known name that a misspelled one was meant to be.
 
 const plain = (name) => name.replace(/[_-]/g, "").toLowerCase();
 
-/** The names that another one looks most like: none, one, or several that it looks like just as much. */
+/** Returns those of `names` that `name` is most similar to: none, one, or several if they are equally similar. */
 export function similar(name, names) {
   const one = plain(name);
   const alike = [
@@ -22,7 +22,7 @@ const isPart = (part, name) => part.length > 2 && (name.startsWith(part) || name
 
 const isMisspelled = (one, other) => distance(one, other) <= (Math.min(one.length, other.length) < 6 ? 1 : 2);
 
-/** How many characters are to be changed to make one name of another; 3 for more than that too. */
+/** The edit distance of two names. It is 3 or more where their lengths differ by more than 2. */
 function distance(one, other) {
   if (Math.abs(one.length - other.length) > 2) return 3;
   let row = Array.from({ length: other.length + 1 }, (_, index) => index);

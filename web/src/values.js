@@ -204,8 +204,8 @@ function setMetadata(object, engine, entry, name) {
 const expirationOf = (engine, entry) => Number(engine.call.entry_expiration(entry));
 
 /**
- * Gives an answer what Workers' have not, hidden from enumeration, so that it equals one of theirs: Object.keys(),
- * comparisons of tests, JSON and copies do not see it. (A class of answers would be told from Workers' plain objects.)
+ * Adds a property that Workers' results do not have. It is not enumerable, so that the object still equals a result of
+ * Workers in a test. (A getter of a class would be faster, but deepStrictEqual compares prototypes too.)
  */
 function hide(object, name, value) {
   hidden.value = value;
@@ -230,7 +230,7 @@ export function whole(engine, entry, as, name) {
   return hideWhole(found, expirationOf(engine, entry) || null, entryVersion(engine, entry));
 }
 
-/** The same for one of many, where Workers have no cacheStatus. */
+/** The same for one of many, where Workers' results have no cacheStatus. */
 export function wholeOfMany(engine, entry, as, name) {
   const found = { value: valueOf(engine, entry, as, name), metadata: null };
   setMetadata(found, engine, entry, name);

@@ -328,7 +328,9 @@ test("the package takes anything, and nothing but errors that are known comes of
     "getWithMetadata",
     "put",
     "add",
+    "has",
     "delete",
+    "deleteBulk",
     "touch",
     "incr",
     "list",
@@ -388,8 +390,7 @@ test("a store holds what a Map does", async () => {
         break;
       }
       case 3:
-        kv.delete(key);
-        model.delete(key);
+        equal([kv.has(key), kv.delete(key)], [model.has(key), model.delete(key)]);
         break;
       case 4: {
         const text = value();

@@ -127,6 +127,9 @@ test("an instance that has ended says so, for ever", async (t) => {
     () => kv.import('{"key":"a","value":"1"}'),
     () => kv.export(),
     () => kv.incr("a"),
+    () => kv.has("a"),
+    () => kv.delete("a"),
+    () => kv.deleteBulk(["a"]),
     () => kv.store.sweep(),
     () => [...kv.sync.each()],
   ];

@@ -8,8 +8,9 @@ import { similar } from "./similar.js";
 const NONE = Object.freeze({ __proto__: null });
 
 /**
- * The own properties of the options that were given, each read once. Others are ignored, as in Workers, but for those
- * that look like an option that is not given, and those that another method has: they would not do here what they say.
+ * Returns the known options among those that were given, own properties only, each read once. Unknown options are ignored,
+ * as in Workers, with two exceptions. One that looks like a known option that is not given is probably a mistake, and one
+ * of `others`, which another method has, would have no effect here.
  */
 export function known(given, names, others = [], why = "") {
   if (given === undefined) return NONE;
@@ -36,8 +37,8 @@ function whatIsWrong(name, names, own, others, why) {
 }
 
 /**
- * A number as WebIDL makes one of anything, which Workers does: "60" is 60, 60.9 too, and what is no number is 0. Of a
- * bigint and a symbol it makes none.
+ * Converts a value to an integer as WebIDL, and so Workers, does: "60" and 60.9 are 60, and NaN is 0. A bigint and a symbol
+ * throw a TypeError.
  */
 function integer(value) {
   const number = +value;
@@ -107,7 +108,7 @@ const metadataInput = new Input(1024);
 
 const LIFETIME = ["expiration", "expirationTtl"];
 
-/** Of both, the one from now on wins. */
+/** Returns expiration and expirationTtl, of which the latter wins. */
 function lifetime({ expiration, expirationTtl }) {
   const end = expiration === undefined ? undefined : integer(expiration);
   if (expirationTtl !== undefined) return [undefined, checkTime("expirationTtl", integer(expirationTtl), expirationTtl)];
@@ -115,7 +116,7 @@ function lifetime({ expiration, expirationTtl }) {
 }
 
 function checkTime(name, number, given) {
-  // True would be a second, which Workers have no lifetime as short as.
+  // true is 1 to WebIDL. Workers refuses a lifetime of 1 second, but the default limits do not.
   if (number >= 1 && number <= Number.MAX_SAFE_INTEGER && typeof given !== "boolean") return number;
   const not = typeof given === "number" ? given : shown(given);
   throw new RangeError(`${name} must be a number of whole seconds from 1, not ${not}`);
@@ -186,10 +187,10 @@ function listed(values) {
   return values === true ? "text" : values === undefined || values === false ? undefined : type(values);
 }
 
-/** As in Workers, what is not above 0 is the default. */
+/** As in Workers, a limit that is not above 0 means the default. */
 function pageLimit(given) {
   const limit = given === undefined ? 0 : integer(given);
-  return limit > 0 ? Math.min(limit, 0xffffffff) : undefined; // which is over the limit too
+  return limit > 0 ? Math.min(limit, 0xffffffff) : undefined; // still over the limit of a page
 }
 
 /** Answers the struct for a list, and the type of its values. */
