@@ -3,7 +3,8 @@
 packages-demo  := lua5.4
 packages-test   = lua5.1 lua5.2 lua5.3 lua5.4 luajit liblua5.4-dev lua-unit lua-cjson luarocks git sqlite3 g++ clang \
     binutils util-linux pkg-config cmake abigail-tools doxygen mandoc man-db groff-base golang nodejs npm valgrind \
-    libc6-dbg python3-venv chromium $(packages-wasm)
+    libc6-dbg python3-venv chromium firefox-esr webkit2gtk-driver xvfb \
+    $(packages-wasm)
 packages-bench := lua5.4 lua-cjson liblua5.4-dev
 packages-docs  := doxygen
 packages-header := lua5.4 nodejs
@@ -44,6 +45,9 @@ has-libclang-rt-19-dev-wasm32 := test -d /usr/lib/llvm-19/lib/clang/19/lib/wasi
 has-rustc-web     := test -x /usr/bin/rustc
 has-rust-web-src  := test -f /usr/lib/rustlib/src/rust/library/std/src/lib.rs
 has-chromium      := command -v chromium
+has-firefox-esr   := command -v firefox-esr
+has-webkit2gtk-driver := command -v WebKitWebDriver
+has-xvfb          := command -v Xvfb
 has-liblua5.4-dev := test -f /usr/include/lua5.4/lua.h
 
 .PHONY: deps need-demo need-test need-bench need-docs need-header need-wasm components rust-src toolchain

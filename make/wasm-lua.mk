@@ -8,7 +8,8 @@ wasm: target/wasm/luat_kv_lua.wasm
 
 # Of Lua's own files, lundump.c and lcorolib.c have another in src/wasm in their place (undump.c, coroutine.c). In lgc.c
 # a line is taken out: a finalizer too can be stopped. And what goes on is counted, as src/wasm/hook.c has it: in lvm.c
-# where it jumps and calls, in ldo.c calls of C's, in lapi.c collections, and in llex.c tokens.
+# where it jumps and calls, in ldo.c calls of C's, in lapi.c collections, and in llex.c tokens. In ldo.c, too, what an
+# error is caught from is called by a function of its own (protected.c).
 $(lua-wasm-dir)/src/lua.h: $(lua-wasm-from) make/wasm-lua.mk | toolchain
 	rm -rf $(lua-wasm-dir)/vendor $(lua-wasm-dir)/src
 	cargo vendor --quiet --locked --manifest-path $< $(lua-wasm-dir)/vendor >/dev/null
@@ -18,7 +19,9 @@ $(lua-wasm-dir)/src/lua.h: $(lua-wasm-from) make/wasm-lua.mk | toolchain
 	    sed -i '/^    L->allowhook = 0; .* during GC metamethod/d' lgc.c && ! grep -q 'allowhook = 0' lgc.c && \
 	    sed -i -e '/^#define updatetrap/s/ci->u.l.trap/& | luat_kv_tick(L)/' \
 	        -e '/^ startfunc:/,/;/s/L->hookmask/& | luat_kv_tick(L)/' lvm.c && [ $$(grep -c luat_kv_tick lvm.c) = 2 ] && \
-	    sed -i '/^l_sinline int precallC/,/^}/s/^  int n;/  luat_kv_call_of_c(func);\n&/' ldo.c && \
+	    sed -i -e '/^l_sinline int precallC/,/^}/s/^  int n;/  luat_kv_call_of_c(func);\n&/' \
+	        -e 's/^    (\*f)(L, ud);/    luat_kv_protected(L, f, ud);/' ldo.c && \
+	    [ $$(grep -c luat_kv_protected ldo.c) = 1 ] && \
 	    sed -i '/^LUA_API int lua_gc/,/^}/s/^  va_list argp;/  luat_kv_collection(L);\n&/' lapi.c && \
 	    sed -i '/^void luaX_next/s/$$/\n  luat_kv_token();/' llex.c && \
 	    grep -q luat_kv_call_of_c ldo.c && grep -q luat_kv_collection lapi.c && grep -q luat_kv_token llex.c
@@ -33,9 +36,10 @@ look       := -fsanitize-coverage=bb,trace-pc -mllvm -sanitizer-coverage-prune-b
 cflags-wasm := -std=gnu11 -O2 -D_WASI_EMULATED_PROCESS_CLOCKS -Isrc/wasm/include -Isrc/wasm -I$(lua-wasm-dir)/src \
     -include config.h
 
-# The stack lies first in memory, so that overflowing it traps.
+# The stack lies first in memory, so that overflowing it traps. Functions keep their names, which wasm-opt is to know one
+# by, until it takes them away.
 link-wasm  := -mexec-model=reactor -lwasi-emulated-process-clocks -Wl,--import-memory \
-    -Wl,--stack-first,-z,stack-size=1048576 -Wl,--gc-sections,--strip-all
+    -Wl,--stack-first,-z,stack-size=1048576 -Wl,--gc-sections,--strip-debug
 exports-wasm = $(addprefix -Wl$(comma)--export-if-defined=, \
     $(functions) $(addprefix luat_kv_wasm_,alloc free changes load))
 
@@ -61,14 +65,16 @@ target/wasm/luat_kv_lua.wasm: target/wasm/lua/libluat_kv.a $(lua-wasm-dir)/src/l
 	done
 	$(filter-out -mllvm -wasm-enable-sjlj,$(clang-wasm)) $(lua-wasm-dir)/objects/*.o $< $(link-wasm) $(exports-wasm) \
 	    -o $(lua-wasm-dir)/linked.wasm
-	$(subst -Oz --converge,-O2,$(optimize-wasm)) --enable-exception-handling $(lua-wasm-dir)/linked.wasm -o $@
+	$(subst -Oz --converge,--no-inline=luat_kv_protected -O2,$(optimize-wasm)) --enable-exception-handling \
+	    $(lua-wasm-dir)/linked.wasm -o $@
 	@install -m 644 $@ web/luat_kv_lua.wasm
 
-# The Lua contract suite on it, in Node and in a page.
-contract-wasm := wasm-contract-node wasm-contract-node-18 wasm-contract-chromium
+# The Lua contract suite on it, in Node and in a page of each browser.
+browsers      := chromium firefox webkit
+contract-wasm := wasm-contract-node wasm-contract-node-18 $(browsers:%=wasm-contract-%)
 .PHONY: $(contract-wasm)
 $(contract-wasm): wasm
-wasm-contract-node wasm-contract-chromium: wasm-contract-%:
+$(filter-out %-18,$(contract-wasm)): wasm-contract-%:
 	@tests/tally tap $@ env $(with-node) node web/test/contract-run.js $*
 wasm-contract-node-18: node-18
 	@tests/tally tap $@ $(node-18) web/test/contract-run.js node

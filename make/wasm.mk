@@ -59,9 +59,14 @@ bench-wasm: need-test wasm ## measures the WebAssembly modules in Node and Chrom
 # ---- Its tests
 
 compat-wasm := wasm-node-18 wasm-workerd wasm-deno wasm-bun wasm-compat
-test-wasm := clippy-wasm clippy-wasm-lua wasm-types wasm-js $(compat-wasm) $(contract-wasm) $(test-playground)
-.PHONY: test-wasm clippy-wasm clippy-wasm-lua wasm-types wasm-js $(compat-wasm)
-test-wasm: $(test-wasm) ## the WebAssembly modules and their package in browsers, runtimes and bundlers, the Lua contract on them, the playground
+pages-wasm  := $(browsers:%=wasm-pages-%)
+# Those in a browser run two at a time: much of their time is waiting.
+in-browsers := $(pages-wasm) $(browsers:%=wasm-contract-%)
+test-wasm   := clippy-wasm clippy-wasm-lua wasm-types wasm-js $(compat-wasm) $(contract-wasm) $(pages-wasm) $(test-playground)
+.PHONY: test-wasm clippy-wasm clippy-wasm-lua wasm-types wasm-js $(compat-wasm) $(pages-wasm)
+test-wasm: $(filter-out $(in-browsers),$(test-wasm)) ## the WebAssembly modules and their package in browsers, runtimes and bundlers, the Lua contract on them, the playground
+	@$(MAKE) --no-print-directory --keep-going PARALLEL=1 -j 2 --output-sync=target $(in-browsers)
+
 clippy-wasm: as := --target wasm32-unknown-unknown
 clippy-wasm-lua: as := --target wasm32-wasip1 --features lua54
 clippy-wasm clippy-wasm-lua: need-test
@@ -81,3 +86,7 @@ wasm-node-18: node-18
 	@tests/tally tap $@ $(node-18) web/compat/run.js node
 wasm-compat:
 	@tests/tally tap $@ env $(with-node) npm --prefix web/compat --silent test
+
+# In pages, and in their workers.
+$(pages-wasm): wasm-pages-%: need-test wasm
+	@tests/tally tap $@ env $(with-node) node --test-reporter=tap web/test/pages-run.js $*

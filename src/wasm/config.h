@@ -31,6 +31,9 @@ extern int luat_kv_ticks;
 int luat_kv_look(struct lua_State *L);
 #define luat_kv_tick(L) (--luat_kv_ticks < 0 && luat_kv_look(L))
 
+/* How ldo.c calls what it catches errors from, by another such change: see protected.c. */
+void luat_kv_protected(struct lua_State *L, void (*f)(struct lua_State *, void *), void *ud);
+
 /* What takes longer than it looks counts for more: what C does in one step, a file, a collection (which goes through
    all memory), and a call of C's, above all of the store's functions (which have values of their own, as few of Lua's
    do). The last two are called by changes of make/wasm-lua.mk, as luat_kv_token is. */

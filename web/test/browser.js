@@ -21,16 +21,19 @@ const TYPES = {
 
 /**
  * Serves a folder, and before it `files`: from a path to what is there, as a text. "/" is an empty page unless they
- * have another. Answers the address, without a slash at its end, and close().
+ * have another. `prelude` is a script to run in each page before its own. Answers the address, without a slash at its
+ * end, and close().
  */
-export async function serve(files = {}, folder = root) {
+export async function serve(files = {}, folder = root, prelude = "") {
   const given = { "/": "<!doctype html><meta charset=utf-8><link rel=icon href=data:,><title>test</title>", ...files };
+  const withPrelude = (html) => `${html}`.replace(/<head>|<!doctype html>(?![^]*<head>)/i, `$&<script>${prelude}</script>`);
   const server = createServer(async (request, response) => {
     const path = decodeURIComponent(new URL(request.url, "http://127.0.0.1").pathname);
     const type = TYPES[path === "/" ? ".html" : extname(path)] ?? "application/octet-stream";
     try {
       const content = given[path] ?? (await readFile(join(folder, normalize(path))));
-      response.writeHead(200, { "content-type": type, "cache-control": "no-store" }).end(content);
+      response.writeHead(200, { "content-type": type, "cache-control": "no-store" });
+      response.end(type === TYPES[".html"] && prelude !== "" ? withPrelude(content) : content);
     } catch {
       response.writeHead(404, { "content-type": "text/html" }).end("<!doctype html><title>Not found</title>");
     }

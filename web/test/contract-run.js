@@ -1,4 +1,4 @@
-// The Lua contract suite on luat_kv_lua.wasm: node test/contract-run.js [node | chromium]. Prints TAP.
+// The Lua contract suite on luat_kv_lua.wasm: node test/contract-run.js [node | chromium | firefox | webkit]. Prints TAP.
 
 import { contractFiles } from "./contract-files.js";
 import { runContract } from "./contract.js";
@@ -11,28 +11,25 @@ async function inNode() {
   return runContract(Lua, files, (line) => console.log(line));
 }
 
-async function inChromium() {
-  const { launch, openPage, serve } = await import("./browser.js");
-  const server = await serve({ "/files.json": JSON.stringify(files) });
-  const browser = await launch();
+async function inBrowser() {
+  const { start } = await import("./browsers.js");
+  const browser = await start(where, { "/files.json": JSON.stringify(files) });
   try {
-    const page = await openPage(browser, server.url);
-    await page.exposeFunction("tell", (lines) => console.log(lines));
-    const failures = await page.evaluate(async () => {
+    const page = await browser.open("/");
+    const [failures, lines] = await page.evaluate(async () => {
       const { Lua } = await import("/src/index.js");
       const { runContract } = await import("/test/contract.js");
-      const told = [];
-      const failures = await runContract(Lua, await (await fetch("/files.json")).json(), (line) => told.push(line));
-      await window.tell(told.join("\n"));
-      return failures;
+      const lines = [];
+      const failures = await runContract(Lua, await (await fetch("/files.json")).json(), (line) => lines.push(line));
+      return [failures, lines];
     });
-    for (const error of page.errors) console.log(`# ${error}`);
-    return failures + page.errors.length;
+    const messages = await page.messages();
+    console.log([`# ${where} ${browser.version}`, ...lines, ...messages.map((message) => `# ${message}`)].join("\n"));
+    return failures + messages.length;
   } finally {
     await browser.close();
-    await server.close();
   }
 }
 
-const failures = await { node: inNode, chromium: inChromium }[where]();
+const failures = await (where === "node" ? inNode() : inBrowser());
 process.exitCode = failures === 0 ? 0 : 1;

@@ -1,0 +1,139 @@
+// Debian's WebKitGTK, whose driver speaks WebDriver.
+
+import { request } from "node:http";
+import { createServer } from "node:net";
+import { begin } from "./process.js";
+import { answerOf, argumentOf, called, pressing } from "./webdriver.js";
+
+const DRIVER = process.env.WEBKIT_DRIVER ?? "/usr/bin/WebKitWebDriver";
+
+/** Longer than any script takes. */
+const HOUR = 3_600_000;
+
+/**
+ * Goes before the scripts of a page: this protocol tells nothing of the console, so the page itself keeps what comes
+ * there, and what is thrown aside, is not loaded or not allowed. (What the browser warns of by itself is not seen, nor
+ * what a worker prints.)
+ */
+function listen() {
+  const heard = (globalThis.heard = []);
+  for (const level of ["debug", "log", "info", "warn", "error", "trace", "assert"]) {
+    const print = console[level];
+    console[level] = (...values) => {
+      if (level !== "assert" || !values[0]) heard.push(`${level}: ${values.map(String).join(" ")}`);
+      print.apply(console, values);
+    };
+  }
+  const hear = (type, text) => addEventListener(type, (event) => heard.push(`error: ${text(event)}`), true);
+  hear("error", ({ message, target }) => message ?? `${target.src ?? target.href} could not be loaded`);
+  hear("unhandledrejection", ({ reason }) => reason);
+  hear("securitypolicyviolation", ({ violatedDirective, blockedURI }) => `${violatedDirective} forbids ${blockedURI}`);
+}
+
+export const prelude = `(${listen})();`;
+
+export async function start() {
+  const display = begin("Xvfb", ["-displayfd", "3", "-screen", "0", "1360x860x24", "-nolisten", "tcp"]);
+  const { driver, port } = await listening({ DISPLAY: `:${await display.says(3, /(\d+)\n/)}` });
+  const { sessionId, capabilities } = await exchange(port, "POST", "/session", { capabilities: {} });
+  const send = (method, path, body) => exchange(port, method, `/session/${sessionId}${path}`, body);
+  await send("POST", "/timeouts", { script: HOUR, pageLoad: HOUR });
+  return new WebKit(send, capabilities.browserVersion, async () => {
+    await send("DELETE", "");
+    await driver.end();
+    await display.end();
+  });
+}
+
+/** The driver wants to be told a port, which another program may take before it does. */
+async function listening(env) {
+  for (let tries = 1; ; tries++) {
+    const port = await freePort();
+    const driver = begin(DRIVER, [`--port=${port}`], env);
+    while (!driver.hasEnded) {
+      const status = await exchange(port, "GET", "/status").catch(() => null);
+      if (status?.ready && !driver.hasEnded) return { driver, port };
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    if (tries === 5) throw new Error(`${DRIVER} does not start: ${driver.said(2)}`);
+  }
+}
+
+function freePort() {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, "127.0.0.1", () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+/** (Not by fetch, which waits for five minutes at most.) */
+function exchange(port, method, path, body) {
+  return new Promise((resolve, reject) => {
+    const sending = request({ host: "127.0.0.1", port, method, path }, async (response) => {
+      let text = "";
+      for await (const chunk of response.setEncoding("utf8")) text += chunk;
+      const { value } = JSON.parse(text);
+      if (value?.error === undefined) resolve(value);
+      else reject(new Error(`${method} ${path}: ${value.error}: ${value.message}`));
+    });
+    sending.on("error", reject);
+    sending.end(body && JSON.stringify(body));
+  });
+}
+
+class WebKit {
+  #send;
+  #end;
+  #page = null;
+
+  constructor(send, version, end) {
+    this.#send = send;
+    this.version = version;
+    this.#end = end;
+  }
+
+  /** One page at a time: a second takes the first one's place. */
+  async open(url) {
+    this.#page ??= new Page(this.#send);
+    await this.#page.goto(url);
+    return this.#page;
+  }
+
+  close() {
+    return this.#end();
+  }
+}
+
+class Page {
+  #send;
+  #heard = [];
+
+  constructor(send) {
+    this.#send = send;
+  }
+
+  async goto(url) {
+    await this.messages();
+    await this.#send("POST", "/url", { url });
+  }
+
+  async evaluate(run, argument) {
+    const script = `(${called(run)})(arguments[0]).then(arguments[1])`;
+    return answerOf(await this.#send("POST", "/execute/async", { script, args: [argumentOf(argument)] }));
+  }
+
+  async press(...keys) {
+    await this.#send("POST", "/actions", { actions: pressing(keys) });
+  }
+
+  async messages() {
+    this.#heard.push(...(await this.evaluate(() => globalThis.heard?.splice(0) ?? [])));
+    return this.#heard;
+  }
+
+  async close() {
+    await this.goto("about:blank");
+  }
+}
