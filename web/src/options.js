@@ -236,8 +236,8 @@ function json(what, value) {
   try {
     text = JSON.stringify(value);
   } catch (error) {
-    if (error instanceof RangeError) throw invalid(`${what} is nested too deep for JSON`);
-    throw error;
+    const isTooDeep = error instanceof RangeError || error?.name === "InternalError"; // Firefox's
+    throw isTooDeep ? invalid(`${what} is nested too deep for JSON`) : error;
   }
   if (text === undefined) throw new TypeError(`${what} must not be ${kind(value)}, which JSON has not`);
   return wellFormedJSON(text);
