@@ -8,8 +8,11 @@ playground: playground-site ## builds the playground page and serves it on 127.0
 playground-site: target/wasm/luat_kv.wasm target/wasm/luat_kv_lua.wasm web/playground/node_modules/.package-lock.json
 	$(with-node) npm --prefix web/playground --silent run build
 
-test-playground := playground-page
-test-playground: $(test-playground) ## the playground page, in Chromium; leaves screenshots in target/playground
+test-playground := playground-page $(browsers:%=playground-%)
+test-playground: $(test-playground) ## the playground page, all of it in Chromium, most in Firefox and WebKit too; leaves screenshots in target/playground
 .PHONY: $(test-playground)
-playground-page: need-test playground-site
+$(test-playground): need-test playground-site
+playground-page:
 	@tests/tally tap $@ env $(with-node) npm --prefix web/playground --silent test
+$(browsers:%=playground-%): playground-%:
+	@tests/tally tap $@ env $(with-node) node --test-reporter=tap web/playground/test/browsers-run.js $*

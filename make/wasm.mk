@@ -61,7 +61,7 @@ bench-wasm: need-test wasm ## measures the WebAssembly modules in Node and Chrom
 compat-wasm := wasm-node-18 wasm-workerd wasm-deno wasm-bun wasm-compat
 pages-wasm  := $(browsers:%=wasm-pages-%)
 # Those in a browser run two at a time: much of their time is waiting.
-in-browsers := $(pages-wasm) $(browsers:%=wasm-contract-%)
+in-browsers := $(foreach browser,$(browsers),wasm-pages-$(browser) wasm-contract-$(browser) playground-$(browser))
 test-wasm   := clippy-wasm clippy-wasm-lua wasm-types wasm-js $(compat-wasm) $(contract-wasm) $(pages-wasm) $(test-playground)
 .PHONY: test-wasm clippy-wasm clippy-wasm-lua wasm-types wasm-js $(compat-wasm) $(pages-wasm)
 test-wasm: $(filter-out $(in-browsers),$(test-wasm)) ## the WebAssembly modules and their package in browsers, runtimes and bundlers, the Lua contract on them, the playground

@@ -93,5 +93,15 @@ for (const persist of ["indexeddb", "opfs"]) {
   });
 }
 
-test(`${name}: nothing was printed to the console, and nothing was thrown aside`, async () =>
-  equal(await page.messages(), []));
+test(`${name}: nothing was printed to the console, and nothing was thrown aside`, async () => {
+  equal(await page.messages(), []);
+  // And it would have been heard:
+  await page.evaluate(() => {
+    console.warn("a warning");
+    setTimeout(() => {
+      throw new Error("thrown aside");
+    });
+    return new Promise((resolve) => setTimeout(resolve, 100));
+  });
+  equal(await page.messages(), ["warn: a warning", "error: Error: thrown aside"]);
+});

@@ -36,7 +36,12 @@ export class Editor {
       EditorView.lineWrapping,
       // The Tab key goes on to the next control, as everywhere: Ctrl+] indents.
       keymap.of([...defaultKeymap.filter(({ key }) => key !== "Mod-Enter" && key !== "Escape"), ...historyKeymap]),
-      EditorView.contentAttributes.of({ "aria-label": "Lua script", spellcheck: "false", autocapitalize: "off" }),
+      EditorView.contentAttributes.of({
+        "aria-label": "Lua script",
+        tabindex: "0", // it is anyhow, but that is not known to everything that looks at it
+        spellcheck: "false",
+        autocapitalize: "off",
+      }),
       EditorView.updateListener.of((update) => {
         if (update.docChanged) onChange(this.#shown);
       }),

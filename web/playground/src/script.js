@@ -93,6 +93,7 @@ export class Script {
     const list = $("files");
     list.hidden = tabs.length < 2;
     $("editor").role = list.hidden ? null : "tabpanel";
+    $("editor").removeAttribute("aria-labelledby");
     list.replaceChildren(...tabs);
     list.onkeydown = (event) => this.#moveTab(event, tabs);
   }
@@ -113,7 +114,7 @@ export class Script {
       const isOpen = tab.title === path;
       tab.setAttribute("aria-selected", String(isOpen));
       tab.tabIndex = isOpen ? 0 : -1;
-      if (isOpen) $("editor").setAttribute("aria-labelledby", tab.id);
+      if (isOpen && !$("files").hidden) $("editor").setAttribute("aria-labelledby", tab.id);
     }
   }
 

@@ -111,39 +111,6 @@ test("a loop that catches every error is stopped too, and one within a pattern o
   await visit.end();
 });
 
-test("by keyboard alone: pick, run, stop", async () => {
-  const visit = await Visit.begin(host);
-  const { page } = visit;
-  const focused = () => page.evaluate(() => document.activeElement.id || document.activeElement.classList[0]);
-  await page.keyboard.press("Tab");
-  assert.equal(await focused(), "skip");
-  await page.keyboard.press("Tab");
-  assert.equal(await focused(), "example");
-  await page.keyboard.press("ArrowDown");
-  assert.equal(await page.locator("#example").inputValue(), "json");
-  await page.keyboard.press("Control+Enter");
-  assert.match(await visit.ended(), /16 bytes/);
-  const order = [];
-  for (let press = 0; press < 9; press++) {
-    await page.keyboard.press("Tab");
-    order.push(await focused());
-  }
-  assert.deepEqual(order, ["run", "cm-content", "wipe", "output", "keep", "namespace", "prefix", "clear", "open"]);
-  assert.equal(await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle), "solid");
-  await page.keyboard.press("Enter");
-  assert.equal(await page.locator(".detail").count(), 1);
-  await page.locator(".cm-content").focus();
-  await page.keyboard.press("Control+a");
-  await page.keyboard.type("while true do end");
-  await page.keyboard.press("Control+Enter");
-  await page.getByText("Running…").waitFor();
-  await page.keyboard.press("Escape");
-  await visit.ended();
-  assert.match(await visit.state(), /^Stopped after /);
-  assert.match(await page.locator(".cm-content").innerText(), /^while true do end$/m);
-  await visit.end();
-});
-
 test("a million lines are cut short, with a note", async () => {
   const visit = await Visit.begin(host, { hash: "#empty" });
   await visit.write("for n = 1, 1000000 do print(n) end");

@@ -1,6 +1,7 @@
 // Debian's Chromium, by Playwright.
 
 import { launch } from "../browser.js";
+import { answerOf, argumentOf, called } from "./webdriver.js";
 
 export async function start() {
   const browser = await launch();
@@ -22,16 +23,20 @@ class Page {
 
   constructor(page) {
     this.#page = page;
-    page.on("console", (message) => this.#heard.push(`${message.type()}: ${message.text()}`));
-    page.on("pageerror", (error) => this.#heard.push(`error: ${error}`));
+    page.on("console", (message) => this.#hear(message.type(), message.text()));
+    page.on("pageerror", (error) => this.#hear("error", error));
+  }
+
+  #hear(type, text) {
+    this.#heard.push(`${type === "warning" ? "warn" : type}: ${text}`);
   }
 
   async goto(url) {
     await this.#page.goto(url);
   }
 
-  evaluate(run, argument) {
-    return this.#page.evaluate(run, argument);
+  async evaluate(run, argument) {
+    return answerOf(await this.#page.evaluate(`(${called(run)})(${JSON.stringify(argumentOf(argument))})`));
   }
 
   async press(...keys) {

@@ -75,8 +75,8 @@ class Firefox {
     this.#connection = connection;
     this.version = version;
     this.#end = end;
-    connection.onEvent = (method, { level, text, source }) => {
-      if (method === "log.entryAdded") this.#pages.get(source.context)?.heard.push(`${level}: ${text}`);
+    connection.onEvent = (event, { level, method = level, text, source }) => {
+      if (event === "log.entryAdded") this.#pages.get(source.context)?.heard.push(`${method}: ${text}`);
     };
   }
 

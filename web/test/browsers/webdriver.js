@@ -22,7 +22,7 @@ export function pressing(keys) {
   return [{ type: "key", id: "keyboard", actions }];
 }
 
-/** The source of a function that calls one of ours with an argument, both as JSON, and answers { value } or { error }. */
+/** The source of a function that calls one of ours, with an argument as JSON, and answers { value } or { error } as JSON. */
 export const called = (run) => `async (argument) => {
   try {
     return JSON.stringify({ value: await (${run})(JSON.parse(argument)) });

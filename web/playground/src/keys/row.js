@@ -31,21 +31,22 @@ export class Row {
       this.#toggle();
       changed();
     });
-    this.delete = h(
-      "button",
-      { type: "button", className: "remove", "aria-label": `Delete ${name} of ${namespace}`, title: "Delete" },
-      "×",
-    );
+    this.delete = h("button", {
+      type: "button",
+      className: "remove",
+      "aria-label": `Delete ${name} of ${namespace}`,
+      title: "Delete",
+    });
     this.delete.addEventListener("click", remove);
     this.#value = h("td", { className: "value" });
-    this.#metadata = h("td", { className: "metadata" });
+    this.#metadata = h("span");
     this.#expiry = h("td", { className: "expiry" });
     this.element = h(
       "tr",
       { className: "row" },
       h("th", { scope: "row", className: "key" }, this.#open),
       this.#value,
-      this.#metadata,
+      h("td", { className: "metadata" }, this.#metadata),
       this.#expiry,
       h("td", { className: "act" }, this.delete),
     );
@@ -100,7 +101,7 @@ export class Row {
     const value = buffer === null ? { about: "gone", text: "" } : inFull(buffer);
     const parts = [
       ["Key", name],
-      [`Value (${value.about})`, h("pre", { tabIndex: 0, "aria-label": `Value of ${name}` }, value.text)],
+      [`Value (${value.about})`, h("pre", { tabIndex: 0, role: "group", "aria-label": `Value of ${name}` }, value.text)],
       ["Metadata", metadata === undefined ? "none" : h("pre", {}, JSON.stringify(metadata, null, 2))],
       ["Expires", exactly(expiration)],
       ["Version", version],
