@@ -93,6 +93,22 @@ for (const persist of ["indexeddb", "opfs"]) {
   });
 }
 
+test(`${name}: a store is one page's at a time`, async () => {
+  const opening = async () => {
+    const { LuatKV } = await import("/src/index.js");
+    globalThis.store = await LuatKV.open({ persist: "indexeddb" }).catch(({ code }) => code);
+    return globalThis.store === "BUSY" ? "BUSY" : globalThis.store.namespace("test").get("text");
+  };
+  const second = await browser.open("/");
+  const answers = [await page.evaluate(opening), await second.evaluate(opening)];
+  await page.evaluate(() => store.close());
+  answers.push(await second.evaluate(opening));
+  await second.evaluate(() => store.close());
+  equal(answers, ["ü\0", "BUSY", "ü\0"]);
+  equal(await second.messages(), []);
+  await second.close();
+});
+
 test(`${name}: nothing was printed to the console, and nothing was thrown aside`, async () => {
   equal(await page.messages(), []);
   // And it would have been heard:

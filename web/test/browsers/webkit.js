@@ -86,24 +86,43 @@ function exchange(port, method, path, body) {
 class WebKit {
   #send;
   #end;
-  #page = null;
+  #hasPage = false;
 
   constructor(send, version, end) {
-    this.#send = send;
+    this.#send = oneByOne(send);
     this.version = version;
     this.#end = end;
   }
 
-  /** One page at a time: a second takes the first one's place. */
+  /** The first page is in the window that there is. */
   async open(url) {
-    this.#page ??= new Page(this.#send);
-    await this.#page.goto(url);
-    return this.#page;
+    const window = this.#hasPage
+      ? (await this.#send(null, "POST", "/window/new", { type: "tab" })).handle
+      : await this.#send(null, "GET", "/window");
+    this.#hasPage = true;
+    const page = new Page((...command) => this.#send(window, ...command));
+    await page.goto(url);
+    return page;
   }
 
   close() {
     return this.#end();
   }
+}
+
+/** Commands are for one window at a time, and wait for those before them. */
+function oneByOne(send) {
+  let last = Promise.resolve();
+  let current = null;
+  return (window, ...command) => {
+    const done = last.then(async () => {
+      if (window !== null && window !== current) await send("POST", "/window", { handle: window });
+      current = window ?? current;
+      return send(...command);
+    });
+    last = done.catch(() => {});
+    return done;
+  };
 }
 
 class Page {
@@ -133,6 +152,7 @@ class Page {
     return this.#heard;
   }
 
+  /** The page, but not its window: the session ends with the last of them. */
   async close() {
     await this.goto("about:blank");
   }
