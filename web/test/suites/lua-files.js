@@ -96,11 +96,14 @@ export default {
   async "the time is JavaScript's, in UTC"(api) {
     await withLua(api, async (lua) => {
       const before = Math.floor(Date.now() / 1000);
-      const [time, clock, date, whole] = await lua.run(
-        `return os.time(), os.clock(), os.date("%Y-%m-%d %H:%M", 0),
+      // (A browser's clock may go on by a millisecond at a time.)
+      const [time, date, whole] = await lua.run(
+        `local began = os.clock()
+        repeat until os.clock() > began
+        return os.time(), os.date("%Y-%m-%d %H:%M", 0),
           os.time({ year = 2024, month = 1, day = 1, hour = 0 })`,
       );
-      ok(time >= before && time <= Date.now() / 1000 && clock > 0);
+      ok(time >= before && time <= Date.now() / 1000);
       equal([date, whole], ["1970-01-01 00:00", 1704067200]);
     });
   },
