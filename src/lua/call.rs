@@ -46,7 +46,11 @@ pub(super) unsafe fn call(l: State, arguments: c_int, body: fn(&mut Call<'_>) ->
     unsafe {
         ffi::lua_settop(l, arguments);
         if !headroom::is_there() {
-            ffi::luaL_error(l, c"luat_kv: NOMEM: out of memory".as_ptr());
+            // Garbage may have some of the reserve: a walk that could not be returned.
+            collect(l);
+            if !headroom::is_there() {
+                out_of_memory(l);
+            }
         }
         let (scratch, mark) = (check_out(l), Mark::now());
         let (mut answer, mut collected) = (run(l, scratch, body), false);
@@ -65,14 +69,25 @@ pub(super) unsafe fn call(l: State, arguments: c_int, body: fn(&mut Call<'_>) ->
             ffi::lua_settop(l, arguments + 1); // the scratch stays
             answer = run(l, scratch, body);
         }
+        if mark.check().is_err() {
+            // What the scratch holds may lie in the reserve. A delivery that runs out of memory would keep it there, for
+            // as long as some function has this scratch: and without the reserve nothing can be deleted.
+            *scratch = Scratch { busy: !answer.is_in_scratch(), ..Scratch::default() };
+            if answer.is_in_scratch() {
+                out_of_memory(l);
+            }
+        }
         // From here on nothing is owned by this frame.
         let results = deliver(l, scratch, answer);
         (*scratch).rest();
-        if mark.check().is_err() {
-            *scratch = Scratch::default(); // what it would keep may lie in the reserve
-        }
         results
     }
+}
+
+/// Raises the error that needs no memory of ours.
+unsafe fn out_of_memory(l: State) {
+    // SAFETY: the caller owns nothing that needs dropping.
+    unsafe { ffi::luaL_error(l, c"luat_kv: NOMEM: out of memory".as_ptr()) };
 }
 
 /// Runs a body.

@@ -126,6 +126,22 @@ pub(super) enum Answer {
     },
 }
 
+impl Answer {
+    /// Whether it is what was read, or a message: nothing is lost where it cannot be delivered. The others hold all that
+    /// they are.
+    pub(super) fn is_in_scratch(self) -> bool {
+        match self {
+            Answer::Nothing | Answer::Nils(_) | Answer::At(_) | Answer::Count(_) | Answer::Counts(..) => false,
+            Answer::Sum(_) | Answer::Boolean(_) | Answer::Committed(_) | Answer::Proxy { .. } => false,
+            // A walk has memory of its own, which may lie in the reserve too.
+            Answer::Walk(_) => true,
+            Answer::Value { .. } | Answer::Entry { .. } | Answer::Page(_) | Answer::Found { .. } => true,
+            Answer::Step(_) | Answer::Names | Answer::Stats | Answer::Text | Answer::Document => true,
+            Answer::BadArgument(_) | Answer::Failed | Answer::FailedWithGarbage => true,
+        }
+    }
+}
+
 /// Whether a list has values, and how.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Values {
