@@ -87,6 +87,46 @@ test("indexeddb: where there are no locks, one tab at a time has a store all the
   equal([second.errors, third.errors], [[], []]);
 });
 
+test("indexeddb: of several who open a store in the same moment, one has it", async (t) => {
+  const page = await profile(t, "indexeddb");
+  await withoutLocks(page);
+  const answers = await page.evaluate(async () => {
+    const { LuatKV } = await import("/src/index.js");
+    const { now } = Date;
+    const answers = [];
+    for (const moment of [now() + 60_000, 0]) { // ahead, and from then on set back
+      Date.now = () => moment;
+      const opening = [1, 2, 3].map(() => LuatKV.open({ persist: "indexeddb", wait: 0 }));
+      for (const { value, reason } of await Promise.allSettled(opening)) {
+        answers.push(reason?.code ?? "had");
+        await value?.close();
+      }
+    }
+    Date.now = now;
+    return answers;
+  });
+  equal(answers.sort(), ["BUSY", "BUSY", "BUSY", "BUSY", "had", "had"]);
+});
+
+test("indexeddb: whoever stands behind one who came too late is BUSY too", async (t) => {
+  const page = await profile(t, "indexeddb");
+  const second = await another(page);
+  await page.evaluate(() => open().then((kv) => kv.put("a", "1")));
+  await page.evaluate(() => store.close());
+  await page.evaluate(
+    () =>
+      new Promise((done) => {
+        // As a program does that looks into the database without a lock.
+        const opening = indexedDB.open("luat_kv:luat_kv");
+        opening.onsuccess = () => done(void (globalThis.foreign = opening.result));
+      }),
+  );
+  for (let round = 0; round < 2; round++) equal(await second.evaluate(() => failing(() => open({ wait: 0 }))), BUSY);
+  await page.evaluate(() => foreign.close());
+  equal(await second.evaluate(() => open().then((kv) => kv.get("a"))), "1");
+  equal(second.errors, []);
+});
+
 test("indexeddb: tabs with locks and tabs without keep out of each other's store", async (t) => {
   const page = await profile(t, "indexeddb");
   await page.evaluate(() => open().then((kv) => kv.put("a", "1")));

@@ -5,13 +5,13 @@
 // also tells whether somebody else has been there since: it is a time, and only goes up.
 
 import { joined } from "../values.js";
-import { after, lockManager } from "./lock.js";
+import { after } from "./lock.js";
 import { busy, explained, overtaken, refusal, unavailable } from "./refusal.js";
 
 const SEGMENTS = "segments";
 /** A connection may take a moment to close, however little the caller waits: in milliseconds. */
 const LEAST_WAIT = 500;
-/** The same, where the browser may just be slow to open the database. */
+/** The same, before it is known what a request waits for: the browser may just be slow to open the database. */
 const LEAST_OPENING = 10_000;
 
 const done = (request) =>
@@ -22,21 +22,22 @@ const done = (request) =>
 
 /**
  * The result of a request that waits for others to close the database; BUSY where they do not in time. Such a request
- * cannot be taken back: it goes on, and what comes of it is closed.
+ * cannot be taken back: it goes on, and what comes of it is closed. One that stands behind the request of somebody who
+ * came too late is not told that it is blocked, nor is it carried out before that one is.
  */
-function granted(request, name, { wait, isSlow = false }) {
+function granted(request, name, wait) {
   return new Promise((resolve, reject) => {
     let isLate = false;
     let settle = () => {};
-    const begin = () => {
+    const begin = (least) => {
       settle();
-      settle = after(Math.max(wait, isSlow ? LEAST_OPENING : LEAST_WAIT), () => {
+      settle = after(Math.max(wait, least), () => {
         isLate = true;
         reject(busy(name));
       });
     };
-    if (isSlow) begin();
-    else request.onblocked = begin;
+    begin(LEAST_OPENING);
+    request.onblocked = () => begin(LEAST_WAIT);
     request.onupgradeneeded = () => {
       const { result: database, transaction } = request;
       if (isLate) transaction.abort();
@@ -57,21 +58,26 @@ function granted(request, name, { wait, isSlow = false }) {
   });
 }
 
+/** Opens a database, and tells whether it was raised to this version: { database, isRaised }. */
+async function opened(id, version, name, wait) {
+  const request = indexedDB.open(id, version);
+  let isRaised = false;
+  request.addEventListener("upgradeneeded", () => (isRaised = true));
+  return { database: await granted(request, name, wait), isRaised };
+}
+
 /** Opens the database as its only owner. `mine` is the version of the owner that was, where it may not have changed. */
-async function own(name, { wait, mine = null }) {
+async function own(name, wait, mine = null) {
   const id = `luat_kv:${name}`;
-  // Without locks, this may stand behind the request of somebody who came too late.
-  const isSlow = lockManager() === null;
   for (;;) {
-    const request = indexedDB.open(id);
-    let isNew = false;
-    request.addEventListener("upgradeneeded", () => (isNew = true));
-    const found = await granted(request, name, { wait, isSlow });
+    const { database: found, isRaised: isNew } = await opened(id, undefined, name, wait);
     const { version } = found;
     found.close();
     if (mine !== null && !isNew && version !== mine) throw overtaken(name);
     try {
-      return await granted(indexedDB.open(id, Math.max(version + 1, Date.now())), name, { wait });
+      const { database, isRaised } = await opened(id, Math.max(version + 1, Date.now()), name, wait);
+      if (isRaised) return database;
+      database.close(); // somebody was faster, and chose the same version
     } catch (error) {
       if (error?.name !== "VersionError") throw error; // somebody was faster: their version is higher
     }
@@ -91,7 +97,7 @@ function checkAvailable() {
 export async function openIndexedDB(name, wait) {
   checkAvailable();
   try {
-    return new Segments(name, await own(name, { wait }));
+    return new Segments(name, await own(name, wait));
   } catch (error) {
     throw refusal("opening the store in IndexedDB", error, { isOpening: true });
   }
@@ -100,11 +106,11 @@ export async function openIndexedDB(name, wait) {
 export async function removeIndexedDB(name, wait) {
   checkAvailable();
   try {
-    (await own(name, { wait })).close();
+    (await own(name, wait)).close();
   } catch (error) {
     if (error.code === "BUSY") throw error; // what cannot be opened may still be deleted
   }
-  await granted(indexedDB.deleteDatabase(`luat_kv:${name}`), name, { wait });
+  await granted(indexedDB.deleteDatabase(`luat_kv:${name}`), name, wait);
 }
 
 /** Puts a segment there. A snapshot takes the place of all before it. */
@@ -196,7 +202,7 @@ class Segments {
 
   async replace(bytes) {
     if (this.lost) {
-      this.#use(await own(this.#name, { wait: LEAST_WAIT, mine: this.#database.version }));
+      this.#use(await own(this.#name, LEAST_WAIT, this.#database.version));
       this.lost = false;
     }
     await this.#put("snapshot", bytes);
