@@ -148,7 +148,7 @@ export class Lua {
     const { name, timeout, signal } = runOptions(given, ["name", "timeout", "signal"]);
     const core = this.#ready();
     if (signal?.aborted) throw aborted(signal);
-    const run = (this.#run = new Run({ timeout, signal, slices: true }));
+    const run = (this.#run = new Run({ timeout, signal, slices: true, core }));
     try {
       this.#begin(run, code, name);
       while (this.#goOn(run, core) === PAUSING) {
@@ -165,7 +165,7 @@ export class Lua {
   runSync(code, given) {
     const { name, timeout } = runOptions(given, ["name", "timeout"], ["signal"], "nothing else runs meanwhile");
     const core = this.#ready();
-    const run = (this.#run = new Run({ timeout }));
+    const run = (this.#run = new Run({ timeout, core }));
     try {
       this.#begin(run, code, name);
       this.#goOn(run, core);
@@ -201,6 +201,7 @@ export class Lua {
     this.#state.print.deliver();
     if (this.#closed) throw invalid("the Lua was closed");
     if (run.failure !== null) throw run.failure.error;
+    if (run.reason !== null) coreOf(this.#kv).open(); // or was the script stopped because it is closed?
     const { engine } = this.#host;
     const pointer = this.#state.pointer;
     const at = engine.call.lua_outcome(pointer, engine.NUMBER) >>> 0;

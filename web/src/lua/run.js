@@ -32,8 +32,11 @@ export class Run {
   #slices;
   #sliceEnd = 0;
   #closing = false;
+  #core;
 
-  constructor({ timeout, signal = null, slices = false }) {
+  /** `core` is that of the store, which print() may close: what the script wrote after that would be kept nowhere. */
+  constructor({ timeout, signal = null, slices = false, core = null }) {
+    this.#core = core;
     this.timeout = timeout;
     this.#deadline = timeout === undefined ? Infinity : elapsed() + timeout;
     this.#signal = signal;
@@ -60,7 +63,7 @@ export class Run {
 
   /** The module asks, every so many instructions. */
   proceed() {
-    if (this.failure !== null || this.#closing || this.#signal?.aborted) {
+    if (this.failure !== null || this.#closing || this.#core?.closed || this.#signal?.aborted) {
       this.reason = "signal";
       return SIGNAL;
     }

@@ -75,6 +75,18 @@ export default {
     });
   },
 
+  async "a script whose store print() closes is stopped, and tells"(api) {
+    for (const run of ["run", "runSync"]) {
+      const kv = await api.LuatKV.open();
+      let closing;
+      const lua = await api.Lua.create({ kv, print: () => (closing ??= kv.close()) });
+      const code = `print("close it") for _ = 1, 1e7 do end KV.namespace("n"):put("k", "written to nowhere")`;
+      await fails(async () => lua[run](code), "INVALID", "the store is closed");
+      await closing;
+      lua.close();
+    }
+  },
+
   async "a signal stops what can pause"(api) {
     await withLua(api, async (lua) => {
       for (const what of [...PAUSING, "a loop in pcall, in a loop", "many coroutines"]) {
