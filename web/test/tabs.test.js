@@ -108,6 +108,33 @@ test("indexeddb: of several who open a store in the same moment, one has it", as
   equal(answers.sort(), ["BUSY", "BUSY", "BUSY", "BUSY", "had", "had"]);
 });
 
+test("indexeddb: a store that is opened while it is deleted is empty, and is kept", async (t) => {
+  const page = await profile(t, "indexeddb");
+  await withoutLocks(page);
+  const [answers, kept] = await page.evaluate(async () => {
+    const { LuatKV } = await import("/src/index.js");
+    const answers = new Set();
+    let kept = 0;
+    for (let round = 0; round < 20; round++) {
+      const given = { persist: "indexeddb", name: `${round}`, wait: 60_000 };
+      await open(given).then((kv) => kv.put("old", "1"));
+      await store.close();
+      const removing = LuatKV.delete(given);
+      const opening = open(given);
+      await Promise.all([removing, opening]);
+      answers.add(await kv.count());
+      await kv.put("new", "1");
+      await store.flush();
+      answers.add(await kv.get("old"));
+      await store.close();
+      kept += await open(given).then((kv) => kv.count());
+      await store.close();
+    }
+    return [[...answers], kept];
+  });
+  equal([answers, kept], [[0, null], 20]);
+});
+
 test("indexeddb: whoever stands behind one who came too late is BUSY too", async (t) => {
   const page = await profile(t, "indexeddb");
   const second = await another(page);

@@ -105,12 +105,25 @@ export async function openIndexedDB(name, wait) {
 
 export async function removeIndexedDB(name, wait) {
   checkAvailable();
+  let database = null;
   try {
-    (await own(name, wait)).close();
+    database = await own(name, wait);
   } catch (error) {
     if (error.code === "BUSY") throw error; // what cannot be opened may still be deleted
   }
-  await granted(indexedDB.deleteDatabase(`luat_kv:${name}`), name, wait);
+  if (database !== null) empty(database);
+  const removing = indexedDB.deleteDatabase(`luat_kv:${name}`);
+  database?.close(); // only now, so that nobody who comes later is before it
+  await granted(removing, name, wait);
+}
+
+/** For those who wait for the database already: they get it before it is deleted. */
+function empty(database) {
+  try {
+    database.transaction(SEGMENTS, "readwrite").objectStore(SEGMENTS).clear();
+  } catch {
+    // Then it is deleted as it is.
+  }
 }
 
 /** Puts a segment there. A snapshot takes the place of all before it. */
@@ -161,8 +174,16 @@ class Segments {
     });
   }
 
+  /** Opens the database anew where the browser has closed it, unless somebody else has been there since. */
+  async #regain() {
+    if (!this.lost) return;
+    this.#use(await own(this.#name, LEAST_WAIT, this.#database.version));
+    this.lost = false;
+  }
+
   async read() {
     try {
+      await this.#regain();
       const store = this.#database.transaction(SEGMENTS).objectStore(SEGMENTS);
       const numbers = await done(store.getAllKeys());
       this.#last = numbers.at(-1) ?? 0;
@@ -201,10 +222,7 @@ class Segments {
   }
 
   async replace(bytes) {
-    if (this.lost) {
-      this.#use(await own(this.#name, LEAST_WAIT, this.#database.version));
-      this.lost = false;
-    }
+    await this.#regain();
     await this.#put("snapshot", bytes);
   }
 
