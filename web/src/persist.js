@@ -41,7 +41,7 @@ export function remove({ where, name, wait }) {
  * returns its segments in order, as { number, kind, bytes }, from the newest snapshot on, and `torn(segment)` whether
  * one that cannot be read was never whole, and drops it; `append(bytes)` adds a log; `replace(bytes)` a snapshot, in
  * place of all that was; `close()`. One that can be told more while it writes has `extend(bytes)`. `lost` is true where
- * all that was written is gone. BUSY means that another has the place, for good.
+ * all that was written is gone. An error that isOvertaken() is for good.
  */
 export async function persist(core, { where, name, wait, recover, onError }) {
   try {

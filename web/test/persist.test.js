@@ -142,6 +142,23 @@ for (const persist of ["indexeddb", "opfs"]) {
     equal(await page.evaluate(() => open().then((kv) => kv.get("a"))), "1", "a tab that was closed holds nothing");
   });
 
+  test(`${persist}: many small logs become a snapshot, also where pages come and go`, async (t) => {
+    const page = await profile(t, persist);
+    for (let visit = 0; visit < 2; visit++) {
+      await page.evaluate(async () => {
+        await open();
+        for (let round = 0; round < 40; round++) {
+          kv.sync.incr("count");
+          await store.flush();
+        }
+        await store.close();
+      });
+    }
+    const names = await page.evaluate((read) => (0, eval)(`(${read})`)(), segments[persist].toString());
+    ok(names.length < 40, `${names}`);
+    equal(await page.evaluate(() => open().then((kv) => kv.get("count"))), "80");
+  });
+
   test(`${persist}: logs become a snapshot when they outgrow it`, async (t) => {
     const page = await profile(t, persist);
     const counts = await page.evaluate(async (read) => {

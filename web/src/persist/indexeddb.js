@@ -174,16 +174,15 @@ class Segments {
     });
   }
 
-  /** Opens the database anew where the browser has closed it, unless somebody else has been there since. */
+  /** Opens the database anew, which the browser has closed, unless somebody else has been there since. */
   async #regain() {
-    if (!this.lost) return;
     this.#use(await own(this.#name, LEAST_WAIT, this.#database.version));
     this.lost = false;
   }
 
   async read() {
     try {
-      await this.#regain();
+      if (this.lost) await this.#regain();
       const store = this.#database.transaction(SEGMENTS).objectStore(SEGMENTS);
       const numbers = await done(store.getAllKeys());
       this.#last = numbers.at(-1) ?? 0;
@@ -222,7 +221,7 @@ class Segments {
   }
 
   async replace(bytes) {
-    await this.#regain();
+    if (this.lost) await this.#regain(); // and else at once, for the page may be about to end
     await this.#put("snapshot", bytes);
   }
 

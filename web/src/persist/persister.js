@@ -1,7 +1,7 @@
 // Keeping a store across reloads: when what is written. One flush goes on at a time.
 
 import { joined } from "../values.js";
-import { refusal } from "./refusal.js";
+import { isOvertaken, refusal } from "./refusal.js";
 
 /** How long a write waits for others to be flushed with it, in milliseconds. */
 const DELAY = 50;
@@ -9,10 +9,12 @@ const DELAY = 50;
 const [FIRST_RETRY, LAST_RETRY] = [1000, 30_000];
 /** Logs are not made a snapshot before they come to this many bytes. */
 const LEAST_LOG = 256 * 1024;
+/** How many bytes a log counts for: many small ones take long to open. */
+export const weightOf = (length) => Math.max(length, 8 * 1024);
 
-export function tell(onError, error) {
+export async function tell(onError, error) {
   try {
-    onError(error);
+    await onError(error);
   } catch (other) {
     console.error(other);
   }
@@ -137,7 +139,7 @@ export class Persister {
       this.#failures = 0;
     } catch (error) {
       this.#failures++;
-      if (error.code === "BUSY") this.#over = error;
+      if (isOvertaken(error)) this.#over = error;
       tell(this.#onError, error);
       throw error;
     } finally {
@@ -174,7 +176,7 @@ export class Persister {
     try {
       await this.#place.append(bytes);
       this.#pending.splice(0, this.#inFlight);
-      this.#sizes.log += bytes.length;
+      this.#sizes.log += weightOf(bytes.length);
       return true;
     } catch (error) {
       if (this.#place.lost) return false;
@@ -196,7 +198,7 @@ export class Persister {
   }
 
   #isLong(more) {
-    return this.#sizes.log + more > Math.max(this.#sizes.snapshot, LEAST_LOG);
+    return this.#sizes.log + weightOf(more) > Math.max(this.#sizes.snapshot, LEAST_LOG);
   }
 
   /** Writes everything anew. False where there is no memory for that, in which case logs must do. */

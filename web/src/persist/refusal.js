@@ -48,10 +48,17 @@ export function busy(name) {
   return new LuatKVError("BUSY", message);
 }
 
+const overtakings = new WeakSet();
+
+/** Whether an error is for good: another has the store's place. */
+export const isOvertaken = (error) => overtakings.has(error);
+
 /** For a store whose place another has: nothing of it can be kept any more. */
 export function overtaken(name) {
   const message =
     `the store ${JSON.stringify(name)} was opened by another tab or worker when the browser had closed it here: ` +
     "what is written here is kept no longer";
-  return new LuatKVError("BUSY", message);
+  const error = new LuatKVError("BUSY", message);
+  overtakings.add(error);
+  return error;
 }

@@ -1,6 +1,7 @@
 // Filling a store with what was kept of it, as far as that is whole.
 
 import { LuatKVError } from "../error.js";
+import { weightOf } from "./persister.js";
 
 /** What is wrong with a segment before its content is looked at; null for nothing. */
 function fault(segment, before) {
@@ -42,7 +43,9 @@ export async function restore(core, place, recover) {
   for (const [index, segment] of segments.entries()) {
     const wrong = apply(core, segment, segments[index - 1]);
     if (wrong === null) {
-      sizes[segment.kind === "snapshot" ? "snapshot" : "log"] += segment.bytes.length;
+      const { length } = segment.bytes;
+      if (segment.kind === "snapshot") sizes.snapshot += length;
+      else sizes.log += weightOf(length);
       continue;
     }
     if (recover) {
