@@ -27,6 +27,7 @@ export class LuatKVError extends Error {
    *   browser's own error
    * - `CORRUPT`: what was persisted is damaged; {@link OpenOptions.recover} opens what is good
    * - `PANIC`: the WebAssembly instance has ended, by a bug: open another. Please report it
+   * - `READONLY` and `INTERNAL` are codes of the C library, to which nothing leads here
    */
   readonly code: "INVALID" | "LIMIT" | "NOMEM" | "BUSY" | "IO" | "CORRUPT" | "READONLY" | "PANIC" | "INTERNAL";
 }
@@ -55,7 +56,8 @@ export interface OpenOptions {
   name?: string | undefined;
   /**
    * How long to wait for another tab or worker that has the persisted store open, in milliseconds; then it is `BUSY`.
-   * 0 does not wait, `Infinity` waits for ever. Default 2000: a page that is reloaded overlaps itself.
+   * 0 does not wait, `Infinity` waits for ever. Default 2000: a page that is reloaded overlaps itself. Where something
+   * other than this package has the database open, it may take ten seconds to find out.
    */
   wait?: number | undefined;
   /**
@@ -135,7 +137,7 @@ export interface ByteStream {
  */
 export type SyncValueType = "text" | "json" | "arrayBuffer";
 export type ValueType = SyncValueType | "stream";
-/** As with Workers KV, `cacheTtl` may be said, with its limits in seconds, from 30 on; there is nothing to cache. */
+/** As with Workers KV, `cacheTtl` may be said (with Cloudflare's limits: 30 seconds or more); there is nothing to cache. */
 export type TypeOption<T extends ValueType> = T | { type: T; cacheTtl?: number | undefined };
 export type NoType = { type?: undefined; cacheTtl?: number | undefined };
 /** Numbers are read as Workers reads them: fractions of a second are cut off, and "60" is 60. */
@@ -270,7 +272,7 @@ export class Namespace {
   add(key: string, value: Storable, options?: PutOptions): Promise<boolean>;
   /** Removes a key; true if it was there. */
   delete(key: string): Promise<boolean>;
-  /** The same for KVNamespace, where nothing is answered. */
+  /** So that it fits a KVNamespace. */
   delete(key: string): Promise<void>;
   /** Removes one key or many: 10 000 at most, with Cloudflare's limits 100. If it fails, none is removed. */
   deleteBulk(keys: string | string[]): Promise<void>;

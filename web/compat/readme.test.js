@@ -72,5 +72,6 @@ test("a page whose policy forbids WebAssembly is told so, and one that has what 
   };
   const refused = await titleOf("/without.html");
   ok(/^INVALID luat_kv\.wasm at .* may not be compiled here: .*Content Security Policy/.test(refused), refused);
+  ok(refused.endsWith("; the page's policy needs 'wasm-unsafe-eval' in its script-src"), refused);
   equal(await titleOf("/with.html"), "open");
 });

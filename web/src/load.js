@@ -33,7 +33,8 @@ function addressOf(file, url) {
   try {
     return typeof url === "function" ? url() : url;
   } catch (error) {
-    throw invalid(`where ${file} lies is not known in this bundle: say so in wasm`, { cause: error });
+    const example = `as in: import wasm from "luat-kv/${file}"`;
+    throw invalid(`this bundle does not say where ${file} lies: give it as the option wasm, ${example}`, { cause: error });
   }
 }
 
@@ -106,8 +107,11 @@ async function compile(file, given, where) {
     return await WebAssembly.compile(bytes);
   } catch (error) {
     // A page's Content-Security-Policy may forbid it, and a Worker compiles nothing at run time.
-    const what = WebAssembly.validate(bytes) ? "may not be compiled here" : "is damaged";
-    throw invalid(`${file}${place} ${what}: ${error.message}`, { cause: error });
+    const isGood = WebAssembly.validate(bytes);
+    const what = isGood ? "may not be compiled here" : "is damaged";
+    const isForbidden = isGood && /unsafe-eval|security policy/i.test(error.message);
+    const hint = isForbidden ? "; the page's policy needs 'wasm-unsafe-eval' in its script-src" : "";
+    throw invalid(`${file}${place} ${what}: ${error.message}${hint}`, { cause: error });
   }
 }
 

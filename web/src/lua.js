@@ -51,7 +51,7 @@ function checkedName(what, name) {
 }
 
 function runOptions(given, names, others, why) {
-  const { name = "script", timeout, signal } = options.known(given, names, others, why);
+  const { name = "script", timeout, signal } = options.only(given, names, others, why);
   if (timeout !== undefined && (typeof timeout !== "number" || !(timeout >= 0))) {
     const what = typeof timeout === "number" ? timeout : kind(timeout);
     throw new TypeError(`timeout must be a number of milliseconds, not ${what}`);
@@ -112,7 +112,8 @@ export class Lua {
   }
 
   static async create(given) {
-    const { kv, print, maxMemory, wasm } = options.known(given, LUA, STORE, "open a store with it, and give that as kv");
+    if (given instanceof LuatKV) throw new TypeError("a store is given as { kv: store }");
+    const { kv, print, maxMemory, wasm } = options.only(given, LUA, STORE, "open a store with it, and give that as kv");
     if (kv !== undefined && !(kv instanceof LuatKV)) throw new TypeError(`kv must be a LuatKV, not ${kind(kv)}`);
     if (print !== undefined && typeof print !== "function") {
       throw new TypeError(`print must be a function, not ${kind(print)}`);

@@ -4,6 +4,7 @@ import { BULK, DELETE, checkTotal, notJSON } from "./cloudflare.js";
 import { Commit } from "./commit.js";
 import { places } from "./core.js";
 import { exportText, importText } from "./bulk.js";
+import { invalid } from "./error.js";
 import * as options from "./options.js";
 import * as values from "./values.js";
 import { setIncr, setList, setPut } from "./structs.js";
@@ -258,7 +259,9 @@ export class SyncNamespace {
 
   deletePrefix(prefix) {
     const limits = this.#core.limits;
-    return this.#range("delete_prefix", options.text("prefix", prefix, abi.NAME[limits]));
+    const text = options.text("prefix", prefix, abi.NAME[limits]);
+    if (text === "") throw invalid("the prefix is empty: clear() removes all keys");
+    return this.#range("delete_prefix", text);
   }
 
   #range(name, prefix) {
@@ -298,7 +301,7 @@ export class SyncNamespace {
   import(from, settings) {
     const replace = options.importReplace(settings);
     this.#handle();
-    return importText(values.storable(from), replace, this.#core, this.#name);
+    return importText(values.importable(from), replace, this.#core, this.#name);
   }
 
   // ---- Together or not at all

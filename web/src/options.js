@@ -35,6 +35,16 @@ export function known(given, names, others = [], why = "") {
   return own;
 }
 
+/** The same for what Workers does not have, where nobody's code has options that are to be ignored. */
+export function only(given, names, others, why) {
+  const own = known(given, names, others, why);
+  for (const name of Object.keys(given ?? {})) {
+    if (names.includes(name) || given[name] === undefined) continue;
+    throw new TypeError(`unknown option ${shown(name)}: there are ${names.join(", ")}`);
+  }
+  return own;
+}
+
 function whatIsWrong(name, names, own, others, why) {
   if (others.includes(name)) return `there is no option ${shown(name)} here: ${why}`;
   const near = similar(name, names);
@@ -70,7 +80,9 @@ function flag(name, value) {
 export function choice(name, value, words, none) {
   if (value === undefined) return none;
   if (typeof value !== "string" || !words.includes(value)) {
-    throw new TypeError(`${name} must be one of ${words.join(", ")}, not ${shown(value)}`);
+    const [near] = typeof value === "string" ? similar(value, words) : [];
+    const hint = near === undefined ? "" : `: did you mean ${JSON.stringify(near)}?`;
+    throw new TypeError(`${name} must be one of ${words.join(", ")}, not ${shown(value)}${hint}`);
   }
   return value;
 }
@@ -316,12 +328,12 @@ export function count(given, limits) {
 // ---- Others
 
 export function exportFormat(given) {
-  const { format } = known(given, ["format"]);
+  const { format } = only(given, ["format"]);
   return choice("format", format, ["json", "jsonl"], "json");
 }
 
 export function importReplace(given) {
-  const { replace } = known(given, ["replace"]);
+  const { replace } = only(given, ["replace"]);
   return flag("replace", replace);
 }
 
@@ -339,7 +351,9 @@ const PLACES = ["indexeddb", "opfs"];
 const OPEN = ["limits", "persist", "name", "wait", "recover", "onError", "maxMemory", "wasm"];
 
 export function open(given) {
-  const { limits, persist, name, wait, recover, onError, maxMemory: most, wasm } = known(given, OPEN);
+  const options = only(given, OPEN);
+  const { limits, persist, name, wait, recover, onError, maxMemory: most, wasm } = options;
+  if (persist === undefined) refuseWithoutPlace(options);
   if (onError !== undefined && typeof onError !== "function") {
     throw new TypeError(`onError must be a function, not ${kind(onError)}`);
   }
@@ -356,9 +370,17 @@ export function open(given) {
   };
 }
 
+/** A store that somebody names would else be one in memory, and gone with the page. */
+function refuseWithoutPlace(options) {
+  for (const name of ["name", "wait", "recover"]) {
+    if (options[name] === undefined) continue;
+    throw new TypeError(`${name} is for a store that is kept: give persist too, ${PLACES.join(" or ")}`);
+  }
+}
+
 /** Which persisted store is to be removed. */
 export function remove(given) {
-  const { persist, name, wait } = known(given, ["persist", "name", "wait"]);
+  const { persist, name, wait } = only(given, ["persist", "name", "wait"]);
   if (persist === undefined) throw new TypeError(`persist must say where the store is kept: ${PLACES.join(" or ")}`);
   return { where: choice("persist", persist, PLACES), name: storeName(name), wait: patience(wait) };
 }

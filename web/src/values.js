@@ -1,6 +1,6 @@
 // Values: what may be stored, and what is read.
 
-import { LuatKVError } from "./error.js";
+import { LuatKVError, kind } from "./error.js";
 
 // ---- In
 
@@ -56,6 +56,14 @@ export function storable(value) {
   if (bytes !== null) return bytes;
   if (isStream(value)) throw new TypeError("A stream can only be stored by a method that returns a promise.");
   throw new TypeError(WRONG);
+}
+
+/** The text of an export, as a string or a Uint8Array. */
+export function importable(from) {
+  if (typeof from === "string") return from;
+  const bytes = from !== null && typeof from === "object" ? bytesOf(from) : null;
+  if (bytes !== null) return bytes;
+  throw new TypeError(`import() takes the text of an export, or its bytes, not ${kind(from)}`);
 }
 
 /** Reads a stream of bytes to its end, or cancels it where it is longer than a limit. */

@@ -5,7 +5,7 @@ import { openPage } from "./browser.js";
 import { plainHttp, profile, withoutLocks } from "./profile.js";
 import { LuatKV, equal, fails, sleep } from "./support.js";
 
-const BUSY = 'BUSY: the store "luat_kv" is open already, here or in another tab or worker';
+const BUSY = 'BUSY: the store "luat_kv" is open already, here or in another tab or worker: close() it there, or let wait be longer';
 
 /** Another tab of the same profile. */
 const another = (page) => openPage(page.context(), page.url());
@@ -55,11 +55,11 @@ for (const persist of ["indexeddb", "opfs"]) {
 }
 
 test("what is no wait, and no recover, is refused", async () => {
-  for (const run of [(wait) => LuatKV.open({ wait }), (wait) => LuatKV.delete({ persist: "indexeddb", wait })]) {
+  for (const run of [(wait) => LuatKV.open({ persist: "indexeddb", wait }), (wait) => LuatKV.delete({ persist: "indexeddb", wait })]) {
     for (const wait of [-1, NaN]) await fails(() => run(wait), "RangeError", `wait must be a number of milliseconds`);
     for (const wait of ["5", null, {}]) await fails(() => run(wait), "TypeError", "wait must be a number");
   }
-  await fails(() => LuatKV.open({ recover: 1 }), "TypeError", "recover must be a boolean, not number");
+  await fails(() => LuatKV.open({ persist: "indexeddb", recover: 1 }), "TypeError", "recover must be a boolean, not number");
 });
 
 test("indexeddb: where there are no locks, one tab at a time has a store all the same", async (t) => {

@@ -2,11 +2,24 @@
 
 const plain = (name) => name.replace(/[_-]/g, "").toLowerCase();
 
+/** What other stores and libraries call these. */
+const ELSEWHERE = {
+  expirationttl: ["ttlseconds", "ex", "maxage", "lifetime", "expiresin"],
+  limit: ["max", "count", "pagesize"],
+  start: ["from", "gte"],
+  stop: ["end", "until", "lt"],
+  type: ["as", "format", "json"],
+  replace: ["overwrite", "force"],
+  persist: ["storage"],
+  wait: ["timeout"],
+  kv: ["store"],
+};
+
 /** Returns those of `names` that `name` is most similar to: none, one, or several if they are equally similar. */
 export function similar(name, names) {
   const one = plain(name);
   const alike = [
-    (other) => one === other,
+    (other) => one === other || ELSEWHERE[other]?.includes(one),
     (other) => isMisspelled(one, other),
     (other) => isPart(one, other) || isPart(other, one) || (one.length > 4 && other.startsWith(one.slice(0, 5))),
   ];

@@ -153,7 +153,7 @@ test("what was kept and is damaged opens as it was before the damage", async () 
   await visit.row("second").waitFor();
   assert.equal(await kept(visit), true);
   assert.deepEqual(await names(visit), ["first", "second"]);
-  assert.match((await notices(visit))[0], /^A part of what was kept is damaged, .* 1 of \d segments are left out\.$/);
+  assert.match((await notices(visit))[0], /^A part of what was kept is damaged, .* \(1 of \d segments\)\.$/);
   await visit.write('KV.namespace("kept"):put("fourth", "1")');
   await visit.run();
   await written(visit);

@@ -44,7 +44,8 @@ export function unavailable(what, instead = "") {
 }
 
 export function busy(name) {
-  const message = `the store ${JSON.stringify(name)} is open already, here or in another tab or worker`;
+  const where = "here or in another tab or worker";
+  const message = `the store ${JSON.stringify(name)} is open already, ${where}: close() it there, or let wait be longer`;
   return new LuatKVError("BUSY", message);
 }
 

@@ -51,8 +51,8 @@ export async function restore(core, place, recover) {
     if (recover) {
       restart(core, segments.slice(0, index));
       const out = segments.length - index;
-      const leftOut = `${out} of ${segments.length} segments are left out`;
-      const message = `${wrong}; the store was opened without it, and ${leftOut}`;
+      const leftOut = `what was written since is left out (${out} of ${segments.length} segments)`;
+      const message = `${wrong}; the store was opened as it was before that, and ${leftOut}`;
       return { sizes, damage: new LuatKVError("CORRUPT", message), isPartial: true };
     }
     const isLast = index > 0 && index === segments.length - 1;

@@ -168,7 +168,32 @@ export default {
     await kv.put("b", "2", await kv.getWithMetadata("a"));
     const { metadata, expiration } = await kv.getWithMetadata("b");
     equal([metadata, expiration], [5, null]);
-    (await api.LuatKV.open({ colour: 1, mode: 2 })).close();
+  },
+
+  async "where Workers has nothing like it, every unknown option is an error"(api) {
+    const kv = await fresh(api);
+    const { LuatKV, Lua } = api;
+    await fails(() => LuatKV.open({ colour: 1 }), "TypeError", 'unknown option "colour": there are limits, persist');
+    await fails(() => LuatKV.open({ storage: "opfs" }), "TypeError", 'did you mean "persist"?');
+    await fails(() => LuatKV.open({ persist: "indexedDB" }), "TypeError", 'did you mean "indexeddb"?');
+    for (const options of [{ name: "drafts" }, { recover: true }, { wait: 0 }])
+      await fails(() => LuatKV.open(options), "TypeError", "is for a store that is kept: give persist too");
+    (await LuatKV.open({ persist: false, name: "drafts" })).close();
+    await fails(() => Lua.create(kv.store), "TypeError", "a store is given as { kv: store }");
+    await fails(() => Lua.create({ store: kv.store }), "TypeError", 'did you mean "kv"?');
+    await fails(() => kv.import("[]", { overwrite: true }), "TypeError", 'did you mean "replace"?');
+    await fails(() => kv.import([{ key: "a", value: "b" }]), "TypeError", "import() takes the text of an export");
+    await fails(() => kv.deletePrefix(""), "INVALID", "clear() removes all keys");
+  },
+
+  async "what other libraries call an option is known"(api) {
+    const kv = await fresh(api);
+    for (const name of ["ttl", "ex", "EX", "maxAge", "lifetime", "expiresIn", "ttlSeconds"])
+      await fails(() => kv.put("a", "1", { [name]: 60 }), "TypeError", 'did you mean "expirationTtl"?');
+    for (const name of ["as", "format", "json"])
+      await fails(() => kv.get("a", { [name]: "json" }), "TypeError", 'did you mean "type"?');
+    for (const [name, meant] of [["max", "limit"], ["pageSize", "limit"], ["from", "start"], ["end", "stop"]])
+      await fails(() => kv.list({ [name]: "1" }), "TypeError", `did you mean "${meant}"?`);
   },
 
   async "numbers of Workers' options are read as WebIDL does"(api) {
@@ -394,8 +419,8 @@ export default {
     await fails(() => LuatKV.open({ persist: "disk" }), "TypeError", "persist must be one of indexeddb, opfs");
     await fails(() => LuatKV.open({ persist: true }), "TypeError", "persist");
     await fails(() => LuatKV.open({ onError: 5 }), "TypeError", "onError");
-    await fails(() => LuatKV.open({ name: 5 }), "TypeError", "name");
-    await fails(() => LuatKV.open({ name: "" }), "INVALID", "name");
+    await fails(() => LuatKV.open({ persist: "indexeddb", name: 5 }), "TypeError", "name");
+    await fails(() => LuatKV.open({ persist: "indexeddb", name: "" }), "INVALID", "name");
     for (const maxMemory of [0, 2 ** 21 - 1, 2 ** 32 + 1, 1.5])
       await fails(() => LuatKV.open({ maxMemory }), "RangeError", "maxMemory");
     await fails(() => LuatKV.open({ maxMemory: "1" }), "TypeError", "maxMemory");
