@@ -60,12 +60,12 @@ bench-wasm: need-test wasm ## measures the WebAssembly modules in Node and Chrom
 
 compat-wasm := wasm-node-18 wasm-workerd wasm-deno wasm-bun wasm-compat
 pages-wasm  := $(browsers:%=wasm-pages-%)
-# Those in a browser run two at a time: much of their time is waiting.
-in-browsers := $(foreach browser,$(browsers),wasm-pages-$(browser) wasm-contract-$(browser) playground-$(browser))
-test-wasm   := clippy-wasm clippy-wasm-lua wasm-types wasm-js $(compat-wasm) $(contract-wasm) $(pages-wasm) $(test-playground)
+# Those in browsers and runtimes run two at a time: much of their time is waiting.
+in-hosts    := $(compat-wasm) $(contract-wasm) $(pages-wasm) $(browsers:%=playground-%)
+test-wasm   := clippy-wasm clippy-wasm-lua wasm-types wasm-js playground-page $(in-hosts)
 .PHONY: test-wasm clippy-wasm clippy-wasm-lua wasm-types wasm-js $(compat-wasm) $(pages-wasm)
-test-wasm: $(filter-out $(in-browsers),$(test-wasm)) ## the WebAssembly modules and their package in browsers, runtimes and bundlers, the Lua contract on them, the playground
-	@$(MAKE) --no-print-directory --keep-going PARALLEL=1 -j 2 --output-sync=target $(in-browsers)
+test-wasm: $(filter-out $(in-hosts),$(test-wasm)) ## the WebAssembly modules and their package in browsers, runtimes and bundlers, the Lua contract on them, the playground
+	@$(MAKE) --no-print-directory --keep-going PARALLEL=1 -j 2 --output-sync=target $(in-hosts)
 
 clippy-wasm: as := --target wasm32-unknown-unknown
 clippy-wasm-lua: as := --target wasm32-wasip1 --features lua54
