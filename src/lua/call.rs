@@ -84,9 +84,12 @@ pub(super) unsafe fn call(l: State, arguments: c_int, body: fn(&mut Call<'_>) ->
     }
 }
 
-/// Raises the error that needs no memory of ours.
+/// Raises an error whose message needs no memory of this library's.
+///
+/// # Safety
+/// The caller's frame owns nothing that needs dropping: the error leaves it by a jump.
 unsafe fn out_of_memory(l: State) {
-    // SAFETY: the caller owns nothing that needs dropping.
+    // SAFETY: the caller's promise.
     unsafe { ffi::luaL_error(l, c"luat_kv: NOMEM: out of memory".as_ptr()) };
 }
 
