@@ -1,0 +1,110 @@
+/*
+ * What bench/instructions counts: instructions MODE COUNT FILE runs one operation so many times on a store with 1000
+ * entries of 100 bytes. The store is on disk at FILE, or in memory where FILE is "memory".
+ */
+#include <luat_kv.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ENTRIES = 1000, BATCH = 100 };
+
+static luat_kv_store *store;
+static luat_kv_namespace *ns;
+static uint8_t value[100];
+
+static void check(luat_kv_status status, luat_kv_error *error)
+{
+    if (status >= 0) return;
+    fprintf(stderr, "%s\n", luat_kv_error_message(error));
+    exit(1);
+}
+
+static size_t name(char *key, long number)
+{
+    return (size_t)sprintf(key, "key:%06ld", number % ENTRIES);
+}
+
+static void get(long number)
+{
+    luat_kv_error *error = NULL;
+    char key[16];
+    uint8_t out[sizeof value];
+    size_t len = name(key, number), size;
+    check(luat_kv_get(ns, (uint8_t *)key, len, out, sizeof out, &size, &error), error);
+}
+
+static void put(long number)
+{
+    luat_kv_error *error = NULL;
+    char key[16];
+    size_t len = name(key, number);
+    check(luat_kv_put(ns, (uint8_t *)key, len, value, sizeof value, NULL, &error), error);
+}
+
+static void delete(long number)
+{
+    luat_kv_error *error = NULL;
+    char key[16];
+    size_t len = name(key, number);
+    check(luat_kv_delete(ns, (uint8_t *)key, len, &error), error);
+}
+
+static void incr(long number)
+{
+    luat_kv_error *error = NULL;
+    (void)number;
+    check(luat_kv_incr(ns, (const uint8_t *)"count", 5, 1, NULL, NULL, &error), error);
+}
+
+/* A page of 100 names. */
+static void list(long number)
+{
+    luat_kv_error *error = NULL;
+    luat_kv_list_options options;
+    luat_kv_page *page;
+    (void)number;
+    luat_kv_list_options_init(&options, sizeof options);
+    options.limit = 100;
+    check(luat_kv_list(ns, &options, &page, &error), error);
+    luat_kv_page_free(page);
+}
+
+/* 100 puts in one commit. */
+static void batch(long number)
+{
+    luat_kv_error *error = NULL;
+    luat_kv_batch *batch;
+    char key[16];
+    check(luat_kv_batch_open(store, &batch, &error), error);
+    for (long i = 0; i < BATCH; i++) {
+        size_t len = name(key, number + i);
+        check(luat_kv_batch_put(batch, ns, (uint8_t *)key, len, value, sizeof value, NULL, &error), error);
+    }
+    check(luat_kv_batch_commit(batch, &error), error);
+    luat_kv_batch_free(batch);
+}
+
+static const struct {
+    const char *name;
+    void (*run)(long number);
+} MODES[] = {{"get", get}, {"put", put}, {"delete", delete}, {"incr", incr}, {"list", list}, {"batch", batch}};
+
+int main(int argc, char **argv)
+{
+    luat_kv_error *error = NULL;
+    if (argc != 4) return 2;
+    int in_memory = strcmp(argv[3], "memory") == 0;
+    check(in_memory ? luat_kv_open_memory(NULL, &store, &error)
+                    : luat_kv_open(argv[3], NULL, &store, &error), error);
+    check(luat_kv_namespace_open(store, (const uint8_t *)"bench", 5, &ns, &error), error);
+    for (long number = 0; number < ENTRIES; number += BATCH) batch(number);
+    for (size_t mode = 0; mode < sizeof MODES / sizeof *MODES; mode++) {
+        if (strcmp(argv[1], MODES[mode].name) != 0) continue;
+        for (long number = 0; number < atol(argv[2]); number++) MODES[mode].run(number);
+        luat_kv_namespace_free(ns);
+        luat_kv_close(store);
+        return 0;
+    }
+    return 2;
+}
