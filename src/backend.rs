@@ -1,8 +1,8 @@
 //! What a back end does: few, wide operations on rows.
 //!
 //! A back end keeps rows and knows when they end; it checks no limit and reads no clock (`now` is always a parameter; a
-//! write is given a way to ask for it, since it may have to wait first). What an operation means is said once, above:
-//! `namespace` and `batch` make each of them of [`Rows`]' few changes. Any thread may call a back end at any time, within
+//! write is given a clock, since it may have to wait first). A change is data, a [`Write`], and what its operations mean is
+//! said once for all back ends, in `write`. Any thread may call a back end at any time, within
 //! [`fork::enter`](crate::fork::enter). A cache in front of one is a back end too: it answers [`Backend::get`] and passes
 //! the rest on.
 //!
@@ -11,18 +11,23 @@
 
 use std::path::Path;
 
+use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::headroom;
 use crate::types::{Entry, KeyInfo, NamespaceStats};
-use crate::version::Version;
 
 pub(crate) mod memory;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
+mod write;
+
+pub(crate) use write::{Action, Content, Expires, Op, Outcome, Transaction, Write};
 
 /// What is to be read of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Want {
+pub(crate) enum Projection {
+    /// Only whether it is there; the entry's fields are left as they were.
+    Nothing,
     /// The value alone; the entry's other fields are left as they were.
     Value,
     /// All of it.
@@ -40,7 +45,7 @@ pub(crate) struct Range<'a> {
 
 /// How to go through a range.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Walk {
+pub(crate) struct Scan {
     /// From the last key to the first.
     pub reverse: bool,
     /// With the values.
@@ -52,9 +57,9 @@ pub(crate) struct Walk {
 /// A page with values is full when they come to this many bytes: it never holds much more than that and one value.
 pub(crate) const PAGE_BYTES: usize = 16 * 1024 * 1024;
 
-/// What a walk found.
+/// What a scan found.
 #[derive(Debug, Default)]
-pub(crate) struct Listed {
+pub(crate) struct ScanPage {
     pub keys: Vec<KeyInfo>,
     /// Whether live keys are left in the range.
     pub more: bool,
@@ -63,20 +68,8 @@ pub(crate) struct Listed {
 /// Something to do with each row that is read.
 pub(crate) type Each<'a> = dyn FnMut(&KeyInfo) -> Result<()> + 'a;
 
-/// Asks for the time, in Unix seconds.
-pub(crate) type Now<'a> = &'a dyn Fn() -> i64;
-
-/// What a write changes, step by step: see [`Backend::write`].
-pub(crate) type Body<'a> = dyn FnMut(&mut dyn Rows) -> Result<bool> + 'a;
-
-/// What the body of a write is going to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Extent {
-    /// One call of [`Rows::put`], [`Rows::touch`] or [`Rows::delete`], and nothing else.
-    OneChange,
-    /// Whatever it likes.
-    Any,
-}
+/// A long import, which stores entries one by one as it reads them.
+pub(crate) type Import<'a> = dyn FnMut(&mut dyn Transaction) -> Result<()> + 'a;
 
 /// A row to be stored.
 #[derive(Clone, Copy, Debug)]
@@ -105,34 +98,16 @@ pub(crate) struct Removed {
     pub last: Option<String>,
 }
 
-/// The rows, within a write: it sees its own changes. All that one write stores has one version.
-pub(crate) trait Rows {
-    /// Unix seconds, from when the write had the rows to itself: however long it waited, it decides by this time.
-    fn now(&self) -> i64;
-    /// As [`Backend::get`].
-    fn get(&mut self, namespace: &str, key: &str, entry: &mut Entry) -> Result<bool>;
-    /// The version of a live entry.
-    fn version(&mut self, namespace: &str, key: &str) -> Result<Option<Version>>;
-    /// Replaces everything that the key held.
-    fn put(&mut self, namespace: &str, put: Put<'_>) -> Result<()>;
-    /// Gives a live entry another expiration, and answers whether there was one.
-    fn touch(&mut self, namespace: &str, key: &str, expiration: Option<i64>) -> Result<bool>;
-    /// Removes the key; a missing one is no error.
-    fn delete(&mut self, namespace: &str, key: &str) -> Result<()>;
-    /// Removes the first rows of a range, the expired ones too.
-    fn remove(&mut self, range: Range<'_>, step: Step) -> Result<Removed>;
-}
-
 pub(crate) trait Backend: Send + Sync {
     /// Reads a live entry into `entry`, whose buffers are used again, and answers whether there was one. When there was
     /// none, `entry` is left in any state.
-    fn get(&self, namespace: &str, key: &str, want: Want, now: i64, entry: &mut Entry) -> Result<bool>;
+    fn get(&self, namespace: &str, key: &str, projection: Projection, now: i64, entry: &mut Entry) -> Result<bool>;
 
     /// The live ones among these keys, in their order, with their values: all as they are at one moment.
     fn get_many(&self, namespace: &str, keys: &[&str], now: i64) -> Result<Vec<KeyInfo>>;
 
     /// The first live keys of a range, or with `reverse` the last ones.
-    fn list(&self, range: Range<'_>, walk: Walk, now: i64) -> Result<Listed>;
+    fn list(&self, range: Range<'_>, scan: Scan, now: i64) -> Result<ScanPage>;
 
     /// How many live keys a range has.
     fn count(&self, range: Range<'_>, now: i64) -> Result<u64>;
@@ -140,9 +115,15 @@ pub(crate) trait Backend: Send + Sync {
     /// Goes through all live rows of a namespace, as they are at one moment, with their values, one at a time.
     fn scan(&self, namespace: &str, now: i64, each: &mut Each<'_>) -> Result<()>;
 
-    /// The one write path: keeps all that `body` changes and answers its version, or where it answers false or fails,
-    /// changes nothing. A write also removes some of the rows that have expired.
-    fn write(&self, now: Now<'_>, extent: Extent, body: &mut Body<'_>) -> Result<Option<Version>>;
+    /// Carries out all operations of a write, in their order, or where a check does not hold or one fails, none of
+    /// them. It also removes some of the rows that have expired.
+    fn write(&self, write: &mut Write<'_, '_>) -> Result<Outcome>;
+
+    /// Stores what an import reads, or where it fails, nothing. Other writers wait.
+    fn import(&self, clock: &Clock, import: &mut Import<'_>) -> Result<()>;
+
+    /// Removes the first rows of a range, the expired ones too: one step of a long removal.
+    fn remove(&self, range: Range<'_>, step: Step, clock: &Clock) -> Result<Removed>;
 
     /// Removes up to `max` expired rows at once, and counts them; fewer than `max` are all there were.
     fn sweep(&self, max: u64, now: i64) -> Result<u64>;
@@ -168,18 +149,10 @@ pub(crate) trait Backend: Send + Sync {
     /// Copies everything, as it is at one moment, into a new file.
     fn backup(&self, to: &Path) -> Result<()>;
 
-    /// What has changed since the last record, or everything, as bytes for [`Backend::load`]: see `memory::record`.
+    /// The maps of a store in memory, whose contents can be taken as records: see `memory::record`.
     #[cfg(any(target_family = "wasm", fuzzing, test))]
-    fn record(&self, everything: bool) -> Result<Vec<u8>> {
-        let _ = everything;
-        Err(Error::invalid("a store on disk needs no records"))
-    }
-
-    /// Applies records, one after another: of damaged ones none, and where memory runs out a part.
-    #[cfg(any(target_family = "wasm", fuzzing, test))]
-    fn load(&self, records: &[u8]) -> Result<()> {
-        let _ = records;
-        Err(Error::invalid("a store on disk takes no records"))
+    fn memory(&self) -> Option<&memory::Memory> {
+        None
     }
 
     /// Lets go of everything. Every later call is [`Error::closed`](crate::Error), but for `close` itself.

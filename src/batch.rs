@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::backend::{Extent, Put, Rows};
-use crate::counter::{Increment, increment};
+use crate::backend::{self, Content, Expires, Op, Outcome};
 use crate::error::{Error, Result};
-use crate::headroom::Mark;
+use crate::headroom::{self, Mark};
 use crate::namespace::Namespace;
-use crate::store::{Inner, Store};
+use crate::store::Store;
 use crate::types::{IncrOptions, Limits, PutOptions};
 use crate::version::Version;
 
@@ -44,9 +43,9 @@ struct Step {
 #[derive(Debug)]
 enum Action {
     Check(Option<Version>),
-    Put { value: Vec<u8>, metadata: Option<Box<str>>, expiration: Option<i64>, ttl: Option<i64> },
+    Put { value: Vec<u8>, metadata: Option<Box<str>>, expires: Expires },
     Delete,
-    Incr { by: i64, options: IncrOptions },
+    Incr { by: i64, initial: i64, expires: Expires },
 }
 
 impl Store {
@@ -77,12 +76,12 @@ impl Batch {
     ) -> Result<&mut Self> {
         let (mark, limits) = (Mark::now(), self.limits());
         limits.value(value)?;
-        limits.put(options, &self.store.0.clock)?;
+        let expires = limits.put(options, &self.store.0.clock)?;
         let mut copy = Vec::new();
         copy.try_reserve_exact(value.len()).map_err(|_| Error::no_memory(value.len()))?;
         copy.extend_from_slice(value);
-        let (metadata, expiration, ttl) = (options.metadata.map(Box::from), options.expiration, options.expiration_ttl);
-        self.push(mark, namespace, key, Action::Put { value: copy, metadata, expiration, ttl })
+        let metadata = options.metadata.map(Box::from);
+        self.push(mark, namespace, key, Action::Put { value: copy, metadata, expires })
     }
 
     /// As [`Namespace::delete`].
@@ -92,8 +91,8 @@ impl Batch {
 
     /// As [`Namespace::incr`]. What cannot be counted fails the commit.
     pub fn incr(&mut self, namespace: &Namespace, key: &str, by: i64, options: &IncrOptions) -> Result<&mut Self> {
-        self.limits().incr(options, &self.store.0.clock)?;
-        self.push(Mark::now(), namespace, key, Action::Incr { by, options: *options })
+        let expires = self.limits().lifetime(options.expiration, options.expiration_ttl, &self.store.0.clock)?;
+        self.push(Mark::now(), namespace, key, Action::Incr { by, initial: options.initial, expires })
     }
 
     /// Makes all the changes and answers the version that everything put by them has; or `None`, with nothing changed,
@@ -101,13 +100,18 @@ impl Batch {
     /// again.
     pub fn commit(&mut self) -> Result<Option<Version>> {
         self.open()?;
-        let inner = &*self.store.0;
-        let mut body =
-            |rows: &mut dyn Rows| self.steps.iter().try_fold(true, |go, step| Ok(go && step.apply(rows, inner)?));
-        let version = inner.call(|backend| backend.write(&|| inner.clock.now(), Extent::Any, &mut body))?;
+        let mut ops = Vec::new();
+        let len = self.steps.len();
+        ops.try_reserve_exact(len).map_err(|_| Error::no_memory(len * size_of::<Op<'_>>()))?;
+        ops.extend(self.steps.iter().map(Step::op));
+        headroom::check()?;
+        let outcome = self.store.0.write(&mut ops)?;
         self.committed = true;
         self.steps = Vec::new();
-        Ok(version)
+        Ok(match outcome {
+            Outcome::Done(version) => Some(version),
+            Outcome::Conflict => None,
+        })
     }
 
     fn limits(&self) -> Limits {
@@ -139,22 +143,15 @@ impl Batch {
 }
 
 impl Step {
-    /// Answers whether to go on.
-    fn apply(&self, rows: &mut dyn Rows, store: &Inner) -> Result<bool> {
-        let Step { namespace, key, action } = self;
-        let Inner { limits, clock, .. } = store;
-        match action {
-            Action::Check(version) => return Ok(rows.version(namespace, key)? == *version),
-            Action::Put { value, metadata, expiration, ttl } => {
-                let expiration = limits.expiration(*expiration, *ttl, clock)?;
-                rows.put(namespace, Put { key, value, metadata: metadata.as_deref(), expiration })?;
+    fn op(&self) -> Op<'_> {
+        let action = match &self.action {
+            Action::Check(version) => backend::Action::Check(*version),
+            Action::Put { value, metadata, expires } => {
+                backend::Action::Put(Content { value, metadata: metadata.as_deref(), expires: *expires })
             }
-            Action::Delete => rows.delete(namespace, key)?,
-            Action::Incr { by, options } => {
-                let (initial, expiration) = (options.initial, limits.incr(options, clock)?);
-                increment(rows, namespace, key, Increment { by: *by, initial, expiration })?;
-            }
-        }
-        Ok(true)
+            Action::Delete => backend::Action::Delete,
+            &Action::Incr { by, initial, expires } => backend::Action::Incr { by, initial, expires },
+        };
+        Op::new(&self.namespace, &self.key, action)
     }
 }

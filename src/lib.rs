@@ -26,7 +26,6 @@
 mod backend;
 mod batch;
 mod clock;
-mod counter;
 mod cursor;
 #[cfg(feature = "sqlite")]
 mod draft;

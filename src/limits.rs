@@ -3,10 +3,11 @@
 //! Limits hold for what is written or asked, never for what is already stored. The numbers of `"cloudflare"` are those
 //! of <https://developers.cloudflare.com/kv/platform/limits/>.
 
+use crate::backend::Expires;
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result, quoted};
 use crate::json;
-use crate::types::{IncrOptions, Limits, ListOptions, PutOptions};
+use crate::types::{Limits, ListOptions, PutOptions};
 
 /// How many keys a page holds when no limit is asked for.
 const DEFAULT_PAGE: u64 = 1000;
@@ -95,10 +96,16 @@ impl Limits {
         within("value", value.len(), self.value_len())
     }
 
-    /// Checks the options of a put and answers when the entry will be gone.
-    pub(crate) fn put(self, options: &PutOptions<'_>, clock: &Clock) -> Result<Option<i64>> {
+    /// Checks the options of a put and answers what they say about the entry's end.
+    pub(crate) fn put(self, options: &PutOptions<'_>, clock: &Clock) -> Result<Expires> {
         options.metadata.map_or(Ok(()), |metadata| self.metadata(metadata))?;
-        self.expiration(options.expiration, options.expiration_ttl, clock)
+        self.lifetime(options.expiration, options.expiration_ttl, clock)
+    }
+
+    /// Checks when an entry is to expire: at a time or, which wins, in some seconds.
+    pub(crate) fn lifetime(self, at: Option<i64>, ttl: Option<i64>, clock: &Clock) -> Result<Expires> {
+        let expires = Expires::new(at, ttl);
+        self.expires(expires, clock).map(|_| expires)
     }
 
     /// Metadata: JSON text.
@@ -110,11 +117,6 @@ impl Limits {
             Ok(json::Kind::Other) => Ok(()),
             Err(why) => Err(Error::invalid(format!("metadata is not JSON: {why}"))),
         }
-    }
-
-    /// Checks the options of an increment and answers when an entry that it creates will be gone.
-    pub(crate) fn incr(self, options: &IncrOptions, clock: &Clock) -> Result<Option<i64>> {
-        self.expiration(options.expiration, options.expiration_ttl, clock)
     }
 
     /// The keys of a bulk get: how many there may be, and each of them.
@@ -129,12 +131,13 @@ impl Limits {
         keys.iter().try_for_each(|key| self.key(key))
     }
 
-    /// When an entry is gone that is to expire at a time or, which wins, in some seconds.
-    pub(crate) fn expiration(self, at: Option<i64>, ttl: Option<i64>, clock: &Clock) -> Result<Option<i64>> {
-        if let Some(ttl) = ttl {
-            return self.expiration_in(ttl, clock).map(Some);
-        }
-        let Some(at) = at else { return Ok(None) };
+    /// Unix seconds when an entry is gone that is stored now.
+    pub(crate) fn expires(self, expires: Expires, clock: &Clock) -> Result<Option<i64>> {
+        let at = match expires {
+            Expires::Never => return Ok(None),
+            Expires::After(ttl) => return self.expiration_in(ttl, clock).map(Some),
+            Expires::At(at) => at,
+        };
         let now = clock.now();
         if at <= now {
             return Err(Error::invalid(format!(

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::backend::{Body, Extent, Put, Range, Removed, Rows, Step, Walk, Want};
-use crate::counter::{Increment, increment};
+use crate::backend::{Action, Content, Op, Outcome, Projection, Range, Scan, Step};
 use crate::cursor;
 use crate::error::{Error, Result};
 use crate::headroom::Mark;
@@ -65,18 +64,23 @@ impl Namespace {
     /// Like [`get_entry`](Namespace::get_entry) into an entry of the caller's, whose memory is used again. Answers
     /// whether the key was there; if not, the entry's contents mean nothing.
     pub fn read(&self, key: &str, entry: &mut Entry) -> Result<bool> {
-        self.read_what(key, Want::Entry, entry)
+        self.read_what(key, Projection::Entry, entry)
     }
 
     /// The same for the value alone, which costs less; the entry's other fields mean nothing.
     pub fn read_value(&self, key: &str, entry: &mut Entry) -> Result<bool> {
-        self.read_what(key, Want::Value, entry)
+        self.read_what(key, Projection::Value, entry)
     }
 
-    fn read_what(&self, key: &str, want: Want, entry: &mut Entry) -> Result<bool> {
+    /// Whether a key is there, without reading its value.
+    pub fn has(&self, key: &str) -> Result<bool> {
+        self.read_what(key, Projection::Nothing, &mut Entry::default())
+    }
+
+    fn read_what(&self, key: &str, projection: Projection, entry: &mut Entry) -> Result<bool> {
         let inner = &*self.store.0;
         inner.limits.key(key)?;
-        inner.call(|backend| backend.get(&self.name, key, want, inner.clock.now(), entry))
+        inner.call(|backend| backend.get(&self.name, key, projection, inner.clock.now(), entry))
     }
 
     /// Those of these keys that are there, with their values, in byte order and each once: all as they are at one
@@ -93,38 +97,26 @@ impl Namespace {
     }
 
     /// Stores a value, and replaces all that the key held before: value, metadata and expiration.
-    pub fn put(&self, key: &str, value: &[u8], options: &PutOptions<'_>) -> Result<()> {
-        self.checked(key, value, options)?;
-        let mut body = |rows: &mut dyn Rows| self.store_put(rows, key, value, options).map(|()| true);
-        self.write(Extent::OneChange, &mut body).map(|_| ())
+    /// Answers the version that the entry has now.
+    pub fn put(&self, key: &str, value: &[u8], options: &PutOptions<'_>) -> Result<Version> {
+        let content = self.content(key, value, options)?;
+        self.write(&mut self.op(key, Action::Put(content)))
     }
 
-    /// Stores a value if the key is missing, and answers whether it was.
-    pub fn add(&self, key: &str, value: &[u8], options: &PutOptions<'_>) -> Result<bool> {
-        self.checked(key, value, options)?;
-        let added = self.write(Extent::Any, &mut |rows| {
-            let missing = rows.version(&self.name, key)?.is_none();
-            if missing {
-                self.store_put(rows, key, value, options)?;
-            }
-            Ok(missing)
-        })?;
-        Ok(added.is_some())
+    /// Stores a value if the key is missing, and answers the version that the entry has then; `None` where there was one.
+    pub fn add(&self, key: &str, value: &[u8], options: &PutOptions<'_>) -> Result<Option<Version>> {
+        let content = self.content(key, value, options)?;
+        let mut op = self.op(key, Action::Add(content));
+        let version = self.write(&mut op)?;
+        Ok((!op.answer.found).then_some(version))
     }
 
     /// Refuses what cannot be stored before anybody has to wait.
-    fn checked(&self, key: &str, value: &[u8], options: &PutOptions<'_>) -> Result<()> {
+    fn content<'a>(&self, key: &str, value: &'a [u8], options: &PutOptions<'a>) -> Result<Content<'a>> {
         let inner = &*self.store.0;
         inner.limits.key(key)?;
         inner.limits.value(value)?;
-        inner.limits.put(options, &inner.clock).map(|_| ())
-    }
-
-    /// A put within a write: a lifetime begins when the write does.
-    fn store_put(&self, rows: &mut dyn Rows, key: &str, value: &[u8], options: &PutOptions<'_>) -> Result<()> {
-        let inner = &*self.store.0;
-        let expiration = inner.limits.expiration(options.expiration, options.expiration_ttl, &inner.clock)?;
-        rows.put(&self.name, Put { key, value, metadata: options.metadata, expiration })
+        Ok(Content { value, metadata: options.metadata, expires: inner.limits.put(options, &inner.clock)? })
     }
 
     /// Gives a key another expiration, or with neither of them none, and answers whether the key was there. Its value
@@ -132,10 +124,9 @@ impl Namespace {
     pub fn touch(&self, key: &str, expiration: Option<i64>, expiration_ttl: Option<i64>) -> Result<bool> {
         let inner = &*self.store.0;
         inner.limits.key(key)?;
-        let until = || inner.limits.expiration(expiration, expiration_ttl, &inner.clock);
-        until()?;
-        let touched = self.write(Extent::OneChange, &mut |rows| rows.touch(&self.name, key, until()?))?;
-        Ok(touched.is_some())
+        let expires = inner.limits.lifetime(expiration, expiration_ttl, &inner.clock)?;
+        let mut op = self.op(key, Action::Touch(expires));
+        self.write(&mut op).map(|_| op.answer.found)
     }
 
     /// Adds `by` to the whole number that a key holds as decimal text, and answers the sum. A missing key begins at
@@ -145,26 +136,35 @@ impl Namespace {
     pub fn incr(&self, key: &str, by: i64, options: &IncrOptions) -> Result<i64> {
         let inner = &*self.store.0;
         inner.limits.key(key)?;
-        inner.limits.incr(options, &inner.clock)?;
-        let mut sum = 0;
-        self.write(Extent::Any, &mut |rows| {
-            let expiration = inner.limits.incr(options, &inner.clock)?;
-            sum = increment(rows, &self.name, key, Increment { by, initial: options.initial, expiration })?;
-            Ok(true)
-        })?;
-        Ok(sum)
+        let expires = inner.limits.lifetime(options.expiration, options.expiration_ttl, &inner.clock)?;
+        let mut op = self.op(key, Action::Incr { by, initial: options.initial, expires });
+        self.write(&mut op).map(|_| op.answer.sum)
     }
 
-    /// Removes a key. That it is missing is no error.
-    pub fn delete(&self, key: &str) -> Result<()> {
-        let inner = &*self.store.0;
-        inner.limits.key(key)?;
-        self.write(Extent::OneChange, &mut |rows| rows.delete(&self.name, key).map(|()| true)).map(|_| ())
+    /// Removes a key, and answers whether it was there. That it is missing is no error.
+    pub fn delete(&self, key: &str) -> Result<bool> {
+        self.store.0.limits.key(key)?;
+        let mut op = self.op(key, Action::Delete);
+        self.write(&mut op).map(|_| op.answer.found)
     }
 
-    fn write(&self, extent: Extent, body: &mut Body<'_>) -> Result<Option<Version>> {
-        let inner = &*self.store.0;
-        inner.call(|backend| backend.write(&|| inner.clock.now(), extent, body))
+    /// Removes a key, and answers what it held; `None` if it is missing or expired.
+    pub fn take(&self, key: &str) -> Result<Option<Entry>> {
+        self.store.0.limits.key(key)?;
+        let mut op = self.op(key, Action::Take);
+        self.write(&mut op).map(|_| op.answer.entry.map(|entry| *entry))
+    }
+
+    /// A write of one operation, which is no check: there is no conflict.
+    fn write(&self, op: &mut Op<'_>) -> Result<Version> {
+        match self.store.0.write(std::slice::from_mut(op))? {
+            Outcome::Done(version) => Ok(version),
+            Outcome::Conflict => Ok(Version::default()),
+        }
+    }
+
+    fn op<'a>(&'a self, key: &'a str, action: Action<'a>) -> Op<'a> {
+        Op::new(&self.name, key, action)
     }
 
     /// Says what is wrong with a list before it begins.
@@ -190,8 +190,8 @@ impl Namespace {
             }
         }
         let range = Range { namespace: &self.name, from: &from, below: below.as_deref() };
-        let walk = Walk { reverse, values, limit };
-        let found = inner.call(|backend| backend.list(range, walk, inner.clock.now()))?;
+        let scan = Scan { reverse, values, limit };
+        let found = inner.call(|backend| backend.list(range, scan, inner.clock.now()))?;
         let last = found.keys.last().filter(|_| found.more);
         let cursor = last.map(|last| cursor::encode(&last.name, prefix, reverse));
         Ok(Page { keys: found.keys, cursor })
@@ -214,17 +214,13 @@ impl Namespace {
         let below = after_prefix(prefix);
         let all = Range { namespace: &self.name, from: prefix, below: below.as_deref() };
         // Up to the key that is the last one now, and never back: else whoever fills the prefix meanwhile kept this at it.
-        let end = Walk { reverse: true, values: false, limit: 1 };
+        let end = Scan { reverse: true, values: false, limit: 1 };
         let last = inner.call(|backend| backend.list(all, end, inner.clock.now()))?.keys.pop();
         let Some(end) = last.map(|last| last.name + "\0") else { return Ok(0) };
         let (mut from, mut live) = (prefix.to_owned(), 0);
         loop {
             let range = Range { namespace: &self.name, from: &from, below: Some(&end) };
-            let mut step = Removed::default();
-            self.write(Extent::Any, &mut |rows| {
-                step = rows.remove(range, REMOVE_STEP)?;
-                Ok(step.rows > 0)
-            })?;
+            let step = inner.call(|backend| backend.remove(range, REMOVE_STEP, &inner.clock))?;
             live += step.live;
             match step.last {
                 Some(last) => from = last + "\0",

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 #[cfg(feature = "sqlite")]
 use crate::backend::sqlite::{Check, Stage};
-use crate::backend::{Backend, memory::Memory};
+use crate::backend::{Backend, Op, Outcome, Write, memory::Memory};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
 use crate::fork;
@@ -49,6 +49,12 @@ impl Inner {
     /// have a part in it, so who calls this says what was being done.
     pub fn call_for_long<T>(&self, begun: &Cell<bool>, call: impl FnMut(&dyn Backend) -> Result<T>) -> Result<T> {
         self.retry(fork::enter_for_long, begun, call)
+    }
+
+    /// Carries out these operations, all of them or none.
+    pub fn write(&self, ops: &mut [Op<'_>]) -> Result<Outcome> {
+        let mut write = Write { ops, limits: self.limits, clock: &self.clock };
+        self.call(|backend| backend.write(&mut write))
     }
 
     #[cfg(not(target_family = "wasm"))]
@@ -96,6 +102,12 @@ impl Inner {
     pub fn pause(&self) {
         self.backend.pause();
     }
+}
+
+/// The back end of a store whose contents can be taken as records.
+#[cfg(any(target_family = "wasm", fuzzing, test))]
+fn memory(backend: &dyn Backend) -> Result<&Memory> {
+    backend.memory().ok_or_else(|| Error::invalid("a store on disk has no records"))
 }
 
 impl Drop for Inner {
@@ -253,13 +265,13 @@ impl Store {
     /// What has changed since the last record, or everything, as bytes for [`load`](Store::load).
     #[cfg(any(target_family = "wasm", fuzzing, test))]
     pub(crate) fn record(&self, everything: bool) -> Result<Vec<u8>> {
-        self.0.call(|backend| backend.record(everything))
+        self.0.call(|backend| memory(backend)?.record(everything))
     }
 
     /// Applies records, one after another: of damaged ones none, and where memory runs out a part.
     #[cfg(any(target_family = "wasm", fuzzing, test))]
     pub(crate) fn load(&self, records: &[u8]) -> Result<()> {
-        self.0.call(|backend| backend.load(records))
+        self.0.call(|backend| memory(backend)?.load(records))
     }
 
     /// Closes the store for all its handles; using them is an error from then on. Closing again is harmless.

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use self::records::{Field, Record, Records};
 
-use crate::backend::{Extent, Put, Rows};
+use crate::backend::{Put, Transaction};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result, quoted};
 use crate::namespace::Namespace;
@@ -84,10 +84,10 @@ impl Namespace {
         let mut imported = Imported::default();
         let begun = Cell::new(false);
         inner.call_for_long(&begun, |backend| {
-            backend.write(&|| inner.clock.now(), Extent::Any, &mut |rows| {
+            backend.import(&inner.clock, &mut |rows| {
                 begun.set(true); // what was read cannot be read again
                 imported = task.run(rows, Records::begin(&mut *from, inner.limits, ignored)?)?;
-                Ok(true)
+                Ok(())
             })
         })?;
         Ok(imported)
@@ -130,7 +130,7 @@ struct Task<'a> {
 }
 
 impl Task<'_> {
-    fn run<R: Read>(&self, rows: &mut dyn Rows, mut records: Records<'_, R>) -> Result<Imported> {
+    fn run<R: Read>(&self, rows: &mut dyn Transaction, mut records: Records<'_, R>) -> Result<Imported> {
         let (mut imported, mut record) = (Imported::default(), Record::default());
         while records.next(&mut record)? {
             *(if self.store(rows, &mut record)? { &mut imported.stored } else { &mut imported.skipped }) += 1;
@@ -139,7 +139,7 @@ impl Task<'_> {
     }
 
     /// Answers whether the entry was stored.
-    fn store(&self, rows: &mut dyn Rows, record: &mut Record) -> Result<bool> {
+    fn store(&self, rows: &mut dyn Transaction, record: &mut Record) -> Result<bool> {
         let decoded = record.decode().and_then(|()| self.limits.value(&record.value));
         decoded.map_err(|error| record.place(Field::Value, error))?;
         let record = &*record;
@@ -158,11 +158,11 @@ impl Task<'_> {
         self.put(rows, put).map_err(at(Field::Key))
     }
 
-    fn put(&self, rows: &mut dyn Rows, put: Put<'_>) -> Result<bool> {
+    fn put(&self, rows: &mut dyn Transaction, put: Put<'_>) -> Result<bool> {
         let expired = put.expiration.is_some_and(|end| end <= rows.now());
         match (expired, self.replace) {
             // The file says what the key is to be, and that is over.
-            (true, true) => rows.delete(self.namespace, put.key).map(|()| false),
+            (true, true) => rows.delete(self.namespace, put.key).map(|_| false),
             (true, false) => Ok(false),
             (false, false) if rows.version(self.namespace, put.key)?.is_some() => Ok(false),
             _ => rows.put(self.namespace, put).map(|()| true),

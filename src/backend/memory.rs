@@ -6,9 +6,10 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use self::maps::{Maps, Place, REMOVED, boxed, is_gone};
 use super::{
-    Backend, Body, Each, Extent, Listed, Now, PAGE_BYTES, Put, Range, Removed, Rows, SWEEP_PER_WRITE, Step, Walk, Want,
-    copy, copy_text, push,
+    Backend, Each, Import, Outcome, PAGE_BYTES, Projection, Put, Range, Removed, SWEEP_PER_WRITE, Scan, ScanPage, Step,
+    Transaction, Write, copy, copy_text, push,
 };
+use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::headroom::{self, Mark};
 use crate::hooks;
@@ -42,8 +43,43 @@ impl Memory {
         read(self.lock_to_read().as_ref().ok_or_else(Error::closed)?)
     }
 
+    /// Changes the maps, and sweeps; or where `run` answers `None` or fails, changes nothing.
+    fn change<T>(&self, clock: &Clock, run: impl FnOnce(&mut Change<'_>) -> Result<Option<T>>) -> Result<Option<T>> {
+        self.with(|maps| {
+            let now = clock.now();
+            let version = maps.versions.next();
+            let mut change = Change::begin(maps, now, version, true);
+            let Some(answer) = run(&mut change)? else { return Ok(None) };
+            change.keep();
+            maps.sweep(SWEEP_PER_WRITE, now);
+            Ok(Some(answer))
+        })
+    }
+
     fn with<T>(&self, change: impl FnOnce(&mut Maps) -> Result<T>) -> Result<T> {
         change(self.lock().as_mut().ok_or_else(Error::closed)?)
+    }
+}
+
+#[cfg(any(target_family = "wasm", fuzzing, test))]
+impl Memory {
+    /// What has changed since the last record, or everything, as bytes for [`load`](Memory::load).
+    pub(crate) fn record(&self, everything: bool) -> Result<Vec<u8>> {
+        self.with(|maps| maps.record(everything))
+    }
+
+    /// Applies records, one after another: of damaged ones none, and where memory runs out a part.
+    pub(crate) fn load(&self, records: &[u8]) -> Result<()> {
+        record::read(records, |_| Ok(()))?;
+        self.with(|maps| {
+            // One by one, since to take all of them back might need as much memory again.
+            record::read(records, |told| {
+                let mut change = Change::begin(maps, 0, Version::default(), false);
+                change.load(told)?;
+                change.keep();
+                Ok(())
+            })
+        })
     }
 }
 
@@ -62,10 +98,11 @@ fn beginning() -> u64 {
 }
 
 impl Backend for Memory {
-    fn get(&self, namespace: &str, key: &str, _: Want, now: i64, entry: &mut Entry) -> Result<bool> {
+    fn get(&self, namespace: &str, key: &str, projection: Projection, now: i64, entry: &mut Entry) -> Result<bool> {
         self.read(|maps| {
             hooks::panic_on(key);
             match maps.live(namespace, key, now) {
+                Some(_) if projection == Projection::Nothing => Ok(true),
                 Some(row) => copy_entry(row, entry).map(|()| true),
                 None => Ok(false),
             }
@@ -83,20 +120,20 @@ impl Backend for Memory {
         })
     }
 
-    fn list(&self, range: Range<'_>, walk: Walk, now: i64) -> Result<Listed> {
+    fn list(&self, range: Range<'_>, scan: Scan, now: i64) -> Result<ScanPage> {
         self.read(|maps| {
             let mut rows = maps.range(range);
-            let (mut found, mut bytes) = (Listed::default(), 0);
-            while let Some((key, row)) = if walk.reverse { rows.next_back() } else { rows.next() } {
+            let (mut found, mut bytes) = (ScanPage::default(), 0);
+            while let Some((key, row)) = if scan.reverse { rows.next_back() } else { rows.next() } {
                 if is_gone(row.expiration, now) {
                     continue;
                 }
-                found.more = found.keys.len() == walk.limit || bytes >= PAGE_BYTES;
+                found.more = found.keys.len() == scan.limit || bytes >= PAGE_BYTES;
                 if found.more {
                     break;
                 }
-                bytes += if walk.values { row.value.len() } else { 0 };
-                push(&mut found.keys, info(key, row, walk.values)?)?;
+                bytes += if scan.values { row.value.len() } else { 0 };
+                push(&mut found.keys, info(key, row, scan.values)?)?;
             }
             Ok(found)
         })
@@ -114,18 +151,18 @@ impl Backend for Memory {
         })
     }
 
-    fn write(&self, now: Now<'_>, _: Extent, body: &mut Body<'_>) -> Result<Option<Version>> {
-        self.with(|maps| {
-            let now = now();
-            let version = maps.versions.next();
-            let mut change = Change::begin(maps, now, version, true);
-            if !body(&mut change)? {
-                return Ok(None);
-            }
-            change.keep();
-            maps.sweep(SWEEP_PER_WRITE, now);
-            Ok(Some(version))
-        })
+    fn write(&self, write: &mut Write<'_, '_>) -> Result<Outcome> {
+        let clock = write.clock;
+        let done = self.change(clock, |change| Ok(write.apply(change)?.then_some(change.version)))?;
+        Ok(done.map_or(Outcome::Conflict, Outcome::Done))
+    }
+
+    fn import(&self, clock: &Clock, import: &mut Import<'_>) -> Result<()> {
+        self.change(clock, |change| import(change).map(Some)).map(|_| ())
+    }
+
+    fn remove(&self, range: Range<'_>, step: Step, clock: &Clock) -> Result<Removed> {
+        Ok(self.change(clock, |change| change.remove(range, step).map(Some))?.unwrap_or_default())
     }
 
     fn sweep(&self, max: u64, now: i64) -> Result<u64> {
@@ -177,22 +214,8 @@ impl Backend for Memory {
     }
 
     #[cfg(any(target_family = "wasm", fuzzing, test))]
-    fn record(&self, everything: bool) -> Result<Vec<u8>> {
-        self.with(|maps| maps.record(everything))
-    }
-
-    #[cfg(any(target_family = "wasm", fuzzing, test))]
-    fn load(&self, records: &[u8]) -> Result<()> {
-        record::read(records, |_| Ok(()))?;
-        self.with(|maps| {
-            // One by one, since to take all of them back might need as much memory again.
-            record::read(records, |told| {
-                let mut change = Change::begin(maps, 0, Version::default(), false);
-                change.load(told)?;
-                change.keep();
-                Ok(())
-            })
-        })
+    fn memory(&self) -> Option<&Memory> {
+        Some(self)
     }
 
     fn close(&self) -> Result<()> {
@@ -308,6 +331,28 @@ impl Change<'_> {
         Place::of(namespace, key)
     }
 
+    /// Where there is no memory for all of a step, it is a shorter one.
+    fn remove(&mut self, range: Range<'_>, step: Step) -> Result<Removed> {
+        let (mut removed, mut bytes) = (Removed::default(), 0);
+        let mut from = copy_text(range.from)?;
+        while removed.rows < step.rows as u64 && bytes < step.bytes {
+            let Some((key, row)) = self.maps.range(Range { from: &from, ..range }).next() else { break };
+            let (len, is_live) = (row.value.len() as u64, !is_gone(row.expiration, self.now));
+            let taken = copy_text(key).and_then(|key| self.remove_row(range.namespace, &key).map(|()| key));
+            let key = match taken {
+                Err(_) if removed.rows > 0 => break,
+                taken => taken?,
+            };
+            bytes += len;
+            removed.rows += 1;
+            removed.live += u64::from(is_live);
+            from.clone_from(&key);
+            from.push('\0'); // the very next key after it
+            removed.last = Some(key);
+        }
+        Ok(removed)
+    }
+
     #[cfg(any(target_family = "wasm", fuzzing, test))]
     fn load(&mut self, told: record::Told<'_>) -> Result<()> {
         let entry = |row: record::ToldRow<'_>| -> Result<Entry> {
@@ -323,7 +368,7 @@ impl Change<'_> {
     }
 }
 
-impl Rows for Change<'_> {
+impl Transaction for Change<'_> {
     fn now(&self) -> i64 {
         self.now
     }
@@ -357,30 +402,9 @@ impl Rows for Change<'_> {
         self.put_row(namespace, key, Entry { expiration, version: self.version, ..entry }).map(|()| true)
     }
 
-    fn delete(&mut self, namespace: &str, key: &str) -> Result<()> {
-        self.remove_row(namespace, key)
-    }
-
-    /// Where there is no memory for all of a step, it is a shorter one.
-    fn remove(&mut self, range: Range<'_>, step: Step) -> Result<Removed> {
-        let (mut removed, mut bytes) = (Removed::default(), 0);
-        let mut from = copy_text(range.from)?;
-        while removed.rows < step.rows as u64 && bytes < step.bytes {
-            let Some((key, row)) = self.maps.range(Range { from: &from, ..range }).next() else { break };
-            let (len, is_live) = (row.value.len() as u64, !is_gone(row.expiration, self.now));
-            let taken = copy_text(key).and_then(|key| self.remove_row(range.namespace, &key).map(|()| key));
-            let key = match taken {
-                Err(_) if removed.rows > 0 => break,
-                taken => taken?,
-            };
-            bytes += len;
-            removed.rows += 1;
-            removed.live += u64::from(is_live);
-            from.clone_from(&key);
-            from.push('\0'); // the very next key after it
-            removed.last = Some(key);
-        }
-        Ok(removed)
+    fn delete(&mut self, namespace: &str, key: &str) -> Result<bool> {
+        let is_live = self.maps.live(namespace, key, self.now).is_some();
+        self.remove_row(namespace, key).map(|()| is_live)
     }
 }
 

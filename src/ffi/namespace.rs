@@ -207,7 +207,7 @@ pub unsafe extern "C" fn luat_kv_add(
             let key = text(key, key_len, "the key")?;
             let value = bytes(value, value_len, "the value")?;
             let options = options::read(options, "luat_kv_put_options")?;
-            let added = namespace.0.add(key, value, &options.checked()?)?;
+            let added = namespace.0.add(key, value, &options.checked()?)?.is_some();
             Ok(if added { LUAT_KV_OK } else { LUAT_KV_CONFLICT })
         })
     }

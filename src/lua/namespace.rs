@@ -150,7 +150,8 @@ pub(super) unsafe extern "C-unwind" fn add(l: State) -> c_int {
     let body = |call: &mut Call<'_>| {
         let namespace = this(call)?;
         let limits = namespace.store().limits();
-        Ok(Answer::Boolean(store(call, limits, |key, value, options| namespace.add(key, value, options))?))
+        let added = store(call, limits, |key, value, options| namespace.add(key, value, options))?;
+        Ok(Answer::Boolean(added.is_some()))
     };
     // SAFETY: nothing is owned here.
     unsafe {

@@ -73,6 +73,7 @@ enum Op {
     Touch(Place, Option<i64>),
     Incr(Place, Incr),
     Delete(Place),
+    Take(Place),
     DeletePrefix(usize, &'static str),
     Batch(Vec<Step>),
     Get(Place),
@@ -136,6 +137,7 @@ fn op() -> impl Strategy<Value = Op> {
         3 => (place.clone(), prop::option::of(-1..20_i64)).prop_map(|(place, ttl)| Op::Touch(place, ttl)),
         5 => (place.clone(), incr()).prop_map(|(place, incr)| Op::Incr(place, incr)),
         2 => place.clone().prop_map(Op::Delete),
+        1 => place.clone().prop_map(Op::Take),
         1 => (name.clone(), prefix.clone()).prop_map(|(name, prefix)| Op::DeletePrefix(name, prefix)),
         4 => prop::collection::vec(step(), 0..6).prop_map(Op::Batch),
         4 => place.prop_map(Op::Get),
@@ -251,6 +253,14 @@ impl Run {
         }
     }
 
+    /// What a write has answered is the version of what it stored, if it stored something.
+    fn expect_version(&self, (name, key): Place, version: Option<Version>) {
+        if version.is_some() {
+            let found = self.namespace(name).get_entry(KEYS[key]).unwrap();
+            assert_eq!(found.map(|entry| entry.version), version);
+        }
+    }
+
     /// Runs an operation on both, and compares what they answer. What they hold is compared by later operations.
     fn step(&mut self, op: &Op) {
         match op {
@@ -258,11 +268,14 @@ impl Run {
                 let options = options(put, self.model.now);
                 let done = self.namespace(*name).put(KEYS[*key], &put.value, &options);
                 let expected = self.model.entry(put).map(|entry| self.model.store((*name, *key), entry));
-                assert_eq!(done.map_err(|error| error.code()), expected);
+                self.expect_version((*name, *key), done.clone().ok());
+                assert_eq!(done.map(|_| ()).map_err(|error| error.code()), expected);
             }
             Op::Add((name, key), put) => {
                 let options = options(put, self.model.now);
                 let done = self.namespace(*name).add(KEYS[*key], &put.value, &options);
+                self.expect_version((*name, *key), done.clone().ok().flatten());
+                let done = done.map(|added| added.is_some());
                 let missing = !self.model.rows.contains_key(&(*name, KEYS[*key]));
                 let expected = self.model.entry(put).map(|entry| {
                     if missing {
@@ -291,8 +304,12 @@ impl Run {
                 assert_eq!(done.map_err(|error| error.code()), self.model.incr((*name, *key), incr));
             }
             Op::Delete((name, key)) => {
-                self.namespace(*name).delete(KEYS[*key]).unwrap();
-                self.model.rows.remove(&(*name, KEYS[*key]));
+                let was_there = self.model.rows.remove(&(*name, KEYS[*key])).is_some();
+                assert_eq!(self.namespace(*name).delete(KEYS[*key]).unwrap(), was_there);
+            }
+            Op::Take((name, key)) => {
+                let expected = self.model.rows.remove(&(*name, KEYS[*key]));
+                assert_eq!(self.namespace(*name).take(KEYS[*key]).unwrap(), expected);
             }
             Op::DeletePrefix(name, prefix) => {
                 let gone = self.model.under(*name, prefix);
@@ -305,6 +322,7 @@ impl Run {
                 assert_eq!(self.namespace(*name).get_entry(KEYS[*key]).unwrap().as_ref(), expected);
                 let value = self.namespace(*name).get(KEYS[*key]).unwrap();
                 assert_eq!(value.as_ref(), expected.map(|entry| &entry.value));
+                assert_eq!(self.namespace(*name).has(KEYS[*key]).unwrap(), expected.is_some());
             }
             Op::GetMany(name, keys) => {
                 let keys: Vec<_> = keys.iter().map(|key| KEYS[*key]).collect();

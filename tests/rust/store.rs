@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use luat_kv::{Clock, Code, IncrOptions, Limits, ListOptions, OpenOptions, PutOptions, Store};
+use luat_kv::{Clock, Code, IncrOptions, Limits, ListOptions, OpenOptions, PutOptions, Store, Version};
 
 const NOW: i64 = 1_700_000_000;
 
@@ -85,7 +85,7 @@ fn a_new_life_of_a_key_does_not_end_with_its_old_one() {
 fn limits_say_no_on_their_far_side_only() {
     let options = OpenOptions { limits: Limits::Cloudflare, clock: Clock::manual(NOW), ..OpenOptions::default() };
     let n = Store::open_memory(&options).unwrap().namespace("n").unwrap();
-    let code = |result: luat_kv::Result<()>| result.map_err(|error| error.code());
+    let code = |result: luat_kv::Result<Version>| result.map(|_| ()).map_err(|error| error.code());
     assert_eq!(code(n.put("k", b"v", &ttl(60))), Ok(()));
     assert_eq!(code(n.put("k", b"v", &ttl(59))), Err(Code::Limit));
     assert_eq!(code(n.put("k", b"v", &ttl(0))), Err(Code::Invalid));
@@ -119,7 +119,7 @@ fn no_lifetime_is_cut_short() {
         let incr = IncrOptions { expiration_ttl: Some(10), ..IncrOptions::default() };
         let before = next_second();
         n.put("put", b"1", &ttl(10)).unwrap();
-        assert!(n.add("add", b"1", &ttl(10)).unwrap());
+        assert!(n.add("add", b"1", &ttl(10)).unwrap().is_some());
         n.incr("incr", 1, &incr).unwrap();
         n.put("touch", b"1", &PutOptions::default()).unwrap();
         assert!(n.touch("touch", None, Some(10)).unwrap());
@@ -311,13 +311,15 @@ fn a_write_decides_by_the_time_when_it_is_let_in() {
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     thread::scope(|scope| {
         let waiting = [
-            scope.spawn(|| assert!(n.add("added", b"2", &ttl(5)).unwrap(), "the old one had expired")),
+            scope.spawn(|| assert!(n.add("added", b"2", &ttl(5)).unwrap().is_some(), "the old one had expired")),
             scope.spawn(|| assert!(!n.touch("touched", None, Some(5)).unwrap(), "it had expired")),
             scope.spawn(|| {
                 let options = IncrOptions { expiration_ttl: Some(5), ..IncrOptions::default() };
                 assert_eq!(n.incr("counted", 1, &options).unwrap(), 1, "it begins anew");
             }),
-            scope.spawn(|| n.put("put", b"2", &ttl(5)).unwrap()),
+            scope.spawn(|| {
+                n.put("put", b"2", &ttl(5)).unwrap();
+            }),
             scope.spawn(|| {
                 let mut batch = n.store().batch();
                 batch.check(&n, "added too", None).unwrap().put(&n, "batch", b"2", &ttl(5)).unwrap();

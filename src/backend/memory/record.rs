@@ -264,7 +264,9 @@ mod tests {
         assert_eq!(from.record(false).unwrap(), b"", "it only begins");
         for name in ["a", "b"] {
             let namespace = from.namespace(name).unwrap();
-            (0..1000).for_each(|key| namespace.put(&key.to_string(), &[1; 100], &PutOptions::default()).unwrap());
+            for key in 0..1000 {
+                namespace.put(&key.to_string(), &[1; 100], &PutOptions::default()).unwrap();
+            }
             namespace.put("large", &[2; 100_000], &PutOptions::default()).unwrap();
         }
         let mut count = 0;

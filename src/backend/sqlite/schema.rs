@@ -217,7 +217,7 @@ mod tests {
         let mut connection = Connection::open_in_memory().unwrap();
         prepare(&mut connection, false).unwrap();
         let lists = [list(false, false), list(false, true), list(true, false), list(true, true)];
-        let others = [GET, GET_VALUE, VERSION, COUNT, TOUCH, DELETE, SWEEP, MEASURE, REMOVE];
+        let others = [GET, GET_VALUE, HAS, VERSION, COUNT, TOUCH, DELETE, DELETE_EXPIRED, SWEEP, MEASURE, REMOVE];
         for sql in lists.into_iter().chain(others) {
             let plan = plan(&connection, sql);
             assert!(!plan.contains("SCAN") && !plan.contains("B-TREE"), "{sql}\n{plan}");

@@ -56,7 +56,7 @@ pub fn put(place: &Place, args: &args::Put, out: &mut Output) -> Result<(), Fail
     let options = PutOptions { expiration, expiration_ttl, metadata };
     let namespace = place.namespace(Access::Create)?;
     let stored = if args.if_missing {
-        namespace.add(&args.key, &value, &options)?
+        namespace.add(&args.key, &value, &options)?.is_some()
     } else {
         namespace.put(&args.key, &value, &options)?;
         true
@@ -71,13 +71,7 @@ pub fn put(place: &Place, args: &args::Put, out: &mut Output) -> Result<(), Fail
 }
 
 pub fn has(place: &Place, key: &str, out: &mut Output) -> Result<(), Fail> {
-    if key.is_empty() {
-        return Err(Fail::Usage("the key is empty".into()));
-    }
-    // Of all keys that begin with it, it would be the first.
-    let namespace = place.namespace(Access::Read)?;
-    let page = namespace.list(&ListOptions { prefix: key, limit: Some(1), ..ListOptions::default() })?;
-    let found = page.keys.first().is_some_and(|first| first.name == key);
+    let found = place.namespace(Access::Read)?.has(key)?;
     if out.style == Style::Json {
         out.facts(&[("found", found.into())])?;
     }

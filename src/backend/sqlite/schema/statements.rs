@@ -8,6 +8,9 @@ pub(in super::super) const GET: &str = "SELECT value, metadata, expiration, vers
 pub(in super::super) const GET_VALUE: &str = "SELECT value FROM kv
     WHERE namespace = ?1 AND key = ?2 AND (+expiration IS NULL OR +expiration > ?3)";
 
+pub(in super::super) const HAS: &str = "SELECT 1 FROM kv
+    WHERE namespace = ?1 AND key = ?2 AND (+expiration IS NULL OR +expiration > ?3)";
+
 pub(in super::super) const VERSION: &str = "SELECT version FROM kv
     WHERE namespace = ?1 AND key = ?2 AND (+expiration IS NULL OR +expiration > ?3)";
 
@@ -45,7 +48,13 @@ pub(in super::super) const PUT: &str = "INSERT INTO kv (namespace, version, key,
 pub(in super::super) const TOUCH: &str = "UPDATE kv SET expiration = ?3, version = ?4
     WHERE namespace = ?1 AND key = ?2 AND (+expiration IS NULL OR +expiration > ?5)";
 
-pub(in super::super) const DELETE: &str = "DELETE FROM kv WHERE namespace = ?1 AND key = ?2";
+/// Removes a live row. (With RETURNING it would be one statement for both, but that reads all of the row.)
+pub(in super::super) const DELETE: &str =
+    "DELETE FROM kv WHERE namespace = ?1 AND key = ?2 AND (expiration IS NULL OR expiration > ?3)";
+
+/// Removes a row that has expired: it must not come back when the clock is set back.
+pub(in super::super) const DELETE_EXPIRED: &str =
+    "DELETE FROM kv WHERE namespace = ?1 AND key = ?2 AND expiration <= ?3";
 
 /// In a table that is not ours a name may be NULL, which no comparison finds again.
 pub(in super::super) const SWEEP: &str = "DELETE FROM kv WHERE (namespace, key) IN

@@ -1,0 +1,216 @@
+//! Writes: what is to be changed, as data, and what each operation means.
+//!
+//! Because a write is data, a back end can send it, merge it with others, try it again whole, and tell which keys it
+//! changed. What an operation means is said here once; a back end that has rows at hand carries it out on its
+//! [`Transaction`].
+
+use super::Put;
+use crate::clock::Clock;
+use crate::error::{Error, Result, quoted};
+use crate::types::{Entry, Limits};
+use crate::version::Version;
+
+/// Operations that are all carried out, in their order, or none of them.
+#[derive(Debug)]
+pub(crate) struct Write<'w, 'o> {
+    pub ops: &'w mut [Op<'o>],
+    /// The limits and the clock of the store that writes. A lifetime begins when the back end has the rows.
+    pub limits: Limits,
+    pub clock: &'w Clock,
+}
+
+/// An operation on one key.
+#[derive(Debug)]
+pub(crate) struct Op<'a> {
+    pub namespace: &'a str,
+    pub key: &'a str,
+    pub action: Action<'a>,
+    /// What it came to, when the write is done.
+    pub answer: Answer,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Action<'a> {
+    /// Nothing of the write happens unless the key has this version, or for `None` is missing.
+    Check(Option<Version>),
+    /// Replaces everything that the key held.
+    Put(Content<'a>),
+    /// The same, if the key is missing.
+    Add(Content<'a>),
+    /// Gives a key that is there another expiration.
+    Touch(Expires),
+    Delete,
+    /// Removes the key and answers what it held.
+    Take,
+    /// Adds to the whole number that the key holds as decimal text.
+    Incr {
+        by: i64,
+        initial: i64,
+        expires: Expires,
+    },
+}
+
+/// What a key is to hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Content<'a> {
+    pub value: &'a [u8],
+    pub metadata: Option<&'a str>,
+    pub expires: Expires,
+}
+
+/// When an entry is gone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Expires {
+    Never,
+    /// Unix seconds, which must be in the future when the write happens.
+    At(i64),
+    /// Seconds from when the write happens.
+    After(i64),
+}
+
+/// What an operation came to. Each fills the fields that it has something to say in.
+#[derive(Debug, Default)]
+pub(crate) struct Answer {
+    /// Whether there was a live entry.
+    pub found: bool,
+    /// The sum of an [`Action::Incr`].
+    pub sum: i64,
+    /// The entry of an [`Action::Take`].
+    pub entry: Option<Box<Entry>>,
+}
+
+/// What a write came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// All that it stored has this version.
+    Done(Version),
+    /// A check did not hold, and nothing was changed.
+    Conflict,
+}
+
+/// The rows, while a write has them to itself: it sees its own changes.
+pub(crate) trait Transaction {
+    /// Unix seconds, from when the write had the rows to itself: however long it waited, it decides by this time.
+    fn now(&self) -> i64;
+    /// As [`Backend::get`](super::Backend::get).
+    fn get(&mut self, namespace: &str, key: &str, entry: &mut Entry) -> Result<bool>;
+    /// The version of a live entry.
+    fn version(&mut self, namespace: &str, key: &str) -> Result<Option<Version>>;
+    /// Replaces everything that the key held.
+    fn put(&mut self, namespace: &str, put: Put<'_>) -> Result<()>;
+    /// Gives a live entry another expiration, and answers whether there was one.
+    fn touch(&mut self, namespace: &str, key: &str, expiration: Option<i64>) -> Result<bool>;
+    /// Removes the key, and answers whether it had a live entry.
+    fn delete(&mut self, namespace: &str, key: &str) -> Result<bool>;
+}
+
+impl<'a> Op<'a> {
+    pub fn new(namespace: &'a str, key: &'a str, action: Action<'a>) -> Self {
+        Op { namespace, key, action, answer: Answer::default() }
+    }
+}
+
+impl Expires {
+    /// At a time or, which wins, in some seconds.
+    pub fn new(at: Option<i64>, after: Option<i64>) -> Self {
+        match (at, after) {
+            (_, Some(seconds)) => Expires::After(seconds),
+            (Some(at), None) => Expires::At(at),
+            (None, None) => Expires::Never,
+        }
+    }
+}
+
+impl Write<'_, '_> {
+    /// Whether a [`Transaction`] carries it out in one step.
+    #[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
+    pub fn is_one_step(&self) -> bool {
+        use Action::{Delete, Put, Touch};
+        matches!(self.ops, [Op { action: Put(_) | Touch(_) | Delete, .. }])
+    }
+
+    /// Carries it out, and answers whether all checks held.
+    pub fn apply(&mut self, rows: &mut dyn Transaction) -> Result<bool> {
+        for op in &mut *self.ops {
+            if !apply(op, rows, self.limits, self.clock)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Answers whether to go on.
+fn apply(op: &mut Op<'_>, rows: &mut dyn Transaction, limits: Limits, clock: &Clock) -> Result<bool> {
+    let Op { namespace, key, action, answer } = op;
+    let (namespace, key) = (*namespace, *key);
+    let end = |expires| limits.expires(expires, clock);
+    match action {
+        Action::Check(version) => return Ok(rows.version(namespace, key)? == *version),
+        Action::Put(content) => put(rows, namespace, key, content, end(content.expires)?)?,
+        Action::Add(content) => {
+            answer.found = rows.version(namespace, key)?.is_some();
+            if !answer.found {
+                put(rows, namespace, key, content, end(content.expires)?)?;
+            }
+        }
+        Action::Touch(expires) => answer.found = rows.touch(namespace, key, end(*expires)?)?,
+        Action::Delete => answer.found = rows.delete(namespace, key)?,
+        Action::Take => {
+            let entry = &mut **answer.entry.insert(Box::default());
+            answer.found = rows.get(namespace, key, entry)?;
+            if answer.found {
+                rows.delete(namespace, key)?;
+            } else {
+                answer.entry = None;
+            }
+        }
+        Action::Incr { by, initial, expires } => {
+            let expiration = end(*expires)?;
+            answer.sum = increment(rows, namespace, key, *by, *initial, expiration)?;
+        }
+    }
+    Ok(true)
+}
+
+fn put(
+    rows: &mut dyn Transaction,
+    namespace: &str,
+    key: &str,
+    &Content { value, metadata, .. }: &Content<'_>,
+    expiration: Option<i64>,
+) -> Result<()> {
+    rows.put(namespace, Put { key, value, metadata, expiration })
+}
+
+/// Answers the sum. A key that is there keeps its expiration and metadata.
+fn increment(
+    rows: &mut dyn Transaction,
+    namespace: &str,
+    key: &str,
+    by: i64,
+    initial: i64,
+    expiration: Option<i64>,
+) -> Result<i64> {
+    let mut entry = Entry::default();
+    let before = match rows.get(namespace, key, &mut entry)? {
+        true => whole(&entry.value)
+            .ok_or_else(|| Error::invalid(format!("the value of {} is no whole number of 64 bits", quoted(key))))?,
+        false => {
+            entry = Entry { expiration, ..Entry::default() };
+            initial
+        }
+    };
+    let sum = before.checked_add(by).ok_or_else(|| {
+        Error::invalid(format!("{before} + {by} is more than 64 bits hold; {} stays as it is", quoted(key)))
+    })?;
+    let (metadata, expiration) = (entry.metadata.as_deref(), entry.expiration);
+    rows.put(namespace, Put { key, value: sum.to_string().as_bytes(), metadata, expiration })?;
+    Ok(sum)
+}
+
+/// A number in the one form in which it is put.
+fn whole(value: &[u8]) -> Option<i64> {
+    let text = std::str::from_utf8(value).ok()?;
+    text.parse().ok().filter(|number: &i64| number.to_string() == text)
+}
