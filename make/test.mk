@@ -19,9 +19,8 @@ test-abi     := abi-promise
 test-docs    := docs-man docs-doxygen docs-links docs-c
 # Most suites run one after another, since they build the same things or use every core. The rest runs two at a time.
 one-by-one    = $(lint) $(test-header) $(test-rust) $(test-cli) $(test-lua) $(test-rocks) $(test-readme) $(test-exports) \
-                $(test-install) $(test-setup) $(test-abi) $(test-docs) $(test-hosts) \
-                $(filter-out $(in-hosts),$(test-wasm))
-two-at-a-time = $(in-hosts) $(test-c) $(sanitized) $(faults) $(fuzz)
+                $(test-install) $(test-setup) $(test-abi) $(test-docs) $(test-hosts)
+two-at-a-time = $(test-wasm) $(test-c) $(sanitized) $(faults) $(fuzz)
 SUITES        = $(one-by-one) $(two-at-a-time)
 .PHONY: $(SUITES)
 

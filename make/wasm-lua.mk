@@ -45,7 +45,8 @@ exports-wasm = $(addprefix -Wl$(comma)--export-if-defined=, \
 
 # Without what luat_kv.wasm has for its size: a library that is built to abort at once would trap wherever an error of
 # Lua's passes through Rust, and the messages for scripts show numbers by `{:?}`. And with an eye to speed, too.
-target/wasm/lua/libluat_kv.a: $(sources) make/wasm.mk make/wasm-lua.mk | need-wasm
+# It is built after the other module, because cargo locks the folder that both build in.
+target/wasm/lua/libluat_kv.a: $(sources) make/wasm.mk make/wasm-lua.mk | need-wasm target/wasm/luat_kv.wasm
 	RUSTC_BOOTSTRAP=1 $(if $(own-std),,$(debians-rust)) cargo rustc --lib --crate-type staticlib --no-default-features \
 	    --features lua54 --target wasm32-wasip1 --profile wasm --config 'profile.wasm.opt-level="s"' \
 	    --target-dir target/wasm/build -Zbuild-std=std,panic_abort

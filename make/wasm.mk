@@ -60,12 +60,13 @@ bench-wasm: need-test wasm ## measures the WebAssembly modules in Node and Chrom
 
 compat-wasm := wasm-node-18 wasm-workerd wasm-deno wasm-bun wasm-compat
 pages-wasm  := $(browsers:%=wasm-pages-%)
-# Those in browsers and runtimes run two at a time: much of their time is waiting.
-in-hosts    := $(compat-wasm) $(contract-wasm) $(pages-wasm) $(browsers:%=playground-%)
-test-wasm   := clippy-wasm clippy-wasm-lua wasm-types wasm-js playground-page $(in-hosts)
+# They run two at a time, since much of their time is waiting. The longest come first. Between clippy-wasm and
+# clippy-wasm-lua stand others, because cargo locks the folder that both build in.
+test-wasm   := clippy-wasm wasm-js wasm-compat clippy-wasm-lua playground-page $(browsers:%=playground-%) $(pages-wasm) \
+    $(contract-wasm) $(filter-out wasm-compat,$(compat-wasm)) wasm-types
 .PHONY: test-wasm clippy-wasm clippy-wasm-lua wasm-types wasm-js $(compat-wasm) $(pages-wasm)
-test-wasm: $(filter-out $(in-hosts),$(test-wasm)) ## the WebAssembly modules and their package in browsers, runtimes and bundlers, the Lua contract on them, the playground
-	@$(MAKE) --no-print-directory --keep-going PARALLEL=1 -j 2 --output-sync=target $(in-hosts)
+test-wasm: need-test node-20 ## the WebAssembly modules and their package in browsers, runtimes and bundlers, the Lua contract on them, the playground
+	@$(MAKE) --no-print-directory --keep-going PARALLEL=1 -j 2 --output-sync=target $(test-wasm)
 
 clippy-wasm: as := --target wasm32-unknown-unknown
 clippy-wasm-lua: as := --target wasm32-wasip1 --features lua54

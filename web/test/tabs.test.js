@@ -16,14 +16,29 @@ for (const persist of ["indexeddb", "opfs"]) {
     await page.evaluate(() => open().then((kv) => kv.put("a", "1")));
     const second = await another(page);
     for (const wait of [0, 1, 300]) equal(await second.evaluate((wait) => failing(() => open({ wait })), wait), BUSY);
-    for (const wait of [60_000, Infinity, 1e12]) {
-      await second.evaluate((wait) => void (globalThis.opening = open({ wait })), wait);
-      await sleep(2500); // more than the default
-      await page.evaluate(() => store.close());
-      equal(await second.evaluate(() => opening.then((kv) => kv.get("a"))), "1", wait);
-      await second.evaluate(() => store.close());
-      await page.evaluate(() => open());
-    }
+    await page.evaluate(() => store.close());
+    // A store for each wait, so that all of them wait at the same time.
+    const waits = [60_000, Infinity, 1e12];
+    await page.evaluate(async (waits) => {
+      globalThis.stores = [];
+      for (const wait of waits) {
+        await open({ name: `waited for ${wait}` }).then((kv) => kv.put("a", String(wait)));
+        stores.push(store);
+      }
+    }, waits);
+    await second.evaluate((waits) => {
+      const read = async (wait) => {
+        const kv = await open({ name: `waited for ${wait}`, wait });
+        const value = await kv.get("a");
+        await kv.store.close();
+        return value;
+      };
+      globalThis.reading = Promise.all(waits.map(read));
+    }, waits);
+    await sleep(2500); // more than the default
+    await page.evaluate(() => Promise.all(stores.map((store) => store.close())));
+    equal(await second.evaluate(() => reading), waits.map(String));
+    await page.evaluate(() => open());
     await second.evaluate(async (persist) => {
       const { LuatKV } = await import("/src/index.js");
       globalThis.remove = (wait) => LuatKV.delete({ persist, wait });
@@ -69,9 +84,9 @@ test("indexeddb: where there are no locks, one tab at a time has a store all the
   equal(await page.evaluate(() => navigator.locks), undefined);
   await page.evaluate(() => open().then((kv) => kv.put("a", "1")));
   equal(await second.evaluate(() => failing(() => open({ wait: 0 }))), BUSY);
-  equal(await third.evaluate(() => failing(open)), BUSY);
   const remove = async () => (await import("/src/index.js")).LuatKV.delete({ persist: "indexeddb" });
-  equal(await second.evaluate((remove) => failing((0, eval)(remove)), remove.toString()), BUSY);
+  const removing = second.evaluate((remove) => failing((0, eval)(remove)), remove.toString());
+  equal(await Promise.all([third.evaluate(() => failing(open)), removing]), [BUSY, BUSY]);
   await page.evaluate(() => kv.put("b", "2").then(() => store.flush()));
   await second.evaluate(() => void (globalThis.opening = open({ wait: Infinity })));
   await page.evaluate(() => store.close());
@@ -87,25 +102,29 @@ test("indexeddb: where there are no locks, one tab at a time has a store all the
   equal([second.errors, third.errors], [[], []]);
 });
 
-test("indexeddb: of several who open a store in the same moment, one has it", async (t) => {
-  const page = await profile(t, "indexeddb");
-  await withoutLocks(page);
-  const answers = await page.evaluate(async () => {
-    const { LuatKV } = await import("/src/index.js");
-    const { now } = Date;
-    const answers = [];
-    for (const moment of [now() + 60_000, 0]) { // ahead, and from then on set back
-      Date.now = () => moment;
+test("indexeddb: of several that open a store in the same moment, one has it", async (t) => {
+  const inMoment = async (isSetBack) => {
+    const page = await profile(t, "indexeddb");
+    await withoutLocks(page);
+    return page.evaluate(async (isSetBack) => {
+      const { LuatKV } = await import("/src/index.js");
+      const ahead = Date.now() + 60_000;
+      Date.now = () => ahead;
+      if (isSetBack) {
+        await open().then(() => store.close());
+        Date.now = () => 0;
+      }
       const opening = [1, 2, 3].map(() => LuatKV.open({ persist: "indexeddb", wait: 0 }));
+      const answers = [];
       for (const { value, reason } of await Promise.allSettled(opening)) {
         answers.push(reason?.code ?? "had");
         await value?.close();
       }
-    }
-    Date.now = now;
-    return answers;
-  });
-  equal(answers.sort(), ["BUSY", "BUSY", "BUSY", "BUSY", "had", "had"]);
+      return [answers.sort(), await open({ wait: 60_000 }).then((kv) => kv.count())];
+    }, isSetBack);
+  };
+  // A clock that is ahead, and one that was ahead when the store was opened before and has been set back since.
+  for (const answer of await Promise.all([false, true].map(inMoment))) equal(answer, [["BUSY", "BUSY", "had"], 0]);
 });
 
 test("indexeddb: a store that is opened while it is deleted is empty, and is kept", async (t) => {
