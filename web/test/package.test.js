@@ -175,8 +175,10 @@ test("its types are found where it is installed", async () => {
   await run(join(root, "node_modules/.bin/tsc"), [...settings, file], { cwd: installed });
 });
 
+/** Whether an example is one of the two that share a store among tabs. */
+const isShared = (code) => /"connect"|SharedWorker/.test(code);
 /** Whether an example is for a browser only. */
-const isForPage = (code) => code.includes("persist:");
+const isForPage = (code) => code.includes("persist:") || isShared(code);
 
 test("the README's examples print what they say", async () => {
   const code = (await examples("js")).filter((code) => !isForPage(code));
@@ -188,7 +190,7 @@ test("the README's examples print what they say", async () => {
 
 test("the README's examples for a page run in one", async (t) => {
   const [html] = await examples("html");
-  const persisted = (await examples("js")).filter(isForPage);
+  const persisted = (await examples("js")).filter((code) => isForPage(code) && !isShared(code));
   equal(persisted.length, 3);
   // A page's own import is by path.
   const codes = persisted.map((code) =>
@@ -215,4 +217,27 @@ test("the README's examples for a page run in one", async (t) => {
     equal(await page.evaluate(() => draft), "Dear …");
   }
   equal(page.errors, []);
+});
+
+test("the README's SharedWorker keeps one store for all tabs", async (t) => {
+  const [worker, tab] = (await examples("js")).filter(isShared);
+  const code = worker.replace('"luat-kv"', '"./node_modules/luat-kv/src/index.js"');
+  const { url, close } = await serve({ "/store.js": code }, installed);
+  const browser = await launch();
+  t.after(() => browser.close().then(close));
+  const context = await browser.newContext();
+  const [first, second] = [await openPage(context, `${url}/`), await openPage(context, `${url}/`)];
+  const run = (code) => (0, eval)(`(async () => { ${code}; globalThis.ask = ask; })()`);
+  await first.evaluate(run, tab);
+  await second.evaluate(run, tab.replace(/await ask\("put"[^]*/, ""));
+  equal(await second.evaluate(() => ask("get", "1")), "Dear …");
+  const refused = await second.evaluate(() => ask("put", "", "1").catch(({ message }) => message));
+  ok(/^(INVALID|TypeError): /.test(refused), refused);
+  await first.close(); // and so the worker ends with the second
+  await second.evaluate(() => ask("put", "2", "Yours"));
+  await second.close();
+  const third = await openPage(context, `${url}/`);
+  await third.evaluate(run, tab);
+  equal(await third.evaluate(() => ask("get", "2")), "Yours");
+  equal([first.errors, second.errors, third.errors], [[], [], []]);
 });
