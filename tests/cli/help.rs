@@ -106,15 +106,15 @@ fn completions_are_scripts_that_shells_read() {
 }
 
 #[test]
-fn the_readmes_examples_run() {
+fn the_examples_of_its_page_run() {
     let project = Project::new();
-    let readme = include_str!("../../README.md");
-    let block = readme.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let page = include_str!("../../docs/cli.md");
+    let block = page.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     assert!(block.lines().count() > 5 && block.contains("luat-kv put post:1"), "{block}");
     let with = "set -e; export HOME=\"$PWD\"; luat-kv() { \"$K\" \"$@\"; }; jq() { grep -o Hello; };";
     // bash, since a function of sh has no hyphen in its name.
-    project.write("readme.sh", format!("{with}\n{block}"));
-    let out = project.shell("unset LUAT_KV_NAMESPACE; bash readme.sh").ok();
+    project.write("examples.sh", format!("{with}\n{block}"));
+    let out = project.shell("unset LUAT_KV_NAMESPACE; bash examples.sh").ok();
     assert!(out.starts_with("1\nHello\n"), "{out}");
     assert_eq!(std::fs::read(project.path("copy.bin")).unwrap(), std::fs::read(project.path("some.bin")).unwrap());
 }
