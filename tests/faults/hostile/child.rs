@@ -182,15 +182,15 @@ fn read_all(store: &Store, n: &Namespace) {
 
 fn write_all(store: &Store, n: &Namespace) {
     let forever = PutOptions::default();
-    tell("put", n.put("new", b"value", &forever), |()| String::new());
-    tell("put again", n.put("a", b"another", &PutOptions { expiration_ttl: Some(100), ..forever }), |()| String::new());
+    tell("put", n.put("new", b"value", &forever), |_| String::new());
+    tell("put again", n.put("a", b"another", &PutOptions { expiration_ttl: Some(100), ..forever }), |_| String::new());
     tell("get new", n.get("new"), |value| super::shown(&value.unwrap_or_default()));
     tell("incr", n.incr("count", 1, &Default::default()), |sum| sum.to_string());
     tell("touch", n.touch("new", None, Some(50)), |found| found.to_string());
     let mut batch = store.batch();
     let batched = batch.put(n, "x", b"1", &forever).and_then(|batch| batch.put(n, "y", b"2", &forever));
     tell("batch", batched.and_then(|batch| batch.commit()), |_| String::new());
-    tell("delete", n.delete("new"), |()| String::new());
+    tell("delete", n.delete("new"), |_| String::new());
     let mut lines: &[u8] = b"{\"key\":\"i1\",\"value\":\"1\"}\n{\"key\":\"i2\",\"value\":\"2\"}\n";
     tell("import", n.import(&mut lines, true), |imported| imported.stored.to_string());
     tell("sweep", store.sweep(None), |count| count.to_string());
@@ -212,8 +212,8 @@ fn keep(path: &Path) {
     while input.read_line(&mut line).is_ok_and(|len| len > 0) {
         line.clear();
         read_all(&store, &n);
-        tell("put", n.put("kept", b"value", &PutOptions::default()), |()| String::new());
-        tell("delete", n.delete("kept"), |()| String::new());
+        tell("put", n.put("kept", b"value", &PutOptions::default()), |_| String::new());
+        tell("delete", n.delete("kept"), |_| String::new());
         tell("round", Ok(()), |()| String::new());
     }
     tell("close", store.close(), |()| String::new());

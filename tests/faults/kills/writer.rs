@@ -68,7 +68,7 @@ impl Lane<'_> {
                 let expiration = brief.then_some(self.clock + 1);
                 namespace.put(key, &self.value(*len), &PutOptions { expiration, ..forever })?;
             }
-            Op::Delete { key } => namespace.delete(key)?,
+            Op::Delete { key } => drop(namespace.delete(key)?),
             Op::Incr { by } => return Ok(namespace.incr("counter", *by, &IncrOptions::default())?.to_string()),
             Op::Shared => {
                 let shared = self.store.namespace("shared")?;

@@ -96,7 +96,7 @@ impl Thread {
             58..66 => {
                 let value = self.number();
                 let added = self.namespace.add(NAMES[key], value.to_string().as_bytes(), &PutOptions::default())?;
-                Op::Add { key, value, added }
+                Op::Add { key, value, added: added.is_some() }
             }
             66..78 => {
                 let initial = self.number();

@@ -229,8 +229,8 @@ impl Worker<'_> {
         let store = self.stores[0].clone();
         let namespace = |number: usize| store.namespace(NAMESPACES[number]);
         match op {
-            Op::Put((of, key), value) => namespace(*of)?.put(key, &value.bytes(), &PutOptions::default()),
-            Op::Delete((of, key)) => namespace(*of)?.delete(key),
+            Op::Put((of, key), value) => namespace(*of)?.put(key, &value.bytes(), &PutOptions::default()).map(drop),
+            Op::Delete((of, key)) => namespace(*of)?.delete(key).map(drop),
             Op::Incr((of, key)) => namespace(*of)?.incr(key, 1, &IncrOptions::default()).map(drop),
             Op::Batch(changes) => {
                 let mut batch = store.batch();

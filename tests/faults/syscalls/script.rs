@@ -177,13 +177,14 @@ impl Script {
         match step {
             Open | OpenAgain => self.store = Some(Store::open(database(&self.folder), &self.options)?),
             OpenAnother => self.another = Some(Store::open(database(&self.folder), &self.options)?),
-            Put => self.namespace()?.put("one", b"1", &PutOptions { metadata: Some("true"), ..forever })?,
-            PutLarge => self.namespace()?.put("large", &large(), &forever)?,
+            Put => drop(self.namespace()?.put("one", b"1", &PutOptions { metadata: Some("true"), ..forever })?),
+            PutLarge => drop(self.namespace()?.put("large", &large(), &forever)?),
             Incr | IncrAgain => {
                 self.namespace()?.incr("counter", 1, &IncrOptions::default())?;
             }
             Add => {
-                assert!(self.namespace()?.add("added", b"a", &forever)?, "it was not there: else it failed, and was")
+                let added = self.namespace()?.add("added", b"a", &forever)?;
+                assert!(added.is_some(), "it was not there: else it failed, and was");
             }
             Touch => assert!(self.namespace()?.touch("added", None, Some(1000))?),
             Batch => self.batch()?,
@@ -198,10 +199,10 @@ impl Script {
                 self.namespace()?.import_file(self.folder.join("import.jsonl"), true)?;
             }
             PutByAnother => {
-                self.another.as_ref().expect("opened before").namespace("test")?.put("another", b"b", &forever)?
+                self.another.as_ref().expect("opened before").namespace("test")?.put("another", b"b", &forever)?;
             }
             Checkpoint => drop(self.store()?.checkpoint()?),
-            Delete => self.namespace()?.delete("two")?,
+            Delete => drop(self.namespace()?.delete("two")?),
             Backup => self.store()?.backup(backup(&self.folder))?,
             Compact => self.store()?.compact()?,
             Stats => drop(self.store()?.stats()?),
@@ -243,7 +244,7 @@ impl Script {
         let now = self.options.clock.now();
         let brief = PutOptions { expiration: Some(now + 1), ..PutOptions::default() };
         let namespace = self.namespace()?;
-        let put = (0..3).try_for_each(|index| namespace.put(&format!("brief {index}"), b"", &brief));
+        let put = (0..3).try_for_each(|index| namespace.put(&format!("brief {index}"), b"", &brief).map(drop));
         self.options.clock.set(now + 2);
         put
     }
