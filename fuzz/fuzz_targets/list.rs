@@ -26,7 +26,7 @@ fuzz_target!(|input: Input<'_>| {
     let kv = store.namespace("n").unwrap();
     for key in &input.keys {
         match kv.put(key, b"", &PutOptions::default()) {
-            Ok(()) => {}
+            Ok(_) => {}
             Err(error) => assert!(matches!(error.code(), Code::Invalid | Code::Limit), "{error}"),
         }
     }
