@@ -4,7 +4,7 @@
 unexport LUAT_KV_DB LUAT_KV_NAMESPACE LUAT_KV_TRUSTED_PROJECT
 
 .PHONY: test lint test-header test-rust test-cli test-c test-lua test-rocks test-readme test-exports test-install test-setup test-abi test-docs
-lint         := fmt clippy-default clippy-core clippy-cli clippy-lua doc-default doc-lua
+lint         := fmt clippy-default clippy-core clippy-cli clippy-lua clippy-faults doc-default doc-lua
 test-header  := header-c header-c++
 test-rust    := rust-default rust-core
 test-cli     := cli-commands
@@ -37,7 +37,7 @@ test-cli: $(test-cli) ## the command-line tool, on real files, pipes and termina
 test-c: $(test-c) ## tests/c on the shared and on the static library
 test-lua: $(test-lua) ## tests/lua on the stock interpreter of each Lua
 test-rocks: $(test-rocks) ## LuaRocks: the rockspec, in a clone of what is committed
-test-readme: $(test-readme) ## the Lua and the C in README.md, as they stand
+test-readme: $(test-readme) ## the Lua in README.md, as it stands
 test-exports: $(test-exports) ## that the libraries export our names only
 test-install: $(test-install) ## what strangers build on an installed tree, with pkg-config and CMake
 test-setup: $(test-setup) ## what make says and does where Rust, rights or a free apt are missing
@@ -56,6 +56,9 @@ fmt:
 	@tests/tally check $@ sh -ec 'cargo fmt --check; cargo fmt --check --manifest-path fuzz/Cargo.toml'
 clippy-default clippy-core clippy-cli clippy-lua: clippy-%:
 	@tests/tally check $@ cargo clippy --all-targets $(features-$*) -- -D warnings
+# Cargo leaves it out of all targets, since plain `cargo test` does.
+clippy-faults:
+	@tests/tally check $@ cargo clippy --test faults -- -D warnings
 doc-default doc-lua: doc-%:
 	@tests/tally check $@ env RUSTDOCFLAGS='-D warnings' cargo doc --no-deps $(features-$*)
 
