@@ -51,3 +51,11 @@ fn list_1000(bencher: Bencher, backend: &str) {
     let (namespace, _folder) = filled(backend);
     bencher.bench_local(|| namespace.list(&ListOptions { prefix: black_box("user:"), ..Default::default() }).unwrap());
 }
+
+/// Of a file that this process has open; with the close.
+#[divan::bench]
+fn open_again(bencher: Bencher) {
+    let (_namespace, folder) = filled("sqlite");
+    let (path, options) = (folder.path().join("kv.db"), OpenOptions::default());
+    bencher.bench_local(|| Store::open(black_box(&path), &options).unwrap());
+}

@@ -493,7 +493,8 @@ luat_kv_status luat_kv_sweep(struct luat_kv_store *store,
 
 /**
  * Writes the file anew, without the room that removed entries have left in it. Meanwhile it takes that much room again,
- * who writes has to wait, and with this store every other call. In memory there is nothing to do.
+ * and other calls that write wait, in this process and others, at most for their busy timeout. In memory there is nothing
+ * to do.
  *
  * Statuses: OK; INVALID; IO, also for a disk that is full; BUSY, CORRUPT, READONLY, NOMEM. Thread-safe.
  */
@@ -993,7 +994,7 @@ luat_kv_status luat_kv_export(struct luat_kv_namespace *ns,
  * is as it was. The format is found out; a file with nothing in it is INVALID. An entry that has expired is left out,
  * and with LUAT_KV_IMPORT_REPLACE it removes its key. expiration_ttl, in seconds, may stand in place of expiration; other
  * fields than these and those of luat_kv_export() are ignored. What is longer than its limit is LIMIT before it is read
- * whole. While this reads, who else writes has to wait, and with this store every other call.
+ * whole. While this runs, other calls that write wait, in this process and others, at most for their busy timeout.
  *
  * path      a C string, as for luat_kv_open().
  * flags     LUAT_KV_IMPORT_REPLACE, or 0: keys that are there already are left alone.

@@ -1,25 +1,15 @@
-//! Forks: no call is under way while this process forks, and a child uses no connection of its parent's.
+//! Forks: no call is under way while this process forks.
 //!
 //! A fork copies the memory of all threads but only one of the threads. A lock that another thread held stays held in
 //! the child for ever, so a fork waits until every call has returned: each call holds the gate that [`enter`] opens.
 //!
-//! A parent keeps its connections: a child does not inherit their POSIX locks, so nothing that it does can take them
-//! away. What a child inherits is SQLite's record of locks that it does not hold. So before its first use of any store
-//! it discards all the connections that it has inherited ([`discard_inherited`]) and only then makes its own, by path.
-//! Why that is safe, and what a child does with the descriptors, is told in `backend/sqlite/descriptors.rs` and
-//! docs/design.md.
-//!
-//! Nothing else happens in a fork, since most are followed by an exec.
+//! What becomes of the connections that a child inherits is told in `backend/sqlite/fork.rs`. Nothing else happens in a
+//! fork, since most are followed by an exec.
 
-// Without SQLite there are no connections, and the gate is all.
-#![cfg_attr(not(feature = "sqlite"), allow(dead_code))]
-
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 #[cfg(all(unix, feature = "sqlite"))]
-use crate::backend::sqlite::descriptors;
+use crate::backend::sqlite::fork as sqlite;
 
 /// Held shared by each call, and exclusively from just before a fork until just after it.
 static GATE: RwLock<()> = RwLock::new(());
@@ -37,60 +27,6 @@ pub(crate) fn enter() -> RwLockReadGuard<'static, ()> {
 /// The same for a call that may take long, in place of [`enter`].
 pub(crate) fn enter_for_long() -> RwLockReadGuard<'static, ()> {
     LONG.read().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A store that may have a connection.
-pub(crate) trait ForkHandler: Send + Sync {
-    /// Called in the child of a fork before it uses any store, while no other call is under way: discards the connection
-    /// that the child has inherited.
-    fn after_fork_in_child(&self);
-
-    /// Is this its file, or one beside it? The path is canonical.
-    fn owns(&self, path: &Path) -> bool;
-}
-
-/// Every store that may have a connection; owned here, so that none is missed which its last owner is just dropping.
-/// Locked within calls only, so never during a fork.
-static HANDLERS: Mutex<Vec<Arc<dyn ForkHandler>>> = Mutex::new(Vec::new());
-
-/// Whether this process is a child that has not discarded yet what it has inherited.
-static INHERITED: AtomicBool = AtomicBool::new(false);
-
-fn handlers() -> MutexGuard<'static, Vec<Arc<dyn ForkHandler>>> {
-    HANDLERS.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// From now on, until [`unregister`], a child discards this store's connection. The caller has entered the gate.
-pub(crate) fn register(handler: Arc<dyn ForkHandler>) {
-    handlers().push(handler);
-}
-
-/// The store has closed its connection for good. The caller has entered the gate.
-pub(crate) fn unregister<T: ForkHandler>(handler: &T) {
-    handlers().retain(|other| !std::ptr::addr_eq(Arc::as_ptr(other), handler));
-}
-
-/// Is this a file of a store that has a connection, or will make one again?
-pub(crate) fn is_held(path: &Path) -> bool {
-    let _call = enter();
-    handlers().iter().any(|handler| handler.owns(path))
-}
-
-/// In the child of a fork, discards all inherited connections, of whichever stores: while one is left, SQLite would join
-/// a new one to it. To be called before a connection is used, made or closed. The caller has entered the gate, and holds
-/// no store's lock.
-pub(crate) fn discard_inherited() {
-    if !INHERITED.load(Ordering::Acquire) {
-        return;
-    }
-    // Other threads of the child wait here until it is done.
-    let handlers = handlers();
-    if INHERITED.load(Ordering::Acquire) {
-        #[cfg(all(unix, feature = "sqlite"))]
-        let _discard = descriptors::Discard::begin();
-        handlers.iter().for_each(|handler| handler.after_fork_in_child());
-        INHERITED.store(false, Ordering::Release);
-    }
 }
 
 /// Run when the library, or the program that it is linked into, is loaded. Any later there could be a fork already under
@@ -112,12 +48,12 @@ mod handlers {
     type Gate = RwLockWriteGuard<'static, ()>;
 
     #[cfg(feature = "sqlite")]
-    type Registry = MutexGuard<'static, crate::backend::sqlite::Registry>;
+    type Backend = sqlite::Locked;
     #[cfg(not(feature = "sqlite"))]
-    type Registry = ();
+    type Backend = ();
 
     /// What is locked from just before a fork until just after it.
-    struct Locked(UnsafeCell<Option<(Registry, Gate, Gate)>>);
+    struct Locked(UnsafeCell<Option<(Backend, Gate, Gate)>>);
 
     // SAFETY: only the handlers below touch it, all run by the thread that forks. `before_fork` has the gates to itself
     // when it does, and `unlock` takes the guards out before it lets the gates go.
@@ -135,11 +71,11 @@ mod handlers {
         let long = LONG.write().unwrap_or_else(PoisonError::into_inner);
         let gate = GATE.write().unwrap_or_else(PoisonError::into_inner);
         #[cfg(feature = "sqlite")]
-        let registry = descriptors::before_fork();
+        let backend = sqlite::before_fork();
         #[cfg(not(feature = "sqlite"))]
-        let registry = ();
+        let backend = ();
         // SAFETY: see `Locked`.
-        unsafe { *LOCKED.0.get() = Some((registry, gate, long)) };
+        unsafe { *LOCKED.0.get() = Some((backend, gate, long)) };
     }
 
     extern "C" fn after_fork_in_parent() {
@@ -148,13 +84,12 @@ mod handlers {
 
     extern "C" fn after_fork_in_child() {
         #[allow(unused_mut, unused_variables)]
-        let Some((mut registry, _gate, _long)) = unlock() else { return };
+        let Some((mut backend, _gate, _long)) = unlock() else { return };
         #[cfg(feature = "sqlite")]
-        descriptors::after_fork_in_child(&mut registry);
-        INHERITED.store(true, Ordering::Release);
+        sqlite::after_fork_in_child(&mut backend);
     }
 
-    fn unlock() -> Option<(Registry, Gate, Gate)> {
+    fn unlock() -> Option<(Backend, Gate, Gate)> {
         // SAFETY: see `Locked`.
         unsafe { (*LOCKED.0.get()).take() }
     }

@@ -27,14 +27,7 @@ mod backend;
 mod batch;
 mod clock;
 mod cursor;
-#[cfg(feature = "sqlite")]
-mod draft;
-#[cfg(all(not(feature = "sqlite"), target_os = "wasi"))]
-#[path = "draft/wasi.rs"]
-mod draft;
 mod error;
-#[cfg(feature = "sqlite")]
-mod folder;
 mod fork;
 mod headroom;
 mod hooks;
@@ -61,10 +54,10 @@ mod wasm;
 #[doc(hidden)]
 pub mod fuzzing;
 
+#[cfg(feature = "sqlite")]
+pub use backend::sqlite::remove_drafts;
 pub use batch::Batch;
 pub use clock::Clock;
-#[cfg(feature = "sqlite")]
-pub use draft::remove_drafts;
 pub use error::{Code, Error, Result};
 pub use namespace::Namespace;
 pub use store::Store;

@@ -20,6 +20,8 @@ use crate::error::{Code, Error, Result, quoted};
 use crate::namespace::Namespace;
 use crate::types::{Format, Imported, KeyInfo, Limits};
 
+#[cfg(all(not(feature = "sqlite"), target_os = "wasi"))]
+mod draft;
 #[cfg(any(feature = "sqlite", target_os = "wasi"))]
 mod file;
 mod input;

@@ -32,7 +32,8 @@ pub struct OpenOptions {
     pub limits: Limits,
     /// What a write survives. Without meaning in memory.
     pub durability: Durability,
-    /// How long to wait for another process or connection. Without meaning in memory.
+    /// How long a call waits while another process writes, or another thread imports or compacts. Without meaning in
+    /// memory.
     pub busy_timeout: Duration,
     /// Open a database that exists, and never write to it. Without meaning in memory.
     pub readonly: bool,

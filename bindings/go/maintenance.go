@@ -66,7 +66,7 @@ func (s *Store) Sweep(max int64) (removed int64, err error) {
 }
 
 // Compact writes the file anew, without the room that removed entries have left in it. Meanwhile it takes that much room
-// again, who writes has to wait, and with this store every other call.
+// again, and other calls that write wait, in this process and others, at most for their busy timeout.
 func (s *Store) Compact() error {
 	if err := s.enter(); err != nil {
 		return err

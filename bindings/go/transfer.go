@@ -78,7 +78,8 @@ func (n *Namespace) export(path *C.char, fd C.int, format Format) (int64, error)
 }
 
 // Import stores the entries of an export in the namespace, in one transaction: after an error, whose message tells the
-// line, all is as it was. While this reads, who else writes has to wait, and with this store every other call.
+// line, all is as it was. While this runs, other calls that write wait, in this process and others, at most for their
+// busy timeout.
 func (n *Namespace) Import(path string, options *ImportOptions) (Imported, error) {
 	cPath, err := newPath(path)
 	if err != nil {

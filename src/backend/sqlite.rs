@@ -1,34 +1,45 @@
-//! The back end on disk: one SQLite file, one connection a store.
+//! The back end on disk: SQLite files.
 //!
-//! What SQLite is asked stands in `schema`; whose connection it is (after a fork, after a close) in `link`; what this
-//! process has open in `registry` and `descriptors`; where the file may lie in `location`, how it is made in `create`, and
-//! whether it is still at its path in `opened`; who may write it in `access` and `takeover`; how SQLite reaches the system
-//! in `vfs`, and what the system said when it failed in `reason`; what is done to the file as a whole in `file`; what
-//! a write does in `transaction`, and after a commit that failed in `failed_commit`; what is read of a row in `rows`.
+//! Stores on one file share a database, with its connections: see `databases`, `database`, `pool` and `connection`. What
+//! SQLite is asked stands in `schema`. What this process has open is in `registry` and `descriptors`, and what a fork makes
+//! of it in `fork`. Where the file may lie is in `location`, how it is made in `create`, and whether it is still at its
+//! path in `opened`; who may write it in `access` and `takeover`; how SQLite reaches the system in `vfs`, and what the
+//! system said when it failed in `reason`. What is done to the file as a whole is in `file`, what a write does in
+//! `transaction`, and after a commit that failed in `failed_commit`; what is read of a row is in `rows`. A file that gets
+//! its name when it is whole is a `draft`.
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use self::link::Link;
+use self::connection::Connection;
+use self::database::{Caller, Database};
 use self::rows::{USUAL, below, get, in_order, key_info, namespace_after};
 use self::transaction::sweep;
 use super::{
     Backend, Each, Import, Outcome, PAGE_BYTES, Projection, Range, Removed, Scan, ScanPage, Step, Write, push,
 };
 use crate::clock::Clock;
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::types::{Entry, KeyInfo, NamespaceStats, OpenOptions};
 
 mod access;
+mod connection;
 mod create;
+mod database;
+mod databases;
 #[cfg(unix)]
-pub(crate) mod descriptors;
+mod descriptors;
+mod draft;
 mod failed_commit;
 mod file;
-mod link;
+mod folder;
+#[cfg(unix)]
+pub(crate) mod fork;
 mod location;
 mod opened;
+mod pool;
 mod reason;
 mod registry;
 mod rows;
@@ -37,8 +48,6 @@ mod takeover;
 mod transaction;
 mod vfs;
 
-#[cfg(unix)]
-pub(crate) use registry::Registry;
 /// Elsewhere nobody forks, and an open file can be neither removed nor replaced.
 #[cfg(not(unix))]
 mod descriptors {
@@ -60,8 +69,24 @@ mod descriptors {
 
     pub(super) fn detach(_: &rusqlite::Connection) {}
 }
+#[cfg(not(unix))]
+mod fork {
+    pub(super) fn has_inherited() -> bool {
+        false
+    }
 
-pub(crate) use registry::{FileId, is_taken};
+    pub(super) fn discard(_: impl FnOnce()) {}
+}
+
+pub(crate) use draft::Draft;
+pub use draft::remove_drafts;
+pub(crate) use registry::FileId;
+
+/// Is this a file of a database, or one beside it, that this process has open or will open again? The path is canonical.
+/// The caller is in a call.
+pub(crate) fn is_taken(path: &Path) -> bool {
+    databases::is_held(path) || registry::is_taken(path)
+}
 
 /// How far the opening of a file has got when it is [checked](Check).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,31 +102,72 @@ pub(crate) enum Stage {
 /// Where the caller decides whether the path leads to a place that is trusted. An error ends the opening.
 pub(crate) type Check<'a> = &'a dyn Fn(Stage) -> Result<()>;
 
-pub(crate) struct Sqlite(Arc<Link>);
+/// What one store has of a database.
+pub(crate) struct Sqlite {
+    database: Arc<Database>,
+    caller: Caller,
+    closed: AtomicBool,
+}
 
 impl Sqlite {
     /// `waited` is the part of the busy timeout that is over. An error that is passing is to be tried again.
     pub(crate) fn open(path: &Path, options: &OpenOptions, check: Check<'_>, waited: Duration) -> Result<Self> {
-        Link::open(path, options, check, waited).map(Sqlite)
+        databases::discard_inherited();
+        if path.as_os_str().is_empty() {
+            return Err(Error::invalid("the path is empty"));
+        }
+        let named = |error: Error| error.while_doing(format_args!("opening {}", path.display()));
+        // SQLite counts milliseconds in an int.
+        let busy_timeout = options.busy_timeout.min(Duration::from_millis(i32::MAX as u64));
+        let caller = Caller { readonly: options.readonly, durability: options.durability, busy_timeout };
+        let absolute = location::checked(path).map_err(named)?;
+        let database = databases::open(absolute, caller, options.create, check, waited).map_err(named)?;
+        Ok(Sqlite { database, caller, closed: AtomicBool::new(false) })
     }
 
     /// The database file, as an absolute path.
     pub(crate) fn path(&self) -> &Path {
-        self.0.path()
+        self.database.path()
+    }
+
+    /// The database, ready for use.
+    fn database(&self) -> Result<&Database> {
+        databases::discard_inherited();
+        if self.closed.load(Ordering::Acquire) { Err(Error::closed()) } else { Ok(&self.database) }
+    }
+
+    fn read<T>(&self, act: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
+        self.database()?.read(&self.caller, false, act)
+    }
+
+    fn read_long<T>(&self, act: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
+        self.database()?.read(&self.caller, true, act)
+    }
+
+    fn read_apart<T>(&self, act: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        self.database()?.read_apart(&self.caller, act)
+    }
+
+    fn change<T>(&self, act: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
+        self.database()?.write(&self.caller, false, act)
+    }
+
+    fn change_long<T>(&self, act: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
+        self.database()?.write(&self.caller, true, act)
     }
 }
 
 impl Backend for Sqlite {
     fn get(&self, namespace: &str, key: &str, projection: Projection, now: i64, entry: &mut Entry) -> Result<bool> {
-        self.0.with(|session| get(&session.connection, namespace, key, projection, now, entry))
+        self.read(|connection| get(&connection.sqlite, namespace, key, projection, now, entry))
     }
 
     fn get_many(&self, namespace: &str, keys: &[&str], now: i64) -> Result<Vec<KeyInfo>> {
-        self.0.with(|session| {
-            let snapshot = session.connection.transaction()?;
+        self.read_long(|connection| {
+            let snapshot = connection.sqlite.transaction()?;
             let (mut found, mut entry) = (Vec::new(), Entry::default());
             for key in keys {
-                session.guard.steps.restart();
+                connection.guard.steps.restart();
                 if get(&snapshot, namespace, key, Projection::Entry, now, &mut entry)? {
                     let Entry { value, metadata, expiration, version } = std::mem::take(&mut entry);
                     let (name, value) = ((*key).to_owned(), Some(value));
@@ -113,8 +179,8 @@ impl Backend for Sqlite {
     }
 
     fn list(&self, range: Range<'_>, scan: Scan, now: i64) -> Result<ScanPage> {
-        self.0.with(|session| {
-            let mut query = session.connection.prepare_cached(schema::list(scan.reverse, scan.values))?;
+        self.read_long(|connection| {
+            let mut query = connection.sqlite.prepare_cached(schema::list(scan.reverse, scan.values))?;
             // One more than asked for tells whether anything live is left.
             let limit = scan.limit as i64 + 1;
             let mut rows = query.query((range.namespace, range.from, below(&range), now, limit))?;
@@ -138,17 +204,17 @@ impl Backend for Sqlite {
     }
 
     fn count(&self, range: Range<'_>, now: i64) -> Result<u64> {
-        self.0.with(|session| {
-            let mut query = session.connection.prepare_cached(schema::COUNT)?;
+        self.read_long(|connection| {
+            let mut query = connection.sqlite.prepare_cached(schema::COUNT)?;
             Ok(query.query_row((range.namespace, range.from, below(&range), now), |row| row.get(0))?)
         })
     }
 
-    /// On a connection of its own, so that this store's other calls go on meanwhile.
+    /// By a connection of its own, since the caller's `each` may take any time.
     fn scan(&self, namespace: &str, now: i64, each: &mut Each<'_>) -> Result<()> {
-        self.0.with_another(|session| {
+        self.read_apart(|connection| {
             let range = Range { namespace, from: "", below: None };
-            let mut query = session.connection.prepare(schema::list(false, true))?;
+            let mut query = connection.sqlite.prepare(schema::list(false, true))?;
             let mut rows = query.query((namespace, "", below(&range), now, -1))?;
             let mut last: Option<String> = None;
             while let Some(row) = rows.next()? {
@@ -162,21 +228,21 @@ impl Backend for Sqlite {
     }
 
     fn write(&self, write: &mut Write<'_, '_>) -> Result<Outcome> {
-        self.0.with_writable(|session| {
+        self.change(|connection| {
             let (clock, is_one_step) = (write.clock, write.is_one_step());
             let done =
-                session.change(clock, is_one_step, |change| Ok(write.apply(change)?.then_some(change.version)))?;
+                connection.change(clock, is_one_step, |change| Ok(write.apply(change)?.then_some(change.version)))?;
             Ok(done.map_or(Outcome::Conflict, Outcome::Done))
         })
     }
 
     fn import(&self, clock: &Clock, import: &mut Import<'_>) -> Result<()> {
-        self.0.with_writable(|session| session.change(clock, false, |change| import(change).map(Some)).map(|_| ()))
+        self.change_long(|connection| connection.change(clock, false, |change| import(change).map(Some)).map(|_| ()))
     }
 
     fn remove(&self, range: Range<'_>, step: Step, clock: &Clock) -> Result<Removed> {
-        self.0.with_writable(|session| {
-            let removed = session.change(clock, false, |change| {
+        self.change(|connection| {
+            let removed = connection.change(clock, false, |change| {
                 let removed = change.remove(range, step)?;
                 Ok((removed.rows > 0).then_some(removed))
             })?;
@@ -185,7 +251,7 @@ impl Backend for Sqlite {
     }
 
     fn sweep(&self, max: u64, now: i64) -> Result<u64> {
-        self.0.with_writable(|session| sweep(&session.connection, max, now))
+        self.change(|connection| sweep(&connection.sqlite, max, now))
     }
 
     fn pause(&self) {
@@ -194,8 +260,8 @@ impl Backend for Sqlite {
     }
 
     fn namespaces(&self, now: i64) -> Result<Vec<String>> {
-        self.0.with(|session| {
-            let mut query = session.connection.prepare_cached(schema::NAMESPACES)?;
+        self.read_long(|connection| {
+            let mut query = connection.sqlite.prepare_cached(schema::NAMESPACES)?;
             let (mut rows, mut names) = (query.query((now,))?, Vec::<String>::new());
             while let Some(row) = rows.next()? {
                 let name = namespace_after(names.last().map(String::as_str), row)?;
@@ -206,8 +272,8 @@ impl Backend for Sqlite {
     }
 
     fn stats(&self, now: i64) -> Result<Vec<NamespaceStats>> {
-        self.0.with(|session| {
-            let mut query = session.connection.prepare_cached(schema::STATS)?;
+        self.read_long(|connection| {
+            let mut query = connection.sqlite.prepare_cached(schema::STATS)?;
             let (mut rows, mut stats) = (query.query((now,))?, Vec::<NamespaceStats>::new());
             while let Some(row) = rows.next()? {
                 let name = namespace_after(stats.last().map(|stats| &*stats.name), row)?;
@@ -218,22 +284,27 @@ impl Backend for Sqlite {
     }
 
     fn file_size(&self) -> Result<u64> {
-        file::size(&self.0)
+        file::size(self.database()?)
     }
 
     fn compact(&self) -> Result<()> {
-        file::compact(&self.0)
+        let compacted = self.change_long(file::compact);
+        compacted.map_err(|error| match error.code() {
+            Code::Busy if !error.is_passing() => error, // `store` names the file
+            _ => error.while_doing(format_args!("compacting {}", self.path().display())),
+        })
     }
 
     fn checkpoint(&self) -> Result<()> {
-        self.0.with_writable(|session| file::checkpoint(&session.connection))
+        self.change(|connection| file::checkpoint(&connection.sqlite))
     }
 
     fn backup(&self, to: &Path) -> Result<()> {
-        file::backup(&self.0, to)
+        file::backup(to, |draft| self.read_apart(|connection| file::copy(&connection.sqlite, draft)))
     }
 
     fn close(&self) -> Result<()> {
-        self.0.close()
+        databases::discard_inherited();
+        if self.closed.swap(true, Ordering::AcqRel) { Ok(()) } else { databases::release(&self.database) }
     }
 }

@@ -150,7 +150,8 @@ pub unsafe extern "C" fn luat_kv_sweep(
 }
 
 /// Writes the file anew, without the room that removed entries have left in it. Meanwhile it takes that much room again,
-/// who writes has to wait, and with this store every other call. In memory there is nothing to do.
+/// and other calls that write wait, in this process and others, at most for their busy timeout. In memory there is nothing
+/// to do.
 ///
 /// Statuses: OK; INVALID; IO, also for a disk that is full; BUSY, CORRUPT, READONLY, NOMEM. Thread-safe.
 ///

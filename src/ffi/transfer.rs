@@ -117,7 +117,7 @@ pub unsafe extern "C" fn luat_kv_export(
 /// is as it was. The format is found out; a file with nothing in it is INVALID. An entry that has expired is left out,
 /// and with LUAT_KV_IMPORT_REPLACE it removes its key. expiration_ttl, in seconds, may stand in place of expiration; other
 /// fields than these and those of luat_kv_export() are ignored. What is longer than its limit is LIMIT before it is read
-/// whole. While this reads, who else writes has to wait, and with this store every other call.
+/// whole. While this runs, other calls that write wait, in this process and others, at most for their busy timeout.
 ///
 /// path      a C string, as for luat_kv_open().
 /// flags     LUAT_KV_IMPORT_REPLACE, or 0: keys that are there already are left alone.

@@ -4,7 +4,10 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::draft::Draft;
+#[cfg(not(feature = "sqlite"))]
+use super::draft::Draft;
+#[cfg(feature = "sqlite")]
+use crate::backend::sqlite::Draft;
 use crate::error::{Code, Error, Result};
 use crate::limits;
 use crate::namespace::Namespace;
@@ -57,7 +60,8 @@ fn place(path: &Path) -> io::Result<PathBuf> {
 #[cfg(feature = "sqlite")]
 fn refuse_open(path: &Path) -> Result<()> {
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    match crate::fork::is_held(&path) || crate::backend::sqlite::is_taken(&path) {
+    let _call = crate::fork::enter();
+    match crate::backend::sqlite::is_taken(&path) {
         true => Err(Error::invalid("that is a store's own file")),
         false => Ok(()),
     }

@@ -68,9 +68,10 @@ test("handles that are forgotten in any order are freed by the collector", async
     open(path).close();
     const before = files();
     let kept = [];
+    // (A file each: stores on one file share its descriptors.)
     function fill() {
       for (let i = 0; i < 50; i++) {
-        const kv = open(path).namespace("n");     // the store itself is forgotten at once
+        const kv = open(path + i).namespace("n"); // the store itself is forgotten at once
         const batch = kv.atomic().put("k", "v" + i);
         kept.push(i % 2 ? kv : batch);
       }

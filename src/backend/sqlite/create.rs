@@ -8,9 +8,8 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{ErrorKind, Result};
 use std::path::Path;
 
-use super::{Check, Stage, reason};
+use super::{Check, Stage, folder, reason};
 use crate::error;
-use crate::folder;
 use crate::types::Durability;
 
 /// Makes what is missing of the file and its folders, readable for their owner only.

@@ -4,64 +4,56 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use rusqlite::OpenFlags;
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, OpenFlags};
 
 use super::access;
-use super::link::Link;
-use super::registry::is_taken;
+use super::connection::Connection;
+use super::database::Database;
+use super::draft::Draft;
+use super::is_taken;
 use super::schema::{self, Steps};
-use crate::draft::Draft;
 use crate::error::{Code, Error, Result};
 use crate::limits;
 
 /// The bytes of the file and of its log.
-pub(super) fn size(link: &Link) -> Result<u64> {
-    link.with(|_| {
-        // Looking at a file does not open it, which would endanger its locks.
-        let len = |path: &Path| match fs::metadata(path) {
-            Ok(found) => Ok(found.len()),
-            Err(why) if why.kind() == ErrorKind::NotFound => Ok(0),
-            Err(why) => Err(Error::new(Code::Io, why.to_string())),
-        };
-        Ok(len(link.path())? + len(&link.wal())?)
-    })
+pub(super) fn size(database: &Database) -> Result<u64> {
+    database.look(false)?;
+    // Looking at a file does not open it, which would endanger its locks.
+    let len = |path: &Path| match fs::metadata(path) {
+        Ok(found) => Ok(found.len()),
+        Err(why) if why.kind() == ErrorKind::NotFound => Ok(0),
+        Err(why) => Err(Error::new(Code::Io, why.to_string())),
+    };
+    Ok(len(database.path())? + len(&database.wal())?)
 }
 
 /// Writes the file anew, without the room that deleted rows have left. A damaged one is left as it is: what can still be
 /// read of it would be all that is left.
-pub(super) fn compact(link: &Link) -> Result<()> {
-    let compacted = link.with_writable(|session| {
-        schema::check(&session.connection)?;
-        session.guard.steps.restart();
-        session.connection.execute_batch("VACUUM").map_err(|error| match schema::is_beyond_sqlite(&error) {
-            true => Error::new(
-                Code::ReadOnly,
-                format!(
-                    "only a program that has the functions and collations of all tables in the file can compact it \
-                     ({error})"
-                ),
+pub(super) fn compact(connection: &mut Connection) -> Result<()> {
+    schema::check(&connection.sqlite)?;
+    connection.guard.steps.restart();
+    connection.sqlite.execute_batch("VACUUM").map_err(|error| match schema::is_beyond_sqlite(&error) {
+        true => Error::new(
+            Code::ReadOnly,
+            format!(
+                "only a program that has the functions and collations of all tables in the file can compact it ({error})"
             ),
-            false => error.into(),
-        })
-    });
-    compacted.map_err(|error| match error.code() {
-        Code::Busy if !error.is_passing() => error, // `store` names the file
-        _ => error.while_doing(format_args!("compacting {}", link.path().display())),
+        ),
+        false => error.into(),
     })
 }
 
 /// Moves the log into the file and cuts it to nothing, if readers allow it.
-pub(super) fn checkpoint(connection: &Connection) -> Result<()> {
-    match connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0))? {
+pub(super) fn checkpoint(sqlite: &rusqlite::Connection) -> Result<()> {
+    match sqlite.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0))? {
         true => Err(Error::new(Code::Busy, "its log is in use")),
         false => Ok(()),
     }
 }
 
-/// SQLite's online backup, of one snapshot, on a connection of its own: nobody waits for it, and writes that come
-/// meanwhile do not make it begin again. The copy gets its name when it is whole and safe from a power cut.
-pub(super) fn backup(link: &Link, to: &Path) -> Result<()> {
+/// Gives a copy, which `copy` makes at the path that it is given, its name when it is whole and safe from a power cut.
+pub(super) fn backup(to: &Path, copy: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let named = |error: Error| error.while_doing(format_args!("backing up to {}", to.display()));
     let io = |why: std::io::Error| named(Error::new(Code::Io, why.to_string()));
     limits::path(to).map_err(named)?;
@@ -77,11 +69,13 @@ pub(super) fn backup(link: &Link, to: &Path) -> Result<()> {
     fs::metadata(folder)
         .map_err(|why| named(Error::new(Code::Io, format!("the folder {}: {why}", folder.display()))))?;
     let draft = Draft::within(folder).map_err(io)?;
-    link.with_another(|session| copy(&session.connection, draft.path())).map_err(named)?;
+    copy(draft.path()).map_err(named)?;
     draft.create(to).map_err(io)
 }
 
-fn copy(source: &Connection, to: &Path) -> Result<()> {
+/// SQLite's online backup, of one snapshot. The connection is this call's alone: nobody waits for it, and writes that come
+/// meanwhile do not make it begin again.
+pub(super) fn copy(source: &rusqlite::Connection, to: &Path) -> Result<()> {
     /// In each step; another thread of this process may use the file between two.
     const PAGES: i32 = 4096;
     let snapshot = source.unchecked_transaction()?;

@@ -5,28 +5,59 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use super::descriptors;
 use super::registry::{FileId, Identity, file_id};
+use super::{descriptors, reason};
+use crate::error::{Code, Error};
 
-/// The file that a store has opened, as it was found when it was opened first.
-#[derive(Default)]
-pub(super) struct OpenedFile(OnceLock<(Identity, View)>);
+/// The file of a database: where it is, and which one was found there when it was opened first.
+pub(super) struct OpenedFile {
+    /// Absolute: the working directory may change before a connection is made again.
+    path: PathBuf,
+    readonly: bool,
+    first: OnceLock<(Identity, View)>,
+}
 
 impl OpenedFile {
+    pub(super) fn new(path: PathBuf, readonly: bool) -> Self {
+        OpenedFile { path, readonly, first: OnceLock::new() }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether its connections are to read only.
+    pub(super) fn readonly(&self) -> bool {
+        self.readonly
+    }
+
+    /// Adds who may do what, where that is why something failed.
+    pub(super) fn explained(&self, error: Error) -> Error {
+        let of_rights = match error.code() {
+            Code::ReadOnly => true,
+            Code::Io => reason::is_of_rights(reason::last()),
+            _ => false,
+        };
+        match of_rights.then(|| reason::rights(&self.path, !self.readonly)).flatten() {
+            Some(why) => Error::new(error.code(), format!("{}: {why}", error.message())),
+            None => error,
+        }
+    }
+
     /// Whether this is the file that was opened first, which it is the first time. While that one is `connected`, its
     /// inode's number is given to no other; otherwise it is told by its time of creation too.
     pub(super) fn is(&self, found: Identity, connected: bool) -> bool {
-        let (file, _) = self.0.get_or_init(|| (found, View::now()));
+        let (file, _) = self.first.get_or_init(|| (found, View::now()));
         if connected { found.id == file.id } else { found == *file }
     }
 
     /// What has become of the file, if it is not the one at the path any more.
-    pub(super) fn problem(&self, path: &Path, connected: bool) -> Option<String> {
-        let (file, view) = self.0.get()?;
-        let found = fs::metadata(path).map(|found| Identity::of(&found));
+    pub(super) fn problem(&self, connected: bool) -> Option<String> {
+        let (file, view) = self.first.get()?;
+        let found = fs::metadata(&self.path).map(|found| Identity::of(&found));
         let in_place = found.as_ref().is_ok_and(|found| self.is(*found, connected));
         let was = match (descriptors::without_a_name(file.id), found) {
             (None, _) if in_place => return None,

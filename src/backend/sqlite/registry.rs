@@ -111,7 +111,7 @@ impl Drop for Registration {
 
 /// Is this a database that this process has open, by whatever name, or a file that some database has beside it? The one
 /// must not be opened and closed again, which would drop its locks; and neither is a place for anything else.
-pub(crate) fn is_taken(path: &Path) -> bool {
+pub(super) fn is_taken(path: &Path) -> bool {
     let beside =
         |end| path.to_str().and_then(|name| name.strip_suffix(end)).is_some_and(|base| Path::new(base).exists());
     if ["-wal", "-shm", "-journal"].into_iter().any(beside) {

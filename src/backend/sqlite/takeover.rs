@@ -10,9 +10,9 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use super::draft::Draft;
 use super::location::{beside, real};
 use super::reason;
-use crate::draft::Draft;
 use crate::error::{Error, Result};
 
 /// Removes or replaces what this process may not write beside a database that it may write. The caller makes sure that

@@ -1,9 +1,9 @@
 //! A write under way: what its operations do to the rows.
 
-use rusqlite::{CachedStatement, Connection, TransactionBehavior};
+use rusqlite::{CachedStatement, TransactionBehavior};
 
+use super::connection::Connection;
 use super::failed_commit;
-use super::link::Session;
 use super::rows::{self, LONGEST_NAME, below};
 use super::schema::{self, Steps};
 use crate::backend::{Projection, Put, Range, Removed, SWEEP_PER_WRITE, Step, Transaction};
@@ -13,7 +13,7 @@ use crate::hooks;
 use crate::types::Entry;
 use crate::version::Version;
 
-impl Session {
+impl Connection {
     /// Changes rows in a transaction, and sweeps; or where `run` answers `None` or fails, changes nothing. What is one
     /// statement is a transaction of its own, and much the cheapest one.
     pub(super) fn change<T>(
@@ -25,10 +25,10 @@ impl Session {
         let (version, now) = (self.versions.next(), clock.now());
         let sweeps = self.may_sweep(now);
         if is_one_statement && !sweeps {
-            let done = run(&mut Change::new(&self.connection, &self.guard.steps, now, version));
+            let done = run(&mut Change::new(&self.sqlite, &self.guard.steps, now, version));
             return done.map_err(|failed| self.take_back(failed));
         }
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = self.sqlite.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let now = clock.now();
         if sweeps {
             self.guard.look_again(&transaction)?;
@@ -45,7 +45,7 @@ impl Session {
     }
 
     fn take_back(&mut self, failed: Error) -> Error {
-        failed_commit::take_back(&mut self.connection, self.busy_timeout, failed)
+        failed_commit::take_back(&mut self.sqlite, self.busy_timeout, failed)
     }
 
     /// Rows end when a second begins, never within one, so one look in each second finds all that have; while a look
@@ -61,14 +61,14 @@ impl Session {
 }
 
 /// Removes up to `max` expired rows, and counts them.
-pub(super) fn sweep(connection: &Connection, max: u64, now: i64) -> Result<u64> {
+pub(super) fn sweep(sqlite: &rusqlite::Connection, max: u64, now: i64) -> Result<u64> {
     let max = i64::try_from(max).unwrap_or(i64::MAX);
-    Ok(connection.prepare_cached(schema::SWEEP)?.execute((now, max))? as u64)
+    Ok(sqlite.prepare_cached(schema::SWEEP)?.execute((now, max))? as u64)
 }
 
 /// A write under way, within a transaction or as the only statement of its own.
 pub(super) struct Change<'a> {
-    connection: &'a Connection,
+    sqlite: &'a rusqlite::Connection,
     steps: &'a Steps,
     now: i64,
     pub(super) version: Version,
@@ -83,14 +83,14 @@ struct Putting<'a> {
 }
 
 impl<'a> Change<'a> {
-    fn new(connection: &'a Connection, steps: &'a Steps, now: i64, version: Version) -> Self {
-        Change { connection, steps, now, version, putting: None }
+    fn new(sqlite: &'a rusqlite::Connection, steps: &'a Steps, now: i64, version: Version) -> Self {
+        Change { sqlite, steps, now, version, putting: None }
     }
 
     /// Removes the first rows of a range, the expired ones too.
     pub(super) fn remove(&mut self, range: Range<'_>, step: Step) -> Result<Removed> {
         self.steps.restart();
-        let mut query = self.connection.prepare_cached(schema::MEASURE)?;
+        let mut query = self.sqlite.prepare_cached(schema::MEASURE)?;
         let (mut removed, mut bytes) = (Removed::default(), 0);
         {
             let mut rows = query.query((range.namespace, range.from, below(&range), self.now, step.rows as i64))?;
@@ -104,7 +104,7 @@ impl<'a> Change<'a> {
             }
         }
         if let Some(last) = &removed.last {
-            self.connection.prepare_cached(schema::REMOVE)?.execute((range.namespace, range.from, last))?;
+            self.sqlite.prepare_cached(schema::REMOVE)?.execute((range.namespace, range.from, last))?;
         }
         Ok(removed)
     }
@@ -117,12 +117,12 @@ impl Transaction for Change<'_> {
 
     fn get(&mut self, namespace: &str, key: &str, entry: &mut Entry) -> Result<bool> {
         self.steps.restart();
-        rows::get(self.connection, namespace, key, Projection::Entry, self.now, entry)
+        rows::get(self.sqlite, namespace, key, Projection::Entry, self.now, entry)
     }
 
     fn version(&mut self, namespace: &str, key: &str) -> Result<Option<Version>> {
         self.steps.restart();
-        let mut query = self.connection.prepare_cached(schema::VERSION)?;
+        let mut query = self.sqlite.prepare_cached(schema::VERSION)?;
         let mut rows = query.query((namespace, key, self.now))?;
         rows.next()?.map(|row| rows::version(row, 0)).transpose()
     }
@@ -134,7 +134,7 @@ impl Transaction for Change<'_> {
             putting => {
                 // The one before goes back to the cache first.
                 *putting = None;
-                let mut statement = self.connection.prepare_cached(schema::PUT)?;
+                let mut statement = self.sqlite.prepare_cached(schema::PUT)?;
                 statement.raw_bind_parameter(1, namespace)?;
                 statement.raw_bind_parameter(2, self.version.as_bytes())?;
                 putting.insert(Putting { statement, namespace: namespace.to_owned() })
@@ -153,15 +153,15 @@ impl Transaction for Change<'_> {
     fn touch(&mut self, namespace: &str, key: &str, expiration: Option<i64>) -> Result<bool> {
         self.steps.restart();
         let row = (namespace, key, expiration, self.version.as_bytes(), self.now);
-        Ok(self.connection.prepare_cached(schema::TOUCH)?.execute(row)? > 0)
+        Ok(self.sqlite.prepare_cached(schema::TOUCH)?.execute(row)? > 0)
     }
 
     fn delete(&mut self, namespace: &str, key: &str) -> Result<bool> {
         self.steps.restart();
         let row = (namespace, key, self.now);
-        let is_live = self.connection.prepare_cached(schema::DELETE)?.execute(row)? > 0;
+        let is_live = self.sqlite.prepare_cached(schema::DELETE)?.execute(row)? > 0;
         if !is_live {
-            self.connection.prepare_cached(schema::DELETE_EXPIRED)?.execute(row)?;
+            self.sqlite.prepare_cached(schema::DELETE_EXPIRED)?.execute(row)?;
         }
         Ok(is_live)
     }

@@ -19,7 +19,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::folder;
+use super::{folder, registry};
 
 const PREFIX: &str = ".luat_kv.";
 /// How many letters and digits follow.
@@ -167,7 +167,7 @@ fn remove_abandoned(folder: &Path) {
         let draft = folder.join(name);
         // An open and close of a file drops all POSIX locks that this process has on it: ours are left alone.
         let is_live = live().iter().any(|live| live.file_name() == draft.file_name());
-        if is_live || crate::backend::sqlite::is_taken(&draft) {
+        if is_live || registry::is_taken(&draft) {
             continue;
         }
         match fs::symlink_metadata(&draft) {

@@ -1,0 +1,243 @@
+//! A connection: how it is opened and set up, and what is known of its file.
+
+use std::fmt;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rusqlite::config::DbConfig;
+
+use super::access::{self, Access};
+use super::location::real;
+use super::opened::OpenedFile;
+use super::registry::Registration;
+use super::schema::Guard;
+use super::{Check, Stage, create, descriptors, reason, schema};
+use crate::error::{Code, Error, Result};
+use crate::types::Durability;
+use crate::version::Versions;
+
+/// An open connection with what is known about its file. The fields are dropped in this order.
+pub(super) struct Connection {
+    pub sqlite: rusqlite::Connection,
+    /// When a write last looked for expired rows.
+    pub last_look: Option<i64>,
+    /// Whether that look may have left some.
+    pub more_to_sweep: bool,
+    /// Opened for reading only, or a file that may not be written.
+    pub readonly: bool,
+    pub access: Access,
+    pub guard: Box<Guard>,
+    /// Of the store that uses it now, for what cannot be left to `store`, which waits between two tries.
+    pub busy_timeout: Duration,
+    /// For its writes: no other connection, of whichever process, gives the same ones.
+    pub versions: Versions,
+    /// Why it is of no use any more: it is closed without a checkpoint when this use is over.
+    pub broken: Option<&'static str>,
+    /// What its commits survive. `None` where there is no log: then they are always synced.
+    durability: Option<Durability>,
+    _registration: Registration,
+}
+
+/// How to open a connection.
+#[derive(Clone, Copy)]
+pub(super) struct Opening<'a> {
+    /// Make the file where it is missing.
+    pub create: bool,
+    pub check: Check<'a>,
+    pub durability: Durability,
+    /// The busy timeout of the store that opens it.
+    pub busy_timeout: Duration,
+    /// How long to wait for others while it opens. What is passing is left to the caller.
+    pub wait: Duration,
+    /// Whether this process has the file open already, by the same [`OpenedFile`].
+    pub connected: bool,
+}
+
+/// A file that is open and not set up yet. Dropped in this order.
+struct Opened {
+    sqlite: rusqlite::Connection,
+    access: Access,
+    registration: Registration,
+    guard: Box<Guard>,
+}
+
+/// Pages that a connection keeps in memory, in KiB; a negative number is SQLite's way to say so.
+pub(super) const CACHE: i64 = -16 * 1024;
+
+/// What a WAL that had to grow (by one huge value, say) is cut back to.
+pub(super) const WAL_LEFT: i64 = 16 * 1024 * 1024;
+
+impl Opening<'_> {
+    /// To a file that is there, and that this process has had open.
+    pub fn again(durability: Durability, busy_timeout: Duration, connected: bool) -> Self {
+        Opening { create: false, check: &|_| Ok(()), durability, busy_timeout, wait: Duration::ZERO, connected }
+    }
+}
+
+impl Connection {
+    /// Waits for others while it opens; the open connection does not wait.
+    pub fn open(file: &OpenedFile, opening: Opening<'_>) -> Result<Connection> {
+        /// How often it is tried again where the system failed for a moment.
+        const RETRIES: usize = 2;
+        let deadline = Instant::now() + opening.wait;
+        let (mut opened, mut registered, mut retries) = (None, false, RETRIES);
+        loop {
+            match attempt(file, opening, &mut opened, &mut registered) {
+                Ok((done, durability)) => return Connection::new(done, durability, opening.busy_timeout),
+                Err(error) if error.code() == Code::Io && retries > 0 && reason::is_momentary(reason::last()) => {
+                    retries -= 1;
+                    opened = None;
+                }
+                // Another copy of SQLite in this process has it open however long it is waited for.
+                Err(error) if error.code() != Code::Busy || !registered || error.is_passing() => {
+                    return Err(file.explained(error));
+                }
+                Err(error) if Instant::now() >= deadline => return Err(file.explained(error)),
+                Err(_) => thread::sleep(Duration::from_millis(5)),
+            }
+        }
+    }
+
+    /// To the file that was opened first, and to no other.
+    pub fn open_again(file: &OpenedFile, opening: Opening<'_>, when: impl fmt::Display) -> Result<Connection> {
+        Connection::open(file, opening).map_err(|error| {
+            let error = error.while_doing(format_args!("opening {} {when}", file.path().display()));
+            match error.code() {
+                // Likely since the process has another root folder now, or other rights.
+                Code::Io | Code::ReadOnly => error.and_so(
+                    "it takes the path and the rights that the store was opened with: keep them, or open the store later",
+                ),
+                _ => error,
+            }
+        })
+    }
+
+    fn new(opened: Opened, durability: Option<Durability>, busy_timeout: Duration) -> Result<Connection> {
+        let Opened { sqlite, access, registration, guard } = opened;
+        // SQLite's own random numbers would not do: a process that forked into another namespace of process numbers may
+        // go on with its parent's.
+        let own = getrandom::u64().map_err(|why| Error::new(Code::Io, format!("random numbers: {why}")))?;
+        Ok(Connection {
+            readonly: sqlite.is_readonly("main")?,
+            sqlite,
+            last_look: None,
+            more_to_sweep: false,
+            access,
+            guard,
+            busy_timeout,
+            versions: Versions::new(own),
+            broken: None,
+            durability,
+            _registration: registration,
+        })
+    }
+
+    /// From now on, its commits survive this much.
+    pub fn set_durability(&mut self, durability: Durability) -> Result<()> {
+        if self.durability.is_some_and(|now| now != durability) {
+            synchronous(&self.sqlite, durability)?;
+            self.durability = Some(durability);
+        }
+        Ok(())
+    }
+
+    /// The last connection to the file takes its log into it and away.
+    pub fn close(self) -> Result<()> {
+        self.sqlite.close().map_err(|(_, error)| Error::from(error))
+    }
+
+    /// Closes without a checkpoint, so that neither the file nor what lies beside it changes.
+    pub fn close_without_checkpoint(self) {
+        let _ = self.sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        let _ = self.sqlite.close();
+    }
+}
+
+/// Goes on with opening the file, up to where somebody else is in the way.
+fn attempt(
+    file: &OpenedFile,
+    opening: Opening<'_>,
+    kept: &mut Option<Opened>,
+    registered: &mut bool,
+) -> Result<(Opened, Option<Durability>)> {
+    reason::clear();
+    let mut opened = match kept.take() {
+        Some(opened) => opened,
+        None => open_registered(file, opening)?,
+    };
+    *registered = true;
+    if !file.is(opened.registration.identity(), opening.connected) {
+        return Err(Error::new(Code::Io, "it was replaced by another file while it was open"));
+    }
+    opened.guard.steps.restart();
+    let set_up = set_up(&mut opened.sqlite, opening.durability).map_err(|error| match error.code() {
+        // What SQLite cannot make sense of is the file: a schema or a format that it does not know.
+        Code::Internal => Error::new(Code::Corrupt, error.message()),
+        // It must make something to be able to read, and may not.
+        Code::ReadOnly => Error::new(Code::Io, error.message()),
+        _ => error,
+    });
+    let done = match set_up {
+        Ok((objection, durability)) => {
+            opened.guard.objection = objection;
+            opened.access.check_opened(file.path(), &opened.sqlite).map(|()| durability)
+        }
+        Err(error) => Err(opened.access.failed(file.path(), error)),
+    };
+    match done {
+        Ok(durability) if opened.access.holds() => Ok((opened, durability)),
+        Ok(_) => Err(opened.access.check().err().unwrap_or_else(Error::closed)),
+        Err(error) => {
+            if !error.is_passing() && opened.access.holds() {
+                *kept = Some(opened);
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Registers the file and opens it.
+fn open_registered(file: &OpenedFile, opening: Opening<'_>) -> Result<Opened> {
+    descriptors::fill_standard();
+    descriptors::install();
+    let path = file.path();
+    for _ in 0..3 {
+        if opening.create {
+            create::database(path, opening.durability, opening.check)?;
+        }
+        let (registration, _lock) = Registration::new(path, !file.readonly())?;
+        descriptors::expect();
+        let (mut sqlite, access) = access::open(path, file.readonly(), !opening.busy_timeout.is_zero())?;
+        // The path may have come to lead to another file between the two.
+        if registration.is_at(path) {
+            (opening.check)(Stage::Opened(registration.identity().id))?;
+            let guard = Box::new(Guard::new(&mut sqlite, &real(path))?);
+            return Ok(Opened { sqlite, access, registration, guard });
+        }
+    }
+    Err(Error::new(Code::Io, "it was replaced by another file, again and again, while it was being opened"))
+}
+
+/// Returns why the file may only be read, if so, and the durability where it can be chosen.
+fn set_up(sqlite: &mut rusqlite::Connection, durability: Durability) -> Result<(Option<String>, Option<Durability>)> {
+    schema::harden(sqlite)?;
+    sqlite.pragma_update(None, "cache_size", CACHE)?;
+    let encoding: String = sqlite.pragma_query_value(None, "encoding", |row| row.get(0))?;
+    if encoding != "UTF-8" {
+        return Err(Error::new(Code::Corrupt, format!("its text is {encoding}, which sorts keys in another order")));
+    }
+    let objection = schema::recognize(sqlite)?;
+    let readonly = sqlite.is_readonly("main")? || objection.is_some();
+    let journal = if readonly { "journal_mode" } else { "journal_mode = WAL" };
+    let journal: String = sqlite.query_row(&format!("PRAGMA {journal}"), (), |row| row.get(0))?;
+    // Only with a WAL is NORMAL as safe as it is fast; some file systems cannot have one.
+    let has_wal = journal == "wal";
+    synchronous(sqlite, if has_wal { durability } else { Durability::Full })?;
+    sqlite.query_row(&format!("PRAGMA journal_size_limit = {WAL_LEFT}"), (), |_| Ok(()))?;
+    Ok((schema::prepare(sqlite, readonly)?, has_wal.then_some(durability)))
+}
+
+fn synchronous(sqlite: &rusqlite::Connection, durability: Durability) -> Result<()> {
+    let name = if durability == Durability::Normal { "NORMAL" } else { "FULL" };
+    Ok(sqlite.pragma_update(None, "synchronous", name)?)
+}

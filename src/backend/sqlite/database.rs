@@ -1,0 +1,339 @@
+//! A database that this process has open: one for all stores on its file, with the connections that they share.
+//!
+//! Two stores share a database if they were opened by the same path, and that path still leads to the file of the first.
+//! What is a store's own (its limits, clock, busy timeout, durability, whether it only reads) comes with each call, as
+//! [`Caller`]. A store that only reads shares the database of one that writes, and not the other way round.
+
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+
+use super::access::Access;
+use super::connection::{Connection, Opening};
+use super::location::{BESIDE, beside, check_alone, real};
+use super::opened::OpenedFile;
+use super::pool::{Pool, Use};
+use super::{Check, Stage, create, descriptors, reason, registry, schema};
+use crate::error::{Code, Error, Result};
+use crate::types::Durability;
+
+pub(super) struct Database {
+    file: OpenedFile,
+    pool: Pool,
+    /// What became of the file, if it is not at its path any more: every call fails with this.
+    lost: OnceLock<String>,
+    /// When it was last looked whether it is; see [`seconds`].
+    checked: AtomicI64,
+    /// Whether the names of the file and its folders were synced, as full durability promises.
+    synced: AtomicBool,
+}
+
+/// The store that calls.
+#[derive(Clone, Copy)]
+pub(super) struct Caller {
+    pub readonly: bool,
+    pub durability: Durability,
+    pub busy_timeout: Duration,
+}
+
+const MEMBERS_CHANGED: &str = "others who use it came or went";
+
+/// Of a connection that reads only, in KiB, as SQLite wants it.
+const READER_CACHE: i64 = -4 * 1024;
+
+impl Database {
+    /// Opens the file. `waited` is the part of the busy timeout that is over. What fails for a moment is the caller's to
+    /// try again.
+    pub fn open(path: PathBuf, caller: Caller, create: bool, check: Check<'_>, waited: Duration) -> Result<Database> {
+        let file = OpenedFile::new(path, caller.readonly);
+        let Caller { readonly, durability, busy_timeout } = caller;
+        let wait = busy_timeout.saturating_sub(waited);
+        let create = create && !readonly;
+        let opening = Opening { create, check, durability, busy_timeout, wait, connected: false };
+        let writer = Connection::open(&file, opening)?;
+        Ok(Database {
+            file,
+            pool: Pool::new(writer),
+            lost: OnceLock::new(),
+            checked: AtomicI64::new(seconds()),
+            synced: AtomicBool::new(create && durability == Durability::Full),
+        })
+    }
+
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// Whether its connections are to read only.
+    pub fn readonly(&self) -> bool {
+        self.file.readonly()
+    }
+
+    /// The log, which SQLite names after the file itself where the path is a symbolic link.
+    pub fn wal(&self) -> PathBuf {
+        beside(&real(self.path()), "-wal")
+    }
+
+    /// Is this its file, or one beside it? The path is canonical.
+    pub fn owns(&self, path: &Path) -> bool {
+        let file = real(self.path());
+        path == file || BESIDE.iter().any(|end| path == beside(&file, end))
+    }
+
+    /// Whether another store that was opened by this path can share it.
+    pub fn is_for(&self, path: &Path, readonly: bool) -> bool {
+        self.path() == path && (readonly || !self.readonly()) && self.lost.get().is_none()
+    }
+
+    /// Makes sure that one more store may use it, as if that store had opened the file by itself.
+    pub fn join(&self, caller: Caller, create: bool, check: Check<'_>) -> Result<()> {
+        self.look(true)?;
+        if !self.pool.is_connected() {
+            self.read(&caller, false, |_| Ok(()))?;
+        }
+        let found = std::fs::metadata(self.path()).map_err(|why| reason::io(&why))?;
+        check_alone(self.path(), &found)?;
+        check(Stage::FoldersMade)?;
+        check(Stage::Opened(registry::file_id(&found)))?;
+        let full = create && !caller.readonly && caller.durability == Durability::Full;
+        if full && !self.synced.load(Ordering::Acquire) {
+            create::database(self.path(), caller.durability, &|_| Ok(()))?;
+            self.synced.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Reads by a connection that this call has to itself until it returns.
+    pub fn read<T>(&self, caller: &Caller, is_long: bool, act: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
+        self.with(caller, if is_long { Use::LongRead } else { Use::Read }, act)
+    }
+
+    /// Writes by the one connection that does.
+    pub fn write<T>(
+        &self,
+        caller: &Caller,
+        is_long: bool,
+        act: impl FnOnce(&mut Connection) -> Result<T>,
+    ) -> Result<T> {
+        if caller.readonly {
+            self.look(false)?;
+            return Err(Error::new(Code::ReadOnly, "the store was opened for reading only"));
+        }
+        self.with(caller, if is_long { Use::LongWrite } else { Use::Write }, |connection| {
+            if connection.readonly {
+                return Err(Error::new(Code::ReadOnly, "the file may not be written"));
+            }
+            connection.guard.may_write()?;
+            connection.busy_timeout = caller.busy_timeout;
+            connection.set_durability(caller.durability)?;
+            act(connection)
+        })
+    }
+
+    /// Reads for as long as it takes, by a connection that is made for this.
+    pub fn read_apart<T>(&self, caller: &Caller, act: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        self.look(true)?;
+        let connection = self.connect(caller, true, "a second time")?;
+        let answer = act(&connection).map_err(|error| schema::at_fault(&connection.sqlite, error));
+        connection.access.check().and(answer)
+    }
+
+    fn with<T>(&self, caller: &Caller, purpose: Use, act: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
+        self.look(false)?;
+        let connect = |after: Option<&str>| match after {
+            Some(after) => {
+                self.look(true)?;
+                self.connect(caller, false, format_args!("again after {after}"))
+            }
+            None => {
+                let reader = self.connect(caller, true, "a second time")?;
+                reader.sqlite.pragma_update(None, "cache_size", READER_CACHE)?;
+                Ok(reader)
+            }
+        };
+        self.pool.with(purpose, connect, |connection| {
+            if !connection.access.holds() {
+                // A broken one stays if no other can be made.
+                let again = self.connect(caller, true, "again after it was written to")?;
+                std::mem::replace(connection, again).close_without_checkpoint();
+            }
+            let answer = self.act(connection, act);
+            if self.lost.get().is_some() {
+                connection.broken = Some("its file was lost");
+            }
+            answer
+        })
+    }
+
+    fn act<T>(&self, connection: &mut Connection, act: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
+        reason::clear();
+        connection.guard.steps.restart();
+        let answer = act(connection).map_err(|error| self.file.explained(schema::at_fault(&connection.sqlite, error)));
+        let answer = connection.access.check().and(answer);
+        if matches!(connection.access, Access::Guest) && answer.as_ref().is_err_and(Error::is_passing) {
+            connection.broken = Some(MEMBERS_CHANGED);
+        }
+        answer
+    }
+
+    /// `connected` is whether there is another connection.
+    fn connect(&self, caller: &Caller, connected: bool, when: impl Display) -> Result<Connection> {
+        Connection::open_again(&self.file, Opening::again(caller.durability, caller.busy_timeout, connected), when)
+    }
+
+    /// Whether the file is still at its path, which is looked at once a second, or `now`.
+    pub fn look(&self, now: bool) -> Result<()> {
+        let second = seconds();
+        if self.lost.get().is_none() {
+            if !now && self.checked.load(Ordering::Relaxed) == second {
+                return Ok(());
+            }
+            match self.file.problem(self.pool.is_connected()) {
+                None => {
+                    self.checked.store(second, Ordering::Relaxed);
+                    return Ok(());
+                }
+                Some(why) => drop(self.lost.set(why)),
+            }
+        }
+        self.pool.disconnect("the end").into_iter().for_each(Connection::close_without_checkpoint);
+        Err(Error::new(Code::Io, self.lost.get().map_or("", String::as_str)))
+    }
+
+    /// Closes for good. The last connection to the file, of whichever process, takes its log into it and away.
+    pub fn close(&self) -> Result<()> {
+        let lost = self.look(true).is_err();
+        let mut closed = Ok(());
+        for connection in self.pool.close() {
+            if lost {
+                connection.close_without_checkpoint();
+            } else {
+                closed = closed.and(connection.close());
+            }
+        }
+        closed
+    }
+
+    /// In the child of a fork: discards what the child has inherited. No call is under way.
+    pub fn discard_inherited(&self) {
+        for connection in self.pool.disconnect("a fork") {
+            descriptors::detach(&connection.sqlite);
+            connection.close_without_checkpoint();
+        }
+    }
+}
+
+/// Seconds by the clock that is read the fastest, since each call reads it. They only tell whether one has passed.
+#[cfg(target_os = "linux")]
+fn seconds() -> i64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: it writes the struct, or leaves it as it is.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut now) };
+    #[allow(clippy::unnecessary_cast)] // its type differs from system to system
+    {
+        now.tv_sec as i64
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn seconds() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs() as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::connection::{CACHE, WAL_LEFT};
+    use super::*;
+
+    const CALLER: Caller = Caller { readonly: false, durability: Durability::Normal, busy_timeout: Duration::ZERO };
+
+    fn open(folder: &Path, durability: Durability) -> (Database, Caller) {
+        let caller = Caller { durability, ..CALLER };
+        (Database::open(folder.join("kv.db"), caller, true, &|_| Ok(()), Duration::ZERO).unwrap(), caller)
+    }
+
+    fn asked(connection: &Connection, name: &str) -> i64 {
+        connection.sqlite.pragma_query_value(None, name, |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn durability_is_the_caller_s() {
+        // SQLite's numbers: 1 is NORMAL, 2 is FULL.
+        let numbers = [(Durability::Normal, 1), (Durability::Full, 2)];
+        for (durability, synchronous) in numbers {
+            let folder = tempfile::tempdir().unwrap();
+            let (database, caller) = open(folder.path(), durability);
+            database
+                .write(&caller, false, |connection| {
+                    assert_eq!(asked(connection, "synchronous"), synchronous);
+                    assert_eq!(asked(connection, "cache_size"), CACHE);
+                    assert_eq!(asked(connection, "journal_size_limit"), WAL_LEFT);
+                    Ok(())
+                })
+                .unwrap();
+            for (other, synchronous) in numbers {
+                let caller = Caller { durability: other, ..caller };
+                let now = database.write(&caller, false, |connection| Ok(asked(connection, "synchronous")));
+                assert_eq!(now, Ok(synchronous));
+            }
+            database.close().unwrap();
+        }
+    }
+
+    #[test]
+    fn what_a_child_has_inherited_is_discarded_and_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (database, caller) = open(folder.path(), Durability::Normal);
+        database.discard_inherited();
+        assert!(!database.pool.is_connected());
+        assert!(database.read(&caller, false, |connection| Ok(connection.sqlite.is_autocommit())).unwrap());
+        assert!(database.pool.is_connected());
+        database.discard_inherited();
+        database.close().unwrap();
+        assert!(!database.pool.is_connected());
+    }
+
+    /// Which connection a call has: SQLite's handle.
+    fn handle(connection: &Connection) -> usize {
+        // SAFETY: it is only compared.
+        unsafe { connection.sqlite.handle() as usize }
+    }
+
+    #[test]
+    fn a_read_beside_a_write_has_a_connection_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let (database, caller) = open(folder.path(), Durability::Normal);
+        let alone = database.read(&caller, true, |connection| Ok(handle(connection))).unwrap();
+        database
+            .write(&caller, true, |writer| {
+                assert_eq!(handle(writer), alone, "one thread, one after the other: one connection");
+                let reader = database.read(&caller, false, |reader| Ok(handle(reader)))?;
+                assert_ne!(reader, alone);
+                assert_eq!(database.read(&caller, true, |again| Ok(handle(again))), Ok(reader));
+                // Whoever wants to write meanwhile is told, be it the same thread.
+                let error = database.write(&caller, false, |_| Ok(())).unwrap_err();
+                assert_eq!(error.code(), Code::Busy);
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(database.read(&caller, true, |connection| Ok(handle(connection))), Ok(alone));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let long = database.read(&caller, true, |connection| Ok(handle(connection)));
+                assert_ne!(long, Ok(alone), "with a second thread, what is long leaves the writer alone");
+            });
+        });
+        database.close().unwrap();
+    }
+
+    #[test]
+    fn what_is_closed_in_the_midst_of_something_long_closes_when_that_is_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let (database, caller) = open(folder.path(), Durability::Normal);
+        database.write(&caller, true, |_| database.close()).unwrap();
+        assert!(!database.pool.is_connected());
+    }
+}

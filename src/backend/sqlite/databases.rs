@@ -1,0 +1,100 @@
+//! The databases that this process has open, and how many stores use each.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::database::{Caller, Database};
+use super::{Check, fork};
+use crate::error::Result;
+
+struct Shared {
+    database: Arc<Database>,
+    stores: usize,
+}
+
+/// Locked within calls only, so never during a fork. Whoever has locked it may lock a database's pool, and not the other
+/// way round.
+static DATABASES: Mutex<Vec<Shared>> = Mutex::new(Vec::new());
+
+fn databases() -> MutexGuard<'static, Vec<Shared>> {
+    DATABASES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A database for one more store, which is to be [released](release).
+pub(super) fn open(
+    path: PathBuf,
+    caller: Caller,
+    create: bool,
+    check: Check<'_>,
+    waited: Duration,
+) -> Result<Arc<Database>> {
+    if let Some(database) = find(&path, caller.readonly) {
+        match database.join(caller, create, check) {
+            Ok(()) => return Ok(database),
+            // Whatever is the matter with it, an opening of the file as it is now says what, or goes well.
+            Err(_) => release(&database)?,
+        }
+    }
+    let database = Arc::new(Database::open(path, caller, create, check, waited)?);
+    let mut list = databases();
+    // Another thread may have been faster.
+    if let Some(shared) = list.iter_mut().find(|shared| shared.is_for(database.path(), database.readonly())) {
+        shared.stores += 1;
+        let shared = shared.database.clone();
+        drop(list);
+        // Its file may be another one meanwhile: then this store has its own.
+        if shared.look(true).is_ok() {
+            database.close()?;
+            return Ok(shared);
+        }
+        release(&shared)?;
+        list = databases();
+    }
+    list.push(Shared { database: database.clone(), stores: 1 });
+    Ok(database)
+}
+
+fn find(path: &Path, readonly: bool) -> Option<Arc<Database>> {
+    let mut list = databases();
+    let shared = list.iter_mut().find(|shared| shared.is_for(path, readonly))?;
+    shared.stores += 1;
+    Some(shared.database.clone())
+}
+
+impl Shared {
+    fn is_for(&self, path: &Path, readonly: bool) -> bool {
+        self.database.is_for(path, readonly)
+    }
+}
+
+/// A store uses the database no more. The last one closes it.
+pub(super) fn release(database: &Arc<Database>) -> Result<()> {
+    let mut list = databases();
+    let Some(place) = list.iter().position(|shared| Arc::ptr_eq(&shared.database, database)) else { return Ok(()) };
+    list[place].stores -= 1;
+    if list[place].stores > 0 {
+        return Ok(());
+    }
+    let last = list.swap_remove(place);
+    drop(list);
+    last.database.close()
+}
+
+/// Is this a file of a database that this process has open, or will open again? The path is canonical. The caller is in a
+/// call.
+pub(crate) fn is_held(path: &Path) -> bool {
+    databases().iter().any(|shared| shared.database.owns(path))
+}
+
+/// In the child of a fork, discards all inherited connections, of whichever database: while one is left, SQLite would join
+/// a new one to it. To be called before a connection is used, made or closed. The caller is in a call, and has no
+/// connection.
+pub(super) fn discard_inherited() {
+    if !fork::has_inherited() {
+        return;
+    }
+    // Other threads of the child wait here until it is done.
+    let list = databases();
+    fork::discard(|| list.iter().for_each(|shared| shared.database.discard_inherited()));
+}

@@ -1,0 +1,258 @@
+//! The connections that all stores on one file share: one that writes, and a few that read beside it.
+//!
+//! - A call has a connection to itself, by a [`Turn`], until it returns.
+//! - A program that never uses the stores on a file from two threads at once gets by with the first connection.
+//! - A short read takes the writing connection if nobody uses it, since its cache is warm, and otherwise one that reads.
+//!   So reads run side by side, and none waits for a writer.
+//! - Once a second thread was seen, what reads for longer (a list, a count) always leaves the writing connection alone, so
+//!   no write waits for it.
+//! - What holds the writing connection for long (an import, compacting) keeps writers waiting as a writer in another process
+//!   does: they are BUSY until their busy timeout is over. Short calls of this process take turns, however long that takes.
+//!
+//! While a process forks, no connection is in use: each turn lies within a call (see `crate::fork`).
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::connection::Connection;
+use crate::error::{Code, Error, Result};
+
+/// How many connections read beside the one that writes.
+const READERS: usize = 8;
+
+/// What a call does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    Read,
+    /// Something that takes time in proportion to what is stored.
+    LongRead,
+    Write,
+    /// A write whose length the caller decides on.
+    LongWrite,
+}
+
+pub(super) struct Pool {
+    state: Mutex<State>,
+    writer_freed: Condvar,
+    reader_freed: Condvar,
+    threads: Threads,
+}
+
+struct State {
+    writer: Writer,
+    #[allow(clippy::vec_box)] // they go from hand to hand
+    readers: Vec<Box<Connection>>,
+    /// Leased ones, too.
+    reader_count: usize,
+    /// Connections that come back are closed.
+    closed: bool,
+}
+
+enum Writer {
+    Free(Box<Connection>),
+    InUse {
+        long: bool,
+        /// There was no connection when this use began.
+        was_missing: bool,
+    },
+    /// The next use makes one, after what is said here.
+    Missing(&'static str),
+}
+
+/// A connection, or a place for one, that this call has to itself until it is dropped.
+struct Turn<'a> {
+    pool: &'a Pool,
+    is_writer: bool,
+    connection: Option<Box<Connection>>,
+    /// What the connection that was here came to; `None` where there was none.
+    after: Option<&'static str>,
+}
+
+impl Pool {
+    pub fn new(writer: Connection) -> Self {
+        let state =
+            State { writer: Writer::Free(Box::new(writer)), readers: Vec::new(), reader_count: 0, closed: false };
+        Pool {
+            state: Mutex::new(state),
+            writer_freed: Condvar::new(),
+            reader_freed: Condvar::new(),
+            threads: Threads::default(),
+        }
+    }
+
+    /// Does something with a connection. One that is missing is made by `connect`, which is given what the one before came
+    /// to if it is the one that writes. BUSY if another call uses the writing connection for long.
+    pub fn with<T>(
+        &self,
+        purpose: Use,
+        connect: impl Fn(Option<&'static str>) -> Result<Connection>,
+        act: impl FnOnce(&mut Connection) -> Result<T>,
+    ) -> Result<T> {
+        let mut turn = self.turn(purpose)?;
+        if !turn.is_writer && turn.connection.is_none() {
+            match connect(None) {
+                Ok(reader) => turn.connection = Some(Box::new(reader)),
+                // There may be no descriptors for one more.
+                Err(_) => {
+                    drop(turn);
+                    turn = self.writer_turn(self.lock(), false)?;
+                }
+            }
+        }
+        let connection = match &mut turn.connection {
+            Some(connection) => connection,
+            none => none.insert(Box::new(connect(turn.after)?)),
+        };
+        act(connection)
+    }
+
+    fn turn(&self, purpose: Use) -> Result<Turn<'_>> {
+        let several = self.threads.note();
+        let mut state = self.lock();
+        match purpose {
+            Use::Write | Use::LongWrite => self.writer_turn(state, purpose == Use::LongWrite),
+            Use::LongRead if several => Ok(self.reader_turn(state)),
+            Use::Read | Use::LongRead => match state.writer.take(false) {
+                Some((connection, after)) => Ok(Turn { pool: self, is_writer: true, connection, after }),
+                None => Ok(self.reader_turn(state)),
+            },
+        }
+    }
+
+    fn writer_turn<'a>(&'a self, mut state: MutexGuard<'a, State>, long: bool) -> Result<Turn<'a>> {
+        loop {
+            if let Writer::InUse { long: true, .. } = state.writer {
+                return Err(Error::new(Code::Busy, "another call of this process imports into it, or compacts it"));
+            }
+            if let Some((connection, after)) = state.writer.take(long) {
+                if long {
+                    // Those that wait are BUSY from now on.
+                    self.writer_freed.notify_all();
+                }
+                return Ok(Turn { pool: self, is_writer: true, connection, after });
+            }
+            state = self.writer_freed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// All that are in use come back soon: what takes really long reads by a connection of its own.
+    fn reader_turn<'a>(&'a self, mut state: MutexGuard<'a, State>) -> Turn<'a> {
+        loop {
+            let connection = state.readers.pop();
+            if connection.is_some() || state.reader_count < READERS {
+                state.reader_count += usize::from(connection.is_none());
+                return Turn { pool: self, is_writer: false, connection, after: None };
+            }
+            state = self.reader_freed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Whether there is a connection, be it in use or not; one that is just being made does not count.
+    pub fn is_connected(&self) -> bool {
+        let state = self.lock();
+        let is_missing = matches!(state.writer, Writer::Missing(_) | Writer::InUse { was_missing: true, .. });
+        state.reader_count > 0 || !is_missing
+    }
+
+    /// Takes out what is not in use. The next use makes connections again, after what is said here.
+    pub fn disconnect(&self, after: &'static str) -> Vec<Connection> {
+        self.lock().drain(after)
+    }
+
+    /// Takes out all connections, and waits for those that are in use, but not for what is long: a connection that comes
+    /// back later is closed then.
+    pub fn close(&self) -> Vec<Connection> {
+        let mut state = self.lock();
+        state.closed = true;
+        let mut closed = Vec::new();
+        loop {
+            closed.append(&mut state.drain("the end"));
+            state = match state.writer {
+                Writer::InUse { long: false, .. } => self.writer_freed.wait(state),
+                _ if state.reader_count > 0 => self.reader_freed.wait(state),
+                _ => return closed,
+            }
+            .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    // A poisoned lock is used on: nothing that can panic is done under it.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn drain(&mut self, after: &'static str) -> Vec<Connection> {
+        let mut idle: Vec<_> = self.readers.drain(..).map(|reader| *reader).collect();
+        self.reader_count -= idle.len();
+        if let Writer::Free(_) = self.writer
+            && let Writer::Free(writer) = std::mem::replace(&mut self.writer, Writer::Missing(after))
+        {
+            idle.push(*writer);
+        }
+        idle
+    }
+}
+
+impl Writer {
+    /// Takes the connection, or where it is missing its place, unless it is in use.
+    fn take(&mut self, long: bool) -> Option<(Option<Box<Connection>>, Option<&'static str>)> {
+        if matches!(self, Writer::InUse { .. }) {
+            return None;
+        }
+        let was_missing = matches!(self, Writer::Missing(_));
+        match std::mem::replace(self, Writer::InUse { long, was_missing }) {
+            Writer::Free(connection) => Some((Some(connection), None)),
+            Writer::Missing(after) => Some((None, Some(after))),
+            Writer::InUse { .. } => None,
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let broken = self.connection.as_ref().and_then(|connection| connection.broken);
+        let mut state = self.pool.lock();
+        let keeps = broken.is_none() && !state.closed;
+        let kept = if keeps { self.connection.take() } else { None };
+        if self.is_writer {
+            let missing = Writer::Missing(broken.or(self.after).unwrap_or("the end"));
+            state.writer = kept.map_or(missing, Writer::Free);
+            self.pool.writer_freed.notify_one();
+        } else {
+            match kept {
+                Some(reader) => state.readers.push(reader),
+                None => state.reader_count -= 1,
+            }
+            self.pool.reader_freed.notify_one();
+        }
+        drop(state);
+        match self.connection.take() {
+            Some(connection) if broken.is_some() => connection.close_without_checkpoint(),
+            connection => drop(connection),
+        }
+    }
+}
+
+/// Whether more than one thread has used something.
+#[derive(Default)]
+struct Threads {
+    /// The first one: an address of its own.
+    first: AtomicUsize,
+    several: AtomicBool,
+}
+
+impl Threads {
+    /// Notes this thread, and returns whether there are several.
+    fn note(&self) -> bool {
+        thread_local!(static THREAD: u8 = const { 0 });
+        let this = THREAD.with(|thread| std::ptr::from_ref(thread).addr());
+        match self.first.load(Relaxed) {
+            first if first == this => {}
+            0 => self.first.store(this, Relaxed),
+            _ => self.several.store(true, Relaxed),
+        }
+        self.several.load(Relaxed)
+    }
+}

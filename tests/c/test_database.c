@@ -1,0 +1,266 @@
+/*
+ * Stores on one file share a database: what an open costs then, what stays a store's own, and that nothing that takes
+ * long keeps others from reading.
+ */
+#define _GNU_SOURCE
+#include "shared.h"
+#include "threads.h"
+
+#include <fcntl.h>
+
+static struct kv opened_with(uint32_t flags, uint32_t busy_timeout_ms, uint32_t durability)
+{
+    luat_kv_open_options options = kv_open_options(flags, busy_timeout_ms);
+    luat_kv_store *store = NULL;
+    options.durability = durability;
+    CHECK_STATUS(luat_kv_open(database, &options, &store, &error), LUAT_KV_OK);
+    return kv_over(store);
+}
+
+static int descriptors(void)
+{
+    int count = 0;
+    DIR *folder = opendir("/proc/self/fd");
+    CHECK(folder);
+    while (folder && readdir(folder))
+        count++;
+    if (folder)
+        closedir(folder);
+    return count;
+}
+
+/* ---- What a second open costs */
+
+static void another_open_takes_no_descriptor(void)
+{
+    enum { STORES = 300 };
+    static struct kv stores[STORES];
+    const int before = descriptors();
+    open_shared();
+    CHECK_PUT(shared.ns, "k", "0");
+    const int with_one = descriptors();
+    for (int number = 0; number < STORES; number++) {
+        stores[number] = kv_open(database);
+        CHECK_VALUE(stores[number].ns, "k", "0");
+        CHECK_PUT(stores[number].ns, "mine", "1");
+    }
+    CHECK(descriptors() == with_one);
+    /* The one that opened the file first has no privilege. */
+    kv_close(shared);
+    for (int number = 0; number < STORES - 1; number++)
+        kv_close(stores[number]);
+    CHECK(descriptors() == with_one);
+    shared = stores[STORES - 1];
+    CHECK_PUT(shared.ns, "k", "2");
+    CHECK_VALUE(shared.ns, "mine", "1");
+    close_shared();
+    CHECK(descriptors() == before);
+    CHECK(access(scratch("kv.db-wal"), F_OK) != 0);
+}
+
+static void a_path_through_a_link_leads_to_the_same_data(void)
+{
+    open_shared();
+    CHECK(mkdir(scratch("folder"), 0700) == 0 && symlink(database, scratch("folder/link.db")) == 0);
+    struct kv linked = kv_open(scratch("folder/link.db"));
+    CHECK_PUT(linked.ns, "k", "1");
+    CHECK_VALUE(shared.ns, "k", "1");
+    CHECK_PUT(shared.ns, "k", "2");
+    CHECK_VALUE(linked.ns, "k", "2");
+    kv_close(linked);
+    CHECK_PUT(shared.ns, "k", "3");
+    close_shared();
+}
+
+/* ---- What is a store's own */
+
+static void options_are_each_store_s_own(void)
+{
+    luat_kv_open_options options = kv_open_options(0, 0);
+    luat_kv_store *store = NULL;
+    open_shared();
+    options.limits = LUAT_KV_LIMITS_CLOUDFLARE;
+    CHECK_STATUS(luat_kv_open(database, &options, &store, &error), LUAT_KV_OK);
+    struct kv strict = kv_over(store), reader = opened_with(LUAT_KV_OPEN_READONLY, 0, 0),
+              full = opened_with(0, 0, LUAT_KV_DURABILITY_FULL);
+    char key[600];
+    memset(key, 'k', sizeof key - 1);
+    key[sizeof key - 1] = '\0';
+    CHECK_STATUS(kv_put(shared.ns, key, "1", &error), LUAT_KV_OK);
+    CHECK_STATUS(kv_put(strict.ns, key, "1", &error), LUAT_KV_LIMIT);
+    CHECK_STATUS(kv_put(reader.ns, "k", "1", &error), LUAT_KV_READONLY);
+    CHECK_STATUS(luat_kv_compact(reader.store, &error), LUAT_KV_READONLY);
+    CHECK_PUT(full.ns, "k", "2");
+    CHECK_VALUE(reader.ns, "k", "2");
+    kv_close(full);
+    kv_close(strict);
+    CHECK_PUT(shared.ns, "k", "3");
+    kv_close(shared);
+    /* The one that reads only is the last one: it may not have become a writer. */
+    CHECK_VALUE(reader.ns, "k", "3");
+    CHECK_STATUS(kv_put(reader.ns, "k", "4", &error), LUAT_KV_READONLY);
+    shared = kv_open(database);
+    CHECK_PUT(shared.ns, "k", "5");
+    CHECK_VALUE(reader.ns, "k", "5");
+    kv_close(reader);
+    close_shared();
+}
+
+static void one_that_writes_can_join_those_that_read(void)
+{
+    open_shared();
+    CHECK_PUT(shared.ns, "k", "1");
+    kv_close(shared);
+    struct kv reader = opened_with(LUAT_KV_OPEN_READONLY, 0, 0);
+    CHECK_VALUE(reader.ns, "k", "1");
+    shared = kv_open(database);
+    CHECK_PUT(shared.ns, "k", "2");
+    CHECK_VALUE(reader.ns, "k", "2");
+    CHECK_STATUS(kv_put(reader.ns, "k", "3", &error), LUAT_KV_READONLY);
+    close_shared();
+    CHECK_VALUE(reader.ns, "k", "2");
+    kv_close(reader);
+}
+
+/* ---- What takes long */
+
+static int import_pipe[2], export_pipe[2];
+static int begun;
+
+static void import_from_pipe(int number)
+{
+    (void)number;
+    CHECK_STATUS(luat_kv_import_fd(shared.ns, import_pipe[0], 0, NULL, NULL, &error), LUAT_KV_OK);
+}
+
+static void export_into_pipe(int number)
+{
+    (void)number;
+    set(&begun, 1);
+    CHECK_STATUS(luat_kv_export_fd(shared.ns, export_pipe[1], 0, NULL, &error), LUAT_KV_OK);
+    close(export_pipe[1]);
+}
+
+/* An import holds the writer for as long as its pipe takes: others read meanwhile, and are BUSY when they write. */
+static void others_read_while_one_imports(void)
+{
+    static const char line[] = "{\"key\":\"b\",\"value\":\"1\"}\n";
+    struct thread importer;
+    open_shared();
+    CHECK_PUT(shared.ns, "a", "1");
+    struct kv impatient = opened_with(LUAT_KV_OPEN_NOWAIT, 0, 0);
+    CHECK(pipe(import_pipe) == 0);
+    threads_start(&importer, 1, import_from_pipe);
+    CHECK(write(import_pipe[1], line, sizeof line - 1) == sizeof line - 1);
+    luat_kv_status status;
+    while ((status = kv_put(impatient.ns, "c", "1", NULL)) == LUAT_KV_OK)
+        usleep(1000); /* until it has begun */
+    CHECK(status == LUAT_KV_BUSY);
+    CHECK_REFUSED(kv_put(impatient.ns, "c", "2", &error), LUAT_KV_BUSY, "imports");
+    CHECK_VALUE(impatient.ns, "a", "1");
+    CHECK_VALUE(shared.ns, "a", "1");
+    CHECK_MISSING(shared.ns, "b");
+    kv_check_numbers(shared.ns, "none", 0);
+    struct kv late = kv_open(database);
+    CHECK_VALUE(late.ns, "a", "1");
+    kv_close(late);
+    close(import_pipe[1]);
+    threads_join(&importer, 1);
+    CHECK_VALUE(impatient.ns, "b", "1");
+    CHECK_PUT(impatient.ns, "c", "3");
+    close(import_pipe[0]);
+    kv_close(impatient);
+    close_shared();
+}
+
+/* An export that nobody reads yet stands still; writes do not wait for it, and it shows the moment it began. */
+static void others_write_while_one_exports(void)
+{
+    enum { KEYS = 3000 };
+    struct thread exporter;
+    char bytes[4096];
+    ssize_t len;
+    size_t lines = 0;
+    open_shared();
+    kv_put_numbers(shared.ns, "before", KEYS);
+    CHECK(pipe(export_pipe) == 0);
+    threads_start(&exporter, 1, export_into_pipe);
+    /* The first bytes are there: it has begun, and the pipe takes less than all. */
+    CHECK(read(export_pipe[0], bytes, 1) == 1);
+    CHECK_PUT(shared.ns, "after", "1");
+    CHECK_STATUS(kv_delete(shared.ns, "before0", &error), LUAT_KV_OK);
+    CHECK_VALUE(shared.ns, "after", "1");
+    bool has_after = false;
+    while ((len = read(export_pipe[0], bytes, sizeof bytes)) > 0) {
+        for (ssize_t at = 0; at < len; at++)
+            lines += bytes[at] == '\n';
+        has_after = has_after || memmem(bytes, (size_t)len, "\"after\"", 7);
+    }
+    threads_join(&exporter, 1);
+    CHECK(!has_after);
+    CHECK(lines >= KEYS);
+    close(export_pipe[0]);
+    close_shared();
+}
+
+/* ---- Threads */
+
+enum { ROUNDS = 200 };
+
+static void read_all(int number)
+{
+    for (int round = 0; round < ROUNDS; round++) {
+        kv_check_numbers(shared.ns, "k", 20);
+        if (number == 0)
+            CHECK_STATUS(kv_put_number(shared.ns, "k", round % 20, &error), LUAT_KV_OK);
+    }
+}
+
+static void readers_are_few(void)
+{
+    open_shared();
+    kv_put_numbers(shared.ns, "k", 20);
+    threads_run(THREADS, read_all);
+    /* One writes, and at most eight read. */
+    CHECK(descriptors_of_database() <= 9);
+    close_shared();
+}
+
+static void come_and_go(int number)
+{
+    for (int round = 0; round < ROUNDS; round++) {
+        struct kv kv = kv_open(database);
+        CHECK_STATUS(kv_put_number(kv.ns, "k", number, &error), LUAT_KV_OK);
+        CHECK(kv_has_number(kv.ns, "k", number));
+        kv_close(kv);
+    }
+}
+
+/* Nobody else has the file open, so that the last one closes it and the next one opens it, over and over. */
+static void stores_of_threads_come_and_go(void)
+{
+    open_shared();
+    kv_close(shared);
+    threads_run(THREADS, come_and_go);
+    shared = kv_open(database);
+    kv_check_numbers(shared.ns, "k", THREADS);
+    close_shared();
+}
+
+static const struct check_test tests[] = {
+    TEST(another_open_takes_no_descriptor),
+    TEST(a_path_through_a_link_leads_to_the_same_data),
+    TEST(options_are_each_store_s_own),
+    TEST(one_that_writes_can_join_those_that_read),
+    TEST(others_read_while_one_imports),
+    TEST(others_write_while_one_exports),
+    TEST(readers_are_few),
+    TEST(stores_of_threads_come_and_go),
+};
+
+int main(int argc, char **argv)
+{
+    process_main(argc, argv);
+    check_tests("", tests);
+    return check_done();
+}
