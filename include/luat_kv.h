@@ -105,6 +105,11 @@
 #define LUAT_KV_DURABILITY_FULL 1
 
 /**
+ * The size of a buffer for a version as text, in bytes: 16, and 1 for a NUL.
+ */
+#define LUAT_KV_VERSION_SIZE 17
+
+/**
  * One JSON array, as Wrangler's `kv bulk put` takes it. For luat_kv_export().
  */
 #define LUAT_KV_FORMAT_JSON 0
@@ -698,6 +703,40 @@ luat_kv_status luat_kv_add(struct luat_kv_namespace *ns,
                            struct luat_kv_error **error);
 
 /**
+ * As luat_kv_put(), and gives the version of the entry that it stored: what luat_kv_entry_version() would return, for
+ * luat_kv_batch_check().
+ *
+ * version   nullable; a buffer of LUAT_KV_VERSION_SIZE bytes for the version and a NUL. An empty string after an error.
+ *
+ * Statuses: as luat_kv_put(). Thread-safe.
+ */
+luat_kv_status luat_kv_put_versioned(struct luat_kv_namespace *ns,
+                                     const uint8_t *key,
+                                     size_t key_len,
+                                     const uint8_t *value,
+                                     size_t value_len,
+                                     const struct luat_kv_put_options *options,
+                                     char *version,
+                                     struct luat_kv_error **error);
+
+/**
+ * As luat_kv_add(), and gives the version of the entry that it stored.
+ *
+ * version   nullable; a buffer of LUAT_KV_VERSION_SIZE bytes for the version and a NUL. An empty string unless the
+ *           status is OK.
+ *
+ * Statuses: as luat_kv_add(). Thread-safe.
+ */
+luat_kv_status luat_kv_add_versioned(struct luat_kv_namespace *ns,
+                                     const uint8_t *key,
+                                     size_t key_len,
+                                     const uint8_t *value,
+                                     size_t value_len,
+                                     const struct luat_kv_put_options *options,
+                                     char *version,
+                                     struct luat_kv_error **error);
+
+/**
  * Gives a key another expiration; its value and metadata stay. Its version is a new one, as with every write.
  *
  * key             UTF-8, not empty.
@@ -736,7 +775,19 @@ luat_kv_status luat_kv_incr(struct luat_kv_namespace *ns,
                             struct luat_kv_error **error);
 
 /**
- * Removes a key. That it is missing is no error.
+ * Reports whether a key is there, without reading its value.
+ *
+ * key       UTF-8, not empty.
+ *
+ * Statuses: OK: the key is there; NOT_FOUND; INVALID, IO, BUSY, CORRUPT, LIMIT, NOMEM. Thread-safe.
+ */
+luat_kv_status luat_kv_has(struct luat_kv_namespace *ns,
+                           const uint8_t *key,
+                           size_t key_len,
+                           struct luat_kv_error **error);
+
+/**
+ * Removes a key. That it is missing is no error: luat_kv_remove() reports it.
  *
  * key       UTF-8, not empty.
  *
@@ -746,6 +797,35 @@ luat_kv_status luat_kv_delete(struct luat_kv_namespace *ns,
                               const uint8_t *key,
                               size_t key_len,
                               struct luat_kv_error **error);
+
+/**
+ * As luat_kv_delete(), and reports whether the key was there.
+ *
+ * key       UTF-8, not empty.
+ *
+ * Statuses: OK: the key was there, and is removed; NOT_FOUND; INVALID, IO, BUSY, CORRUPT, READONLY, LIMIT, NOMEM.
+ * Thread-safe.
+ */
+luat_kv_status luat_kv_remove(struct luat_kv_namespace *ns,
+                              const uint8_t *key,
+                              size_t key_len,
+                              struct luat_kv_error **error);
+
+/**
+ * Removes a key and gives the entry that it held, in one step: where several callers take the same key, one of them gets
+ * the entry.
+ *
+ * key       UTF-8, not empty.
+ * out       the entry, yours to free with luat_kv_entry_free(); NULL unless the status is OK.
+ *
+ * Statuses: OK; NOT_FOUND; INVALID, IO, BUSY, CORRUPT, READONLY, LIMIT, NOMEM. After an error the key is still there.
+ * Thread-safe.
+ */
+luat_kv_status luat_kv_take(struct luat_kv_namespace *ns,
+                            const uint8_t *key,
+                            size_t key_len,
+                            struct luat_kv_entry **out,
+                            struct luat_kv_error **error);
 
 /**
  * Lists live keys, in byte order or the reverse of it, a page at a time.
@@ -835,7 +915,7 @@ const uint8_t *luat_kv_entry_version(const struct luat_kv_entry *entry,
                                      size_t *len);
 
 /**
- * Frees an entry that luat_kv_get_entry() gave; NULL is harmless. Those of a page are the page's.
+ * Frees an entry that luat_kv_get_entry() or luat_kv_take() gave; NULL is harmless. Those of a page are the page's.
  */
 void luat_kv_entry_free(struct luat_kv_entry *entry);
 

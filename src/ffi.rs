@@ -28,6 +28,7 @@ mod stats;
 
 mod namespace;
 
+mod presence;
 mod range;
 
 mod entry;
@@ -44,6 +45,7 @@ pub use error::*;
 pub use namespace::*;
 pub use options::*;
 pub use page::*;
+pub use presence::*;
 pub use range::*;
 pub use stats::*;
 pub use store::*;

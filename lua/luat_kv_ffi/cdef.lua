@@ -48,9 +48,14 @@ luat_kv_status luat_kv_get_entry(struct luat_kv_namespace *ns, const uint8_t *ke
 luat_kv_status luat_kv_get_many(struct luat_kv_namespace *ns, const struct luat_kv_bytes *keys, size_t count, struct luat_kv_page **out, struct luat_kv_error **error);
 luat_kv_status luat_kv_put(struct luat_kv_namespace *ns, const uint8_t *key, size_t key_len, const uint8_t *value, size_t value_len, const struct luat_kv_put_options *options, struct luat_kv_error **error);
 luat_kv_status luat_kv_add(struct luat_kv_namespace *ns, const uint8_t *key, size_t key_len, const uint8_t *value, size_t value_len, const struct luat_kv_put_options *options, struct luat_kv_error **error);
+luat_kv_status luat_kv_put_versioned(struct luat_kv_namespace *ns, const uint8_t *key, size_t key_len, const uint8_t *value, size_t value_len, const struct luat_kv_put_options *options, char *version, struct luat_kv_error **error);
+luat_kv_status luat_kv_add_versioned(struct luat_kv_namespace *ns, const uint8_t *key, size_t key_len, const uint8_t *value, size_t value_len, const struct luat_kv_put_options *options, char *version, struct luat_kv_error **error);
 luat_kv_status luat_kv_touch(struct luat_kv_namespace *ns, const uint8_t *key, size_t key_len, int64_t expiration, int64_t expiration_ttl, struct luat_kv_error **error);
 luat_kv_status luat_kv_incr(struct luat_kv_namespace *ns, const uint8_t *key, size_t key_len, int64_t by, const struct luat_kv_incr_options *options, int64_t *sum, struct luat_kv_error **error);
+luat_kv_status luat_kv_has(struct luat_kv_namespace *ns, const uint8_t *key, size_t key_len, struct luat_kv_error **error);
 luat_kv_status luat_kv_delete(struct luat_kv_namespace *ns, const uint8_t *key, size_t key_len, struct luat_kv_error **error);
+luat_kv_status luat_kv_remove(struct luat_kv_namespace *ns, const uint8_t *key, size_t key_len, struct luat_kv_error **error);
+luat_kv_status luat_kv_take(struct luat_kv_namespace *ns, const uint8_t *key, size_t key_len, struct luat_kv_entry **out, struct luat_kv_error **error);
 luat_kv_status luat_kv_list(struct luat_kv_namespace *ns, const struct luat_kv_list_options *options, struct luat_kv_page **out, struct luat_kv_error **error);
 luat_kv_status luat_kv_count(struct luat_kv_namespace *ns, const uint8_t *prefix, size_t prefix_len, uint64_t *count, struct luat_kv_error **error);
 luat_kv_status luat_kv_delete_prefix(struct luat_kv_namespace *ns, const uint8_t *prefix, size_t prefix_len, uint64_t *removed, struct luat_kv_error **error);
@@ -88,6 +93,7 @@ luat_kv_status luat_kv_import_fd(struct luat_kv_namespace *ns, int fd, uint32_t 
     LUAT_KV_LIST_VALUES = 2,
     LUAT_KV_DURABILITY_NORMAL = 0,
     LUAT_KV_DURABILITY_FULL = 1,
+    LUAT_KV_VERSION_SIZE = 17,
     LUAT_KV_FORMAT_JSON = 0,
     LUAT_KV_FORMAT_JSON_LINES = 1,
     LUAT_KV_IMPORT_REPLACE = 1,
@@ -140,9 +146,14 @@ luat_kv_status luat_kv_import_fd(struct luat_kv_namespace *ns, int fd, uint32_t 
     "luat_kv_get_many",
     "luat_kv_put",
     "luat_kv_add",
+    "luat_kv_put_versioned",
+    "luat_kv_add_versioned",
     "luat_kv_touch",
     "luat_kv_incr",
+    "luat_kv_has",
     "luat_kv_delete",
+    "luat_kv_remove",
+    "luat_kv_take",
     "luat_kv_list",
     "luat_kv_count",
     "luat_kv_delete_prefix",

@@ -14,8 +14,11 @@ pub struct luat_kv_entry {
     version: Option<VersionText>,
 }
 
+/// The size of a buffer for a version as text, in bytes: 16, and 1 for a NUL.
+pub const LUAT_KV_VERSION_SIZE: usize = 17;
+
 /// A version as text, kept for a view of it.
-pub(super) type VersionText = [u8; 16];
+pub(super) type VersionText = [u8; LUAT_KV_VERSION_SIZE - 1];
 
 impl luat_kv_entry {
     pub(super) fn read(key: &str, entry: Entry) -> Self {
@@ -98,10 +101,10 @@ pub unsafe extern "C" fn luat_kv_entry_version(entry: *const luat_kv_entry, len:
     unsafe { view(entry.as_ref().and_then(|entry| entry.version.as_ref()).map(VersionText::as_slice), len) }
 }
 
-/// Frees an entry that luat_kv_get_entry() gave; NULL is harmless. Those of a page are the page's.
+/// Frees an entry that luat_kv_get_entry() or luat_kv_take() gave; NULL is harmless. Those of a page are the page's.
 ///
 /// # Safety
-/// `entry` is NULL or a live entry of luat_kv_get_entry(), and is not used again.
+/// `entry` is NULL or a live entry of luat_kv_get_entry() or luat_kv_take(), and is not used again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_entry_free(entry: *mut luat_kv_entry) {
     // SAFETY: the caller's promise.

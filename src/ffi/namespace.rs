@@ -1,15 +1,17 @@
 //! Namespaces: what is done with keys that are named.
 
+use std::ffi::c_char;
 use std::ptr;
 
 use super::{
-    LUAT_KV_CONFLICT, LUAT_KV_NOT_FOUND, LUAT_KV_OK, LUAT_KV_TOO_SMALL, bytes, free, guard, handle, luat_kv_bytes,
-    luat_kv_entry, luat_kv_error, luat_kv_incr_options, luat_kv_page, luat_kv_put_options, luat_kv_status, options,
-    required, set, text,
+    LUAT_KV_CONFLICT, LUAT_KV_NOT_FOUND, LUAT_KV_OK, LUAT_KV_TOO_SMALL, LUAT_KV_VERSION_SIZE, bytes, free, guard,
+    handle, luat_kv_bytes, luat_kv_entry, luat_kv_error, luat_kv_incr_options, luat_kv_page, luat_kv_put_options,
+    luat_kv_status, options, required, set, text,
 };
 use crate::error::{Error, Result};
 use crate::namespace::Namespace;
 use crate::types::{IncrOptions, PutOptions};
+use crate::version::Version;
 
 /// A set of keys within a store. Any thread may use it at any time. Yours to free with luat_kv_namespace_free().
 pub struct luat_kv_namespace(pub(super) Namespace);
@@ -174,11 +176,8 @@ pub unsafe extern "C" fn luat_kv_put(
     // SAFETY: the caller's promise.
     unsafe {
         guard(error, || {
-            let namespace = handle(ns, "ns")?;
-            let key = text(key, key_len, "the key")?;
-            let value = bytes(value, value_len, "the value")?;
-            let options = options::read(options, "luat_kv_put_options")?;
-            namespace.0.put(key, value, &options.checked()?)?;
+            let (namespace, key, value, options) = to_store(ns, key, key_len, value, value_len, options)?;
+            namespace.put(key, value, &options)?;
             Ok(LUAT_KV_OK)
         })
     }
@@ -203,14 +202,109 @@ pub unsafe extern "C" fn luat_kv_add(
     // SAFETY: the caller's promise.
     unsafe {
         guard(error, || {
-            let namespace = handle(ns, "ns")?;
-            let key = text(key, key_len, "the key")?;
-            let value = bytes(value, value_len, "the value")?;
-            let options = options::read(options, "luat_kv_put_options")?;
-            let added = namespace.0.add(key, value, &options.checked()?)?.is_some();
+            let (namespace, key, value, options) = to_store(ns, key, key_len, value, value_len, options)?;
+            let added = namespace.add(key, value, &options)?.is_some();
             Ok(if added { LUAT_KV_OK } else { LUAT_KV_CONFLICT })
         })
     }
+}
+
+/// As luat_kv_put(), and gives the version of the entry that it stored: what luat_kv_entry_version() would return, for
+/// luat_kv_batch_check().
+///
+/// version   nullable; a buffer of LUAT_KV_VERSION_SIZE bytes for the version and a NUL. An empty string after an error.
+///
+/// Statuses: as luat_kv_put(). Thread-safe.
+///
+/// # Safety
+/// Pointers are NULL or good for what is said above and at luat_kv_put().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_put_versioned(
+    ns: *mut luat_kv_namespace,
+    key: *const u8,
+    key_len: usize,
+    value: *const u8,
+    value_len: usize,
+    options: *const luat_kv_put_options,
+    version: *mut c_char,
+    error: *mut *mut luat_kv_error,
+) -> luat_kv_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        set_version(version, None);
+        guard(error, || {
+            let (namespace, key, value, options) = to_store(ns, key, key_len, value, value_len, options)?;
+            set_version(version, Some(namespace.put(key, value, &options)?));
+            Ok(LUAT_KV_OK)
+        })
+    }
+}
+
+/// As luat_kv_add(), and gives the version of the entry that it stored.
+///
+/// version   nullable; a buffer of LUAT_KV_VERSION_SIZE bytes for the version and a NUL. An empty string unless the
+///           status is OK.
+///
+/// Statuses: as luat_kv_add(). Thread-safe.
+///
+/// # Safety
+/// Pointers are NULL or good for what is said above and at luat_kv_put().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_add_versioned(
+    ns: *mut luat_kv_namespace,
+    key: *const u8,
+    key_len: usize,
+    value: *const u8,
+    value_len: usize,
+    options: *const luat_kv_put_options,
+    version: *mut c_char,
+    error: *mut *mut luat_kv_error,
+) -> luat_kv_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        set_version(version, None);
+        guard(error, || {
+            let (namespace, key, value, options) = to_store(ns, key, key_len, value, value_len, options)?;
+            let added = namespace.add(key, value, &options)?;
+            set_version(version, added);
+            Ok(if added.is_some() { LUAT_KV_OK } else { LUAT_KV_CONFLICT })
+        })
+    }
+}
+
+/// The arguments of the four functions above.
+///
+/// # Safety
+/// As luat_kv_put().
+unsafe fn to_store<'a>(
+    ns: *mut luat_kv_namespace,
+    key: *const u8,
+    key_len: usize,
+    value: *const u8,
+    value_len: usize,
+    options: *const luat_kv_put_options,
+) -> Result<(&'a Namespace, &'a str, &'a [u8], PutOptions<'a>)> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let namespace = handle(ns, "ns")?;
+        let key = text(key, key_len, "the key")?;
+        let value = bytes(value, value_len, "the value")?;
+        let options = options::read(options, "luat_kv_put_options")?;
+        Ok((&namespace.0, key, value, options.checked()?))
+    }
+}
+
+/// Writes a version as a C string; an empty one for `None`.
+///
+/// # Safety
+/// `to` is NULL or good for writing LUAT_KV_VERSION_SIZE bytes.
+unsafe fn set_version(to: *mut c_char, version: Option<Version>) {
+    let mut text = [0; LUAT_KV_VERSION_SIZE];
+    if let Some(version) = version {
+        text[..LUAT_KV_VERSION_SIZE - 1].copy_from_slice(&version.text());
+    }
+    // SAFETY: the caller's promise.
+    unsafe { set(to.cast(), text) };
 }
 
 impl luat_kv_put_options {
@@ -303,30 +397,6 @@ impl luat_kv_incr_options {
             initial: self.initial,
             expiration: options::seconds(self.expiration),
             expiration_ttl: options::seconds(self.expiration_ttl),
-        })
-    }
-}
-
-/// Removes a key. That it is missing is no error.
-///
-/// key       UTF-8, not empty.
-///
-/// Statuses: OK; INVALID, IO, BUSY, CORRUPT, READONLY, LIMIT, NOMEM. Thread-safe.
-///
-/// # Safety
-/// Pointers are NULL or good for what is said above.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn luat_kv_delete(
-    ns: *mut luat_kv_namespace,
-    key: *const u8,
-    key_len: usize,
-    error: *mut *mut luat_kv_error,
-) -> luat_kv_status {
-    // SAFETY: the caller's promise.
-    unsafe {
-        guard(error, || {
-            handle(ns, "ns")?.0.delete(text(key, key_len, "the key")?)?;
-            Ok(LUAT_KV_OK)
         })
     }
 }

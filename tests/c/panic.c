@@ -10,6 +10,7 @@ static luat_kv_namespace *shared;
 static void each_call_comes_back(void)
 {
     struct kv kv = open_default();
+    char version[LUAT_KV_VERSION_SIZE];
     luat_kv_entry *entry = GARBAGE;
     uint8_t value[10];
     int64_t sum = 99;
@@ -22,6 +23,10 @@ static void each_call_comes_back(void)
         CHECK(len == 0);
         CHECK_STATUS(luat_kv_get_entry(kv.ns, BYTES("boom"), &entry, &error), LUAT_KV_PANIC);
         CHECK(entry == NULL);
+        CHECK_STATUS(luat_kv_has(kv.ns, BYTES("boom"), &error), LUAT_KV_PANIC);
+        strcpy(version, "x");
+        CHECK_STATUS(luat_kv_put_versioned(kv.ns, BYTES("boom"), BYTES("value"), NULL, version, &error), LUAT_KV_PANIC);
+        CHECK(*version == '\0');
         CHECK_STATUS(luat_kv_incr(kv.ns, BYTES("boom"), 1, NULL, &sum, &error), LUAT_KV_PANIC);
         CHECK(sum == 0);
         CHECK_VALUE(kv.ns, "other", "before");

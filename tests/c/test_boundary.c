@@ -136,6 +136,13 @@ static void handles_of_a_store(void)
 
 /* ---- Namespaces */
 
+/* A function that takes nothing but a key. */
+#define KEYS(function) \
+    REFUSED(function, ns, luat_kv_##function(NULL, KEY, at)); \
+    REFUSED(function, key, luat_kv_##function(kv.ns, NULL, 3, at)); \
+    REFUSED(function, key_len, luat_kv_##function(kv.ns, LONG, at)); \
+    REFUSED(function, key_len, luat_kv_##function(kv.ns, LONGEST, at))
+
 static void reads(void)
 {
     attack_begins();
@@ -157,6 +164,7 @@ static void reads(void)
         NO_HANDLE(get_entry, key_len, luat_kv_get_entry(kv.ns, LONGEST, &out, at));
         REFUSED(get_entry, out, luat_kv_get_entry(kv.ns, KEY, NULL, at));
     }
+    KEYS(has);
     luat_kv_page *out;
     const luat_kv_bytes good = { KEY }, none = { NULL, 3 }, too_long = { LONG };
     NO_HANDLE(get_many, ns, luat_kv_get_many(NULL, &good, 1, &out, at));
@@ -197,11 +205,39 @@ static void writes(void)
     NO_NUMBER(incr, key_len, luat_kv_incr(kv.ns, LONGEST, 1, NULL, &number, at));
     TAKEN(incr, options, luat_kv_incr(kv.ns, BYTES("n"), 1, NULL, &number, at));
     TAKEN(incr, sum, luat_kv_incr(kv.ns, BYTES("n"), 1, NULL, NULL, at));
-    REFUSED(delete, ns, luat_kv_delete(NULL, KEY, at));
-    REFUSED(delete, key, luat_kv_delete(kv.ns, NULL, 3, at));
-    REFUSED(delete, key_len, luat_kv_delete(kv.ns, LONG, at));
-    REFUSED(delete, key_len, luat_kv_delete(kv.ns, LONGEST, at));
+    KEYS(delete);
+    KEYS(remove);
+#undef KEYS
     TAKEN(delete, key, luat_kv_delete(kv.ns, BYTES("n"), at));
+    luat_kv_entry *out;
+    NO_HANDLE(take, ns, luat_kv_take(NULL, KEY, &out, at));
+    NO_HANDLE(take, key, luat_kv_take(kv.ns, NULL, 3, &out, at));
+    NO_HANDLE(take, key_len, luat_kv_take(kv.ns, LONG, &out, at));
+    NO_HANDLE(take, key_len, luat_kv_take(kv.ns, LONGEST, &out, at));
+    REFUSED(take, out, luat_kv_take(kv.ns, KEY, NULL, at));
+    attack_ends();
+}
+
+static void writes_with_versions(void)
+{
+    attack_begins();
+    char version[LUAT_KV_VERSION_SIZE];
+#define NO_VERSION(put, parameter, call) RESET(put, parameter, call, *version, 7, '\0')
+#define PUTS(put) \
+    NO_VERSION(put, ns, luat_kv_##put(NULL, KEY, VALUE, NULL, version, at)); \
+    NO_VERSION(put, key, luat_kv_##put(kv.ns, NULL, 3, VALUE, NULL, version, at)); \
+    NO_VERSION(put, key_len, luat_kv_##put(kv.ns, LONG, VALUE, NULL, version, at)); \
+    NO_VERSION(put, key_len, luat_kv_##put(kv.ns, LONGEST, VALUE, NULL, version, at)); \
+    NO_VERSION(put, value, luat_kv_##put(kv.ns, BYTES("other"), NULL, 1, NULL, version, at)); \
+    NO_VERSION(put, value_len, luat_kv_##put(kv.ns, BYTES("other"), LONG, NULL, version, at)); \
+    NO_VERSION(put, value_len, luat_kv_##put(kv.ns, BYTES("other"), LONGEST, NULL, version, at))
+    PUTS(put_versioned);
+    PUTS(add_versioned);
+#undef PUTS
+    TAKEN(put_versioned, options, luat_kv_put_versioned(kv.ns, KEY, BYTES("as before"), NULL, version, at));
+    TAKEN(put_versioned, version, luat_kv_put_versioned(kv.ns, KEY, BYTES("as before"), NULL, NULL, at));
+    CALL(add_versioned, options, luat_kv_add_versioned(kv.ns, KEY, VALUE, NULL, version, at), LUAT_KV_CONFLICT);
+    CALL(add_versioned, version, luat_kv_add_versioned(kv.ns, KEY, VALUE, NULL, NULL, at), LUAT_KV_CONFLICT);
     attack_ends();
 }
 
@@ -379,6 +415,7 @@ static void no_bytes_are_read_beyond_their_length(void)
 {
     luat_kv_put_options options;
     luat_kv_page *page = NULL;
+    luat_kv_entry *taken = NULL;
     uint64_t count = 0;
     size_t len = 0;
     attack_begins();
@@ -398,6 +435,13 @@ static void no_bytes_are_read_beyond_their_length(void)
     CHECK_STATUS(luat_kv_get(kv.ns, KEY, edge - 9, 9, &len, &error), LUAT_KV_OK);
     CHECK_BYTES(edge - 9, len, "as before");
     CHECK_STATUS(luat_kv_get(kv.ns, KEY, edge - 8, 8, &len, &error), LUAT_KV_TOO_SMALL);
+    char *version = (char *)edge - LUAT_KV_VERSION_SIZE;
+    CHECK_STATUS(luat_kv_put_versioned(kv.ns, KEY, BYTES("as before"), NULL, version, &error), LUAT_KV_OK);
+    CHECK(strlen(version) == LUAT_KV_VERSION_SIZE - 1);
+    CHECK_STATUS(luat_kv_add_versioned(kv.ns, KEY, VALUE, NULL, version, &error), LUAT_KV_CONFLICT);
+    CHECK_STATUS(luat_kv_has(kv.ns, EDGE("other"), &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_remove(kv.ns, EDGE("other"), &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_take(kv.ns, EDGE("other"), &taken, &error), LUAT_KV_NOT_FOUND);
     CHECK_STATUS(luat_kv_delete(kv.ns, EDGE("other"), &error), LUAT_KV_OK);
     attack_ends();
 }
@@ -469,6 +513,7 @@ static const struct check_test tests[] = {
     TEST(handles_of_a_store),
     TEST(reads),
     TEST(writes),
+    TEST(writes_with_versions),
     TEST(ranges),
     TEST(batches),
     TEST(transfers),

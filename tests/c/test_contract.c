@@ -71,6 +71,11 @@ static void check_refused_key(luat_kv_namespace *ns, const uint8_t *key, size_t 
     CHECK_STATUS(luat_kv_get_entry(ns, key, len, &entry, &error), status);
     CHECK_STATUS(luat_kv_delete(ns, key, len, &error), status);
     CHECK(value_len == 0 && entry == NULL);
+    entry = GARBAGE;
+    CHECK_STATUS(luat_kv_has(ns, key, len, &error), status);
+    CHECK_STATUS(luat_kv_remove(ns, key, len, &error), status);
+    CHECK_STATUS(luat_kv_take(ns, key, len, &entry, &error), status);
+    CHECK(entry == NULL);
 }
 
 static void a_name_that_is_empty_or_not_utf8_is_refused(void)

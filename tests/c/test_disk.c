@@ -355,16 +355,25 @@ static void an_empty_file_becomes_a_store(void)
 static void readonly_reads_and_writes_nothing(void)
 {
     uint64_t removed = 7;
+    char version[LUAT_KV_VERSION_SIZE];
+    luat_kv_entry *entry = GARBAGE;
     struct kv kv = kv_open(scratch("kv.db"));
     CHECK_PUT(kv.ns, "key", "value");
     kv_close(kv);
     kv = open_with(scratch("kv.db"), LUAT_KV_OPEN_READONLY, 0);
+    CHECK_STATUS(luat_kv_has(kv.ns, BYTES("key"), &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_has(kv.ns, BYTES("missing"), &error), LUAT_KV_NOT_FOUND);
     CHECK_VALUE(kv.ns, "key", "value");
     CHECK_MISSING(kv.ns, "missing");
     CHECK(kv_count(kv.ns, "") == 1);
     CHECK_STATUS(kv_put(kv.ns, "key", "another", &error), LUAT_KV_READONLY);
     CHECK_STATUS(kv_put(kv.ns, "new", "value", &error), LUAT_KV_READONLY);
     CHECK_STATUS(kv_delete(kv.ns, "key", &error), LUAT_KV_READONLY);
+    CHECK_STATUS(luat_kv_remove(kv.ns, BYTES("key"), &error), LUAT_KV_READONLY);
+    CHECK_STATUS(luat_kv_take(kv.ns, BYTES("key"), &entry, &error), LUAT_KV_READONLY);
+    CHECK(entry == NULL);
+    CHECK_STATUS(luat_kv_put_versioned(kv.ns, BYTES("key"), BYTES("another"), NULL, version, &error), LUAT_KV_READONLY);
+    CHECK(*version == '\0');
     CHECK_STATUS(luat_kv_sweep(kv.store, 0, &removed, &error), LUAT_KV_READONLY);
     CHECK(removed == 0);
     CHECK_VALUE(kv.ns, "key", "value");

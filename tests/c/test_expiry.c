@@ -9,7 +9,7 @@
 /* As many as take a sweep more than one step. */
 enum { ENDING = 700 };
 
-static struct kv stores[2];
+static struct kv stores[2], removals[2];
 static int64_t end;
 
 static luat_kv_status put_ending(luat_kv_namespace *ns, const char *key, luat_kv_error **error)
@@ -63,9 +63,16 @@ static void entries_live_until_their_end(void)
     stores[MEMORY] = open_default();
     backend = DISK;
     stores[DISK] = open_default();
+    removals[MEMORY] = kv_memory();
+    removals[DISK] = kv_open(scratch("removals.db"));
     end = time(NULL) + 2;
     for (int which = MEMORY; which <= DISK; which++)
         fill(stores[which].ns);
+    for (int which = MEMORY; which <= DISK; which++) {
+        CHECK_STATUS(put_ending(removals[which].ns, "removed", &error), LUAT_KV_OK);
+        CHECK_STATUS(put_ending(removals[which].ns, "taken", &error), LUAT_KV_OK);
+        CHECK_STATUS(put_ending(removals[which].ns, "added", &error), LUAT_KV_OK);
+    }
     CHECK(time(NULL) < end); /* else this machine is too slow for the test */
     look_until_the_end();
 }
@@ -75,6 +82,7 @@ static void get_and_list_do_not_see_them(void)
     luat_kv_namespace *ns = stores[backend].ns;
     CHECK_MISSING(ns, "k:000");
     CHECK_MISSING(ns, "end:500");
+    CHECK_STATUS(luat_kv_has(ns, BYTES("k:001"), &error), LUAT_KV_NOT_FOUND);
     CHECK(kv_count(ns, "") == 4);
     CHECK(kv_count(ns, "end:") == 0);
     CHECK_VALUE(ns, "k:058", "lives now, for ever");
@@ -119,12 +127,26 @@ static void a_sweep_counts_what_it_removes(void)
     luat_kv_close(store);
 }
 
+/* Stores of their own, for what is written here must not sweep the others. */
+static void removal_does_not_find_them(void)
+{
+    luat_kv_namespace *ns = removals[backend].ns;
+    luat_kv_entry *entry = GARBAGE;
+    CHECK_STATUS(luat_kv_remove(ns, BYTES("removed"), &error), LUAT_KV_NOT_FOUND);
+    CHECK_STATUS(luat_kv_take(ns, BYTES("taken"), &entry, &error), LUAT_KV_NOT_FOUND);
+    CHECK(entry == NULL);
+    CHECK_STATUS(luat_kv_add_versioned(ns, BYTES("added"), BYTES("new"), NULL, NULL, &error), LUAT_KV_OK);
+    CHECK_VALUE(ns, "added", "new");
+    kv_close(removals[backend]);
+}
+
 static const struct check_test waits[] = { TEST(entries_live_until_their_end) };
 
 static const struct check_test tests[] = {
     TEST(get_and_list_do_not_see_them),
     TEST(they_hide_nothing_that_lives),
     TEST(a_sweep_counts_what_it_removes),
+    TEST(removal_does_not_find_them),
 };
 
 int main(void)

@@ -1,0 +1,113 @@
+//! Whether keys are there, and how they are removed.
+
+use std::ptr;
+
+use super::{
+    LUAT_KV_NOT_FOUND, LUAT_KV_OK, guard, handle, luat_kv_entry, luat_kv_error, luat_kv_namespace, luat_kv_status,
+    required, set, text,
+};
+
+/// Reports whether a key is there, without reading its value.
+///
+/// key       UTF-8, not empty.
+///
+/// Statuses: OK: the key is there; NOT_FOUND; INVALID, IO, BUSY, CORRUPT, LIMIT, NOMEM. Thread-safe.
+///
+/// # Safety
+/// Pointers are NULL or good for what is said above.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_has(
+    ns: *mut luat_kv_namespace,
+    key: *const u8,
+    key_len: usize,
+    error: *mut *mut luat_kv_error,
+) -> luat_kv_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        guard(error, || {
+            let found = handle(ns, "ns")?.0.has(text(key, key_len, "the key")?)?;
+            Ok(if found { LUAT_KV_OK } else { LUAT_KV_NOT_FOUND })
+        })
+    }
+}
+
+/// Removes a key. That it is missing is no error: luat_kv_remove() reports it.
+///
+/// key       UTF-8, not empty.
+///
+/// Statuses: OK; INVALID, IO, BUSY, CORRUPT, READONLY, LIMIT, NOMEM. Thread-safe.
+///
+/// # Safety
+/// Pointers are NULL or good for what is said above.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_delete(
+    ns: *mut luat_kv_namespace,
+    key: *const u8,
+    key_len: usize,
+    error: *mut *mut luat_kv_error,
+) -> luat_kv_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        guard(error, || {
+            handle(ns, "ns")?.0.delete(text(key, key_len, "the key")?)?;
+            Ok(LUAT_KV_OK)
+        })
+    }
+}
+
+/// As luat_kv_delete(), and reports whether the key was there.
+///
+/// key       UTF-8, not empty.
+///
+/// Statuses: OK: the key was there, and is removed; NOT_FOUND; INVALID, IO, BUSY, CORRUPT, READONLY, LIMIT, NOMEM.
+/// Thread-safe.
+///
+/// # Safety
+/// Pointers are NULL or good for what is said above.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_remove(
+    ns: *mut luat_kv_namespace,
+    key: *const u8,
+    key_len: usize,
+    error: *mut *mut luat_kv_error,
+) -> luat_kv_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        guard(error, || {
+            let found = handle(ns, "ns")?.0.delete(text(key, key_len, "the key")?)?;
+            Ok(if found { LUAT_KV_OK } else { LUAT_KV_NOT_FOUND })
+        })
+    }
+}
+
+/// Removes a key and gives the entry that it held, in one step: where several callers take the same key, one of them gets
+/// the entry.
+///
+/// key       UTF-8, not empty.
+/// out       the entry, yours to free with luat_kv_entry_free(); NULL unless the status is OK.
+///
+/// Statuses: OK; NOT_FOUND; INVALID, IO, BUSY, CORRUPT, READONLY, LIMIT, NOMEM. After an error the key is still there.
+/// Thread-safe.
+///
+/// # Safety
+/// Pointers are NULL or good for what is said above.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_take(
+    ns: *mut luat_kv_namespace,
+    key: *const u8,
+    key_len: usize,
+    out: *mut *mut luat_kv_entry,
+    error: *mut *mut luat_kv_error,
+) -> luat_kv_status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        set(out, ptr::null_mut());
+        guard(error, || {
+            let (namespace, out) = (handle(ns, "ns")?, required(out, "out")?);
+            let key = text(key, key_len, "the key")?;
+            let Some(entry) = namespace.0.take(key)? else { return Ok(LUAT_KV_NOT_FOUND) };
+            out.write(Box::into_raw(Box::new(luat_kv_entry::read(key, entry))));
+            Ok(LUAT_KV_OK)
+        })
+    }
+}
