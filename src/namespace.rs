@@ -155,6 +155,15 @@ impl Namespace {
         self.write(&mut op).map(|_| op.answer.entry.map(|entry| *entry))
     }
 
+    /// Removes a key if it still has this version, and returns whether it did: [`take`](Namespace::take) in two steps, for
+    /// a caller that could fail between reading the entry and handing it on.
+    #[cfg_attr(not(feature = "module"), allow(dead_code))]
+    pub(crate) fn delete_version(&self, key: &str, version: Version) -> Result<bool> {
+        self.store.0.limits.key(key)?;
+        let mut ops = [self.op(key, Action::Check(Some(version))), self.op(key, Action::Delete)];
+        Ok(self.store.0.write(&mut ops)? != Outcome::Conflict)
+    }
+
     /// A write of one operation, which is no check: there is no conflict.
     fn write(&self, op: &mut Op<'_>) -> Result<Version> {
         match self.store.0.write(std::slice::from_mut(op))? {

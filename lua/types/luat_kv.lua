@@ -282,9 +282,18 @@ function Namespace:get(key, type) end
 ---@nodiscard
 function Namespace:getWithMetadata(key, type) end
 
+--- Whether a key is there, without reading its value.
+---
+--- Errors: as `get`.
+---@param key string
+---@return boolean found
+---@nodiscard
+function Namespace:has(key) end
+
 --- Stores a value, and replaces all that was there: value, expiration and metadata.
 ---
---- A string is stored byte for byte; a table, number or boolean as JSON, which `get(key, "json")` gives back.
+--- A string is stored byte for byte; a table, number or boolean as JSON, which `get(key, "json")` gives back. Returns the
+--- version of what it stored, for `check` of a batch.
 ---
 --- Errors: bad argument for values of other types, and for unknown options; `INVALID` where the key is empty or not
 --- UTF-8, the value or metadata has no JSON (see `KV.json.encode`), the expiration is not a whole number in the future,
@@ -298,10 +307,11 @@ function Namespace:getWithMetadata(key, type) end
 ---@param key string
 ---@param value string|table|number|boolean
 ---@param options? luat_kv.PutOptions
+---@return string version
 function Namespace:put(key, value, options) end
 
---- Stores a value where there is none, and returns whether it did: a lock, with an `expirationTtl` that frees it if its
---- holder dies.
+--- Stores a value where there is none, and returns whether it did, and then the version: a lock, with an `expirationTtl`
+--- that frees it if its holder dies.
 ---
 --- Errors: as `put`.
 ---
@@ -312,6 +322,7 @@ function Namespace:put(key, value, options) end
 ---@param value string|table|number|boolean
 ---@param options? luat_kv.PutOptions
 ---@return boolean added
+---@return string? version
 function Namespace:add(key, value, options) end
 
 --- Gives a key another expiration, and returns whether it was there. Value and metadata stay; the version is a new one,
@@ -346,11 +357,27 @@ function Namespace:touch(key, options) end
 ---@return integer sum
 function Namespace:incr(key, by, options) end
 
---- Deletes a key. It is no error if there is none.
+--- Deletes a key, and returns whether it was there. It is no error if there is none.
 ---
 --- Errors: `INVALID` where the key is empty or not UTF-8, or the store is closed; `LIMIT`; `READONLY`, `BUSY`, `IO`.
 ---@param key string
+---@return boolean deleted
 function Namespace:delete(key) end
+
+--- Deletes a key, and returns what `getWithMetadata` would have returned: nil, nil where it is missing. Where several
+--- processes take the same key, one of them gets it. After an error the key is still there.
+---
+--- Errors: as `getWithMetadata` of one key, and as `delete`.
+---
+--- ```lua
+--- local token = kv:take("login:" .. code, "json") -- good for one login
+--- ```
+---@param key string
+---@param type? luat_kv.BytesType
+---@return string? value
+---@return luat_kv.Meta? meta
+---@overload fun(self: luat_kv.Namespace, key: string, type: luat_kv.JsonType): any, luat_kv.Meta?
+function Namespace:take(key, type) end
 
 --- A new batch of changes that begins in this namespace: see `luat_kv.Batch`.
 ---

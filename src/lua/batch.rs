@@ -155,7 +155,7 @@ pub(super) unsafe extern "C-unwind" fn incr(l: State) -> c_int {
 /// `batch:commit()`: true and a version, or false.
 pub(super) unsafe extern "C-unwind" fn commit(l: State) -> c_int {
     let body = |call: &mut Call<'_>| match this(call)?.borrow_mut().batch.commit()? {
-        Some(version) => Ok(Answer::Committed(version)),
+        Some(version) => Ok(Answer::Stored(version)),
         None => Ok(Answer::Boolean(false)),
     };
     // SAFETY: nothing is owned here.

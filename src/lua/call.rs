@@ -41,6 +41,61 @@ pub(super) struct Call<'a> {
 /// # Safety
 /// The last act of a function that Lua called with this module's upvalues, which owns nothing that needs dropping.
 pub(super) unsafe fn call(l: State, arguments: c_int, body: fn(&mut Call<'_>) -> Result<Answer, Fault>) -> c_int {
+    // SAFETY: as promised.
+    unsafe {
+        let (scratch, answer) = begin(l, arguments, body);
+        // From here on nothing is owned by this frame.
+        let results = deliver(l, scratch, answer);
+        (*scratch).rest();
+        results
+    }
+}
+
+/// As [`call`] for a body that reads an entry, which `remove` then removes: only after its results are on the stack, so an
+/// entry whose results cannot be pushed stays. All begins anew where `remove` answers false, for the entry was changed
+/// meanwhile.
+///
+/// # Safety
+/// As [`call`].
+pub(super) unsafe fn call_and_remove(
+    l: State,
+    arguments: c_int,
+    body: fn(&mut Call<'_>) -> Result<Answer, Fault>,
+    remove: fn(&mut Call<'_>) -> Result<Answer, Fault>,
+) -> c_int {
+    // SAFETY: as promised; the scratch stays on this call's stack, and in its use.
+    unsafe {
+        loop {
+            let (scratch, mut answer) = begin(l, arguments, body);
+            let results = deliver(l, scratch, answer);
+            if let Answer::Entry { .. } = answer {
+                let mark = Mark::now();
+                answer = run(l, scratch, remove);
+                if let Answer::Boolean(is_removed) = answer {
+                    (*scratch).rest();
+                    if is_removed {
+                        return results;
+                    }
+                    continue;
+                }
+                spare_the_reserve(l, scratch, answer, mark);
+                return deliver(l, scratch, answer); // an error
+            }
+            (*scratch).rest();
+            return results;
+        }
+    }
+}
+
+/// Runs a body until it has an answer that can be delivered, with the scratch that this takes.
+///
+/// # Safety
+/// As [`call`].
+unsafe fn begin(
+    l: State,
+    arguments: c_int,
+    body: fn(&mut Call<'_>) -> Result<Answer, Fault>,
+) -> (*mut Scratch, Answer) {
     // SAFETY: as promised; the scratch lives until Lua collects it, for it stays on this call's stack. No other
     // reference to it exists while it is busy.
     unsafe {
@@ -69,18 +124,25 @@ pub(super) unsafe fn call(l: State, arguments: c_int, body: fn(&mut Call<'_>) ->
             ffi::lua_settop(l, arguments + 1); // the scratch stays
             answer = run(l, scratch, body);
         }
-        if mark.check().is_err() {
-            // What the scratch holds may lie in the reserve. A delivery that runs out of memory would keep it there, for
-            // as long as some function has this scratch: and without the reserve nothing can be deleted.
+        spare_the_reserve(l, scratch, answer, mark);
+        (scratch, answer)
+    }
+}
+
+/// Empties a scratch that may lie in the reserve, which was touched since the mark. A delivery that runs out of memory
+/// would keep it there, for as long as some function has this scratch: and without the reserve nothing can be deleted.
+///
+/// # Safety
+/// As [`out_of_memory`]; the scratch is in this call's use.
+unsafe fn spare_the_reserve(l: State, scratch: *mut Scratch, answer: Answer, mark: Mark) {
+    if mark.check().is_err() {
+        // SAFETY: as promised.
+        unsafe {
             *scratch = Scratch { busy: !answer.is_in_scratch(), ..Scratch::default() };
             if answer.is_in_scratch() {
                 out_of_memory(l);
             }
         }
-        // From here on nothing is owned by this frame.
-        let results = deliver(l, scratch, answer);
-        (*scratch).rest();
-        results
     }
 }
 

@@ -44,7 +44,11 @@ pub(super) unsafe fn deliver(l: State, scratch: *mut Scratch, answer: Answer) ->
                 ffi::lua_pushboolean(l, c_int::from(value));
                 1
             }
-            Answer::Committed(version) => {
+            Answer::Version(version) => {
+                push_bytes(l, &version.text());
+                1
+            }
+            Answer::Stored(version) => {
                 ffi::lua_pushboolean(l, 1);
                 push_bytes(l, &version.text());
                 2

@@ -5,7 +5,7 @@ use std::ffi::c_int;
 use mlua::ffi;
 
 use super::args::{bad, word};
-use super::call::{Call, call};
+use super::call::{Call, call, call_and_remove};
 use super::encode;
 use super::scratch::{Answer, Fault};
 use super::stack::{State, Upvalue, pop};
@@ -34,19 +34,39 @@ pub(super) unsafe extern "C-unwind" fn get(l: State) -> c_int {
 
 /// `kv:getWithMetadata(key, type?)`, `kv:getWithMetadata({ key, … }, type?)`.
 pub(super) unsafe extern "C-unwind" fn get_with_metadata(l: State) -> c_int {
-    let body = |call: &mut Call<'_>| {
-        if call.type_of(2) == ffi::LUA_TTABLE {
-            return read_many(call, true);
-        }
-        let Some(json) = read(call, Namespace::read)? else { return Ok(Answer::Nils(2)) };
-        let scratch = &mut *call.scratch;
-        if let Some(metadata) = &scratch.entry.metadata {
-            scratch.tape.read(metadata.as_bytes()).map_err(bad_metadata(call.text(2, "key")?))?;
-        }
-        Ok(Answer::Entry { json })
+    let body = |call: &mut Call<'_>| match call.type_of(2) {
+        ffi::LUA_TTABLE => read_many(call, true),
+        _ => read_entry(call),
     };
     // SAFETY: nothing is owned here.
     unsafe { call(l, 3, body) }
+}
+
+/// `kv:take(key, type?)`.
+pub(super) unsafe extern "C-unwind" fn take(l: State) -> c_int {
+    let remove = |call: &mut Call<'_>| {
+        let version = call.scratch.entry.version;
+        Ok(Answer::Boolean(this(call)?.delete_version(call.text(2, "key")?, version)?))
+    };
+    // SAFETY: nothing is owned here.
+    unsafe { call_and_remove(l, 3, read_entry, remove) }
+}
+
+/// `kv:has(key)`.
+pub(super) unsafe extern "C-unwind" fn has(l: State) -> c_int {
+    let body = |call: &mut Call<'_>| Ok(Answer::Boolean(this(call)?.has(call.text(2, "key")?)?));
+    // SAFETY: nothing is owned here.
+    unsafe { call(l, 2, body) }
+}
+
+/// Reads an entry with all that is known of it.
+fn read_entry(call: &mut Call<'_>) -> Result<Answer, Fault> {
+    let Some(json) = read(call, Namespace::read)? else { return Ok(Answer::Nils(2)) };
+    let scratch = &mut *call.scratch;
+    if let Some(metadata) = &scratch.entry.metadata {
+        scratch.tape.read(metadata.as_bytes()).map_err(bad_metadata(call.text(2, "key")?))?;
+    }
+    Ok(Answer::Entry { json })
 }
 
 /// Reads the entry that the arguments ask for into the scratch: `None` if it is missing, else whether its value is
@@ -135,8 +155,9 @@ fn wants_json(call: &mut Call<'_>, types: &[(&'static str, bool)]) -> Result<boo
 pub(super) unsafe extern "C-unwind" fn put(l: State) -> c_int {
     let body = |call: &mut Call<'_>| {
         let namespace = this(call)?;
-        store(call, namespace.store().limits(), |key, value, options| namespace.put(key, value, options))?;
-        Ok(Answer::Nothing)
+        let limits = namespace.store().limits();
+        let version = store(call, limits, |key, value, options| namespace.put(key, value, options))?;
+        Ok(Answer::Version(version))
     };
     // SAFETY: nothing is owned here.
     unsafe {
@@ -151,7 +172,7 @@ pub(super) unsafe extern "C-unwind" fn add(l: State) -> c_int {
         let namespace = this(call)?;
         let limits = namespace.store().limits();
         let added = store(call, limits, |key, value, options| namespace.add(key, value, options))?;
-        Ok(Answer::Boolean(added.is_some()))
+        Ok(added.map_or(Answer::Boolean(false), Answer::Stored))
     };
     // SAFETY: nothing is owned here.
     unsafe {
@@ -264,10 +285,7 @@ pub(super) fn increment(call: &mut Call<'_>) -> Result<(i64, IncrOptions), Fault
 
 /// `kv:delete(key)`.
 pub(super) unsafe extern "C-unwind" fn delete(l: State) -> c_int {
-    let body = |call: &mut Call<'_>| {
-        this(call)?.delete(call.text(2, "key")?)?;
-        Ok(Answer::Nothing)
-    };
+    let body = |call: &mut Call<'_>| Ok(Answer::Boolean(this(call)?.delete(call.text(2, "key")?)?));
     // SAFETY: nothing is owned here.
     unsafe { call(l, 2, body) }
 }

@@ -84,8 +84,10 @@ pub(super) enum Answer {
     Sum(i64),
     /// True or false.
     Boolean(bool),
-    /// True and the version of a commit.
-    Committed(Version),
+    /// The version of what was stored.
+    Version(Version),
+    /// True and the same.
+    Stored(Version),
     /// The bytes of `scratch.entry.value`, or with `json` the first document of the tape.
     Value {
         json: bool,
@@ -127,12 +129,13 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    /// Whether it is what was read, or a message: nothing is lost where it cannot be delivered. The others hold all that
-    /// they are.
+    /// Whether it is what was read, or a message: nothing is lost where it cannot be delivered, since an entry that is
+    /// taken is still there then. The others hold all that they are.
     pub(super) fn is_in_scratch(self) -> bool {
         match self {
             Answer::Nothing | Answer::Nils(_) | Answer::At(_) | Answer::Count(_) | Answer::Counts(..) => false,
-            Answer::Sum(_) | Answer::Boolean(_) | Answer::Committed(_) | Answer::Proxy { .. } => false,
+            Answer::Sum(_) | Answer::Boolean(_) | Answer::Proxy { .. } => false,
+            Answer::Version(_) | Answer::Stored(_) => false,
             // A walk has memory of its own, which may lie in the reserve too.
             Answer::Walk(_) => true,
             Answer::Value { .. } | Answer::Entry { .. } | Answer::Page(_) | Answer::Found { .. } => true,

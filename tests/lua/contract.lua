@@ -24,7 +24,7 @@ local sections = {
   Names = "names", Limits = "limits", Values = "values", JSON = "documents", Expiry = "expiry",
   Expired = "expired", Metadata = "metadata", List = "list", Options = "options", Errors = "errors",
   Bulk = "bulk", Atomic = "atomic", Counters = "counters", Ranges = "ranges", Transfer = "transfer",
-  Housekeeping = "housekeeping",
+  Housekeeping = "housekeeping", Presence = "presence",
 }
 
 -- A build for WebAssembly has the first of them only.

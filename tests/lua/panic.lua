@@ -19,6 +19,8 @@ for name, store in pairs(stores) do
     put = function() kv:put("boom", "value") end,
     get = function() kv:get("boom") end,
     getWithMetadata = function() kv:getWithMetadata("boom", "json") end,
+    has = function() kv:has("boom") end,
+    take = function() kv:take("boom", "json") end,
     incr = function() kv:incr("boom") end,
     commit = function() kv:atomic():put("other", "after"):put("boom", "value"):commit() end,
   }

@@ -52,6 +52,8 @@ static const char work[] =
     "local sum = 0\n"
     "for _, key in kv:each({ prefix = 'k1', values = 'json', reverse = true }) do sum = sum + key.value[1] end\n"
     "assert(sum == 1 + 145)\n"
+    "local taken, about = kv:take('k4', 'json')\n"
+    "assert(taken[1] == 4 and about.metadata.i == 4 and not kv:has('k4') and not kv:delete('k4'))\n"
     "kv:incr('n', 1, { initial = 5 }) kv:add('once', { 1 }) kv:touch('once', { expirationTtl = 9 }) kv:count()\n"
     "local done, version = kv:atomic():check('k3', meta.version):put('b', { 1 }):incr('n'):delete('once')\n"
     "  :namespace('o'):put('c', 'd'):commit()\n"
@@ -67,6 +69,24 @@ static const char work_on[] =
     "kv:put('after', 'v')\n"
     "assert(kv:get('after') == 'v')\n"
     "collectgarbage()\n";
+
+/* An entry of which much is allocated when it is returned. */
+static const char load_to_take[] =
+    "KV = require('luat_kv')\n"
+    "kv = KV.open({ memory = true }):namespace('n')\n"
+    "local long = {}\n"
+    "for i = 1, 100 do long[i] = { tostring(i) } end\n"
+    "kv:put('k', long, { metadata = long })\n"
+    "taken = false\n";
+
+static const char take[] = "taken = kv:take('k', 'json')\n";
+
+/* It was returned or it is still there, and never neither. */
+static const char take_again[] =
+    "assert(kv:has('k') == not taken)\n"
+    "local value, meta = kv:take('k', 'json')\n"
+    "assert(#(taken or value) == 100 and (taken or #meta.metadata == 100))\n"
+    "assert(kv:count() == 0)\n";
 
 static bool is_done(lua_State *lua, int status, const char *when, long allocations)
 {
@@ -149,9 +169,10 @@ static bool starve_the_process(void)
 
 int main(void)
 {
-    puts("1..3");
+    puts("1..4");
     starve_ever_later(1, "memory runs out while the module is loaded", "", load, "");
     starve_ever_later(2, "memory runs out while the module works, and the store works on", load, work, work_on);
-    printf("%sok 3 - the process's memory runs out while JSON is written\n", starve_the_process() ? "" : "not ");
+    starve_ever_later(3, "memory runs out while an entry is taken, and the entry is not lost", load_to_take, take, take_again);
+    printf("%sok 4 - the process's memory runs out while JSON is written\n", starve_the_process() ? "" : "not ");
     return 0;
 }

@@ -40,6 +40,7 @@ function Expired:test_an_expired_entry_is_as_if_it_were_missing()
   lu.assertNil(kv:get("z20", "arrayBuffer"))
   lu.assertEquals({ kv:getWithMetadata("a01") }, {})
   lu.assertEquals(select("#", kv:getWithMetadata("a01")), 2)
+  lu.assertIsFalse(kv:has("a01"))
   lu.assertEquals(kv:get("m"), "live")
   support.fails(function() kv:get("a01", "stream") end, "bad argument #2 to 'get'")
 end
@@ -78,8 +79,9 @@ end
 
 function Expired:test_deleting_an_expired_entry_is_no_error()
   local kv = expired(self, "Deleted")
-  kv:delete("a20")
+  lu.assertIsFalse(kv:delete("a20"))
   lu.assertNil(kv:get("a20"))
+  lu.assertEquals({ kv:take("z20") }, {})
   lu.assertEquals(kv:get("m"), "live")
 end
 
