@@ -15,6 +15,7 @@ local text = require("luat_kv_ffi.text")
 
 local type, ffi_string = type, ffi.string
 local OK, NOT_FOUND, TOO_SMALL = constants.LUAT_KV_OK, constants.LUAT_KV_NOT_FOUND, constants.LUAT_KV_TOO_SMALL
+local VERSION_LEN = constants.LUAT_KV_VERSION_SIZE - 1
 
 local idle
 
@@ -27,6 +28,7 @@ local function new_scratch()
     problem = ffi.new("luat_kv_error *[1]"), entry = ffi.new("luat_kv_entry *[1]"),
     length = length, low_length = ffi.cast("uint32_t *", length) + LOW,
     buffer = ffi.new("uint8_t[?]", 4096), capacity = 4096,
+    version = ffi.new("char[?]", constants.LUAT_KV_VERSION_SIZE),
   }
 end
 
@@ -56,8 +58,8 @@ local function raise(status, scratch, key)
 end
 
 return function(Namespace, spaces)
-  local long_get, long_put, long_delete = Namespace.get, Namespace.put, Namespace.delete
-  local long_get_with_metadata = Namespace.getWithMetadata
+  local long_get, long_get_with_metadata, long_has = Namespace.get, Namespace.getWithMetadata, Namespace.has
+  local long_put, long_delete = Namespace.put, Namespace.delete
 
   function Namespace.get(self, key, kind)
     local space = spaces[self]
@@ -119,28 +121,43 @@ return function(Namespace, spaces)
       -- (The store may be closed by now.)
       if type(bytes) == "string" and space.ptr then
         local s = take()
-        local status = C.luat_kv_put(space.ptr, key, #key, bytes, #bytes, nil, s.problem)
+        local status = C.luat_kv_put_versioned(space.ptr, key, #key, bytes, #bytes, nil, s.version, s.problem)
         if status == OK then
+          local version = ffi_string(s.version, VERSION_LEN)
           idle = s
-          return
+          return version
         end
         raise(status, s, key)
       end
     end
-    long_put(self, key, value, options)
+    return (long_put(self, key, value, options))
+  end
+
+  function Namespace.has(self, key)
+    local space = spaces[self]
+    if space and space.ptr and type(key) == "string" then
+      local s = take()
+      local status = C.luat_kv_has(space.ptr, key, #key, s.problem)
+      if status == OK or status == NOT_FOUND then
+        idle = s
+        return status == OK
+      end
+      raise(status, s, key)
+    end
+    return (long_has(self, key))
   end
 
   function Namespace.delete(self, key)
     local space = spaces[self]
     if space and space.ptr and type(key) == "string" then
       local s = take()
-      local status = C.luat_kv_delete(space.ptr, key, #key, s.problem)
-      if status == OK then
+      local status = C.luat_kv_remove(space.ptr, key, #key, s.problem)
+      if status == OK or status == NOT_FOUND then
         idle = s
-        return
+        return status == OK
       end
       raise(status, s, key)
     end
-    long_delete(self, key)
+    return (long_delete(self, key))
   end
 end

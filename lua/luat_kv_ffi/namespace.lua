@@ -136,6 +136,17 @@ function Namespace.get(self, key, kind)
   return value
 end
 
+--- What is known of an entry, its value among it; nil where there is none.
+local function read_entry(self, key)
+  local status = C.luat_kv_get_entry(ptr(self), key, #key, call.entry, problem)
+  if status < 0 then fail.raise(status, key) end
+  if status == NOT_FOUND then return nil end
+  local found = ffi.gc(call.entry[0], C.luat_kv_entry_free)
+  local about = entry.read(found, call.size(), true)
+  C.luat_kv_entry_free(ffi.gc(found, nil))
+  return about
+end
+
 function Namespace.getWithMetadata(self, key, kind)
   local space = this(self)
   if type(key) == "table" then
@@ -143,15 +154,19 @@ function Namespace.getWithMetadata(self, key, kind)
   end
   args.text(key, 2, "key")
   kind = wanted(kind, entry.TYPES, TYPE)
-  local status = C.luat_kv_get_entry(ptr(self), key, #key, call.entry, problem)
-  if status < 0 then fail.raise(status, key) end
-  if status == NOT_FOUND then return nil, nil end
-  local found = ffi.gc(call.entry[0], C.luat_kv_entry_free)
-  local about = entry.read(found, call.size(), true)
-  C.luat_kv_entry_free(ffi.gc(found, nil))
+  local about = read_entry(self, key)
+  if not about then return nil, nil end
   local value
   value, about = entry.results(about, kind, space.settings.null)
   return value, about
+end
+
+function Namespace.has(self, key)
+  this(self)
+  args.text(key, 2, "key")
+  local status = C.luat_kv_has(ptr(self), key, #key, problem)
+  if status < 0 then fail.raise(status, key) end
+  return status == OK
 end
 
 -- Writing ----------------------------------------------------------------------------------------
@@ -175,19 +190,24 @@ function M.to_store(limits, null, key, value, options)
   return value, args.options(options, 4, PUT, { limits = limits, null = null })
 end
 
+--- Where C writes the version of what was stored, for `ffi.string` right after the call.
+local version = ffi.new("char[?]", constants.LUAT_KV_VERSION_SIZE)
+
 function Namespace.put(self, key, value, options)
   local space = this(self)
   local bytes, given = M.to_store(space.store.limits, space.settings.null, key, value, options)
-  local status = C.luat_kv_put(ptr(self), key, #key, bytes, #bytes, call.put_options(given), problem)
+  local status = C.luat_kv_put_versioned(ptr(self), key, #key, bytes, #bytes, call.put_options(given), version, problem)
   if status < 0 then call.raise_time(status, key, given) end
+  return (ffi.string(version))
 end
 
 function Namespace.add(self, key, value, options)
   local space = this(self)
   local bytes, given = M.to_store(space.store.limits, space.settings.null, key, value, options)
-  local status = C.luat_kv_add(ptr(self), key, #key, bytes, #bytes, call.put_options(given), problem)
+  local status = C.luat_kv_add_versioned(ptr(self), key, #key, bytes, #bytes, call.put_options(given), version, problem)
   if status < 0 then call.raise_time(status, key, given) end
-  return status == OK
+  if status ~= OK then return false end
+  return true, ffi.string(version)
 end
 
 local TOUCH = { names = { "expiration", "expirationTtl" }, expiration = call.expiration, expirationTtl = call.ttl }
@@ -231,8 +251,41 @@ end
 function Namespace.delete(self, key)
   this(self)
   args.text(key, 2, "key")
-  local status = C.luat_kv_delete(ptr(self), key, #key, problem)
+  local status = C.luat_kv_remove(ptr(self), key, #key, problem)
   if status < 0 then fail.raise(status, key) end
+  return status == OK
+end
+
+local batch_cell = ffi.new("luat_kv_batch *[1]")
+
+--- Removes a key if its entry has this version still, and returns whether it did.
+local function delete_version(self, key, expected)
+  local status = C.luat_kv_batch_open(this(self).store.ptr or fail.closed(), batch_cell, problem)
+  if status < 0 then fail.raise(status) end
+  local batch = ffi.gc(batch_cell[0], C.luat_kv_batch_free)
+  status = C.luat_kv_batch_check(batch, ptr(self), key, #key, expected, #expected, problem)
+  if status < 0 then fail.raise(status, key) end
+  status = C.luat_kv_batch_delete(batch, ptr(self), key, #key, problem)
+  if status < 0 then fail.raise(status, key) end
+  status = C.luat_kv_batch_commit(batch, problem)
+  if status < 0 then fail.raise(status) end
+  C.luat_kv_batch_free(ffi.gc(batch, nil))
+  return status == OK
+end
+
+--- The entry is removed last, when nothing can fail any more: not `luat_kv_take`, after which a value that is not JSON, or
+-- for which Lua has no memory, would be lost.
+function Namespace.take(self, key, kind)
+  local space = this(self)
+  args.text(key, 2, "key")
+  kind = wanted(kind, entry.TYPES, TYPE)
+  local value, about
+  repeat
+    about = read_entry(self, key)
+    if not about then return nil, nil end
+    value, about = entry.results(about, kind, space.settings.null)
+  until delete_version(self, key, about.version)
+  return value, about
 end
 
 M.spaces = spaces

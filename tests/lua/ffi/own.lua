@@ -152,6 +152,10 @@ local calls = {
   function(_, _, kv) kv:incr("text") end, function(_, _, kv) kv:incr("n", 1.5) end, function(_, _, kv) kv:incr("n", "1") end,
   function(_, _, kv) kv:incr("n", 1, { initial = 1.5 }) end, function(_, _, kv) kv:incr("n", 1, { expirationTtl = 0 }) end,
   function(_, _, kv) return kv:incr("far", 1, { initial = 2 ^ 62 }) end, function(_, _, kv) kv:delete() end, function(_, _, kv) kv:delete("\255") end,
+  function(_, _, kv) kv:has() end, function(_, _, kv) kv:has("\255") end, function(_, _, kv) kv:has("") end, function(_, s) s.has("k") end,
+  function(_, _, kv) kv:take() end, function(_, _, kv) kv:take("\255") end, function(_, _, kv) kv:take("text", "json") end,
+  function(_, _, kv) kv:take("k", "yaml") end, function(_, _, kv) kv:take({ "text" }) end, function(_, s, kv) s:close() kv:take("text") end,
+  function(_, _, kv) return kv:take("text") end, function(_, _, kv) return kv:delete("text") end, function(_, _, kv) return kv:has("text") end,
   function(_, _, kv) kv:list({ limit = 0 }) end, function(_, _, kv) kv:list({ limit = -1 }) end, function(_, _, kv) kv:list({ limit = 20000 }) end,
   function(_, _, kv) kv:list({ limit = 2 ^ 40 }) end, function(_, _, kv) kv:list({ limit = 0 / 0 }) end, function(_, _, kv) kv:list({ limit = 1e-5 }) end,
   function(_, _, kv) kv:list({ limit = 0, prefix = ("k"):rep(5000) }) end, function(_, _, kv) kv:list({ cursor = "" }) end,
@@ -257,6 +261,7 @@ function Memory:test_100000_operations_take_no_more_memory()
         kv:getWithMetadata(key)
         pcall(kv.get, kv, "")
         kv:get({ key, "missing" }, "json")
+        assert(kv:has(key) and kv:take(key, "json")[1] == i and not kv:delete(key))
         if i % 10 == 0 then
           kv:list({ limit = 3, values = true })
           for _ in kv:each({ limit = nil, prefix = "key1" }) do break end
@@ -307,6 +312,7 @@ function Memory:test_finalizers_may_close_the_store_in_the_midst_of_a_call()
           for _, key in kv:each({ values = "json" }) do assert(key.value[2] == "text") end
           assert(kv:atomic():put("a", { 1 }, { metadata = { 2 } }):delete("a"):commit())
           store:namespace("m"):put("b", { { { "c" } } })
+          assert(store:namespace("m"):take("b", "json")[1][1][1] == "c")
         end
       end)
       if not ok then
