@@ -525,6 +525,11 @@ public:
         return got ? std::optional<entry>(entry(got)) : std::nullopt;
     }
 
+    /// Whether a key is there, without reading its value.
+    [[nodiscard]] bool contains(text key) const {
+        return detail::call(luat_kv_has, ns(), detail::data(key), key.size()) == LUAT_KV_OK;
+    }
+
     /// The entries of those keys that are there, in byte order and each once, all as they are at one moment. The keys
     /// are any range of text that is there already, as a std::vector<std::string>.
     template <class Keys>
@@ -554,8 +559,27 @@ public:
                LUAT_KV_OK;
     }
 
-    /// Removes a key. That it is missing is no error.
-    void erase(text key) { detail::call(luat_kv_delete, ns(), detail::data(key), key.size()); }
+    /// As put(), and returns the version of what it stored, for batch::check().
+    std::string put_versioned(text key, text value, const put_options& options = {}) {
+        return *store_versioned(luat_kv_put_versioned, key, value, options);
+    }
+
+    /// As add(), and returns the version of what it stored; empty if the key was there.
+    std::optional<std::string> add_versioned(text key, text value, const put_options& options = {}) {
+        return store_versioned(luat_kv_add_versioned, key, value, options);
+    }
+
+    /// Removes a key, and returns whether it was there. That it is missing is no error.
+    bool erase(text key) {
+        return detail::call(luat_kv_remove, ns(), detail::data(key), key.size()) == LUAT_KV_OK;
+    }
+
+    /// Removes a key, and returns the entry that it held; empty where it is missing. Where several callers take the same
+    /// key, one of them gets the entry.
+    [[nodiscard]] std::optional<entry> take(text key) {
+        auto* got = detail::ask<luat_kv_entry*>(luat_kv_take, ns(), detail::data(key), key.size());
+        return got ? std::optional<entry>(entry(got)) : std::nullopt;
+    }
 
     /// Gives a key a lifetime from now on; its value and metadata stay. Answers whether the key is there.
     bool touch(text key, std::chrono::seconds ttl) {
@@ -643,6 +667,15 @@ private:
     explicit kv_namespace(luat_kv_namespace* got) : ns_(got, luat_kv_namespace_free) {}
 
     luat_kv_namespace* ns() const { return detail::use(ns_, "namespace"); }
+
+    template <class Function>
+    std::optional<std::string> store_versioned(Function function, text key, text value, const put_options& options) {
+        const luat_kv_put_options c = detail::to_c(options);
+        char version[LUAT_KV_VERSION_SIZE];
+        const bool is_stored = detail::call(function, ns(), detail::data(key), key.size(), detail::data(value),
+                                            value.size(), &c, version) == LUAT_KV_OK;
+        return is_stored ? std::optional<std::string>(version) : std::nullopt;
+    }
 
     bool touch(text key, std::int64_t expiration, std::int64_t ttl) {
         return detail::call(luat_kv_touch, ns(), detail::data(key), key.size(), expiration, ttl) == LUAT_KV_OK;

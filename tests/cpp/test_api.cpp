@@ -47,7 +47,7 @@ static void a_missing_key_is_empty() {
     CHECK(!kv.get_entry("none"));
     CHECK(kv.get_many({"none"}).empty());
     CHECK(!kv.touch("none", 1h));
-    kv.erase("none");
+    CHECK(!kv.contains("none") && !kv.erase("none") && !kv.take("none"));
     CHECK(kv.list().empty() && kv.list().size() == 0 && !kv.list().cursor());
     CHECK(keys(kv.each()) == "" && kv.count() == 0);
 }
@@ -79,6 +79,38 @@ static void add_only_adds() {
     CHECK(kv.get("k") == "1" && kv.get_entry("k")->metadata() == "true");
     kv.erase("k");
     CHECK(!kv.get("k") && kv.add("k", "2"));
+}
+
+static void keys_are_there_until_they_are_erased() {
+    auto kv = open_default();
+    kv.put("k", "");
+    CHECK(kv.contains("k") && !kv.contains("k\0"sv) && kv.erase("k"));
+    CHECK(!kv.contains("k") && !kv.erase("k"));
+}
+
+static void take_gives_what_it_removes() {
+    auto kv = open_default();
+    luat_kv::put_options options;
+    options.metadata = "[1]";
+    options.expiration = after(1h);
+    const auto version = kv.put_versioned("k", "\xff\0"sv, options);
+    const auto taken = kv.take("k");
+    CHECK(taken->key() == "k" && taken->value() == "\xff\0"sv && taken->metadata() == "[1]");
+    CHECK(taken->expiration() == options.expiration && taken->version() == version);
+    CHECK(!kv.contains("k") && !kv.take("k"));
+    CHECK_THROWS(kv.take(""), invalid, "empty");
+}
+
+static void writes_tell_their_versions() {
+    auto store = open_store();
+    auto kv = store.open_namespace("test");
+    const auto first = kv.put_versioned("k", "1");
+    CHECK(first.size() == 16 && kv.get_entry("k")->version() == first && !kv.add_versioned("k", "2"));
+    const auto added = kv.add_versioned("l", "1", {{}, {}, "true"});
+    CHECK(added && kv.get_entry("l")->version() == *added && kv.get_entry("l")->metadata() == "true");
+    CHECK(store.open_batch().check(kv, "k", first).put(kv, "k", "2").commit());
+    CHECK(!store.open_batch().check(kv, "k", first).put(kv, "k", "3").commit() && kv.get("k") == "2");
+    CHECK_THROWS(kv.put_versioned("", "1"), invalid, "empty");
 }
 
 static void touch_gives_and_takes() {
@@ -376,6 +408,9 @@ int main() {
         TEST(a_missing_key_is_empty),
         TEST(entries_have_all_there_is),
         TEST(add_only_adds),
+        TEST(keys_are_there_until_they_are_erased),
+        TEST(take_gives_what_it_removes),
+        TEST(writes_tell_their_versions),
         TEST(touch_gives_and_takes),
         TEST(incr_counts),
         TEST(get_many_takes_any_range),
