@@ -1,4 +1,4 @@
-//! get, put, delete, list, count.
+//! get, put, take, delete, list, count.
 
 use serde_json::json;
 
@@ -85,8 +85,9 @@ fn a_missing_key_is_status_1() {
 #[test]
 fn put_takes_its_options() {
     let project = Project::new();
-    assert_eq!(project.run(&["put", "a", "1", "--ttl", "2d", "--json"]).ok(), "{\"stored\":true}\n");
+    let stored = project.run(&["put", "a", "1", "--ttl", "2d", "--json"]).json().remove(0);
     let entry = project.run(&["get", "a", "--json"]).json().remove(0);
+    assert_eq!(stored, json!({ "stored": true, "version": entry["version"] }));
     let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs() as i64;
     let left = entry["expiration"].as_i64().unwrap() - now;
     assert!((172_700..=172_801).contains(&left), "{left}");
@@ -122,6 +123,29 @@ fn what_cannot_be_read_makes_no_store() {
     project.run(&["import", "none"]).fails(3);
     project.run(&["bulk", "put", "none"]).fails(3);
     missing(&project.path(".luat"));
+}
+
+#[test]
+fn take_prints_what_it_removes() {
+    let project = Project::new();
+    let value = b"\xff\0Hello";
+    project.feed(value, &["put", "a", "--metadata", "[1]", "--expiration", "4000000000"]).ok();
+    assert_eq!(project.run(&["take", "a"]).bytes, value);
+    assert_eq!(project.run(&["take", "a"]).fails(1), "no key \"a\" in namespace \"blog\"");
+    project.run(&["put", "a", "Hello", "--metadata", "[1]", "--expiration", "4000000000"]).ok();
+    let before = project.run(&["get", "a", "--json"]).ok();
+    assert_eq!(project.run(&["take", "a", "--json"]).ok(), before);
+    assert_eq!(project.run(&["has", "a"]).status, Some(1));
+    assert!(project.run(&["take", ""]).fails(2).contains("the key is empty"));
+}
+
+#[test]
+fn a_value_that_take_cannot_print_is_put_back() {
+    let project = Project::new();
+    project.run(&["put", "a", "Hello", "--metadata", "[1]", "--expiration", "4000000000"]).ok();
+    let before = without_version(project.run(&["get", "a", "--json"]).json().remove(0));
+    project.shell("$K take a >/dev/full").fails(3);
+    assert_eq!(without_version(project.run(&["get", "a", "--json"]).json().remove(0)), before);
 }
 
 #[test]

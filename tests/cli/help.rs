@@ -2,12 +2,13 @@
 
 use crate::support::{BIN, Project, is_there};
 
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 22] = [
     "get",
     "put",
     "has",
     "incr",
     "touch",
+    "take",
     "delete",
     "clear",
     "list",

@@ -6,9 +6,10 @@ use std::os::unix::fs::PermissionsExt;
 use crate::support::{BIN, Project, missing};
 
 /// Every command that needs a store to be there.
-const NEEDY: [&[&str]; 11] = [
+const NEEDY: [&[&str]; 12] = [
     &["get", "a"],
     &["delete", "a"],
+    &["take", "a"],
     &["list"],
     &["count"],
     &["bulk", "get", "a"],

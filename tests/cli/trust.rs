@@ -226,7 +226,7 @@ fn a_change_is_checked_as_every_opening_is() {
     mode(&project, ".", 0o1777);
     within(&project, ".", 0, "$K put a 1").ok();
     chown(project.path(".luat"), Some(STRANGER), None).unwrap();
-    for command in ["delete a", "incr a", "touch a --ttl 60", "clear --yes", "sweep", "compact"] {
+    for command in ["delete a", "take a", "incr a", "touch a --ttl 60", "clear --yes", "sweep", "compact"] {
         let why = within(&project, ".", 0, &format!("$K {command}")).fails(3);
         assert!(why.contains("/.luat is in a folder that everybody may write to"), "{command}: {why}");
     }

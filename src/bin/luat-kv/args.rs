@@ -54,6 +54,7 @@ With --json: {\"found\":true}; false, with status 1, where it is missing")]
 
     Incr(Incr),
     Touch(Touch),
+    Take(Take),
     #[command(aliases = ["rm", "del"])]
     Delete(Delete),
 
@@ -243,7 +244,8 @@ Examples:
   luat-kv -n blog put dash --value -
   luat-kv -n jobs put lock \"$$\" --if-missing --ttl 10m && run-the-job
 
-With --json: {\"stored\":true}; false, with status 1, where --if-missing found a key")]
+With --json: {\"stored\":true,\"version\":\"…\"}; {\"stored\":false}, with status 1,
+where --if-missing found a key")]
 pub struct Put {
     /// The key
     pub key: String,
@@ -306,6 +308,25 @@ pub struct Touch {
     pub key: String,
     #[command(flatten)]
     pub expires: Expires,
+}
+
+/// Remove a key, and print the value that it held
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  luat-kv -n jobs take job:1
+  luat-kv -n jobs take job:1 --json | jq .metadata
+
+Where several commands take the same key, one of them gets the value. Status 1
+if the key is missing. A value that cannot be printed is put back.
+
+With --json: as from `get`")]
+pub struct Take {
+    /// The key
+    pub key: String,
+    /// Byte for byte on a terminal too
+    #[arg(long)]
+    pub raw: bool,
 }
 
 /// When an entry is gone.

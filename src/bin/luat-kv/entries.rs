@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use luat_kv::{Code, IncrOptions, KeyInfo, ListOptions, Namespace, PutOptions};
+use luat_kv::{Code, Entry, IncrOptions, KeyInfo, ListOptions, Namespace, PutOptions};
 use serde_json::Value;
 
 use crate::args;
@@ -17,31 +17,59 @@ pub fn get(place: &Place, args: &args::Get, out: &mut Output) -> Result<(), Fail
     let Some(entry) = namespace.get_entry(&args.key)? else {
         return Err(missing(&args.key, &namespace));
     };
-    let len = entry.value.len();
-    let value = if args.metadata && out.style == Style::Json { None } else { Some(entry.value) };
-    let (name, metadata, expiration) = (args.key.clone(), entry.metadata, entry.expiration);
-    let info = KeyInfo { name, metadata, expiration, version: entry.version, value };
-    match (out.style, args.metadata) {
-        (Style::Json, _) => out.json(&Record::of(&info)?)?,
-        (_, true) => {
-            let mut facts = vec![("bytes", Value::from(len))];
-            facts.extend(info.expiration.map(|_| ("expires", out.expiration(info.expiration).into())));
-            facts.extend(info.metadata.map(|json| ("metadata", json.into())));
-            facts.push(("version", info.version.to_string().into()));
-            out.facts(&facts)?;
+    match args.metadata {
+        true => print_facts(&args.key, entry, out),
+        false => print_entry(&args.key, &entry, args.raw, out),
+    }
+}
+
+/// What is known of an entry, without its value.
+fn print_facts(key: &str, entry: Entry, out: &mut Output) -> Result<(), Fail> {
+    let Entry { value, metadata, expiration, version } = entry;
+    if out.style == Style::Json {
+        let info = KeyInfo { name: key.to_owned(), metadata, expiration, version, value: None };
+        return Ok(out.json(&Record::of(&info)?)?);
+    }
+    let mut facts = vec![("bytes", Value::from(value.len()))];
+    facts.extend(expiration.map(|_| ("expires", out.expiration(expiration).into())));
+    facts.extend(metadata.map(|json| ("metadata", json.into())));
+    facts.push(("version", version.to_string().into()));
+    Ok(out.facts(&facts)?)
+}
+
+/// The value of an entry; as JSON, the rest too.
+fn print_entry(key: &str, entry: &Entry, raw: bool, out: &mut Output) -> Result<(), Fail> {
+    let value = &entry.value;
+    match out.style {
+        Style::Json => {
+            let Entry { value, metadata, expiration, version } = entry.clone();
+            let info = KeyInfo { name: key.to_owned(), metadata, expiration, version, value: Some(value) };
+            out.json(&Record::of(&info)?)?;
         }
-        (style, false) => {
-            let value = info.value.unwrap_or_default();
-            match style == Style::Terminal && !args.raw {
-                true => out.raw(show_lines(&value).as_bytes())?,
-                false => out.raw(&value)?,
-            }
-            if style == Style::Terminal && !args.raw && !value.ends_with(b"\n") {
+        Style::Terminal if !raw => {
+            out.raw(show_lines(value).as_bytes())?;
+            if !value.ends_with(b"\n") {
                 out.raw(b"\n")?;
             }
         }
+        _ => out.raw(value)?,
     }
     Ok(())
+}
+
+pub fn take(place: &Place, args: &args::Take, out: &mut Output) -> Result<(), Fail> {
+    let namespace = place.namespace(Access::Change)?;
+    let Some(entry) = namespace.take(&args.key)? else {
+        return Err(missing(&args.key, &namespace));
+    };
+    let printed = print_entry(&args.key, &entry, args.raw, out).and_then(|()| Ok(out.flush()?));
+    if printed.is_err() {
+        // Nobody has got the value, which is nowhere else now.
+        let options =
+            PutOptions { expiration: entry.expiration, metadata: entry.metadata.as_deref(), ..PutOptions::default() };
+        namespace.add(&args.key, &entry.value, &options)?;
+    }
+    printed
 }
 
 pub fn put(place: &Place, args: &args::Put, out: &mut Output) -> Result<(), Fail> {
@@ -55,18 +83,18 @@ pub fn put(place: &Place, args: &args::Put, out: &mut Output) -> Result<(), Fail
     let metadata = args.metadata.as_deref();
     let options = PutOptions { expiration, expiration_ttl, metadata };
     let namespace = place.namespace(Access::Create)?;
-    let stored = if args.if_missing {
-        namespace.add(&args.key, &value, &options)?.is_some()
-    } else {
-        namespace.put(&args.key, &value, &options)?;
-        true
+    let version = match args.if_missing {
+        true => namespace.add(&args.key, &value, &options)?,
+        false => Some(namespace.put(&args.key, &value, &options)?),
     };
     if out.style == Style::Json {
-        out.facts(&[("stored", stored.into())])?;
+        let mut facts = vec![("stored", version.is_some().into())];
+        facts.extend(version.map(|version| ("version", version.to_string().into())));
+        out.facts(&facts)?;
     }
-    match stored {
-        true => Ok(()),
-        false => Err(Fail::No(format!("there is a key {} already; it stays as it is", quoted(&args.key)))),
+    match version {
+        Some(_) => Ok(()),
+        None => Err(Fail::No(format!("there is a key {} already; it stays as it is", quoted(&args.key)))),
     }
 }
 

@@ -61,6 +61,7 @@ fn run(cli: &Cli, out: &mut Output) -> Result<(), Fail> {
         Command::Has { key } => entries::has(place, key, out),
         Command::Incr(args) => entries::incr(place, args, out),
         Command::Touch(args) => entries::touch(place, args, out),
+        Command::Take(args) => entries::take(place, args, out),
         Command::Delete(args) => removal::delete(place, args, out),
         Command::Clear { yes } => removal::clear(place, *yes, out),
         Command::List(args) => entries::list(place, args, out),
