@@ -86,16 +86,21 @@ impl Thread {
         let chosen = self.rng.below(100);
         let called = now();
         let op = match chosen {
-            0..30 => self.get(key)?,
+            0..25 => self.get(key)?,
+            25..30 => Op::Has { key, found: self.namespace.has(NAMES[key])? },
             30..45 => self.get_all(chosen.is_multiple_of(2))?,
             45..58 => {
                 let value = self.number();
-                self.namespace.put(NAMES[key], value.to_string().as_bytes(), &PutOptions::default())?;
+                let version = self.namespace.put(NAMES[key], value.to_string().as_bytes(), &PutOptions::default())?;
+                self.seen[key] = Some((value, Some(version)));
                 Op::Put { key, value }
             }
             58..66 => {
                 let value = self.number();
                 let added = self.namespace.add(NAMES[key], value.to_string().as_bytes(), &PutOptions::default())?;
+                if added.is_some() {
+                    self.seen[key] = Some((value, added));
+                }
                 Op::Add { key, value, added: added.is_some() }
             }
             66..78 => {
@@ -103,9 +108,10 @@ impl Thread {
                 let options = IncrOptions { initial: initial as i64, ..IncrOptions::default() };
                 Op::Incr { key, initial, sum: self.namespace.incr(NAMES[key], 1, &options)? as u64 }
             }
-            78..86 => {
-                self.namespace.delete(NAMES[key])?;
-                Op::Delete { key }
+            78..82 => Op::Delete { key, found: self.namespace.delete(NAMES[key])? },
+            82..86 => {
+                let entry = self.namespace.take(NAMES[key])?;
+                Op::Take { key, found: entry.map_or(0, |entry| number(&entry.value)) }
             }
             _ => self.check_and_put(key)?,
         };

@@ -33,8 +33,17 @@ pub enum Op {
         initial: u64,
         sum: u64,
     },
+    Has {
+        key: usize,
+        found: bool,
+    },
     Delete {
         key: usize,
+        found: bool,
+    },
+    Take {
+        key: usize,
+        found: u64,
     },
     /// A batch: if a key holds what was expected, all keys get values, from this one on.
     CheckAndPut {
@@ -46,13 +55,13 @@ pub enum Op {
 }
 
 impl Op {
-    /// Whether it changes nothing, whatever the keys hold. (A delete of a missing key does, but at another moment it might
-    /// have removed something.)
+    /// Whether it changes nothing, if it returned what it did.
     pub fn only_read(&self) -> bool {
-        matches!(
-            self,
-            Op::Get { .. } | Op::GetAll { .. } | Op::Add { added: false, .. } | Op::CheckAndPut { done: false, .. }
-        )
+        match self {
+            Op::Get { .. } | Op::GetAll { .. } | Op::Has { .. } | Op::Take { found: 0, .. } => true,
+            Op::Add { added: done, .. } | Op::Delete { found: done, .. } | Op::CheckAndPut { done, .. } => !done,
+            Op::Put { .. } | Op::Incr { .. } | Op::Take { .. } => false,
+        }
     }
 
     /// The state after the operation, if it can have returned what it did.
@@ -75,9 +84,16 @@ impl Op {
                 state[key] = if state[key] == 0 { initial } else { state[key] } + 1;
                 state[key] == sum
             }
-            Op::Delete { key } => {
+            Op::Has { key, found } => (state[key] != 0) == found,
+            Op::Delete { key, found } => {
+                let fits = (state[key] != 0) == found;
                 state[key] = 0;
-                true
+                fits
+            }
+            Op::Take { key, found } => {
+                let fits = state[key] == found;
+                state[key] = 0;
+                fits
             }
             Op::CheckAndPut { key, expected, first, done } => {
                 let holds = state[key] == expected;
@@ -112,7 +128,9 @@ impl fmt::Display for Event {
             Op::Put { key, value } => write!(f, "2 {key} {value}"),
             Op::Add { key, value, added } => write!(f, "3 {key} {value} {}", u64::from(added)),
             Op::Incr { key, initial, sum } => write!(f, "4 {key} {initial} {sum}"),
-            Op::Delete { key } => write!(f, "5 {key}"),
+            Op::Has { key, found } => write!(f, "7 {key} {}", u64::from(found)),
+            Op::Delete { key, found } => write!(f, "5 {key} {}", u64::from(found)),
+            Op::Take { key, found } => write!(f, "8 {key} {found}"),
             Op::CheckAndPut { key, expected, first, done } => {
                 write!(f, "6 {key} {expected} {first} {}", u64::from(done))
             }
@@ -130,10 +148,12 @@ impl Event {
             (2, [value]) => Op::Put { key: key as usize, value: *value },
             (3, [value, added]) => Op::Add { key: key as usize, value: *value, added: *added == 1 },
             (4, [initial, sum]) => Op::Incr { key: key as usize, initial: *initial, sum: *sum },
-            (5, []) => Op::Delete { key: key as usize },
+            (5, [found]) => Op::Delete { key: key as usize, found: *found == 1 },
             (6, [expected, first, done]) => {
                 Op::CheckAndPut { key: key as usize, expected: *expected, first: *first, done: *done == 1 }
             }
+            (7, [found]) => Op::Has { key: key as usize, found: *found == 1 },
+            (8, [found]) => Op::Take { key: key as usize, found: *found },
             _ => return None,
         };
         Some(Event { called: *called, returned: *returned, op })

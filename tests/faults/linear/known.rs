@@ -33,6 +33,18 @@ fn all(found: [u64; 3]) -> Op {
     Op::GetAll { found }
 }
 
+fn delete(found: bool) -> Op {
+    Op::Delete { key: 0, found }
+}
+
+fn take(found: u64) -> Op {
+    Op::Take { key: 0, found }
+}
+
+fn has(found: bool) -> Op {
+    Op::Has { key: 0, found }
+}
+
 /// Complains about each history that the checker takes for what it is not.
 pub fn histories(run: &mut Run) {
     const NEXT: u64 = INCREMENTS;
@@ -42,8 +54,14 @@ pub fn histories(run: &mut Run) {
         ("a read of what was put", vec![old, get(0, 10)], true),
         ("a stale read", vec![old, new, get(0, 10)], false),
         ("a read of nothing after a put", vec![old, get(0, 0)], false),
-        ("a read after a delete", vec![old, Op::Delete { key: 0 }, get(0, 0)], true),
-        ("a deleted value that is back", vec![old, Op::Delete { key: 0 }, get(0, 10)], false),
+        ("a read after a delete", vec![old, delete(true), get(0, 0), delete(false)], true),
+        ("a deleted value that is back", vec![old, delete(true), get(0, 10)], false),
+        ("two that delete one value", vec![old, delete(true), delete(true)], false),
+        ("a delete that finds nothing where there is a value", vec![old, delete(false)], false),
+        ("a value that is taken", vec![old, take(10), take(0), has(false)], true),
+        ("a value that is taken twice", vec![old, take(10), take(10)], false),
+        ("a taken value that is still there", vec![old, take(10), has(true)], false),
+        ("a value that is not found", vec![old, has(false)], false),
         ("two that add", vec![add(1, true), add(2, true)], false),
         ("one that adds", vec![add(1, true), add(2, false), get(0, 1)], true),
         ("one that adds to nothing, and is refused", vec![add(1, false)], false),
@@ -89,7 +107,7 @@ pub fn histories(run: &mut Run) {
         ),
         (
             "a delete that waits for a put",
-            vec![event(0, 9, Op::Delete { key: 0 }), event(1, 2, old), event(10, 11, get(0, 0))],
+            vec![event(0, 9, delete(true)), event(1, 2, old), event(10, 11, get(0, 0))],
             true,
         ),
         (
