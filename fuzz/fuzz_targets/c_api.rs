@@ -52,9 +52,13 @@ enum Call<'a> {
     GetEntry(Handle, &'a [u8]),
     GetMany(Handle, Vec<&'a [u8]>),
     Put(Handle, &'a [u8], &'a [u8], Option<Options<'a>>, bool),
+    PutVersioned(Handle, &'a [u8], &'a [u8], Option<Options<'a>>, bool),
     Touch(Handle, &'a [u8], i64, i64),
     Incr(Handle, &'a [u8], i64, Option<Options<'a>>),
+    Has(Handle, &'a [u8]),
     Delete(Handle, &'a [u8]),
+    Remove(Handle, &'a [u8]),
+    Take(Handle, &'a [u8]),
     List(Handle, Option<Listing<'a>>),
     Count(Handle, &'a [u8]),
     DeletePrefix(Handle, &'a [u8]),
@@ -252,6 +256,10 @@ impl World {
                         luat_kv_entry_free(entry);
                     }
                 }
+                Call::Has(ns, key) => {
+                    let (ns, key) = (pick(&self.namespaces, ns), bytes(key));
+                    check(luat_kv_has(ns, key.data, key.len, &mut error), error);
+                }
                 Call::GetMany(ns, ref keys) => {
                     let (mut page, ns) = (null_mut(), pick(&self.namespaces, ns));
                     let keys: Vec<_> = keys.iter().map(|key| bytes(key)).collect();
@@ -289,6 +297,19 @@ impl World {
                     let call = if only_new { luat_kv_add } else { luat_kv_put };
                     call(ns, key.data, key.len, value.data, value.len, options, &mut error)
                 }
+                Call::PutVersioned(ns, key, value, ref options, only_new) => {
+                    let (ns, key, value) = (pick(&self.namespaces, ns), bytes(key), bytes(value));
+                    let options = options.as_ref().map(|options| options.put());
+                    let options = options.as_ref().map_or(null(), |options| options as *const _);
+                    let mut version = [0; LUAT_KV_VERSION_SIZE as usize];
+                    let call = if only_new { luat_kv_add_versioned } else { luat_kv_put_versioned };
+                    let (to, error) = (version.as_mut_ptr().cast(), &mut error);
+                    let status = call(ns, key.data, key.len, value.data, value.len, options, to, error);
+                    let len = version.iter().position(|byte| *byte == 0).expect("a NUL at the end");
+                    assert_eq!(len > 0, status == LUAT_KV_OK, "a version comes with success only");
+                    self.version = version[..len].to_vec();
+                    status
+                }
                 Call::Touch(ns, key, expiration, ttl) => {
                     let (ns, key) = (pick(&self.namespaces, ns), bytes(key));
                     luat_kv_touch(ns, key.data, key.len, expiration, ttl, &mut error)
@@ -302,6 +323,18 @@ impl World {
                 Call::Delete(ns, key) => {
                     let (ns, key) = (pick(&self.namespaces, ns), bytes(key));
                     luat_kv_delete(ns, key.data, key.len, &mut error)
+                }
+                Call::Remove(ns, key) => {
+                    let (ns, key) = (pick(&self.namespaces, ns), bytes(key));
+                    luat_kv_remove(ns, key.data, key.len, &mut error)
+                }
+                Call::Take(ns, key) => {
+                    let (ns, key, mut entry) = (pick(&self.namespaces, ns), bytes(key), null_mut());
+                    let status = luat_kv_take(ns, key.data, key.len, &mut entry, &mut error);
+                    assert_eq!(status == LUAT_KV_OK, !entry.is_null(), "an entry comes with success only");
+                    self.look_at(entry);
+                    luat_kv_entry_free(entry);
+                    status
                 }
                 Call::DeletePrefix(ns, prefix) => {
                     let (ns, prefix, mut removed) = (pick(&self.namespaces, ns), bytes(prefix), 0);
@@ -398,10 +431,10 @@ impl World {
                 | Batch(_)
                 | BatchFree(_) => self.make(call),
                 BatchCheck(..) | BatchPut(..) | BatchDelete(..) | BatchIncr(..) | BatchCommit(_) => self.batch(call),
-                Put(..) | Touch(..) | Incr(..) | Delete(..) | DeletePrefix(..) | Sweep(..) | Upkeep(_) => {
-                    self.write(call)
+                Get(..) | GetEntry(..) | GetMany(..) | Has(..) | List(..) | Count(..) | Namespaces(_) | Stats(_) => {
+                    self.read(call)
                 }
-                _ => self.read(call),
+                _ => self.write(call),
             }
         }
     }
