@@ -6,7 +6,6 @@ import array
 import collections.abc
 import itertools
 import mmap
-import threading
 from typing import Any
 
 import pytest
@@ -91,14 +90,15 @@ def test_what_is_no_value_is_a_TypeError(kv: Namespace, value: Any) -> None:
 
 @pytest.mark.parametrize("key", [None, 1, 1.5, bytearray(b"a"), ("a",)])
 def test_what_is_no_key_is_a_TypeError(kv: Namespace, key: Any) -> None:
-    for call in (kv.__contains__, kv.get, kv.__getitem__, kv.__delitem__, kv.delete, kv.pop, kv.incr, kv.touch):
+    calls = (kv.__contains__, kv.get, kv.__getitem__, kv.__delitem__, kv.delete, kv.pop, kv.take, kv.incr, kv.touch)
+    for call in calls:
         with pytest.raises(TypeError, match="a key must be str or bytes, not"):
             call(key)
 
 
 @pytest.mark.parametrize("key", ["", b"", b"\xff", b"\xed\xa0\x80", "\ud800", "a\udfff"])
 def test_a_key_that_is_empty_or_no_utf8_is_an_error(kv: Namespace, key: str | bytes) -> None:
-    for call in (kv.get, kv.get_entry, kv.__contains__, kv.delete, kv.pop, kv.touch, kv.__delitem__):
+    for call in (kv.get, kv.get_entry, kv.__contains__, kv.delete, kv.pop, kv.take, kv.touch, kv.__delitem__):
         with pytest.raises(InvalidError):
             call(key)
     with pytest.raises(InvalidError):
@@ -210,27 +210,3 @@ def test_namespaces_are_apart(store: Store) -> None:
     assert "a" not in other and store.namespaces() == ["one"]
     assert (one.name, other.name) == ("one", "other") and repr(other) == "<luat_kv.Namespace 'other'>"
     assert store.namespace("one")["a"] == b"1"
-
-
-def test_of_many_who_delete_a_key_one_does(kv: Namespace) -> None:
-    keys, won = [f"k{i}" for i in range(50)], []
-    for key in keys:
-        kv[key] = b"1"
-
-    def work() -> None:
-        for i, key in enumerate(keys):
-            try:
-                if i % 2:
-                    del kv[key]
-                else:
-                    kv.pop(key)
-                won.append(key)
-            except KeyError:
-                pass
-
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(won) == sorted(keys) and not kv

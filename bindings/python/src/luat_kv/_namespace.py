@@ -66,6 +66,15 @@ def _new_buffer() -> Any:
     return data, ffi.buffer(data), ffi.new("size_t *"), new_error()
 
 
+def _entry_and_version(entry: Any, length: Any) -> tuple[Entry, str]:
+    found = whole_entry(entry, length)
+    return found, found.version
+
+
+def _value_and_version(entry: Any, length: Any) -> tuple[bytes, str]:
+    return entry_value(entry, length), version_of(entry, length)
+
+
 class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
     """A set of keys within a store, as a mapping. Keys come out as str; values are bytes, and str is stored as UTF-8.
 
@@ -143,16 +152,20 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
 
     def __contains__(self, key: object) -> bool:
         handle, raw, error = self._handle.pointer, utf8(key), new_error()  # type: ignore[arg-type]
-        status = lib.luat_kv_get(handle, raw, len(raw), ffi.NULL, 0, ffi.new("size_t *"), error)
-        return check(status, error) != _NOT_FOUND
+        return check(lib.luat_kv_has(handle, raw, len(raw), error), error) == _OK
 
     def __setitem__(self, key: Key, value: Value) -> None:
-        self._put(lib.luat_kv_put, key, value)
-
-    def _put(self, function: Any, key: Key, value: Value, options: Any = ffi.NULL) -> int:
         handle, raw, error = self._handle.pointer, utf8(key), new_error()
         data, size = value_of(value)
-        return check(function(handle, raw, len(raw), data, size, options, error), error)
+        check(lib.luat_kv_put(handle, raw, len(raw), data, size, ffi.NULL, error), error)
+
+    def _write(self, function: Any, key: Key, value: Value, options: Any) -> str:
+        """Calls luat_kv_put_versioned() or luat_kv_add_versioned(). Returns the version, "" if nothing was stored."""
+        handle, raw, error = self._handle.pointer, utf8(key), new_error()
+        data, size = value_of(value)
+        version = ffi.new("char[]", lib.LUAT_KV_VERSION_SIZE)
+        check(function(handle, raw, len(raw), data, size, options, version, error), error)
+        return str(ffi.string(version), "ascii")
 
     def put(
         self,
@@ -162,14 +175,15 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
         expiration: Optional[int] = None,
         expiration_ttl: Optional[int] = None,
         metadata: object = None,
-    ) -> None:
-        """Stores a value, and replaces all that the key held before: value, expiration and metadata.
+    ) -> str:
+        """Stores a value, and replaces all that the key held before: value, expiration and metadata. Returns the version
+        of the new entry, for Batch.check().
 
         expiration is in Unix seconds; expiration_ttl in seconds from now, and wins. metadata is anything but None that
         json.dumps() takes.
         """
         options, _kept = put_options(expiration, expiration_ttl, metadata)
-        self._put(lib.luat_kv_put, key, value, options)
+        return self._write(lib.luat_kv_put_versioned, key, value, options)
 
     def put_json(
         self,
@@ -179,9 +193,9 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
         expiration: Optional[int] = None,
         expiration_ttl: Optional[int] = None,
         metadata: object = None,
-    ) -> None:
-        """Stores what json.dumps() makes of a value, which must be within JSON: no NaN."""
-        self.put(key, to_json(value), expiration=expiration, expiration_ttl=expiration_ttl, metadata=metadata)
+    ) -> str:
+        """Stores what json.dumps() makes of a value, which must be within JSON: no NaN. Returns the version."""
+        return self.put(key, to_json(value), expiration=expiration, expiration_ttl=expiration_ttl, metadata=metadata)
 
     def add(
         self,
@@ -191,10 +205,10 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
         expiration: Optional[int] = None,
         expiration_ttl: Optional[int] = None,
         metadata: object = None,
-    ) -> bool:
-        """put() if the key is missing; answers whether it was."""
+    ) -> Optional[str]:
+        """put() if the key is missing. Returns the version of the new entry, or None if the key is there."""
         options, _kept = put_options(expiration, expiration_ttl, metadata)
-        return self._put(lib.luat_kv_add, key, value, options) == _OK
+        return self._write(lib.luat_kv_add_versioned, key, value, options) or None
 
     def touch(
         self, key: Key, *, expiration: Optional[int] = None, expiration_ttl: Optional[int] = None
@@ -219,13 +233,21 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
         check(lib.luat_kv_incr(handle, raw, len(raw), whole(by, "by"), options, total, error), error)
         return int(total[0])
 
-    def delete(self, key: Key) -> None:
-        """Removes a key; that it is missing is no error."""
+    def delete(self, key: Key) -> bool:
+        """Removes a key. Returns whether it was there."""
         handle, raw, error = self._handle.pointer, utf8(key), new_error()
-        check(lib.luat_kv_delete(handle, raw, len(raw), error), error)
+        return check(lib.luat_kv_remove(handle, raw, len(raw), error), error) == _OK
+
+    def __delitem__(self, key: Key) -> None:
+        if not self.delete(key):
+            raise KeyError(key)
 
     def _take(self, key: Key, make: Callable[[Any, Any], tuple[T, str]]) -> Optional[T]:
-        """Removes a key and answers what is wanted of it, None where it is missing: of all who do this, one gets it."""
+        """Removes a key and returns what make() reads from its entry, or None if the key is missing.
+
+        make() also returns the entry's version. The entry is removed only after make() has read it, and only if it
+        still has that version, so an entry that cannot be read stays (luat_kv_take() would have removed it already).
+        """
         while True:
             found = self._entry(key, make)
             if found is None:
@@ -234,9 +256,10 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
             if self.batch().check(key, version).delete(key).commit() is not None:
                 return wanted
 
-    def __delitem__(self, key: Key) -> None:
-        if self._take(key, lambda entry, length: (True, version_of(entry, length))) is None:
-            raise KeyError(key)
+    def take(self, key: Key) -> Optional[Entry]:
+        """Removes a key and returns its entry, in one step, or None if it is missing. Where several callers take the
+        same key, one of them gets the entry."""
+        return self._take(key, _entry_and_version)
 
     @overload
     def pop(self, key: Key) -> bytes: ...
@@ -244,7 +267,7 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
     def pop(self, key: Key, default: Union[bytes, T]) -> Union[bytes, T]: ...
     def pop(self, key: Key, default: Any = _NO_DEFAULT) -> Any:
         """Removes a key and answers its value, in one step; if it is missing the default, or a KeyError."""
-        value = self._take(key, lambda entry, length: (entry_value(entry, length), version_of(entry, length)))
+        value = self._take(key, _value_and_version)
         if value is not None:
             return value
         if default is _NO_DEFAULT:
