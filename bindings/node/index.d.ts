@@ -195,12 +195,25 @@ export class Namespace {
     type: TypeOption<T>,
   ): Map<string, Entry<ValueOf<T>, M>>;
 
-  /** Stores a value, and replaces all that the key held: value, metadata and expiration. */
-  put(key: Key, value: Storable, options?: PutOptions): void;
-  /** The same if the key is missing; true if it was. */
-  add(key: Key, value: Storable, options?: PutOptions): boolean;
-  /** Removes a key; a missing one is no error. */
-  delete(key: Key): void;
+  /** Whether a key is there. The value is not read. */
+  has(key: Key): boolean;
+
+  /**
+   * Stores a value, and replaces all that the key held: value, metadata and expiration. Returns the version of the new
+   * entry, for {@link Atomic.check}.
+   */
+  put(key: Key, value: Storable, options?: PutOptions): string;
+  /** The same if the key is missing. Returns the version of the new entry, or null if the key is there. */
+  add(key: Key, value: Storable, options?: PutOptions): string | null;
+  /** Removes a key. Returns whether it was there. */
+  delete(key: Key): boolean;
+  /**
+   * Removes a key and returns its entry, in one step: where several callers take the same key, one of them gets the
+   * entry. All fields are null if the key is missing. An entry that cannot be read as `type` is an error, and stays.
+   */
+  take<M = unknown>(key: Key): Entry<string, M>;
+  take<J = unknown, M = unknown>(key: Key, type: TypeOption<"json">): Entry<J, M>;
+  take<T extends ValueType, M = unknown>(key: Key, type: TypeOption<T>): Entry<ValueOf<T>, M>;
   /** Gives a key another expiration, or without options none; true if it was there. */
   touch(key: Key, options?: Lifetime): boolean;
   /**

@@ -24,7 +24,7 @@ export function invalid(message) {
 
 // ---- Outputs
 
-const outputs = Buffer.allocUnsafeSlow(40).fill(0);
+const outputs = Buffer.allocUnsafeSlow(64).fill(0);
 const words = new BigUint64Array(outputs.buffer);
 const sums = new BigInt64Array(outputs.buffer);
 const flags = new Int32Array(outputs.buffer);
@@ -38,11 +38,14 @@ export const HANDLE = address + 8n;
 export const NUMBER = address + 16n;
 /** Where a call puts a second number. */
 export const SECOND = address + 24n;
+/** Where a call puts a version, as text with a NUL. */
+export const VERSION = address + 32n;
 
 export const outHandle = () => words[1];
 export const outNumber = () => Number(words[2]);
 export const outSecond = () => Number(words[3]);
 export const outFlag = () => flags[4] !== 0;
+export const outVersion = () => outputs.latin1Slice(32, 32 + constants.VERSION_SIZE - 1);
 
 /** A signed number of 64 bits: a Number where that is exact, else a BigInt. */
 export function outSum() {

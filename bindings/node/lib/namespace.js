@@ -2,7 +2,8 @@ import { types } from "node:util";
 import { constants } from "./declarations.js";
 import { native } from "./library.js";
 import * as memory from "./memory.js";
-import { ERROR, HANDLE, NUMBER, ROOM, SECOND, checked, key, outHandle, outNumber, room, value } from "./memory.js";
+import { ERROR, HANDLE, NUMBER, ROOM, SECOND, VERSION } from "./memory.js";
+import { checked, key, outHandle, outNumber, outVersion, room, value } from "./memory.js";
 import * as options from "./options.js";
 import * as read from "./read.js";
 
@@ -89,11 +90,15 @@ export class Namespace {
   }
 
   getWithMetadata(given, type) {
-    const as = options.type(type);
+    return this.#getEntry(given, options.type(type)) ?? { ...read.MISSING };
+  }
+
+  /** The entry of a key; null if the key is missing. */
+  #getEntry(given, as) {
     const ns = this.#handle.pointer;
     key.set("the key", given);
     const status = checked(native.get_entry(ns, key.pointer, key.length, HANDLE, ERROR));
-    if (status === constants.NOT_FOUND) return { ...read.MISSING };
+    if (status === constants.NOT_FOUND) return null;
     const entry = outHandle();
     try {
       return read.whole(entry, as, given);
@@ -102,25 +107,47 @@ export class Namespace {
     }
   }
 
+  has(given) {
+    const ns = this.#handle.pointer;
+    key.set("the key", given);
+    return checked(native.has(ns, key.pointer, key.length, ERROR)) === constants.OK;
+  }
+
   put(given, what, settings) {
-    this.#write(native.put, given, what, settings);
+    return this.#write(native.put_versioned, given, what, settings);
   }
 
   add(given, what, settings) {
-    return this.#write(native.add, given, what, settings) === constants.OK;
+    return this.#write(native.add_versioned, given, what, settings);
   }
 
+  /** Returns the version of the new entry; null if nothing was stored. */
   #write(call, given, what, settings) {
     const struct = setPut(given, what, settings);
-    const status = call(this.#handle.pointer, key.pointer, key.length, value.pointer, value.length, struct, ERROR);
+    const { pointer, length } = value;
+    const status = call(this.#handle.pointer, key.pointer, key.length, pointer, length, struct, VERSION, ERROR);
     value.forget();
-    return checked(status);
+    return checked(status) === constants.OK ? outVersion() : null;
   }
 
   delete(given) {
     const ns = this.#handle.pointer;
     key.set("the key", given);
-    checked(native.delete(ns, key.pointer, key.length, ERROR));
+    return checked(native.remove(ns, key.pointer, key.length, ERROR)) === constants.OK;
+  }
+
+  /**
+   * The entry is removed only after it was read, and only if it still has the same version: an entry that cannot be read,
+   * such as one that is not JSON, stays. (luat_kv_take() would have removed it already.)
+   */
+  take(given, type) {
+    const as = options.type(type);
+    const own = memory.isBytes(given) ? new Uint8Array(given) : given; // another thread could change shared memory
+    for (;;) {
+      const entry = this.#getEntry(own, as);
+      if (entry === null) return { ...read.MISSING };
+      if (this.atomic().check(own, entry.version).delete(own).commit().ok) return entry;
+    }
   }
 
   touch(given, settings) {

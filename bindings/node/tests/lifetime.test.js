@@ -14,7 +14,7 @@ test("a closed store closes all of its own, again is harmless, and says so", onB
   store[Symbol.dispose]();
   assert.equal(store.closed, true);
   const uses = [
-    () => kv.get("k"), () => kv.getWithMetadata("k"), () => kv.put("k", "v"), () => kv.add("k", "v"), () => kv.delete("k"),
+    () => kv.get("k"), () => kv.getWithMetadata("k"), () => kv.put("k", "v"), () => kv.add("k", "v"), () => kv.delete("k"), () => kv.has("k"), () => kv.take("k"),
     () => kv.touch("k"), () => kv.incr("k"), () => kv.getMany(["k"]), () => kv.getMany([]), () => kv.list(), () => pages.next(),
     () => kv.count(), () => kv.deletePrefix("k"), () => kv.clear(), () => kv.export(scratch()), () => kv.import(scratch()),
     () => kv.atomic(), () => batch.put("l", "v"), () => batch.commit(), () => store.namespace("test"),

@@ -23,7 +23,11 @@ for (const { name, expiration, metadata } of kv.each<{ m: number }>({ values: "j
   const [a, b, c]: [string, number | undefined, number | undefined] = [name, expiration, metadata?.m];
 }
 kv.put("k", { any: "thing" }, { metadata: [1], expiration: 5 });
-kv.put("k", new DataView(new ArrayBuffer(1)));
+const version1: string = kv.put("k", new DataView(new ArrayBuffer(1)));
+const version2: string | null = kv.add("k", "v");
+const removed: boolean = kv.has("k") && kv.delete("k");
+const taken: Entry<Session, { from: string }> = kv.take<Session, { from: string }>("k", "json");
+const takenBuffer: Buffer | null = kv.take("k", "buffer").value;
 const result = kv.atomic().check("k", entry.version).put("k", "v").namespace("m").delete("k").incr("n").commit();
 if (result.ok) result.version.length;
 const stored: Promise<{ stored: number; skipped: number }> = kv.importAsync(0, { replace: true });
