@@ -135,7 +135,11 @@ func (n *Namespace) GetEntry(key string) (Entry, error) {
 		return Entry{}, err
 	}
 	defer n.leave()
-	r := C.kv_get_entry(n.ptr, key)
+	return entryFrom(C.kv_get_entry(n.ptr, key))
+}
+
+// entryFrom returns the entry that a call gave, and frees the library's own.
+func entryFrom(r C.kv_result) (Entry, error) {
 	if err := check(r); err != nil {
 		return Entry{}, err
 	}
@@ -144,10 +148,33 @@ func (n *Namespace) GetEntry(key string) (Entry, error) {
 	return entryOf(C.kv_entry_view(entry)), nil
 }
 
+// Has reports whether a key is there, without reading its value.
+func (n *Namespace) Has(key string) (bool, error) {
+	if err := n.enter(); err != nil {
+		return false, err
+	}
+	defer n.leave()
+	return found(C.kv_has(n.ptr, key))
+}
+
+// found returns whether a call found its key: ErrNotFound is false.
+func found(r C.kv_result) (bool, error) {
+	err := check(r)
+	if err == ErrNotFound {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // Put stores a value, and replaces all that the key held before: value, metadata and expiration. A nil value is an empty
 // one.
 func (n *Namespace) Put(key string, value []byte, options *PutOptions) error {
-	return n.put(0, key, value, options)
+	return n.put(0, key, value, options, nil)
+}
+
+// PutVersioned is as Put, and returns the version of the new entry, for Batch.Check.
+func (n *Namespace) PutVersioned(key string, value []byte, options *PutOptions) (version string, err error) {
+	return n.putVersioned(0, key, value, options)
 }
 
 // PutJSON stores what json.Marshal makes of v.
@@ -161,10 +188,21 @@ func (n *Namespace) PutJSON(key string, v any, options *PutOptions) error {
 
 // Add stores a value if the key is missing, and else returns ErrConflict.
 func (n *Namespace) Add(key string, value []byte, options *PutOptions) error {
-	return n.put(1, key, value, options)
+	return n.put(1, key, value, options, nil)
 }
 
-func (n *Namespace) put(add C.int, key string, value []byte, options *PutOptions) error {
+// AddVersioned is as Add, and returns the version of the new entry, for Batch.Check. It is "" with ErrConflict.
+func (n *Namespace) AddVersioned(key string, value []byte, options *PutOptions) (version string, err error) {
+	return n.putVersioned(1, key, value, options)
+}
+
+func (n *Namespace) putVersioned(add C.int, key string, value []byte, options *PutOptions) (string, error) {
+	var version C.kv_version
+	err := n.put(add, key, value, options, &version)
+	return C.GoString(&version.text[0]), err
+}
+
+func (n *Namespace) put(add C.int, key string, value []byte, options *PutOptions, version *C.kv_version) error {
 	if err := n.enter(); err != nil {
 		return err
 	}
@@ -178,7 +216,7 @@ func (n *Namespace) put(add C.int, key string, value []byte, options *PutOptions
 	}
 	bytes, length := data(value)
 	metadata, metadataLen := data(options.Metadata)
-	return check(C.kv_put(n.ptr, add, key, bytes, length, at, in, metadata, metadataLen))
+	return check(C.kv_put(n.ptr, add, key, bytes, length, at, in, metadata, metadataLen, version))
 }
 
 // Touch gives a key another expiration, or none; its value and metadata stay. A missing key is ErrNotFound.
@@ -222,11 +260,27 @@ func (n *Namespace) Incr(key string, by int64, options *IncrOptions) (int64, err
 
 // Delete removes a key. That it is missing is no error.
 func (n *Namespace) Delete(key string) error {
+	_, err := n.Remove(key)
+	return err
+}
+
+// Remove is as Delete, and reports whether the key was there.
+func (n *Namespace) Remove(key string) (bool, error) {
 	if err := n.enter(); err != nil {
-		return err
+		return false, err
 	}
 	defer n.leave()
-	return check(C.kv_delete(n.ptr, key))
+	return found(C.kv_remove(n.ptr, key))
+}
+
+// Take removes a key and returns the entry that it held, in one step: where several callers take the same key, one of them
+// gets the entry, and the others ErrNotFound.
+func (n *Namespace) Take(key string) (Entry, error) {
+	if err := n.enter(); err != nil {
+		return Entry{}, err
+	}
+	defer n.leave()
+	return entryFrom(C.kv_take(n.ptr, key))
 }
 
 // Count counts the live keys that begin with a prefix, by going through them; "" is all keys.

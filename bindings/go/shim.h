@@ -27,6 +27,11 @@ typedef struct kv_result {
     uint64_t second; /* another count */
 } kv_result;
 
+/* A version: text with a NUL. */
+typedef struct kv_version {
+    char text[LUAT_KV_VERSION_SIZE];
+} kv_version;
+
 /* An entry's parts, which live as long as the entry. */
 typedef struct kv_view {
     luat_kv_bytes key, value, metadata, version;
@@ -150,6 +155,22 @@ static inline kv_result kv_get_entry(luat_kv_namespace *ns, _GoString_ key)
     return r;
 }
 
+static inline kv_result kv_take(luat_kv_namespace *ns, _GoString_ key)
+{
+    kv_result r = { 0 };
+    luat_kv_entry *out = NULL;
+    r.status = luat_kv_take(ns, KV_TEXT(key), &out, &r.error);
+    r.handle = out;
+    return r;
+}
+
+static inline kv_result kv_has(luat_kv_namespace *ns, _GoString_ key)
+{
+    kv_result r = { 0 };
+    r.status = luat_kv_has(ns, KV_TEXT(key), &r.error);
+    return r;
+}
+
 static inline kv_view kv_entry_view(const luat_kv_entry *entry)
 {
     kv_view view;
@@ -169,11 +190,13 @@ static inline luat_kv_put_options kv_put_options(int64_t expiration, int64_t ttl
 }
 
 static inline kv_result kv_put(luat_kv_namespace *ns, int add, _GoString_ key, const uint8_t *value, size_t len,
-                               int64_t expiration, int64_t ttl, const uint8_t *metadata, size_t metadata_len)
+                               int64_t expiration, int64_t ttl, const uint8_t *metadata, size_t metadata_len,
+                               kv_version *version)
 {
     kv_result r = { 0 };
     luat_kv_put_options options = kv_put_options(expiration, ttl, metadata, metadata_len);
-    r.status = (add ? luat_kv_add : luat_kv_put)(ns, KV_TEXT(key), value, len, &options, &r.error);
+    r.status = (add ? luat_kv_add_versioned : luat_kv_put_versioned)(ns, KV_TEXT(key), value, len, &options,
+                                                                     version ? version->text : NULL, &r.error);
     return r;
 }
 
@@ -200,10 +223,10 @@ static inline kv_result kv_incr(luat_kv_namespace *ns, _GoString_ key, int64_t b
     return r;
 }
 
-static inline kv_result kv_delete(luat_kv_namespace *ns, _GoString_ key)
+static inline kv_result kv_remove(luat_kv_namespace *ns, _GoString_ key)
 {
     kv_result r = { 0 };
-    r.status = luat_kv_delete(ns, KV_TEXT(key), &r.error);
+    r.status = luat_kv_remove(ns, KV_TEXT(key), &r.error);
     return r;
 }
 

@@ -201,7 +201,8 @@ func checkClosed(t *testing.T, s *luatkv.Store, n *luatkv.Namespace) {
 		second(s.Checkpoint()), s.Backup("x"), second(s.Batch().Commit()),
 		second(n.Get("k")), second(n.GetEntry("k")), second(n.GetMany("k")), n.Put("k", nil, nil), n.Add("k", nil, nil),
 		n.Touch("k", nil), second(n.Incr("k", 1, nil)), n.Delete("k"), second(n.List(nil)), second(n.Count("")),
-		second(n.DeletePrefix("k")), second(n.Clear()), second(n.Export("x", luatkv.FormatJSON)),
+		second(n.Has("k")), second(n.Remove("k")), second(n.Take("k")), second(n.PutVersioned("k", nil, nil)),
+		second(n.AddVersioned("k", nil, nil)), second(n.DeletePrefix("k")), second(n.Clear()), second(n.Export("x", luatkv.FormatJSON)),
 		second(n.ExportTo(os.Stdout, luatkv.FormatJSON)), second(n.Import("x", nil)),
 		second(n.ImportFrom(strings.NewReader(""), nil)),
 	} {
