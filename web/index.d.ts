@@ -266,14 +266,27 @@ export class Namespace {
   /** Whether there is a key, without reading its value. */
   has(key: string): Promise<boolean>;
 
-  /** Stores a value, and replaces all that the key held: value, metadata and expiration. */
+  /**
+   * Stores a value, and replaces all that the key held: value, metadata and expiration. Returns the version of the new
+   * entry, for {@link Atomic.check}.
+   */
+  put(key: string, value: Storable, options?: PutOptions): Promise<string>;
+  /** So that it fits a KVNamespace. */
   put(key: string, value: Storable, options?: PutOptions): Promise<void>;
-  /** The same if the key is missing; true if it was. */
-  add(key: string, value: Storable, options?: PutOptions): Promise<boolean>;
-  /** Removes a key; true if it was there. */
+  /** The same if the key is missing. Returns the version of the new entry, or null if the key is there. */
+  add(key: string, value: Storable, options?: PutOptions): Promise<string | null>;
+  /** Removes a key. Returns whether it was there. */
   delete(key: string): Promise<boolean>;
   /** So that it fits a KVNamespace. */
   delete(key: string): Promise<void>;
+  /**
+   * Removes a key and returns its entry, in one step: where several callers take the same key, one of them gets the
+   * entry. All fields are null if the key is missing. An entry that cannot be read as `type` is an error, and stays.
+   */
+  take<M = unknown>(key: string, type?: TypeOption<"text"> | NoType): Promise<Entry<string, M>>;
+  take<J = unknown, M = unknown>(key: string, type: TypeOption<"json">): Promise<Entry<J, M>>;
+  take<M = unknown>(key: string, type: TypeOption<"arrayBuffer">): Promise<Entry<ArrayBuffer, M>>;
+  take<M = unknown>(key: string, type: TypeOption<"stream">): Promise<Entry<ReadableStream, M>>;
   /** Removes one key or many: 10 000 at most, with Cloudflare's limits 100. If it fails, none is removed. */
   deleteBulk(keys: string | string[]): Promise<void>;
   /** Gives a key another expiration, or without options none; true if it was there. */
@@ -334,9 +347,13 @@ export class SyncNamespace {
   ): Map<string, Entry<ArrayBuffer, M> | null>;
   has(key: string): boolean;
 
-  put(key: string, value: SyncStorable, options?: PutOptions): void;
-  add(key: string, value: SyncStorable, options?: PutOptions): boolean;
+  put(key: string, value: SyncStorable, options?: PutOptions): string;
+  add(key: string, value: SyncStorable, options?: PutOptions): string | null;
   delete(key: string): boolean;
+  take<M = unknown>(key: string, type?: TypeOption<"text"> | NoType): Entry<string, M>;
+  take<J = unknown, M = unknown>(key: string, type: TypeOption<"json">): Entry<J, M>;
+  take<M = unknown>(key: string, type: TypeOption<"arrayBuffer">): Entry<ArrayBuffer, M>;
+  take<M = unknown>(key: string, type: TypeOption<"stream">): Entry<ReadableStream, M>;
   deleteBulk(keys: string | string[]): void;
   touch(key: string, options?: Lifetime): boolean;
   incr(key: string, by?: number | bigint, options?: IncrOptions): number | bigint;

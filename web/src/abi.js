@@ -8,6 +8,9 @@ export const LIMITS_CLOUDFLARE = 1;
 export const LIST_REVERSE = 1;
 export const LIST_VALUES = 2;
 
+/** Bytes of a version as text, with its NUL. */
+export const VERSION_SIZE = 17;
+
 export const OK = 0;
 export const NOT_FOUND = 1;
 export const CONFLICT = 2;

@@ -41,8 +41,8 @@ export class Namespace {
   }
 
   async put(key, value, settings) {
-    if (typeof value !== "string" && values.isStream(value)) await this.#stream("put", key, value, settings);
-    else this.#sync.put(key, value, settings);
+    if (typeof value !== "string" && values.isStream(value)) return this.#stream("put", key, value, settings);
+    return this.#sync.put(key, value, settings);
   }
 
   async add(key, value, settings) {
@@ -66,6 +66,10 @@ export class Namespace {
 
   async delete(key) {
     return this.#sync.delete(key);
+  }
+
+  async take(key, type) {
+    return this.#sync.take(key, type);
   }
 
   async deleteBulk(keys) {

@@ -61,12 +61,22 @@ export class Core {
     if (handle !== undefined && this.engine?.death === null) this.engine.call.namespace_free(handle);
   }
 
-  /** Returns whether a key is there, and leaves the key in the engine's slot. */
+  /** Returns whether a key is there. */
   has(ns, name) {
     const { engine } = this;
-    const { call, key, NUMBER, ERROR } = engine;
+    const { call, key, ERROR } = engine;
     key.setText("the key", name);
-    return engine.checked(call.get(ns, key.pointer, key.length, 0, 0, NUMBER, ERROR)) !== abi.NOT_FOUND;
+    return engine.checked(call.has(ns, key.pointer, key.length, ERROR)) === abi.OK;
+  }
+
+  /** Removes a key. Returns whether it was there. */
+  remove(ns, name) {
+    const { engine } = this;
+    const { call, key, ERROR } = engine;
+    key.setText("the key", name);
+    const isRemoved = engine.checked(call.remove(ns, key.pointer, key.length, ERROR)) === abi.OK;
+    this.wrote();
+    return isRemoved;
   }
 
   /** To be called after each call that may have written. */

@@ -1,6 +1,6 @@
 // An instance of one of the two WebAssembly modules: its memory, calls into it, and its death.
 
-import { ERRORS, NOMEM } from "./abi.js";
+import { ERRORS, NOMEM, VERSION_SIZE } from "./abi.js";
 import { LuatKVError } from "./error.js";
 import { instantiate } from "./load.js";
 import { prepareRandom, random } from "./runtime.js";
@@ -12,7 +12,7 @@ const NAME_ROOM = 3 * 4096; // what a string as long as the longest name may tak
 const ROOM = 65536;
 
 /** Where the parts of the scratch memory lie in it. */
-const LAYOUT = { error: 0, handle: 8, number: 16, second: 24, struct: 32, slots: 128 };
+const LAYOUT = { error: 0, handle: 8, number: 16, second: 24, struct: 32, version: 96, slots: 128 };
 const SLOTS = { key: NAME_ROOM, start: NAME_ROOM, stop: NAME_ROOM, cursor: NAME_ROOM, metadata: 4096, value: ROOM };
 
 export class Engine {
@@ -67,12 +67,13 @@ export class Engine {
     const size = Object.values(SLOTS).reduce((sum, size) => sum + size, LAYOUT.slots);
     const at = (this.alloc(size + 8) + 7) & ~7;
     const start = at >>> 0;
-    /** Where calls put an error object, a handle, a number and another; and where options are. */
+    /** Where calls put an error object, a handle, a number, another, and a version; and where options are. */
     this.ERROR = start + LAYOUT.error;
     this.HANDLE = start + LAYOUT.handle;
     this.NUMBER = start + LAYOUT.number;
     this.SECOND = start + LAYOUT.second;
     this.STRUCT = start + LAYOUT.struct;
+    this.VERSION = start + LAYOUT.version;
     let next = start + LAYOUT.slots;
     for (const [name, size] of Object.entries(SLOTS)) {
       this[name] = new Slot(this, next, size);
@@ -180,6 +181,10 @@ export class Engine {
     const sum = this.fresh().view.getBigInt64(this.NUMBER, true);
     const number = Number(sum);
     return Number.isSafeInteger(number) ? number : sum;
+  }
+
+  outVersion() {
+    return this.text(this.VERSION, VERSION_SIZE - 1);
   }
 
   text(pointer, length) {

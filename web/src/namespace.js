@@ -96,13 +96,14 @@ export class SyncNamespace {
   }
 
   put(given, what, settings) {
-    this.#write("luat_kv_put", given, what, settings);
+    return this.#write("luat_kv_put_versioned", given, what, settings);
   }
 
   add(given, what, settings) {
-    return this.#write("luat_kv_add", given, what, settings) === OK;
+    return this.#write("luat_kv_add_versioned", given, what, settings);
   }
 
+  /** Returns the version of the new entry; null if nothing was stored. */
   #write(call, given, what, settings) {
     const core = this.#core;
     const name = options.key(given, core.limits);
@@ -112,7 +113,7 @@ export class SyncNamespace {
     options.checkValue(stored, core.limits);
     const ns = this.#handle();
     const { engine } = core;
-    const { key, value, ERROR } = engine;
+    const { key, value, VERSION, ERROR } = engine;
     try {
       if (typeof stored === "string") value.setText("the value", stored);
       else value.setBytes("the value", stored);
@@ -120,13 +121,13 @@ export class SyncNamespace {
       const struct = prepared === null ? 0 : setPut(engine, prepared);
       let status;
       try {
-        status = engine.raw[call](ns, key.pointer, key.length, value.pointer, value.length, struct, ERROR);
+        status = engine.raw[call](ns, key.pointer, key.length, value.pointer, value.length, struct, VERSION, ERROR);
       } catch (error) {
         throw engine.died(error);
       }
       if (status < 0) throw engine.failure(status, `there is no memory for a value of ${length} ${unit(stored)}`);
       if (core.persister !== null) core.persister.wrote();
-      return status;
+      return status === OK ? engine.outVersion() : null;
     } finally {
       value.release();
       engine.metadata.release();
@@ -139,15 +140,22 @@ export class SyncNamespace {
   }
 
   delete(given) {
+    const name = options.key(given, this.#core.limits, DELETE);
+    return this.#core.remove(this.#handle(), name);
+  }
+
+  /**
+   * The entry is removed only after it was read: one that cannot be read, such as one that is not JSON, stays.
+   * (luat_kv_take() would have removed it already.)
+   */
+  take(given, type) {
     const core = this.#core;
-    const name = options.key(given, core.limits, DELETE);
+    const name = options.key(given, core.limits, "GET");
+    const as = options.type(type, core.limits);
     const ns = this.#handle();
-    const wasThere = core.has(ns, name);
-    const { engine } = core;
-    const { call, key, ERROR } = engine;
-    engine.checked(call.delete(ns, key.pointer, key.length, ERROR));
-    core.wrote();
-    return wasThere;
+    const entry = this.#getEntry(ns, as, name, values.whole);
+    // Nothing else runs meanwhile, but its time may have come.
+    return entry !== null && core.remove(ns, name) ? entry : values.missing();
   }
 
   touch(given, settings) {

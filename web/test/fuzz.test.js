@@ -219,9 +219,21 @@ const CALLS = {
   get_many: (raw) => raw.make("page", "get_many", raw.handle("ns"), ...raw.keys()),
   put: (raw) => raw.fails("put", raw.handle("ns"), ...raw.bytes(), ...raw.bytes(), raw.putOptions()),
   add: (raw) => raw.fails("add", raw.handle("ns"), ...raw.bytes(), ...raw.bytes(), raw.putOptions()),
+  ...Object.fromEntries(
+    ["put_versioned", "add_versioned"].map((name) => [
+      name,
+      (raw) => {
+        const version = random() < 0.1 ? 0 : raw.place(24);
+        raw.fails(name, raw.handle("ns"), ...raw.bytes(), ...raw.bytes(), raw.putOptions(), version);
+      },
+    ]),
+  ),
+  has: (raw) => raw.fails("has", raw.handle("ns"), ...raw.bytes()),
   touch: (raw) => raw.fails("touch", raw.handle("ns"), ...raw.bytes(), pick(INT64), pick(INT64)),
   incr: (raw) => raw.fails("incr", raw.handle("ns"), ...raw.bytes(), pick(INT64), raw.incrOptions(), raw.out()),
   delete: (raw) => raw.fails("delete", raw.handle("ns"), ...raw.bytes()),
+  remove: (raw) => raw.fails("remove", raw.handle("ns"), ...raw.bytes()),
+  take: (raw) => raw.make("entry", "take", raw.handle("ns"), ...raw.bytes()),
   list: (raw) => raw.make("page", "list", raw.handle("ns"), raw.listOptions()),
   count: (raw) => raw.fails("count", raw.handle("ns"), ...raw.bytes(), raw.out()),
   delete_prefix: (raw) => random() < 0.3 && raw.fails("delete_prefix", raw.handle("ns"), ...raw.bytes(), raw.out()),
@@ -330,6 +342,7 @@ test("the package takes anything, and nothing but errors that are known comes of
     "add",
     "has",
     "delete",
+    "take",
     "deleteBulk",
     "touch",
     "incr",
@@ -385,8 +398,10 @@ test("a store holds what a Map does", async () => {
         break;
       }
       case 2: {
-        const { value, metadata } = kv.getWithMetadata(key);
+        const isTaken = random() < 0.3;
+        const { value, metadata } = isTaken ? kv.take(key) : kv.getWithMetadata(key);
         equal({ value, metadata }, model.get(key) ?? { value: null, metadata: null });
+        if (isTaken) model.delete(key);
         break;
       }
       case 3:
@@ -394,7 +409,7 @@ test("a store holds what a Map does", async () => {
         break;
       case 4: {
         const text = value();
-        equal(kv.add(key, text), !model.has(key));
+        equal(kv.add(key, text) !== null, !model.has(key));
         if (!model.has(key)) model.set(key, { value: text, metadata: null });
         break;
       }

@@ -85,7 +85,16 @@ export async function writing(kv: Namespace, sync: SyncNamespace): Promise<void>
   await kv.put("a", new Response("a").body!, { expiration: undefined });
   sync.put("a", new ArrayBuffer(1));
   const added = await kv.add("a", "1");
-  is<typeof added, boolean>(true);
+  is<typeof added, string | null>(true);
+  const version = await kv.put("a", "1");
+  is<typeof version, string>(true);
+  is<string, ReturnType<typeof sync.put>>(true);
+  const taken = await kv.take<{ user: string }, { from: string }>("a", "json");
+  is<typeof taken, Entry<{ user: string }, { from: string }>>(true);
+  const stream = await kv.take("a", "stream");
+  is<typeof stream, Entry<ReadableStream>>(true);
+  const takenNow = sync.take("a");
+  is<typeof takenNow, Entry<string>>(true);
   const sum = await kv.incr("n", 5n, { initial: 1 });
   is<typeof sum, number | bigint>(true);
   const removed = await kv.delete("a");

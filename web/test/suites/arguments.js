@@ -12,7 +12,7 @@ export default {
     await kv.put(5n, "bigint");
     equal([await kv.get("12"), await kv.get("true"), await kv.get("5")], ["number", "boolean", "bigint"]);
     for (const key of [undefined, null, {}, new String("a"), Symbol("a"), () => "a", bytes(1)]) {
-      for (const method of ["get", "getWithMetadata", "has", "delete", "touch", "incr"]) {
+      for (const method of ["get", "getWithMetadata", "has", "delete", "take", "touch", "incr"]) {
         await fails(() => kv[method](key), "TypeError", "the key must be a string");
       }
       await fails(() => kv.put(key, "1"), "TypeError", "the key must be a string");

@@ -29,7 +29,7 @@ export default {
       `KV ${method} failed: 414 UTF-8 encoded length of ${length} exceeds key length limit of 512.`;
     const key = "k".repeat(513);
     await fails(() => kv.put("ü".repeat(257), "1"), "LIMIT", long("PUT", 514));
-    for (const method of ["get", "getWithMetadata", "has"]) await fails(() => kv[method](key), "LIMIT", long("GET"));
+    for (const method of ["get", "getWithMetadata", "has", "take"]) await fails(() => kv[method](key), "LIMIT", long("GET"));
     await fails(() => kv.get([key]), "LIMIT", long("GET_BULK"));
     await fails(() => kv.delete(key), "LIMIT", long("DELETE"));
     await fails(() => kv.touch(key), "LIMIT", long("PUT"));

@@ -26,7 +26,7 @@ export default {
   async "get answers what put stored, and null for what is missing"(api) {
     const kv = await fresh(api);
     equal(await kv.get("a"), null);
-    equal(await kv.put("a", "1"), undefined);
+    await kv.put("a", "1");
     equal(await kv.get("a"), "1");
     equal(await kv.get("a", "text"), "1");
     equal(await kv.get("a", { type: "text" }), "1");
@@ -106,8 +106,9 @@ export default {
     await kv.put("large", new Response(large).body, { metadata: "m" });
     equal(await drained(await kv.get("large", "stream")), large);
     equal((await kv.getWithMetadata("large", "arrayBuffer")).metadata, "m");
-    equal(await kv.add("large", streamOf(bytes(1))), false);
-    equal(await kv.add("new", streamOf(bytes(1))), true);
+    equal(await kv.add("large", streamOf(bytes(1))), null);
+    equal(await kv.add("new", streamOf(bytes(1))), (await kv.getWithMetadata("new")).version);
+    equal(await kv.put("new", streamOf(bytes(1))), (await kv.getWithMetadata("new")).version);
   },
 
   async "a stream that fails stores nothing"(api) {
@@ -167,8 +168,8 @@ export default {
 
   async "add stores only what is missing"(api) {
     const kv = await fresh(api);
-    equal(await kv.add("a", "1", { metadata: 5 }), true);
-    equal(await kv.add("a", "2"), false);
+    equal(await kv.add("a", "1", { metadata: 5 }), (await kv.getWithMetadata("a")).version);
+    equal(await kv.add("a", "2"), null);
     equal((await kv.getWithMetadata("a")).value, "1");
   },
 
@@ -200,6 +201,50 @@ export default {
     await fails(() => kv.incr("c", -1), "INVALID");
     await kv.put("text", "x");
     await fails(() => kv.incr("text"), "INVALID");
+  },
+
+  async "take removes a key, and returns what getWithMetadata would have returned"(api) {
+    const kv = await fresh(api);
+    const settings = { metadata: { a: [1] }, expirationTtl: 1000 };
+    for (const type of [undefined, null, "text", "json", "arrayBuffer", { type: "json" }, {}]) {
+      await kv.put("a", "[1]", settings);
+      const entry = await kv.getWithMetadata("a", type ?? undefined);
+      const taken = await (type === null ? kv.sync.take("a") : kv.take("a", type));
+      equal(taken, entry);
+      equal([taken.version, taken.expiration], [entry.version, entry.expiration]);
+      equal(await kv.has("a"), false);
+      const missing = await kv.take("a", type ?? undefined);
+      equal([missing, missing.version, missing.expiration], [MISSING, null, null]);
+    }
+    const large = new Uint8Array(300_000).map((_, index) => index * 7);
+    await kv.put("large", large);
+    equal(await drained((await kv.take("large", "stream")).value), large);
+    await kv.put("short", "1", { expirationTtl: 1 });
+    await sleep(2100);
+    equal(await kv.take("short"), MISSING);
+    equal(await kv.count(), 0);
+  },
+
+  async "a take that fails leaves the key"(api) {
+    const kv = await fresh(api);
+    await kv.put("a", "not JSON", { metadata: "m" });
+    await fails(() => kv.take("a", "json"), "SyntaxError", 'the value of "a" is not JSON');
+    await fails(() => kv.take("a", "jsn"), "TypeError");
+    await fails(() => kv.take(["a"]), "TypeError", "the key must be a string");
+    const { value, metadata } = await kv.take("a");
+    equal([value, metadata], ["not JSON", "m"]);
+  },
+
+  async "put returns the version of the entry"(api) {
+    const kv = await fresh(api);
+    const version = async () => (await kv.getWithMetadata("a")).version;
+    const first = await kv.put("a", "1");
+    equal(first, await version());
+    const second = kv.sync.put("a", bytes(1), { metadata: "m" });
+    equal(second, await version());
+    ok(/^[\w-]{16}$/.test(second) && second !== first, second);
+    equal(kv.atomic().check("a", first).put("a", "2").commit().ok, false);
+    equal(kv.atomic().check("a", second).put("a", "2").commit().ok, true);
   },
 
   async "delete removes, and answers whether a live entry was removed"(api) {
@@ -452,6 +497,7 @@ export default {
       () => kv.add("a", "1"),
       () => kv.put("a", streamOf()),
       () => kv.has("a"),
+      () => kv.take("a"),
       () => kv.delete("a"),
       () => kv.deleteBulk([]),
       () => kv.touch("a"),
