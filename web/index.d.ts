@@ -3,8 +3,8 @@
 /**
  * Luat's key-value store in WebAssembly: for browsers, workers, Node 18 and later, Deno and Bun.
  *
- *     import { LuatKV } from "luat-kv";
- *     const kv = (await LuatKV.open()).namespace("users");
+ *     import { Store } from "luat-kv";
+ *     const kv = (await Store.open()).namespace("users");
  *     await kv.put("user:1", "Alice", { expirationTtl: 3600, metadata: { role: "admin" } });
  *     await kv.get("user:1");                                     // "Alice"
  *
@@ -47,7 +47,7 @@ export interface OpenOptions {
   limits?: "default" | "cloudflare" | undefined;
   /**
    * Keep the store across reloads, in this origin's IndexedDB or its private file system. Written in the background;
-   * see {@link LuatKV.flush}. What was written in the last moment before a page is left comes through with
+   * see {@link Store.flush}. What was written in the last moment before a page is left comes through with
    * `"indexeddb"`, and is mostly lost with `"opfs"`. `"opfs"` wants https, Web Locks, and a browser that can write to it
    * here; where one of these is missing, opening fails with `INVALID`. Default: no, and the store is gone with the page.
    */
@@ -62,7 +62,7 @@ export interface OpenOptions {
   wait?: number | undefined;
   /**
    * Open a persisted store that is damaged as it was before the first damage, rather than fail with `CORRUPT`.
-   * {@link LuatKV.damage} and `onError` tell what is left out. What is on disk stays as it is until the store has
+   * {@link Store.damage} and `onError` tell what is left out. What is on disk stays as it is until the store has
    * changed; then all of the store is written, and in the same step the damaged part is removed. Default false.
    */
   recover?: boolean | undefined;
@@ -85,10 +85,10 @@ export interface DeleteOptions {
 }
 
 /** A store: namespaces of keys, in memory. */
-export class LuatKV implements Disposable {
+export class Store implements Disposable {
   private constructor();
   /** A new store, or one that was persisted. `INVALID` in a Worker's global scope: open it in a handler. */
-  static open(options?: OpenOptions): Promise<LuatKV>;
+  static open(options?: OpenOptions): Promise<Store>;
   /** Removes what a persisted store has kept; none is no error. `BUSY` if it is open somewhere for longer than `wait`. */
   static delete(options: DeleteOptions): Promise<void>;
   /** A set of keys of its own. The same object each time for the same name. */
@@ -226,7 +226,7 @@ export interface ImportOptions {
 export class Namespace {
   private constructor();
   readonly name: string;
-  readonly store: LuatKV;
+  readonly store: Store;
   /** The same namespace, whose methods answer at once. */
   readonly sync: SyncNamespace;
 
@@ -323,7 +323,7 @@ export class Namespace {
 export class SyncNamespace {
   private constructor();
   readonly name: string;
-  readonly store: LuatKV;
+  readonly store: Store;
 
   get(key: string, type?: TypeOption<"text"> | NoType): string | null;
   get<J = unknown>(key: string, type: TypeOption<"json">): J | null;
@@ -391,10 +391,10 @@ export class Atomic {
 
 export interface LuaOptions {
   /** The store that `KV.namespace(name)` of scripts uses. It goes on working in JavaScript. Default: a new one. */
-  kv?: LuatKV | undefined;
+  kv?: Store | undefined;
   /** Takes what scripts print, a line at a time, without its end. Default: `console.log`. */
   print?: ((line: string) => void) | undefined;
-  /** As for {@link LuatKV.open}, for a store that is made here. Lua's own memory counts too. */
+  /** As for {@link Store.open}, for a store that is made here. Lua's own memory counts too. */
   maxMemory?: number | undefined;
   /** Default: the `luat_kv_lua.wasm` beside this package's code, which Vite finds where `luat-kv/lua` is imported. */
   wasm?: WasmSource | undefined;
@@ -416,7 +416,7 @@ export class Lua implements Disposable {
   private constructor();
   static create(options?: LuaOptions): Promise<Lua>;
   /** The store of `KV.namespace(name)`. */
-  readonly kv: LuatKV;
+  readonly kv: Store;
   /**
    * Runs a script and answers what it returns: nil is null, whole numbers that are not safe are bigints, strings that
    * are not UTF-8 are Uint8Arrays, tables are what JSON makes of them, and anything else is its `tostring`. The page

@@ -29,7 +29,9 @@ export type Path = string | Uint8Array | URL;
  * is a Buffer and `"arrayBuffer"` an ArrayBuffer, each a copy of its own.
  */
 export type ValueType = "text" | "json" | "buffer" | "arrayBuffer";
-type TypeOption<T extends ValueType> = T | { type: T };
+/** As with Workers KV, `cacheTtl` may be given. It has no effect: there is no cache. */
+export type TypeOption<T extends ValueType> = T | { type: T; cacheTtl?: number | undefined };
+export type NoType = { type?: undefined; cacheTtl?: number | undefined };
 /** What a type of value is in JavaScript. */
 export type ValueOf<T extends ValueType, J = unknown> = T extends "text"
   ? string
@@ -84,11 +86,11 @@ export interface Entry<V, M = unknown> {
 
 export interface EachOptions {
   /** Only keys that begin with this; every character stands for itself. */
-  prefix?: Key | undefined;
+  prefix?: Key | null | undefined;
   /** Only keys from this one on, itself included, in byte order. */
-  start?: Key | undefined;
+  start?: Key | null | undefined;
   /** Only keys before this one, in byte order. Not empty. */
-  stop?: Key | undefined;
+  stop?: Key | null | undefined;
   /** From the last key to the first. */
   reverse?: boolean | undefined;
   /** The values too; true is `"text"`. */
@@ -135,18 +137,18 @@ export interface Stats {
   namespaces: Map<string, { live: number; expired: number }>;
 }
 
-/** Opens a database file, and makes it with its folders where it is missing. */
-export function open(path: Path, options?: OpenOptions): Store;
-/** Opens the store of the Luat project that a folder, by default the working directory, lies in. */
-export function openProject(dir?: Path | null, options?: OpenOptions): Store;
-/** Makes an empty store in memory, which is gone when it closes. */
-export function openMemory(options?: Pick<OpenOptions, "limits">): Store;
 /** The version of the C library, as in "0.1.0". */
 export const version: string;
 
 /** A database file, or memory. Close it, or let `using` or the garbage collector do so. */
 export class Store {
   private constructor();
+  /** Opens a database file. If it is missing, it is created, with its folders. */
+  static open(path: Path, options?: OpenOptions): Store;
+  /** Opens the store of the Luat project that a folder, by default the working directory, lies in. */
+  static openProject(dir?: Path | null, options?: OpenOptions): Store;
+  /** Creates an empty store in memory, which is gone when it closes. */
+  static openMemory(options?: Pick<OpenOptions, "limits">): Store;
   /** A set of keys of its own. The same object for the same name, as long as somebody has it. */
   namespace(name: string): Namespace;
   /** The names of the namespaces that have live keys, in byte order. */
@@ -175,26 +177,35 @@ export class Store {
 export class Namespace {
   private constructor();
   readonly name: string;
+  readonly store: Store;
+  /** This namespace itself. In the web package these are the methods that do not return promises. */
+  readonly sync: Namespace;
 
-  /** The value, or null where the key is missing. */
-  get(key: Key): string | null;
+  /** The value, or null if the key is missing. */
+  get(key: Key, type?: TypeOption<"text"> | NoType): string | null;
   get<J = unknown>(key: Key, type: TypeOption<"json">): J | null;
   get<T extends ValueType>(key: Key, type: TypeOption<T>): ValueOf<T> | null;
-  /** The value with its metadata, expiration and version; all of them null where the key is missing. */
-  getWithMetadata<M = unknown>(key: Key): Entry<string, M>;
+  /** Many values, all from one moment, in the order of the keys; null for those that are missing. */
+  get(keys: Key[], type?: TypeOption<"text"> | NoType): Map<string, string | null>;
+  get<J = unknown>(keys: Key[], type: TypeOption<"json">): Map<string, J | null>;
+  get<T extends ValueType>(keys: Key[], type: TypeOption<T>): Map<string, ValueOf<T> | null>;
+  /** The value with its metadata, expiration and version; all of them null if the key is missing. */
+  getWithMetadata<M = unknown>(key: Key, type?: TypeOption<"text"> | NoType): Entry<string, M>;
   getWithMetadata<J = unknown, M = unknown>(key: Key, type: TypeOption<"json">): Entry<J, M>;
   getWithMetadata<T extends ValueType, M = unknown>(key: Key, type: TypeOption<T>): Entry<ValueOf<T>, M>;
-  /** Many values, all as they are at one moment, in the order of the keys; null for those that are missing. */
-  getMany(keys: Key[]): Map<string, string | null>;
-  getMany<J = unknown>(keys: Key[], type: TypeOption<"json">): Map<string, J | null>;
-  getMany<T extends ValueType>(keys: Key[], type: TypeOption<T>): Map<string, ValueOf<T> | null>;
-  getManyWithMetadata<M = unknown>(keys: Key[]): Map<string, Entry<string, M>>;
-  getManyWithMetadata<J = unknown, M = unknown>(keys: Key[], type: TypeOption<"json">): Map<string, Entry<J, M>>;
-  getManyWithMetadata<T extends ValueType, M = unknown>(
+  /** The same for many keys; null, not an entry, for those that are missing. */
+  getWithMetadata<M = unknown>(
+    keys: Key[],
+    type?: TypeOption<"text"> | NoType,
+  ): Map<string, Entry<string, M> | null>;
+  getWithMetadata<J = unknown, M = unknown>(
+    keys: Key[],
+    type: TypeOption<"json">,
+  ): Map<string, Entry<J, M> | null>;
+  getWithMetadata<T extends ValueType, M = unknown>(
     keys: Key[],
     type: TypeOption<T>,
-  ): Map<string, Entry<ValueOf<T>, M>>;
-
+  ): Map<string, Entry<ValueOf<T>, M> | null>;
   /** Whether a key is there. The value is not read. */
   has(key: Key): boolean;
 
@@ -211,9 +222,11 @@ export class Namespace {
    * Removes a key and returns its entry, in one step: where several callers take the same key, one of them gets the
    * entry. All fields are null if the key is missing. An entry that cannot be read as `type` is an error, and stays.
    */
-  take<M = unknown>(key: Key): Entry<string, M>;
+  take<M = unknown>(key: Key, type?: TypeOption<"text"> | NoType): Entry<string, M>;
   take<J = unknown, M = unknown>(key: Key, type: TypeOption<"json">): Entry<J, M>;
   take<T extends ValueType, M = unknown>(key: Key, type: TypeOption<T>): Entry<ValueOf<T>, M>;
+  /** Removes one key or many. If it fails, none is removed. */
+  deleteBulk(keys: Key | Key[]): void;
   /** Gives a key another expiration, or without options none; true if it was there. */
   touch(key: Key, options?: Lifetime): boolean;
   /**
@@ -227,7 +240,7 @@ export class Namespace {
   /** All keys, page by page: `for (const { name } of kv.each())`. */
   each<M = unknown>(options?: EachOptions): IterableIterator<ListedKey<M>>;
   /** How many keys there are. */
-  count(options?: { prefix?: Key | undefined }): number;
+  count(options?: { prefix?: Key | null | undefined }): number;
   /** Remove many keys and count them, in small steps that let others write. */
   deletePrefix(prefix: Key): number;
   clear(): number;

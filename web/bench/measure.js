@@ -1,7 +1,7 @@
 // What is measured, in Node and in a page alike: nanoseconds an operation, of the fastest of some rounds, each of which
 // does every subject in turn, so that a machine whose speed drifts does so for all of them.
 
-import { Lua, LuatKV } from "../src/index.js";
+import { Lua, Store } from "../src/index.js";
 import { createStorage } from "unstorage";
 import memoryDriver from "unstorage/drivers/memory";
 
@@ -86,7 +86,7 @@ async function inLua() {
 
 /** Answers { subject: { put, get } }. */
 export async function measure() {
-  const store = await LuatKV.open();
+  const store = await Store.open();
   const kv = store.namespace("bench");
   const storage = createStorage({ driver: memoryDriver() });
   const lua = await inLua();

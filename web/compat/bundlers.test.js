@@ -62,8 +62,8 @@ const BUNDLERS = {
 };
 
 const STORE = `
-  import { LuatKV } from "luat-kv";
-  const store = (options) => LuatKV.open(options);
+  import { Store } from "luat-kv";
+  const store = (options) => Store.open(options);
 `;
 const LUA = `
   import { Lua } from "luat-kv/lua";

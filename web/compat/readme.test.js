@@ -55,8 +55,8 @@ test("a page whose policy forbids WebAssembly is told so, and one that has what 
   const page = (policy) => `<!doctype html><link rel=icon href=data:,><meta http-equiv=Content-Security-Policy
     content="script-src 'self' ${policy}"><script type=module src=/page.js></script>`;
   const code = `
-    import { LuatKV } from "/node_modules/luat-kv/src/index.js";
-    LuatKV.open().then(
+    import { Store } from "/node_modules/luat-kv/src/index.js";
+    Store.open().then(
       () => (document.title = "open"),
       (error) => (document.title = error.code + " " + error.message),
     );

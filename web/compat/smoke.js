@@ -3,7 +3,7 @@
 
 import { equal, fails, sleep, streamOf } from "../test/suites/check.js";
 
-const open = ({ LuatKV, wasm }, options) => LuatKV.open(wasm ? { wasm: wasm.store, ...options } : options);
+const open = ({ Store, wasm }, options) => Store.open(wasm ? { wasm: wasm.store, ...options } : options);
 const create = ({ Lua, wasm }, options) => Lua.create(wasm ? { wasm: wasm.lua, ...options } : options);
 
 /** All of a stream. Not by way of a Response, which wants more of its runtime than the package does. */

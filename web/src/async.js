@@ -11,7 +11,7 @@ export class Namespace {
   #core;
   #sync;
 
-  /** For LuatKV.namespace() only. */
+  /** For Store.namespace() only. */
   constructor(store, core, name) {
     if (name === undefined) throw new TypeError("a Namespace comes from store.namespace()");
     this.#store = store;

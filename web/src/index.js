@@ -1,4 +1,4 @@
-export { LuatKV } from "./store.js";
+export { Store } from "./store.js";
 export { Namespace } from "./async.js";
 export { SyncNamespace } from "./namespace.js";
 export { Atomic } from "./atomic.js";

@@ -9,7 +9,7 @@ import { LuaError, aborted, failed, results, unreadable } from "./lua/outcome.js
 import { DONE, NO_MEMORY, PAUSING, Run } from "./lua/run.js";
 import * as options from "./options.js";
 import { pause, registry } from "./runtime.js";
-import { LuatKV, coreOf } from "./store.js";
+import { Store, coreOf } from "./store.js";
 import { checkText } from "./slot.js";
 import { bytesOf, storable } from "./values.js";
 
@@ -40,7 +40,7 @@ function scriptOf(what, code) {
 }
 
 const LUA = ["kv", "print", "maxMemory", "wasm"];
-/** What only LuatKV.open() takes. */
+/** What only Store.open() takes. */
 const STORE = ["limits", "persist", "name", "onError"];
 
 function checkedName(what, name) {
@@ -112,9 +112,9 @@ export class Lua {
   }
 
   static async create(given) {
-    if (given instanceof LuatKV) throw new TypeError("a store is given as { kv: store }");
+    if (given instanceof Store) throw new TypeError("a store is given as { kv: store }");
     const { kv, print, maxMemory, wasm } = options.only(given, LUA, STORE, "open a store with it, and give that as kv");
-    if (kv !== undefined && !(kv instanceof LuatKV)) throw new TypeError(`kv must be a LuatKV, not ${kind(kv)}`);
+    if (kv !== undefined && !(kv instanceof Store)) throw new TypeError(`kv must be a Store, not ${kind(kv)}`);
     if (print !== undefined && typeof print !== "function") {
       throw new TypeError(`print must be a function, not ${kind(print)}`);
     }
@@ -122,7 +122,7 @@ export class Lua {
     let store = kv;
     if (store === undefined) {
       const { engine } = await load(wasm, most ?? options.maxMemory(undefined));
-      store = new LuatKV(Core.open(engine, 0));
+      store = new Store(Core.open(engine, 0));
     }
     const core = coreOf(store);
     const host = await hostFor(core, { wasm, maxMemory: most });

@@ -27,13 +27,13 @@ const dropped = registry((core) => {
 const droppedNamespaces = registry(({ core, name }) => core.forget(name));
 
 /** A store: namespaces of keys, in memory. */
-export class LuatKV {
+export class Store {
   #core;
   #closing = null;
 
   /** For open() and storeOf() only. */
   constructor(core) {
-    if (!(core instanceof Core)) throw new TypeError("a LuatKV comes from LuatKV.open()");
+    if (!(core instanceof Core)) throw new TypeError("a Store comes from Store.open()");
     this.#core = core;
     dropped.register(this, core, core);
   }
@@ -44,7 +44,7 @@ export class LuatKV {
     const engine = await Engine.load({ file: "luat_kv.wasm", url, source: wasm, maxMemory });
     const core = Core.open(engine, limits);
     if (where !== null) core.persister = await persist(core, { where, ...kept });
-    return new LuatKV(core);
+    return new Store(core);
   }
 
   static async delete(given) {
@@ -148,5 +148,5 @@ export class LuatKV {
 }
 
 /** The engine and the pointer of a store, for lua.js. */
-export const coreOf = LuatKV.coreOf;
-delete LuatKV.coreOf;
+export const coreOf = Store.coreOf;
+delete Store.coreOf;

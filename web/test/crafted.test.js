@@ -3,7 +3,7 @@
 import test from "node:test";
 import { coreOf } from "../src/store.js";
 import { profile, reload } from "./profile.js";
-import { LuatKV, equal, fails, ok, open } from "./support.js";
+import { Store, equal, fails, ok, open } from "./support.js";
 
 const HEAD = 12;
 
@@ -27,7 +27,7 @@ async function crafted(t) {
 const bad = 'the metadata of "b" is not JSON';
 
 test("metadata that is not JSON is an error where it is looked at, and nowhere else", async (t) => {
-  const store = await LuatKV.open();
+  const store = await Store.open();
   t.after(() => store.close());
   coreOf(store).load(await crafted(t));
   const kv = store.namespace("test");

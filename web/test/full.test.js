@@ -2,7 +2,7 @@
 
 import test from "node:test";
 import { coreOf } from "../src/store.js";
-import { LuatKV, equal, ok } from "./support.js";
+import { Store, equal, ok } from "./support.js";
 
 const MIB = 1024 * 1024;
 
@@ -18,7 +18,7 @@ function outcome(run) {
 
 /** A store, with changes tracked or not, into which not one more key goes. */
 async function fullStore({ keyLength = 10, value = "", maxMemory = 2 * MIB, tracks = false } = {}) {
-  const store = await LuatKV.open({ maxMemory });
+  const store = await Store.open({ maxMemory });
   const core = coreOf(store);
   if (tracks) core.changes(false);
   const kv = store.namespace("full").sync;
@@ -81,7 +81,7 @@ test("what fails for want of memory leaves no less of it, however often", async 
 
 test("a batch of deletions that does not fit is taken back, and leaves room to go on", async () => {
   for (const rows of [10_000, 13_000, 16_000, 20_000]) {
-    const store = await LuatKV.open({ maxMemory: 8 * MIB });
+    const store = await Store.open({ maxMemory: 8 * MIB });
     const core = coreOf(store);
     const kv = store.namespace("n".repeat(200)).sync;
     const batch = kv.atomic();
@@ -115,7 +115,7 @@ test("a full store can be cleared, whatever its keys, and flushed", async () => 
 
 test("what a full store tells of its changes makes the same store again", async () => {
   const { store, core, kv } = await fullStore({ keyLength: 100, value: "v".repeat(50), tracks: true });
-  const other = await LuatKV.open();
+  const other = await Store.open();
   for (;;) {
     const record = core.changes(false);
     if (record.length === 0) break;

@@ -3,7 +3,7 @@
 
 import test from "node:test";
 import { coreOf } from "../src/store.js";
-import { LuatKV, LuatKVError, equal, ok } from "./support.js";
+import { Store, LuatKVError, equal, ok } from "./support.js";
 
 const SECONDS = Number(process.env.FUZZ_SECONDS ?? 5);
 const seed = Number(process.env.FUZZ_SEED ?? Math.floor(Math.random() * 2 ** 32));
@@ -278,7 +278,7 @@ function hostFrom(t) {
 
 test("every function of the module takes anything, and nothing traps", async (t) => {
   hostFrom(t);
-  const core = coreOf(await LuatKV.open({ maxMemory: 8 * 2 ** 20 }));
+  const core = coreOf(await Store.open({ maxMemory: 8 * 2 ** 20 }));
   const raw = new Raw(core);
   const functions = Object.keys(core.engine.raw).filter((name) => name.startsWith("luat_kv_"));
   equal(functions.map((name) => name.slice(8)).sort(), Object.keys(CALLS).sort());
@@ -334,7 +334,7 @@ const anything = () =>
   ]);
 
 test("the package takes anything, and nothing but errors that are known comes of it", async () => {
-  const kv = (await LuatKV.open({ maxMemory: 16 * 2 ** 20 })).namespace("fuzz");
+  const kv = (await Store.open({ maxMemory: 16 * 2 ** 20 })).namespace("fuzz");
   const methods = [
     "get",
     "getWithMetadata",
@@ -383,7 +383,7 @@ function damaged() {
 }
 
 test("a store holds what a Map does", async () => {
-  const kv = (await LuatKV.open({ maxMemory: 64 * 2 ** 20 })).namespace("model").sync;
+  const kv = (await Store.open({ maxMemory: 64 * 2 ** 20 })).namespace("model").sync;
   const model = new Map();
   const keyOf = () => pick(["a", "b", "ü", "😀", "k"]) + below(40);
   const value = () => pick(["", "v", "ü", "😀"]).repeat(below(random() < 0.02 ? 40_000 : 60)) + below(10);

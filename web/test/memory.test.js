@@ -22,10 +22,10 @@ after(async () => {
 
 test("a thousand stores are opened, used and closed without a pause, and what is left of them is kept", async () => {
   const answer = await page.evaluate(async (rounds) => {
-    const { LuatKV } = await import("/src/index.js");
+    const { Store } = await import("/src/index.js");
     const kept = [];
     for (let round = 0; round < rounds; round++) {
-      const store = await LuatKV.open();
+      const store = await Store.open();
       const kv = store.namespace("test");
       await kv.put("a", String(round));
       if ((await kv.get("a")) !== String(round)) return `round ${round}`;

@@ -8,7 +8,7 @@ import vm from "node:vm";
 import { Engine } from "../src/engine.js";
 import { coreOf } from "../src/store.js";
 import { serve } from "./browser.js";
-import { LuatKV, equal, fails, ok, open, sleep } from "./support.js";
+import { Store, equal, fails, ok, open, sleep } from "./support.js";
 
 const wasm = new URL("../luat_kv.wasm", import.meta.url);
 const good = readFileSync(wasm);
@@ -66,7 +66,7 @@ test("a wrong module says which it is, and what it was", async (t) => {
   const page = "<!doctype html><title>404</title>";
   const { url, close } = await serve({ "/page.wasm": page, "/good.wasm": good });
   t.after(close);
-  const opening = (source) => () => LuatKV.open({ wasm: source });
+  const opening = (source) => () => Store.open({ wasm: source });
   await fails(
     opening(`${url}/missing.wasm`),
     "IO",
@@ -104,7 +104,7 @@ test("too little memory for the module to begin with is a RangeError", async () 
 
 test("every truncation is an error", async () => {
   for (let length = 0; length < good.length; length += 997) {
-    await fails(() => LuatKV.open({ wasm: good.subarray(0, length) }), "INVALID");
+    await fails(() => Store.open({ wasm: good.subarray(0, length) }), "INVALID");
   }
 });
 
@@ -185,13 +185,13 @@ async function until(what, isSo) {
 
 // In a function of its own, whose variables are gone.
 async function memoryOfDropped() {
-  const store = await LuatKV.open();
+  const store = await Store.open();
   store.namespace("test").sync.put("a", "1");
   return new WeakRef(coreOf(store).engine.memory);
 }
 
 test("a store that is dropped is freed, and so is its memory", async () => {
-  let kv = (await LuatKV.open()).namespace("test");
+  let kv = (await Store.open()).namespace("test");
   const core = coreOf(kv.store);
   const memory = await memoryOfDropped();
   kv.sync.put("a", "1");

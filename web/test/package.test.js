@@ -74,8 +74,8 @@ test("installed in an empty folder, it runs in node", async () => {
   const output = await printed(
     "run.js",
     `
-    import { LuatKV, Lua, version } from "luat-kv";
-    const kv = (await LuatKV.open()).namespace("a");
+    import { Store, Lua, version } from "luat-kv";
+    const kv = (await Store.open()).namespace("a");
     await kv.put("k", "v", { metadata: 1 });
     console.log(version, await kv.get("k"), import.meta.resolve("luat-kv/luat_kv.wasm").split("/").at(-1));
     const lua = await Lua.create();
@@ -91,9 +91,9 @@ test("bundled, it runs in a page", async (t) => {
   await writeFile(
     entry,
     `
-    import { LuatKV } from "luat-kv";
+    import { Store } from "luat-kv";
     import wasm from "luat-kv/luat_kv.wasm";
-    const kv = (await LuatKV.open({ wasm })).namespace("a");
+    const kv = (await Store.open({ wasm })).namespace("a");
     await kv.put("k", "v");
     document.title = await kv.get("k");
   `,
@@ -127,10 +127,10 @@ test("bundled as a plain script, it runs in a page that says where the module is
   await writeFile(
     entry,
     `
-    import { LuatKV } from "luat-kv";
+    import { Store } from "luat-kv";
     (async () => {
-      const refused = await LuatKV.open().catch((error) => error.message);
-      const kv = (await LuatKV.open({ wasm: "/node_modules/luat-kv/luat_kv.wasm" })).namespace("a");
+      const refused = await Store.open().catch((error) => error.message);
+      const kv = (await Store.open({ wasm: "/node_modules/luat-kv/luat_kv.wasm" })).namespace("a");
       document.title = refused + " " + (await kv.incr("n"));
     })();
   `,
@@ -153,8 +153,8 @@ test("without a bundler, it runs in a page by itself", async (t) => {
   t.after(() => browser.close().then(close));
   const page = await openPage(browser, `${url}/`);
   const value = await page.evaluate(async () => {
-    const { LuatKV } = await import("/node_modules/luat-kv/src/index.js");
-    return (await LuatKV.open()).namespace("a").incr("n", 41);
+    const { Store } = await import("/node_modules/luat-kv/src/index.js");
+    return (await Store.open()).namespace("a").incr("n", 41);
   });
   equal([value, page.errors], [41, []]);
 });
@@ -165,10 +165,10 @@ test("its types are found where it is installed", async () => {
   await writeFile(
     file,
     `
-    import { LuatKV } from "luat-kv";
+    import { Store } from "luat-kv";
     import { Lua } from "luat-kv/lua";
     import wasm from "luat-kv/luat_kv.wasm";
-    export const lua: Promise<Lua> = LuatKV.open({ wasm }).then((kv) => Lua.create({ kv }));
+    export const lua: Promise<Lua> = Store.open({ wasm }).then((kv) => Lua.create({ kv }));
   `,
   );
   const settings = ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2022", "--lib", "es2022,dom"];

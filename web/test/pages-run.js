@@ -68,8 +68,8 @@ for (const suite of suites) {
 
 /** Opens a store, and answers what was in it and how that went; puts something into it for the next time. */
 const visit = async (persist) => {
-  const { LuatKV } = await import("/src/index.js");
-  const store = await LuatKV.open({ persist }).catch(({ code, message }) => `${code}: ${message}`);
+  const { Store } = await import("/src/index.js");
+  const store = await Store.open({ persist }).catch(({ code, message }) => `${code}: ${message}`);
   if (typeof store === "string") return store;
   const kv = store.namespace("test");
   const found = await kv.get("text");
@@ -95,8 +95,8 @@ for (const persist of ["indexeddb", "opfs"]) {
 
 test(`${name}: a store is one page's at a time`, async () => {
   const opening = async () => {
-    const { LuatKV } = await import("/src/index.js");
-    globalThis.store = await LuatKV.open({ persist: "indexeddb" }).catch(({ code }) => code);
+    const { Store } = await import("/src/index.js");
+    globalThis.store = await Store.open({ persist: "indexeddb" }).catch(({ code }) => code);
     return globalThis.store === "BUSY" ? "BUSY" : globalThis.store.namespace("test").get("text");
   };
   const second = await browser.open("/");

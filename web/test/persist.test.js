@@ -3,7 +3,7 @@
 import test from "node:test";
 import { openPage } from "./browser.js";
 import { profile, reload, segments, server } from "./profile.js";
-import { LuatKV, equal, fails, ok, sleep } from "./support.js";
+import { Store, equal, fails, ok, sleep } from "./support.js";
 
 for (const persist of ["indexeddb", "opfs"]) {
   test(`${persist}: a store survives a reload, with all that it holds`, async (t) => {
@@ -49,16 +49,16 @@ for (const persist of ["indexeddb", "opfs"]) {
   test(`${persist}: a store is removed with all that it kept, but not while it is open`, async (t) => {
     const page = await profile(t, persist);
     const answers = await page.evaluate(async (persist) => {
-      const { LuatKV } = await import("/src/index.js");
-      await LuatKV.delete({ persist }); // there is none
+      const { Store } = await import("/src/index.js");
+      await Store.delete({ persist }); // there is none
       await open();
       await kv.put("a", "1");
       await store.flush();
-      const busy = await LuatKV.delete({ persist }).catch(({ code }) => code);
+      const busy = await Store.delete({ persist }).catch(({ code }) => code);
       await store.close();
-      await LuatKV.delete({ persist });
+      await Store.delete({ persist });
       await open();
-      return [busy, await kv.get("a"), await LuatKV.delete({ persist: "disk" }).catch(({ message }) => message)];
+      return [busy, await kv.get("a"), await Store.delete({ persist: "disk" }).catch(({ message }) => message)];
     }, persist);
     equal(answers.slice(0, 2), ["BUSY", null]);
     ok(answers[2].includes("indexeddb, opfs"), answers[2]);
@@ -305,8 +305,8 @@ test("a worker keeps a store as well, in opfs also where it can only write in pl
               resolve(data);
             };
           }),
-        `import { LuatKV } from "${server.url}/src/index.js"; ${before}
-         const store = await LuatKV.open({ persist: "${persist}", name: "worker" });
+        `import { Store } from "${server.url}/src/index.js"; ${before}
+         const store = await Store.open({ persist: "${persist}", name: "worker" });
          const kv = store.namespace("a");
          ${code}`,
       );
@@ -324,9 +324,9 @@ test("a worker keeps a store as well, in opfs also where it can only write in pl
 });
 
 test("where there is nothing to keep a store in, that is said", async () => {
-  await fails(() => LuatKV.open({ persist: "indexeddb" }), "INVALID", "there is no IndexedDB here");
-  await fails(() => LuatKV.open({ persist: "opfs" }), "INVALID", "there is no origin private file system here");
-  const store = await LuatKV.open();
+  await fails(() => Store.open({ persist: "indexeddb" }), "INVALID", "there is no IndexedDB here");
+  await fails(() => Store.open({ persist: "opfs" }), "INVALID", "there is no origin private file system here");
+  const store = await Store.open();
   await store.flush();
   await store.close();
 });

@@ -34,8 +34,8 @@ export async function pageOf(context, persist) {
   await context.addInitScript((persist) => {
     globalThis.told = [];
     globalThis.open = async (options) => {
-      const { LuatKV } = await import("/src/index.js");
-      globalThis.store = await LuatKV.open({ persist, onError: (error) => told.push(error.code), ...options });
+      const { Store } = await import("/src/index.js");
+      globalThis.store = await Store.open({ persist, onError: (error) => told.push(error.code), ...options });
       return (globalThis.kv = store.namespace("test"));
     };
     /** The code and the message that opening fails with. */

@@ -73,7 +73,7 @@ for (const persist of ["indexeddb", "opfs"]) {
       const nothing = "an empty store, for there is nothing before that";
       const rest = found.length > 0 ? "the store as it was before that" : nothing;
       ok(refused.startsWith("CORRUPT: segment "), refused);
-      ok(refused.endsWith(`; LuatKV.open() with recover: true opens ${rest}`), refused);
+      ok(refused.endsWith(`; Store.open() with recover: true opens ${rest}`), refused);
       await page.context().close();
     }
   });
@@ -184,7 +184,7 @@ test("indexeddb: a segment whose file the browser has lost is damage, and no mor
   page = await pageOf(context, "indexeddb");
   const refused = await page.evaluate(() => failing(open));
   ok(refused.startsWith("CORRUPT: segment 2 of what was kept cannot be read: the browser cannot read it back"), refused);
-  ok(/ \(Data lost .*\); LuatKV\.open\(\) with recover: true/.test(refused), refused);
+  ok(/ \(Data lost .*\); Store\.open\(\) with recover: true/.test(refused), refused);
   equal(await page.evaluate(recover).then(([code]) => code), "CORRUPT");
   equal(await page.evaluate(keys), ["a"]);
   await page.evaluate(() => kv.put("c", "1").then(() => store.close()));

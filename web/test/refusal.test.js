@@ -14,9 +14,9 @@ const both = ["indexeddb", "opfs"];
 
 /** What opening and deleting a store fail with. */
 const tried = async (persist) => {
-  const { LuatKV } = await import("/src/index.js");
+  const { Store } = await import("/src/index.js");
   const answers = [];
-  for (const run of [() => LuatKV.open({ persist }), () => LuatKV.delete({ persist })]) {
+  for (const run of [() => Store.open({ persist }), () => Store.delete({ persist })]) {
     const error = await run().then(
       () => ({}),
       (error) => error,

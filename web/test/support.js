@@ -7,7 +7,7 @@ export { api };
 
 /** A new namespace, whose store is closed after the test. */
 export async function open(t, options) {
-  const store = await api.LuatKV.open(options);
+  const store = await api.Store.open(options);
   t.after(() => store.close());
   return store.namespace("test");
 }

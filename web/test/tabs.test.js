@@ -3,7 +3,7 @@
 import test from "node:test";
 import { openPage } from "./browser.js";
 import { plainHttp, profile, withoutLocks } from "./profile.js";
-import { LuatKV, equal, fails, sleep } from "./support.js";
+import { Store, equal, fails, sleep } from "./support.js";
 
 const BUSY = 'BUSY: the store "luat_kv" is open already, here or in another tab or worker: close() it there, or let wait be longer';
 
@@ -40,8 +40,8 @@ for (const persist of ["indexeddb", "opfs"]) {
     equal(await second.evaluate(() => reading), waits.map(String));
     await page.evaluate(() => open());
     await second.evaluate(async (persist) => {
-      const { LuatKV } = await import("/src/index.js");
-      globalThis.remove = (wait) => LuatKV.delete({ persist, wait });
+      const { Store } = await import("/src/index.js");
+      globalThis.remove = (wait) => Store.delete({ persist, wait });
     }, persist);
     equal(await second.evaluate(() => failing(() => remove(0))), BUSY);
     await second.evaluate(() => void (globalThis.removing = remove(Infinity)));
@@ -60,8 +60,8 @@ for (const persist of ["indexeddb", "opfs"]) {
         await open({ wait: (round % 2) / 1000 }); // less than the browser takes to answer
         await kv.incr("n");
         await store.close();
-        const { LuatKV } = await import("/src/index.js");
-        await LuatKV.delete({ persist, name: "other", wait: 0 });
+        const { Store } = await import("/src/index.js");
+        await Store.delete({ persist, name: "other", wait: 0 });
       }
       return (await open({ wait: 0 })).get("n");
     }, persist);
@@ -70,11 +70,11 @@ for (const persist of ["indexeddb", "opfs"]) {
 }
 
 test("what is no wait, and no recover, is refused", async () => {
-  for (const run of [(wait) => LuatKV.open({ persist: "indexeddb", wait }), (wait) => LuatKV.delete({ persist: "indexeddb", wait })]) {
+  for (const run of [(wait) => Store.open({ persist: "indexeddb", wait }), (wait) => Store.delete({ persist: "indexeddb", wait })]) {
     for (const wait of [-1, NaN]) await fails(() => run(wait), "RangeError", `wait must be a number of milliseconds`);
     for (const wait of ["5", null, {}]) await fails(() => run(wait), "TypeError", "wait must be a number");
   }
-  await fails(() => LuatKV.open({ persist: "indexeddb", recover: 1 }), "TypeError", "recover must be a boolean, not number");
+  await fails(() => Store.open({ persist: "indexeddb", recover: 1 }), "TypeError", "recover must be a boolean, not number");
 });
 
 test("indexeddb: where there are no locks, one tab at a time has a store all the same", async (t) => {
@@ -84,7 +84,7 @@ test("indexeddb: where there are no locks, one tab at a time has a store all the
   equal(await page.evaluate(() => navigator.locks), undefined);
   await page.evaluate(() => open().then((kv) => kv.put("a", "1")));
   equal(await second.evaluate(() => failing(() => open({ wait: 0 }))), BUSY);
-  const remove = async () => (await import("/src/index.js")).LuatKV.delete({ persist: "indexeddb" });
+  const remove = async () => (await import("/src/index.js")).Store.delete({ persist: "indexeddb" });
   const removing = second.evaluate((remove) => failing((0, eval)(remove)), remove.toString());
   equal(await Promise.all([third.evaluate(() => failing(open)), removing]), [BUSY, BUSY]);
   await page.evaluate(() => kv.put("b", "2").then(() => store.flush()));
@@ -107,14 +107,14 @@ test("indexeddb: of several that open a store in the same moment, one has it", a
     const page = await profile(t, "indexeddb");
     await withoutLocks(page);
     return page.evaluate(async (isSetBack) => {
-      const { LuatKV } = await import("/src/index.js");
+      const { Store } = await import("/src/index.js");
       const ahead = Date.now() + 60_000;
       Date.now = () => ahead;
       if (isSetBack) {
         await open().then(() => store.close());
         Date.now = () => 0;
       }
-      const opening = [1, 2, 3].map(() => LuatKV.open({ persist: "indexeddb", wait: 0 }));
+      const opening = [1, 2, 3].map(() => Store.open({ persist: "indexeddb", wait: 0 }));
       const answers = [];
       for (const { value, reason } of await Promise.allSettled(opening)) {
         answers.push(reason?.code ?? "had");
@@ -131,14 +131,14 @@ test("indexeddb: a store that is opened while it is deleted is empty, and is kep
   const page = await profile(t, "indexeddb");
   await withoutLocks(page);
   const [answers, kept] = await page.evaluate(async () => {
-    const { LuatKV } = await import("/src/index.js");
+    const { Store } = await import("/src/index.js");
     const answers = new Set();
     let kept = 0;
     for (let round = 0; round < 20; round++) {
       const given = { persist: "indexeddb", name: `${round}`, wait: 60_000 };
       await open(given).then((kv) => kv.put("old", "1"));
       await store.close();
-      const removing = LuatKV.delete(given);
+      const removing = Store.delete(given);
       const opening = open(given);
       await Promise.all([removing, opening]);
       answers.add(await kv.count());

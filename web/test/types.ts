@@ -6,7 +6,7 @@ import {
   ListPage,
   Lua,
   LuaError,
-  LuatKV,
+  Store,
   LuatKVError,
   Namespace,
   SyncNamespace,
@@ -124,15 +124,15 @@ export async function listing(kv: Namespace, sync: SyncNamespace): Promise<void>
 }
 
 export async function persisted(): Promise<void> {
-  const kv = await LuatKV.open({ persist: "opfs", name: "a", wait: Infinity, recover: true, onError: console.error });
+  const kv = await Store.open({ persist: "opfs", name: "a", wait: Infinity, recover: true, onError: console.error });
   if (kv.damage !== null) is<typeof kv.damage.code extends string ? true : false, true>(true);
-  await LuatKV.delete({ persist: "indexeddb", name: "a", wait: 0 });
+  await Store.delete({ persist: "indexeddb", name: "a", wait: 0 });
   // @ts-expect-error it says where.
-  await LuatKV.delete({ wait: 0 });
+  await Store.delete({ wait: 0 });
 }
 
 export async function store(): Promise<void> {
-  await using kv = await LuatKV.open({ persist: "indexeddb", limits: "cloudflare", wasm: new URL("https://x/y.wasm") });
+  await using kv = await Store.open({ persist: "indexeddb", limits: "cloudflare", wasm: new URL("https://x/y.wasm") });
   const done = kv.atomic().namespace("a").check("a", null).put("a", "1").commit();
   if (done.ok) is<typeof done.version, string>(true);
   const batch: Atomic = kv.namespace("a").atomic();
@@ -148,7 +148,7 @@ export async function store(): Promise<void> {
     if (error instanceof LuatKVError && error.code === "FULL") return;
   }
   // @ts-expect-error It comes from open().
-  new LuatKV();
+  new Store();
 }
 
 export async function lua(): Promise<void> {
@@ -163,8 +163,8 @@ export async function lua(): Promise<void> {
 
 export async function modules(bytes: Uint8Array, response: Promise<Response>): Promise<void> {
   for (const wasm of ["https://x/y.wasm", new URL("https://x/y.wasm"), bytes, bytes.buffer as ArrayBuffer, response]) {
-    await LuatKV.open({ wasm });
+    await Store.open({ wasm });
   }
   // @ts-expect-error Null is no module.
-  await LuatKV.open({ wasm: null });
+  await Store.open({ wasm: null });
 }

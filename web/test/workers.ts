@@ -1,7 +1,7 @@
 // Code that was written for Workers takes a namespace for its binding.
 
 import type { KVNamespace } from "@cloudflare/workers-types";
-import { LuatKV } from "luat-kv";
+import { Store } from "luat-kv";
 
 interface Env {
   SESSIONS: KVNamespace;
@@ -32,7 +32,7 @@ async function handle(env: Env, id: string): Promise<string> {
 type KVNamespaceList = Awaited<ReturnType<KVNamespace["list"]>>;
 
 export async function main(): Promise<string> {
-  const store = await LuatKV.open({ limits: "cloudflare" });
+  const store = await Store.open({ limits: "cloudflare" });
   const SESSIONS: KVNamespace = store.namespace("sessions");
   return handle({ SESSIONS }, "1");
 }

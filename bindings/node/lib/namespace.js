@@ -36,6 +36,9 @@ function setKeys(keys) {
   return { encoded, words };
 }
 
+/** A copy of keys, each read once: a getter could close the store, or give the memory of a key before it away. */
+const ownKeys = (keys) => Array.from(keys, (given) => (memory.isBytes(given) ? new Uint8Array(given) : given));
+
 const nameOf = (given) => (typeof given === "string" ? memory.wellFormed(given) : Buffer.from(given).toString());
 
 /** How many keys each() reads at once, at first and at last. */
@@ -63,9 +66,18 @@ export class Namespace {
     return this.#name;
   }
 
+  get store() {
+    return this.#store;
+  }
+
+  get sync() {
+    return this;
+  }
+
   // ---- One key
 
   get(given, type) {
+    if (Array.isArray(given)) return this.#getMany(given, options.type(type), read.value);
     const as = type === undefined ? "text" : options.type(type);
     const ns = this.#handle.pointer;
     key.set("the key", given);
@@ -90,6 +102,7 @@ export class Namespace {
   }
 
   getWithMetadata(given, type) {
+    if (Array.isArray(given)) return this.#getMany(given, options.type(type), read.wholeOfMany);
     return this.#getEntry(given, options.type(type)) ?? { ...read.MISSING };
   }
 
@@ -168,25 +181,22 @@ export class Namespace {
 
   // ---- Many keys
 
-  getMany(keys, type) {
-    return this.#getMany(keys, options.type(type), read.value, () => null);
-  }
-
-  getManyWithMetadata(keys, type) {
-    return this.#getMany(keys, options.type(type), read.wholeOfMany, () => ({ ...read.MISSING }));
-  }
-
-  #getMany(keys, as, reading, missing) {
-    if (!Array.isArray(keys)) throw new TypeError(`keys must be an array, not ${memory.kind(keys)}`);
-    // Read once, and copied: a getter could close the store, or give the memory of a key before it away.
-    const own = Array.from(keys, (given) => (memory.isBytes(given) ? new Uint8Array(given) : given));
+  #getMany(keys, as, reading) {
+    const own = ownKeys(keys);
     const { encoded, words } = setKeys(own);
     const ns = this.#handle.pointer;
-    const found = new Map(own.map((given) => [nameOf(given), missing()]));
+    const found = new Map(own.map((given) => [nameOf(given), null]));
     if (found.size === 0) return found;
     checked(native.get_many(ns, words, encoded.length, HANDLE, ERROR));
     read.eachEntry(outHandle(), (entry, name) => found.set(name, reading(entry, as, name)));
     return found;
+  }
+
+  deleteBulk(given) {
+    const keys = ownKeys(Array.isArray(given) ? given : [given]);
+    const batch = this.atomic();
+    for (const one of keys) batch.delete(one);
+    batch.commit();
   }
 
   list(settings) {

@@ -13,8 +13,8 @@ const NONE = Object.freeze({ __proto__: null });
  * of `others`, which another method has, would have no effect here.
  */
 export function known(given, names, others = [], why = "") {
-  if (given === undefined) return NONE;
-  if (given === null || typeof given !== "object" || Array.isArray(given)) {
+  if (given === undefined || given === null) return NONE;
+  if (typeof given !== "object" || Array.isArray(given)) {
     throw new TypeError(`options must be an object, not ${Array.isArray(given) ? "an array" : kind(given)}`);
   }
   for (const type of ["Map", "Set", "Promise", "Date"]) { // whose contents are no fields, and would go unseen
@@ -25,6 +25,16 @@ export function known(given, names, others = [], why = "") {
   for (const name of Object.keys(given)) {
     const wrong = names.includes(name) ? null : whatIsWrong(name, names, own, others, why);
     if (wrong !== null && given[name] !== undefined) throw new TypeError(wrong);
+  }
+  return own;
+}
+
+/** The same for what Workers does not have, where no code has options that are to be ignored. */
+function only(given, names) {
+  const own = known(given, names);
+  for (const name of Object.keys(given ?? {})) {
+    if (names.includes(name) || given[name] === undefined) continue;
+    throw new TypeError(`unknown option ${name}: the options are ${names.join(", ")}`);
   }
   return own;
 }
@@ -90,7 +100,7 @@ const LIMITS = { default: constants.LIMITS_DEFAULT, cloudflare: constants.LIMITS
 const DURABILITY = { normal: constants.DURABILITY_NORMAL, full: constants.DURABILITY_FULL };
 
 export function openOptions(given) {
-  const { busyTimeout, limits, durability, readonly, nowait } = known(given, OPEN);
+  const { busyTimeout, limits, durability, readonly, nowait } = only(given, OPEN);
   const wait = busyTimeout === undefined ? undefined : whole("busyTimeout", busyTimeout, 0, 0xffffffff);
   const flags =
     (flag("readonly", readonly) ? constants.OPEN_READONLY : 0) |
@@ -199,10 +209,9 @@ export function listOptions(given) {
   const values = listed(options.values);
   const flags = (flag("reverse", options.reverse) ? constants.LIST_REVERSE : 0) | (values ? constants.LIST_VALUES : 0);
   const limit = pageLimit(options.limit);
-  if (options.cursor === null) options.cursor = undefined;
   listing.begin().set("flags", flags).set("limit", limit);
   for (const name of TEXTS) {
-    if (options[name] === undefined) continue;
+    if (options[name] === undefined || options[name] === null) continue;
     const text = texts[name].set(name, options[name]);
     if (text.length === 0 && name === "stop") throw invalid(`${name} is empty: leave it out where there is none`);
     listing.set(name, text);
@@ -225,8 +234,9 @@ export function countPrefix(given) {
 const TYPES = ["text", "json", "buffer", "arrayBuffer"];
 
 /** The type of a value that is read: one of the words, or { type: word } as Cloudflare has it. */
-export function type(given = "text") {
-  const word = given !== null && typeof given === "object" ? (known(given, ["type"]).type ?? "text") : given;
+export function type(given) {
+  const word = typeof given === "object" ? known(given, ["type"]).type : given;
+  if (word === undefined) return "text";
   if (!TYPES.includes(word)) throw new TypeError(`type must be one of ${TYPES.join(", ")}, not ${shown(word)}`);
   return word;
 }
@@ -234,11 +244,11 @@ export function type(given = "text") {
 const FORMATS = { json: constants.FORMAT_JSON, jsonl: constants.FORMAT_JSON_LINES };
 
 export function exportFormat(given) {
-  return choice("format", known(given, ["format"]).format, FORMATS) ?? FORMATS.json;
+  return choice("format", only(given, ["format"]).format, FORMATS) ?? FORMATS.json;
 }
 
 export function importFlags(given) {
-  return flag("replace", known(given, ["replace"]).replace) ? constants.IMPORT_REPLACE : 0;
+  return flag("replace", only(given, ["replace"]).replace) ? constants.IMPORT_REPLACE : 0;
 }
 
 export function descriptor(fd) {

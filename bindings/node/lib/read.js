@@ -5,14 +5,18 @@ import { LuatKVError } from "./error.js";
 import { copy, native, text } from "./library.js";
 import { NUMBER, outNumber } from "./memory.js";
 
-function parse(json, name, what = "value", code = "INVALID") {
+function parse(json, what, name, failure) {
   try {
     return JSON.parse(json);
   } catch (error) {
-    const message = `the ${what} of ${JSON.stringify(String(name))} is not JSON: ${error.message}`;
-    throw new LuatKVError(code, constants[code], message);
+    throw failure(`the ${what} of ${JSON.stringify(String(name))} is not JSON: ${error.message}`);
   }
 }
+
+const parseValue = (json, name) => parse(json, "value", name, (message) => new SyntaxError(message));
+
+const parseMetadata = (json, name) =>
+  parse(json, "metadata", name, (message) => new LuatKVError("CORRUPT", constants.CORRUPT, message));
 
 /** A value of a type from a Buffer that holds it, and that nobody else has. */
 export function fromBuffer(buffer, type, name) {
@@ -20,7 +24,7 @@ export function fromBuffer(buffer, type, name) {
     case "text":
       return buffer.toString();
     case "json":
-      return parse(buffer.toString(), name);
+      return parseValue(buffer.toString(), name);
     case "buffer":
       return buffer;
     default:
@@ -34,7 +38,7 @@ function value(entry, type, name) {
   const pointer = native.entry_value(entry, NUMBER);
   const length = outNumber();
   if (type === "text") return text(pointer, length);
-  if (type === "json") return parse(text(pointer, length), name);
+  if (type === "json") return parseValue(text(pointer, length), name);
   return fromBuffer(copy(pointer, length), type, name);
 }
 
@@ -42,7 +46,7 @@ const string = (read, entry) => text(read(entry, NUMBER), outNumber());
 
 function metadata(entry, name) {
   const pointer = native.entry_metadata(entry, NUMBER);
-  return pointer === null ? null : parse(text(pointer, outNumber()), name, "metadata", "CORRUPT");
+  return pointer === null ? null : parseMetadata(text(pointer, outNumber()), name);
 }
 
 /**
@@ -71,7 +75,7 @@ export function whole(entry, type, name) {
   return fields(entry, type, name, metadata(entry, name));
 }
 
-/** What getManyWithMetadata answers for a key. */
+/** What getWithMetadata returns for one of many keys. */
 export function wholeOfMany(entry, type, name) {
   const found = fields(entry, type, name, null);
   setMetadata(found, entry, name);

@@ -8,6 +8,8 @@ import * as read from "./read.js";
 
 const nameInput = new Input(4096);
 
+const opened = () => new Store(new Handle(outHandle(), native.close));
+
 /** A database file, or memory, that holds namespaces. */
 export class Store {
   #handle;
@@ -15,8 +17,25 @@ export class Store {
 
   /** For open(), openProject() and openMemory() only. */
   constructor(handle) {
-    if (!(handle instanceof Handle)) throw new TypeError("a Store comes from open(), openProject() or openMemory()");
+    if (!(handle instanceof Handle)) throw new TypeError("a Store comes from Store.open(), openProject() or openMemory()");
     this.#handle = closeWith(this, handle);
+  }
+
+  static open(path, settings) {
+    const place = cString("the path", path);
+    checked(native.open(place, options.openOptions(settings), HANDLE, ERROR));
+    return opened();
+  }
+
+  static openProject(dir, settings) {
+    const place = dir === undefined || dir === null ? null : cString("the folder", dir);
+    checked(native.open_project(place, options.openOptions(settings), HANDLE, ERROR));
+    return opened();
+  }
+
+  static openMemory(settings) {
+    checked(native.open_memory(options.openOptions(settings), HANDLE, ERROR));
+    return opened();
   }
 
   get closed() {

@@ -4,29 +4,34 @@ import assert from "node:assert/strict";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { inspect } from "node:util";
 import test from "node:test";
-import { Atomic, LuatKVError, Namespace, Store, open, openMemory, openProject } from "luat-kv-native";
+import { Atomic, LuatKVError, Namespace, Store } from "luat-kv-native";
 import { fails, locked, onBoth, outOfRange, scratch, wrongType } from "./support.js";
 
 const strange = [undefined, null, 1, 1n, true, {}, [], () => 1, Symbol("s"), new ArrayBuffer(1)];
 
 test("a key, a prefix and a name must be text or bytes", onBoth((kv, store) => {
   for (const key of strange) {
-    wrongType(/the key must be a string or a Uint8Array, not /, () => kv.get(key));
-    wrongType(/the key/, () => kv.getWithMetadata(key));
+    if (!Array.isArray(key)) {
+      wrongType(/the key must be a string or a Uint8Array, not /, () => kv.get(key));
+      wrongType(/the key/, () => kv.getWithMetadata(key));
+      wrongType(/the key/, () => kv.deleteBulk(key));
+    }
+    wrongType(/the key/, () => kv.has(key));
+    wrongType(/the key/, () => kv.take(key));
     wrongType(/the key/, () => kv.put(key, "x"));
     wrongType(/the key/, () => kv.add(key, "x"));
     wrongType(/the key/, () => kv.delete(key));
     wrongType(/the key/, () => kv.touch(key));
     wrongType(/the key/, () => kv.incr(key));
     wrongType(/prefix/, () => kv.deletePrefix(key));
-    wrongType(/a key/, () => kv.getMany([key]));
+    wrongType(/a key/, () => kv.get([key]));
+    wrongType(/a key/, () => kv.getWithMetadata(["k", key]));
     wrongType(/the key/, () => kv.atomic().check(key, null));
     wrongType(/the key/, () => kv.atomic().put(key, "x"));
     wrongType(/the key/, () => kv.atomic().delete(key));
     wrongType(/the key/, () => kv.atomic().incr(key));
     wrongType(/the namespace must be a string/, () => store.namespace(key));
   }
-  wrongType(/keys must be an array, not string/, () => kv.getMany("k"));
   assert.deepEqual(store.namespaces(), []);
 }));
 
@@ -39,11 +44,11 @@ test("keys that are empty, no UTF-8 or too long are refused with their code", on
     fails("LIMIT", /4097/, () => use("x".repeat(4097)));
     fails("LIMIT", /100000/, () => use(Buffer.alloc(100_000, "x")));
   }
-  fails("INVALID", /UTF-8/, () => kv.getMany(["k", Buffer.from([255])]));
+  fails("INVALID", /UTF-8/, () => kv.get(["k", Buffer.from([255])]));
 }));
 
 test("options must be an object, of names that are known", onBoth((kv) => {
-  for (const options of [null, 1, "x", [], true]) {
+  for (const options of [1, "x", [], true]) {
     wrongType(/options must be an object/, () => kv.put("k", "x", options));
     wrongType(/options must be an object/, () => kv.list(options));
     wrongType(/options must be an object/, () => kv.count(options));
@@ -56,8 +61,14 @@ test("options must be an object, of names that are known", onBoth((kv) => {
     wrongType(new RegExp(`unknown option ${name}`), () => kv.touch("k", { [name]: 60 }));
   }
   wrongType(/unknown option limits: did you mean limit/, () => kv.list({ limits: 1 }));
-  wrongType(/unknown option timeout: did you mean busyTimeout/, () => openMemory({ timeout: 1 }));
+  wrongType(/unknown option timeout: did you mean busyTimeout/, () => Store.openMemory({ timeout: 1 }));
   wrongType(/unknown option Replace: did you mean replace/, () => kv.import("x", { Replace: true }));
+  for (const none of [undefined, null]) {
+    kv.put("k", "x", none);
+    assert.deepEqual([kv.list(none).keys.length, kv.count(none), kv.get("k", none)], [1, 1, "x"]);
+    assert.equal(kv.list({ prefix: none, start: none, stop: none, cursor: none }).keys.length, 1);
+    assert.equal(kv.count({ prefix: none }), 1);
+  }
   kv.put("k", "x", { expiration: undefined, expirationTtl: undefined, metadata: null });
   assert.equal(kv.getWithMetadata("k").metadata, null);
 }));
@@ -72,7 +83,15 @@ test("an unknown option is ignored where the one it looks like is given, or wher
     assert.equal(kv.getWithMetadata("k").expiration, null);
   }
   assert.equal(kv.get("k", { type: "json", cacheTtl: 60 }), 1);
-  openMemory({ colour: 1 }).close();
+}));
+
+test("where Workers has nothing like it, every unknown option is an error", onBoth((kv) => {
+  wrongType(/unknown option colour: the options are busyTimeout, limits/, () => Store.openMemory({ colour: 1 }));
+  wrongType(/unknown option colour/, () => Store.open(scratch(), { readonly: false, colour: 1 }));
+  wrongType(/unknown option colour/, () => Store.openProject(null, { colour: 1 }));
+  wrongType(/unknown option colour: the options are format/, () => kv.export(scratch(), { format: "json", colour: 1 }));
+  wrongType(/unknown option colour: the options are replace/, () => kv.import(scratch(), { colour: 1 }));
+  Store.openMemory({ colour: undefined }).close();
 }));
 
 test("an option of another method is refused where it would not do what it says", onBoth((kv) => {
@@ -107,7 +126,7 @@ test("only own properties of options count", onBoth((kv) => {
     assert.equal(kv.atomic().put("k2", "v", {}).commit().ok, true);
     assert.equal(kv.list({}).keys.length, 3);
     const path = scratch();
-    const store = open(path, {});
+    const store = Store.open(path, {});
     store.namespace("n").put("k", "v");
     store.close();
   } finally {
@@ -176,12 +195,12 @@ test("the numbers of a list, a sweep and a counter must fit", onBoth((kv, store)
   outOfRange(/64 bits/, () => kv.incr("n", 1, { initial: -(2n ** 63n) - 1n }));
   wrongType(/by must be a number or a bigint/, () => kv.incr("n", "1"));
   wrongType(/by must be a number or a bigint/, () => kv.incr("n", null));
-  fails("LIMIT", /10001/, () => kv.getMany(Array.from({ length: 10_001 }, (_, i) => `k${i}`)));
+  fails("LIMIT", /10001/, () => kv.get(Array.from({ length: 10_001 }, (_, i) => `k${i}`)));
   assert.equal(kv.get("n"), null);
 }));
 
 test("types, flags and words must be of those that there are", onBoth((kv) => {
-  for (const type of ["Text", "stream", "", null, 1, ["text"], { type: "xml" }]) {
+  for (const type of ["Text", "stream", "", 1, ["text"], { type: "xml" }]) {
     wrongType(/type must be one of text, json, buffer, arrayBuffer|options must be|unknown option/, () => kv.get("missing", type));
   }
   wrongType(/type must be one of/, () => kv.list({ values: "xml" }));
@@ -214,14 +233,14 @@ test("metadata must be something that JSON can say, and not too much", onBoth((k
 }));
 
 test("paths must be paths", () => {
-  for (const path of [undefined, null, 1, {}, []]) wrongType(/the path must be a string, a Uint8Array or a file/, () => open(path));
-  wrongType(/the folder must be/, () => openProject(1));
-  fails("INVALID", /NUL/, () => open("a\0b"));
-  fails("INVALID", /surrogate/, () => open("\ud800"));
-  fails("INVALID", /./, () => open(""));
-  fails("INVALID", /./, () => open(":memory:"));
-  wrongType(/file/, () => open(new URL("http://example.com/kv.db")));
-  const store = openMemory();
+  for (const path of [undefined, null, 1, {}, []]) wrongType(/the path must be a string, a Uint8Array or a file/, () => Store.open(path));
+  wrongType(/the folder must be/, () => Store.openProject(1));
+  fails("INVALID", /NUL/, () => Store.open("a\0b"));
+  fails("INVALID", /surrogate/, () => Store.open("\ud800"));
+  fails("INVALID", /./, () => Store.open(""));
+  fails("INVALID", /./, () => Store.open(":memory:"));
+  wrongType(/file/, () => Store.open(new URL("http://example.com/kv.db")));
+  const store = Store.openMemory();
   wrongType(/the path/, () => store.backup());
   outOfRange(/descriptor/, () => store.namespace("n").export(-1));
   fails("IO", /./, () => store.namespace("n").export(1_000_000));
@@ -230,37 +249,37 @@ test("paths must be paths", () => {
 
 test("the options of open must be right", () => {
   for (const number of [-1, 1.5, NaN, Infinity, 2 ** 32, 2 ** 53, 2 ** 64]) {
-    outOfRange(/busyTimeout must be a whole number from 0 to 4294967295/, () => open(scratch(), { busyTimeout: number }));
+    outOfRange(/busyTimeout must be a whole number from 0 to 4294967295/, () => Store.open(scratch(), { busyTimeout: number }));
   }
-  wrongType(/busyTimeout must be a number/, () => open(scratch(), { busyTimeout: "5" }));
-  wrongType(/limits must be one of default, cloudflare, not "cf"/, () => open(scratch(), { limits: "cf" }));
-  wrongType(/durability must be one of normal, full, not number/, () => open(scratch(), { durability: 1 }));
-  wrongType(/readonly must be a boolean/, () => open(scratch(), { readonly: 1 }));
-  wrongType(/nowait must be a boolean/, () => open(scratch(), { nowait: "no" }));
-  fails("INVALID", /./, () => openMemory({ readonly: true }));
+  wrongType(/busyTimeout must be a number/, () => Store.open(scratch(), { busyTimeout: "5" }));
+  wrongType(/limits must be one of default, cloudflare, not "cf"/, () => Store.open(scratch(), { limits: "cf" }));
+  wrongType(/durability must be one of normal, full, not number/, () => Store.open(scratch(), { durability: 1 }));
+  wrongType(/readonly must be a boolean/, () => Store.open(scratch(), { readonly: 1 }));
+  wrongType(/nowait must be a boolean/, () => Store.open(scratch(), { nowait: "no" }));
+  fails("INVALID", /./, () => Store.openMemory({ readonly: true }));
 });
 
 test("INVALID, IO, CORRUPT, READONLY and LIMIT come as what they are", () => {
   const folder = scratch("folder");
   mkdirSync(folder);
-  fails("IO", /./, () => open(folder));
-  fails("IO", /./, () => open(scratch("missing.db"), { readonly: true }));
+  fails("IO", /./, () => Store.open(folder));
+  fails("IO", /./, () => Store.open(scratch("missing.db"), { readonly: true }));
   const garbage = scratch("garbage.db");
   writeFileSync(garbage, "x".repeat(10_000));
-  fails("CORRUPT", /./, () => open(garbage));
+  fails("CORRUPT", /./, () => Store.open(garbage));
   const path = scratch();
-  open(path).close();
-  const store = open(path, { readonly: true });
+  Store.open(path).close();
+  const store = Store.open(path, { readonly: true });
   fails("READONLY", /./, () => store.namespace("n").put("k", "v"));
   store.close();
-  const narrow = openMemory({ limits: "cloudflare" }).namespace("n");
+  const narrow = Store.openMemory({ limits: "cloudflare" }).namespace("n");
   fails("LIMIT", /513/, () => narrow.put("x".repeat(513), "v"));
   fails("LIMIT", /60/, () => narrow.put("k", "v", { expirationTtl: 59 }));
 });
 
 test("BUSY comes when another process writes for too long, and the store works on", async () => {
   const path = scratch();
-  const stores = [open(path, { nowait: true }), open(path, { busyTimeout: 0 }), open(path, { busyTimeout: 20 })];
+  const stores = [Store.open(path, { nowait: true }), Store.open(path, { busyTimeout: 0 }), Store.open(path, { busyTimeout: 20 })];
   const unlock = await locked(path);
   for (const store of stores) fails("BUSY", /./, () => store.namespace("n").put("k", "v"));
   const batch = stores[0].namespace("n").atomic().put("k", "from the batch");
@@ -274,7 +293,7 @@ test("BUSY comes when another process writes for too long, and the store works o
 });
 
 test("an error is an Error with a code, a status and a stack of the caller's", () => {
-  const kv = openMemory().namespace("n");
+  const kv = Store.openMemory().namespace("n");
   const error = (function caller() {
     try {
       kv.put("", "x");
@@ -291,7 +310,7 @@ test("an error is an Error with a code, a status and a stack of the caller's", (
 
 test("classes are not made by hand, and methods not called on others", () => {
   for (const type of [Store, Namespace, Atomic]) wrongType(/comes from/, () => new type());
-  const kv = openMemory().namespace("n");
+  const kv = Store.openMemory().namespace("n");
   wrongType(/./, () => Namespace.prototype.get.call({}, "k"));
   wrongType(/./, () => Store.prototype.close.call(kv));
   wrongType(/./, () => kv.atomic().namespace({}));

@@ -106,8 +106,8 @@ test("a panic within the library is an error with the code PANIC, and the store 
   const hooked = process.env.LUAT_KV_HOOKED_LIBRARY;
   assert(hooked, "set LUAT_KV_HOOKED_LIBRARY to a library with the feature debug-hooks");
   const out = await script(
-    `import { openMemory } from "luat-kv-native";
-    const kv = openMemory().namespace("n");
+    `import { Store } from "luat-kv-native";
+    const kv = Store.openMemory().namespace("n");
     for (const use of [() => kv.put("boom", "v"), () => kv.get("boom"), () => typeof kv.put("k", "v"), () => kv.get("k")]) {
       try { console.log(use()); } catch (error) { console.log(error.name, error.code, error.status); }
     }`,

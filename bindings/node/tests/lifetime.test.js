@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { open, openMemory } from "luat-kv-native";
+import { Store } from "luat-kv-native";
 import { fails, onBoth, run, scratch, script } from "./support.js";
 
 test("a closed store closes all of its own, again is harmless, and says so", onBoth((kv, store) => {
@@ -14,8 +14,8 @@ test("a closed store closes all of its own, again is harmless, and says so", onB
   store[Symbol.dispose]();
   assert.equal(store.closed, true);
   const uses = [
-    () => kv.get("k"), () => kv.getWithMetadata("k"), () => kv.put("k", "v"), () => kv.add("k", "v"), () => kv.delete("k"), () => kv.has("k"), () => kv.take("k"),
-    () => kv.touch("k"), () => kv.incr("k"), () => kv.getMany(["k"]), () => kv.getMany([]), () => kv.list(), () => pages.next(),
+    () => kv.get("k"), () => kv.getWithMetadata("k"), () => kv.put("k", "v"), () => kv.add("k", "v"), () => kv.delete("k"), () => kv.has("k"), () => kv.take("k"), () => kv.deleteBulk([]),
+    () => kv.touch("k"), () => kv.incr("k"), () => kv.get(["k"]), () => kv.get([]), () => kv.list(), () => pages.next(),
     () => kv.count(), () => kv.deletePrefix("k"), () => kv.clear(), () => kv.export(scratch()), () => kv.import(scratch()),
     () => kv.atomic(), () => batch.put("l", "v"), () => batch.commit(), () => store.namespace("test"),
     () => store.namespaces(), () => store.atomic(), () => store.stats(), () => store.sweep(), () => store.compact(),
@@ -25,7 +25,7 @@ test("a closed store closes all of its own, again is harmless, and says so", onB
 }));
 
 test("the background refuses a closed store too", async () => {
-  const store = openMemory();
+  const store = Store.openMemory();
   const kv = store.namespace("n");
   store.close();
   for (const call of [() => kv.exportAsync(scratch()), () => kv.importAsync(scratch()), () => store.compactAsync(), () => store.backupAsync(scratch())]) {
@@ -36,7 +36,7 @@ test("the background refuses a closed store too", async () => {
 test("closing frees the file: its log is gone", async () => {
   const path = scratch();
   const { existsSync } = await import("node:fs");
-  const store = open(path);
+  const store = Store.open(path);
   const kv = store.namespace("n");
   kv.put("k", "v");
   kv.atomic().put("k", "w");
@@ -47,7 +47,7 @@ test("closing frees the file: its log is gone", async () => {
 
 test("a store that closes during calls in the background lets them end", async () => {
   for (let round = 0; round < 20; round++) {
-    const store = open(scratch());
+    const store = Store.open(scratch());
     const kv = store.namespace("n");
     for (let i = 0; i < 200; i++) kv.put(`k${i}`, "v".repeat(100));
     const calls = [kv.exportAsync(scratch()), store.backupAsync(scratch()), kv.exportAsync(scratch())];
@@ -62,16 +62,16 @@ test("handles that are forgotten in any order are freed by the collector", async
   const out = await script(`
     import { readdirSync } from "node:fs";
     import { setTimeout as sleep } from "node:timers/promises";
-    import { open } from "luat-kv-native";
+    import { Store } from "luat-kv-native";
     const [path] = process.argv.slice(-1);
     const files = () => readdirSync("/proc/self/fd").length;
-    open(path).close();
+    Store.open(path).close();
     const before = files();
     let kept = [];
     // (A file each: stores on one file share its descriptors.)
     function fill() {
       for (let i = 0; i < 50; i++) {
-        const kv = open(path + i).namespace("n"); // the store itself is forgotten at once
+        const kv = Store.open(path + i).namespace("n"); // the store itself is forgotten at once
         const batch = kv.atomic().put("k", "v" + i);
         kept.push(i % 2 ? kv : batch);
       }
@@ -88,14 +88,14 @@ test("handles that are forgotten in any order are freed by the collector", async
 
 test("100 000 operations of each kind do not take memory", async () => {
   const out = await script(`
-    import { openMemory } from "luat-kv-native";
-    const kv = openMemory().namespace("n");
+    import { Store } from "luat-kv-native";
+    const kv = Store.openMemory().namespace("n");
     const [text, bytes] = ["t".repeat(100), Buffer.alloc(100)];
     const options = { metadata: { a: 1 }, expirationTtl: 1000 };
     const kinds = {
       put: () => kv.put("k", text, options), bytes: () => kv.put(bytes, bytes), get: () => kv.get("k"),
       buffer: () => kv.get("k", "buffer"), entry: () => kv.getWithMetadata("k", "buffer"), missing: () => kv.get("missing"),
-      list: () => kv.list({ values: true, prefix: "k", limit: 1 }), many: () => kv.getMany(["k", "l"]), incr: () => kv.incr("n"),
+      list: () => kv.list({ values: true, prefix: "k", limit: 1 }), many: () => kv.get(["k", "l"]), incr: () => kv.incr("n"),
       batch: () => kv.atomic().check("k", null).put("k", "v").commit(), touch: () => kv.touch("k"),
       error: () => { try { kv.get(""); } catch {} },
     };
@@ -122,8 +122,8 @@ test("100 000 operations of each kind do not take memory", async () => {
 
 test("transfers in the background do not take memory", async () => {
   const out = await script(`
-    import { openMemory } from "luat-kv-native";
-    const kv = openMemory().namespace("n");
+    import { Store } from "luat-kv-native";
+    const kv = Store.openMemory().namespace("n");
     async function rounds(count) {
       for (let i = 0; i < count; i++) await kv.exportAsync("/no/such/folder").catch(() => 0);
       gc();
@@ -141,10 +141,10 @@ test("transfers in the background do not take memory", async () => {
 });
 
 const leaving = (how) => `
-  import { open, openMemory } from "luat-kv-native";
+  import { Store } from "luat-kv-native";
   const [path] = process.argv.slice(-1);
-  const store = open(path), kv = store.namespace("n");
-  globalThis.kept = [openMemory(), kv.atomic().put("k", "lost"), kv.each(), kv];
+  const store = Store.open(path), kv = store.namespace("n");
+  globalThis.kept = [Store.openMemory(), kv.atomic().put("k", "lost"), kv.each(), kv];
   for (let i = 0; i < 3000; i++) kv.put("k" + i, "v".repeat(500));
   process.on("exit", () => kv.put("at exit", "still open"));
   ${how}`;
@@ -160,7 +160,7 @@ test("a process may end with everything open, in any way", async () => {
   for (const [name, how] of Object.entries(ways)) {
     const path = scratch();
     await script(leaving(how), { args: [path] });
-    const store = open(path);
+    const store = Store.open(path);
     const kv = store.namespace("n");
     assert.deepEqual([kv.count({ prefix: "k" }), kv.get("at exit"), kv.get("k")], [3000, "still open", null], name);
     store.close();

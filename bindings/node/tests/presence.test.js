@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Atomic, open, openMemory } from "luat-kv-native";
+import { Atomic, Store } from "luat-kv-native";
 import { fails, onBoth, outOfRange, run, scratch, wrongType } from "./support.js";
 
 const MISSING = { value: null, metadata: null, expiration: null, version: null };
@@ -20,7 +20,7 @@ test("has looks for live keys", onBoth((kv, store) => {
 }));
 
 test("an entry whose time has come is not there, and is not removed", async () => {
-  const store = openMemory();
+  const store = Store.openMemory();
   const kv = store.namespace("n");
   for (const key of ["a", "b", "c"]) kv.put(key, "v", { expirationTtl: 1 });
   await sleep(2100);
@@ -33,6 +33,21 @@ test("delete returns whether the key was there", onBoth((kv) => {
   kv.put("stays", "v");
   assert.deepEqual([kv.delete("k"), kv.delete("k"), kv.delete("missing")], [true, false, false]);
   assert.equal(kv.get("stays"), "v");
+}));
+
+test("deleteBulk removes many keys at once, or one", onBoth((kv, store) => {
+  const keys = Array.from({ length: 12_000 }, (_, index) => `k${index}`);
+  for (const key of keys.slice(0, 500)) kv.put(key, key);
+  assert.equal(kv.deleteBulk(["k0", "missing", Buffer.from("k1"), "k1"]), undefined);
+  kv.deleteBulk("k2");
+  kv.deleteBulk(Buffer.from("k3"));
+  kv.deleteBulk([]);
+  assert.equal(kv.count(), 496);
+  for (const wrong of [["k4", undefined], undefined, ["k4", 1]]) wrongType(/the key must be/, () => kv.deleteBulk(wrong));
+  fails("INVALID", /empty/, () => kv.deleteBulk(["k4", ""]));
+  assert.equal(kv.count(), 496);
+  kv.deleteBulk(keys);
+  assert.deepEqual([kv.count(), store.namespaces()], [0, []]);
 }));
 
 test("take removes a key, and returns what getWithMetadata would have returned", onBoth((kv) => {
@@ -50,13 +65,13 @@ test("take removes a key, and returns what getWithMetadata would have returned",
 
 test("a take that fails leaves the key", async () => {
   const path = scratch();
-  open(path).close();
+  Store.open(path).close();
   const row = `INSERT INTO kv (namespace, key, value, metadata) VALUES ('n', 'bad', 'v', '{bad')`;
   await run("sqlite3", [path, row]);
-  const store = open(path);
+  const store = Store.open(path);
   const kv = store.namespace("n");
   kv.put("k", "not JSON");
-  fails("INVALID", /the value of "k" is not JSON/, () => kv.take("k", "json"));
+  assert.throws(() => kv.take("k", "json"), { name: "SyntaxError", message: /^the value of "k" is not JSON/ });
   wrongType(/type must be one of/, () => kv.take("k", "jsn"));
   fails("CORRUPT", /the metadata of "bad" is not JSON/, () => kv.take("bad"));
   assert.deepEqual([kv.take("k").value, kv.get("bad")], ["not JSON", "v"]);

@@ -5,14 +5,14 @@ import { closeSync, mkdirSync, openSync, readFileSync, statSync, writeFileSync }
 import { join } from "node:path";
 import test from "node:test";
 import { pathToFileURL } from "node:url";
-import { open, openMemory, openProject, version } from "luat-kv-native";
+import { Store, version } from "luat-kv-native";
 import { fails, onBoth, run, scratch } from "./support.js";
 
 test("a store is found again in its file, by a string, bytes or a URL", () => {
   const path = join(scratch("folder \u20ac"), "deep", "kv.db");
-  open(path, { durability: "full", busyTimeout: 100, limits: "default" }).namespace("n").put("k", "v");
+  Store.open(path, { durability: "full", busyTimeout: 100, limits: "default" }).namespace("n").put("k", "v");
   for (const name of [path, Buffer.from(path), pathToFileURL(path)]) {
-    const store = open(name);
+    const store = Store.open(name);
     assert.equal(store.namespace("n").get("k"), "v");
     store.close();
   }
@@ -24,17 +24,17 @@ test("openProject finds the folder of luat.toml", async () => {
   const project = scratch("project");
   mkdirSync(join(project, "src"), { recursive: true });
   writeFileSync(join(project, "luat.toml"), '[routing]\ndata_dir = "data"\n');
-  const store = openProject(join(project, "src"));
+  const store = Store.openProject(join(project, "src"));
   assert.equal(store.stats().path, join(project, "data", "kv.db"));
   store.close();
   const before = process.cwd();
   process.chdir(project);
-  const here = openProject();
+  const here = Store.openProject();
   process.chdir(before);
   assert.equal(here.stats().path, join(project, "data", "kv.db"));
   here.close();
   writeFileSync(join(project, "luat.toml"), "[routing\n");
-  fails("INVALID", /luat\.toml/, () => openProject(project));
+  fails("INVALID", /luat\.toml/, () => Store.openProject(project));
 });
 
 test("a file that Luat wrote opens with all that it holds; metadata that is no JSON is CORRUPT, and harms no other key", async () => {
@@ -42,7 +42,7 @@ test("a file that Luat wrote opens with all that it holds; metadata that is no J
   await run("sqlite3", [path, `
     CREATE TABLE kv(namespace TEXT, key TEXT, value BLOB, metadata TEXT, expiration INTEGER, PRIMARY KEY(namespace, key));
     INSERT INTO kv VALUES ('n', 'good', 'v', '{"m":1}', NULL), ('n', 'bad', 'v', '{oops', NULL);`]);
-  const store = open(path);
+  const store = Store.open(path);
   const kv = store.namespace("n");
   assert.deepEqual(kv.getWithMetadata("good").metadata, { m: 1 });
   assert.equal(kv.get("bad"), "v");
@@ -69,7 +69,7 @@ test("stats, namespaces and housekeeping", onBoth((kv, store) => {
 
 test("checkpoint is false while another process reads an older state", async () => {
   const path = scratch();
-  const store = open(path, { busyTimeout: 50 });
+  const store = Store.open(path, { busyTimeout: 50 });
   store.namespace("n").put("k", "1");
   const { spawn } = await import("node:child_process");
   const reader = spawn("sqlite3", [path], { stdio: ["pipe", "pipe", "inherit"] });
@@ -92,26 +92,26 @@ test("a namespace is the same object for the same name, and knows it", onBoth((k
 }));
 
 test("backup makes a copy that opens, and never overwrites", async () => {
-  const store = open(scratch());
+  const store = Store.open(scratch());
   store.namespace("n").put("k", "v");
   const [one, two] = [scratch("copy.db"), scratch("copy.db")];
   store.backup(one);
   await store.backupAsync(two);
   for (const path of [one, two]) {
-    const copy = open(path, { readonly: true });
+    const copy = Store.open(path, { readonly: true });
     assert.equal(copy.namespace("n").get("k"), "v");
     copy.close();
     fails("IO", /./, () => store.backup(path));
     await assert.rejects(store.backupAsync(path), { name: "LuatKVError", code: "IO", status: -2 });
   }
-  fails("INVALID", /memory/, () => openMemory().backup(scratch()));
+  fails("INVALID", /memory/, () => Store.openMemory().backup(scratch()));
   store.close();
 });
 
 test("export and import carry a namespace over, by path and by descriptor", onBoth((kv) => {
   kv.put("a", Buffer.from([0, 255]), { metadata: { m: 1 } });
   kv.put("b", "text");
-  const to = openMemory().namespace("n");
+  const to = Store.openMemory().namespace("n");
   for (const format of [undefined, "json", "jsonl"]) {
     const path = scratch("export.json");
     assert.equal(kv.export(path, { format }), 2);
@@ -139,7 +139,7 @@ test("export and import carry a namespace over, by path and by descriptor", onBo
 }));
 
 test("transfers in the background do the same, and let the event loop run", async () => {
-  const store = open(scratch());
+  const store = Store.open(scratch());
   const kv = store.namespace("n");
   for (let i = 0; i < 1000; i++) kv.put(`k${i}`, "v".repeat(100));
   const path = scratch("export.json");
@@ -163,7 +163,7 @@ test("transfers in the background do the same, and let the event loop run", asyn
 test("a pipe within the process works in the background", async () => {
   const pipe = scratch("pipe");
   await run("mkfifo", [pipe]);
-  const [from, to] = [openMemory().namespace("n"), openMemory().namespace("n")];
+  const [from, to] = [Store.openMemory().namespace("n"), Store.openMemory().namespace("n")];
   for (let i = 0; i < 2000; i++) from.put(`k${i}`, "v".repeat(100));
   const [count, stored] = await Promise.all([from.exportAsync(pipe), to.importAsync(pipe)]);
   assert.deepEqual([count, stored], [2000, { stored: 2000, skipped: 0 }]);

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { LuatKVError, open, openMemory } from "luat-kv-native";
+import { LuatKVError, Store } from "luat-kv-native";
 
 /** The folder of the tests. */
 export const here = fileURLToPath(new URL(".", import.meta.url));
@@ -27,7 +27,7 @@ export function scratch(name = "kv.db") {
 /** Runs a test body on a store in memory, then on one in a file: body(namespace, store). */
 export function onBoth(body) {
   return () => {
-    for (const store of [openMemory(), open(scratch())]) {
+    for (const store of [Store.openMemory(), Store.open(scratch())]) {
       try {
         body(store.namespace("test"), store);
       } finally {

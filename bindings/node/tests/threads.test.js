@@ -6,7 +6,7 @@ import { readdirSync } from "node:fs";
 import test from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
-import { open, openMemory } from "luat-kv-native";
+import { Store } from "luat-kv-native";
 import { run, scratch, script } from "./support.js";
 
 const worker = (path, task, number = 0) =>
@@ -21,7 +21,7 @@ test("workers that write at once lose nothing", async () => {
   const path = scratch();
   const workers = [1, 2, 3, 4].map((number) => worker(path, "contend", number));
   for (const [code] of await Promise.all(workers.map((one) => once(one, "exit")))) assert.equal(code, 0);
-  const store = open(path);
+  const store = Store.open(path);
   const kv = store.namespace("n");
   assert.deepEqual([kv.get("count"), kv.get("careful", "json"), kv.count({ prefix: "own:" })], ["800", 800, 800]);
   store.close();
@@ -31,11 +31,11 @@ test("workers that write at once lose nothing", async () => {
 test("processes that write at once lose nothing", async () => {
   const path = scratch();
   const code = `
-    import { open } from "luat-kv-native";
-    const kv = open(process.argv.at(-1), { busyTimeout: 30_000 }).namespace("n");
+    import { Store } from "luat-kv-native";
+    const kv = Store.open(process.argv.at(-1), { busyTimeout: 30_000 }).namespace("n");
     for (let i = 0; i < 500; i++) { kv.incr("count"); kv.put("p" + process.pid + ":" + i, "v"); }`;
   await Promise.all([1, 2, 3].map(() => script(code, { args: [path] })));
-  const store = open(path);
+  const store = Store.open(path);
   const kv = store.namespace("n");
   assert.deepEqual([kv.get("count"), kv.count({ prefix: "p" })], ["1500", 1500]);
   store.close();
@@ -45,7 +45,7 @@ test("processes that write at once lose nothing", async () => {
 for (const task of ["endless", "background"]) {
   test(`a worker that is terminated in mid-call harms nothing: ${task}`, async () => {
     const path = scratch();
-    const store = open(path, { busyTimeout: 30_000 });
+    const store = Store.open(path, { busyTimeout: 30_000 });
     const kv = store.namespace("n");
     for (let i = 0; i < 300; i++) kv.put(`before${i}`, "v".repeat(1000));
     for (let round = 0; round < 12; round++) {
@@ -70,12 +70,12 @@ test("a worker that ends by itself closes what it left open", async () => {
   const before = files();
   for (let number = 1; number <= 5; number++) await once(worker(path, "leave", number), "exit");
   assert.equal(files(), before);
-  const store = open(path);
+  const store = Store.open(path);
   assert.equal(store.namespace("n").count({ prefix: "left:" }), 6);
   store.close();
 });
 
 test("a store cannot be posted to a worker, only its path", () => {
-  const copy = structuredClone(openMemory());
+  const copy = structuredClone(Store.openMemory());
   assert.equal(copy.namespace, undefined);
 });

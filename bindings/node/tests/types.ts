@@ -1,21 +1,21 @@
 // Compiled by package.test.js, not run: what index.d.ts allows, and what it must not.
 
-import { LuatKVError, open, openMemory, openProject, version, type Entry, type ListPage, type Namespace } from "luat-kv-native";
+import { LuatKVError, Store, version, type Entry, type ListPage, type Namespace } from "luat-kv-native";
 
 interface Session {
   user: string;
 }
 
-const store = open(new URL("file:///tmp/kv.db"), { busyTimeout: 1, limits: "cloudflare", durability: "full", readonly: true });
-openProject(null, { nowait: true }).close();
+const store = Store.open(new URL("file:///tmp/kv.db"), { busyTimeout: 1, limits: "cloudflare", durability: "full", readonly: true });
+Store.openProject(null, { nowait: true }).close();
 const kv: Namespace = store.namespace("n");
 const text: string | null = kv.get("k");
 const json: Session | null = kv.get<Session>("k", "json");
 const buffer: Buffer | null = kv.get(new Uint8Array(1), "buffer");
 const array: ArrayBuffer | null = kv.get("k", { type: "arrayBuffer" });
 const entry: Entry<Session, { from: string }> = kv.getWithMetadata<Session, { from: string }>("k", "json");
-const many: Map<string, Buffer | null> = kv.getMany(["k"], "buffer");
-const whole: Map<string, Entry<string>> = kv.getManyWithMetadata(["k"]);
+const many: Map<string, Buffer | null> = kv.get(["k"], "buffer");
+const whole: Map<string, Entry<string> | null> = kv.getWithMetadata(["k"]);
 const sum: number | bigint = kv.incr("k", 1n, { initial: 5, expirationTtl: 60 });
 const page: ListPage = kv.list({ prefix: "a", values: true, cursor: null });
 if (!page.list_complete) page.cursor.length;
@@ -49,7 +49,7 @@ kv.put("k", "v", { ttl: 1 });
 // @ts-expect-error
 kv.atomic().check("k");
 // @ts-expect-error
-openMemory({ durability: "full" });
+Store.openMemory({ durability: "full" });
 // @ts-expect-error
 const wrong: string = kv.get("k");
 // @ts-expect-error

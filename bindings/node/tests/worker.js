@@ -1,10 +1,10 @@
 // What a worker of threads.test.js does.
 
 import { parentPort, workerData } from "node:worker_threads";
-import { open } from "luat-kv-native";
+import { Store } from "luat-kv-native";
 
 const { path, task, number } = workerData;
-const store = open(path, { busyTimeout: 30_000 });
+const store = Store.open(path, { busyTimeout: 30_000 });
 const kv = store.namespace("n");
 
 /** Counts with a check of what was read, again where somebody was faster. */

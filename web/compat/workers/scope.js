@@ -1,13 +1,13 @@
 // What is tried in a Worker's global scope, and with bytes, is refused with a word on what to do.
 
-import { LuatKV, Lua } from "luat-kv";
+import { Store, Lua } from "luat-kv";
 import store from "luat-kv/luat_kv.wasm";
 import lua from "luat-kv/luat_kv_lua.wasm";
 import bytes from "luat_kv.bytes";
 import { equal, fails } from "../../test/suites/check.js";
 import { runSuites } from "../tap.js";
 
-const early = [LuatKV.open({ wasm: store }), Lua.create({ wasm: lua })];
+const early = [Store.open({ wasm: store }), Lua.create({ wasm: lua })];
 const settled = Promise.allSettled(early);
 
 const tests = {
@@ -16,16 +16,16 @@ const tests = {
       const words = /no random numbers here: a Worker opens its store in a handler, not in its global scope/;
       await fails(() => Promise.reject(reason), "INVALID", words);
     }
-    const kv = (await LuatKV.open({ wasm: store })).namespace("test");
+    const kv = (await Store.open({ wasm: store })).namespace("test");
     equal(await kv.incr("n", 41), 41);
   },
 
   async "bytes are not compiled"() {
-    await fails(() => LuatKV.open({ wasm: bytes }), "INVALID", "luat_kv.wasm may not be compiled here");
+    await fails(() => Store.open({ wasm: bytes }), "INVALID", "luat_kv.wasm may not be compiled here");
   },
 
   async "where the module lies is not known"() {
-    await fails(() => LuatKV.open(), ["INVALID", "IO"], "wasm");
+    await fails(() => Store.open(), ["INVALID", "IO"], "wasm");
   },
 };
 

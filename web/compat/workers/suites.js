@@ -15,7 +15,7 @@ function say(of, name, wasm) {
 
 export default {
   async test() {
-    say(api.LuatKV, "open", store);
+    say(api.Store, "open", store);
     say(api.Lua, "create", lua);
     const failures = await runSuites(suites, api, console.log);
     if (failures > 0) throw new Error(`${failures} tests failed`);

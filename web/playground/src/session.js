@@ -1,6 +1,6 @@
 // The store that the page and its scripts share: in memory, or kept across reloads when the user wants that.
 
-import { LuatKV } from "luat-kv";
+import { Store } from "luat-kv";
 
 const NAME = "playground";
 const SETTING = "luat_kv.playground.keep";
@@ -36,11 +36,11 @@ export class Session {
   }
 
   async #memory() {
-    return LuatKV.open({ maxMemory: MAX_MEMORY });
+    return Store.open({ maxMemory: MAX_MEMORY });
   }
 
   async #persisted(options) {
-    return LuatKV.open({ persist: "indexeddb", name: NAME, maxMemory: MAX_MEMORY, onError: this.#onError, ...options });
+    return Store.open({ persist: "indexeddb", name: NAME, maxMemory: MAX_MEMORY, onError: this.#onError, ...options });
   }
 
   /** Opens the store. Answers null, or the error for which it could not be the kept one and is in memory instead. */
@@ -92,7 +92,7 @@ export class Session {
 
   /** Throws away what was kept, where it cannot be read. */
   async forget() {
-    return LuatKV.delete({ persist: "indexeddb", name: NAME });
+    return Store.delete({ persist: "indexeddb", name: NAME });
   }
 }
 

@@ -58,7 +58,7 @@ export async function restore(core, place, recover) {
     const isLast = index > 0 && index === segments.length - 1;
     if (!isLast || !(await place.torn(segment))) {
       const rest = index > 0 ? "the store as it was before that" : "an empty store, for there is nothing before that";
-      throw new LuatKVError("CORRUPT", `${wrong}; LuatKV.open() with recover: true opens ${rest}`);
+      throw new LuatKVError("CORRUPT", `${wrong}; Store.open() with recover: true opens ${rest}`);
     }
     const message = `${wrong}; it was never written to its end, and is left out`;
     return { sizes, damage: new LuatKVError("CORRUPT", message), isPartial: false };

@@ -2,7 +2,7 @@
 
 import { bytes, equal, fails, ok } from "./check.js";
 
-const fresh = async ({ LuatKV }, options) => (await LuatKV.open(options)).namespace("test");
+const fresh = async ({ Store }, options) => (await Store.open(options)).namespace("test");
 
 export default {
   async "keys: numbers are their text, and what is no key is a TypeError"(api) {
@@ -127,7 +127,7 @@ export default {
     await fails(() => kv.count({ prefixes: 1 }), "TypeError", 'did you mean "prefix"?');
     await fails(() => kv.export({ form: "json" }), "TypeError", 'did you mean "format"?');
     await fails(() => kv.import("[]", { Replace: true }), "TypeError", 'did you mean "replace"?');
-    await fails(() => api.LuatKV.open({ max_memory: 1 }), "TypeError", 'did you mean "maxMemory"?');
+    await fails(() => api.Store.open({ max_memory: 1 }), "TypeError", 'did you mean "maxMemory"?');
     for (const options of [5, "text", [], new Map(), new Set(), new Date(), Promise.resolve()]) {
       await fails(() => kv.put("a", "1", options), "TypeError", "options must be");
     }
@@ -172,13 +172,13 @@ export default {
 
   async "where Workers has nothing like it, every unknown option is an error"(api) {
     const kv = await fresh(api);
-    const { LuatKV, Lua } = api;
-    await fails(() => LuatKV.open({ colour: 1 }), "TypeError", 'unknown option "colour": there are limits, persist');
-    await fails(() => LuatKV.open({ storage: "opfs" }), "TypeError", 'did you mean "persist"?');
-    await fails(() => LuatKV.open({ persist: "indexedDB" }), "TypeError", 'did you mean "indexeddb"?');
+    const { Store, Lua } = api;
+    await fails(() => Store.open({ colour: 1 }), "TypeError", 'unknown option "colour": there are limits, persist');
+    await fails(() => Store.open({ storage: "opfs" }), "TypeError", 'did you mean "persist"?');
+    await fails(() => Store.open({ persist: "indexedDB" }), "TypeError", 'did you mean "indexeddb"?');
     for (const options of [{ name: "drafts" }, { recover: true }, { wait: 0 }])
-      await fails(() => LuatKV.open(options), "TypeError", "is for a store that is kept: give persist too");
-    (await LuatKV.open({ persist: false, name: "drafts" })).close();
+      await fails(() => Store.open(options), "TypeError", "is for a store that is kept: give persist too");
+    (await Store.open({ persist: false, name: "drafts" })).close();
     await fails(() => Lua.create(kv.store), "TypeError", "a store is given as { kv: store }");
     await fails(() => Lua.create({ store: kv.store }), "TypeError", 'did you mean "kv"?');
     await fails(() => kv.import("[]", { overwrite: true }), "TypeError", 'did you mean "replace"?');
@@ -414,19 +414,19 @@ export default {
     ok(reads === 1);
   },
 
-  async "opening: what is said wrong is told"({ LuatKV }) {
-    await fails(() => LuatKV.open({ limits: "cloud" }), "TypeError", "limits must be one of default, cloudflare");
-    await fails(() => LuatKV.open({ persist: "disk" }), "TypeError", "persist must be one of indexeddb, opfs");
-    await fails(() => LuatKV.open({ persist: true }), "TypeError", "persist");
-    await fails(() => LuatKV.open({ onError: 5 }), "TypeError", "onError");
-    await fails(() => LuatKV.open({ persist: "indexeddb", name: 5 }), "TypeError", "name");
-    await fails(() => LuatKV.open({ persist: "indexeddb", name: "" }), "INVALID", "name");
+  async "opening: what is said wrong is told"({ Store }) {
+    await fails(() => Store.open({ limits: "cloud" }), "TypeError", "limits must be one of default, cloudflare");
+    await fails(() => Store.open({ persist: "disk" }), "TypeError", "persist must be one of indexeddb, opfs");
+    await fails(() => Store.open({ persist: true }), "TypeError", "persist");
+    await fails(() => Store.open({ onError: 5 }), "TypeError", "onError");
+    await fails(() => Store.open({ persist: "indexeddb", name: 5 }), "TypeError", "name");
+    await fails(() => Store.open({ persist: "indexeddb", name: "" }), "INVALID", "name");
     for (const maxMemory of [0, 2 ** 21 - 1, 2 ** 32 + 1, 1.5])
-      await fails(() => LuatKV.open({ maxMemory }), "RangeError", "maxMemory");
-    await fails(() => LuatKV.open({ maxMemory: "1" }), "TypeError", "maxMemory");
-    await fails(() => LuatKV.open("x"), "TypeError", "options");
+      await fails(() => Store.open({ maxMemory }), "RangeError", "maxMemory");
+    await fails(() => Store.open({ maxMemory: "1" }), "TypeError", "maxMemory");
+    await fails(() => Store.open("x"), "TypeError", "options");
     for (const maxMemory of [2 ** 21, 2 ** 32]) {
-      const store = await LuatKV.open({ maxMemory, persist: null, limits: undefined });
+      const store = await Store.open({ maxMemory, persist: null, limits: undefined });
       await store.close();
     }
   },

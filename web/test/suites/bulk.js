@@ -2,7 +2,7 @@
 
 import { bytes, equal, fails, ok, streamOf } from "./check.js";
 
-const fresh = async ({ LuatKV }, options) => (await LuatKV.open(options)).namespace("test");
+const fresh = async ({ Store }, options) => (await Store.open(options)).namespace("test");
 const encode = (text) => new TextEncoder().encode(text);
 const soon = () => Math.floor(Date.now() / 1000) + 1000;
 

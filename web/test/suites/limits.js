@@ -20,8 +20,8 @@ function endless(chunk) {
 }
 
 export default {
-  async "Cloudflare's limits"({ LuatKV }) {
-    const kv = (await LuatKV.open({ limits: "cloudflare" })).namespace("test");
+  async "Cloudflare's limits"({ Store }) {
+    const kv = (await Store.open({ limits: "cloudflare" })).namespace("test");
     await fails(() => kv.put(".", "1"), "TypeError", '"." is not allowed as a key name.');
     await fails(() => kv.get(".."), "TypeError", '".." is not allowed as a key name.');
     await kv.put("k".repeat(512), "1");
@@ -50,8 +50,8 @@ export default {
     await kv.store.close();
   },
 
-  async "Cloudflare's limits of lifetimes, in Workers' words"({ LuatKV }) {
-    const kv = (await LuatKV.open({ limits: "cloudflare" })).namespace("test");
+  async "Cloudflare's limits of lifetimes, in Workers' words"({ Store }) {
+    const kv = (await Store.open({ limits: "cloudflare" })).namespace("test");
     const now = Math.floor(Date.now() / 1000);
     const begin = (name, value) => `KV PUT failed: 400 Invalid ${name} of ${value}. `;
     for (const [expirationTtl, read] of [[0, 0], [-1, -1], [NaN, 0], [null, 0], ["nan", 0], [{}, 0]]) {
@@ -82,8 +82,8 @@ export default {
     await kv.put("a", "1", { expiration: 2 ** 31 - 1 });
   },
 
-  async "Cloudflare's limits of reads, in Workers' words"({ LuatKV }) {
-    const kv = (await LuatKV.open({ limits: "cloudflare" })).namespace("test");
+  async "Cloudflare's limits of reads, in Workers' words"({ Store }) {
+    const kv = (await Store.open({ limits: "cloudflare" })).namespace("test");
     await kv.put("a", "1");
     for (const [cacheTtl, read] of [[29, 29], [0, 0], ["x", 0], [null, 0], [-1, -1]]) {
       const words = (method) => `KV ${method} failed: 400 Invalid cache_ttl of ${read}. Cache TTL must be at least 30.`;
@@ -118,8 +118,8 @@ export default {
     await kv.store.close();
   },
 
-  async "Cloudflare's limit of a deletion"({ LuatKV }) {
-    const kv = (await LuatKV.open({ limits: "cloudflare" })).namespace("test");
+  async "Cloudflare's limit of a deletion"({ Store }) {
+    const kv = (await Store.open({ limits: "cloudflare" })).namespace("test");
     const keys = Array.from({ length: 101 }, (_, index) => `k${index}`);
     for (const key of keys) await kv.put(key, "1");
     const words = "KV DELETE failed: 400 You can delete maximum of 100 keys per request";
@@ -129,8 +129,8 @@ export default {
     equal(await kv.count(), 1);
   },
 
-  async "the default limits"({ LuatKV }) {
-    const kv = (await LuatKV.open({ maxMemory: 16 * MIB })).namespace("test");
+  async "the default limits"({ Store }) {
+    const kv = (await Store.open({ maxMemory: 16 * MIB })).namespace("test");
     await kv.put("k".repeat(4096), "1");
     await fails(() => kv.put("k".repeat(4097), "1"), "LIMIT", "the key is 4097 bytes long; the limit is 4096");
     await fails(() => kv.get("ü".repeat(100_000_000)), "LIMIT", "200000000 bytes long");
@@ -149,8 +149,8 @@ export default {
     await kv.store.close();
   },
 
-  async "values until memory is full, then room again"({ LuatKV }) {
-    const kv = (await LuatKV.open({ maxMemory: 6 * MIB })).namespace("test");
+  async "values until memory is full, then room again"({ Store }) {
+    const kv = (await Store.open({ maxMemory: 6 * MIB })).namespace("test");
     const value = new Uint8Array(100_000);
     const fill = async () => {
       for (let count = 0; ; count++) {
@@ -183,8 +183,8 @@ export default {
     await kv.store.close();
   },
 
-  async "tiny keys until memory is full, then room again"({ LuatKV }) {
-    const kv = (await LuatKV.open({ maxMemory: 4 * MIB })).namespace("test").sync;
+  async "tiny keys until memory is full, then room again"({ Store }) {
+    const kv = (await Store.open({ maxMemory: 4 * MIB })).namespace("test").sync;
     let count = 0;
     const fill = () => {
       for (count = 0; ; count++) kv.put(`${count}`, "");
@@ -219,8 +219,8 @@ export default {
     await kv.store.close();
   },
 
-  async "ten thousand of each do not grow the memory"({ LuatKV }) {
-    const store = await LuatKV.open();
+  async "ten thousand of each do not grow the memory"({ Store }) {
+    const store = await Store.open();
     const kv = store.namespace("test").sync;
     const value = "v".repeat(100_000);
     const round = (index) => {
@@ -251,8 +251,8 @@ export default {
     await store.close();
   },
 
-  async "a stream that goes on is read to its end, and one that fails late stores nothing"({ LuatKV }) {
-    const kv = (await LuatKV.open()).namespace("test");
+  async "a stream that goes on is read to its end, and one that fails late stores nothing"({ Store }) {
+    const kv = (await Store.open()).namespace("test");
     const slow = new ReadableStream({
       async pull(controller) {
         await sleep(5);

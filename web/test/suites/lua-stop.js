@@ -77,7 +77,7 @@ export default {
 
   async "a script whose store print() closes is stopped, and tells"(api) {
     for (const run of ["run", "runSync"]) {
-      const kv = await api.LuatKV.open();
+      const kv = await api.Store.open();
       let closing;
       const lua = await api.Lua.create({ kv, print: () => (closing ??= kv.close()) });
       const code = `print("close it") for _ = 1, 1e7 do end KV.namespace("n"):put("k", "written to nowhere")`;

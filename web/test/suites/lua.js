@@ -160,7 +160,7 @@ export default {
   },
 
   async "JavaScript and Lua share the store"(api) {
-    const kv = await api.LuatKV.open();
+    const kv = await api.Store.open();
     const js = kv.namespace("shared").sync;
     js.put("before", Uint8Array.of(0, 128, 255), { metadata: { a: [1, null] }, expirationTtl: 1000 });
     const { version, expiration } = js.getWithMetadata("before");
@@ -189,7 +189,7 @@ export default {
   },
 
   async "two of them share nothing else"(api) {
-    const kv = await api.LuatKV.open();
+    const kv = await api.Store.open();
     const lines = [[], []];
     const [one, two] = await Promise.all(lines.map((to) => api.Lua.create({ kv, print: (line) => to.push(line) })));
     await Promise.all([
@@ -209,7 +209,7 @@ export default {
   },
 
   async "print may close the Lua while garbage is collected"(api) {
-    const kv = await api.LuatKV.open();
+    const kv = await api.Store.open();
     const other = await api.Lua.create({ kv, maxMemory: 4 * 1024 * 1024 });
     let lua;
     lua = await api.Lua.create({ kv, print: () => lua.close() });
@@ -244,7 +244,7 @@ export default {
     await fails(async () => lua.module("a", ""), "INVALID", "the Lua is closed");
     await fails(async () => lua.writeFile("a", ""), "INVALID", "the Lua is closed");
     await fails(async () => lua.readFile("a"), "INVALID", "the Lua is closed");
-    const kv = await api.LuatKV.open();
+    const kv = await api.Store.open();
     const on = await api.Lua.create({ kv });
     await kv.close();
     await fails(() => on.run("return 1"), "INVALID", "the store is closed");
@@ -253,7 +253,7 @@ export default {
   },
 
   async "wrong arguments"(api) {
-    await fails(() => api.Lua.create({ kv: {} }), "TypeError", "kv must be a LuatKV");
+    await fails(() => api.Lua.create({ kv: {} }), "TypeError", "kv must be a Store");
     await fails(() => api.Lua.create({ print: 1 }), "TypeError", "print must be a function");
     await fails(() => api.Lua.create({ prnt: () => {} }), "TypeError", "did you mean");
     await fails(() => api.Lua.create({ maxMemory: 1 }), "RangeError");

@@ -2,7 +2,7 @@
 
 import { bytes, drained, equal, fails, ok, sleep, streamOf } from "./check.js";
 
-const fresh = async ({ LuatKV }, options) => (await LuatKV.open(options)).namespace("test");
+const fresh = async ({ Store }, options) => (await Store.open(options)).namespace("test");
 const MISSING = { value: null, metadata: null, cacheStatus: null };
 const soon = () => Math.floor(Date.now() / 1000) + 1000;
 
@@ -531,13 +531,13 @@ export default {
   },
 
   async "what is no store, namespace or batch cannot be made"({
-    LuatKV,
+    Store,
     Namespace,
     SyncNamespace,
     Atomic,
     LuatKVError,
   }) {
-    for (const made of [LuatKV, Namespace, SyncNamespace, Atomic]) {
+    for (const made of [Store, Namespace, SyncNamespace, Atomic]) {
       await fails(() => new made(), "TypeError", /comes from|is the sync of/);
     }
     const error = new LuatKVError("LIMIT", "too long");

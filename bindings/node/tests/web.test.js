@@ -1,0 +1,65 @@
+// The package for browsers, web/, has the same names for the same things.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import test from "node:test";
+import { here, root } from "./support.js";
+
+const own = readFileSync(join(here, "../index.d.ts"), "utf8");
+const web = readFileSync(join(root, "web/index.d.ts"), "utf8");
+
+const sorted = (names) => [...new Set(names)].sort();
+const only = (some, others) => some.filter((name) => !others.includes(name));
+const exported = (types) => sorted([...types.matchAll(/^export (?:class|interface|type|function|const) (\w+)/gm)].map(([, name]) => name));
+
+function members(types, name) {
+  const body = new RegExp(`^export (?:class|interface) ${name}\\b[^{]*\\{([^]*?)^\\}`, "m").exec(types)[1];
+  const found = [...body.matchAll(/^ {2}(?:static |readonly )*(\w+)\??[<(:]/gm)].map(([, member]) => member);
+  return sorted(found.filter((member) => member !== "constructor"));
+}
+
+/** What only one of the packages has: types of its own kinds of keys, values and places, and Lua. */
+const OWN_TYPES = ["Key", "Path", "ValueOf"];
+const WEB_TYPES = [
+  "ByteStream", "DeleteOptions", "Lua", "LuaError", "LuaOptions", "RunOptions", "SyncNamespace", "SyncStorable",
+  "SyncValueType", "WasmModule", "WasmSource",
+];
+
+/** Which members only one of the packages has: what concerns files, and what concerns what a browser keeps. */
+const MEMBERS = {
+  Store: [["backup", "backupAsync", "checkpoint", "compact", "compactAsync", "openMemory", "openProject"], ["damage", "delete", "flush"]],
+  Namespace: [["exportAsync", "importAsync"], []],
+  Atomic: [[], []],
+  LuatKVError: [["status"], []],
+  OpenOptions: [["busyTimeout", "durability", "nowait", "readonly"], ["maxMemory", "name", "onError", "persist", "recover", "wait", "wasm"]],
+  Lifetime: [[], []],
+  PutOptions: [[], []],
+  IncrOptions: [[], []],
+  Entry: [[], ["cacheStatus"]],
+  EachOptions: [[], []],
+  ListOptions: [[], []],
+  ListedKey: [[], []],
+  ExportOptions: [[], []],
+  ImportOptions: [[], []],
+  Stats: [["fileSize", "path"], ["memory"]],
+};
+
+test("both packages export the same names", () => {
+  assert.deepEqual(only(exported(own), exported(web)), OWN_TYPES);
+  assert.deepEqual(only(exported(web), exported(own)), WEB_TYPES);
+});
+
+test("their classes and options have the same members", () => {
+  const shared = exported(own).filter((name) => exported(web).includes(name));
+  const withMembers = shared.filter((name) => new RegExp(`^export (class|interface) ${name}\\b`, "m").test(own));
+  assert.deepEqual(Object.keys(MEMBERS).sort(), withMembers);
+  for (const [name, [ownMembers, webMembers]] of Object.entries(MEMBERS)) {
+    const [here, there] = [members(own, name), members(web, name)];
+    assert(here.length > 0 && there.length > 0, name);
+    assert.deepEqual([only(here, there), only(there, here)], [ownMembers, webMembers], name);
+  }
+  const sync = members(web, "SyncNamespace");
+  assert.deepEqual(only(members(web, "Namespace"), sync), ["sync"]);
+  assert.deepEqual(only(sync, members(web, "Namespace")), []);
+});
