@@ -78,7 +78,7 @@ type Page struct {
 // How many entries of a page one call into C looks at.
 const viewsAtOnce = 128
 
-func least(a, b int) int {
+func least[T int | time.Duration](a, b T) T {
 	if a < b {
 		return a
 	}

@@ -1,6 +1,7 @@
 package luatkv_test
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"math"
@@ -151,9 +152,16 @@ func TestBusy(t *testing.T) {
 	begin := time.Now()
 	fails(t, namespace(t, patient).Put("k", nil, nil), luatkv.ErrBusy)
 	equal(t, time.Since(begin) >= 20*time.Millisecond, true)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	put := func() error { return n.Put("retried", nil, nil) }
+	fails(t, luatkv.Retry(ctx, put), context.DeadlineExceeded, "BUSY")
+	retried := make(chan error)
+	go func() { retried <- luatkv.Retry(context.Background(), put) }()
 	must(pipe.WriteString(`{"key":"imported","value":"1"}`))(t)
 	ok(t, pipe.Close())
 	ok(t, <-imported)
+	ok(t, <-retried)
 	must(batch.Commit())(t)
 	equal(t, get(t, n, "imported"), "1")
 	equal(t, get(t, n, "from the batch"), "")

@@ -1,0 +1,37 @@
+package luatkv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// How long Retry waits between two calls, at first and at last.
+const firstWait, lastWait = time.Millisecond, 100 * time.Millisecond
+
+// Retry makes a call, and makes it again as long as it returns ErrBusy, until ctx is done. It returns the first other
+// result; or, if ctx is done, the error of ctx with the message of the last call. It makes no call if ctx is done already.
+//
+// A call into C cannot be cancelled, so ctx does not shorten the wait within a call. Open the store with Options.NoWait:
+// then no call waits for other processes, and Retry waits in its place.
+//
+//	err := luatkv.Retry(ctx, func() error { return users.Put("user:1", value, nil) })
+func Retry(ctx context.Context, call func() error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	for wait := firstWait; ; wait = least(2*wait, lastWait) {
+		err := call()
+		if !errors.Is(err, ErrBusy) {
+			return err
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return fmt.Errorf("%w: %v", ctx.Err(), err)
+		case <-timer.C:
+		}
+	}
+}
