@@ -79,7 +79,7 @@ header: need-header ## writes include/luat_kv.h anew from src/ffi, and from it w
 	lua5.4 lua/tools/declare.lua >target/declared && cp target/declared lua/luat_kv_ffi/cdef.lua
 	node bindings/node/scripts/declare.js <include/luat_kv.h >target/declared && cp target/declared bindings/node/lib/declarations.js
 
-abi: need-test ## records what is new in the ABI, and compatible: tests/abi
+abi: need-abi ## records what is new in the ABI, and compatible: tests/abi
 	tests/abi/run record
 
 clean: ## removes all that was built

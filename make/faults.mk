@@ -10,6 +10,6 @@ test-faults: $(faults) ## tests/faults: killed processes, power cuts, failing sy
 torture: ## the same for longer, with figures: MINUTES=10 for each suite
 	@FAULTS_MINUTES=$(MINUTES) V=1 $(MAKE) --no-print-directory --keep-going $(faults)
 
-$(faults): need-test
+$(faults): need-c
 $(faults): faults-%:
-	@tests/tally tap $@ cargo test --quiet --test faults -- $*
+	@SUITE_SECONDS=$$(($${FAULTS_MINUTES:-1} * 60 + 1200)) tests/runner tap $@ cargo test --quiet --test faults -- $*

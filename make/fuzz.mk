@@ -5,7 +5,7 @@ fuzz         := $(fuzz-targets:%=fuzz-%)
 FUZZ_SECONDS ?= 30
 .PHONY: fuzz $(fuzz)
 fuzz: $(fuzz) ## the fuzz targets, FUZZ_SECONDS=30 each; what they find lies in target/fuzz
-$(fuzz): need-test
+$(fuzz): need-fuzz
 
 # As cargo-fuzz builds them, but with the stable compiler (see make/sanitizers.mk). Each target starts from its committed
 # corpus, and what it finds beyond that stays in target/fuzz/corpus.
@@ -18,14 +18,15 @@ build-fuzz    = RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Zsanitizer=address $(coverage) --c
 fuzz-limits  := -rss_limit_mb=2048 -malloc_limit_mb=2048 -timeout=60 -max_len=4096 -print_final_stats=1
 fuzz-sources := $(sources) fuzz/build.rs fuzz/Cargo.toml fuzz/Cargo.lock $(wildcard fuzz/fuzz_targets/*)
 
-target/fuzz/core.built: $(fuzz-sources) make/fuzz.mk | need-test
+target/fuzz/core.built: $(fuzz-sources) make/fuzz.mk | need-fuzz
 	$(call build-fuzz,core) && touch $@
-target/fuzz/lua.built: $(fuzz-sources) make/fuzz.mk | need-test
+target/fuzz/lua.built: $(fuzz-sources) make/fuzz.mk | need-fuzz
 	$(call build-fuzz,lua) --features lua --bin lua_json && touch $@
 $(filter-out fuzz-lua_json,$(fuzz)): fuzz-%: target/fuzz/core.built
 	@$(call run-fuzz,core)
 fuzz-lua_json: fuzz-%: target/fuzz/lua.built
 	@$(call run-fuzz,lua)
-run-fuzz = mkdir -p target/fuzz/corpus/$* fuzz/corpus/$*; tests/tally check $@ env $(under-asan) \
+run-fuzz = mkdir -p target/fuzz/corpus/$* fuzz/corpus/$*; \
+    SUITE_SECONDS=$$(($(FUZZ_SECONDS) + 1200)) tests/runner check $@ env $(under-asan) \
     target/fuzz/$1/$(triple)/release/$* $(fuzz-limits) -max_total_time=$(FUZZ_SECONDS) \
     -artifact_prefix=target/fuzz/$*- target/fuzz/corpus/$* fuzz/corpus/$*

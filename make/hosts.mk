@@ -12,7 +12,13 @@ test-go: $(test-go) ## the Go package, with the race detector
 test-node: $(test-node) ## the Node package
 test-ffi: $(test-ffi) ## the Lua suite again, on the module for LuaJIT's FFI
 test-python: $(test-python) ## the Python package, and its types by mypy
-$(test-hosts): need-test
+$(test-hosts): toolchain
+$(filter-out cpp-header,$(test-cpp)): need-c++
+cpp-header: need-clang++
+go: need-go
+node: need-node
+python: need-python
+ffi: need-luajit
 
 # Names within this folder, so that nothing is written or removed elsewhere whatever the folder is called.
 library := target/prefix/lib/libluat_kv.so
@@ -27,24 +33,24 @@ host = LUAT_KV_LIBRARY='$(CURDIR)/$(library).$(abi)' LUAT_KV_HOOKED_LIBRARY='$(C
     PKG_CONFIG_PATH='$(CURDIR)/target/prefix/lib/pkgconfig' LD_LIBRARY_PATH='$(CURDIR)/target/prefix/lib'
 
 strict := $(warnings) -Wconversion -Wshadow
-run-cpp = mkdir -p target/c; $(host) tests/tally tap $@ sh -ec '$(CXX) -g $(strict) -Itarget/prefix/include tests/cpp/test_$1.cpp \
+run-cpp = mkdir -p target/c; $(host) tests/runner tap $@ sh -ec '$(CXX) -g $(strict) -Itarget/prefix/include tests/cpp/test_$1.cpp \
     $2 -o target/c/$@; target/c/$@'
 $(filter cpp-shared-%,$(test-cpp)): cpp-shared-%: $(library) $(hooked)
 	@$(call run-cpp,$*,-std=c++17 -Ltarget/prefix/lib -lluat_kv)
 $(filter cpp-static-%,$(test-cpp)): cpp-static-%: $(library)
 	@$(call run-cpp,$*,-std=c++20 target/prefix/lib/libluat_kv.a $(link-needs))
 cpp-header: lib
-	@tests/tally tap $@ tests/cpp/header
+	@tests/runner tap $@ tests/cpp/header
 
 go: $(library) $(hooked)
-	@$(host) tests/tally go $@ bindings/go/test
+	@$(host) tests/runner go $@ bindings/go/test
 
 node: $(library) $(hooked)
-	@$(host) tests/tally tap $@ bindings/node/test
+	@$(host) tests/runner tap $@ bindings/node/test
 
 python: $(library) $(hooked)
-	@$(host) tests/tally pytest $@ bindings/python/test
+	@$(host) tests/runner pytest $@ bindings/python/test
 
 # (Some of its tests compare it with the C module.)
 ffi: $(library) $(hooked) target/lua/jit/luat_kv.so
-	@$(host) $(call lua_cpath,jit) LUAT_KV_MODULE=luat_kv_ffi tests/tally tap $@ luajit tests/lua/run.lua -o tap
+	@$(host) $(call lua_cpath,jit) LUAT_KV_MODULE=luat_kv_ffi tests/runner tap $@ luajit tests/lua/run.lua -o tap

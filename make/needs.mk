@@ -1,14 +1,36 @@
 # ---- What this needs from the machine
 
-packages-demo  := lua5.4
-packages-test   = lua5.1 lua5.2 lua5.3 lua5.4 luajit liblua5.4-dev lua-unit lua-cjson luarocks git sqlite3 g++ clang \
-    binutils util-linux pkg-config cmake abigail-tools doxygen mandoc man-db groff-base golang nodejs npm valgrind \
-    libc6-dbg python3-venv chromium firefox-esr webkit2gtk-driver xvfb \
-    $(packages-wasm)
-packages-bench := lua5.4 lua-cjson liblua5.4-dev
-packages-docs  := doxygen
-packages-header := lua5.4 nodejs
-packages-wasm   = nodejs npm clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32 $(if $(own-std),,rustc-web rust-web-src)
+# need-NAME installs what is missing of packages-NAME. A suite needs its own packages only, so one suite can run on a
+# machine that lacks what others need. What stands in no list needs Rust and a C compiler only.
+packages-demo    := lua5.4
+packages-bench   := lua5.4 lua-cjson liblua5.4-dev
+packages-docs    := doxygen
+packages-header  := lua5.4 nodejs
+packages-wasm     = nodejs npm clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32 $(if $(own-std),,rustc-web rust-web-src)
+# Suites, or groups of them.
+packages-c++     := g++
+packages-cli     := util-linux
+packages-c       := sqlite3
+packages-luajit  := luajit lua-unit lua-cjson sqlite3 util-linux
+packages-lua     := $(packages-luajit) lua5.1 lua5.2 lua5.3 lua5.4 liblua5.4-dev
+packages-rocks   := lua5.1 lua5.2 lua5.3 lua5.4 luajit luarocks git
+packages-exports := binutils
+packages-setup   := util-linux python3
+packages-abi     := abigail-tools
+packages-install := g++ binutils pkg-config cmake man-db
+packages-man     := mandoc man-db groff-base
+packages-clang++ := g++ clang
+packages-go      := golang pkg-config
+packages-node    := nodejs npm sqlite3
+packages-python  := python3-venv
+packages-valgrind  := valgrind libc6-dbg sqlite3
+packages-sanitizer := binutils sqlite3
+packages-fuzz      := g++ binutils
+packages-browsers = $(packages-wasm) lua5.4 lua-unit chromium firefox-esr webkit2gtk-driver xvfb
+# All at once, for `make test`, since apt takes its time each time.
+sets             := c++ cli c luajit lua rocks exports setup abi install man clang++ go node python valgrind sanitizer fuzz \
+    browsers docs
+packages-test     = $(sort $(foreach set,$(sets),$(packages-$(set))))
 
 # How to see that a Debian package, or the same thing from elsewhere, is there.
 has-lua5.1        := command -v lua5.1
@@ -34,6 +56,7 @@ has-golang        := command -v go
 has-mandoc        := command -v mandoc
 has-man-db        := command -v man
 has-groff-base    := command -v groff
+has-python3       := command -v python3
 has-python3-venv  := python3 -m ensurepip --version
 has-nodejs        := command -v node
 has-npm           := command -v npm
@@ -50,15 +73,17 @@ has-webkit2gtk-driver := command -v WebKitWebDriver
 has-xvfb          := command -v Xvfb
 has-liblua5.4-dev := test -f /usr/include/lua5.4/lua.h
 
-.PHONY: deps need-demo need-test need-bench need-docs need-header need-wasm components rust-src toolchain
+needs := $(addprefix need-,$(sets) demo test bench header wasm)
+.PHONY: deps $(needs) components rust-src toolchain
 deps: need-demo need-test need-bench ## installs what demo, test and bench need from Debian, as they do by themselves
 
-need-demo need-test need-bench need-docs need-header need-wasm: need-%: toolchain
+$(needs): need-%: toolchain
 	@lack=; $(foreach p,$(packages-$*),$(has-$p) >/dev/null 2>&1 || lack="$$lack $p";) \
 	[ -z "$$lack" ] || make/debian $* $$lack
 
 # Of rustup's components, rust-src is for the sanitizers, and for WebAssembly.
 need-test: components rust-src
+need-sanitizer need-fuzz need-browsers: rust-src
 need-wasm: $(if $(own-std),rust-src)
 components: toolchain
 	@{ cargo fmt --version && cargo clippy --version; } >/dev/null 2>&1 || rustup component add rustfmt clippy

@@ -11,8 +11,8 @@ playground-site: target/wasm/luat_kv.wasm target/wasm/luat_kv_lua.wasm web/playg
 test-playground := playground-page $(browsers:%=playground-%)
 test-playground: $(test-playground) ## the playground page, all of it in Chromium, most in Firefox and WebKit too; leaves screenshots in target/playground
 .PHONY: $(test-playground)
-$(test-playground): need-test playground-site
+$(test-playground): need-browsers playground-site
 playground-page:
-	@tests/tally tap $@ env $(with-node) npm --prefix web/playground --silent test
+	@tests/runner tap $@ env $(with-node) npm --prefix web/playground --silent test
 $(browsers:%=playground-%): playground-%:
-	@tests/tally tap $@ env $(with-node) node --test-reporter=tap web/playground/test/browsers-run.js $*
+	@tests/runner tap $@ env $(with-node) node --test-reporter=tap web/playground/test/browsers-run.js $*

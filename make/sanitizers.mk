@@ -9,7 +9,8 @@ sanitized := $(programs:%=asan-%) $(programs:%=valgrind-%) $(threaded:%=tsan-%) 
 .PHONY: check-sanitizers $(sanitized)
 
 check-sanitizers: $(sanitized) ## the C suite under AddressSanitizer, UBSan, ThreadSanitizer and valgrind
-$(sanitized): need-test
+$(filter valgrind-%,$(sanitized)): need-valgrind
+$(filter-out valgrind-%,$(sanitized)): need-sanitizer
 
 # The libraries, SQLite in them too. Rust's part in this is unstable still. RUSTC_BOOTSTRAP lets the stable compiler do
 # it: the very compiler that builds what is released, and no nightly that may not come with what is needed today.
@@ -23,7 +24,7 @@ std-tsan   := -Zbuild-std=std,panic_unwind
 c-asan     := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 c-tsan     := -fsanitize=thread -fno-omit-frame-pointer
 instrumented := target/asan/libluat_kv.a target/tsan/libluat_kv.a
-$(instrumented): target/%/libluat_kv.a: $(sources) make/sanitizers.mk | need-test
+$(instrumented): target/%/libluat_kv.a: $(sources) make/sanitizers.mk | need-sanitizer
 	RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Zsanitizer=$(rust-$*) -Cforce-frame-pointers' CFLAGS_$(subst -,_,$(triple))='$(c-$*)' \
 	    cargo rustc --lib --crate-type staticlib --profile sanitize --features debug-hooks $(std-$*) \
 	    --target $(triple) --target-dir target/$*
@@ -58,9 +59,9 @@ links-starved   := -Wl,--wrap=malloc,--wrap=realloc
 compile = mkdir -p target/c; $(CC) -std=c99 -D_POSIX_C_SOURCE=200809L -DCHECK_PATIENCE=600 -g $(warnings) $(c-$1) \
     -Iinclude -c $2 -o target/c/$@.o; $(CC) target/c/$@.o $3 $(with-$1) -o target/c/$@
 source  = $(or $(wildcard tests/c/test_$1.c),tests/c/$1.c)
-run     = tests/tally tap $@ sh -ec '$(call compile,$1,$(call source,$2) $(defines-$2),$(links-$2)); \
+run     = tests/runner tap $@ sh -ec '$(call compile,$1,$(call source,$2) $(defines-$2),$(links-$2)); \
     $(under-$1) target/c/$@'
-notices = tests/tally tap $@ sh -ec '$(call compile,$1,tests/sanitizers/defects.c); \
+notices = tests/runner tap $@ sh -ec '$(call compile,$1,tests/sanitizers/defects.c); \
     tests/sanitizers/noticed "$(under-$1) target/c/$@" $2'
 
 $(programs:%=asan-%): asan-%: target/asan/libluat_kv.so

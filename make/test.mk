@@ -1,4 +1,4 @@
-# ---- Tests: suites, each run and counted by tests/tally
+# ---- Tests: suites, each run and counted by the test runner: tests/runner
 
 # What a user has set for the store is not for the tests.
 unexport LUAT_KV_DB LUAT_KV_NAMESPACE LUAT_KV_TRUSTED_PROJECT
@@ -14,7 +14,7 @@ test-rocks   := rocks
 test-readme  := readme
 test-exports := exports-shared exports-static exports-lua
 test-install := install-tree
-test-setup   := setup
+test-setup   := setup runner
 test-abi     := abi-promise
 test-docs    := docs-man docs-doxygen docs-links docs-c
 # Most suites run one after another, since they build the same things or use every core. The rest runs two at a time.
@@ -28,7 +28,7 @@ test: need-test ## runs every test; the last line is "N passed, N failed"; V=1 s
 	@rm -rf target/test
 	@$(MAKE) --no-print-directory --keep-going $(one-by-one) || :
 	@$(MAKE) --no-print-directory --keep-going PARALLEL=1 -j 2 --output-sync=target $(two-at-a-time) || :
-	@echo; tests/tally total $(SUITES)
+	@echo; tests/runner total $(SUITES)
 
 lint: $(lint) ## rustfmt, clippy and rustdoc, all warnings being errors
 test-header: $(test-header) ## the header alone, as C99 and as C++17
@@ -40,11 +40,27 @@ test-rocks: $(test-rocks) ## LuaRocks: the rockspec, in a clone of what is commi
 test-readme: $(test-readme) ## the Lua in README.md, as it stands
 test-exports: $(test-exports) ## that the libraries export our names only
 test-install: $(test-install) ## what strangers build on an installed tree, with pkg-config and CMake
-test-setup: $(test-setup) ## what make says and does where Rust, rights or a free apt are missing
+test-setup: $(test-setup) ## what make says and does where Rust, rights or a free apt are missing; the test runner itself
 test-abi: $(test-abi) ## the ABI that was promised against the one that is
 test-docs: $(test-docs) ## the manual pages and the HTML that the headers give, and the links in what there is to read
 
-$(SUITES): need-test
+$(SUITES): toolchain
+$(lint): components
+header-c++: need-c++
+cli-commands: need-cli
+$(filter-out c-panic,$(test-c)): need-c
+$(filter-out lua-panic,$(test-lua)): need-lua
+lua-panic readme: need-demo
+rocks: need-rocks
+$(test-exports): need-exports
+install-tree docs-c: need-install
+setup: need-setup
+abi-promise: need-abi
+docs-man: need-man
+docs-doxygen: need-docs
+
+# The runner's limit of time is generous already; but these build much, or run everything under valgrind.
+$(test-rust) cli-commands rocks $(test-lua) $(test-wasm) $(sanitized): export SUITE_SECONDS := 2400
 
 features-default :=
 features-core    := --no-default-features
@@ -53,32 +69,32 @@ features-lua     := $(call module,5.4)
 warnings         := -pedantic -Wall -Wextra -Werror
 
 fmt:
-	@tests/tally check $@ sh -ec 'cargo fmt --check; cargo fmt --check --manifest-path fuzz/Cargo.toml'
+	@tests/runner check $@ sh -ec 'cargo fmt --check; cargo fmt --check --manifest-path fuzz/Cargo.toml'
 clippy-default clippy-core clippy-cli clippy-lua: clippy-%:
-	@tests/tally check $@ cargo clippy --all-targets $(features-$*) -- -D warnings
+	@tests/runner check $@ cargo clippy --all-targets $(features-$*) -- -D warnings
 # Cargo leaves it out of all targets, since plain `cargo test` does.
 clippy-faults:
-	@tests/tally check $@ cargo clippy --test faults -- -D warnings
+	@tests/runner check $@ cargo clippy --test faults -- -D warnings
 doc-default doc-lua: doc-%:
-	@tests/tally check $@ env RUSTDOCFLAGS='-D warnings' cargo doc --no-deps $(features-$*)
+	@tests/runner check $@ env RUSTDOCFLAGS='-D warnings' cargo doc --no-deps $(features-$*)
 
 header-c:
-	@tests/tally check $@ $(CC) -std=c99 $(warnings) -fsyntax-only -x c -include include/luat_kv.h /dev/null
+	@tests/runner check $@ $(CC) -std=c99 $(warnings) -fsyntax-only -x c -include include/luat_kv.h /dev/null
 header-c++:
-	@tests/tally check $@ $(CXX) -std=c++17 $(warnings) -fsyntax-only -x c++ -include include/luat_kv.h /dev/null
+	@tests/runner check $@ $(CXX) -std=c++17 $(warnings) -fsyntax-only -x c++ -include include/luat_kv.h /dev/null
 
 rust-default rust-core: rust-%:
-	@tests/tally cargo $@ cargo test --no-fail-fast $(features-$*)
+	@tests/runner cargo $@ cargo test --no-fail-fast $(features-$*)
 
 # Its own tests only: the library's are the same with it.
 cli-commands:
-	@tests/tally cargo $@ cargo test --no-fail-fast $(features-cli) --bin luat-kv --test cli
+	@tests/runner cargo $@ cargo test --no-fail-fast $(features-cli) --bin luat-kv --test cli
 
 # A C program is compiled within its suite, so that one that doesn't compile counts as failed.
 link-shared := -Ltarget/lib -lluat_kv -Wl,-rpath,\$$ORIGIN/../lib
 link-static := target/lib/libluat_kv.a $(link-needs)
 comma := ,
-run-c = mkdir -p target/c; tests/tally tap $@ sh -ec '$(CC) -std=c99 -D_POSIX_C_SOURCE=200809L -g $(warnings) \
+run-c = mkdir -p target/c; tests/runner tap $@ sh -ec '$(CC) -std=c99 -D_POSIX_C_SOURCE=200809L -g $(warnings) \
     -Iinclude tests/c/$1.c $2 -o target/c/$@; target/c/$@'
 $(filter c-shared-%,$(test-c)): c-shared-%: lib
 	@$(call run-c,test_$*,$(link-shared))
@@ -100,46 +116,48 @@ $(lua5.5): $(lua5.5-from) | toolchain
 	    $$cc lua-src/lua-5.5.1/*.c lua.o -Wl,-E -lm -ldl -o ../$(@F)
 
 $(LUAS:%=lua-%): lua-%: target/lua/%/luat_kv.so
-	@$(call lua_cpath,$*) tests/tally tap $@ $(interpreter) tests/lua/run.lua -o tap
+	@$(call lua_cpath,$*) tests/runner tap $@ $(interpreter) tests/lua/run.lua -o tap
 $(LUAS:%=lua-%): interpreter = lua$*
 # luaunit is plain Lua, and Debian has it for the older ones.
 lua-5.5: $(lua5.5)
 lua-5.5: interpreter = env LUA_PATH="$$(lua5.4 -e 'print(package.path)')" $(lua5.5)
 lua-mixed: $(LUAS:%=target/lua/%/luat_kv.so) $(lua5.5)
-	@tests/tally tap $@ tests/lua/mixed
+	@tests/runner tap $@ tests/lua/mixed
 target/hooked/lua/luat_kv.so: $(sources) | toolchain
 	rm -f target/debug/libluat_kv.so target/debug/deps/libluat_kv.so
 	cargo rustc --lib --crate-type cdylib $(call module,5.4),debug-hooks
 	install -D target/debug/libluat_kv.so $@
 lua-panic: target/hooked/lua/luat_kv.so
-	@LUA_CPATH='$(CURDIR)/target/hooked/lua/?.so' LUAT_KV_DEBUG_PANIC_KEY=boom tests/tally tap $@ lua5.4 tests/lua/panic.lua
+	@LUA_CPATH='$(CURDIR)/target/hooked/lua/?.so' LUAT_KV_DEBUG_PANIC_KEY=boom tests/runner tap $@ lua5.4 tests/lua/panic.lua
 lua-starved: target/lua/5.4/luat_kv.so
-	@mkdir -p target/c; $(call lua_cpath,5.4) tests/tally tap $@ sh -ec '$(CC) -std=c99 -g $(warnings) \
+	@mkdir -p target/c; $(call lua_cpath,5.4) tests/runner tap $@ sh -ec '$(CC) -std=c99 -g $(warnings) \
 	    -I/usr/include/lua5.4 tests/lua/starved.c -llua5.4 -o target/c/$@; target/c/$@'
 
 rocks: lib
-	@tests/tally tap $@ tests/rocks $(filter-out 5.5,$(LUAS))
+	@tests/runner tap $@ tests/rocks $(filter-out 5.5,$(LUAS))
 
 readme: lib target/lua/5.4/luat_kv.so
-	@$(call lua_cpath,5.4) tests/tally tap $@ tests/docs/readme
+	@$(call lua_cpath,5.4) tests/runner tap $@ tests/docs/readme
 
 exports-shared: file := target/lib/libluat_kv.so
 exports-static: file := target/lib/libluat_kv.a
 exports-lua: file := target/lua/5.4/luat_kv.so
 $(test-exports): exports-%: lib target/lua/5.4/luat_kv.so
-	@tests/tally check $@ tests/exports $* $(file)
+	@tests/runner check $@ tests/exports $* $(file)
 
 install-tree: lib
-	@tests/tally tap $@ tests/install/run
+	@tests/runner tap $@ tests/install/run
 setup: lib
-	@tests/tally tap $@ tests/setup
+	@tests/runner tap $@ tests/setup
+runner:
+	@tests/runner tap $@ tests/runner-test
 abi-promise:
-	@tests/tally tap $@ tests/abi/run test
+	@tests/runner tap $@ tests/abi/run test
 docs-man: man
-	@tests/tally tap $@ tests/docs/man
+	@tests/runner tap $@ tests/docs/man
 docs-doxygen:
-	@tests/tally tap $@ tests/docs/doxygen
+	@tests/runner tap $@ tests/docs/doxygen
 docs-links:
-	@tests/tally tap $@ tests/docs/links
+	@tests/runner tap $@ tests/docs/links
 docs-c: lib man
-	@tests/tally tap $@ tests/docs/c
+	@tests/runner tap $@ tests/docs/c

@@ -74,8 +74,8 @@ target/wasm/luat_kv_lua.wasm: target/wasm/lua/libluat_kv.a $(lua-wasm-dir)/src/l
 browsers      := chromium firefox webkit
 contract-wasm := wasm-contract-node wasm-contract-node-18 $(browsers:%=wasm-contract-%)
 .PHONY: $(contract-wasm)
-$(contract-wasm): wasm
+$(contract-wasm): need-browsers wasm
 $(filter-out %-18,$(contract-wasm)): wasm-contract-%:
-	@tests/tally tap $@ env $(with-node) node web/test/contract-run.js $*
+	@tests/runner tap $@ env $(with-node) node web/test/contract-run.js $*
 wasm-contract-node-18: node-18
-	@tests/tally tap $@ $(node-18) web/test/contract-run.js node
+	@tests/runner tap $@ $(node-18) web/test/contract-run.js node

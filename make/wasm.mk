@@ -53,7 +53,7 @@ $(node-18-path): | need-wasm
 	$(with-node) npm --prefix $* ci --ignore-scripts --no-audit --no-fund
 
 .PHONY: bench-wasm
-bench-wasm: need-test wasm ## measures the WebAssembly modules in Node and Chromium, beside a Map and unstorage, and tells their sizes
+bench-wasm: need-browsers wasm ## measures the WebAssembly modules in Node and Chromium, beside a Map and unstorage, and tells their sizes
 	cd web && $(with-node) node bench/run.js
 
 # ---- Its tests
@@ -65,29 +65,30 @@ pages-wasm  := $(browsers:%=wasm-pages-%)
 test-wasm   := clippy-wasm wasm-js wasm-compat clippy-wasm-lua playground-page $(browsers:%=playground-%) $(pages-wasm) \
     $(contract-wasm) $(filter-out wasm-compat,$(compat-wasm)) wasm-types
 .PHONY: test-wasm clippy-wasm clippy-wasm-lua wasm-types wasm-js $(compat-wasm) $(pages-wasm)
-test-wasm: need-test node-20 ## the WebAssembly modules and their package in browsers, runtimes and bundlers, the Lua contract on them, the playground
+test-wasm: need-browsers node-20 ## the WebAssembly modules and their package in browsers, runtimes and bundlers, the Lua contract on them, the playground
 	@$(MAKE) --no-print-directory --keep-going PARALLEL=1 -j 2 --output-sync=target $(test-wasm)
 
 clippy-wasm: as := --target wasm32-unknown-unknown
 clippy-wasm-lua: as := --target wasm32-wasip1 --features lua54
-clippy-wasm clippy-wasm-lua: need-test
-	@RUSTC_BOOTSTRAP=1 tests/tally check $@ cargo clippy --lib --no-default-features $(as) --target-dir target/wasm/clippy \
+clippy-wasm clippy-wasm-lua: components rust-src
+	@RUSTC_BOOTSTRAP=1 tests/runner check $@ cargo clippy --lib --no-default-features $(as) --target-dir target/wasm/clippy \
 	    -Zbuild-std=std,panic_abort -- -D warnings
-wasm-types wasm-js: need-test wasm
+wasm-types wasm-js: wasm
+wasm-js wasm-compat: need-browsers
 wasm-types:
-	@tests/tally check $@ env $(with-node) npm --prefix web --silent run types
+	@tests/runner check $@ env $(with-node) npm --prefix web --silent run types
 wasm-js:
-	@tests/tally tap $@ env $(with-node) npm --prefix web --silent test
+	@tests/runner tap $@ env $(with-node) npm --prefix web --silent test
 
 # Other runtimes and bundlers, all of them from npm: web/compat.
-$(compat-wasm): need-test wasm web/compat/node_modules/.package-lock.json
+$(compat-wasm): wasm web/compat/node_modules/.package-lock.json
 wasm-workerd wasm-deno wasm-bun: wasm-%:
-	@tests/tally tap $@ env $(with-node) node web/compat/run.js $*
+	@tests/runner tap $@ env $(with-node) node web/compat/run.js $*
 wasm-node-18: node-18
-	@tests/tally tap $@ $(node-18) web/compat/run.js node
+	@tests/runner tap $@ $(node-18) web/compat/run.js node
 wasm-compat:
-	@tests/tally tap $@ env $(with-node) npm --prefix web/compat --silent test
+	@tests/runner tap $@ env $(with-node) npm --prefix web/compat --silent test
 
 # In pages, and in their workers.
-$(pages-wasm): wasm-pages-%: need-test wasm
-	@tests/tally tap $@ env $(with-node) node --test-reporter=tap web/test/pages-run.js $*
+$(pages-wasm): wasm-pages-%: need-browsers wasm
+	@tests/runner tap $@ env $(with-node) node --test-reporter=tap web/test/pages-run.js $*

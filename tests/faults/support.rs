@@ -1,4 +1,4 @@
-//! What all suites need: random numbers, time, scratch folders, and the TAP that tests/tally counts.
+//! What all suites need: random numbers, time, scratch folders, and the TAP that the test runner counts.
 
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
