@@ -232,8 +232,7 @@ function Transfer:test_what_cannot_be_written_is_named_and_not_the_store()
 end
 
 function Transfer:test_a_database_is_no_export()
-  local path = support.path()
-  support.sqlite(support.write(path, ""), "CREATE TABLE t (x)")
+  local path = support.write(support.path(), "SQLite format 3\0" .. ("\0"):rep(4080))
   refuses(self.kv, function(kv) kv:import(path) end, "INVALID", "a SQLite database, not an export")
 end
 
