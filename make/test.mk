@@ -3,24 +3,25 @@
 # What a user has set for the store is not for the tests.
 unexport LUAT_KV_DB LUAT_KV_NAMESPACE LUAT_KV_TRUSTED_PROJECT
 
-.PHONY: test lint test-header test-rust test-cli test-c test-lua test-rocks test-readme test-exports test-install test-setup test-abi test-docs
+.PHONY: test lint test-header test-rust test-cli test-c test-lua test-rocks test-readme test-exports test-install test-setup test-abi test-docs check-cross
 lint         := fmt clippy-default clippy-core clippy-cli clippy-lua clippy-faults doc-default doc-lua
 test-header  := header-c header-c++
 test-rust    := rust-default rust-core
 test-cli     := cli-commands
 test-c       := $(foreach link,shared static,$(patsubst tests/c/test_%.c,c-$(link)-%,$(wildcard tests/c/test_*.c))) c-panic
-test-lua     := $(LUAS:%=lua-%) lua-mixed lua-panic lua-starved
+test-lua     := $(LUAS:%=lua-%) lua-mixed lua-panic lua-quick lua-starved
 test-rocks   := rocks
 test-readme  := readme
 test-exports := exports-shared exports-static exports-lua
 test-install := install-tree
 test-setup   := setup runner
 test-abi     := abi-promise
+check-cross  := cross
 test-docs    := docs-man docs-doxygen docs-links docs-c
 # Most suites run one after another, since they build the same things or use every core. The rest runs two at a time.
 one-by-one    = $(lint) $(test-header) $(test-rust) $(test-cli) $(test-lua) $(test-rocks) $(test-readme) $(test-exports) \
                 $(test-install) $(test-setup) $(test-abi) $(test-docs) $(test-hosts)
-two-at-a-time = $(test-wasm) $(test-c) $(sanitized) $(faults) $(fuzz)
+two-at-a-time = $(test-wasm) $(check-cross) $(test-c) $(sanitized) $(faults) $(fuzz)
 SUITES        = $(one-by-one) $(two-at-a-time)
 .PHONY: $(SUITES)
 
@@ -29,6 +30,15 @@ test: need-test ## runs every test; the last line is "N passed, N failed"; V=1 s
 	@$(MAKE) --no-print-directory --keep-going $(one-by-one) || :
 	@$(MAKE) --no-print-directory --keep-going PARALLEL=1 -j 2 --output-sync=target $(two-at-a-time) || :
 	@echo; tests/runner total $(SUITES)
+
+# For each change: what finds most in the shortest time, on builds without optimization, which need no linking of the
+# whole program anew. It needs Rust, a C compiler and lua5.4.
+quick := fmt clippy-default rust-unit header-c c-quick lua-quick
+.PHONY: quick $(quick)
+quick: need-demo ## a part of the tests, in less than two minutes, that needs only Rust, cc and lua5.4
+	@rm -f $(quick:%=target/test/%.count)
+	@$(MAKE) --no-print-directory --keep-going $(quick) || :
+	@echo; tests/runner total $(quick)
 
 lint: $(lint) ## rustfmt, clippy and rustdoc, all warnings being errors
 test-header: $(test-header) ## the header alone, as C99 and as C++17
@@ -42,6 +52,7 @@ test-exports: $(test-exports) ## that the libraries export our names only
 test-install: $(test-install) ## what strangers build on an installed tree, with pkg-config and CMake
 test-setup: $(test-setup) ## what make says and does where Rust, rights or a free apt are missing; the test runner itself
 test-abi: $(test-abi) ## the ABI that was promised against the one that is
+check-cross: $(check-cross) ## that the crate compiles for other platforms without warnings: docs/platforms.md
 test-docs: $(test-docs) ## the manual pages and the HTML that the headers give, and the links in what there is to read
 
 $(SUITES): toolchain
@@ -49,8 +60,8 @@ $(lint): components
 header-c++: need-c++
 cli-commands: need-cli
 $(filter-out c-panic,$(test-c)): need-c
-$(filter-out lua-panic,$(test-lua)): need-lua
-lua-panic readme: need-demo
+$(filter-out lua-panic lua-quick,$(test-lua)): need-lua
+lua-panic lua-quick readme: need-demo
 rocks: need-rocks
 $(test-exports): need-exports
 install-tree docs-c: need-install
@@ -60,7 +71,7 @@ docs-man: need-man
 docs-doxygen: need-docs
 
 # The runner's limit of time is generous already; but these build much, or run everything under valgrind.
-$(test-rust) cli-commands rocks $(test-lua) $(test-wasm) $(sanitized): export SUITE_SECONDS := 2400
+$(test-rust) cli-commands cross rocks $(test-lua) $(test-wasm) $(sanitized): export SUITE_SECONDS := 2400
 
 features-default :=
 features-core    := --no-default-features
@@ -86,6 +97,10 @@ header-c++:
 rust-default rust-core: rust-%:
 	@tests/runner cargo $@ cargo test --no-fail-fast $(features-$*)
 
+# The unit tests, and the committed header.
+rust-unit:
+	@tests/runner cargo $@ cargo test --no-fail-fast --lib --test header
+
 # Its own tests only: the library's are the same with it.
 cli-commands:
 	@tests/runner cargo $@ cargo test --no-fail-fast $(features-cli) --bin luat-kv --test cli
@@ -98,8 +113,11 @@ run-c = mkdir -p target/c; tests/runner tap $@ sh -ec '$(CC) -std=c99 -D_POSIX_C
     -Iinclude tests/c/$1.c $2 -o target/c/$@; target/c/$@'
 $(filter c-shared-%,$(test-c)): c-shared-%: lib
 	@$(call run-c,test_$*,$(link-shared))
+link-hooked := -Ltarget/hooked -lluat_kv -Wl,-rpath,\$$ORIGIN/../hooked
 c-panic: target/hooked/libluat_kv.so
-	@$(call run-c,panic,-Ltarget/hooked -lluat_kv -Wl$(comma)-rpath$(comma)\$$ORIGIN/../hooked)
+	@$(call run-c,panic,$(link-hooked))
+c-quick: target/hooked/libluat_kv.so
+	@$(call run-c,test_contract,$(link-hooked))
 $(filter c-static-%,$(test-c)): c-static-%: lib
 	@$(call run-c,test_$*,$(link-static))
 
@@ -129,9 +147,14 @@ target/hooked/lua/luat_kv.so: $(sources) | toolchain
 	install -D target/debug/libluat_kv.so $@
 lua-panic: target/hooked/lua/luat_kv.so
 	@LUA_CPATH='$(CURDIR)/target/hooked/lua/?.so' LUAT_KV_DEBUG_PANIC_KEY=boom tests/runner tap $@ lua5.4 tests/lua/panic.lua
+lua-quick: target/hooked/lua/luat_kv.so
+	@LUA_CPATH='$(CURDIR)/target/hooked/lua/?.so' tests/runner tap $@ lua5.4 tests/lua/quick.lua
 lua-starved: target/lua/5.4/luat_kv.so
 	@mkdir -p target/c; $(call lua_cpath,5.4) tests/runner tap $@ sh -ec '$(CC) -std=c99 -g $(warnings) \
 	    -I/usr/include/lua5.4 tests/lua/starved.c -llua5.4 -o target/c/$@; target/c/$@'
+
+cross:
+	@tests/runner tap $@ tests/cross
 
 rocks: lib
 	@tests/runner tap $@ tests/rocks $(filter-out 5.5,$(LUAS))
