@@ -71,7 +71,7 @@ docs-man: need-man
 docs-doxygen: need-docs
 
 # The runner's limit of time is generous already; but these build much, or run everything under valgrind.
-$(test-rust) cli-commands cross rocks $(test-lua) $(test-wasm) $(sanitized): export SUITE_SECONDS := 2400
+$(test-rust) cli-commands cross rocks $(test-lua) $(test-wasm) $(sanitized): export SUITE_SECONDS ?= 2400
 
 features-default :=
 features-core    := --no-default-features
