@@ -38,45 +38,21 @@ mod folder;
 #[cfg(unix)]
 pub(crate) mod fork;
 mod location;
+#[cfg(not(unix))]
+mod not_unix;
 mod opened;
 mod pool;
 mod reason;
 mod registry;
 mod rows;
 mod schema;
+#[cfg(unix)]
 mod takeover;
 mod transaction;
 mod vfs;
 
-/// Elsewhere nobody forks, and an open file can be neither removed nor replaced.
 #[cfg(not(unix))]
-mod descriptors {
-    pub(super) enum Descriptor {}
-
-    pub(super) fn fill_standard() {}
-
-    pub(super) fn install() {}
-
-    pub(super) fn expect() {}
-
-    pub(super) fn opened() -> Option<super::registry::FileId> {
-        None
-    }
-
-    pub(super) fn without_a_name(_: super::registry::FileId) -> Option<&'static str> {
-        None
-    }
-
-    pub(super) fn detach(_: &rusqlite::Connection) {}
-}
-#[cfg(not(unix))]
-mod fork {
-    pub(super) fn has_inherited() -> bool {
-        false
-    }
-
-    pub(super) fn discard(_: impl FnOnce()) {}
-}
+use not_unix::{descriptors, fork, takeover};
 
 pub(crate) use draft::Draft;
 pub use draft::remove_drafts;

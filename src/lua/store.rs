@@ -159,7 +159,7 @@ pub(super) fn os_path(bytes: &[u8]) -> Result<PathBuf> {
     #[cfg(not(unix))]
     return match std::str::from_utf8(bytes) {
         Ok(path) => Ok(PathBuf::from(path)),
-        Err(_) => Err(Error::invalid("the path is not UTF-8")),
+        Err(_) => Err(crate::error::Error::invalid("the path is not UTF-8")),
     };
 }
 

@@ -117,6 +117,14 @@ fn import_file(_: &crate::Namespace, _: &[u8], _: bool) -> Result<Imported> {
     Err(Error::invalid("this build has no files; pass an open one"))
 }
 
+#[cfg(not(windows))]
+use libc::clearerr;
+// The libc crate has it for other systems only.
+#[cfg(windows)]
+unsafe extern "C" {
+    fn clearerr(stream: *mut libc::FILE);
+}
+
 /// A file of Lua's `io`, which stays Lua's. Only C's stdio is called, which raises no Lua error and runs no Lua code.
 struct CFile(*mut libc::FILE);
 
@@ -143,7 +151,7 @@ impl CFile {
     fn failed(&self) -> io::Error {
         let why = io::Error::last_os_error();
         // SAFETY: the stream is open.
-        unsafe { libc::clearerr(self.0) };
+        unsafe { clearerr(self.0) };
         why
     }
 }

@@ -8,16 +8,16 @@
 //!   it reads counts only if no member has come meanwhile: then the file is unchanged and the log is still empty. This
 //!   needs nothing beside the file, so it also works on a file system that is mounted read-only.
 
-use std::ffi::OsString;
 use std::fs;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, OpenFlags};
 
 use super::location::{beside, real};
+#[cfg(not(unix))]
+use super::not_unix::libc;
+use super::registry::file_id;
 use super::{reason, takeover, vfs};
 use crate::error::{Code, Error, Result};
 
@@ -187,12 +187,8 @@ fn is_used(log: &Path) -> bool {
 impl Stamp {
     fn of(path: &Path) -> std::io::Result<Self> {
         let found = fs::metadata(path)?;
-        Ok(Stamp {
-            file: (found.dev(), found.ino()),
-            len: found.len(),
-            modified: (found.mtime(), found.mtime_nsec()),
-            changed: (found.ctime(), found.ctime_nsec()),
-        })
+        let (modified, changed) = times(&found)?;
+        Ok(Stamp { file: file_id(&found), len: found.len(), modified, changed })
     }
 
     /// A later change could have the same time: it may come within the same tick of the file system's clock, which is
@@ -209,15 +205,31 @@ impl Stamp {
     }
 }
 
-/// The path as SQLite's URI with one parameter.
+/// When a file was modified and when it was changed, each as seconds and nanoseconds.
+#[cfg(unix)]
+fn times(found: &fs::Metadata) -> std::io::Result<((i64, i64), (i64, i64))> {
+    use std::os::unix::fs::MetadataExt;
+    Ok(((found.mtime(), found.mtime_nsec()), (found.ctime(), found.ctime_nsec())))
+}
+
+#[cfg(not(unix))]
+fn times(found: &fs::Metadata) -> std::io::Result<((i64, i64), (i64, i64))> {
+    let since = found.modified()?.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let modified = (i64::try_from(since.as_secs()).unwrap_or(i64::MAX), i64::from(since.subsec_nanos()));
+    Ok((modified, modified))
+}
+
+/// The path as SQLite's URI with one parameter. SQLite decodes `%` and two digits to a byte, whatever it is.
 fn uri(path: &Path, parameter: &str) -> PathBuf {
-    let mut uri = b"file:".to_vec();
-    for byte in path.as_os_str().as_bytes() {
+    let mut uri = "file:".to_owned();
+    for byte in path.as_os_str().as_encoded_bytes() {
         match byte {
-            b'%' | b'?' | b'#' => uri.extend(format!("%{byte:02x}").bytes()),
-            _ => uri.push(*byte),
+            b'/' | b'.' | b'-' | b'_' => uri.push(char::from(*byte)),
+            byte if byte.is_ascii_alphanumeric() => uri.push(char::from(*byte)),
+            _ => uri.push_str(&format!("%{byte:02x}")),
         }
     }
-    uri.extend(b"?".iter().chain(parameter.as_bytes()));
-    OsString::from_vec(uri).into()
+    uri.push('?');
+    uri.push_str(parameter);
+    uri.into()
 }

@@ -85,6 +85,7 @@ fn new_folder(folder: &Path) -> Result<()> {
     if as_root::is_root() {
         return as_root::new_folder(folder);
     }
+    #[cfg_attr(not(unix), allow(unused_mut))]
     let mut builder = DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);

@@ -3,7 +3,7 @@
 //! An fsync of a file keeps its contents. Its name is an entry of its folder, and POSIX promises that the name is there
 //! after a power cut only once the folder was synced too. The entry of a folder lies in its parent.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
@@ -28,9 +28,9 @@ fn cannot_be_synced(kind: ErrorKind) -> bool {
 #[cfg(unix)]
 pub(crate) fn sync_with_parents(folder: &Path) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt;
-    let device = fs::metadata(folder)?.dev();
+    let device = std::fs::metadata(folder)?.dev();
     for folder in folder.ancestors() {
-        if !fs::metadata(folder).is_ok_and(|found| found.dev() == device) {
+        if !std::fs::metadata(folder).is_ok_and(|found| found.dev() == device) {
             break;
         }
         sync(folder)?;

@@ -6,7 +6,6 @@
 //! cannot be read is a damaged file to SQLite, and a lock that the system refuses is a busy one.)
 
 use std::cell::Cell;
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -22,6 +21,9 @@ use libc::__errno_location as errno;
 #[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
 use libc::__error as errno;
 
+#[cfg(not(unix))]
+use super::not_unix::libc::{self, errno};
+
 thread_local! {
     /// Why a file could not be opened, for the first time since [`clear`].
     static NOT_OPENED: Cell<i32> = const { Cell::new(0) };
@@ -35,6 +37,7 @@ pub(super) fn clear() {
 
 /// A file could not be opened. SQLite tries again, for reading only, and then the word for a file that could not be made
 /// is that there is none.
+#[cfg(unix)] // `descriptors` is told of each file that SQLite opens
 pub(super) fn not_opened() {
     if NOT_OPENED.get() == 0 {
         NOT_OPENED.set(errno_now());
@@ -55,7 +58,8 @@ pub(super) fn last() -> i32 {
 }
 
 fn errno_now() -> i32 {
-    io::Error::last_os_error().raw_os_error().unwrap_or(0)
+    // SAFETY: it is this thread's own variable.
+    unsafe { *errno() }
 }
 
 /// The system's word, and what to do: `No space left on device (os error 28); make room on the disk`.
@@ -215,8 +219,7 @@ pub(super) fn rights(path: &Path, writes: bool) -> Option<String> {
 
 /// May this process do that (R_OK, W_OK, X_OK) with a file or folder? What is missing forbids nothing.
 pub(super) fn forbids(path: &Path, what: i32) -> bool {
-    use std::os::unix::ffi::OsStrExt;
-    let Ok(path) = std::ffi::CString::new(path.as_os_str().as_bytes()) else { return false };
+    let Ok(path) = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()) else { return false };
     // SAFETY: the path ends with a NUL.
     let status = unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), what, libc::AT_EACCESS) };
     status != 0 && matches!(errno_now(), libc::EACCES | libc::EPERM | libc::EROFS)
@@ -231,16 +234,28 @@ fn refused(what: &str, path: &Path) -> String {
 }
 
 /// The user in whose name this process acts.
+#[cfg(unix)]
 pub(super) fn user() -> u32 {
     // SAFETY: it only returns a number.
     unsafe { libc::geteuid() }
 }
 
+#[cfg(not(unix))]
+pub(super) fn user() -> String {
+    std::env::var("USERNAME").unwrap_or_else(|_| "?".to_owned())
+}
+
 /// ` (owner 1001, mode 0640)`; nothing where it cannot be told.
+#[cfg(unix)]
 pub(super) fn owner(path: &Path) -> String {
     use std::os::unix::fs::MetadataExt;
-    match fs::metadata(path) {
+    match std::fs::metadata(path) {
         Ok(found) => format!(" (owner {}, mode {:04o})", found.uid(), found.mode() & 0o7777),
         Err(_) => String::new(),
     }
+}
+
+#[cfg(not(unix))]
+pub(super) fn owner(_: &Path) -> String {
+    String::new()
 }

@@ -42,6 +42,7 @@ pub(crate) struct Registry {
     /// How many connections have each database open.
     pub(super) databases: BTreeMap<FileId, usize>,
     /// The descriptors of these databases, of their logs, and of the logs' indexes.
+    #[cfg_attr(not(unix), allow(dead_code))]
     pub(super) descriptors: Vec<Descriptor>,
 }
 

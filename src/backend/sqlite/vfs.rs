@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ffi};
 
+#[cfg(not(unix))]
+use super::not_unix::libc;
 use super::reason;
 
 /// SQLite's own VFS, and ours.

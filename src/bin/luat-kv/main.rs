@@ -23,7 +23,13 @@ mod output;
 mod place;
 mod progress;
 mod removal;
+#[cfg(unix)]
 mod signals;
+/// Elsewhere the next backup or export into that folder removes what an interrupted one has left.
+#[cfg(not(unix))]
+mod signals {
+    pub fn remove_drafts_at_the_end() {}
+}
 mod text;
 mod upkeep;
 

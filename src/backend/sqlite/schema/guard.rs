@@ -9,6 +9,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, ffi};
 
+#[cfg(not(unix))]
+use super::super::not_unix::libc;
 use super::super::reason;
 use super::Steps;
 use crate::error::{Code, Error, Result};

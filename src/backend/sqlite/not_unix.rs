@@ -1,0 +1,90 @@
+//! Stand-ins for what this back end asks of POSIX, on systems that are not Unix (Windows). They are compiled there, but no
+//! test runs them.
+//!
+//! A process there does not fork, locks belong to a handle and not to a process, an open file can be neither removed nor
+//! replaced, and who may write a file is not a matter of owner and mode. So there is nothing to do here, and an error
+//! says what SQLite says, without the system's reason.
+
+/// The names of the `libc` crate that are used.
+#[allow(clippy::upper_case_acronyms)]
+pub(super) mod libc {
+    use std::cell::Cell;
+    use std::ffi::{c_char, c_int};
+
+    /// Defines error numbers that no system call reports: the numbers of another system mean something else.
+    macro_rules! never_reported {
+        ($($name:ident = $number:literal),* $(,)?) => { $(pub(in super::super) const $name: c_int = $number;)* };
+    }
+
+    never_reported! {
+        EACCES = -1, EDQUOT = -2, EFBIG = -3, EINTR = -4, EIO = -5, EMFILE = -6, ENFILE = -7, ENOENT = -8, ENOLCK = -9,
+        ENOMEM = -10, ENOSPC = -11, ENOSYS = -12, EOPNOTSUPP = -13, EPERM = -14, EROFS = -15, ESTALE = -16,
+    }
+
+    pub(in super::super) const R_OK: c_int = 4;
+    pub(in super::super) const W_OK: c_int = 2;
+    pub(in super::super) const X_OK: c_int = 1;
+    pub(in super::super) const AT_FDCWD: c_int = 0;
+    pub(in super::super) const AT_EACCESS: c_int = 0;
+
+    /// Permits everything: the system refuses what is not permitted when it is tried.
+    ///
+    /// # Safety
+    /// None is needed. It is unsafe since the function that it stands for is.
+    pub(in super::super) unsafe fn faccessat(_: c_int, _: *const c_char, _: c_int, _: c_int) -> c_int {
+        0
+    }
+
+    thread_local! {
+        static ERRNO: Cell<c_int> = const { Cell::new(0) };
+    }
+
+    /// A number of this thread that only `reason` sets. It lives as long as the thread.
+    pub(in super::super) fn errno() -> *mut c_int {
+        ERRNO.with(Cell::as_ptr)
+    }
+}
+
+pub(super) mod descriptors {
+    use super::super::registry::FileId;
+
+    pub(in super::super) enum Descriptor {}
+
+    pub(in super::super) fn fill_standard() {}
+
+    pub(in super::super) fn install() {}
+
+    pub(in super::super) fn expect() {}
+
+    pub(in super::super) fn opened() -> Option<FileId> {
+        None
+    }
+
+    pub(in super::super) fn without_a_name(_: FileId) -> Option<&'static str> {
+        None
+    }
+
+    pub(in super::super) fn detach(_: &rusqlite::Connection) {}
+}
+
+pub(super) mod fork {
+    pub(in super::super) fn has_inherited() -> bool {
+        false
+    }
+
+    pub(in super::super) fn discard(_: impl FnOnce()) {}
+}
+
+pub(super) mod takeover {
+    use std::path::Path;
+
+    use crate::error::Result;
+
+    pub(in super::super) fn take_over(_: &Path) -> Result<()> {
+        Ok(())
+    }
+
+    pub(in super::super) fn check(_: &Path) -> Result<()> {
+        Ok(())
+    }
+}
