@@ -48,6 +48,10 @@ function lu.assertEquals(actual, expected)
   check(same(actual, expected), "%s is not %s", actual, expected)
 end
 
+function lu.assertNotEquals(actual, unexpected)
+  check(not same(actual, unexpected), "%s is what it was not to be", actual)
+end
+
 function lu.assertItemsEquals(actual, expected)
   local rest = { table.unpack(expected) }
   for _, item in ipairs(actual) do
