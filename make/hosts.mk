@@ -53,4 +53,4 @@ python: $(library) $(hooked)
 
 # (Some of its tests compare it with the C module.)
 ffi: $(library) $(hooked) target/lua/jit/luat_kv.so
-	@$(host) $(call lua_cpath,jit) LUAT_KV_MODULE=luat_kv_ffi tests/runner tap $@ luajit tests/lua/run.lua -o tap
+	@$(host) $(call lua_cpath,jit) LUAT_KV_MODULE=luat_kv_ffi tests/runner tap $@ $(with-clock) luajit tests/lua/run.lua -o tap
