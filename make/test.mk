@@ -14,7 +14,7 @@ test-rocks   := rocks
 test-readme  := readme
 test-exports := exports-shared exports-static exports-lua
 test-install := install-tree
-test-setup   := setup runner
+test-setup   := setup runner version
 test-abi     := abi-promise
 check-cross  := cross
 test-docs    := docs-man docs-doxygen docs-links docs-c
@@ -50,9 +50,9 @@ test-rocks: $(test-rocks) ## LuaRocks: the rockspec, in a clone of what is commi
 test-readme: $(test-readme) ## the Lua in README.md, as it stands
 test-exports: $(test-exports) ## that the libraries export our names only
 test-install: $(test-install) ## what strangers build on an installed tree, with pkg-config and CMake
-test-setup: $(test-setup) ## what make says and does where Rust, rights or a free apt are missing; the test runner itself
+test-setup: $(test-setup) ## what make says and does where Rust, rights or a free apt are missing; the test runner itself; that every file has the same version
 test-abi: $(test-abi) ## the ABI that was promised against the one that is
-check-cross: $(check-cross) ## that the crate compiles for other platforms without warnings: docs/platforms.md
+check-cross: $(check-cross) ## that the crate compiles for other platforms without warnings, and with the oldest Rust: docs/platforms.md
 test-docs: $(test-docs) ## the manual pages and the HTML that the headers give, and the links in what there is to read
 
 $(SUITES): toolchain
@@ -182,6 +182,8 @@ setup: lib
 	@tests/runner tap $@ tests/setup
 runner:
 	@tests/runner tap $@ tests/runner-test
+version:
+	@tests/runner tap $@ make/version check
 abi-promise:
 	@tests/runner tap $@ tests/abi/run test
 docs-man: man

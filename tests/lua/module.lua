@@ -21,7 +21,8 @@ function Module:test_loading_sets_no_global()
 end
 
 function Module:test_the_version()
-  lu.assertEquals(KV._VERSION, "luat_kv 0.1.0")
+  local version = support.read(support.root .. "/Cargo.toml"):match('\nversion = "(.-)"')
+  lu.assertEquals(KV._VERSION, "luat_kv " .. version)
 end
 
 function Module:test_loading_opens_no_store()
