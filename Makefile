@@ -24,7 +24,8 @@ help: ## lists the targets
 # ---- Builds
 
 .PHONY: lib lua cli header abi clean
-lib: target/lib/libluat_kv.so man ## builds the C library, all that `make install` installs: target/lib/libluat_kv.so and .a
+system := $(shell uname)
+lib: target/lib/libluat_kv.$(if $(filter Darwin,$(system)),dylib,so) man ## builds the C library, all that `make install` installs: target/lib/libluat_kv.so and .a
 
 # What cargo links has no SONAME and no symbol versions, since rustc brings a version script of its own and linkers take
 # one only. So both libraries are made from the one archive that cargo writes: all that our functions need becomes one
@@ -35,6 +36,9 @@ sources   := $(shell find src -name '*.rs') build.rs Cargo.toml Cargo.lock
 version   := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 abi       := $(shell sed -n 's/^\#define LUAT_KV_ABI_VERSION //p' include/luat_kv.h)
 functions := $(shell sed -n 's/^ *\(luat_kv_[a-z0-9_]*\);/\1/p' include/luat_kv.map)
+ifeq ($(system),Darwin)
+include make/macos.mk
+else
 target/lib/libluat_kv.a: from := release
 target/lib/libluat_kv.a: cargo := --release
 # For tests: with panics on demand, and rustc's own checks.
@@ -56,6 +60,7 @@ target/lib/libluat_kv.so target/hooked/libluat_kv.so: %.so: %.a
 	ln -sf libluat_kv.so.$(version) $@.$(abi)
 	ln -sf libluat_kv.so.$(abi) $@
 link-needs := -lpthread -ldl -lm
+endif
 
 lua: target/lua/$(LUA)/luat_kv.so ## builds the Lua module: target/lua/5.4/luat_kv.so; LUA=5.1 5.2 5.3 5.5 jit for another Lua
 

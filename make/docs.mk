@@ -10,7 +10,11 @@ docs: need-docs ## renders the C and the C++ header: target/docs/html/index.html
 structs   := $(patsubst %_init,%,$(filter %_options_init,$(functions)))
 man-pages := luat_kv.3 $(functions:%=%.3)
 man-links := $(structs:%=%.3)
+ifeq ($(system),Darwin)
+dated      = -r $(or $(SOURCE_DATE_EPOCH),$$(stat -f %m include/luat_kv.h))
+else
 dated      = $(if $(SOURCE_DATE_EPOCH),-d @$(SOURCE_DATE_EPOCH),-r include/luat_kv.h)
+endif
 
 man: target/man/man3/luat_kv.3
 target/man/man3/luat_kv.3: include/luat_kv.h Cargo.toml make/docs/header.awk make/docs/man.awk make/docs.mk
