@@ -6,7 +6,9 @@
 local here = arg[0]:match("^(.*)/[^/]*$") or "."
 package.path = here .. "/?.lua;" .. package.path
 
-local lu = {}
+local lu = setmetatable({}, {
+  __index = function(_, name) error("tests/lua/quick.lua has to define luaunit's " .. name, 2) end,
+})
 local SKIP = {}
 
 local function show(value)
