@@ -6,6 +6,7 @@
 //! in steps, a part).
 
 mod model;
+mod older;
 mod op;
 mod writer;
 
@@ -21,6 +22,7 @@ use self::model::{Lane, Rows};
 use self::op::EPOCH;
 use crate::support::{Rng, Run, integrity, role};
 
+pub use self::older::opener;
 pub use self::writer::writer;
 
 const PROCESSES: usize = 4;
@@ -45,7 +47,7 @@ pub fn suite(run: &mut Run) -> ExitCode {
     run.test("the comparison notices what is lost, changed, half done or back again");
     let mut figures = Figures::default();
     for (durability, name) in [(Durability::Normal, "normal"), (Durability::Full, "full")] {
-        let end = run.share(0.5);
+        let end = run.share(0.45);
         while !run.complains() {
             let seeds: Vec<u64> = (0..FILES_AT_ONCE).map(|_| run.rng.next()).collect();
             let files = thread::scope(|scope| {
@@ -63,10 +65,14 @@ pub fn suite(run: &mut Run) -> ExitCode {
         }
         run.test(&format!("a killed process loses no acknowledged write with durability {name}"));
     }
+    let end = run.share(0.1);
+    let older = older::suite(run, end);
+    run.test("a file of an older format loses nothing when the process is killed that takes it over");
     let Figures { rounds, kills, acknowledged, files, backups } = figures;
     run.done(&format!(
         "{rounds} rounds on {files} files, {kills} processes killed, {acknowledged} operations acknowledged, \
-         {backups} backups compared"
+         {backups} backups compared; {} processes killed that opened older files, {} of them within the work",
+        older.kills, older.within
     ))
 }
 

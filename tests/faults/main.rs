@@ -32,6 +32,7 @@ fn main() -> ExitCode {
     match arguments.as_slice() {
         ["kills"] => kills::suite(&mut Run::new("kills", 50)),
         ["kills-writer", arguments @ ..] => kills::writer(arguments),
+        ["kills-opener", arguments @ ..] => kills::opener(arguments),
         ["power"] => power::suite(&mut Run::new("power", 50)),
         ["power-worker", arguments @ ..] => power::worker(arguments),
         ["syscalls"] => syscalls::suite(&mut Run::new("syscalls", 50)),

@@ -19,26 +19,42 @@ pub(super) fn get(
     now: i64,
     entry: &mut Entry,
 ) -> Result<bool> {
-    let mut query = connection.prepare_cached(match projection {
-        Projection::Nothing => schema::HAS,
-        Projection::Value => schema::GET_VALUE,
-        Projection::Entry => schema::GET,
-    })?;
-    let mut rows = query.query((namespace, key, now))?;
+    let (sql, expiration) = match projection {
+        Projection::Nothing => (schema::HAS, 0),
+        Projection::Value => (schema::GET_VALUE, 1),
+        Projection::Entry => (schema::GET, 1),
+    };
+    let mut query = connection.prepare_cached(sql)?;
+    let mut rows = query.query((namespace, key))?;
     let row = rows.next().map_err(|error| match Error::from(error) {
         error if error.code() == Code::Limit => of_row(error, key.as_bytes()),
         error => error,
     })?;
     hooks::panic_on(key);
     let Some(row) = row else { return Ok(false) };
-    if projection != Projection::Nothing {
-        read_value(row.get_ref(0)?, &mut entry.value)?;
+    if !is_live(row, expiration, now)? {
+        return Ok(false);
     }
-    if projection == Projection::Entry {
-        (entry.metadata, entry.expiration, entry.version) =
-            described(row, 1).map_err(|error| of_row(error, key.as_bytes()))?;
+    match projection {
+        Projection::Nothing => {}
+        Projection::Value => read_value(row.get_ref(0)?, &mut entry.value)?,
+        Projection::Entry => {
+            (entry.metadata, entry.expiration, entry.version) =
+                described(row, 0).map_err(|error| of_row(error, key.as_bytes()))?;
+            read_value(row.get_ref(3)?, &mut entry.value)?;
+        }
     }
     Ok(true)
+}
+
+/// Whether a row lives that has this expiration, as `expiration IS NULL OR expiration > now` says it in SQL: a text or a
+/// blob is greater than every number.
+pub(super) fn is_live(row: &Row<'_>, expiration: usize, now: i64) -> Result<bool> {
+    Ok(match row.get_ref(expiration)? {
+        ValueRef::Integer(whole) => whole > now,
+        ValueRef::Real(real) => real > now as f64,
+        ValueRef::Null | ValueRef::Text(_) | ValueRef::Blob(_) => true,
+    })
 }
 
 /// The end of a range, for a comparison: SQLite sorts any blob after every text.

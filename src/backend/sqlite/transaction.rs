@@ -1,11 +1,11 @@
 //! A write under way: what its operations do to the rows.
 
-use rusqlite::{CachedStatement, TransactionBehavior};
+use rusqlite::{CachedStatement, StatementStatus, TransactionBehavior};
 
 use super::connection::Connection;
 use super::failed_commit;
 use super::rows::{self, LONGEST_NAME, below};
-use super::schema::{self, Steps};
+use super::schema::{self, Guard};
 use crate::backend::{Projection, Put, Range, Removed, SWEEP_PER_WRITE, Step, Transaction};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -25,7 +25,7 @@ impl Connection {
         let (version, now) = (self.versions.next(), clock.now());
         let sweeps = self.may_sweep(now);
         if is_one_statement && !sweeps {
-            let done = run(&mut Change::new(&self.sqlite, &self.guard.steps, now, version));
+            let done = run(&mut Change::new(&self.sqlite, &self.guard, now, version));
             return done.map_err(|failed| self.take_back(failed));
         }
         let transaction = self.sqlite.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -33,7 +33,7 @@ impl Connection {
         if sweeps {
             self.guard.look_again(&transaction)?;
         }
-        let Some(answer) = run(&mut Change::new(&transaction, &self.guard.steps, now, version))? else {
+        let Some(answer) = run(&mut Change::new(&transaction, &self.guard, now, version))? else {
             return Ok(None);
         };
         let swept = if sweeps { sweep(&transaction, SWEEP_PER_WRITE, now)? } else { 0 };
@@ -69,7 +69,7 @@ pub(super) fn sweep(sqlite: &rusqlite::Connection, max: u64, now: i64) -> Result
 /// A write under way, within a transaction or as the only statement of its own.
 pub(super) struct Change<'a> {
     sqlite: &'a rusqlite::Connection,
-    steps: &'a Steps,
+    guard: &'a Guard,
     now: i64,
     pub(super) version: Version,
     putting: Option<Putting<'a>>,
@@ -83,13 +83,25 @@ struct Putting<'a> {
 }
 
 impl<'a> Change<'a> {
-    fn new(sqlite: &'a rusqlite::Connection, steps: &'a Steps, now: i64, version: Version) -> Self {
-        Change { sqlite, steps, now, version, putting: None }
+    fn new(sqlite: &'a rusqlite::Connection, guard: &'a Guard, now: i64, version: Version) -> Self {
+        Change { sqlite, guard, now, version, putting: None }
+    }
+
+    /// Puts a row once more where the schema has changed since the statement was chosen, and the table has other columns:
+    /// what another program has in them is not to stay.
+    #[cold]
+    fn put_into_new_columns(&self, namespace: &str, put: Put<'_>) -> Result<()> {
+        let statement = schema::put_now(self.sqlite)?;
+        if statement != self.guard.put() {
+            let row = (namespace, self.version.as_bytes(), put.key, put.value, put.metadata, put.expiration);
+            self.sqlite.execute(&statement, row)?;
+        }
+        Ok(())
     }
 
     /// Removes the first rows of a range, the expired ones too.
     pub(super) fn remove(&mut self, range: Range<'_>, step: Step) -> Result<Removed> {
-        self.steps.restart();
+        self.guard.steps.restart();
         let mut query = self.sqlite.prepare_cached(schema::MEASURE)?;
         let (mut removed, mut bytes) = (Removed::default(), 0);
         {
@@ -116,25 +128,28 @@ impl Transaction for Change<'_> {
     }
 
     fn get(&mut self, namespace: &str, key: &str, entry: &mut Entry) -> Result<bool> {
-        self.steps.restart();
+        self.guard.steps.restart();
         rows::get(self.sqlite, namespace, key, Projection::Entry, self.now, entry)
     }
 
     fn version(&mut self, namespace: &str, key: &str) -> Result<Option<Version>> {
-        self.steps.restart();
+        self.guard.steps.restart();
         let mut query = self.sqlite.prepare_cached(schema::VERSION)?;
-        let mut rows = query.query((namespace, key, self.now))?;
-        rows.next()?.map(|row| rows::version(row, 0)).transpose()
+        let mut found = query.query((namespace, key))?;
+        match found.next()? {
+            Some(row) if rows::is_live(row, 1, self.now)? => rows::version(row, 0).map(Some),
+            _ => Ok(None),
+        }
     }
 
     fn put(&mut self, namespace: &str, put: Put<'_>) -> Result<()> {
-        self.steps.restart();
+        self.guard.steps.restart();
         let putting = match &mut self.putting {
             Some(putting) if putting.namespace == namespace => putting,
             putting => {
                 // The one before goes back to the cache first.
                 *putting = None;
-                let mut statement = self.sqlite.prepare_cached(schema::PUT)?;
+                let mut statement = self.sqlite.prepare_cached(self.guard.put())?;
                 statement.raw_bind_parameter(1, namespace)?;
                 statement.raw_bind_parameter(2, self.version.as_bytes())?;
                 putting.insert(Putting { statement, namespace: namespace.to_owned() })
@@ -147,17 +162,20 @@ impl Transaction for Change<'_> {
         statement.raw_bind_parameter(6, put.expiration)?;
         hooks::panic_on(put.key);
         statement.raw_execute()?;
-        Ok(())
+        match statement.reset_status(StatementStatus::RePrepare) {
+            0 => Ok(()),
+            _ => self.put_into_new_columns(namespace, put),
+        }
     }
 
     fn touch(&mut self, namespace: &str, key: &str, expiration: Option<i64>) -> Result<bool> {
-        self.steps.restart();
+        self.guard.steps.restart();
         let row = (namespace, key, expiration, self.version.as_bytes(), self.now);
         Ok(self.sqlite.prepare_cached(schema::TOUCH)?.execute(row)? > 0)
     }
 
     fn delete(&mut self, namespace: &str, key: &str) -> Result<bool> {
-        self.steps.restart();
+        self.guard.steps.restart();
         let row = (namespace, key, self.now);
         let is_live = self.sqlite.prepare_cached(schema::DELETE)?.execute(row)? > 0;
         if !is_live {

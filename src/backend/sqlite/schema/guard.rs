@@ -1,5 +1,6 @@
 //! A connection that runs nothing of what a file brings along.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 use std::ptr;
@@ -12,7 +13,7 @@ use rusqlite::{Connection, ffi};
 #[cfg(not(unix))]
 use super::super::not_unix::libc;
 use super::super::reason;
-use super::Steps;
+use super::{PUT, Steps};
 use crate::error::{Code, Error, Result};
 
 /// What a store holds against its file.
@@ -21,13 +22,15 @@ pub(in super::super) struct Guard {
     pub steps: Arc<Steps>,
     /// Why this library does not write to the table that the file has.
     pub objection: Option<String>,
+    /// The statement that stores a row in that table.
+    put: Cow<'static, str>,
     /// Which schema it was that was looked at last: SQLite counts its changes.
     schema: Option<i64>,
 }
 
 impl Guard {
     pub(in super::super) fn new(connection: &mut Connection, path: &Path) -> Result<Guard> {
-        Ok(Guard { steps: Steps::watch(connection, path)?, objection: None, schema: None })
+        Ok(Guard { steps: Steps::watch(connection, path)?, objection: None, put: PUT.into(), schema: None })
     }
 
     /// Whether the table is still one to write to: another process may have changed the schema since. To be called in a
@@ -36,10 +39,16 @@ impl Guard {
         let mut query = connection.prepare_cached("PRAGMA main.schema_version")?;
         let schema = query.query_row((), |row| row.get(0))?;
         if self.schema != Some(schema) {
-            self.objection = super::recognize_now(connection)?;
+            let found = super::recognize_now(connection)?;
+            (self.objection, self.put) = (found.objection, super::put(&found.foreign));
             self.schema = Some(schema);
         }
         self.may_write()
+    }
+
+    /// To be called after [`Guard::look_again`], which each connection's first write does.
+    pub(in super::super) fn put(&self) -> &str {
+        &self.put
     }
 
     pub(in super::super) fn may_write(&self) -> Result<()> {
@@ -75,6 +84,8 @@ pub(in super::super) fn harden(connection: &Connection) -> Result<()> {
         // Nor do other tables' foreign keys, if they refer to ours, delete their rows or keep us from deleting ours.
         (DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false),
         (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+        // Plans do not depend on what is bound. Without this, a statement with `LIMIT ?` is prepared anew at each use.
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true),
     ] {
         connection.set_db_config(setting, on)?;
     }

@@ -6,16 +6,18 @@
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
+use super::convert::{CREATE, CREATE_CLUSTERED, INDEX, TRIGGER};
+use super::format::{self, Format};
 use super::guard::{is_beyond_sqlite, said};
 use super::objections::{self, Objection};
-use super::{CREATE, INDEX, TRIGGER, tokens};
+use super::tokens;
 use crate::error::{Code, Error, Result, quoted};
 
 /// The table as it stands in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Layout {
     Missing,
-    /// Ours, index and all.
+    /// Ours, index and all, and nothing but that.
     Ours,
     /// One with something that is not ours to rewrite (a column more, or a view that speaks of it): it stays as it is,
     /// and gains what the statements need.
@@ -23,8 +25,21 @@ pub(super) enum Layout {
         versioned: bool,
         indexed: bool,
     },
+    /// Ours of format 1, and nothing but that.
+    Clustered,
     /// Luat's, or ours of before there were versions, and nothing but that.
     Luat,
+}
+
+impl Layout {
+    /// What a table is taken for that cannot be made into ours.
+    pub(super) const AS_IT_IS: Layout = Layout::Compatible { versioned: false, indexed: false };
+    pub(super) const SETTLED: Layout = Layout::Compatible { versioned: true, indexed: true };
+
+    /// Whether there is a table that lacks something.
+    pub(super) fn is_to_change(self) -> bool {
+        !matches!(self, Layout::Missing | Layout::Ours | Layout::SETTLED)
+    }
 }
 
 /// The layout, and why the table may only be read, if so.
@@ -32,6 +47,27 @@ pub(super) enum Layout {
 pub(super) struct Found {
     pub layout: Layout,
     pub objection: Option<String>,
+    pub format: Format,
+    /// Whether another program has tables in the file.
+    pub is_shared: bool,
+    /// The columns that are not this library's, and that a statement can write.
+    pub foreign: Vec<String>,
+}
+
+impl Found {
+    /// Whether there is nothing to bring up.
+    pub(super) fn is_settled(&self) -> bool {
+        matches!(self.layout, Layout::Ours | Layout::SETTLED) && !self.is_to_mark()
+    }
+
+    pub(super) fn is_to_mark(&self) -> bool {
+        self.format == Format::Unmarked && !self.is_shared
+    }
+
+    /// Whether every statement runs as it is.
+    pub(super) fn works(&self) -> bool {
+        matches!(self.layout, Layout::Ours | Layout::Clustered | Layout::Compatible { versioned: true, .. })
+    }
 }
 
 /// What a file's schema says of our table.
@@ -54,17 +90,30 @@ struct Schema {
 
 pub(super) fn find(connection: &Connection) -> Result<Found> {
     let schema = read(connection)?;
+    let format = format::read(connection)?;
+    let found = |layout, objection: Option<String>, foreign| {
+        let objection = objection.map(|why| format!("this store can only be read: {why}"));
+        Found { layout, objection, format: format.clone(), is_shared: schema.tables > 0, foreign }
+    };
     let Some(table) = &schema.table else {
-        return match schema.tables {
-            0 => Ok(Found { layout: Layout::Missing, objection: None }),
+        return match (schema.tables, &format) {
+            (0, Format::Foreign { application_id }) if *application_id != 0 => Err(corrupt(format!(
+                "it is another program's database: it has the application_id {application_id}, and no table kv"
+            ))),
+            (0, Format::Later(Some(why))) => Err(corrupt(format!("it has no table kv: {why}"))),
+            (0, _) => Ok(found(Layout::Missing, None, Vec::new())),
             _ => Err(corrupt("it is another program's database: it has tables, but no table kv")),
         };
+    };
+    let later = match &format {
+        Format::Later(why) => why.clone(),
+        _ => None,
     };
     let expiration = schema.indexes.iter().find(|(name, _)| name.eq_ignore_ascii_case("kv_expiration"));
     let indexed = expiration.is_some_and(|(_, sql)| tokens::same(sql, INDEX));
     let others = || schema.indexes.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("kv_expiration"));
     if table == CREATE && indexed && others().next().is_none() {
-        return Ok(Found { layout: Layout::Ours, objection: None });
+        return Ok(found(Layout::Ours, later, Vec::new()));
     }
     let objection = match objections::of_table(table) {
         Some(Objection::Read(why)) => return Err(corrupt(why)),
@@ -72,8 +121,9 @@ pub(super) fn find(connection: &Connection) -> Result<Found> {
         None => None,
     };
     let columns = columns(connection)?;
-    let versions = recognize(&columns, schema.trigger)?;
-    let objection = objection
+    let versioned = recognize(&columns, schema.trigger || matches!(format, Format::Later(_)))?;
+    let objection = later
+        .or(objection)
         .or_else(|| unsuitable(&columns))
         .or_else(|| others().find_map(|(name, sql)| objections::of_index(name, sql)))
         .or_else(|| {
@@ -83,23 +133,17 @@ pub(super) fn find(connection: &Connection) -> Result<Found> {
     let objection = match objection {
         None => unwritable(connection)?,
         found => found,
-    }
-    .map(|why| format!("this store can only be read: {why}"));
-    let clustered = objections::has_option(table, "rowid");
-    let versioned = versions != Versions::None;
-    let layout = if clustered && versions == Versions::ByDefault && indexed {
-        Layout::Ours
-    } else if !versioned
-        && is_luats(&columns, table)
-        && objection.is_none()
-        && !schema.more
-        && !has_nameless(connection)?
-    {
+    };
+    let is_plain = objection.is_none() && !schema.more;
+    let layout = if is_plain && indexed && tokens::same(table, CREATE_CLUSTERED) {
+        Layout::Clustered
+    } else if is_plain && !versioned && is_luats(&columns, table) && !has_nameless(connection)? {
         Layout::Luat
     } else {
         Layout::Compatible { versioned, indexed }
     };
-    Ok(Found { layout, objection })
+    let foreign = columns.iter().filter(|column| column.is_foreign()).map(|column| column.name.clone()).collect();
+    Ok(found(layout, objection, foreign))
 }
 
 fn read(connection: &Connection) -> Result<Schema> {
@@ -142,16 +186,8 @@ fn read(connection: &Connection) -> Result<Schema> {
     Ok(schema)
 }
 
-/// Whether and how rows get their versions.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Versions {
-    None,
-    ByDefault,
-    ByTrigger,
-}
-
-/// Refuses a table of another kind.
-fn recognize(columns: &[Column], trigger: bool) -> Result<Versions> {
+/// Refuses a table of another kind. Returns whether rows get versions: by the column's default, or `otherwise`.
+fn recognize(columns: &[Column], otherwise: bool) -> Result<bool> {
     let has =
         |name: &str, key: i64| find_column(columns, name).is_some_and(|column| column.key == key && !column.hidden);
     let keys = columns.iter().filter(|column| column.key > 0).count();
@@ -170,10 +206,9 @@ fn recognize(columns: &[Column], trigger: bool) -> Result<Versions> {
         }
     }
     match find_column(columns, "version") {
-        None => Ok(Versions::None),
+        None => Ok(false),
         Some(column) if column.hidden => Err(corrupt("its table kv has a column version that is not this library's")),
-        Some(column) if column.default.as_deref() == Some("randomblob(12)") => Ok(Versions::ByDefault),
-        Some(_) if trigger => Ok(Versions::ByTrigger),
+        Some(column) if otherwise || column.default.as_deref() == Some("randomblob(12)") => Ok(true),
         Some(_) => Err(corrupt("its table kv has a column version that is not this library's")),
     }
 }
@@ -208,6 +243,11 @@ enum Affinity {
 }
 
 impl Column {
+    fn is_foreign(&self) -> bool {
+        let ours = ["namespace", "key", "expiration", "version", "metadata", "value"];
+        !self.hidden && !ours.iter().any(|name| self.name.eq_ignore_ascii_case(name))
+    }
+
     /// What SQLite makes of values in it: <https://www.sqlite.org/datatype3.html#determination_of_column_affinity>.
     fn affinity(&self) -> Affinity {
         let has = |part: &str| contains(self.kind.as_bytes(), part.as_bytes());
