@@ -106,6 +106,7 @@ demo: need-demo target/lua/5.4/luat_kv.so ## runs the blog example on a stock Lu
 # The baseline takes SQLite from the archive that our library is made of: both sides run the very same build of it.
 bench: need-bench lib target/lua/5.4/luat_kv.so ## measures the store from Rust, then from Lua beside a minimal C function
 	cargo bench --bench store
+	cargo bench --bench sizes
 	@rm -rf target/bench && mkdir -p target/bench
 	$(CC) -std=c99 -O2 $(warnings) -shared -fPIC -I/usr/include/lua5.4 bench/baseline.c \
 	    target/release/libluat_kv.a $(link-needs) \
