@@ -1,7 +1,7 @@
 //! The back end on disk: SQLite files.
 //!
 //! Stores on one file share a database, with its connections: see `databases`, `database`, `pool` and `connection`. What
-//! SQLite is asked stands in `schema`. What this process has open is in `registry` and `descriptors`, and what a fork makes
+//! SQLite is asked is in `schema`, and what stays prepared in `prepared`. What this process has open is in `registry` and `descriptors`, and what a fork makes
 //! of it in `fork`. Where the file may lie is in `location`, how it is made in `create`, and whether it is still at its
 //! path in `opened`; who may write it in `access` and `takeover`; how SQLite reaches the system in `vfs`, and what the
 //! system said when it failed in `reason`. What is done to the file as a whole is in `file`, what a write does in
@@ -42,6 +42,7 @@ mod location;
 mod not_unix;
 mod opened;
 mod pool;
+mod prepared;
 mod reason;
 mod registry;
 mod rows;
@@ -140,11 +141,11 @@ impl Backend for Sqlite {
 
     fn get_many(&self, namespace: &str, keys: &[&str], now: i64) -> Result<Vec<KeyInfo>> {
         self.read_long(|connection| {
-            let snapshot = connection.sqlite.transaction()?;
+            let _snapshot = connection.sqlite.unchecked_transaction()?;
             let (mut found, mut entry) = (Vec::new(), Entry::default());
             for key in keys {
                 connection.guard.steps.restart();
-                if get(&snapshot, namespace, key, Projection::Entry, now, &mut entry)? {
+                if get(&connection.sqlite, namespace, key, Projection::Entry, now, &mut entry)? {
                     let Entry { value, metadata, expiration, version } = std::mem::take(&mut entry);
                     let (name, value) = ((*key).to_owned(), Some(value));
                     push(&mut found, KeyInfo { name, metadata, expiration, version, value })?;

@@ -9,6 +9,7 @@ use rusqlite::config::DbConfig;
 use super::access::{self, Access};
 use super::location::real;
 use super::opened::OpenedFile;
+use super::prepared::PreparedConnection;
 use super::registry::Registration;
 use super::schema::Guard;
 use super::{Check, Stage, create, descriptors, reason, schema};
@@ -18,7 +19,7 @@ use crate::version::Versions;
 
 /// An open connection with what is known about its file. The fields are dropped in this order.
 pub(super) struct Connection {
-    pub sqlite: rusqlite::Connection,
+    pub sqlite: PreparedConnection,
     /// When a write last looked for expired rows.
     pub last_look: Option<i64>,
     /// Whether that look may have left some.
@@ -119,7 +120,7 @@ impl Connection {
         let own = getrandom::u64().map_err(|why| Error::new(Code::Io, format!("random numbers: {why}")))?;
         Ok(Connection {
             readonly: sqlite.is_readonly("main")?,
-            sqlite,
+            sqlite: PreparedConnection::new(sqlite),
             last_look: None,
             more_to_sweep: false,
             access,
@@ -143,7 +144,7 @@ impl Connection {
 
     /// The last connection to the file takes its log into it and away.
     pub fn close(self) -> Result<()> {
-        self.sqlite.close().map_err(|(_, error)| Error::from(error))
+        Ok(self.sqlite.close()?)
     }
 
     /// Closes without a checkpoint, so that neither the file nor what lies beside it changes.

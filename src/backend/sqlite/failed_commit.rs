@@ -12,13 +12,13 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, TransactionBehavior, ffi};
+use rusqlite::{Connection, Transaction, TransactionBehavior, ffi};
 
 use super::vfs::Patience;
 use crate::error::{Code, Error};
 
 /// Makes sure that a write which failed stays undone. Returns its error, which says so where that is not certain.
-pub(super) fn take_back(connection: &mut Connection, busy_timeout: Duration, failed: Error) -> Error {
+pub(super) fn take_back(connection: &Connection, busy_timeout: Duration, failed: Error) -> Error {
     if !may_be_in_log(connection) || connection.busy_timeout(busy_timeout).is_err() {
         return failed;
     }
@@ -55,8 +55,8 @@ fn may_be_in_log(connection: &Connection) -> bool {
 /// Commits a change that changes nothing: the user version is set to what it is. It is a page of its own all the same.
 ///
 /// Where others have committed meanwhile, they have overwritten the failed frames, and this does no harm.
-fn commit_nothing(connection: &mut Connection) -> rusqlite::Result<()> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+fn commit_nothing(connection: &Connection) -> rusqlite::Result<()> {
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
     let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     transaction.pragma_update(None, "user_version", version)?;
     transaction.commit()
@@ -64,7 +64,7 @@ fn commit_nothing(connection: &mut Connection) -> rusqlite::Result<()> {
 
 /// The same for a disk that goes on failing to sync. At the beginning of the log SQLite syncs its header before it writes
 /// a frame, and would not get to overwrite one.
-fn commit_nothing_unsynced(connection: &mut Connection) -> rusqlite::Result<()> {
+fn commit_nothing_unsynced(connection: &Connection) -> rusqlite::Result<()> {
     let synchronous: i64 = connection.pragma_query_value(None, "synchronous", |row| row.get(0))?;
     connection.pragma_update(None, "synchronous", "OFF")?;
     let committed = commit_nothing(connection);

@@ -1,9 +1,9 @@
 //! Rows as they are read: of whatever another program, or damage, may have left in the file.
 
-use rusqlite::types::{ToSqlOutput, Value, ValueRef};
-use rusqlite::{Connection, Row};
+use rusqlite::Row;
+use rusqlite::types::{FromSql, ToSqlOutput, Value, ValueRef};
 
-use super::schema;
+use super::prepared::{Kept, PreparedConnection};
 use crate::backend::{Projection, Range, copy, copy_text};
 use crate::error::{Code, Error, Result, quoted};
 use crate::hooks;
@@ -12,49 +12,62 @@ use crate::version::Version;
 
 /// Reads a live row into `entry`, and answers whether there was one.
 pub(super) fn get(
-    connection: &Connection,
+    connection: &PreparedConnection,
     namespace: &str,
     key: &str,
     projection: Projection,
     now: i64,
     entry: &mut Entry,
 ) -> Result<bool> {
-    let (sql, expiration) = match projection {
-        Projection::Nothing => (schema::HAS, 0),
-        Projection::Value => (schema::GET_VALUE, 1),
-        Projection::Entry => (schema::GET, 1),
+    let (statement, expiration) = match projection {
+        Projection::Nothing => (Kept::Has, 0),
+        Projection::Value => (Kept::GetValue, 1),
+        Projection::Entry => (Kept::Get, 1),
     };
-    let mut query = connection.prepare_cached(sql)?;
-    let mut rows = query.query((namespace, key))?;
-    let row = rows.next().map_err(|error| match Error::from(error) {
-        error if error.code() == Code::Limit => of_row(error, key.as_bytes()),
-        error => error,
+    let mut row = connection.run(statement, &[namespace.into(), key.into()])?;
+    let is_there = row.step().map_err(|error| match error.code() {
+        Code::Limit => of_row(error, key.as_bytes()),
+        _ => error,
     })?;
     hooks::panic_on(key);
-    let Some(row) = row else { return Ok(false) };
-    if !is_live(row, expiration, now)? {
+    if !is_there || !is_live(row.column(expiration), now) {
         return Ok(false);
     }
     match projection {
         Projection::Nothing => {}
-        Projection::Value => read_value(row.get_ref(0)?, &mut entry.value)?,
+        Projection::Value => read_value(row.column(0), &mut entry.value)?,
         Projection::Entry => {
             (entry.metadata, entry.expiration, entry.version) =
-                described(row, 0).map_err(|error| of_row(error, key.as_bytes()))?;
-            read_value(row.get_ref(3)?, &mut entry.value)?;
+                described([row.column(0), row.column(1), row.column(2)])
+                    .map_err(|error| of_row(error, key.as_bytes()))?;
+            read_value(row.column(3), &mut entry.value)?;
         }
     }
     Ok(true)
 }
 
+/// The version of a live row.
+pub(super) fn version_of(
+    connection: &PreparedConnection,
+    namespace: &str,
+    key: &str,
+    now: i64,
+) -> Result<Option<Version>> {
+    let mut row = connection.run(Kept::Version, &[namespace.into(), key.into()])?;
+    match row.step()? && is_live(row.column(1), now) {
+        true => version(row.column(0)).map(Some),
+        false => Ok(None),
+    }
+}
+
 /// Whether a row lives that has this expiration, as `expiration IS NULL OR expiration > now` says it in SQL: a text or a
 /// blob is greater than every number.
-pub(super) fn is_live(row: &Row<'_>, expiration: usize, now: i64) -> Result<bool> {
-    Ok(match row.get_ref(expiration)? {
+fn is_live(expiration: ValueRef<'_>, now: i64) -> bool {
+    match expiration {
         ValueRef::Integer(whole) => whole > now,
         ValueRef::Real(real) => real > now as f64,
         ValueRef::Null | ValueRef::Text(_) | ValueRef::Blob(_) => true,
-    })
+    }
 }
 
 /// The end of a range, for a comparison: SQLite sorts any blob after every text.
@@ -65,8 +78,9 @@ pub(super) fn below<'a>(range: &Range<'a>) -> ToSqlOutput<'a> {
 /// A row of [`schema::list`].
 pub(super) fn key_info(row: &Row<'_>, values: bool) -> Result<KeyInfo> {
     let key = row.get_ref(0)?.as_bytes_or_null().map_err(rusqlite::Error::from)?.unwrap_or_default();
-    let name = text(row, 0, LONGEST_NAME).map_err(|error| of_row(error, key))?.unwrap_or_default();
-    let (metadata, expiration, version) = described(row, 1).map_err(|error| of_row(error, key))?;
+    let name = text(row.get_ref(0)?, LONGEST_NAME).map_err(|error| of_row(error, key))?.unwrap_or_default();
+    let (metadata, expiration, version) =
+        described([row.get_ref(1)?, row.get_ref(2)?, row.get_ref(3)?]).map_err(|error| of_row(error, key))?;
     let mut value = None;
     if values {
         read_value(row.get_ref(4)?, value.insert(Vec::new()))?;
@@ -101,26 +115,26 @@ pub(super) fn namespace_after(last: Option<&str>, row: &Row<'_>) -> Result<Strin
     if last.is_some_and(|last| last.as_bytes() >= stored) {
         return Err(of_name(Error::new(Code::Corrupt, "the file is damaged: its namespaces are not in order")));
     }
-    Ok(text(row, 0, LONGEST_NAME).map_err(of_name)?.unwrap_or_default())
+    Ok(text(row.get_ref(0)?, LONGEST_NAME).map_err(of_name)?.unwrap_or_default())
 }
 
-/// A row's metadata, expiration and version, from this column on. Other programs' rows may have an empty text for no
-/// metadata, and end within a second: they are gone when it is over, as the queries see it.
-fn described(row: &Row<'_>, first: usize) -> Result<(Option<String>, Option<i64>, Version)> {
-    let metadata = text(row, first, LONGEST_METADATA)?.filter(|metadata| !metadata.is_empty());
-    let expiration = match row.get_ref(first + 1)? {
+/// A row's metadata, expiration and version. Other programs' rows may have an empty text for no metadata, and end within a
+/// second: they are gone when it is over, as the queries see it.
+fn described([metadata, expiration, stored]: [ValueRef<'_>; 3]) -> Result<(Option<String>, Option<i64>, Version)> {
+    let metadata = text(metadata, LONGEST_METADATA)?.filter(|metadata| !metadata.is_empty());
+    let expiration = match expiration {
         ValueRef::Real(real) => Some(real.ceil() as i64),
-        _ => row.get(first + 1)?,
+        _ => expiration.as_i64_or_null().map_err(rusqlite::Error::from)?,
     };
-    Ok((metadata, expiration, version(row, first + 2)?))
+    Ok((metadata, expiration, version(stored)?))
 }
 
 /// Another program's row may have none, if it was too long to be given one.
-pub(super) fn version(row: &Row<'_>, column: usize) -> Result<Version> {
-    if row.get_ref(column)? == ValueRef::Null {
-        return Ok(Version::default());
+fn version(stored: ValueRef<'_>) -> Result<Version> {
+    match stored {
+        ValueRef::Null => Ok(Version::default()),
+        _ => Ok(FromSql::column_result(stored).map(Version::from_bytes).map_err(rusqlite::Error::from)?),
     }
-    row.get(column).map(Version::from_bytes).map_err(Error::from)
 }
 
 /// A value's bytes. Ours are blobs; other programs that write into the table may leave texts and numbers there.
@@ -152,8 +166,7 @@ const LONGEST_METADATA: usize = 16 * 1024 * 1024;
 pub(super) const USUAL: usize = 128 * 1024;
 
 /// A text, which is measured before it is copied.
-pub(super) fn text(row: &Row<'_>, column: usize, longest: usize) -> Result<Option<String>> {
-    let stored = row.get_ref(column)?;
+pub(super) fn text(stored: ValueRef<'_>, longest: usize) -> Result<Option<String>> {
     if let ValueRef::Text(bytes) | ValueRef::Blob(bytes) = stored
         && bytes.len() > longest
     {

@@ -9,7 +9,6 @@
 //! A file may come from anyone. Its schema is looked at (`layout`, `objections`) before any statement touches the table,
 //! by a connection that runs nothing of what the file brings along (`guard`), and whose statements end (`steps`).
 
-use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use rusqlite::functions::{Context, FunctionFlags};
@@ -17,6 +16,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, TransactionBehavior};
 
 use self::layout::{Found, Layout};
+use super::prepared::PreparedConnection;
 use crate::error::{Code, Error, Result};
 
 mod convert;
@@ -51,9 +51,11 @@ fn recognize_now(connection: &Connection) -> Result<Found> {
     }
 }
 
-/// The statement that stores a row in the table as it is now.
-pub(super) fn put_now(connection: &Connection) -> Result<Cow<'static, str>> {
-    recognize_now(connection).map(|found| put(&found.foreign))
+/// Chooses the statement that stores a row in the table as it is now. Returns whether the table has other columns than ours.
+pub(super) fn choose_put(connection: &PreparedConnection) -> Result<bool> {
+    let found = recognize_now(connection)?;
+    connection.set_put(&put(&found.foreign))?;
+    Ok(!found.foreign.is_empty())
 }
 
 /// Whose fault it is when SQLite can make no sense of a statement: the file's, which another program or damage may have

@@ -1,11 +1,13 @@
 //! A write under way: what its operations do to the rows.
 
-use rusqlite::{CachedStatement, StatementStatus, TransactionBehavior};
+use rusqlite::types::ValueRef;
+use rusqlite::{Transaction as SqliteTransaction, TransactionBehavior};
 
 use super::connection::Connection;
 use super::failed_commit;
+use super::prepared::{Kept, PreparedConnection};
 use super::rows::{self, LONGEST_NAME, below};
-use super::schema::{self, Guard};
+use super::schema::{self, Steps};
 use crate::backend::{Projection, Put, Range, Removed, SWEEP_PER_WRITE, Step, Transaction};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -25,15 +27,15 @@ impl Connection {
         let (version, now) = (self.versions.next(), clock.now());
         let sweeps = self.may_sweep(now);
         if is_one_statement && !sweeps {
-            let done = run(&mut Change::new(&self.sqlite, &self.guard, now, version));
+            let done = run(&mut self.begin(now, version));
             return done.map_err(|failed| self.take_back(failed));
         }
-        let transaction = self.sqlite.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = SqliteTransaction::new_unchecked(&self.sqlite, TransactionBehavior::Immediate)?;
         let now = clock.now();
         if sweeps {
-            self.guard.look_again(&transaction)?;
+            self.guard.look_again(&self.sqlite)?;
         }
-        let Some(answer) = run(&mut Change::new(&transaction, &self.guard, now, version))? else {
+        let Some(answer) = run(&mut self.begin(now, version))? else {
             return Ok(None);
         };
         let swept = if sweeps { sweep(&transaction, SWEEP_PER_WRITE, now)? } else { 0 };
@@ -44,8 +46,12 @@ impl Connection {
         Ok(Some(answer))
     }
 
-    fn take_back(&mut self, failed: Error) -> Error {
-        failed_commit::take_back(&mut self.sqlite, self.busy_timeout, failed)
+    fn begin(&self, now: i64, version: Version) -> Change<'_> {
+        Change { sqlite: &self.sqlite, steps: &self.guard.steps, now, version }
+    }
+
+    fn take_back(&self, failed: Error) -> Error {
+        failed_commit::take_back(&self.sqlite, self.busy_timeout, failed)
     }
 
     /// Rows end when a second begins, never within one, so one look in each second finds all that have; while a look
@@ -68,40 +74,16 @@ pub(super) fn sweep(sqlite: &rusqlite::Connection, max: u64, now: i64) -> Result
 
 /// A write under way, within a transaction or as the only statement of its own.
 pub(super) struct Change<'a> {
-    sqlite: &'a rusqlite::Connection,
-    guard: &'a Guard,
+    sqlite: &'a PreparedConnection,
+    steps: &'a Steps,
     now: i64,
     pub(super) version: Version,
-    putting: Option<Putting<'a>>,
 }
 
-/// The statement that most changes of a large batch are: not looked up for each, and with what they have in common
-/// bound to it, which is its version and the namespace.
-struct Putting<'a> {
-    statement: CachedStatement<'a>,
-    namespace: String,
-}
-
-impl<'a> Change<'a> {
-    fn new(sqlite: &'a rusqlite::Connection, guard: &'a Guard, now: i64, version: Version) -> Self {
-        Change { sqlite, guard, now, version, putting: None }
-    }
-
-    /// Puts a row once more where the schema has changed since the statement was chosen, and the table has other columns:
-    /// what another program has in them is not to stay.
-    #[cold]
-    fn put_into_new_columns(&self, namespace: &str, put: Put<'_>) -> Result<()> {
-        let statement = schema::put_now(self.sqlite)?;
-        if statement != self.guard.put() {
-            let row = (namespace, self.version.as_bytes(), put.key, put.value, put.metadata, put.expiration);
-            self.sqlite.execute(&statement, row)?;
-        }
-        Ok(())
-    }
-
+impl Change<'_> {
     /// Removes the first rows of a range, the expired ones too.
     pub(super) fn remove(&mut self, range: Range<'_>, step: Step) -> Result<Removed> {
-        self.guard.steps.restart();
+        self.steps.restart();
         let mut query = self.sqlite.prepare_cached(schema::MEASURE)?;
         let (mut removed, mut bytes) = (Removed::default(), 0);
         {
@@ -112,7 +94,7 @@ impl<'a> Change<'a> {
                 bytes += row.get::<_, u64>(1)?;
                 removed.live += u64::from(row.get::<_, bool>(2)?);
                 removed.rows += 1;
-                removed.last = rows::text(row, 0, LONGEST_NAME)?;
+                removed.last = rows::text(row.get_ref(0)?, LONGEST_NAME)?;
             }
         }
         if let Some(last) = &removed.last {
@@ -128,58 +110,57 @@ impl Transaction for Change<'_> {
     }
 
     fn get(&mut self, namespace: &str, key: &str, entry: &mut Entry) -> Result<bool> {
-        self.guard.steps.restart();
+        self.steps.restart();
         rows::get(self.sqlite, namespace, key, Projection::Entry, self.now, entry)
     }
 
     fn version(&mut self, namespace: &str, key: &str) -> Result<Option<Version>> {
-        self.guard.steps.restart();
-        let mut query = self.sqlite.prepare_cached(schema::VERSION)?;
-        let mut found = query.query((namespace, key))?;
-        match found.next()? {
-            Some(row) if rows::is_live(row, 1, self.now)? => rows::version(row, 0).map(Some),
-            _ => Ok(None),
-        }
+        self.steps.restart();
+        rows::version_of(self.sqlite, namespace, key, self.now)
     }
 
     fn put(&mut self, namespace: &str, put: Put<'_>) -> Result<()> {
-        self.guard.steps.restart();
-        let putting = match &mut self.putting {
-            Some(putting) if putting.namespace == namespace => putting,
-            putting => {
-                // The one before goes back to the cache first.
-                *putting = None;
-                let mut statement = self.sqlite.prepare_cached(self.guard.put())?;
-                statement.raw_bind_parameter(1, namespace)?;
-                statement.raw_bind_parameter(2, self.version.as_bytes())?;
-                putting.insert(Putting { statement, namespace: namespace.to_owned() })
-            }
-        };
-        let statement = &mut putting.statement;
-        statement.raw_bind_parameter(3, put.key)?;
-        statement.raw_bind_parameter(4, put.value)?;
-        statement.raw_bind_parameter(5, put.metadata)?;
-        statement.raw_bind_parameter(6, put.expiration)?;
+        self.steps.restart();
         hooks::panic_on(put.key);
-        statement.raw_execute()?;
-        match statement.reset_status(StatementStatus::RePrepare) {
-            0 => Ok(()),
-            _ => self.put_into_new_columns(namespace, put),
+        let row = [
+            namespace.into(),
+            self.version.as_bytes().into(),
+            put.key.into(),
+            put.value.into(),
+            put.metadata.into(),
+            put.expiration.map_or(ValueRef::Null, ValueRef::Integer),
+        ];
+        let mut execution = self.sqlite.run(Kept::Put, &row)?;
+        execution.step()?;
+        if !execution.was_prepared_anew() {
+            return Ok(());
+        }
+        // The table may have got another program's columns: what that has in them is not to stay.
+        drop(execution);
+        match schema::choose_put(self.sqlite)? {
+            true => self.sqlite.run(Kept::Put, &row)?.execute().map(|_| ()),
+            false => Ok(()),
         }
     }
 
     fn touch(&mut self, namespace: &str, key: &str, expiration: Option<i64>) -> Result<bool> {
-        self.guard.steps.restart();
-        let row = (namespace, key, expiration, self.version.as_bytes(), self.now);
-        Ok(self.sqlite.prepare_cached(schema::TOUCH)?.execute(row)? > 0)
+        self.steps.restart();
+        let row = [
+            namespace.into(),
+            key.into(),
+            expiration.map_or(ValueRef::Null, ValueRef::Integer),
+            self.version.as_bytes().into(),
+            ValueRef::Integer(self.now),
+        ];
+        self.sqlite.run(Kept::Touch, &row)?.execute()
     }
 
     fn delete(&mut self, namespace: &str, key: &str) -> Result<bool> {
-        self.guard.steps.restart();
-        let row = (namespace, key, self.now);
-        let is_live = self.sqlite.prepare_cached(schema::DELETE)?.execute(row)? > 0;
+        self.steps.restart();
+        let row = [namespace.into(), key.into(), ValueRef::Integer(self.now)];
+        let is_live = self.sqlite.run(Kept::Delete, &row)?.execute()?;
         if !is_live {
-            self.sqlite.prepare_cached(schema::DELETE_EXPIRED)?.execute(row)?;
+            self.sqlite.run(Kept::DeleteExpired, &row)?.execute()?;
         }
         Ok(is_live)
     }

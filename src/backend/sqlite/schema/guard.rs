@@ -1,6 +1,5 @@
 //! A connection that runs nothing of what a file brings along.
 
-use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 use std::ptr;
@@ -12,8 +11,9 @@ use rusqlite::{Connection, ffi};
 
 #[cfg(not(unix))]
 use super::super::not_unix::libc;
+use super::super::prepared::PreparedConnection;
 use super::super::reason;
-use super::{PUT, Steps};
+use super::Steps;
 use crate::error::{Code, Error, Result};
 
 /// What a store holds against its file.
@@ -22,33 +22,27 @@ pub(in super::super) struct Guard {
     pub steps: Arc<Steps>,
     /// Why this library does not write to the table that the file has.
     pub objection: Option<String>,
-    /// The statement that stores a row in that table.
-    put: Cow<'static, str>,
     /// Which schema it was that was looked at last: SQLite counts its changes.
     schema: Option<i64>,
 }
 
 impl Guard {
     pub(in super::super) fn new(connection: &mut Connection, path: &Path) -> Result<Guard> {
-        Ok(Guard { steps: Steps::watch(connection, path)?, objection: None, put: PUT.into(), schema: None })
+        Ok(Guard { steps: Steps::watch(connection, path)?, objection: None, schema: None })
     }
 
     /// Whether the table is still one to write to: another process may have changed the schema since. To be called in a
     /// transaction.
-    pub(in super::super) fn look_again(&mut self, connection: &Connection) -> Result<()> {
+    pub(in super::super) fn look_again(&mut self, connection: &PreparedConnection) -> Result<()> {
         let mut query = connection.prepare_cached("PRAGMA main.schema_version")?;
         let schema = query.query_row((), |row| row.get(0))?;
         if self.schema != Some(schema) {
             let found = super::recognize_now(connection)?;
-            (self.objection, self.put) = (found.objection, super::put(&found.foreign));
+            connection.set_put(&super::put(&found.foreign))?;
+            self.objection = found.objection;
             self.schema = Some(schema);
         }
         self.may_write()
-    }
-
-    /// To be called after [`Guard::look_again`], which each connection's first write does.
-    pub(in super::super) fn put(&self) -> &str {
-        &self.put
     }
 
     pub(in super::super) fn may_write(&self) -> Result<()> {

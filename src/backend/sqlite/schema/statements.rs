@@ -5,7 +5,7 @@ use std::borrow::Cow;
 // `+expiration` keeps the planner on the primary key.
 
 // What reads one row returns its expiration too, and the caller decides whether the row lives: that costs fewer
-// instructions than a condition. The texts are short, since the statement cache hashes them at each use.
+// instructions than a condition.
 
 pub(in super::super) const GET: &str =
     "SELECT metadata, expiration, version, value FROM kv WHERE namespace = ?1 AND key = ?2";
