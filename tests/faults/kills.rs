@@ -67,12 +67,14 @@ pub fn suite(run: &mut Run) -> ExitCode {
     }
     let end = run.share(0.1);
     let older = older::suite(run, end);
-    run.test("a file of an older format loses nothing when the process is killed that takes it over");
+    run.test(
+        "a file of an older format loses nothing when the process that takes it over is killed, or the disk is full",
+    );
     let Figures { rounds, kills, acknowledged, files, backups } = figures;
     run.done(&format!(
         "{rounds} rounds on {files} files, {kills} processes killed, {acknowledged} operations acknowledged, \
-         {backups} backups compared; {} processes killed that opened older files, {} of them within the work",
-        older.kills, older.within
+         {backups} backups compared; {} processes killed that opened older files, {} of them within the work; the disk was full for {} more",
+        older.kills, older.within, older.full
     ))
 }
 

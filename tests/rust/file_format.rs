@@ -293,6 +293,11 @@ fn a_put_leaves_nothing_of_the_value_before_in_columns_of_another_program() {
         other.execute_batch(column).unwrap();
         put(&n, "k", b"text").unwrap();
         assert_eq!(query::<String>(&path, kind), "none 4");
+        // And each later one, although the schema does not change again.
+        other.execute_batch("UPDATE kv SET \"the \"\"kind\" = 'text'").unwrap();
+        put(&n, "k", b"longer").unwrap();
+        assert_eq!(query::<String>(&path, kind), "none 6");
+        put(&n, "k", b"text").unwrap();
         store.close().unwrap();
         other.execute_batch("UPDATE kv SET \"the \"\"kind\" = 'text'").unwrap();
         drop(other);

@@ -1,4 +1,4 @@
-//! SIGKILL while a file of an older format is brought to this one.
+//! SIGKILL, or a disk that is full, while a file of an older format is brought to this one.
 
 use std::fs;
 use std::path::Path;
@@ -6,12 +6,13 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use luat_kv::{Durability, Store};
+use luat_kv::{Code, Durability, PutOptions, Store};
 use rusqlite::Connection;
 
 use super::op::EPOCH;
 use super::{options, sound};
 use crate::support::{Run, end_if_it_hangs, quick_folder, role};
+use crate::trap::{self, Call};
 
 const FORMAT_1: &str = "CREATE TABLE kv (
     namespace TEXT NOT NULL,
@@ -28,6 +29,9 @@ const LUAT: &str = "CREATE TABLE kv (
         namespace TEXT, key TEXT, value BLOB, metadata TEXT, expiration INTEGER, PRIMARY KEY (namespace, key));
     CREATE INDEX idx_kv_namespace_key ON kv (namespace, key);";
 
+/// How many there are.
+const COUNT: u64 = 2000;
+
 /// Values of 0 to 4000 bytes, and some that take many pages. Several megabytes in all.
 const ROWS: &str = "INSERT INTO kv (namespace, key, value, metadata, expiration)
     WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
@@ -39,9 +43,14 @@ pub struct Figures {
     pub kills: u64,
     /// How many of them left a log with part of the work.
     pub within: u64,
+    /// How often the disk was full.
+    pub full: u64,
 }
 
-/// Kills processes that open such files, until it is time to end.
+/// Rounds with each kind of file, however slow the machine is.
+const LEAST: usize = 5;
+
+/// Kills processes that open such files, or has the disk full for them, until it is time to end.
 pub fn suite(run: &mut Run, end: Instant) -> Figures {
     let mut figures = Figures::default();
     for (name, table) in [("format 1", FORMAT_1), ("Luat's", LUAT)] {
@@ -53,13 +62,14 @@ pub fn suite(run: &mut Run, end: Instant) -> Figures {
         let versioned = table == FORMAT_1;
         let expected = contents(&original, versioned).expect("what it holds");
         let half = Instant::now() + (end.saturating_duration_since(Instant::now())) / if versioned { 2 } else { 1 };
-        let mut time = None;
+        let (mut time, mut rounds) = (None, 0);
         while !run.complains() {
             let path = folder.path().join("kv.db");
             fs::copy(&original, &path).expect("a copy");
-            // The first one is not killed, and tells how long the others may take.
+            // In the first round nothing goes wrong, and it tells how long the others may take. The disk is full in each
+            // second one of the others.
             let begun = Instant::now();
-            let kills = if time.is_some() { 1 + run.rng.below(3) } else { 0 };
+            let kills = if rounds % 2 == 1 { 1 + run.rng.below(3) } else { 0 };
             for _ in 0..kills {
                 let within = time.unwrap_or(Duration::ZERO).as_micros() as u64 * 5 / 4;
                 killed(&path, Duration::from_micros(run.rng.below(within.max(1))));
@@ -67,13 +77,21 @@ pub fn suite(run: &mut Run, end: Instant) -> Figures {
                 let log = fs::metadata(path.with_extension("db-wal")).map_or(0, |found| found.len());
                 figures.within += u64::from(log > 100_000);
             }
+            if rounds > 0 && kills == 0 {
+                let at = run.rng.below(WRITES);
+                figures.full += 1;
+                full(&path, at, versioned).unwrap_or_else(|wrong| {
+                    run.complain(format_args!("{name}, disk full at write {at}: {wrong}"));
+                });
+            }
             let outcome = compare(&path, versioned, &expected, run.rng.one_in(2));
             outcome.unwrap_or_else(|wrong| run.complain(format_args!("{name}, killed {kills} times: {wrong}")));
             time.get_or_insert(begun.elapsed());
             for end in ["db", "db-wal", "db-shm"] {
                 let _ = fs::remove_file(path.with_extension(end));
             }
-            if Instant::now() > half {
+            rounds += 1;
+            if rounds >= LEAST && Instant::now() > half {
                 break;
             }
         }
@@ -89,10 +107,65 @@ fn killed(path: &Path, after: Duration) {
     child.wait().expect("its end");
 }
 
+/// Opens the file in a process for which the disk is full from the `at`-th write on.
+fn full(path: &Path, at: u64, versioned: bool) -> Result<(), String> {
+    /// What it takes at most to give the file a log.
+    const FIRST_WRITES: u64 = 50;
+    let child = role("kills-opener").arg(path).arg(at.to_string()).output().expect("a process");
+    match child.status.code() {
+        Some(0) => Ok(()),
+        Some(REFUSED) if versioned && at > FIRST_WRITES => Err("a table that works as it is was refused".to_owned()),
+        Some(REFUSED) => Ok(()),
+        _ => Err(String::from_utf8_lossy(&child.stderr).trim().to_owned()),
+    }
+}
+
+/// What the process ends with where the open said that the disk is full.
+const REFUSED: i32 = 3;
+
+/// Returns whether the file could be opened, and then read, and written to once there was room.
+fn open_without_room(path: &Path, at: u64) -> Result<bool, String> {
+    trap::install(path.parent().expect("a folder"));
+    trap::arm(Call::Write, at, u64::MAX, libc::ENOSPC);
+    let opened = Store::open(path, &options(Durability::Normal, EPOCH));
+    let hits = trap::hits();
+    let store = match opened {
+        Ok(store) => store,
+        Err(error) if hits > 0 && error.code() == Code::Io && error.message().contains("make room") => {
+            return Ok(false);
+        }
+        Err(error) => return Err(format!("the open: {error}")),
+    };
+    let stats = store.stats().map_err(|error| format!("stats: {error}"))?;
+    let found: u64 = stats.namespaces.iter().map(|namespace| namespace.live).sum();
+    if found != COUNT {
+        return Err(format!("{found} entries are found"));
+    }
+    trap::disarm();
+    let namespace = store.namespace("n0").map_err(|error| error.to_string())?;
+    let put = namespace.put("new", b"value", &PutOptions::default());
+    put.map_err(|error| format!("a put once there is room: {error}"))?;
+    namespace.delete("new").map_err(|error| format!("a delete: {error}"))?;
+    store.close().map(|()| true).map_err(|error| format!("the close: {error}"))
+}
+
 /// The process itself. It stays until it is killed, or its parent has ended.
 pub fn opener(arguments: &[&str]) -> ExitCode {
-    let [path] = arguments else { return ExitCode::from(2) };
     end_if_it_hangs();
+    let path = match arguments {
+        [path] => path,
+        [path, at] => {
+            return match open_without_room(Path::new(path), at.parse().expect("a number")) {
+                Ok(true) => ExitCode::SUCCESS,
+                Ok(false) => ExitCode::from(REFUSED as u8),
+                Err(wrong) => {
+                    eprintln!("{wrong}");
+                    ExitCode::FAILURE
+                }
+            };
+        }
+        _ => return ExitCode::from(2),
+    };
     match Store::open(Path::new(path), &options(Durability::Normal, EPOCH)) {
         Ok(store) => {
             thread::sleep(Duration::from_secs(1));
@@ -122,6 +195,9 @@ fn compare(path: &Path, versioned: bool, expected: &[String], look_first: bool) 
     }
     sound(path)
 }
+
+/// Fewer calls than it takes to write such a file's log.
+const WRITES: u64 = 4000;
 
 /// A line for each row.
 fn contents(path: &Path, versioned: bool) -> rusqlite::Result<Vec<String>> {
