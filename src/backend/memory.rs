@@ -285,8 +285,10 @@ impl Change<'_> {
         self.mark.check()
     }
 
-    fn remove_row(&mut self, namespace: &str, key: &str) -> Result<()> {
-        if self.maps.row(namespace, key).is_some() {
+    /// Returns whether there was a live row.
+    fn remove_row(&mut self, namespace: &str, key: &str) -> Result<bool> {
+        let is_live = self.maps.row(namespace, key).map(|row| !is_gone(row.expiration, self.now));
+        if is_live.is_some() {
             self.replace(namespace, key, Entry { expiration: Some(REMOVED), ..Entry::default() })?;
         } else if self.is_noted {
             // What has ended may be in records still, and is not to come back with a clock that is set back.
@@ -294,7 +296,7 @@ impl Change<'_> {
             let is_noted = self.maps.changes.note(namespace, key)?;
             self.undo.push(Undo { place, before: None, is_noted, is_open: false });
         }
-        headroom::check()
+        headroom::check().map(|()| is_live.unwrap_or(false))
     }
 
     /// First everything that can fail, then what cannot, or not without being undone.
@@ -338,7 +340,7 @@ impl Change<'_> {
         while removed.rows < step.rows as u64 && bytes < step.bytes {
             let Some((key, row)) = self.maps.range(Range { from: &from, ..range }).next() else { break };
             let (len, is_live) = (row.value.len() as u64, !is_gone(row.expiration, self.now));
-            let taken = copy_text(key).and_then(|key| self.remove_row(range.namespace, &key).map(|()| key));
+            let taken = copy_text(key).and_then(|key| self.remove_row(range.namespace, &key).map(|_| key));
             let key = match taken {
                 Err(_) if removed.rows > 0 => break,
                 taken => taken?,
@@ -363,7 +365,7 @@ impl Change<'_> {
         };
         match told.row {
             Some(row) => self.put_row(told.namespace, told.key, entry(row)?),
-            None => self.remove_row(told.namespace, told.key),
+            None => self.remove_row(told.namespace, told.key).map(|_| ()),
         }
     }
 }
@@ -403,8 +405,7 @@ impl Transaction for Change<'_> {
     }
 
     fn delete(&mut self, namespace: &str, key: &str) -> Result<bool> {
-        let is_live = self.maps.live(namespace, key, self.now).is_some();
-        self.remove_row(namespace, key).map(|()| is_live)
+        self.remove_row(namespace, key)
     }
 }
 
