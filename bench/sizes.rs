@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use luat_kv::{ListOptions, Namespace, OpenOptions, PutOptions, Store};
+use luat_kv::{ListOptions, Namespace, OpenOptions, Store};
 
 /// Bytes of a value, and how many there are.
 const FILES: [(usize, usize); 7] = [
@@ -54,7 +54,7 @@ fn fill(store: &Store, namespace: &Namespace, size: usize, count: usize) {
     for keys in keys.chunks(each) {
         let mut batch = store.batch();
         for i in keys {
-            batch.put(namespace, &key(*i), &vec![*i as u8; size], &PutOptions::default()).unwrap();
+            batch.put(namespace, &key(*i), vec![*i as u8; size]).unwrap();
         }
         batch.commit().unwrap();
     }
@@ -65,18 +65,18 @@ fn fill(store: &Store, namespace: &Namespace, size: usize, count: usize) {
 fn measure(store: &Store, namespace: &Namespace, count: usize) -> [f64; OPERATIONS.len()] {
     let small = store.namespace("small").unwrap();
     let keys = count.min(1000);
-    let list = ListOptions { prefix: TEN, ..ListOptions::default() };
+    let list = ListOptions::new().prefix(TEN);
     [
         median(|i| assert_eq!(namespace.get(&format!("{}x", key(i % keys))).unwrap(), None), 1000),
         median(|i| assert!(namespace.has(&key(i % keys)).unwrap()), 1000),
         median(|i| put(&small, i), 1000),
-        median(|_| assert_eq!(namespace.list(&list).unwrap().keys.len(), 10), 200),
+        median(|_| assert_eq!(namespace.list(&list).unwrap().entries.len(), 10), 200),
         median(|_| assert_eq!(namespace.count(TEN).unwrap(), 10), 200),
     ]
 }
 
 fn put(small: &Namespace, i: usize) {
-    small.put(&key(i % 1000), &i.to_le_bytes(), &PutOptions::default()).unwrap();
+    small.put(&key(i % 1000), i.to_le_bytes()).unwrap();
 }
 
 /// Microseconds that one call takes, in the median of some rounds.

@@ -1,7 +1,7 @@
 //! The store from Rust: `cargo bench`. Ratios within one run tell more than the times.
 
 use divan::{Bencher, black_box};
-use luat_kv::{Entry, ListOptions, Namespace, OpenOptions, PutOptions, Store};
+use luat_kv::{Entry, ListOptions, Namespace, OpenOptions, Store};
 
 fn main() {
     divan::main();
@@ -23,7 +23,7 @@ fn filled(backend: &str) -> (Namespace, tempfile::TempDir) {
     };
     let namespace = store.unwrap().namespace("bench").unwrap();
     for i in 0..KEYS {
-        namespace.put(&key(i), &[b'v'; 100], &PutOptions::default()).unwrap();
+        namespace.put(&key(i), [b'v'; 100]).unwrap();
     }
     (namespace, folder)
 }
@@ -43,13 +43,13 @@ fn put(bencher: Bencher, backend: &str) {
     let mut i = 0;
     bencher
         .with_inputs(|| (i += 1, key(i)).1)
-        .bench_local_refs(|key| namespace.put(black_box(key), &[b'w'; 100], &PutOptions::default()).unwrap());
+        .bench_local_refs(|key| namespace.put(black_box(key), [b'w'; 100]).unwrap());
 }
 
 #[divan::bench(args = ["memory", "sqlite"])]
 fn list_1000(bencher: Bencher, backend: &str) {
     let (namespace, _folder) = filled(backend);
-    bencher.bench_local(|| namespace.list(&ListOptions { prefix: black_box("user:"), ..Default::default() }).unwrap());
+    bencher.bench_local(|| namespace.list(&ListOptions::new().prefix(black_box("user:"))).unwrap());
 }
 
 /// Of a file that this process has open; with the close.

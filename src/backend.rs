@@ -14,7 +14,7 @@ use std::path::Path;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::headroom;
-use crate::types::{Entry, KeyInfo, NamespaceStats};
+use crate::types::{Entry, NamespaceStats};
 
 pub(crate) mod memory;
 #[cfg(feature = "sqlite")]
@@ -60,13 +60,13 @@ pub(crate) const PAGE_BYTES: usize = 16 * 1024 * 1024;
 /// What a scan found.
 #[derive(Debug, Default)]
 pub(crate) struct ScanPage {
-    pub keys: Vec<KeyInfo>,
+    pub entries: Vec<Entry>,
     /// Whether live keys are left in the range.
     pub more: bool,
 }
 
 /// Something to do with each row that is read.
-pub(crate) type Each<'a> = dyn FnMut(&KeyInfo) -> Result<()> + 'a;
+pub(crate) type Each<'a> = dyn FnMut(&Entry) -> Result<()> + 'a;
 
 /// A long import, which stores entries one by one as it reads them.
 pub(crate) type Import<'a> = dyn FnMut(&mut dyn Transaction) -> Result<()> + 'a;
@@ -104,7 +104,7 @@ pub(crate) trait Backend: Send + Sync {
     fn get(&self, namespace: &str, key: &str, projection: Projection, now: i64, entry: &mut Entry) -> Result<bool>;
 
     /// The live ones among these keys, in their order, with their values: all as they are at one moment.
-    fn get_many(&self, namespace: &str, keys: &[&str], now: i64) -> Result<Vec<KeyInfo>>;
+    fn get_many(&self, namespace: &str, keys: &[&str], now: i64) -> Result<Vec<Entry>>;
 
     /// The first live keys of a range, or with `reverse` the last ones.
     fn list(&self, range: Range<'_>, scan: Scan, now: i64) -> Result<ScanPage>;
@@ -171,7 +171,7 @@ fn copy(bytes: &[u8], to: &mut Vec<u8>) -> Result<()> {
     headroom::check()
 }
 
-fn copy_text(text: &str) -> Result<String> {
+pub(crate) fn copy_text(text: &str) -> Result<String> {
     let mut copy = String::new();
     copy.try_reserve_exact(text.len()).map_err(|_| Error::no_memory(text.len()))?;
     copy.push_str(text);

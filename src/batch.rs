@@ -13,16 +13,16 @@ use crate::version::Version;
 /// Changes to one or more namespaces of one store, gathered and then made in one transaction, in their order.
 ///
 /// ```
-/// # use luat_kv::{OpenOptions, PutOptions, Store};
-/// let store = Store::open_memory(&OpenOptions::default())?;
+/// # use luat_kv::{OpenOptions, Store};
+/// let store = Store::open_memory(&OpenOptions::new())?;
 /// let stock = store.namespace("stock")?;
-/// stock.put("apples", b"3", &PutOptions::default())?;
+/// stock.put("apples", "3")?;
 /// let apples = stock.get_entry("apples")?.unwrap();
 ///
 /// let mut batch = store.batch();
 /// batch.check(&stock, "apples", Some(apples.version))?;
-/// batch.put(&stock, "apples", b"2", &PutOptions::default())?;
-/// batch.put(&store.namespace("orders")?, "1", b"one apple", &PutOptions::default())?;
+/// batch.put(&stock, "apples", "2")?;
+/// batch.put(&store.namespace("orders")?, "1", "one apple")?;
 /// assert!(batch.commit()?.is_some(), "nobody changed the apples meanwhile");
 /// # Ok::<(), luat_kv::Error>(())
 /// ```
@@ -66,14 +66,20 @@ impl Batch {
         self.push(Mark::now(), namespace, key, Action::Check(version))
     }
 
-    /// As [`Namespace::put`]. A lifetime begins with the commit.
-    pub fn put(
+    /// As [`Namespace::put`].
+    pub fn put(&mut self, namespace: &Namespace, key: &str, value: impl AsRef<[u8]>) -> Result<&mut Self> {
+        self.put_with(namespace, key, value, &PutOptions::new())
+    }
+
+    /// As [`Namespace::put_with`]. A lifetime begins with the commit.
+    pub fn put_with(
         &mut self,
         namespace: &Namespace,
         key: &str,
-        value: &[u8],
+        value: impl AsRef<[u8]>,
         options: &PutOptions<'_>,
     ) -> Result<&mut Self> {
+        let value = value.as_ref();
         let (mark, limits) = (Mark::now(), self.limits());
         limits.value(value)?;
         let expires = limits.put(options, &self.store.0.clock)?;
@@ -90,12 +96,17 @@ impl Batch {
     }
 
     /// As [`Namespace::incr`]. What cannot be counted fails the commit.
-    pub fn incr(&mut self, namespace: &Namespace, key: &str, by: i64, options: &IncrOptions) -> Result<&mut Self> {
+    pub fn incr(&mut self, namespace: &Namespace, key: &str, by: i64) -> Result<&mut Self> {
+        self.incr_with(namespace, key, by, &IncrOptions::new())
+    }
+
+    /// As [`Namespace::incr_with`]. What cannot be counted fails the commit.
+    pub fn incr_with(&mut self, namespace: &Namespace, key: &str, by: i64, options: &IncrOptions) -> Result<&mut Self> {
         let expires = self.limits().lifetime(options.expiration, options.expiration_ttl, &self.store.0.clock)?;
         self.push(Mark::now(), namespace, key, Action::Incr { by, initial: options.initial, expires })
     }
 
-    /// Makes all the changes and answers the version that everything put by them has; or `None`, with nothing changed,
+    /// Makes all the changes and returns the version that everything put by them has; or `None`, with nothing changed,
     /// if a check did not hold. That is all a batch can do; after an error, which also changed nothing, it may be tried
     /// again.
     pub fn commit(&mut self) -> Result<Option<Version>> {

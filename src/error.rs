@@ -1,6 +1,9 @@
 //! One error for the whole library. Its codes are the C interface's statuses and the words in Lua's messages.
 
 use std::fmt;
+use std::io;
+#[cfg(feature = "sqlite")]
+use std::sync::Arc;
 
 /// What kind of failure it was; decides what a caller can do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -8,7 +11,7 @@ use std::fmt;
 pub enum Code {
     /// The request itself is wrong: it would fail again. Also the use of a closed store.
     Invalid,
-    /// The operating system refused: no such folder, no permission, disk full, …
+    /// The operating system refused: no such folder, no permission, disk full, … [`Error::io_kind`] tells which.
     Io,
     /// Another process or connection held the database for longer than the busy timeout. Try again.
     Busy,
@@ -20,7 +23,7 @@ pub enum Code {
     Limit,
     /// Memory ran out.
     NoMem,
-    /// A bug in this library was caught at its door; the store goes on working.
+    /// A bug in this library was caught before it reached the caller's code; the store goes on working.
     Panic,
     /// SQLite answered something this library does not expect.
     Internal,
@@ -43,6 +46,17 @@ impl Code {
     }
 }
 
+/// What a code alone does not tell, where a program may want to act on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Detail {
+    /// INVALID: [`incr`](crate::Namespace::incr) found a value that is not a whole number of 64 bits, or the sum would not
+    /// be one.
+    NotInteger,
+    /// BUSY: another copy of SQLite in this process has the file open. Waiting does not help.
+    OpenInOtherLibrary,
+}
+
 /// A failed operation: a [`Code`] to act on and a message to read. What failed changed nothing.
 ///
 /// As small as a pointer, since every result may hold one.
@@ -52,14 +66,27 @@ pub struct Error(
     Option<Box<Failure>>,
 );
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 struct Failure {
     code: Code,
     message: String,
+    detail: Option<Detail>,
     /// See [`Error::passing`].
     #[cfg(feature = "sqlite")]
     passing: bool,
+    /// The failed system call, where there was one.
+    #[cfg(feature = "sqlite")]
+    source: Option<Arc<io::Error>>,
 }
+
+/// By code and message: what the source says is in the message.
+impl PartialEq for Failure {
+    fn eq(&self, other: &Self) -> bool {
+        self.code == other.code && self.message == other.message
+    }
+}
+
+impl Eq for Failure {}
 
 /// What every operation of this library returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -71,9 +98,30 @@ impl Error {
         Error(Some(Box::new(Failure {
             code,
             message,
+            detail: None,
             #[cfg(feature = "sqlite")]
             passing: false,
+            #[cfg(feature = "sqlite")]
+            source: None,
         })))
+    }
+
+    /// A system call that failed. The message is the system's.
+    #[cold]
+    pub(crate) fn io(why: io::Error) -> Self {
+        let error = Error::new(Code::Io, why.to_string());
+        #[cfg(feature = "sqlite")]
+        let error = error.caused_by(why);
+        error
+    }
+
+    /// Keeps the failed system call as the error's source.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn caused_by(mut self, why: io::Error) -> Self {
+        if let Some(failure) = &mut self.0 {
+            failure.source = Some(Arc::new(why));
+        }
+        self
     }
 
     /// A refusal of the system's that may be over in a moment: BUSY as long as there is time to try again, and IO in the
@@ -132,23 +180,46 @@ impl Error {
 
     /// Says first what was being done: `opening /srv/kv.db: disk I/O error`.
     #[cold]
-    pub(crate) fn while_doing(self, what: impl fmt::Display) -> Self {
-        let Some(failure) = self.0 else { return self };
-        #[allow(unused_mut)] // without SQLite
-        let mut error = Error::new(failure.code, format!("{what}: {}", failure.message));
-        #[cfg(feature = "sqlite")]
-        error.0.iter_mut().for_each(|again| again.passing = failure.passing);
-        error
+    pub(crate) fn while_doing(mut self, what: impl fmt::Display) -> Self {
+        if let Some(failure) = &mut self.0 {
+            failure.message = one_line(format!("{what}: {}", failure.message));
+        }
+        self
     }
 
     /// Says last what can be done about it.
     #[cold]
     #[cfg(feature = "sqlite")]
     pub(crate) fn and_so(self, what: &str) -> Self {
-        let Some(failure) = self.0 else { return self };
-        let mut error = Error::new(failure.code, format!("{} ({what})", failure.message));
-        error.0.iter_mut().for_each(|again| again.passing = failure.passing);
-        error
+        self.followed_by(format_args!(" ({what})"))
+    }
+
+    /// Adds to the end of the message.
+    #[cold]
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn followed_by(mut self, what: impl fmt::Display) -> Self {
+        if let Some(failure) = &mut self.0 {
+            failure.message = one_line(format!("{}{what}", failure.message));
+        }
+        self
+    }
+
+    #[cold]
+    pub(crate) fn with_detail(mut self, detail: Detail) -> Self {
+        if let Some(failure) = &mut self.0 {
+            failure.detail = Some(detail);
+        }
+        self
+    }
+
+    /// The same failure under another code.
+    #[cold]
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn with_code(mut self, code: Code) -> Self {
+        if let Some(failure) = &mut self.0 {
+            failure.code = code;
+        }
+        self
     }
 
     /// What kind of failure it was.
@@ -156,9 +227,32 @@ impl Error {
         self.0.as_ref().map_or(Code::NoMem, |failure| failure.code)
     }
 
+    /// More than the code, for a few errors.
+    pub fn detail(&self) -> Option<Detail> {
+        self.0.as_ref()?.detail
+    }
+
     /// One line for people, without the code.
     pub fn message(&self) -> &str {
         self.0.as_ref().map_or("out of memory", |failure| &failure.message)
+    }
+
+    /// What kind of failure a system call reported, where one failed: `NotFound` for a database that is missing and may
+    /// not be created, `StorageFull` for a full disk. The [source](std::error::Error::source) is that `io::Error`.
+    #[cfg(feature = "sqlite")]
+    pub fn io_kind(&self) -> Option<io::ErrorKind> {
+        self.failed_call().map(io::Error::kind)
+    }
+
+    /// The system's number for that failure, its `errno`.
+    #[cfg(feature = "sqlite")]
+    pub fn raw_os_error(&self) -> Option<i32> {
+        self.failed_call().and_then(io::Error::raw_os_error)
+    }
+
+    #[cfg(feature = "sqlite")]
+    fn failed_call(&self) -> Option<&io::Error> {
+        self.0.as_ref()?.source.as_deref()
     }
 }
 
@@ -168,7 +262,12 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    #[cfg(feature = "sqlite")]
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.failed_call().map(|why| why as _)
+    }
+}
 
 /// Paths and SQL can have line breaks, and what else moves a terminal about.
 fn one_line(message: String) -> String {

@@ -1,24 +1,42 @@
 //! # luat_kv
 //!
-//! Luat's key-value store: the API of Cloudflare Workers KV on SQLite, or in memory. This crate is the store itself;
-//! it has two more doors beside its Rust API: the C interface (`include/luat_kv.h`, which is the manual for it) and the
-//! Lua module (`require("luat_kv")`, feature `module`).
+//! Luat's key-value store: the API of Cloudflare Workers KV on SQLite, or in memory. This crate is the store. Beside this
+//! Rust API it has two bindings: the C interface (`include/luat_kv.h`, which is its manual) and the Lua module
+//! (`require("luat_kv")`, feature `module`).
 //!
 //! ```
 //! use luat_kv::{ListOptions, OpenOptions, PutOptions, Store};
 //!
-//! let store = Store::open_memory(&OpenOptions::default())?;
+//! let store = Store::open_memory(&OpenOptions::new())?;
 //! let users = store.namespace("users")?;
-//! users.put("user:123", b"Alice", &PutOptions { expiration_ttl: Some(3600), ..Default::default() })?;
+//! users.put("user:122", "Bob")?;
+//! users.put_with("user:123", "Alice", &PutOptions::new().ttl(3600).metadata(r#"{"admin":true}"#))?;
 //! assert_eq!(users.get("user:123")?.as_deref(), Some(&b"Alice"[..]));
-//! let page = users.list(&ListOptions { prefix: "user:", ..Default::default() })?;
-//! assert_eq!(page.keys[0].name, "user:123");
+//! for entry in users.scan(&ListOptions::new().prefix("user:")) {
+//!     println!("{}", entry?.key);
+//! }
 //! # Ok::<(), luat_kv::Error>(())
 //! ```
 //!
-//! The map: a request comes in by a door (`ffi`, `lua`, `wasm`, or this API), is checked once in `namespace`, `batch`, `transfer`
-//! (exports and imports) or `store` by the rules of `limits`, and goes to one `backend`. Calls run down only; a back end
-//! checks no limit and reads no clock, and a door does not know which back end it talks to.
+//! A call that fails returns an [`Error`] with a [`Code`] to act on; if a system call failed, [`Error::io_kind`] tells which
+//! failure it was. All calls block: a write waits for other writers for up to [`OpenOptions::busy_timeout`].
+//!
+//! ## As a dependency
+//!
+//! `cargo build --release` in this repository leaves `libluat_kv.so` and `libluat_kv.a`, so the crate is a `cdylib` and a
+//! `staticlib` beside a Rust library. Cargo builds all three wherever the crate is a dependency, which costs a link of the
+//! shared library, some seconds in a release build. `cargo rustc --lib --crate-type rlib` builds the Rust library alone; a
+//! program that depends on this crate cannot choose that, so a workspace that minds the seconds patches the line
+//! `crate-type` in a copy of the crate.
+//!
+//! The features `sqlite`, `cli` and `debug-hooks` are additive. `module` and the Lua versions are not, since a Lua module
+//! is built for one version of Lua and exports nothing but the function that Lua calls: they leave out the C interface.
+//!
+//! ## How it is built
+//!
+//! A request enters through a binding (`ffi`, `lua`, `wasm`, or this API), is checked once in `namespace`, `batch`,
+//! `transfer` (exports and imports) or `store` by the rules of `limits`, and goes to one `backend`. Calls go down only. A
+//! back end checks no limit and reads no clock, and a binding does not know the back end. `docs/design.md` says more.
 
 #![deny(unsafe_op_in_unsafe_fn, missing_docs)]
 #![warn(clippy::undocumented_unsafe_blocks)]
@@ -36,13 +54,14 @@ mod limits;
 mod namespace;
 #[cfg(feature = "sqlite")]
 mod project;
+mod scan;
 mod store;
 mod transfer;
 mod types;
 mod url64;
 mod version;
 
-// A library has one of the doors. A WebAssembly module has both, where it has Lua, and one for its host.
+// A library has one of the bindings. A WebAssembly module has both, where it has Lua, and one for its host.
 #[cfg(any(not(feature = "module"), target_family = "wasm"))]
 pub mod ffi;
 #[cfg(feature = "module")]
@@ -58,11 +77,12 @@ pub mod fuzzing;
 pub use backend::sqlite::remove_drafts;
 pub use batch::Batch;
 pub use clock::Clock;
-pub use error::{Code, Error, Result};
+pub use error::{Code, Detail, Error, Result};
 pub use namespace::Namespace;
+pub use scan::Scan;
 pub use store::Store;
 pub use types::{
-    Durability, Entry, Format, Imported, IncrOptions, KeyInfo, Limits, ListOptions, NamespaceStats, OpenOptions, Page,
+    Durability, Entry, Format, Imported, IncrOptions, Limits, ListOptions, NamespaceStats, OpenOptions, Page,
     PutOptions, Stats,
 };
 pub use version::Version;

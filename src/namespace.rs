@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::backend::{Action, Content, Op, Outcome, Projection, Range, Scan, Step};
+use crate::backend::{self, Action, Content, Op, Outcome, Projection, Range, Step, copy_text};
 use crate::cursor;
 use crate::error::{Error, Result};
 use crate::headroom::Mark;
+use crate::scan::Scan;
 use crate::store::Store;
-use crate::types::{Entry, IncrOptions, KeyInfo, ListOptions, Page, PutOptions};
+use crate::types::{Entry, IncrOptions, ListOptions, Page, PutOptions};
 use crate::version::Version;
 
 /// A set of keys of its own within a store.
@@ -52,7 +53,7 @@ impl Namespace {
     /// The value of a key; `None` if it is missing or expired.
     pub fn get(&self, key: &str) -> Result<Option<Vec<u8>>> {
         let mut entry = Entry::default();
-        Ok(self.read_value(key, &mut entry)?.then_some(entry.value))
+        Ok(self.read_value(key, &mut entry)?.then(|| entry.into_value()))
     }
 
     /// The value of a key with its metadata, expiration and version; `None` if it is missing or expired.
@@ -61,13 +62,19 @@ impl Namespace {
         Ok(self.read(key, &mut entry)?.then_some(entry))
     }
 
-    /// Like [`get_entry`](Namespace::get_entry) into an entry of the caller's, whose memory is used again. Answers
-    /// whether the key was there; if not, the entry's contents mean nothing.
+    /// Like [`get_entry`](Namespace::get_entry), into an entry whose memory is used again. Returns whether the key was
+    /// there; if not, the contents of the entry are unspecified.
     pub fn read(&self, key: &str, entry: &mut Entry) -> Result<bool> {
-        self.read_what(key, Projection::Entry, entry)
+        if !self.read_what(key, Projection::Entry, entry)? {
+            return Ok(false);
+        }
+        entry.key.clear();
+        entry.key.try_reserve(key.len()).map_err(|_| Error::no_memory(key.len()))?;
+        entry.key.push_str(key);
+        Ok(true)
     }
 
-    /// The same for the value alone, which costs less; the entry's other fields mean nothing.
+    /// The same for the value alone, which costs less; the other fields of the entry are unspecified.
     pub fn read_value(&self, key: &str, entry: &mut Entry) -> Result<bool> {
         self.read_what(key, Projection::Value, entry)
     }
@@ -85,7 +92,7 @@ impl Namespace {
 
     /// Those of these keys that are there, with their values, in byte order and each once: all as they are at one
     /// moment. At least one key, and at most 10 000 (Cloudflare's limits: 100).
-    pub fn get_many(&self, keys: &[&str]) -> Result<Vec<KeyInfo>> {
+    pub fn get_many(&self, keys: &[&str]) -> Result<Vec<Entry>> {
         let inner = &*self.store.0;
         inner.limits.keys(keys)?;
         let mut sorted = Vec::new();
@@ -96,16 +103,26 @@ impl Namespace {
         inner.call(|backend| backend.get_many(&self.name, &sorted, inner.clock.now()))
     }
 
-    /// Stores a value, and replaces all that the key held before: value, metadata and expiration.
-    /// Answers the version that the entry has now.
-    pub fn put(&self, key: &str, value: &[u8], options: &PutOptions<'_>) -> Result<Version> {
-        let content = self.content(key, value, options)?;
+    /// Stores a value that does not expire and has no metadata. See [`put_with`](Namespace::put_with).
+    pub fn put(&self, key: &str, value: impl AsRef<[u8]>) -> Result<Version> {
+        self.put_with(key, value, &PutOptions::new())
+    }
+
+    /// Stores a value, and replaces all that the key held before: value, metadata and expiration. Returns the version
+    /// that the entry has now.
+    pub fn put_with(&self, key: &str, value: impl AsRef<[u8]>, options: &PutOptions<'_>) -> Result<Version> {
+        let content = self.content(key, value.as_ref(), options)?;
         self.write(&mut self.op(key, Action::Put(content)))
     }
 
-    /// Stores a value if the key is missing, and answers the version that the entry has then; `None` where there was one.
-    pub fn add(&self, key: &str, value: &[u8], options: &PutOptions<'_>) -> Result<Option<Version>> {
-        let content = self.content(key, value, options)?;
+    /// Stores a value if the key is missing. See [`add_with`](Namespace::add_with).
+    pub fn add(&self, key: &str, value: impl AsRef<[u8]>) -> Result<Option<Version>> {
+        self.add_with(key, value, &PutOptions::new())
+    }
+
+    /// Stores a value if the key is missing, and returns the version that the entry has then; `None` if there was one.
+    pub fn add_with(&self, key: &str, value: impl AsRef<[u8]>, options: &PutOptions<'_>) -> Result<Option<Version>> {
+        let content = self.content(key, value.as_ref(), options)?;
         let mut op = self.op(key, Action::Add(content));
         let version = self.write(&mut op)?;
         Ok((!op.answer.found).then_some(version))
@@ -129,11 +146,17 @@ impl Namespace {
         self.write(&mut op).map(|_| op.answer.found)
     }
 
-    /// Adds `by` to the whole number that a key holds as decimal text, and answers the sum. A missing key begins at
+    /// Adds `by` to a counter that begins at 0 and does not expire. See [`incr_with`](Namespace::incr_with).
+    pub fn incr(&self, key: &str, by: i64) -> Result<i64> {
+        self.incr_with(key, by, &IncrOptions::new())
+    }
+
+    /// Adds `by` to the whole number that a key holds as decimal text, and returns the sum. A missing key begins at
     /// `initial`, with the expiration of the options; one that is there keeps its expiration and metadata.
     ///
-    /// A value that is no whole number of 64 bits, and a sum that would be none, are errors.
-    pub fn incr(&self, key: &str, by: i64, options: &IncrOptions) -> Result<i64> {
+    /// A value that is not a whole number of 64 bits, and a sum that would not be one, are errors, with
+    /// [`Detail::NotInteger`](crate::Detail::NotInteger).
+    pub fn incr_with(&self, key: &str, by: i64, options: &IncrOptions) -> Result<i64> {
         let inner = &*self.store.0;
         inner.limits.key(key)?;
         let expires = inner.limits.lifetime(options.expiration, options.expiration_ttl, &inner.clock)?;
@@ -141,18 +164,23 @@ impl Namespace {
         self.write(&mut op).map(|_| op.answer.sum)
     }
 
-    /// Removes a key, and answers whether it was there. That it is missing is no error.
+    /// Removes a key, and returns whether it was there. A missing key is not an error.
     pub fn delete(&self, key: &str) -> Result<bool> {
         self.store.0.limits.key(key)?;
         let mut op = self.op(key, Action::Delete);
         self.write(&mut op).map(|_| op.answer.found)
     }
 
-    /// Removes a key, and answers what it held; `None` if it is missing or expired.
+    /// Removes a key, and returns what it held; `None` if it is missing or expired.
     pub fn take(&self, key: &str) -> Result<Option<Entry>> {
         self.store.0.limits.key(key)?;
+        let mut entry = Entry { key: copy_text(key)?, ..Entry::default() };
         let mut op = self.op(key, Action::Take);
-        self.write(&mut op).map(|_| op.answer.entry.map(|entry| *entry))
+        self.write(&mut op)?;
+        let Some(taken) = op.answer.entry else { return Ok(None) };
+        (entry.value, entry.metadata) = (taken.value, taken.metadata);
+        (entry.expiration, entry.version) = (taken.expiration, taken.version);
+        Ok(Some(entry))
     }
 
     /// Removes a key if it still has this version, and returns whether it did: [`take`](Namespace::take) in two steps, for
@@ -199,11 +227,29 @@ impl Namespace {
             }
         }
         let range = Range { namespace: &self.name, from: &from, below: below.as_deref() };
-        let scan = Scan { reverse, values, limit };
+        let scan = backend::Scan { reverse, values, limit };
         let found = inner.call(|backend| backend.list(range, scan, inner.clock.now()))?;
-        let last = found.keys.last().filter(|_| found.more);
-        let cursor = last.map(|last| cursor::encode(&last.name, prefix, reverse));
-        Ok(Page { keys: found.keys, cursor })
+        let last = found.entries.last().filter(|_| found.more);
+        let cursor = last.map(|last| cursor::encode(&last.key, prefix, reverse));
+        Ok(Page { entries: found.entries, cursor })
+    }
+
+    /// The live entries that the options ask for, one after another, with as many pages as it takes; `limit` is that of
+    /// the whole. Each page is as it is at one moment, so keys that are put or removed meanwhile may or may not come.
+    ///
+    /// ```
+    /// # use luat_kv::{ListOptions, OpenOptions, Store};
+    /// # let store = Store::open_memory(&OpenOptions::new())?;
+    /// # let users = store.namespace("users")?;
+    /// users.put("user:1", "Alice")?;
+    /// for entry in users.scan(&ListOptions::new().prefix("user:").values(true)) {
+    ///     let entry = entry?;
+    ///     println!("{}: {} bytes", entry.key, entry.value().len());
+    /// }
+    /// # Ok::<(), luat_kv::Error>(())
+    /// ```
+    pub fn scan<'a>(&self, options: &ListOptions<'a>) -> Scan<'a> {
+        Scan::new(self.clone(), *options)
     }
 
     /// How many keys begin with `prefix`.
@@ -223,9 +269,9 @@ impl Namespace {
         let below = after_prefix(prefix);
         let all = Range { namespace: &self.name, from: prefix, below: below.as_deref() };
         // Up to the key that is the last one now, and never back: else whoever fills the prefix meanwhile kept this at it.
-        let end = Scan { reverse: true, values: false, limit: 1 };
-        let last = inner.call(|backend| backend.list(all, end, inner.clock.now()))?.keys.pop();
-        let Some(end) = last.map(|last| last.name + "\0") else { return Ok(0) };
+        let end = backend::Scan { reverse: true, values: false, limit: 1 };
+        let last = inner.call(|backend| backend.list(all, end, inner.clock.now()))?.entries.pop();
+        let Some(end) = last.map(|last| last.key + "\0") else { return Ok(0) };
         let (mut from, mut live) = (prefix.to_owned(), 0);
         loop {
             let range = Range { namespace: &self.name, from: &from, below: Some(&end) };

@@ -51,7 +51,7 @@ pub(crate) fn database(dir: Option<&Path>) -> Result<Place> {
         return Ok(Place { path: path.into(), trust: None });
     }
     let dir = dir.unwrap_or(Path::new("."));
-    let folder = |why: io::Error| Error::new(Code::Io, format!("the folder {}: {why}", dir.display()));
+    let folder = |why: io::Error| Error::io(why).while_doing(format_args!("the folder {}", dir.display()));
     // With links and `..` resolved: the folder above `a/..` is not `a`.
     let start = fs::canonicalize(dir).map_err(folder)?;
     let trust = Trust::from(&start).map_err(folder)?;
@@ -60,7 +60,7 @@ pub(crate) fn database(dir: Option<&Path>) -> Result<Place> {
         match open(&config) {
             Ok(file) => {
                 trust.config(root, &config, &file)?;
-                let text = read(file).map_err(|why| Error::new(Code::Io, format!("{}: {why}", config.display())))?;
+                let text = read(file).map_err(|why| Error::io(why).while_doing(config.display()))?;
                 let path = root.join(data_dir(&config, text)?).join(DATABASE);
                 return Ok(Place { path, trust: Some((trust, root.to_owned())) });
             }

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{BufWriter, Read, Write};
 use std::str;
 
 use base64::Engine;
@@ -18,7 +18,7 @@ use crate::backend::{Put, Transaction};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result, quoted};
 use crate::namespace::Namespace;
-use crate::types::{Format, Imported, KeyInfo, Limits};
+use crate::types::{Entry, Format, Imported, Limits};
 
 #[cfg(all(not(feature = "sqlite"), target_os = "wasi"))]
 mod draft;
@@ -50,7 +50,7 @@ impl Namespace {
             Format::Json => ("[\n", ",\n", "\n]\n"),
             Format::JsonLines => ("", "\n", "\n"),
         };
-        let written = |why: io::Error| Error::new(Code::Io, why.to_string());
+        let written = Error::io;
         out.write_all(open.as_bytes()).map_err(written)?;
         let begun = Cell::new(false);
         inner.call_for_long(&begun, |backend| {
@@ -97,14 +97,13 @@ impl Namespace {
 }
 
 impl<'a> Written<'a> {
-    fn of(row: &'a KeyInfo) -> Result<Self> {
-        let value = row.value.as_deref().unwrap_or_default();
-        let (value, base64) = match str::from_utf8(value) {
+    fn of(row: &'a Entry) -> Result<Self> {
+        let (value, base64) = match str::from_utf8(row.value()) {
             Ok(text) => (text.into(), None),
-            Err(_) => (to_base64(value)?.into(), Some(true)),
+            Err(_) => (to_base64(row.value())?.into(), Some(true)),
         };
-        let metadata = row.metadata.as_deref().map(|metadata| one_line(&row.name, metadata)).transpose()?;
-        Ok(Written { key: &row.name, value, expiration: row.expiration, metadata, base64 })
+        let metadata = row.metadata.as_deref().map(|metadata| one_line(&row.key, metadata)).transpose()?;
+        Ok(Written { key: &row.key, value, expiration: row.expiration, metadata, base64 })
     }
 }
 

@@ -7,6 +7,7 @@ use crate::version::Version;
 
 /// A set of limits, chosen when a store is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Limits {
     /// Wide ones: keys of 4 KiB, values of 512 MiB.
     #[default]
@@ -17,6 +18,7 @@ pub enum Limits {
 
 /// What an acknowledged write survives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Durability {
     /// The death of the process, also by SIGKILL. A power cut may lose the last moments; it never harms the file.
     #[default]
@@ -27,6 +29,7 @@ pub enum Durability {
 
 /// How to open a store.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct OpenOptions {
     /// What keys, values and lifetimes may be.
     pub limits: Limits,
@@ -46,6 +49,41 @@ pub struct OpenOptions {
 impl OpenOptions {
     /// The busy timeout unless another is given.
     pub const DEFAULT_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+    /// The default options.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets [`limits`](Self::limits).
+    pub fn limits(self, limits: Limits) -> Self {
+        OpenOptions { limits, ..self }
+    }
+
+    /// Sets [`durability`](Self::durability).
+    pub fn durability(self, durability: Durability) -> Self {
+        OpenOptions { durability, ..self }
+    }
+
+    /// Sets [`busy_timeout`](Self::busy_timeout).
+    pub fn busy_timeout(self, busy_timeout: Duration) -> Self {
+        OpenOptions { busy_timeout, ..self }
+    }
+
+    /// Sets [`readonly`](Self::readonly).
+    pub fn readonly(self, readonly: bool) -> Self {
+        OpenOptions { readonly, ..self }
+    }
+
+    /// Sets [`create`](Self::create).
+    pub fn create(self, create: bool) -> Self {
+        OpenOptions { create, ..self }
+    }
+
+    /// Sets [`clock`](Self::clock).
+    pub fn clock(self, clock: Clock) -> Self {
+        OpenOptions { clock, ..self }
+    }
 }
 
 impl Default for OpenOptions {
@@ -61,11 +99,14 @@ impl Default for OpenOptions {
     }
 }
 
-/// What a key holds.
+/// A key with what it holds, as a read, a list or [`take`](crate::Namespace::take) returns it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Entry {
-    /// The stored bytes, unchanged.
-    pub value: Vec<u8>,
+    /// The key.
+    pub key: String,
+    /// The stored bytes, unchanged. `None` in a list without [values](ListOptions::values).
+    pub value: Option<Vec<u8>>,
     /// The metadata as JSON text, where there is any.
     pub metadata: Option<String>,
     /// Unix seconds at which the entry is gone, where it expires at all.
@@ -74,8 +115,21 @@ pub struct Entry {
     pub version: Version,
 }
 
+impl Entry {
+    /// The stored bytes; empty where they were not asked for.
+    pub fn value(&self) -> &[u8] {
+        self.value.as_deref().unwrap_or_default()
+    }
+
+    /// The stored bytes without the rest; empty where they were not asked for.
+    pub fn into_value(self) -> Vec<u8> {
+        self.value.unwrap_or_default()
+    }
+}
+
 /// How to store a value. The default keeps it for ever, without metadata.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PutOptions<'a> {
     /// Unix seconds, in the future, and not after the year 9999.
     pub expiration: Option<i64>,
@@ -86,8 +140,31 @@ pub struct PutOptions<'a> {
     pub metadata: Option<&'a str>,
 }
 
+impl<'a> PutOptions<'a> {
+    /// The default options.
+    pub const fn new() -> Self {
+        PutOptions { expiration: None, expiration_ttl: None, metadata: None }
+    }
+
+    /// Lets the entry expire this many seconds from now: sets [`expiration_ttl`](Self::expiration_ttl).
+    pub fn ttl(self, seconds: impl Into<Option<i64>>) -> Self {
+        PutOptions { expiration_ttl: seconds.into(), ..self }
+    }
+
+    /// Lets the entry expire at a time in Unix seconds: sets [`expiration`](Self::expiration).
+    pub fn expires_at(self, seconds: impl Into<Option<i64>>) -> Self {
+        PutOptions { expiration: seconds.into(), ..self }
+    }
+
+    /// Stores JSON text beside the value: sets [`metadata`](Self::metadata).
+    pub fn metadata(self, json: impl Into<Option<&'a str>>) -> Self {
+        PutOptions { metadata: json.into(), ..self }
+    }
+}
+
 /// How to count: see [`Namespace::incr`](crate::Namespace::incr).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct IncrOptions {
     /// What a missing key counts from.
     pub initial: i64,
@@ -97,8 +174,31 @@ pub struct IncrOptions {
     pub expiration_ttl: Option<i64>,
 }
 
+impl IncrOptions {
+    /// The default options.
+    pub const fn new() -> Self {
+        IncrOptions { initial: 0, expiration: None, expiration_ttl: None }
+    }
+
+    /// Sets [`initial`](Self::initial).
+    pub const fn initial(self, initial: i64) -> Self {
+        IncrOptions { initial, ..self }
+    }
+
+    /// Lets a key that is created expire this many seconds from now: sets [`expiration_ttl`](Self::expiration_ttl).
+    pub fn ttl(self, seconds: impl Into<Option<i64>>) -> Self {
+        IncrOptions { expiration_ttl: seconds.into(), ..self }
+    }
+
+    /// Lets a key that is created expire at a time in Unix seconds: sets [`expiration`](Self::expiration).
+    pub fn expires_at(self, seconds: impl Into<Option<i64>>) -> Self {
+        IncrOptions { expiration: seconds.into(), ..self }
+    }
+}
+
 /// Which keys to list. The default is the first 1000 of the namespace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ListOptions<'a> {
     /// Only keys that begin with this; every character stands for itself.
     pub prefix: &'a str,
@@ -116,32 +216,61 @@ pub struct ListOptions<'a> {
     pub values: bool,
 }
 
-/// A key that was listed or looked up, with what is known of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct KeyInfo {
-    /// The key.
-    pub name: String,
-    /// The metadata as JSON text, where there is any.
-    pub metadata: Option<String>,
-    /// Unix seconds at which the entry is gone, where it expires at all.
-    pub expiration: Option<i64>,
-    /// Which write it comes from.
-    pub version: Version,
-    /// The value, where values were asked for.
-    pub value: Option<Vec<u8>>,
+impl<'a> ListOptions<'a> {
+    /// The default options.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets [`prefix`](Self::prefix).
+    pub fn prefix(self, prefix: &'a str) -> Self {
+        ListOptions { prefix, ..self }
+    }
+
+    /// Sets [`start`](Self::start).
+    pub fn start(self, start: &'a str) -> Self {
+        ListOptions { start, ..self }
+    }
+
+    /// Sets [`stop`](Self::stop).
+    pub fn stop(self, stop: impl Into<Option<&'a str>>) -> Self {
+        ListOptions { stop: stop.into(), ..self }
+    }
+
+    /// Sets [`limit`](Self::limit).
+    pub fn limit(self, limit: impl Into<Option<u64>>) -> Self {
+        ListOptions { limit: limit.into(), ..self }
+    }
+
+    /// Sets [`cursor`](Self::cursor).
+    pub fn cursor(self, cursor: impl Into<Option<&'a str>>) -> Self {
+        ListOptions { cursor: cursor.into(), ..self }
+    }
+
+    /// Sets [`reverse`](Self::reverse).
+    pub fn reverse(self, reverse: bool) -> Self {
+        ListOptions { reverse, ..self }
+    }
+
+    /// Sets [`values`](Self::values).
+    pub fn values(self, values: bool) -> Self {
+        ListOptions { values, ..self }
+    }
 }
 
 /// One page of a list, in byte order of the keys, or the reverse of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Page {
-    /// Live keys.
-    pub keys: Vec<KeyInfo>,
+    /// Live entries; without their values unless the list asked for them.
+    pub entries: Vec<Entry>,
     /// Where the next page begins; `None` when nothing live is left, which is what Workers KV calls `list_complete`.
     pub cursor: Option<String>,
 }
 
 /// What a namespace holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NamespaceStats {
     /// Its name.
     pub name: String,
@@ -153,6 +282,7 @@ pub struct NamespaceStats {
 
 /// What a store holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Stats {
     /// The database file's absolute path, or `memory`.
     pub path: String,
@@ -164,6 +294,7 @@ pub struct Stats {
 
 /// How an export is laid out. Both can be imported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Format {
     /// One array, as Wrangler's `kv bulk put` takes it.
     #[default]
@@ -174,6 +305,7 @@ pub enum Format {
 
 /// What an import came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Imported {
     /// How many entries were stored.
     pub stored: u64,

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use luat_kv::{Code, Error, Format, IncrOptions, ListOptions, Namespace, OpenOptions, PutOptions, Store};
+use luat_kv::{Code, Error, Format, ListOptions, Namespace, OpenOptions, PutOptions, Store};
 
 #[derive(Arbitrary, Debug)]
 struct Input<'a> {
@@ -32,11 +32,11 @@ fn sound() -> &'static [u8] {
         for number in 0..60 {
             let (value, metadata) = (vec![number; usize::from(number) * 40], format!("[{number}]"));
             let expiration_ttl = (number % 3 == 0).then_some(1_000_000);
-            let options = PutOptions { metadata: Some(&metadata), expiration_ttl, ..Default::default() };
-            kv.put(&format!("key {number}"), &value, &options).unwrap();
+            let options = PutOptions::new().metadata(metadata.as_str()).ttl(expiration_ttl);
+            kv.put_with(&format!("key {number}"), &value, &options).unwrap();
         }
-        kv.incr("count", 1, &IncrOptions::default()).unwrap();
-        store.namespace("other").unwrap().put("k", &[7; 20_000], &PutOptions::default()).unwrap();
+        kv.incr("count", 1).unwrap();
+        store.namespace("other").unwrap().put("k", &[7; 20_000]).unwrap();
         store.close().unwrap();
         fs::read(&path).unwrap()
     })
@@ -54,14 +54,14 @@ fn use_all(store: &Store, kv: &Namespace) {
     look(kv.get_entry("count"));
     look(kv.get_many(&["key 1", "key 59", "none"]));
     for reverse in [false, true] {
-        look(kv.list(&ListOptions { values: true, reverse, ..Default::default() }));
+        look(kv.list(&ListOptions::new().values(true).reverse(reverse)));
     }
     look(kv.count("key"));
     look(kv.export(&mut std::io::sink(), Format::JsonLines));
     look(store.namespaces());
     look(store.stats());
-    look(kv.put("key 7", b"new", &PutOptions::default()));
-    look(kv.incr("count", 1, &IncrOptions::default()));
+    look(kv.put("key 7", b"new"));
+    look(kv.incr("count", 1));
     look(kv.delete("key 8"));
     look(store.sweep(None));
     look(kv.delete_prefix("key 5"));
@@ -86,7 +86,7 @@ fuzz_target!(|input: Input<'_>| {
     let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let path = folder.path().join("kv.db");
     fs::write(&path, bytes).unwrap();
-    match Store::open(&path, &OpenOptions { readonly: input.readonly, ..Default::default() }) {
+    match Store::open(&path, &OpenOptions::new().readonly(input.readonly)) {
         Err(error) => look(Err::<(), _>(error)),
         Ok(store) => use_all(&store, &store.namespace("n").unwrap()),
     }

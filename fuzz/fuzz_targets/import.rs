@@ -5,7 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use luat_kv::{Clock, Code, Format, Limits, Namespace, OpenOptions, PutOptions, Store};
 
 fn namespace(limits: Limits) -> Namespace {
-    let options = OpenOptions { limits, clock: Clock::manual(1_700_000_000), ..Default::default() };
+    let options = OpenOptions::new().limits(limits).clock(Clock::manual(1_700_000_000));
     Store::open_memory(&options).unwrap().namespace("n").unwrap()
 }
 
@@ -18,7 +18,7 @@ fn export(kv: &Namespace, format: Format) -> Vec<u8> {
 fuzz_target!(|input: (bool, bool, &[u8])| {
     let (replace, is_strict, file) = input;
     let kv = namespace(if is_strict { Limits::Cloudflare } else { Limits::Default });
-    kv.put("a", b"was here", &PutOptions { metadata: Some("[1]"), ..Default::default() }).unwrap();
+    kv.put_with("a", b"was here", &PutOptions::new().metadata("[1]")).unwrap();
     let before = export(&kv, Format::JsonLines);
     match kv.import(&mut &*file, replace) {
         Err(error) => {

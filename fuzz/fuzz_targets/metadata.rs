@@ -33,7 +33,7 @@ fuzz_target!(|text: &str| -> Corpus {
         return Corpus::Reject;
     }
     let is_taken = is_shallow && text.len() <= LONGEST && value.is_ok_and(|value| !value.is_null());
-    match kv.put("k", b"v", &PutOptions { metadata: Some(text), ..Default::default() }) {
+    match kv.put_with("k", b"v", &PutOptions::new().metadata(text)) {
         Ok(_) => {
             assert!(is_taken, "taken: {text:?}");
             assert_eq!(kv.get_entry("k").unwrap().unwrap().metadata.as_deref(), Some(text));

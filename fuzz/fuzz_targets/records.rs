@@ -3,10 +3,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use luat_kv::{Clock, Code, Format, Namespace, OpenOptions, PutOptions, Store};
+use luat_kv::{Clock, Code, Format, Namespace, OpenOptions, Store};
 
 fn store() -> (Store, Namespace) {
-    let options = OpenOptions { clock: Clock::manual(1_700_000_000), ..Default::default() };
+    let options = OpenOptions::new().clock(Clock::manual(1_700_000_000));
     let store = Store::open_memory(&options).unwrap();
     let kv = store.namespace("n").unwrap();
     (store, kv)
@@ -19,7 +19,7 @@ fn export(kv: &Namespace) -> luat_kv::Result<Vec<u8>> {
 
 fuzz_target!(|records: &[u8]| {
     let (kept, kv) = store();
-    kv.put("a", b"was here", &PutOptions::default()).unwrap();
+    kv.put("a", b"was here").unwrap();
     let before = export(&kv).unwrap();
     match luat_kv::fuzzing::load(&kept, records) {
         Err(error) => {
@@ -33,7 +33,7 @@ fuzz_target!(|records: &[u8]| {
             assert_eq!(copy.namespaces(), kept.namespaces());
         }
     }
-    kv.put("a", b"again", &PutOptions::default()).unwrap();
+    kv.put("a", b"again").unwrap();
     assert_eq!(kv.get("a").unwrap().as_deref(), Some(&b"again"[..]));
     kept.sweep(None).unwrap();
 });

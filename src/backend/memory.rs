@@ -4,7 +4,7 @@ use std::mem;
 use std::path::Path;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use self::maps::{Maps, Place, REMOVED, boxed, is_gone};
+use self::maps::{Maps, Place, REMOVED, Row, boxed, is_gone};
 use super::{
     Backend, Each, Import, Outcome, PAGE_BYTES, Projection, Put, Range, Removed, SWEEP_PER_WRITE, Scan, ScanPage, Step,
     Transaction, Write, copy, copy_text, push,
@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::headroom::{self, Mark};
 use crate::hooks;
-use crate::types::{Entry, KeyInfo, NamespaceStats};
+use crate::types::{Entry, NamespaceStats};
 use crate::version::{Version, Versions};
 
 mod by_namespace;
@@ -109,12 +109,12 @@ impl Backend for Memory {
         })
     }
 
-    fn get_many(&self, namespace: &str, keys: &[&str], now: i64) -> Result<Vec<KeyInfo>> {
+    fn get_many(&self, namespace: &str, keys: &[&str], now: i64) -> Result<Vec<Entry>> {
         self.read(|maps| {
             let found = keys.iter().filter_map(|key| Some((*key, maps.live(namespace, key, now)?)));
             let mut all = Vec::new();
             for (key, row) in found {
-                push(&mut all, info(key, row, true)?)?;
+                push(&mut all, entry(key, row, true)?)?;
             }
             Ok(all)
         })
@@ -128,12 +128,12 @@ impl Backend for Memory {
                 if is_gone(row.expiration, now) {
                     continue;
                 }
-                found.more = found.keys.len() == scan.limit || bytes >= PAGE_BYTES;
+                found.more = found.entries.len() == scan.limit || bytes >= PAGE_BYTES;
                 if found.more {
                     break;
                 }
                 bytes += if scan.values { row.value.len() } else { 0 };
-                push(&mut found.keys, info(key, row, scan.values)?)?;
+                push(&mut found.entries, entry(key, row, scan.values)?)?;
             }
             Ok(found)
         })
@@ -147,7 +147,7 @@ impl Backend for Memory {
         let all = Range { namespace, from: "", below: None };
         self.read(|maps| {
             let mut rows = maps.range(all).filter(|(_, row)| !is_gone(row.expiration, now));
-            rows.try_for_each(|(key, row)| each(&info(key, row, true)?))
+            rows.try_for_each(|(key, row)| each(&entry(key, row, true)?))
         })
     }
 
@@ -241,7 +241,7 @@ struct Change<'a> {
 struct Undo {
     place: Place,
     /// What the key held before.
-    before: Option<Box<Entry>>,
+    before: Option<Box<Row>>,
     /// Whether it was noted for the next record with this change.
     is_noted: bool,
     /// Whether there is something to be settled.
@@ -276,12 +276,12 @@ impl Drop for Change<'_> {
 }
 
 impl Change<'_> {
-    fn put_row(&mut self, namespace: &str, key: &str, entry: Entry) -> Result<()> {
-        if entry.expiration.is_some() {
+    fn put_row(&mut self, namespace: &str, key: &str, row: Row) -> Result<()> {
+        if row.expiration.is_some() {
             self.maps.expect_ends(self.ends + 1)?;
             self.ends += 1;
         }
-        self.replace(namespace, key, entry)?;
+        self.replace(namespace, key, row)?;
         self.mark.check()
     }
 
@@ -289,7 +289,7 @@ impl Change<'_> {
     fn remove_row(&mut self, namespace: &str, key: &str) -> Result<bool> {
         let is_live = self.maps.row(namespace, key).map(|row| !is_gone(row.expiration, self.now));
         if is_live.is_some() {
-            self.replace(namespace, key, Entry { expiration: Some(REMOVED), ..Entry::default() })?;
+            self.replace(namespace, key, Row { expiration: Some(REMOVED), ..Row::default() })?;
         } else if self.is_noted {
             // What has ended may be in records still, and is not to come back with a clock that is set back.
             let place = self.undoable(namespace, key)?;
@@ -300,13 +300,13 @@ impl Change<'_> {
     }
 
     /// First everything that can fail, then what cannot, or not without being undone.
-    fn replace(&mut self, namespace: &str, key: &str, entry: Entry) -> Result<()> {
+    fn replace(&mut self, namespace: &str, key: &str, row: Row) -> Result<()> {
         /// More than a node takes that the maps may need for one more key, and a little for who comes next.
         const NODE: usize = 512;
-        let (place, is_open) = (self.undoable(namespace, key)?, entry.expiration.is_some());
+        let (place, is_open) = (self.undoable(namespace, key)?, row.expiration.is_some());
         let own = if self.maps.row(namespace, key).is_some() { None } else { Some(boxed(key)?) };
         let is_noted = self.is_noted && self.maps.changes.note(namespace, key)?;
-        if entry.expiration != Some(REMOVED) {
+        if row.expiration != Some(REMOVED) {
             // Nodes stay when the key goes again, and so must not lie in the reserve.
             if let Err(full) = self.mark.check().and_then(|()| headroom::room(NODE)) {
                 if is_noted {
@@ -315,11 +315,11 @@ impl Change<'_> {
                 return Err(full);
             }
         }
-        let entry = Box::new(entry);
+        let row = Box::new(row);
         let before = match (own, self.maps.row_mut(namespace, key)) {
-            (None, Some(row)) => Some(mem::replace(row, entry)),
+            (None, Some(before)) => Some(mem::replace(before, row)),
             (own, _) => {
-                self.maps.insert(namespace, own.unwrap_or_default(), entry);
+                self.maps.insert(namespace, own.unwrap_or_default(), row);
                 None
             }
         };
@@ -357,14 +357,14 @@ impl Change<'_> {
 
     #[cfg(any(target_family = "wasm", fuzzing, test))]
     fn load(&mut self, told: record::Told<'_>) -> Result<()> {
-        let entry = |row: record::ToldRow<'_>| -> Result<Entry> {
+        let owned = |row: record::ToldRow<'_>| -> Result<Row> {
             let mut value = Vec::new();
             copy(row.value, &mut value)?;
             let metadata = row.metadata.map(copy_text).transpose()?;
-            Ok(Entry { value, metadata, expiration: row.expiration, version: row.version })
+            Ok(Row { value, metadata, expiration: row.expiration, version: row.version })
         };
         match told.row {
-            Some(row) => self.put_row(told.namespace, told.key, entry(row)?),
+            Some(row) => self.put_row(told.namespace, told.key, owned(row)?),
             None => self.remove_row(told.namespace, told.key).map(|_| ()),
         }
     }
@@ -390,18 +390,16 @@ impl Transaction for Change<'_> {
         let mut value = Vec::new();
         copy(put.value, &mut value)?;
         let metadata = put.metadata.map(copy_text).transpose()?;
-        let entry = Entry { value, metadata, expiration: put.expiration, version: self.version };
-        self.put_row(namespace, put.key, entry)?;
+        let row = Row { value, metadata, expiration: put.expiration, version: self.version };
+        self.put_row(namespace, put.key, row)?;
         hooks::panic_on(put.key);
         Ok(())
     }
 
     fn touch(&mut self, namespace: &str, key: &str, expiration: Option<i64>) -> Result<bool> {
-        let mut entry = Entry::default();
-        if !self.get(namespace, key, &mut entry)? {
-            return Ok(false);
-        }
-        self.put_row(namespace, key, Entry { expiration, version: self.version, ..entry }).map(|()| true)
+        let Some(row) = self.maps.live(namespace, key, self.now) else { return Ok(false) };
+        let row = Row { expiration, version: self.version, ..copy_row(row)? };
+        self.put_row(namespace, key, row).map(|()| true)
     }
 
     fn delete(&mut self, namespace: &str, key: &str) -> Result<bool> {
@@ -409,19 +407,27 @@ impl Transaction for Change<'_> {
     }
 }
 
-fn copy_entry(row: &Entry, entry: &mut Entry) -> Result<()> {
-    copy(&row.value, &mut entry.value)?;
+fn copy_row(row: &Row) -> Result<Row> {
+    let mut value = Vec::new();
+    copy(&row.value, &mut value)?;
+    let metadata = row.metadata.as_deref().map(copy_text).transpose()?;
+    Ok(Row { value, metadata, expiration: row.expiration, version: row.version })
+}
+
+/// All but the key.
+fn copy_entry(row: &Row, entry: &mut Entry) -> Result<()> {
+    copy(&row.value, entry.value.get_or_insert_default())?;
     entry.metadata = row.metadata.as_deref().map(copy_text).transpose()?;
     (entry.expiration, entry.version) = (row.expiration, row.version);
     Ok(())
 }
 
-fn info(key: &str, row: &Entry, values: bool) -> Result<KeyInfo> {
+fn entry(key: &str, row: &Row, values: bool) -> Result<Entry> {
     let mut value = None;
     if values {
         copy(&row.value, value.insert(Vec::new()))?;
     }
     let metadata = row.metadata.as_deref().map(copy_text).transpose()?;
-    let (name, expiration, version) = (copy_text(key)?, row.expiration, row.version);
-    Ok(KeyInfo { name, metadata, expiration, version, value })
+    let (key, expiration, version) = (copy_text(key)?, row.expiration, row.version);
+    Ok(Entry { key, value, metadata, expiration, version })
 }

@@ -15,14 +15,14 @@ use std::time::Duration;
 
 use self::connection::Connection;
 use self::database::{Caller, Database};
-use self::rows::{USUAL, below, get, in_order, key_info, namespace_after};
+use self::rows::{USUAL, below, entry, get, in_order, namespace_after};
 use self::transaction::sweep;
 use super::{
     Backend, Each, Import, Outcome, PAGE_BYTES, Projection, Range, Removed, Scan, ScanPage, Step, Write, push,
 };
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
-use crate::types::{Entry, KeyInfo, NamespaceStats, OpenOptions};
+use crate::types::{Entry, NamespaceStats, OpenOptions};
 
 mod access;
 mod connection;
@@ -139,16 +139,15 @@ impl Backend for Sqlite {
         self.read(|connection| get(&connection.sqlite, namespace, key, projection, now, entry))
     }
 
-    fn get_many(&self, namespace: &str, keys: &[&str], now: i64) -> Result<Vec<KeyInfo>> {
+    fn get_many(&self, namespace: &str, keys: &[&str], now: i64) -> Result<Vec<Entry>> {
         self.read_long(|connection| {
             let _snapshot = connection.sqlite.unchecked_transaction()?;
             let (mut found, mut entry) = (Vec::new(), Entry::default());
             for key in keys {
                 connection.guard.steps.restart();
                 if get(&connection.sqlite, namespace, key, Projection::Entry, now, &mut entry)? {
-                    let Entry { value, metadata, expiration, version } = std::mem::take(&mut entry);
-                    let (name, value) = ((*key).to_owned(), Some(value));
-                    push(&mut found, KeyInfo { name, metadata, expiration, version, value })?;
+                    entry.key = (*key).to_owned();
+                    push(&mut found, std::mem::take(&mut entry))?;
                 }
             }
             Ok(found)
@@ -163,18 +162,18 @@ impl Backend for Sqlite {
             let mut rows = query.query((range.namespace, range.from, below(&range), now, limit))?;
             let (mut found, mut bytes) = (ScanPage::default(), 0);
             while let Some(row) = rows.next()? {
-                found.more = found.keys.len() == scan.limit || bytes >= PAGE_BYTES;
+                found.more = found.entries.len() == scan.limit || bytes >= PAGE_BYTES;
                 if found.more {
                     break;
                 }
-                let key = key_info(row, scan.values)?;
-                if let Some(last) = found.keys.last() {
-                    let (before, after) = if scan.reverse { (&key, last) } else { (last, &key) };
-                    in_order(&before.name, &after.name)?;
+                let entry = entry(row, scan.values)?;
+                if let Some(last) = found.entries.last() {
+                    let (before, after) = if scan.reverse { (&entry, last) } else { (last, &entry) };
+                    in_order(&before.key, &after.key)?;
                 }
-                let described = key.name.len() + key.metadata.as_ref().map_or(0, String::len);
-                bytes += key.value.as_ref().map_or(0, Vec::len) + described.saturating_sub(USUAL);
-                push(&mut found.keys, key)?;
+                let described = entry.key.len() + entry.metadata.as_ref().map_or(0, String::len);
+                bytes += entry.value().len() + described.saturating_sub(USUAL);
+                push(&mut found.entries, entry)?;
             }
             Ok(found)
         })
@@ -195,10 +194,10 @@ impl Backend for Sqlite {
             let mut rows = query.query((namespace, "", below(&range), now, -1))?;
             let mut last: Option<String> = None;
             while let Some(row) = rows.next()? {
-                let key = key_info(row, true)?;
-                last.map_or(Ok(()), |last| in_order(&last, &key.name))?;
-                each(&key)?;
-                last = Some(key.name);
+                let entry = entry(row, true)?;
+                last.map_or(Ok(()), |last| in_order(&last, &entry.key))?;
+                each(&entry)?;
+                last = Some(entry.key);
             }
             Ok(())
         })

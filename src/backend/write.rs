@@ -6,7 +6,7 @@
 
 use super::Put;
 use crate::clock::Clock;
-use crate::error::{Error, Result, quoted};
+use crate::error::{Detail, Error, Result, quoted};
 use crate::types::{Entry, Limits};
 use crate::version::Version;
 
@@ -194,19 +194,23 @@ fn increment(
 ) -> Result<i64> {
     let mut entry = Entry::default();
     let before = match rows.get(namespace, key, &mut entry)? {
-        true => whole(&entry.value)
-            .ok_or_else(|| Error::invalid(format!("the value of {} is no whole number of 64 bits", quoted(key))))?,
+        true => whole(entry.value())
+            .ok_or_else(|| not_integer(format!("the value of {} is no whole number of 64 bits", quoted(key))))?,
         false => {
             entry = Entry { expiration, ..Entry::default() };
             initial
         }
     };
     let sum = before.checked_add(by).ok_or_else(|| {
-        Error::invalid(format!("{before} + {by} is more than 64 bits hold; {} stays as it is", quoted(key)))
+        not_integer(format!("{before} + {by} is more than 64 bits hold; {} stays as it is", quoted(key)))
     })?;
     let (metadata, expiration) = (entry.metadata.as_deref(), entry.expiration);
     rows.put(namespace, Put { key, value: sum.to_string().as_bytes(), metadata, expiration })?;
     Ok(sum)
+}
+
+fn not_integer(message: String) -> Error {
+    Error::invalid(message).with_detail(Detail::NotInteger)
 }
 
 /// A number in the one form in which it is put.

@@ -105,7 +105,7 @@ pub unsafe extern "C" fn luat_kv_batch_put(
             let key = text(key, key_len, "the key")?;
             let value = bytes(value, value_len, "the value")?;
             let options = options::read(options, "luat_kv_put_options")?;
-            batch.batch.put(&namespace.0, key, value, &options.checked()?)?;
+            batch.batch.put_with(&namespace.0, key, value, &options.checked()?)?;
             Ok(LUAT_KV_OK)
         })
     }
@@ -167,7 +167,7 @@ pub unsafe extern "C" fn luat_kv_batch_incr(
             let (batch, namespace) = (handle_mut(batch, "batch")?, handle(ns, "ns")?);
             let key = text(key, key_len, "the key")?;
             let options = options::read(options, "luat_kv_incr_options")?;
-            batch.batch.incr(&namespace.0, key, by, &options.checked()?)?;
+            batch.batch.incr_with(&namespace.0, key, by, &options.checked()?)?;
             Ok(LUAT_KV_OK)
         })
     }

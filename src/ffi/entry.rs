@@ -3,7 +3,7 @@
 use std::ptr;
 
 use super::{free, set};
-use crate::types::{Entry, KeyInfo};
+use crate::types::Entry;
 
 /// A key and what it holds, as it was when it was read. One thread at a time may use it.
 pub struct luat_kv_entry {
@@ -21,14 +21,9 @@ pub const LUAT_KV_VERSION_SIZE: usize = 17;
 pub(super) type VersionText = [u8; LUAT_KV_VERSION_SIZE - 1];
 
 impl luat_kv_entry {
-    pub(super) fn read(key: &str, entry: Entry) -> Self {
-        let Entry { value, metadata, expiration, version } = entry;
-        luat_kv_entry::listed(KeyInfo { name: key.to_owned(), value: Some(value), metadata, expiration, version })
-    }
-
-    pub(super) fn listed(key: KeyInfo) -> Self {
-        let KeyInfo { name, value, metadata, expiration, version } = key;
-        luat_kv_entry { key: name, value, metadata, expiration, version: Some(version.text()) }
+    pub(super) fn of(entry: Entry) -> Self {
+        let Entry { key, value, metadata, expiration, version } = entry;
+        luat_kv_entry { key, value, metadata, expiration, version: Some(version.text()) }
     }
 
     /// A name and nothing else.

@@ -92,7 +92,7 @@ pub unsafe extern "C" fn luat_kv_get_entry(
             let (namespace, out) = (handle(ns, "ns")?, required(out, "out")?);
             let key = text(key, key_len, "the key")?;
             let Some(entry) = namespace.0.get_entry(key)? else { return Ok(LUAT_KV_NOT_FOUND) };
-            out.write(Box::into_raw(Box::new(luat_kv_entry::read(key, entry))));
+            out.write(Box::into_raw(Box::new(luat_kv_entry::of(entry))));
             Ok(LUAT_KV_OK)
         })
     }
@@ -177,7 +177,7 @@ pub unsafe extern "C" fn luat_kv_put(
     unsafe {
         guard(error, || {
             let (namespace, key, value, options) = to_store(ns, key, key_len, value, value_len, options)?;
-            namespace.put(key, value, &options)?;
+            namespace.put_with(key, value, &options)?;
             Ok(LUAT_KV_OK)
         })
     }
@@ -203,7 +203,7 @@ pub unsafe extern "C" fn luat_kv_add(
     unsafe {
         guard(error, || {
             let (namespace, key, value, options) = to_store(ns, key, key_len, value, value_len, options)?;
-            let added = namespace.add(key, value, &options)?.is_some();
+            let added = namespace.add_with(key, value, &options)?.is_some();
             Ok(if added { LUAT_KV_OK } else { LUAT_KV_CONFLICT })
         })
     }
@@ -234,7 +234,7 @@ pub unsafe extern "C" fn luat_kv_put_versioned(
         set_version(version, None);
         guard(error, || {
             let (namespace, key, value, options) = to_store(ns, key, key_len, value, value_len, options)?;
-            set_version(version, Some(namespace.put(key, value, &options)?));
+            set_version(version, Some(namespace.put_with(key, value, &options)?));
             Ok(LUAT_KV_OK)
         })
     }
@@ -265,7 +265,7 @@ pub unsafe extern "C" fn luat_kv_add_versioned(
         set_version(version, None);
         guard(error, || {
             let (namespace, key, value, options) = to_store(ns, key, key_len, value, value_len, options)?;
-            let added = namespace.add(key, value, &options)?;
+            let added = namespace.add_with(key, value, &options)?;
             set_version(version, added);
             Ok(if added.is_some() { LUAT_KV_OK } else { LUAT_KV_CONFLICT })
         })
@@ -384,7 +384,7 @@ pub unsafe extern "C" fn luat_kv_incr(
             let namespace = handle(ns, "ns")?;
             let key = text(key, key_len, "the key")?;
             let options = options::read(options, "luat_kv_incr_options")?;
-            set(sum, namespace.0.incr(key, by, &options.checked()?)?);
+            set(sum, namespace.0.incr_with(key, by, &options.checked()?)?);
             Ok(LUAT_KV_OK)
         })
     }

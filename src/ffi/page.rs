@@ -5,7 +5,7 @@ use std::ptr;
 use super::entry::view;
 use super::{free, luat_kv_entry};
 use crate::error::{Error, Result};
-use crate::types::{KeyInfo, Page};
+use crate::types::{Entry, Page};
 
 /// A page of keys in byte order, or the reverse of it, with their metadata, expiration and version, and their values
 /// where these were asked for. One thread at a time may use it.
@@ -16,12 +16,12 @@ pub struct luat_kv_page {
 
 impl luat_kv_page {
     pub(super) fn read(page: Page) -> Result<Self> {
-        Ok(luat_kv_page { cursor: page.cursor, ..luat_kv_page::found(page.keys)? })
+        Ok(luat_kv_page { cursor: page.cursor, ..luat_kv_page::found(page.entries)? })
     }
 
     /// One that is complete.
-    pub(super) fn found(keys: Vec<KeyInfo>) -> Result<Self> {
-        luat_kv_page::of(keys.into_iter().map(luat_kv_entry::listed))
+    pub(super) fn found(entries: Vec<Entry>) -> Result<Self> {
+        luat_kv_page::of(entries.into_iter().map(luat_kv_entry::of))
     }
 
     /// One of names and nothing else.

@@ -106,7 +106,7 @@ pub unsafe extern "C" fn luat_kv_take(
             let (namespace, out) = (handle(ns, "ns")?, required(out, "out")?);
             let key = text(key, key_len, "the key")?;
             let Some(entry) = namespace.0.take(key)? else { return Ok(LUAT_KV_NOT_FOUND) };
-            out.write(Box::into_raw(Box::new(luat_kv_entry::read(key, entry))));
+            out.write(Box::into_raw(Box::new(luat_kv_entry::of(entry))));
             Ok(LUAT_KV_OK)
         })
     }

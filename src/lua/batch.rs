@@ -116,7 +116,7 @@ pub(super) unsafe extern "C-unwind" fn put(l: State) -> c_int {
         let mut gathered = this(call)?.borrow_mut();
         let (batch, namespace) = gathered.split()?;
         let limits = namespace.store().limits();
-        store(call, limits, |key, value, options| batch.put(namespace, key, value, options).map(|_| ()))?;
+        store(call, limits, |key, value, options| batch.put_with(namespace, key, value, options).map(|_| ()))?;
         Ok(Answer::At(1))
     };
     // SAFETY: nothing is owned here.
@@ -145,7 +145,7 @@ pub(super) unsafe extern "C-unwind" fn incr(l: State) -> c_int {
         let (batch, namespace) = gathered.split()?;
         let key = call.text(2, "key")?;
         let (by, options) = increment(call)?;
-        batch.incr(namespace, key, by, &options)?;
+        batch.incr_with(namespace, key, by, &options)?;
         Ok(Answer::At(1))
     };
     // SAFETY: nothing is owned here.

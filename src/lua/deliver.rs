@@ -9,7 +9,7 @@ use mlua::ffi;
 use super::scratch::{Answer, Scratch, Values};
 use super::stack::{State, push_array, push_bytes, push_int};
 use super::tape::Reader;
-use crate::types::{KeyInfo, Page, Stats};
+use crate::types::{Entry, Page, Stats};
 use crate::version::Version;
 
 /// Pushes the answer, and answers how many results it is; or raises an error.
@@ -54,12 +54,12 @@ pub(super) unsafe fn deliver(l: State, scratch: *mut Scratch, answer: Answer) ->
                 2
             }
             Answer::Value { json } => {
-                push_alone(l, &(*scratch).entry.value, json, &mut (*scratch).tape.reader());
+                push_alone(l, (*scratch).entry.value(), json, &mut (*scratch).tape.reader());
                 1
             }
             Answer::Entry { json } => {
                 let (entry, documents) = (&(*scratch).entry, &mut (*scratch).tape.reader());
-                push_alone(l, &entry.value, json, documents);
+                push_alone(l, entry.value(), json, documents);
                 let about = About { metadata: entry.metadata.is_some(), ..About::of(entry.expiration, entry.version) };
                 push_about(l, about, documents);
                 2
@@ -81,9 +81,9 @@ pub(super) unsafe fn deliver(l: State, scratch: *mut Scratch, answer: Answer) ->
                 4
             }
             Answer::Step(values) => {
-                let Some(key) = (*scratch).page.keys.first() else { return 0 };
-                push_bytes(l, key.name.as_bytes());
-                push_about(l, About::listed(key, values), &mut (*scratch).tape.reader());
+                let Some(entry) = (*scratch).page.entries.first() else { return 0 };
+                push_bytes(l, entry.key.as_bytes());
+                push_about(l, About::listed(entry, values), &mut (*scratch).tape.reader());
                 2
             }
             Answer::Names => {
@@ -160,13 +160,13 @@ impl<'a> About<'a> {
         About { name: None, value: None, json: false, metadata: false, expiration, version }
     }
 
-    fn listed(key: &'a KeyInfo, values: Values) -> Self {
-        About { name: Some(&key.name), ..About::found(key, values == Values::Json) }
+    fn listed(entry: &'a Entry, values: Values) -> Self {
+        About { name: Some(&entry.key), ..About::found(entry, values == Values::Json) }
     }
 
-    fn found(key: &'a KeyInfo, json: bool) -> Self {
-        let (value, metadata) = (key.value.as_deref(), key.metadata.is_some());
-        About { value, json, metadata, ..About::of(key.expiration, key.version) }
+    fn found(entry: &'a Entry, json: bool) -> Self {
+        let (value, metadata) = (entry.value.as_deref(), entry.metadata.is_some());
+        About { value, json, metadata, ..About::of(entry.expiration, entry.version) }
     }
 }
 
@@ -202,9 +202,9 @@ unsafe fn push_page(l: State, page: &Page, values: Values, documents: &mut Reade
     // SAFETY: the page's table is below the one of its keys, and that below each key's.
     unsafe {
         ffi::lua_createtable(l, 0, 3);
-        push_array(l, page.keys.len());
-        for (place, key) in page.keys.iter().enumerate() {
-            push_about(l, About::listed(key, values), documents);
+        push_array(l, page.entries.len());
+        for (place, entry) in page.entries.iter().enumerate() {
+            push_about(l, About::listed(entry, values), documents);
             ffi::lua_rawseti(l, -2, place as ffi::lua_Integer + 1);
         }
         ffi::lua_setfield(l, -2, c"keys".as_ptr());
@@ -221,13 +221,13 @@ unsafe fn push_page(l: State, page: &Page, values: Values, documents: &mut Reade
 unsafe fn push_found(l: State, page: &Page, json: bool, about: bool, documents: &mut Reader<'_>) {
     // SAFETY: the table is below each key and what it leads to.
     unsafe {
-        ffi::lua_createtable(l, 0, c_int::try_from(page.keys.len()).unwrap_or(0));
-        for key in &page.keys {
-            push_bytes(l, key.name.as_bytes());
+        ffi::lua_createtable(l, 0, c_int::try_from(page.entries.len()).unwrap_or(0));
+        for entry in &page.entries {
+            push_bytes(l, entry.key.as_bytes());
             if about {
-                push_about(l, About::found(key, json), documents);
+                push_about(l, About::found(entry, json), documents);
             } else {
-                push_within(l, key.value.as_deref().unwrap_or_default(), json, documents);
+                push_within(l, entry.value(), json, documents);
             }
             ffi::lua_rawset(l, -3);
         }

@@ -13,7 +13,7 @@ use super::scratch::{Answer, Fault, Scratch, Values};
 use super::stack::{State, Upvalue, push_slot, slot};
 use crate::error::Result;
 use crate::namespace::Namespace;
-use crate::types::{KeyInfo, ListOptions};
+use crate::types::{Entry, ListOptions};
 
 /// `kv:list(options?)`.
 pub(super) unsafe extern "C-unwind" fn list(l: State) -> c_int {
@@ -82,12 +82,12 @@ fn wanted_values(call: &Call<'_>, value: Opt) -> Result<Values, Fault> {
 
 /// Reads the documents of the scratch's page onto its tape.
 fn read_documents(scratch: &mut Scratch, values: Values) -> Result<()> {
-    for key in &scratch.page.keys {
+    for entry in &scratch.page.entries {
         if values == Values::Json {
-            scratch.tape.read(key.value.as_deref().unwrap_or_default()).map_err(not_json(&key.name))?;
+            scratch.tape.read(entry.value()).map_err(not_json(&entry.key))?;
         }
-        if let Some(metadata) = &key.metadata {
-            scratch.tape.read(metadata.as_bytes()).map_err(bad_metadata(&key.name))?;
+        if let Some(metadata) = &entry.metadata {
+            scratch.tape.read(metadata.as_bytes()).map_err(bad_metadata(&entry.key))?;
         }
     }
     Ok(())
@@ -110,7 +110,7 @@ pub(super) struct Walking {
     /// How many keys the next page has at most.
     size: u64,
     /// What is left of the page.
-    keys: vec::IntoIter<KeyInfo>,
+    entries: vec::IntoIter<Entry>,
     next: Next,
 }
 
@@ -122,13 +122,13 @@ enum Next {
 
 impl Walking {
     /// The next key that still lives.
-    fn step(&mut self) -> Result<Option<KeyInfo>> {
+    fn step(&mut self) -> Result<Option<Entry>> {
         self.namespace.store().check_open()?;
         loop {
             let now = self.namespace.store().now();
-            let live = |key: &KeyInfo| key.expiration.is_none_or(|end| now < end);
-            if let Some(key) = self.keys.find(live) {
-                return Ok(Some(key));
+            let live = |entry: &Entry| entry.expiration.is_none_or(|end| now < end);
+            if let Some(entry) = self.entries.find(live) {
+                return Ok(Some(entry));
             }
             if !self.turn()? {
                 return Ok(None);
@@ -153,7 +153,7 @@ impl Walking {
             values: self.values != Values::None,
         })?;
         self.size = (self.size * 2).min(LARGEST_PAGE);
-        self.keys = page.keys.into_iter();
+        self.entries = page.entries.into_iter();
         self.next = page.cursor.map_or(Next::End, Next::After);
         Ok(true)
     }
@@ -175,7 +175,7 @@ pub(super) unsafe extern "C-unwind" fn each(l: State) -> c_int {
             reverse: options.reverse,
             values,
             size: FIRST_PAGE,
-            keys: Vec::new().into_iter(),
+            entries: Vec::new().into_iter(),
             next: Next::First,
         };
         // SAFETY: a slot for a walk was pushed there before the body began.
@@ -198,8 +198,8 @@ fn walk<'a>(call: &Call<'a>) -> Result<&'a Walk, Fault> {
 pub(super) unsafe extern "C-unwind" fn step(l: State) -> c_int {
     let body = |call: &mut Call<'_>| {
         let mut walking = walk(call)?.borrow_mut();
-        let Some(key) = walking.step()? else { return Ok(Answer::Nils(1)) };
-        call.scratch.page.keys = vec![key];
+        let Some(entry) = walking.step()? else { return Ok(Answer::Nils(1)) };
+        call.scratch.page.entries = vec![entry];
         read_documents(call.scratch, walking.values)?;
         Ok(Answer::Step(walking.values))
     };
@@ -211,7 +211,7 @@ pub(super) unsafe extern "C-unwind" fn step(l: State) -> c_int {
 pub(super) unsafe extern "C-unwind" fn close(l: State) -> c_int {
     let body = |call: &mut Call<'_>| {
         let mut walking = walk(call)?.borrow_mut();
-        (walking.keys, walking.next) = (Vec::new().into_iter(), Next::End);
+        (walking.entries, walking.next) = (Vec::new().into_iter(), Next::End);
         Ok(Answer::Nothing)
     };
     // SAFETY: nothing is owned here.

@@ -80,7 +80,7 @@ fn read(call: &mut Call<'_>, how: fn(&Namespace, &str, &mut Entry) -> Result<boo
         return Ok(None);
     }
     if json {
-        scratch.tape.read(&scratch.entry.value).map_err(not_json(key))?;
+        scratch.tape.read(scratch.entry.value()).map_err(not_json(key))?;
     }
     Ok(Some(json))
 }
@@ -95,13 +95,13 @@ fn read_many(call: &mut Call<'_>, about: bool) -> Result<Answer, Fault> {
     };
     let found = namespace.get_many(&keys(call)?)?;
     let scratch = &mut *call.scratch;
-    scratch.page.keys = found;
-    for key in &scratch.page.keys {
+    scratch.page.entries = found;
+    for entry in &scratch.page.entries {
         if json {
-            scratch.tape.read(key.value.as_deref().unwrap_or_default()).map_err(not_json(&key.name))?;
+            scratch.tape.read(entry.value()).map_err(not_json(&entry.key))?;
         }
-        if let (true, Some(metadata)) = (about, &key.metadata) {
-            scratch.tape.read(metadata.as_bytes()).map_err(bad_metadata(&key.name))?;
+        if let (true, Some(metadata)) = (about, &entry.metadata) {
+            scratch.tape.read(metadata.as_bytes()).map_err(bad_metadata(&entry.key))?;
         }
     }
     Ok(Answer::Found { json, about })
@@ -156,7 +156,7 @@ pub(super) unsafe extern "C-unwind" fn put(l: State) -> c_int {
     let body = |call: &mut Call<'_>| {
         let namespace = this(call)?;
         let limits = namespace.store().limits();
-        let version = store(call, limits, |key, value, options| namespace.put(key, value, options))?;
+        let version = store(call, limits, |key, value, options| namespace.put_with(key, value, options))?;
         Ok(Answer::Version(version))
     };
     // SAFETY: nothing is owned here.
@@ -171,7 +171,7 @@ pub(super) unsafe extern "C-unwind" fn add(l: State) -> c_int {
     let body = |call: &mut Call<'_>| {
         let namespace = this(call)?;
         let limits = namespace.store().limits();
-        let added = store(call, limits, |key, value, options| namespace.add(key, value, options))?;
+        let added = store(call, limits, |key, value, options| namespace.add_with(key, value, options))?;
         Ok(added.map_or(Answer::Boolean(false), Answer::Stored))
     };
     // SAFETY: nothing is owned here.
@@ -261,7 +261,7 @@ pub(super) unsafe extern "C-unwind" fn incr(l: State) -> c_int {
         let namespace = this(call)?;
         let key = call.text(2, "key")?;
         let (by, options) = increment(call)?;
-        Ok(Answer::Sum(namespace.incr(key, by, &options)?))
+        Ok(Answer::Sum(namespace.incr_with(key, by, &options)?))
     };
     // SAFETY: nothing is owned here.
     unsafe { call(l, 4, body) }

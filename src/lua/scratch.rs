@@ -33,11 +33,11 @@ impl Scratch {
     /// Ready for the next call.
     pub(super) fn rest(&mut self) {
         self.busy = false;
-        for buffer in [&mut self.entry.value, &mut self.text, &mut self.metadata] {
+        for buffer in [self.entry.value.get_or_insert_default(), &mut self.text, &mut self.metadata] {
             buffer.clear();
             buffer.shrink_to(KEPT);
         }
-        if !self.page.keys.is_empty() {
+        if !self.page.entries.is_empty() {
             self.page = Page::default();
         }
         if !self.stats.path.is_empty() || !self.stats.namespaces.is_empty() {

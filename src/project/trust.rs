@@ -43,7 +43,7 @@ impl Trust {
         if is_allowed(root) {
             return Ok(());
         }
-        let failed = |why: io::Error| Error::new(Code::Io, format!("{}: {why}", config.display()));
+        let failed = |why: io::Error| Error::io(why).while_doing(config.display());
         let (link, found) = (fs::symlink_metadata(config).map_err(failed)?, file.metadata().map_err(failed)?);
         for file in [&link, &found] {
             if !self.is_trusted(file) {
@@ -75,7 +75,7 @@ impl Trust {
             Ok(rest) => (root, rest),
             Err(_) => (Path::new("/"), path),
         };
-        let failed = |at: &Path, why: io::Error| Error::new(Code::Io, format!("{}: {why}", at.display()));
+        let failed = |at: &Path, why: io::Error| Error::io(why).while_doing(at.display());
         let mut way = Way::new(top, rest).map_err(|why| failed(top, why))?;
         loop {
             let step = way.step().map_err(|why| failed(way.at(), why))?;
@@ -149,7 +149,7 @@ mod tests {
 
     use super::super::{DATA_DIR, DATABASE, Place};
     use crate::store::Store;
-    use crate::types::{OpenOptions, PutOptions};
+    use crate::types::OpenOptions;
 
     use super::*;
 
@@ -233,7 +233,7 @@ mod tests {
         rename(root, ".luat", "bad");
         rename(root, "good", ".luat");
         let store = opened(&place, |_| {}, |_| {}).unwrap();
-        store.namespace("a").unwrap().put("b", b"c", &PutOptions::default()).unwrap();
+        store.namespace("a").unwrap().put("b", "c").unwrap();
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::draft::Draft;
 #[cfg(feature = "sqlite")]
 use crate::backend::sqlite::Draft;
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 use crate::limits;
 use crate::namespace::Namespace;
 use crate::types::{Format, Imported};
@@ -18,7 +18,7 @@ impl Namespace {
     /// from a power cut. What is not a regular file (a pipe, a terminal) is written to as it is.
     pub fn export_file(&self, path: impl AsRef<Path>, format: Format) -> Result<u64> {
         let named = |error: Error| error.while_doing(format_args!("exporting to {}", path.as_ref().display()));
-        let io = |why: io::Error| named(Error::new(Code::Io, why.to_string()));
+        let io = |why: io::Error| named(Error::io(why));
         limits::path(path.as_ref()).map_err(named)?;
         let path = place(path.as_ref()).map_err(io)?;
         if fs::metadata(&path).is_ok_and(|found| !found.is_file()) {
@@ -27,7 +27,7 @@ impl Namespace {
         }
         refuse_open(&path).map_err(named)?;
         let folder = path.parent().unwrap_or(Path::new("/"));
-        let no_folder = |why| named(Error::new(Code::Io, format!("the folder {}: {why}", folder.display())));
+        let no_folder = |why| named(Error::io(why).while_doing(format_args!("the folder {}", folder.display())));
         fs::metadata(folder).map_err(no_folder)?;
         let mut draft = Draft::within(folder).map_err(io)?;
         let count = self.export(draft.file(), format).map_err(named)?;
@@ -39,7 +39,7 @@ impl Namespace {
     pub fn import_file(&self, path: impl AsRef<Path>, replace: bool) -> Result<Imported> {
         let named = |error: Error| error.while_doing(format_args!("importing {}", path.as_ref().display()));
         limits::path(path.as_ref()).and_then(|()| refuse_open(path.as_ref())).map_err(named)?;
-        let mut file = File::open(&path).map_err(|why| named(Error::new(Code::Io, why.to_string())))?;
+        let mut file = File::open(&path).map_err(|why| named(Error::io(why)))?;
         self.import(&mut file, replace).map_err(named)
     }
 }

@@ -76,7 +76,7 @@ impl<R: Read> Input<R> {
             match self.from.fill_buf() {
                 Ok(_) => break,
                 Err(why) if why.kind() == ErrorKind::Interrupted => {}
-                Err(why) => return Err(Error::new(Code::Io, why.to_string())),
+                Err(why) => return Err(Error::io(why)),
             }
         }
         Ok(self.from.buffer())

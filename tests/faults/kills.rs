@@ -228,7 +228,7 @@ impl Round<'_> {
             let rows = rows(&store, &lane.name())?;
             lane.settle(rows)?;
         }
-        let counted = store.namespace("shared").and_then(|shared| shared.incr("counter", 0, &Default::default()));
+        let counted = store.namespace("shared").and_then(|shared| shared.incr("counter", 0));
         let counted = counted.map_err(|error| format!("the shared counter: {error}"))?;
         let (least, most) = lanes.iter_mut().fold((*shared, *shared), |(least, most), lane| {
             (least + lane.shared_acknowledged(), most + lane.shared_acknowledged() + lane.shared_uncertain())
@@ -297,7 +297,7 @@ impl Round<'_> {
 
 fn options(durability: Durability, clock: i64) -> OpenOptions {
     let busy_timeout = Duration::from_secs(300); // nobody is to give up, however slow the machine
-    OpenOptions { durability, busy_timeout, clock: Clock::manual(clock), ..OpenOptions::default() }
+    OpenOptions::new().durability(durability).busy_timeout(busy_timeout).clock(Clock::manual(clock))
 }
 
 fn sound(database: &Path) -> Result<(), String> {
@@ -322,10 +322,10 @@ fn rows(store: &Store, namespace: &str) -> Result<Rows, String> {
 fn listed(namespace: &Namespace) -> Result<Rows, String> {
     let (mut rows, mut cursor) = (Rows::new(), None);
     loop {
-        let options = ListOptions { values: true, cursor: cursor.as_deref(), ..ListOptions::default() };
+        let options = ListOptions::new().values(true).cursor(cursor.as_deref());
         let page = namespace.list(&options).map_err(|error| format!("listing {}: {error}", namespace.name()))?;
-        for key in page.keys {
-            rows.insert(key.name, (key.value.unwrap_or_default(), key.expiration));
+        for key in page.entries {
+            rows.insert(key.key, (key.value.unwrap_or_default(), key.expiration));
         }
         match page.cursor {
             Some(next) => cursor = Some(next),

@@ -340,7 +340,7 @@ fn integrity(database: &Path) -> Result<String, String> {
 
 fn imported(export: &Path) -> Result<Rows, String> {
     let failed = |error| format!("the export cannot be imported: {error}");
-    let options = OpenOptions { clock: Clock::manual(0), ..OpenOptions::default() };
+    let options = OpenOptions::new().clock(Clock::manual(0));
     let store = Store::open_memory(&options).map_err(failed)?;
     store.namespace("test").and_then(|namespace| namespace.import_file(export, true)).map_err(failed)?;
     script::rows(&store).map_err(failed)

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use luat_kv::{Clock, Code, Entry, ListOptions, Namespace, OpenOptions, PutOptions, Store};
+use luat_kv::{Clock, Code, Entry, ListOptions, Namespace, OpenOptions, Store};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -43,7 +43,7 @@ fn file(sql: &str) -> (TempDir, PathBuf) {
 }
 
 fn options() -> OpenOptions {
-    OpenOptions { clock: Clock::manual(NOW), ..OpenOptions::default() }
+    OpenOptions::new().clock(Clock::manual(NOW))
 }
 
 fn open(path: &Path) -> Store {
@@ -55,11 +55,11 @@ fn query<T: rusqlite::types::FromSql>(path: &Path, sql: &str) -> T {
 }
 
 fn put(namespace: &Namespace, key: &str, value: &[u8]) -> Result<(), luat_kv::Error> {
-    namespace.put(key, value, &PutOptions::default()).map(|_| ())
+    namespace.put(key, value).map(|_| ())
 }
 
 fn names(namespace: &Namespace) -> Vec<String> {
-    namespace.list(&ListOptions::default()).unwrap().keys.into_iter().map(|key| key.name).collect()
+    namespace.list(&ListOptions::default()).unwrap().entries.into_iter().map(|key| key.key).collect()
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn a_file_of_format_1_is_taken_over_with_all_that_it_holds() {
         let n = open(&path).namespace("n").unwrap();
         assert_eq!(names(&n), ["a", "b", "large", "null"]);
         let Entry { value, metadata, expiration, .. } = n.get_entry("large").unwrap().unwrap();
-        assert!(value == [0; 100_000]);
+        assert!(value.unwrap() == [0; 100_000]);
         assert_eq!((metadata.as_deref(), expiration), (Some("[1]"), Some(NOW + 200)));
     }
 }
@@ -101,7 +101,7 @@ fn a_file_of_format_1_is_taken_over_with_all_that_it_holds() {
 fn a_file_of_format_1_is_read_without_being_changed() {
     let (_folder, path) = file(&[FORMAT_1, ROWS].concat());
     let before = fs::read(&path).unwrap();
-    let store = Store::open(&path, &OpenOptions { readonly: true, ..options() }).unwrap();
+    let store = Store::open(&path, &options().readonly(true)).unwrap();
     let n = store.namespace("n").unwrap();
     assert_eq!(names(&n), ["a", "b", "large", "null"]);
     assert_eq!(n.count("").unwrap(), 4);
@@ -114,7 +114,7 @@ fn a_file_of_format_1_is_read_without_being_changed() {
 #[test]
 fn a_store_goes_on_while_another_one_takes_the_file_over() {
     let (_folder, path) = file(&[FORMAT_1, ROWS].concat());
-    let reader = Store::open(&path, &OpenOptions { readonly: true, ..options() }).unwrap();
+    let reader = Store::open(&path, &options().readonly(true)).unwrap();
     let n = reader.namespace("n").unwrap();
     let before = (n.get_entry("a").unwrap(), names(&n), n.count("").unwrap());
     let writer = open(&path);
@@ -183,7 +183,7 @@ fn a_damaged_file_of_format_1_is_used_as_before() {
     let n = open(&path).namespace("n").unwrap();
     assert_eq!(n.get("000001").unwrap().as_deref(), Some(&[0; 100][..]));
     put(&n, "000001", b"v").unwrap();
-    assert_eq!(n.list(&ListOptions { limit: Some(10_000), ..Default::default() }).unwrap_err().code(), Code::Corrupt);
+    assert_eq!(n.list(&ListOptions::new().limit(10_000)).unwrap_err().code(), Code::Corrupt);
     assert_eq!(query::<i64>(&path, IS_CLUSTERED), 1);
 }
 
@@ -251,7 +251,7 @@ fn a_file_of_a_later_format_is_not_read_if_it_says_so() {
     let (_folder, path) = later(40_303, "");
     let before = fs::read(&path).unwrap();
     for readonly in [false, true] {
-        let error = Store::open(&path, &OpenOptions { readonly, ..options() }).unwrap_err();
+        let error = Store::open(&path, &options().readonly(readonly)).unwrap_err();
         assert_eq!(error.code(), Code::Corrupt);
         let why = "its format is 4, which libraries of format 3 and later read; this library is of format 2";
         assert!(error.message().contains("kv.db") && error.message().contains(why), "{error}");
@@ -263,7 +263,7 @@ fn a_file_of_a_later_format_is_not_read_if_it_says_so() {
 fn a_format_that_comes_while_the_store_is_open_is_heeded_in_the_next_second() {
     let (_folder, path) = later(20_101, "");
     let clock = Clock::manual(NOW);
-    let n = Store::open(&path, &OpenOptions { clock: clock.clone(), ..options() }).unwrap().namespace("n").unwrap();
+    let n = Store::open(&path, &options().clock(clock.clone())).unwrap().namespace("n").unwrap();
     put(&n, "k", b"w").unwrap();
     let other = Connection::open(&path).unwrap();
     other.execute_batch("ALTER TABLE kv ADD COLUMN kind TEXT; PRAGMA user_version = 40301").unwrap();

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use luat_kv::{Clock, Code, Entry, ListOptions, Namespace, OpenOptions, PutOptions, Store, Version};
+use luat_kv::{Clock, Code, ListOptions, Namespace, OpenOptions, PutOptions, Store, Version};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -24,7 +24,7 @@ fn file(sql: &str) -> (TempDir, PathBuf) {
 }
 
 fn options() -> OpenOptions {
-    OpenOptions { clock: Clock::manual(NOW), ..OpenOptions::default() }
+    OpenOptions::new().clock(Clock::manual(NOW))
 }
 
 fn open(path: &Path) -> Store {
@@ -35,11 +35,19 @@ fn query<T: rusqlite::types::FromSql>(path: &Path, sql: &str) -> T {
     Connection::open(path).unwrap().query_row(sql, (), |row| row.get(0)).unwrap()
 }
 
-/// An entry, but for its version, which must be none of the others'.
-fn entry(namespace: &Namespace, key: &str) -> Option<Entry> {
+/// Value, metadata and expiration.
+type Held = (Vec<u8>, Option<String>, Option<i64>);
+
+fn held(value: &[u8], metadata: Option<&str>, expiration: Option<i64>) -> Option<Held> {
+    Some((value.into(), metadata.map(str::to_owned), expiration))
+}
+
+/// What a key holds. The version is only checked to be one.
+fn entry(namespace: &Namespace, key: &str) -> Option<Held> {
     let entry = namespace.get_entry(key).unwrap()?;
     assert_ne!(entry.version, Version::default());
-    Some(Entry { version: Version::default(), ..entry })
+    assert_eq!(entry.key, key);
+    Some((entry.value.unwrap(), entry.metadata, entry.expiration))
 }
 
 /// Luat's table has it in the middle, and this library's at the end.
@@ -55,22 +63,14 @@ const ROWS: &str = "INSERT INTO kv VALUES
 
 fn expect_rows(store: &Store) {
     let blog = store.namespace("blog").unwrap();
-    let one = Entry {
-        value: b"{\"title\":\"One\"}".into(),
-        metadata: Some("{\"author\":\"alice\"}".into()),
-        expiration: None,
-        ..Entry::default()
-    };
-    assert_eq!(entry(&blog, "post:1"), Some(one));
-    let two = Entry { value: b"as text".into(), metadata: None, expiration: Some(NOW + 100), ..Entry::default() };
-    assert_eq!(entry(&blog, "post:2"), Some(two));
+    assert_eq!(entry(&blog, "post:1"), held(b"{\"title\":\"One\"}", Some("{\"author\":\"alice\"}"), None));
+    assert_eq!(entry(&blog, "post:2"), held(b"as text", None, Some(NOW + 100)));
     assert_eq!(blog.get("gone").unwrap(), None);
     assert_eq!(blog.get("null").unwrap().as_deref(), Some(&b""[..]));
     assert_eq!(blog.get("number").unwrap().as_deref(), Some(&b"42"[..]));
-    let other = Entry { value: vec![0, 255], metadata: Some("false".into()), ..Entry::default() };
-    assert_eq!(entry(&store.namespace("other").unwrap(), "post:1"), Some(other));
-    let keys = blog.list(&ListOptions::default()).unwrap().keys;
-    assert_eq!(keys.iter().map(|key| key.name.as_str()).collect::<Vec<_>>(), ["null", "number", "post:1", "post:2"]);
+    assert_eq!(entry(&store.namespace("other").unwrap(), "post:1"), held(&[0, 255], Some("false"), None));
+    let keys = blog.list(&ListOptions::default()).unwrap().entries;
+    assert_eq!(keys.iter().map(|entry| entry.key.as_str()).collect::<Vec<_>>(), ["null", "number", "post:1", "post:2"]);
 }
 
 #[test]
@@ -89,9 +89,9 @@ fn a_file_of_luats_opens_with_nothing_lost() {
 fn a_file_of_luats_can_be_read_without_being_changed() {
     let (_folder, path) = file(&[LUAT, ROWS].concat());
     let before = std::fs::read(&path).unwrap();
-    let store = Store::open(&path, &OpenOptions { readonly: true, ..options() }).unwrap();
+    let store = Store::open(&path, &options().readonly(true)).unwrap();
     expect_rows(&store);
-    let put = store.namespace("blog").unwrap().put("k", b"v", &PutOptions::default());
+    let put = store.namespace("blog").unwrap().put("k", b"v");
     assert_eq!(put.unwrap_err().code(), Code::ReadOnly);
     store.close().unwrap();
     assert!(before == std::fs::read(&path).unwrap());
@@ -114,7 +114,7 @@ fn what_a_new_table_would_lose_keeps_the_old_one() {
         let store = open(&path);
         expect_rows(&store);
         let blog = store.namespace("blog").unwrap();
-        blog.put("post:3", b"three", &PutOptions { expiration_ttl: Some(50), ..PutOptions::default() }).unwrap();
+        blog.put_with("post:3", b"three", &PutOptions::new().ttl(50)).unwrap();
         assert_eq!(blog.get("post:3").unwrap().as_deref(), Some(&b"three"[..]));
         store.close().unwrap();
         assert_eq!(query::<i64>(&path, PLACE_OF_VALUE), 2, "{more}");
@@ -177,7 +177,7 @@ fn rows_are_taken_over_exactly() {
 fn expired_rows_without_a_name_do_not_hold_up_the_others() {
     let nameless = "INSERT INTO kv VALUES (NULL, 'k', 'v', NULL, 1), ('n', NULL, 'v', NULL, 2);".repeat(10);
     let (_folder, path) = file(&[LUAT, ROWS, &nameless].concat());
-    open(&path).namespace("n").unwrap().put("k", b"v", &PutOptions::default()).unwrap();
+    open(&path).namespace("n").unwrap().put("k", b"v").unwrap();
     assert_eq!(query::<i64>(&path, "SELECT count(*) FROM kv WHERE key = 'gone'"), 0);
 }
 
@@ -186,8 +186,8 @@ fn luats_statements_work_on_a_file_of_ours() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kv.db");
     let put = |store: &Store| {
-        let options = PutOptions { metadata: Some("[1]"), expiration_ttl: Some(100), ..PutOptions::default() };
-        store.namespace("n").unwrap().put("ours", b"1", &options).unwrap();
+        let options = PutOptions::new().metadata("[1]").ttl(100);
+        store.namespace("n").unwrap().put_with("ours", b"1", &options).unwrap();
     };
     let store = open(&path);
     put(&store);
@@ -210,8 +210,7 @@ fn luats_statements_work_on_a_file_of_ours() {
     let store = open(&path);
     let n = store.namespace("n").unwrap();
     assert_eq!(n.get("luats").unwrap().as_deref(), Some(&b"2"[..]));
-    let ours = Entry { value: b"3".into(), metadata: Some("{}".into()), expiration: Some(NOW + 5), ..Entry::default() };
-    assert_eq!(entry(&n, "ours"), Some(ours));
+    assert_eq!(entry(&n, "ours"), held(b"3", Some("{}"), Some(NOW + 5)));
     put(&store);
     assert_eq!(n.get("ours").unwrap().as_deref(), Some(&b"1"[..]));
 }
@@ -222,13 +221,12 @@ fn odd_rows_are_read_as_they_are_meant() {
         ('n', 'c', 'v', NULL, 1700000000.5), ('n', 'd', 'v', NULL, 1700000000.0)";
     let (_folder, path) = file(&[LUAT, rows].concat());
     let n = open(&path).namespace("n").unwrap();
-    let plain = Entry { value: b"v".into(), ..Entry::default() };
-    assert_eq!(entry(&n, "a"), Some(plain.clone()));
-    assert_eq!(entry(&n, "b"), Some(Entry { expiration: Some(NOW + 101), ..plain.clone() }));
-    assert_eq!(entry(&n, "c"), Some(Entry { expiration: Some(NOW + 1), ..plain }));
+    assert_eq!(entry(&n, "a"), held(b"v", None, None));
+    assert_eq!(entry(&n, "b"), held(b"v", None, Some(NOW + 101)));
+    assert_eq!(entry(&n, "c"), held(b"v", None, Some(NOW + 1)));
     assert_eq!(entry(&n, "d"), None);
-    let keys = n.list(&ListOptions::default()).unwrap().keys;
-    let found: Vec<_> = keys.iter().map(|key| (key.name.as_str(), &key.metadata, key.expiration)).collect();
+    let keys = n.list(&ListOptions::default()).unwrap().entries;
+    let found: Vec<_> = keys.iter().map(|entry| (entry.key.as_str(), &entry.metadata, entry.expiration)).collect();
     assert_eq!(found, [("a", &None, None), ("b", &None, Some(NOW + 101)), ("c", &None, Some(NOW + 1))]);
 }
 
@@ -257,7 +255,7 @@ fn a_table_that_needs_sql_of_its_own_can_only_be_read() {
     let before = std::fs::read(&path).unwrap();
     let store = open(&path);
     expect_rows(&store);
-    let error = store.namespace("blog").unwrap().put("k", b"v", &PutOptions::default()).unwrap_err();
+    let error = store.namespace("blog").unwrap().put("k", b"v").unwrap_err();
     assert_eq!(error.code(), Code::ReadOnly);
     assert!(error.message().contains("its table kv has a CHECK constraint"), "{error}");
     store.close().unwrap();
@@ -285,7 +283,7 @@ fn what_only_another_program_can_read_beside_the_table_hurts_nobody() {
     for path in [ours, luats] {
         let store = open(&path);
         expect_rows(&store);
-        store.namespace("n").unwrap().put("k", b"v", &PutOptions::default()).unwrap();
+        store.namespace("n").unwrap().put("k", b"v").unwrap();
         let copy = path.with_extension("copy");
         store.backup(&copy).unwrap();
         assert_eq!(open(&copy).namespace("n").unwrap().get("k").unwrap().as_deref(), Some(&b"v"[..]));
@@ -310,7 +308,7 @@ fn a_damaged_table_beside_one_that_only_another_program_can_read_is_told() {
         let page = (zeros + 40 * 4096) / 4096 * 4096;
         bytes[page..page + 4096].fill(0xa5);
         std::fs::write(&path, bytes).unwrap();
-        let store = Store::open(&path, &OpenOptions { readonly: true, ..options() }).unwrap();
+        let store = Store::open(&path, &options().readonly(true)).unwrap();
         let error = store.backup(path.with_extension("copy")).unwrap_err();
         assert_eq!(error.code(), Code::Corrupt, "{error}");
         assert!(!error.message().contains("***"), "{error}");
@@ -332,7 +330,7 @@ fn a_table_whose_indexes_forbid_writes_can_only_be_read() {
         let (_folder, path) = file(&[table, ROWS, more].concat());
         let store = open(&path);
         expect_rows(&store);
-        let error = store.namespace("n").unwrap().put("k", b"v", &PutOptions::default()).unwrap_err();
+        let error = store.namespace("n").unwrap().put("k", b"v").unwrap_err();
         assert_eq!(error.code(), Code::ReadOnly, "{error}");
         assert!(error.message().contains("kv.db") && error.message().contains(named), "{error}");
         store.backup(path.with_extension("copy")).unwrap();
@@ -343,10 +341,10 @@ fn a_table_whose_indexes_forbid_writes_can_only_be_read() {
 fn a_rule_that_comes_while_the_store_is_open_is_named() {
     let (_folder, path) = file(&[LUAT, ROWS].concat());
     let n = open(&path).namespace("n").unwrap();
-    n.put("k", b"v", &PutOptions::default()).unwrap();
+    n.put("k", b"v").unwrap();
     // In the same second nobody looks again.
     Connection::open(&path).unwrap().execute_batch("CREATE UNIQUE INDEX once ON kv (value)").unwrap();
-    let error = n.put("k2", b"v", &PutOptions::default()).unwrap_err();
+    let error = n.put("k2", b"v").unwrap_err();
     assert_eq!(error.code(), Code::ReadOnly, "{error}");
     assert!(error.message().contains("kv.db: another program gave the table kv a rule"), "{error}");
     assert!(error.message().contains("UNIQUE constraint failed: kv.value"), "{error}");
@@ -362,10 +360,10 @@ fn a_table_that_goes_away_while_the_store_is_open_is_told() {
     ] {
         let (_folder, path) = file(&[LUAT, ROWS].concat());
         let blog = open(&path).namespace("blog").unwrap();
-        blog.put("k", b"v", &PutOptions::default()).unwrap();
+        blog.put("k", b"v").unwrap();
         Connection::open(&path).unwrap().execute_batch(sql).unwrap();
         for _ in 0..2 {
-            let put = blog.put("k", b"v", &PutOptions::default());
+            let put = blog.put("k", b"v");
             for error in [blog.get("post:1").unwrap_err(), put.unwrap_err()] {
                 assert_eq!(error.code(), Code::Corrupt, "{sql}: {error}");
                 assert!(error.message().contains("kv.db: ") && error.message().contains(why), "{sql}: {error}");
@@ -382,8 +380,9 @@ fn a_row_that_is_too_long_leaves_the_rest_and_can_be_deleted() {
         let store = open(&path);
         expect_rows(&store);
         let n = store.namespace("n").unwrap();
-        n.put("new", b"v", &PutOptions::default()).unwrap();
-        let names: Vec<_> = n.list(&ListOptions::default()).unwrap().keys.into_iter().map(|key| key.name).collect();
+        n.put("new", b"v").unwrap();
+        let names: Vec<_> =
+            n.list(&ListOptions::default()).unwrap().entries.into_iter().map(|entry| entry.key).collect();
         assert_eq!(names, ["big", "new", "small"]);
         let error = n.get("big").unwrap_err();
         assert_eq!(error.code(), Code::Limit);
@@ -401,9 +400,9 @@ fn a_row_that_is_too_long_leaves_the_rest_and_can_be_deleted() {
 fn a_schema_that_changes_while_the_store_is_open_is_looked_at_again() {
     let (_folder, path) = file(&[LUAT, ROWS].concat());
     let clock = Clock::manual(NOW);
-    let store = Store::open(&path, &OpenOptions { clock: clock.clone(), ..options() }).unwrap();
+    let store = Store::open(&path, &options().clock(clock.clone())).unwrap();
     let blog = store.namespace("blog").unwrap();
-    let put = |key: &str| blog.put(key, b"v", &PutOptions::default());
+    let put = |key: &str| blog.put(key, b"v");
     put("before").unwrap();
     let other = Connection::open(&path).unwrap();
     other.execute_batch("ALTER TABLE kv ADD COLUMN fine TEXT DEFAULT 'x'").unwrap();
@@ -443,12 +442,12 @@ fn triggers_fire_for_other_programs_and_not_for_this_library() {
         "CREATE TABLE seen (key); CREATE TRIGGER t AFTER INSERT ON kv BEGIN INSERT INTO seen VALUES (NEW.key); END;";
     let (_folder, path) = file(&[LUAT, trigger].concat());
     let store = open(&path);
-    store.namespace("n").unwrap().put("ours", b"v", &PutOptions::default()).unwrap();
+    store.namespace("n").unwrap().put("ours", b"v").unwrap();
     let other = Connection::open(&path).unwrap();
     other.execute_batch("INSERT OR REPLACE INTO kv (namespace, key, value) VALUES ('n', 'theirs', 'v')").unwrap();
     assert_eq!(query::<String>(&path, "SELECT group_concat(key) FROM seen"), "theirs");
     // The library's own trigger gave that row a version.
-    assert_eq!(entry(&store.namespace("n").unwrap(), "theirs").unwrap().value, b"v");
+    assert_eq!(entry(&store.namespace("n").unwrap(), "theirs").unwrap().0, b"v");
 }
 
 #[test]
@@ -457,7 +456,7 @@ fn another_programs_database_is_refused_and_left_as_it_was() {
         file("CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT); INSERT INTO users VALUES (1, 'a')");
     let before = std::fs::read(&path).unwrap();
     for readonly in [false, true] {
-        let error = Store::open(&path, &OpenOptions { readonly, ..options() }).unwrap_err();
+        let error = Store::open(&path, &options().readonly(readonly)).unwrap_err();
         assert_eq!(error.code(), Code::Corrupt);
         assert!(error.message().contains("another program's database"), "{error}");
     }
@@ -471,7 +470,7 @@ fn a_damaged_store_is_not_backed_up() {
     let store = open(&path);
     let n = store.namespace("n").unwrap();
     for i in 0..2000 {
-        n.put(&format!("key{i}"), &[b'v'; 100], &PutOptions::default()).unwrap();
+        n.put(&format!("key{i}"), [b'v'; 100]).unwrap();
     }
     store.close().unwrap();
     let mut bytes = std::fs::read(&path).unwrap();
@@ -492,8 +491,7 @@ fn a_damaged_store_is_not_backed_up() {
         0,
         "nothing of it is left"
     );
-    let error =
-        store.namespace("n").unwrap().list(&ListOptions { limit: Some(10_000), ..Default::default() }).unwrap_err();
+    let error = store.namespace("n").unwrap().list(&ListOptions::new().limit(10_000)).unwrap_err();
     assert!(error.message().contains("kv.db"), "it is told which file is damaged: {error}");
 }
 
@@ -506,5 +504,5 @@ fn a_row_that_nobody_should_have_written_is_told_and_leaves_the_rest() {
     assert_eq!(n.get_entry("bad").unwrap_err().code(), Code::Corrupt);
     assert_eq!(n.get("good").unwrap().as_deref(), Some(&b"v"[..]));
     n.delete("bad").unwrap();
-    assert_eq!(n.list(&ListOptions::default()).unwrap().keys.len(), 1);
+    assert_eq!(n.list(&ListOptions::default()).unwrap().entries.len(), 1);
 }

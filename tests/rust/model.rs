@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use luat_kv::{
-    Batch, Clock, Code, Entry, Format, Imported, IncrOptions, KeyInfo, ListOptions, Namespace, NamespaceStats,
-    OpenOptions, PutOptions, Store, Version,
+    Batch, Clock, Code, Entry, Format, Imported, IncrOptions, ListOptions, Namespace, NamespaceStats, OpenOptions,
+    PutOptions, Store, Version,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -152,6 +152,15 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
+/// What a key holds.
+#[derive(Clone, Debug, Default)]
+struct Held {
+    value: Vec<u8>,
+    metadata: Option<String>,
+    expiration: Option<i64>,
+    version: Version,
+}
+
 /// What a store should do, written as plainly as it can be said.
 ///
 /// Its clock only goes forwards. Set back, it would bring those expired entries to life again that nobody has removed
@@ -160,7 +169,7 @@ fn op() -> impl Strategy<Value = Op> {
 struct Model {
     now: i64,
     /// By namespace and key. Versions are learnt from the store: see [`Run::learn`].
-    rows: BTreeMap<(usize, &'static str), Entry>,
+    rows: BTreeMap<(usize, &'static str), Held>,
     /// What was written, and has a version that is not known yet.
     written: BTreeSet<(usize, &'static str)>,
 }
@@ -171,13 +180,13 @@ impl Model {
         self.rows.retain(|_, entry| entry.expiration.is_none_or(|end| now < end));
     }
 
-    fn store(&mut self, (name, key): Place, entry: Entry) {
+    fn store(&mut self, (name, key): Place, entry: Held) {
         self.rows.insert((name, KEYS[key]), entry);
         self.written.insert((name, KEYS[key]));
     }
 
     /// The entry that a put would leave, or the code of its error.
-    fn entry(&self, Put { value, ttl, at, metadata }: &Put) -> Result<Entry, Code> {
+    fn entry(&self, Put { value, ttl, at, metadata }: &Put) -> Result<Held, Code> {
         if matches!(metadata, Some("null" | "nonsense")) {
             return Err(Code::Invalid);
         }
@@ -188,12 +197,12 @@ impl Model {
             (None, at) => at.map(|at| self.now + at),
         };
         let metadata = metadata.map(str::to_owned);
-        Ok(Entry { value: value.clone(), metadata, expiration, version: Version::default() })
+        Ok(Held { value: value.clone(), metadata, expiration, version: Version::default() })
     }
 
     fn incr(&mut self, place: Place, Incr { by, initial, ttl }: &Incr) -> Result<i64, Code> {
         let key = (place.0, KEYS[place.1]);
-        let created = Entry { expiration: ttl.map(|ttl| self.now + ttl), ..Entry::default() };
+        let created = Held { expiration: ttl.map(|ttl| self.now + ttl), ..Held::default() };
         let (before, entry) = match self.rows.get(&key) {
             Some(entry) => {
                 let text = String::from_utf8(entry.value.clone()).map_err(|_| Code::Invalid)?;
@@ -203,16 +212,16 @@ impl Model {
             None => (*initial, created),
         };
         let sum: i64 = before.checked_add(*by).ok_or(Code::Invalid)?;
-        self.store(place, Entry { value: sum.to_string().into(), ..entry });
+        self.store(place, Held { value: sum.to_string().into(), ..entry });
         Ok(sum)
     }
 
     /// The rows of a namespace under a prefix, as a list gives them.
-    fn list(&self, name: usize, list: &List) -> Vec<KeyInfo> {
+    fn list(&self, name: usize, list: &List) -> Vec<Entry> {
         let within =
             |key: &str| key.starts_with(list.prefix) && key >= list.start && list.stop.is_none_or(|stop| key < stop);
         let rows = self.rows.iter().filter(|((of, key), _)| *of == name && within(key));
-        let mut keys: Vec<_> = rows.map(|((_, key), entry)| info(key, entry, list.values)).collect();
+        let mut keys: Vec<_> = rows.map(|((_, key), entry)| told(key, entry, list.values)).collect();
         if list.reverse {
             keys.reverse();
         }
@@ -224,9 +233,12 @@ impl Model {
     }
 }
 
-fn info(key: &str, entry: &Entry, values: bool) -> KeyInfo {
-    let Entry { value, metadata, expiration, version } = entry.clone();
-    KeyInfo { name: key.to_owned(), metadata, expiration, version, value: values.then_some(value) }
+fn told(key: &str, held: &Held, values: bool) -> Entry {
+    let mut entry = Entry::default();
+    entry.key = key.to_owned();
+    entry.value = values.then(|| held.value.clone());
+    (entry.metadata, entry.expiration, entry.version) = (held.metadata.clone(), held.expiration, held.version);
+    entry
 }
 
 /// A store and the model, side by side.
@@ -266,14 +278,14 @@ impl Run {
         match op {
             Op::Put((name, key), put) => {
                 let options = options(put, self.model.now);
-                let done = self.namespace(*name).put(KEYS[*key], &put.value, &options);
+                let done = self.namespace(*name).put_with(KEYS[*key], &put.value, &options);
                 let expected = self.model.entry(put).map(|entry| self.model.store((*name, *key), entry));
                 self.expect_version((*name, *key), done.clone().ok());
                 assert_eq!(done.map(|_| ()).map_err(|error| error.code()), expected);
             }
             Op::Add((name, key), put) => {
                 let options = options(put, self.model.now);
-                let done = self.namespace(*name).add(KEYS[*key], &put.value, &options);
+                let done = self.namespace(*name).add_with(KEYS[*key], &put.value, &options);
                 self.expect_version((*name, *key), done.clone().ok().flatten());
                 let done = done.map(|added| added.is_some());
                 let missing = !self.model.rows.contains_key(&(*name, KEYS[*key]));
@@ -292,15 +304,15 @@ impl Run {
                     (_, None) => Ok(false),
                     (ttl, Some(entry)) => {
                         let expiration = ttl.map(|ttl| self.model.now + ttl);
-                        self.model.store((*name, *key), Entry { expiration, ..entry });
+                        self.model.store((*name, *key), Held { expiration, ..entry });
                         Ok(true)
                     }
                 };
                 assert_eq!(done, expected);
             }
             Op::Incr((name, key), incr) => {
-                let options = IncrOptions { initial: incr.initial, expiration_ttl: incr.ttl, ..Default::default() };
-                let done = self.namespace(*name).incr(KEYS[*key], incr.by, &options);
+                let options = IncrOptions::new().initial(incr.initial).ttl(incr.ttl);
+                let done = self.namespace(*name).incr_with(KEYS[*key], incr.by, &options);
                 assert_eq!(done.map_err(|error| error.code()), self.model.incr((*name, *key), incr));
             }
             Op::Delete((name, key)) => {
@@ -309,6 +321,7 @@ impl Run {
             }
             Op::Take((name, key)) => {
                 let expected = self.model.rows.remove(&(*name, KEYS[*key]));
+                let expected = expected.map(|held| told(KEYS[*key], &held, true));
                 assert_eq!(self.namespace(*name).take(KEYS[*key]).unwrap(), expected);
             }
             Op::DeletePrefix(name, prefix) => {
@@ -319,7 +332,8 @@ impl Run {
             Op::Batch(steps) => self.batch(steps),
             Op::Get((name, key)) => {
                 let expected = self.model.rows.get(&(*name, KEYS[*key]));
-                assert_eq!(self.namespace(*name).get_entry(KEYS[*key]).unwrap().as_ref(), expected);
+                let entry = expected.map(|held| told(KEYS[*key], held, true));
+                assert_eq!(self.namespace(*name).get_entry(KEYS[*key]).unwrap(), entry);
                 let value = self.namespace(*name).get(KEYS[*key]).unwrap();
                 assert_eq!(value.as_ref(), expected.map(|entry| &entry.value));
                 assert_eq!(self.namespace(*name).has(KEYS[*key]).unwrap(), expected.is_some());
@@ -328,7 +342,7 @@ impl Run {
                 let keys: Vec<_> = keys.iter().map(|key| KEYS[*key]).collect();
                 let unique: BTreeSet<_> = keys.iter().copied().collect();
                 let there = unique.iter().filter_map(|key| Some((key, self.model.rows.get(&(*name, *key))?)));
-                let expected: Vec<_> = there.map(|(key, entry)| info(key, entry, true)).collect();
+                let expected: Vec<_> = there.map(|(key, entry)| told(key, entry, true)).collect();
                 assert_eq!(self.namespace(*name).get_many(&keys).unwrap(), expected);
             }
             Op::List(name, list) => self.list(*name, list),
@@ -374,7 +388,7 @@ impl Run {
         match step {
             Step::Check((name, key), expect) => {
                 let namespace = self.namespace(*name);
-                let current = |rows: &BTreeMap<_, Entry>| rows.get(&(*name, KEYS[*key])).map(|entry| entry.version);
+                let current = |rows: &BTreeMap<_, Held>| rows.get(&(*name, KEYS[*key])).map(|entry| entry.version);
                 let before = current(&self.model.rows);
                 let old = self
                     .versions
@@ -393,7 +407,7 @@ impl Run {
                 Ok(holds.then_some(()))
             }
             Step::Put((name, key), put) => {
-                batch.put(&self.namespace(*name), KEYS[*key], &put.value, &options(put, self.model.now)).unwrap();
+                batch.put_with(&self.namespace(*name), KEYS[*key], &put.value, &options(put, self.model.now)).unwrap();
                 after.store((*name, *key), self.model.entry(put).unwrap());
                 Ok(Some(()))
             }
@@ -403,8 +417,8 @@ impl Run {
                 Ok(Some(()))
             }
             Step::Incr((name, key), incr) => {
-                let options = IncrOptions { initial: incr.initial, expiration_ttl: incr.ttl, ..Default::default() };
-                batch.incr(&self.namespace(*name), KEYS[*key], incr.by, &options).unwrap();
+                let options = IncrOptions::new().initial(incr.initial).ttl(incr.ttl);
+                batch.incr_with(&self.namespace(*name), KEYS[*key], incr.by, &options).unwrap();
                 after.incr((*name, *key), incr).map(|_| Some(()))
             }
         }
@@ -414,14 +428,20 @@ impl Run {
         let List { prefix, start, stop, limit, reverse, values } = *list;
         let (mut keys, mut pages, mut cursor) = (Vec::new(), 0, None);
         while pages == 0 || cursor.is_some() {
-            let (limit, at) = (Some(limit), cursor.as_deref());
-            let options = ListOptions { prefix, start, stop, limit, cursor: at, reverse, values };
+            let options = ListOptions::new()
+                .prefix(prefix)
+                .start(start)
+                .stop(stop)
+                .limit(limit)
+                .cursor(cursor.as_deref())
+                .reverse(reverse)
+                .values(values);
             let page = self.namespace(name).list(&options).unwrap();
             if let Some(cursor) = &page.cursor {
-                let other = ListOptions { reverse: !reverse, cursor: Some(cursor), ..options };
+                let other = options.reverse(!reverse).cursor(cursor.as_str());
                 assert_eq!(self.namespace(name).list(&other).unwrap_err().code(), Code::Invalid);
             }
-            keys.extend(page.keys);
+            keys.extend(page.entries);
             (cursor, pages) = (page.cursor, pages + 1);
         }
         let expected = self.model.list(name, list);
@@ -434,7 +454,7 @@ impl Run {
         let live = |name: usize| self.model.under(name, "").len() as u64;
         let names: Vec<_> = (0..NAMES.len()).filter(|name| live(*name) > 0).map(|name| NAMES[name]).collect();
         assert_eq!(self.store.namespaces().unwrap(), names);
-        for NamespaceStats { name, live: counted, expired } in self.store.stats().unwrap().namespaces {
+        for NamespaceStats { name, live: counted, expired, .. } in self.store.stats().unwrap().namespaces {
             let index = NAMES.iter().position(|known| *known == name).unwrap();
             assert_eq!(counted, live(index), "{name}");
             assert!(counted + expired > 0);
@@ -460,14 +480,14 @@ impl Run {
             let entry = self.model.rows[&(from, key)].clone();
             let metadata = entry.metadata.map(|metadata| metadata.replace('\n', " "));
             let place = (to, KEYS.iter().position(|known| *known == key).unwrap());
-            self.model.store(place, Entry { metadata, ..entry });
+            self.model.store(place, Held { metadata, ..entry });
         }
         assert_eq!(self.namespace(to).import(&mut text.as_slice(), replace).unwrap(), expected);
     }
 }
 
 fn options(put: &Put, now: i64) -> PutOptions<'static> {
-    PutOptions { expiration: put.at.map(|at| now + at), expiration_ttl: put.ttl, metadata: put.metadata }
+    PutOptions::new().expires_at(put.at.map(|at| now + at)).ttl(put.ttl).metadata(put.metadata)
 }
 
 /// Runs the operations on a store that `open` gives, again after each `Reopen`, and on the model.
@@ -496,7 +516,7 @@ proptest! {
     #[test]
     fn the_back_end_in_memory_is_the_model(ops in prop::collection::vec(op(), 1..80)) {
         let clock = Clock::manual(EPOCH);
-        let options = OpenOptions { clock: clock.clone(), ..OpenOptions::default() };
+        let options = OpenOptions::new().clock(clock.clone());
         run(&ops, &clock, |store| store.unwrap_or_else(|| Store::open_memory(&options).unwrap()));
     }
 
@@ -504,7 +524,7 @@ proptest! {
     fn the_back_end_on_disk_is_the_model(ops in prop::collection::vec(op(), 1..80)) {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::manual(EPOCH);
-        let options = OpenOptions { clock: clock.clone(), ..OpenOptions::default() };
+        let options = OpenOptions::new().clock(clock.clone());
         run(&ops, &clock, |store| {
             if let Some(store) = store {
                 store.close().unwrap();

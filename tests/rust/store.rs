@@ -13,17 +13,17 @@ const NOW: i64 = 1_700_000_000;
 const LAST: i64 = i32::MAX as i64;
 
 fn ttl(seconds: i64) -> PutOptions<'static> {
-    PutOptions { expiration_ttl: Some(seconds), ..PutOptions::default() }
+    PutOptions::new().ttl(seconds)
 }
 
 /// A store on disk and one in memory, with the same clock.
 fn both(test: impl Fn(Store, Clock)) {
     let folder = tempfile::tempdir().unwrap();
     let clock = Clock::manual(NOW);
-    let options = OpenOptions { clock: clock.clone(), ..OpenOptions::default() };
+    let options = OpenOptions::new().clock(clock.clone());
     test(Store::open(folder.path().join("kv.db"), &options).unwrap(), clock);
     let clock = Clock::manual(NOW);
-    let options = OpenOptions { clock: clock.clone(), ..OpenOptions::default() };
+    let options = OpenOptions::new().clock(clock.clone());
     test(Store::open_memory(&options).unwrap(), clock);
 }
 
@@ -37,16 +37,16 @@ fn each_write_removes_some_of_the_expired_and_a_sweep_the_rest() {
     both(|store, clock| {
         let n = store.namespace("n").unwrap();
         for i in 0..100 {
-            n.put(&format!("k{i:03}"), b"v", &ttl(10)).unwrap();
+            n.put_with(&format!("k{i:03}"), b"v", &ttl(10)).unwrap();
         }
-        n.put("later", b"v", &ttl(100)).unwrap();
+        n.put_with("later", b"v", &ttl(100)).unwrap();
         clock.set(NOW + 10);
         for _ in 0..3 {
             n.delete("nothing").unwrap();
         }
         assert_eq!(store.sweep(Some(2)).unwrap(), 2);
         assert_eq!(swept(&store), 100 - 3 * 16 - 2);
-        assert_eq!(n.list(&ListOptions::default()).unwrap().keys.len(), 1);
+        assert_eq!(n.list(&ListOptions::default()).unwrap().entries.len(), 1);
     });
 }
 
@@ -55,11 +55,11 @@ fn expired_entries_are_found_in_whichever_second_they_end() {
     both(|store, clock| {
         let n = store.namespace("n").unwrap();
         for end in 1..=5 {
-            n.put(&format!("k{end}"), b"v", &ttl(end)).unwrap();
+            n.put_with(&format!("k{end}"), b"v", &ttl(end)).unwrap();
         }
         for end in 1..=5 {
             clock.set(NOW + end);
-            n.put("other", b"v", &PutOptions::default()).unwrap();
+            n.put("other", b"v").unwrap();
             assert_eq!(swept(&store), 0, "the write of second {end} has removed what ended in it");
         }
     });
@@ -69,10 +69,10 @@ fn expired_entries_are_found_in_whichever_second_they_end() {
 fn a_new_life_of_a_key_does_not_end_with_its_old_one() {
     both(|store, clock| {
         let n = store.namespace("n").unwrap();
-        n.put("k", b"old", &ttl(5)).unwrap();
-        n.put("k", b"new", &PutOptions::default()).unwrap();
-        n.put("l", b"old", &ttl(5)).unwrap();
-        n.put("l", b"new", &ttl(50)).unwrap();
+        n.put_with("k", b"old", &ttl(5)).unwrap();
+        n.put("k", b"new").unwrap();
+        n.put_with("l", b"old", &ttl(5)).unwrap();
+        n.put_with("l", b"new", &ttl(50)).unwrap();
         clock.set(NOW + 20);
         n.delete("nothing").unwrap();
         assert_eq!(swept(&store), 0);
@@ -83,25 +83,25 @@ fn a_new_life_of_a_key_does_not_end_with_its_old_one() {
 
 #[test]
 fn limits_say_no_on_their_far_side_only() {
-    let options = OpenOptions { limits: Limits::Cloudflare, clock: Clock::manual(NOW), ..OpenOptions::default() };
+    let options = OpenOptions::new().limits(Limits::Cloudflare).clock(Clock::manual(NOW));
     let n = Store::open_memory(&options).unwrap().namespace("n").unwrap();
     let code = |result: luat_kv::Result<Version>| result.map(|_| ()).map_err(|error| error.code());
-    assert_eq!(code(n.put("k", b"v", &ttl(60))), Ok(()));
-    assert_eq!(code(n.put("k", b"v", &ttl(59))), Err(Code::Limit));
-    assert_eq!(code(n.put("k", b"v", &ttl(0))), Err(Code::Invalid));
+    assert_eq!(code(n.put_with("k", b"v", &ttl(60))), Ok(()));
+    assert_eq!(code(n.put_with("k", b"v", &ttl(59))), Err(Code::Limit));
+    assert_eq!(code(n.put_with("k", b"v", &ttl(0))), Err(Code::Invalid));
     for (ahead, expected) in [(60, Ok(())), (59, Err(Code::Limit)), (0, Err(Code::Invalid))] {
-        let options = PutOptions { expiration: Some(NOW + ahead), ..PutOptions::default() };
-        assert_eq!(code(n.put("k", b"v", &options)), expected);
+        let options = PutOptions::new().expires_at(NOW + ahead);
+        assert_eq!(code(n.put_with("k", b"v", &options)), expected);
     }
-    assert_eq!(code(n.put("..", b"v", &PutOptions::default())), Err(Code::Invalid));
-    assert_eq!(code(n.put("...", b"v", &PutOptions::default())), Ok(()));
-    assert_eq!(code(n.put("k", b"v", &ttl(i64::MAX))), Err(Code::Invalid));
+    assert_eq!(code(n.put("..", b"v")), Err(Code::Invalid));
+    assert_eq!(code(n.put("...", b"v")), Ok(()));
+    assert_eq!(code(n.put_with("k", b"v", &ttl(i64::MAX))), Err(Code::Invalid));
     for (at, expected) in [(LAST, Ok(())), (LAST + 1, Err(Code::Limit)), (NOW * 1000, Err(Code::Invalid))] {
-        let options = PutOptions { expiration: Some(at), ..PutOptions::default() };
-        assert_eq!(code(n.put("k", b"v", &options)), expected, "{at}");
+        let options = PutOptions::new().expires_at(at);
+        assert_eq!(code(n.put_with("k", b"v", &options)), expected, "{at}");
     }
-    assert_eq!(code(n.put("k", b"v", &ttl(LAST - NOW))), Ok(()));
-    assert_eq!(code(n.put("k", b"v", &ttl(LAST - NOW + 1))), Err(Code::Limit));
+    assert_eq!(code(n.put_with("k", b"v", &ttl(LAST - NOW))), Ok(()));
+    assert_eq!(code(n.put_with("k", b"v", &ttl(LAST - NOW + 1))), Err(Code::Limit));
 }
 
 /// The moment that lifetimes begin at, by the system's fine clock.
@@ -116,23 +116,23 @@ fn no_lifetime_is_cut_short() {
     let on_disk = Store::open(folder.path().join("kv.db"), &OpenOptions::default()).unwrap();
     for store in [on_disk, Store::open_memory(&OpenOptions::default()).unwrap()] {
         let n = store.namespace("n").unwrap();
-        let incr = IncrOptions { expiration_ttl: Some(10), ..IncrOptions::default() };
+        let incr = IncrOptions::new().ttl(10);
         let before = next_second();
-        n.put("put", b"1", &ttl(10)).unwrap();
-        assert!(n.add("add", b"1", &ttl(10)).unwrap().is_some());
-        n.incr("incr", 1, &incr).unwrap();
-        n.put("touch", b"1", &PutOptions::default()).unwrap();
+        n.put_with("put", b"1", &ttl(10)).unwrap();
+        assert!(n.add_with("add", b"1", &ttl(10)).unwrap().is_some());
+        n.incr_with("incr", 1, &incr).unwrap();
+        n.put("touch", b"1").unwrap();
         assert!(n.touch("touch", None, Some(10)).unwrap());
         let mut batch = store.batch();
-        batch.put(&n, "batch put", b"1", &ttl(10)).unwrap().incr(&n, "batch incr", 1, &incr).unwrap();
+        batch.put_with(&n, "batch put", b"1", &ttl(10)).unwrap().incr_with(&n, "batch incr", 1, &incr).unwrap();
         assert!(batch.commit().unwrap().is_some());
         n.import(&mut &br#"{"key":"import","value":"1","expiration_ttl":10}"#[..], false).unwrap();
         let after = next_second();
         let page = n.list(&ListOptions::default()).unwrap();
-        assert_eq!(page.keys.len(), 7);
-        for key in page.keys {
+        assert_eq!(page.entries.len(), 7);
+        for key in page.entries {
             let end = key.expiration.unwrap();
-            assert!((before + 10..=after + 10).contains(&end), "{}: {before} {end} {after}", key.name);
+            assert!((before + 10..=after + 10).contains(&end), "{}: {before} {end} {after}", key.key);
         }
     }
 }
@@ -141,7 +141,7 @@ fn no_lifetime_is_cut_short() {
 fn a_clock_that_stands_on_a_full_second_is_not_rounded() {
     both(|store, clock| {
         let n = store.namespace("n").unwrap();
-        n.put("k", b"v", &ttl(1)).unwrap();
+        n.put_with("k", b"v", &ttl(1)).unwrap();
         assert_eq!(n.get_entry("k").unwrap().unwrap().expiration, Some(NOW + 1));
         clock.set(NOW + 1);
         assert_eq!(n.get("k").unwrap(), None);
@@ -154,11 +154,11 @@ fn milliseconds_are_no_expiration() {
     const END: i64 = 253_402_300_799;
     both(|store, _| {
         let n = store.namespace("n").unwrap();
-        let at = |at| PutOptions { expiration: Some(at), ..PutOptions::default() };
-        n.put("k", b"v", &at(END)).unwrap();
-        n.put("k", b"v", &ttl(END - NOW)).unwrap();
+        let at = |at| PutOptions::new().expires_at(at);
+        n.put_with("k", b"v", &at(END)).unwrap();
+        n.put_with("k", b"v", &ttl(END - NOW)).unwrap();
         for options in [at(END + 1), at(NOW * 1000), at(i64::MAX), ttl(END - NOW + 1), ttl(i64::MAX)] {
-            let error = n.put("k", b"new", &options).unwrap_err();
+            let error = n.put_with("k", b"new", &options).unwrap_err();
             assert_eq!(error.code(), Code::Invalid);
             assert!(error.message().contains("9999") && error.message().contains("milliseconds"), "{error}");
         }
@@ -175,16 +175,16 @@ fn milliseconds_are_no_expiration() {
 fn an_empty_stop_and_an_empty_cursor_are_errors() {
     both(|store, _| {
         let n = store.namespace("n").unwrap();
-        n.put("a", b"v", &PutOptions::default()).unwrap();
+        n.put("a", b"v").unwrap();
         for reverse in [false, true] {
-            let options = ListOptions { reverse, ..ListOptions::default() };
-            let error = n.list(&ListOptions { stop: Some(""), ..options }).unwrap_err();
+            let options = ListOptions::new().reverse(reverse);
+            let error = n.list(&options.stop("")).unwrap_err();
             assert_eq!(error.code(), Code::Invalid);
             assert!(error.message().starts_with("stop is empty"), "{error}");
-            let error = n.list(&ListOptions { cursor: Some(""), ..options }).unwrap_err();
+            let error = n.list(&options.cursor("")).unwrap_err();
             assert_eq!(error.code(), Code::Invalid);
             assert!(error.message().contains("cursor"), "{error}");
-            assert_eq!(n.list(&options).unwrap().keys.len(), 1);
+            assert_eq!(n.list(&options).unwrap().entries.len(), 1);
         }
     });
 }
@@ -198,7 +198,7 @@ fn a_closed_store_is_closed_for_all_its_handles() {
         for error in [
             store.namespace("other").unwrap_err(),
             n.get("k").unwrap_err(),
-            n.put("k", b"v", &PutOptions::default()).unwrap_err(),
+            n.put("k", b"v").unwrap_err(),
             n.delete("k").unwrap_err(),
             n.list(&ListOptions::default()).unwrap_err(),
             store.sweep(None).unwrap_err(),
@@ -213,7 +213,7 @@ fn a_closed_store_leaves_one_file() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path().join("kv.db"), &OpenOptions::default()).unwrap();
     let n = store.namespace("n").unwrap();
-    n.put("k", b"v", &PutOptions::default()).unwrap();
+    n.put("k", b"v").unwrap();
     drop(store);
     assert_eq!(n.get("k").unwrap().as_deref(), Some(&b"v"[..]), "a namespace keeps its store open");
     drop(n);
@@ -229,7 +229,7 @@ fn a_files_log_is_counted_by_whichever_name() {
     std::os::unix::fs::symlink("kv.db", &other).unwrap();
     let (store, same) = (Store::open(&path, &OpenOptions::default()), Store::open(&other, &OpenOptions::default()));
     let (store, same) = (store.unwrap(), same.unwrap());
-    store.namespace("n").unwrap().put("k", b"v", &PutOptions::default()).unwrap();
+    store.namespace("n").unwrap().put("k", b"v").unwrap();
     assert_eq!(same.stats().unwrap().file_size, store.stats().unwrap().file_size);
 }
 
@@ -243,13 +243,13 @@ fn many_stores_make_one_file_together() {
             scope.spawn(move || {
                 let n = Store::open(path, &OpenOptions::default()).unwrap().namespace("n").unwrap();
                 for j in 0..50 {
-                    n.put(&format!("{i}-{j}"), b"v", &PutOptions::default()).unwrap();
+                    n.put(&format!("{i}-{j}"), b"v").unwrap();
                 }
             });
         }
     });
     let n = Store::open(&path, &OpenOptions::default()).unwrap().namespace("n").unwrap();
-    assert_eq!(n.list(&ListOptions { limit: Some(1000), ..ListOptions::default() }).unwrap().keys.len(), 400);
+    assert_eq!(n.list(&ListOptions::new().limit(1000)).unwrap().entries.len(), 400);
 }
 
 #[test]
@@ -257,18 +257,18 @@ fn a_busy_database_is_waited_for_and_then_told() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kv.db");
     let timeout = Duration::from_millis(200);
-    let store = Store::open(&path, &OpenOptions { busy_timeout: timeout, ..OpenOptions::default() }).unwrap();
+    let store = Store::open(&path, &OpenOptions::new().busy_timeout(timeout)).unwrap();
     let n = store.namespace("n").unwrap();
-    n.put("k", b"old", &PutOptions::default()).unwrap();
+    n.put("k", b"old").unwrap();
     // The same SQLite as the store's, and closed after it: no lock is lost.
     let other = rusqlite::Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let begun = Instant::now();
-    assert_eq!(n.put("k", b"new", &PutOptions::default()).unwrap_err().code(), Code::Busy);
+    assert_eq!(n.put("k", b"new").unwrap_err().code(), Code::Busy);
     assert!(begun.elapsed() >= timeout);
     assert_eq!(n.get("k").unwrap().as_deref(), Some(&b"old"[..]), "who writes keeps nobody from reading");
     other.execute_batch("ROLLBACK").unwrap();
-    n.put("k", b"new", &PutOptions::default()).unwrap();
+    n.put("k", b"new").unwrap();
     drop((n, store));
 }
 
@@ -278,14 +278,14 @@ fn a_writer_that_waits_for_the_database_blocks_no_reader() {
     let path = folder.path().join("kv.db");
     // Longer than any machine takes for the rest of this test.
     let timeout = Duration::from_secs(600);
-    let store = Store::open(&path, &OpenOptions { busy_timeout: timeout, ..OpenOptions::default() }).unwrap();
+    let store = Store::open(&path, &OpenOptions::new().busy_timeout(timeout)).unwrap();
     let n = store.namespace("n").unwrap();
-    n.put("k", b"v", &PutOptions::default()).unwrap();
+    n.put("k", b"v").unwrap();
     let other = rusqlite::Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     thread::scope(|scope| {
         for _ in 0..8 {
-            scope.spawn(|| n.put("k", b"new", &PutOptions::default()).unwrap());
+            scope.spawn(|| n.put("k", b"new").unwrap());
         }
         thread::sleep(Duration::from_millis(100));
         // If a waiting writer held the connection, this read would return only after the writers had failed.
@@ -301,28 +301,28 @@ fn a_write_decides_by_the_time_when_it_is_let_in() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kv.db");
     let clock = Clock::manual(NOW);
-    let options = OpenOptions { clock: clock.clone(), ..OpenOptions::default() };
+    let options = OpenOptions::new().clock(clock.clone());
     let n = Store::open(&path, &options).unwrap().namespace("n").unwrap();
     for key in ["added", "touched", "counted"] {
-        n.put(key, b"1", &ttl(10)).unwrap();
+        n.put_with(key, b"1", &ttl(10)).unwrap();
     }
     // The same SQLite as the store's, and closed after it: no lock is lost.
     let other = rusqlite::Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     thread::scope(|scope| {
         let waiting = [
-            scope.spawn(|| assert!(n.add("added", b"2", &ttl(5)).unwrap().is_some(), "the old one had expired")),
+            scope.spawn(|| assert!(n.add_with("added", b"2", &ttl(5)).unwrap().is_some(), "the old one had expired")),
             scope.spawn(|| assert!(!n.touch("touched", None, Some(5)).unwrap(), "it had expired")),
             scope.spawn(|| {
-                let options = IncrOptions { expiration_ttl: Some(5), ..IncrOptions::default() };
-                assert_eq!(n.incr("counted", 1, &options).unwrap(), 1, "it begins anew");
+                let options = IncrOptions::new().ttl(5);
+                assert_eq!(n.incr_with("counted", 1, &options).unwrap(), 1, "it begins anew");
             }),
             scope.spawn(|| {
-                n.put("put", b"2", &ttl(5)).unwrap();
+                n.put_with("put", b"2", &ttl(5)).unwrap();
             }),
             scope.spawn(|| {
                 let mut batch = n.store().batch();
-                batch.check(&n, "added too", None).unwrap().put(&n, "batch", b"2", &ttl(5)).unwrap();
+                batch.check(&n, "added too", None).unwrap().put_with(&n, "batch", b"2", &ttl(5)).unwrap();
                 assert!(batch.commit().unwrap().is_some());
             }),
         ];
@@ -342,12 +342,12 @@ fn a_write_decides_by_the_time_when_it_is_let_in() {
 fn a_long_removal_ends_while_others_go_on_filling() {
     both(|store, _| {
         let n = store.namespace("n").unwrap();
-        n.put("p", b"v", &PutOptions::default()).unwrap();
+        n.put("p", b"v").unwrap();
         let over = AtomicBool::new(false);
         thread::scope(|scope| {
             scope.spawn(|| {
                 for i in 0.. {
-                    n.put(&format!("p{i:09}"), b"v", &PutOptions::default()).unwrap();
+                    n.put(&format!("p{i:09}"), b"v").unwrap();
                     if over.load(Ordering::Relaxed) {
                         break;
                     }
@@ -374,12 +374,12 @@ fn a_write_that_was_cut_short_is_undone_before_the_file_is_read() {
     fs::copy(folder.path().join("other.db"), &path).unwrap();
     fs::copy(folder.path().join("other.db-journal"), &journal).unwrap();
     drop(other);
-    let error = Store::open(&path, &OpenOptions { readonly: true, ..OpenOptions::default() }).unwrap_err();
+    let error = Store::open(&path, &OpenOptions::new().readonly(true)).unwrap_err();
     assert_eq!(error.code(), Code::Io);
     assert!(error.message().contains("open it once for writing"), "{error}");
     Store::open(&path, &OpenOptions::default()).unwrap().close().unwrap();
     assert!(!journal.exists());
-    Store::open(&path, &OpenOptions { readonly: true, ..OpenOptions::default() }).unwrap();
+    Store::open(&path, &OpenOptions::new().readonly(true)).unwrap();
 }
 
 #[cfg(target_os = "linux")]
@@ -390,7 +390,7 @@ fn a_file_that_sqlite_cannot_make_sense_of_any_more_is_damaged() {
     let path = folder.path().join("kv.db");
     let store = Store::open(&path, &OpenOptions::default()).unwrap();
     let n = store.namespace("n").unwrap();
-    n.put("k", b"v", &PutOptions::default()).unwrap();
+    n.put("k", b"v").unwrap();
     store.checkpoint().unwrap();
     // Its commit has the store read the file again.
     let other = rusqlite::Connection::open(&path).unwrap();
@@ -399,7 +399,7 @@ fn a_file_that_sqlite_cannot_make_sense_of_any_more_is_damaged() {
     let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
     file.write_all_at(&[0, 0, 0, 99, 0, 0, 0, 99], 40).unwrap();
     other.execute_batch("COMMIT").unwrap();
-    let put = n.put("k", b"v", &PutOptions::default());
+    let put = n.put("k", b"v");
     let export = n.export(&mut std::io::sink(), luat_kv::Format::Json);
     let backup = store.backup(path.with_extension("copy"));
     for error in [n.get("k").unwrap_err(), put.unwrap_err(), export.unwrap_err(), backup.unwrap_err()] {
@@ -412,13 +412,13 @@ fn a_file_that_sqlite_cannot_make_sense_of_any_more_is_damaged() {
 fn a_store_that_is_not_to_be_made_must_be_there() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("new/kv.db");
-    let options = OpenOptions { create: false, ..OpenOptions::default() };
+    let options = OpenOptions::new().create(false);
     let error = Store::open(&path, &options).unwrap_err();
     assert_eq!(error.code(), Code::Io);
     assert!(!folder.path().join("new").exists());
     Store::open(&path, &OpenOptions::default()).unwrap();
     let store = Store::open(&path, &options).unwrap();
-    store.namespace("a").unwrap().put("b", b"1", &PutOptions::default()).unwrap();
+    store.namespace("a").unwrap().put("b", b"1").unwrap();
 }
 
 #[test]

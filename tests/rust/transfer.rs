@@ -4,17 +4,17 @@ use std::io::{self, Read};
 
 use proptest::prelude::*;
 
-use luat_kv::{Clock, Code, Error, Imported, Limits, Namespace, OpenOptions, PutOptions, Store};
+use luat_kv::{Clock, Code, Error, Imported, Limits, Namespace, OpenOptions, Store};
 
 const NOW: i64 = 1_700_000_000;
 
 fn namespace(limits: Limits) -> Namespace {
-    let options = OpenOptions { limits, clock: Clock::manual(NOW), ..OpenOptions::default() };
+    let options = OpenOptions::new().limits(limits).clock(Clock::manual(NOW));
     Store::open_memory(&options).unwrap().namespace("n").unwrap()
 }
 
 fn import(n: &Namespace, text: impl AsRef<[u8]>, replace: bool) -> luat_kv::Result<(u64, u64)> {
-    n.import(&mut text.as_ref(), replace).map(|Imported { stored, skipped }| (stored, skipped))
+    n.import(&mut text.as_ref(), replace).map(|Imported { stored, skipped, .. }| (stored, skipped))
 }
 
 /// The error of an import, which stored nothing.
@@ -123,7 +123,7 @@ fn what_has_expired_removes_its_key_where_it_replaces() {
     let text = format!(r#"{{"key":"a","value":"new","expiration":{NOW}}}{{"key":"b","value":"new","expiration":-5}}"#);
     for (replace, left) in [(false, 1), (true, 0)] {
         let n = namespace(Limits::Default);
-        n.put("a", b"old", &PutOptions::default()).unwrap();
+        n.put("a", b"old").unwrap();
         assert_eq!(import(&n, &text, replace).unwrap(), (0, 2));
         assert_eq!(n.count("").unwrap(), left);
     }

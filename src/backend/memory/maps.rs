@@ -9,13 +9,21 @@ use super::by_namespace::{self, ByNamespace};
 use super::changes::Changes;
 use crate::error::{Error, Result};
 use crate::headroom;
-use crate::types::Entry;
 use crate::version::{Version, Versions};
 
-pub(super) type Keys = BTreeMap<Box<str>, Box<Entry>>;
+/// What a key holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Row {
+    pub value: Vec<u8>,
+    pub metadata: Option<String>,
+    pub expiration: Option<i64>,
+    pub version: Version,
+}
+
+pub(super) type Keys = BTreeMap<Box<str>, Box<Row>>;
 
 pub(super) struct Maps {
-    pub namespaces: ByNamespace<Entry>,
+    pub namespaces: ByNamespace<Row>,
     ends: Ends,
     pub versions: Versions,
     pub changes: Changes,
@@ -42,19 +50,19 @@ impl Maps {
         Maps { namespaces: BTreeMap::new(), ends: Ends::default(), versions, changes: Changes::default() }
     }
 
-    pub fn row(&self, namespace: &str, key: &str) -> Option<&Entry> {
+    pub fn row(&self, namespace: &str, key: &str) -> Option<&Row> {
         self.namespaces.get(namespace)?.get(key).map(|row| &**row)
     }
 
-    pub fn row_mut(&mut self, namespace: &str, key: &str) -> Option<&mut Box<Entry>> {
+    pub fn row_mut(&mut self, namespace: &str, key: &str) -> Option<&mut Box<Row>> {
         self.namespaces.get_mut(namespace)?.get_mut(key)
     }
 
-    pub fn live(&self, namespace: &str, key: &str, now: i64) -> Option<&Entry> {
+    pub fn live(&self, namespace: &str, key: &str, now: i64) -> Option<&Row> {
         self.row(namespace, key).filter(|row| !is_gone(row.expiration, now))
     }
 
-    pub fn range(&self, range: Range<'_>) -> btree_map::Range<'_, Box<str>, Box<Entry>> {
+    pub fn range(&self, range: Range<'_>) -> btree_map::Range<'_, Box<str>, Box<Row>> {
         static NONE: Keys = Keys::new();
         let keys = self.namespaces.get(range.namespace).map_or(&NONE, |keys| &**keys);
         // On a range that ends before it begins BTreeMap::range would panic.
@@ -62,12 +70,12 @@ impl Maps {
         keys.range::<str, _>((Bound::Included(range.from), below.map_or(Bound::Unbounded, Bound::Excluded)))
     }
 
-    pub fn all(&self) -> impl Iterator<Item = (&str, &str, &Entry)> {
+    pub fn all(&self) -> impl Iterator<Item = (&str, &str, &Row)> {
         self.namespaces.iter().flat_map(|(name, keys)| keys.iter().map(|(key, row)| (&**name, &**key, &**row)))
     }
 
     /// The key must not be there.
-    pub fn insert(&mut self, namespace: &str, key: Box<str>, entry: Box<Entry>) {
+    pub fn insert(&mut self, namespace: &str, key: Box<str>, entry: Box<Row>) {
         by_namespace::insert(&mut self.namespaces, namespace, key, entry);
     }
 

@@ -4,14 +4,13 @@
 //! A record is a head (the magic, the length and the checksum of what follows) and items, each of which is what a key
 //! holds, with its version and expiration, or says that it is gone. Whole records may follow each other.
 
-// Only the WebAssembly door asks for them.
+// Only the WebAssembly exports ask for them.
 #![cfg_attr(not(any(target_family = "wasm", test)), allow(dead_code))]
 
 use super::changes::Changes;
-use super::maps::Maps;
+use super::maps::{Maps, Row};
 use crate::cursor::checksum;
 use crate::error::{Code, Error, Result};
-use crate::types::Entry;
 use crate::version::Version;
 
 const MAGIC: &[u8; 4] = b"LKV1";
@@ -22,7 +21,7 @@ const HELD: u8 = 1;
 const HELD_WITH_METADATA: u8 = 2;
 
 /// A key, and what it holds if anything.
-type Item<'a> = (&'a str, &'a str, Option<&'a Entry>);
+type Item<'a> = (&'a str, &'a str, Option<&'a Row>);
 
 /// A record of changes is no longer than this, unless it is of one: so it comes to be also where there is hardly any
 /// memory left, but for the reserve.
@@ -101,8 +100,8 @@ fn write(record: &mut Vec<u8>, (namespace, key, row): Item<'_>) {
     };
     record.push(match row {
         None => GONE,
-        Some(Entry { metadata: None, .. }) => HELD,
-        Some(Entry { metadata: Some(_), .. }) => HELD_WITH_METADATA,
+        Some(Row { metadata: None, .. }) => HELD,
+        Some(Row { metadata: Some(_), .. }) => HELD_WITH_METADATA,
     });
     bytes(record, namespace.as_bytes());
     bytes(record, key.as_bytes());
@@ -209,9 +208,9 @@ mod tests {
         let mut all = Vec::new();
         for name in store.namespaces().unwrap() {
             let namespace = store.namespace(&name).unwrap();
-            for key in namespace.list(&Default::default()).unwrap().keys {
-                let entry = namespace.get_entry(&key.name).unwrap().unwrap();
-                all.push((name.clone(), key.name, entry));
+            for key in namespace.list(&Default::default()).unwrap().entries {
+                let entry = namespace.get_entry(&key.key).unwrap().unwrap();
+                all.push((name.clone(), key.key, entry));
             }
         }
         all
@@ -220,10 +219,14 @@ mod tests {
     fn filled() -> Store {
         let store = store();
         let (a, b) = (store.namespace("a").unwrap(), store.namespace("b\0").unwrap());
-        a.put("text", "Grüße".as_bytes(), &PutOptions::default()).unwrap();
-        a.put("empty", b"", &PutOptions { metadata: Some("{}"), ..Default::default() }).unwrap();
-        b.put("bytes", b"\0\xff", &PutOptions { expiration: Some(2000), metadata: Some("0"), ..Default::default() })
-            .unwrap();
+        a.put("text", "Grüße".as_bytes()).unwrap();
+        a.put_with("empty", b"", &PutOptions { metadata: Some("{}"), ..Default::default() }).unwrap();
+        b.put_with(
+            "bytes",
+            b"\0\xff",
+            &PutOptions { expiration: Some(2000), metadata: Some("0"), ..Default::default() },
+        )
+        .unwrap();
         store
     }
 
@@ -242,10 +245,10 @@ mod tests {
         let mut records = from.record(true).unwrap();
         let a = from.namespace("a").unwrap();
         for step in 0..10 {
-            a.incr("count", 1, &Default::default()).unwrap();
+            a.incr("count", 1).unwrap();
             if step == 4 {
                 a.delete("text").unwrap();
-                a.put("gone", b"", &PutOptions::default()).unwrap();
+                a.put("gone", b"").unwrap();
                 a.delete("gone").unwrap();
                 records.extend(from.record(false).unwrap());
             }
@@ -265,9 +268,9 @@ mod tests {
         for name in ["a", "b"] {
             let namespace = from.namespace(name).unwrap();
             for key in 0..1000 {
-                namespace.put(&key.to_string(), &[1; 100], &PutOptions::default()).unwrap();
+                namespace.put(&key.to_string(), [1; 100]).unwrap();
             }
-            namespace.put("large", &[2; 100_000], &PutOptions::default()).unwrap();
+            namespace.put("large", [2; 100_000]).unwrap();
         }
         let mut count = 0;
         loop {
@@ -320,7 +323,7 @@ mod tests {
         to.load(&from.record(true).unwrap()).unwrap();
         let a = from.namespace("a").unwrap();
         let mut batch = from.batch();
-        batch.delete(&a, "text").unwrap().incr(&a, "empty", 1, &Default::default()).unwrap();
+        batch.delete(&a, "text").unwrap().incr(&a, "empty", 1).unwrap();
         batch.commit().unwrap_err();
         to.load(&from.record(false).unwrap()).unwrap();
         assert_eq!(contents(&to), contents(&from));

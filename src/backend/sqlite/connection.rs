@@ -173,9 +173,9 @@ fn attempt(
     opened.guard.steps.restart();
     let set_up = set_up(&mut opened.sqlite, opening.durability).map_err(|error| match error.code() {
         // What SQLite cannot make sense of is the file: a schema or a format that it does not know.
-        Code::Internal => Error::new(Code::Corrupt, error.message()),
+        Code::Internal => error.with_code(Code::Corrupt),
         // It must make something to be able to read, and may not.
-        Code::ReadOnly => Error::new(Code::Io, error.message()),
+        Code::ReadOnly => error.with_code(Code::Io),
         _ => error,
     });
     let done = match set_up {

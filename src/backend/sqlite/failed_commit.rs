@@ -32,7 +32,7 @@ pub(super) fn take_back(connection: &Connection, busy_timeout: Duration, failed:
     drop(patience);
     let _ = connection.busy_timeout(Duration::ZERO);
     match failed.code() {
-        Code::Io if !what.is_empty() => Error::new(Code::Io, format!("{}; {what}", failed.message())),
+        Code::Io if !what.is_empty() => failed.followed_by(format_args!("; {what}")),
         _ => failed,
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn size(database: &Database) -> Result<u64> {
     let len = |path: &Path| match fs::metadata(path) {
         Ok(found) => Ok(found.len()),
         Err(why) if why.kind() == ErrorKind::NotFound => Ok(0),
-        Err(why) => Err(Error::new(Code::Io, why.to_string())),
+        Err(why) => Err(Error::io(why)),
     };
     Ok(len(database.path())? + len(&database.wal())?)
 }
@@ -55,7 +55,7 @@ pub(super) fn checkpoint(sqlite: &rusqlite::Connection) -> Result<()> {
 /// Gives a copy, which `copy` makes at the path that it is given, its name when it is whole and safe from a power cut.
 pub(super) fn backup(to: &Path, copy: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let named = |error: Error| error.while_doing(format_args!("backing up to {}", to.display()));
-    let io = |why: std::io::Error| named(Error::new(Code::Io, why.to_string()));
+    let io = |why: std::io::Error| named(Error::io(why));
     limits::path(to).map_err(named)?;
     // The file would be there in vain, and this is the common mistake.
     if fs::symlink_metadata(to).is_ok() {
@@ -67,7 +67,7 @@ pub(super) fn backup(to: &Path, copy: impl FnOnce(&Path) -> Result<()>) -> Resul
     let folder = std::path::absolute(to).map_err(io)?;
     let folder = folder.parent().unwrap_or(Path::new("/"));
     fs::metadata(folder)
-        .map_err(|why| named(Error::new(Code::Io, format!("the folder {}: {why}", folder.display()))))?;
+        .map_err(|why| named(Error::io(why).while_doing(format_args!("the folder {}", folder.display()))))?;
     let draft = Draft::within(folder).map_err(io)?;
     copy(draft.path()).map_err(named)?;
     draft.create(to).map_err(io)

@@ -22,7 +22,7 @@ pub(super) fn checked(path: &Path) -> Result<PathBuf> {
         ));
     }
     limits::path(path)?;
-    let path = std::path::absolute(path).map_err(|why| Error::new(Code::Io, why.to_string()))?;
+    let path = std::path::absolute(path).map_err(Error::io)?;
     /// SQLite's own limit, less the longest ending that it appends: `-journal`.
     const LONGEST: usize = 512 - 8;
     let len = path.as_os_str().len();

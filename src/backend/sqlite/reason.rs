@@ -94,9 +94,17 @@ pub(super) fn because_not_opened() -> String {
     }
 }
 
+/// A system call that failed with this `errno`.
+fn failed(number: i32) -> Error {
+    Error::new(Code::Io, said(number)).caused_by(io::Error::from_raw_os_error(number))
+}
+
 /// A failed system call of ours.
 pub(super) fn io(why: &io::Error) -> Error {
-    Error::new(Code::Io, why.raw_os_error().map_or_else(|| why.to_string(), said))
+    match why.raw_os_error() {
+        Some(number) => failed(number),
+        None => Error::new(Code::Io, why.to_string()).caused_by(io::Error::from(why.kind())),
+    }
 }
 
 /// Does such a failure come from who may do what?
@@ -156,11 +164,10 @@ impl From<rusqlite::Error> for Error {
             Code::Io if number == 0 || (number == libc::ENOENT && extended & 0xff == ffi::SQLITE_IOERR) => {
                 Error::new(Code::Io, error.to_string())
             }
-            Code::Io => Error::new(Code::Io, format!("{error}: {}", said(number))),
-            Code::Corrupt if number == libc::EIO && extended != 0 => {
-                Error::new(Code::Io, format!("it could not be read: {}", said(number)))
-            }
-            Code::Busy if is_of_locks(number) => Error::passing(format!("it could not be locked: {}", said(number))),
+            Code::Io => failed(number).while_doing(error),
+            Code::Corrupt if number == libc::EIO && extended != 0 => failed(number).while_doing("it could not be read"),
+            Code::Busy if is_of_locks(number) => Error::passing(format!("it could not be locked: {}", said(number)))
+                .caused_by(io::Error::from_raw_os_error(number)),
             code => Error::new(code, error.to_string()),
         }
     }

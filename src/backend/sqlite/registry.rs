@@ -18,7 +18,7 @@ use super::descriptors::Descriptor;
 use super::location::check_alone;
 use super::reason;
 use super::takeover::take_over;
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Detail, Error, Result};
 
 /// A file, whatever its name: device and inode.
 pub(crate) type FileId = (u64, u64);
@@ -74,7 +74,8 @@ impl Registration {
                     "another library in this process has it open (descriptor {descriptor}); with two copies of \
                      SQLite on one file, each would drop the other's locks"
                 ),
-            ));
+            )
+            .with_detail(Detail::OpenInOtherLibrary));
         }
         check_alone(path, &file)?;
         if first {

@@ -7,10 +7,10 @@ use super::prepared::{Kept, PreparedConnection};
 use crate::backend::{Projection, Range, copy, copy_text};
 use crate::error::{Code, Error, Result, quoted};
 use crate::hooks;
-use crate::types::{Entry, KeyInfo};
+use crate::types::Entry;
 use crate::version::Version;
 
-/// Reads a live row into `entry`, and answers whether there was one.
+/// Reads a live row into `entry`, all but its key, and returns whether there was one.
 pub(super) fn get(
     connection: &PreparedConnection,
     namespace: &str,
@@ -35,12 +35,12 @@ pub(super) fn get(
     }
     match projection {
         Projection::Nothing => {}
-        Projection::Value => read_value(row.column(0), &mut entry.value)?,
+        Projection::Value => read_value(row.column(0), entry.value.get_or_insert_default())?,
         Projection::Entry => {
             (entry.metadata, entry.expiration, entry.version) =
                 described([row.column(0), row.column(1), row.column(2)])
                     .map_err(|error| of_row(error, key.as_bytes()))?;
-            read_value(row.column(3), &mut entry.value)?;
+            read_value(row.column(3), entry.value.get_or_insert_default())?;
         }
     }
     Ok(true)
@@ -76,16 +76,16 @@ pub(super) fn below<'a>(range: &Range<'a>) -> ToSqlOutput<'a> {
 }
 
 /// A row of [`schema::list`].
-pub(super) fn key_info(row: &Row<'_>, values: bool) -> Result<KeyInfo> {
-    let key = row.get_ref(0)?.as_bytes_or_null().map_err(rusqlite::Error::from)?.unwrap_or_default();
-    let name = text(row.get_ref(0)?, LONGEST_NAME).map_err(|error| of_row(error, key))?.unwrap_or_default();
+pub(super) fn entry(row: &Row<'_>, values: bool) -> Result<Entry> {
+    let bytes = row.get_ref(0)?.as_bytes_or_null().map_err(rusqlite::Error::from)?.unwrap_or_default();
+    let key = text(row.get_ref(0)?, LONGEST_NAME).map_err(|error| of_row(error, bytes))?.unwrap_or_default();
     let (metadata, expiration, version) =
-        described([row.get_ref(1)?, row.get_ref(2)?, row.get_ref(3)?]).map_err(|error| of_row(error, key))?;
+        described([row.get_ref(1)?, row.get_ref(2)?, row.get_ref(3)?]).map_err(|error| of_row(error, bytes))?;
     let mut value = None;
     if values {
         read_value(row.get_ref(4)?, value.insert(Vec::new()))?;
     }
-    Ok(KeyInfo { name, metadata, expiration, version, value })
+    Ok(Entry { key, value, metadata, expiration, version })
 }
 
 /// What is wrong with a row, and which one it is. A key that is too long for a message, or for memory, is cut.

@@ -28,7 +28,7 @@ pub fn get(place: &Place, keys: &[String], out: &mut Output) -> Result<(), Fail>
     let long = out.style == Style::Terminal;
     print_page(&found, long, &mut Table::new(&columns(long, true)), out)?;
     let missing: Vec<_> =
-        asked.iter().filter(|key| found.binary_search_by(|info| info.name.as_str().cmp(key)).is_err()).collect();
+        asked.iter().filter(|key| found.binary_search_by(|entry| entry.key.as_str().cmp(key)).is_err()).collect();
     match *missing {
         [] => Ok(()),
         [key] => Err(Fail::No(format!("no key {} in namespace {}", quoted(key), quoted(namespace.name())))),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use luat_kv::{Code, Entry, IncrOptions, KeyInfo, ListOptions, Namespace, PutOptions};
+use luat_kv::{Detail, Entry, IncrOptions, ListOptions, Namespace, PutOptions};
 use serde_json::Value;
 
 use crate::args;
@@ -18,34 +18,30 @@ pub fn get(place: &Place, args: &args::Get, out: &mut Output) -> Result<(), Fail
         return Err(missing(&args.key, &namespace));
     };
     match args.metadata {
-        true => print_facts(&args.key, entry, out),
-        false => print_entry(&args.key, &entry, args.raw, out),
+        true => print_facts(entry, out),
+        false => print_entry(&entry, args.raw, out),
     }
 }
 
 /// What is known of an entry, without its value.
-fn print_facts(key: &str, entry: Entry, out: &mut Output) -> Result<(), Fail> {
-    let Entry { value, metadata, expiration, version } = entry;
+fn print_facts(mut entry: Entry, out: &mut Output) -> Result<(), Fail> {
+    let len = entry.value().len();
     if out.style == Style::Json {
-        let info = KeyInfo { name: key.to_owned(), metadata, expiration, version, value: None };
-        return Ok(out.json(&Record::of(&info)?)?);
+        entry.value = None;
+        return Ok(out.json(&Record::of(&entry)?)?);
     }
-    let mut facts = vec![("bytes", Value::from(value.len()))];
-    facts.extend(expiration.map(|_| ("expires", out.expiration(expiration).into())));
-    facts.extend(metadata.map(|json| ("metadata", json.into())));
-    facts.push(("version", version.to_string().into()));
+    let mut facts = vec![("bytes", Value::from(len))];
+    facts.extend(entry.expiration.map(|_| ("expires", out.expiration(entry.expiration).into())));
+    facts.extend(entry.metadata.map(|json| ("metadata", json.into())));
+    facts.push(("version", entry.version.to_string().into()));
     Ok(out.facts(&facts)?)
 }
 
 /// The value of an entry; as JSON, the rest too.
-fn print_entry(key: &str, entry: &Entry, raw: bool, out: &mut Output) -> Result<(), Fail> {
-    let value = &entry.value;
+fn print_entry(entry: &Entry, raw: bool, out: &mut Output) -> Result<(), Fail> {
+    let value = entry.value();
     match out.style {
-        Style::Json => {
-            let Entry { value, metadata, expiration, version } = entry.clone();
-            let info = KeyInfo { name: key.to_owned(), metadata, expiration, version, value: Some(value) };
-            out.json(&Record::of(&info)?)?;
-        }
+        Style::Json => out.json(&Record::of(entry)?)?,
         Style::Terminal if !raw => {
             out.raw(show_lines(value).as_bytes())?;
             if !value.ends_with(b"\n") {
@@ -62,12 +58,11 @@ pub fn take(place: &Place, args: &args::Take, out: &mut Output) -> Result<(), Fa
     let Some(entry) = namespace.take(&args.key)? else {
         return Err(missing(&args.key, &namespace));
     };
-    let printed = print_entry(&args.key, &entry, args.raw, out).and_then(|()| Ok(out.flush()?));
+    let printed = print_entry(&entry, args.raw, out).and_then(|()| Ok(out.flush()?));
     if printed.is_err() {
         // Nobody has got the value, which is nowhere else now.
-        let options =
-            PutOptions { expiration: entry.expiration, metadata: entry.metadata.as_deref(), ..PutOptions::default() };
-        namespace.add(&args.key, &entry.value, &options)?;
+        let options = PutOptions::new().expires_at(entry.expiration).metadata(entry.metadata.as_deref());
+        namespace.add_with(&args.key, entry.value(), &options)?;
     }
     printed
 }
@@ -81,11 +76,11 @@ pub fn put(place: &Place, args: &args::Put, out: &mut Output) -> Result<(), Fail
     };
     let args::Expires { ttl: expiration_ttl, expiration } = args.expires;
     let metadata = args.metadata.as_deref();
-    let options = PutOptions { expiration, expiration_ttl, metadata };
+    let options = PutOptions::new().expires_at(expiration).ttl(expiration_ttl).metadata(metadata);
     let namespace = place.namespace(Access::Create)?;
     let version = match args.if_missing {
-        true => namespace.add(&args.key, &value, &options)?,
-        false => Some(namespace.put(&args.key, &value, &options)?),
+        true => namespace.add_with(&args.key, &value, &options)?,
+        false => Some(namespace.put_with(&args.key, &value, &options)?),
     };
     if out.style == Style::Json {
         let mut facts = vec![("stored", version.is_some().into())];
@@ -108,10 +103,10 @@ pub fn has(place: &Place, key: &str, out: &mut Output) -> Result<(), Fail> {
 
 pub fn incr(place: &Place, args: &args::Incr, out: &mut Output) -> Result<(), Fail> {
     let args::Expires { ttl: expiration_ttl, expiration } = args.expires;
-    let options = IncrOptions { initial: args.initial, expiration, expiration_ttl };
-    let sum = place.namespace(Access::Create)?.incr(&args.key, args.by, &options).map_err(|error| {
+    let options = IncrOptions::new().initial(args.initial).expires_at(expiration).ttl(expiration_ttl);
+    let sum = place.namespace(Access::Create)?.incr_with(&args.key, args.by, &options).map_err(|error| {
         // What the key holds is no part of the command line.
-        match error.code() == Code::Invalid && error.message().contains("64 bits") {
+        match error.detail() == Some(Detail::NotInteger) {
             true => Fail::Failed(told(&error)),
             false => error.into(),
         }
@@ -146,17 +141,18 @@ pub fn list(place: &Place, args: &args::List, out: &mut Output) -> Result<(), Fa
     let mut table = Table::new(&head);
     let (mut cursor, mut left) = (None, args.limit.unwrap_or(u64::MAX));
     while left > 0 {
-        let page = namespace.list(&ListOptions {
-            prefix: &args.prefix,
-            start: &args.start,
-            stop: args.stop.as_deref(),
-            limit: Some(left.min(PAGE)),
-            cursor: cursor.as_deref(),
-            reverse: args.reverse,
-            values: args.values,
-        })?;
-        left -= page.keys.len() as u64;
-        print_page(&page.keys, long, &mut table, out)?;
+        let page = namespace.list(
+            &ListOptions::new()
+                .prefix(&args.prefix)
+                .start(&args.start)
+                .stop(args.stop.as_deref())
+                .limit(left.min(PAGE))
+                .cursor(cursor.as_deref())
+                .reverse(args.reverse)
+                .values(args.values),
+        )?;
+        left -= page.entries.len() as u64;
+        print_page(&page.entries, long, &mut table, out)?;
         // Who reads along sees each page as it comes.
         out.flush()?;
         cursor = page.cursor;
@@ -179,18 +175,18 @@ pub fn columns(long: bool, values: bool) -> Vec<&'static str> {
 }
 
 /// Keys, as [`columns`] says; with their values where they were asked for.
-pub fn print_page(keys: &[KeyInfo], long: bool, table: &mut Table<'_>, out: &mut Output) -> Result<(), Fail> {
+pub fn print_page(entries: &[Entry], long: bool, table: &mut Table<'_>, out: &mut Output) -> Result<(), Fail> {
     if out.style == Style::Json {
-        return keys.iter().try_for_each(|info| Ok(out.json(&Record::of(info)?)?));
+        return entries.iter().try_for_each(|entry| Ok(out.json(&Record::of(entry)?)?));
     }
-    let mut rows = Vec::with_capacity(keys.len());
-    for info in keys {
-        let mut row = vec![show(info.name.as_bytes()).into_owned()];
+    let mut rows = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let mut row = vec![show(entry.key.as_bytes()).into_owned()];
         if long {
-            let metadata = info.metadata.as_deref().unwrap_or_default();
-            row.extend([out.expiration(info.expiration), show(metadata.as_bytes()).into_owned()]);
+            let metadata = entry.metadata.as_deref().unwrap_or_default();
+            row.extend([out.expiration(entry.expiration), show(metadata.as_bytes()).into_owned()]);
         }
-        row.extend(info.value.as_deref().map(|value| show(value).into_owned()));
+        row.extend(entry.value.as_deref().map(|value| show(value).into_owned()));
         rows.push(row);
     }
     Ok(table.page(&rows, out)?)

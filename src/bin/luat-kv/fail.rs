@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use luat_kv::{Code, Error};
+use luat_kv::{Code, Detail, Error};
 
 use crate::text::{name, show};
 
@@ -62,8 +62,7 @@ impl From<Error> for Fail {
 /// What the library says, and where something can be done about it, what.
 pub fn told(error: &Error) -> String {
     let advice = match error.code() {
-        // There is another BUSY, of two libraries in one process, which no waiting ends.
-        Code::Busy if !error.message().contains("descriptor") => {
+        Code::Busy if error.detail() != Some(Detail::OpenInOtherLibrary) => {
             "; another process is writing: try again, or wait for longer with --busy-timeout"
         }
         _ => "",

@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as BASE64;
 use console::{Alignment, Term, pad_str, style, truncate_str};
-use luat_kv::{Clock, KeyInfo};
+use luat_kv::{Clock, Entry};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use serde_json::ser::Formatter;
@@ -189,16 +189,16 @@ pub struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    pub fn of(info: &'a KeyInfo) -> Result<Self, Fail> {
-        let (value, base64) = match info.value.as_deref().map(str::from_utf8) {
+    pub fn of(entry: &'a Entry) -> Result<Self, Fail> {
+        let (value, base64) = match entry.value.as_deref().map(str::from_utf8) {
             None => (None, None),
             Some(Ok(text)) => (Some(text.into()), None),
-            Some(Err(_)) => (info.value.as_deref().map(|bytes| BASE64.encode(bytes).into()), Some(true)),
+            Some(Err(_)) => (entry.value.as_deref().map(|bytes| BASE64.encode(bytes).into()), Some(true)),
         };
-        let metadata = info.metadata.as_deref().map(|text| RawValue::from_string(one_line(text))).transpose();
+        let metadata = entry.metadata.as_deref().map(|text| RawValue::from_string(one_line(text))).transpose();
         let metadata = metadata
-            .map_err(|why| Fail::Failed(format!("the metadata of {} is not JSON: {why}", quoted(&info.name))))?;
-        let (key, expiration, version) = (&*info.name, info.expiration, info.version.to_string());
+            .map_err(|why| Fail::Failed(format!("the metadata of {} is not JSON: {why}", quoted(&entry.key))))?;
+        let (key, expiration, version) = (&*entry.key, entry.expiration, entry.version.to_string());
         Ok(Record { key, value, expiration, metadata, base64, version })
     }
 }

@@ -1,10 +1,11 @@
 //! Which store, which namespace, and how it is opened.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use luat_kv::{Code, Limits, Namespace, OpenOptions, Store};
+use luat_kv::{Limits, Namespace, OpenOptions, Store};
 
 use crate::fail::{Fail, told};
 
@@ -58,8 +59,7 @@ impl Place {
             None => Store::open_project(None::<&Path>, &options),
         };
         opened.map_err(|error| {
-            // The library has no code of its own for this, and does not tell a project's path by itself.
-            if access != Access::Create && error.code() == Code::Io && error.message().ends_with("(os error 2)") {
+            if access != Access::Create && error.io_kind() == Some(ErrorKind::NotFound) {
                 return Fail::Failed(format!(
                     "{}; there is no store: is the path right? `luat-kv put` makes one, and --db PATH names another",
                     error.message()
@@ -85,7 +85,7 @@ impl Place {
             LimitSet::Cloudflare => Limits::Cloudflare,
         };
         let (readonly, create) = (access == Access::Read, access == Access::Create);
-        OpenOptions { limits, readonly, create, busy_timeout: self.busy_timeout, ..OpenOptions::default() }
+        OpenOptions::new().limits(limits).readonly(readonly).create(create).busy_timeout(self.busy_timeout)
     }
 }
 

@@ -54,7 +54,7 @@ impl<'a> Counts<'a> {
 }
 
 pub fn stats(place: &Place, out: &mut Output) -> Result<(), Fail> {
-    let Stats { path, file_size, namespaces } = place.open(Access::Read)?.stats()?;
+    let Stats { path, file_size, namespaces, .. } = place.open(Access::Read)?.stats()?;
     let counts =
         |of: &NamespaceStats| [show(of.name.as_bytes()).into_owned(), of.live.to_string(), of.expired.to_string()];
     match out.style {

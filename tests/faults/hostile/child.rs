@@ -138,7 +138,7 @@ fn tell<T>(operation: &str, answer: Result<T>, show: impl FnOnce(T) -> String) -
 }
 
 fn options(readonly: bool) -> OpenOptions {
-    OpenOptions { readonly, busy_timeout: Duration::from_millis(200), ..OpenOptions::default() }
+    OpenOptions::new().readonly(readonly).busy_timeout(Duration::from_millis(200))
 }
 
 fn use_all(path: &Path, readonly: bool) {
@@ -164,17 +164,17 @@ fn read_all(store: &Store, n: &Namespace) {
     let shown = |value: Option<Vec<u8>>| value.map_or("nothing".to_owned(), |value| super::shown(&value));
     tell("get", n.get("a"), shown);
     tell("get other case", n.get("A"), shown);
-    tell("get_entry", n.get_entry("a").map(|entry| entry.map(|entry| entry.value)), shown);
+    tell("get_entry", n.get_entry("a").map(|entry| entry.map(luat_kv::Entry::into_value)), shown);
     tell("get_many", n.get_many(&["a", "b", "c"]), |found| found.len().to_string());
     tell("count", n.count(""), |count| count.to_string());
-    let all = ListOptions { limit: Some(10_000), ..ListOptions::default() };
-    tell("list", n.list(&all), |page| page.keys.len().to_string());
-    tell("list reverse", n.list(&ListOptions { reverse: true, ..all }), |page| page.keys.len().to_string());
-    tell("dump", n.list(&ListOptions { values: true, ..all }), |page| {
-        let parts = page.keys.iter().flat_map(|key| [key.name.as_bytes(), key.value.as_deref().unwrap_or_default()]);
-        format!("{} {}", page.keys.len(), super::hash(parts))
+    let all = ListOptions::new().limit(10_000);
+    tell("list", n.list(&all), |page| page.entries.len().to_string());
+    tell("list reverse", n.list(&all.reverse(true)), |page| page.entries.len().to_string());
+    tell("dump", n.list(&all.values(true)), |page| {
+        let parts = page.entries.iter().flat_map(|key| [key.key.as_bytes(), key.value()]);
+        format!("{} {}", page.entries.len(), super::hash(parts))
     });
-    tell("list values", n.list(&ListOptions { values: true, ..all }), |page| page.keys.len().to_string());
+    tell("list values", n.list(&all.values(true)), |page| page.entries.len().to_string());
     tell("namespaces", store.namespaces(), |names| names.len().to_string());
     tell("stats", store.stats(), |stats| stats.namespaces.len().to_string());
     tell("export", n.export(&mut std::io::sink(), Format::Json), |count| count.to_string());
@@ -182,13 +182,13 @@ fn read_all(store: &Store, n: &Namespace) {
 
 fn write_all(store: &Store, n: &Namespace) {
     let forever = PutOptions::default();
-    tell("put", n.put("new", b"value", &forever), |_| String::new());
-    tell("put again", n.put("a", b"another", &PutOptions { expiration_ttl: Some(100), ..forever }), |_| String::new());
+    tell("put", n.put_with("new", b"value", &forever), |_| String::new());
+    tell("put again", n.put_with("a", b"another", &forever.ttl(100)), |_| String::new());
     tell("get new", n.get("new"), |value| super::shown(&value.unwrap_or_default()));
-    tell("incr", n.incr("count", 1, &Default::default()), |sum| sum.to_string());
+    tell("incr", n.incr("count", 1), |sum| sum.to_string());
     tell("touch", n.touch("new", None, Some(50)), |found| found.to_string());
     let mut batch = store.batch();
-    let batched = batch.put(n, "x", b"1", &forever).and_then(|batch| batch.put(n, "y", b"2", &forever));
+    let batched = batch.put_with(n, "x", b"1", &forever).and_then(|batch| batch.put_with(n, "y", b"2", &forever));
     tell("batch", batched.and_then(|batch| batch.commit()), |_| String::new());
     tell("delete", n.delete("new"), |_| String::new());
     let mut lines: &[u8] = b"{\"key\":\"i1\",\"value\":\"1\"}\n{\"key\":\"i2\",\"value\":\"2\"}\n";
@@ -212,7 +212,7 @@ fn keep(path: &Path) {
     while input.read_line(&mut line).is_ok_and(|len| len > 0) {
         line.clear();
         read_all(&store, &n);
-        tell("put", n.put("kept", b"value", &PutOptions::default()), |_| String::new());
+        tell("put", n.put("kept", b"value"), |_| String::new());
         tell("delete", n.delete("kept"), |_| String::new());
         tell("round", Ok(()), |()| String::new());
     }

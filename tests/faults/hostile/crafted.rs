@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use luat_kv::{OpenOptions, PutOptions, Store};
+use luat_kv::{OpenOptions, Store};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -89,7 +89,7 @@ fn file(craft: &Craft) -> (TempDir, PathBuf) {
         small.execute_batch("PRAGMA page_size = 512; VACUUM").expect("small pages");
         drop(small);
         let store = Store::open(&path, &OpenOptions::default()).expect("a store");
-        store.namespace("n").expect("a name").put("z", b"last", &PutOptions::default()).expect("a row");
+        store.namespace("n").expect("a name").put("z", b"last").expect("a row");
         store.close().expect("closed");
     }
     let connection = Connection::open(&path).expect("a database");

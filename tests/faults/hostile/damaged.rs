@@ -84,12 +84,8 @@ pub fn fill(path: &Path) {
     let commit = |number: u32| {
         let mut batch = store.batch();
         for key in 0..if number == 0 { KEYS } else { GROUP } {
-            let options = PutOptions {
-                metadata: Some("{\"by\":\"fill\"}"),
-                expiration: Some(4_102_444_800),
-                ..Default::default()
-            };
-            batch.put(&n, &name(number, key), value(number, key).as_bytes(), &options).expect("a change");
+            let options = PutOptions::new().metadata("{\"by\":\"fill\"}").expires_at(4_102_444_800);
+            batch.put_with(&n, &name(number, key), value(number, key).as_bytes(), &options).expect("a change");
         }
         batch.commit().expect("a commit");
     };

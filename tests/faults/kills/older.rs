@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use luat_kv::{Code, Durability, PutOptions, Store};
+use luat_kv::{Code, Durability, Store};
 use rusqlite::Connection;
 
 use super::op::EPOCH;
@@ -143,7 +143,7 @@ fn open_without_room(path: &Path, at: u64) -> Result<bool, String> {
     }
     trap::disarm();
     let namespace = store.namespace("n0").map_err(|error| error.to_string())?;
-    let put = namespace.put("new", b"value", &PutOptions::default());
+    let put = namespace.put("new", b"value");
     put.map_err(|error| format!("a put once there is room: {error}"))?;
     namespace.delete("new").map_err(|error| format!("a delete: {error}"))?;
     store.close().map(|()| true).map_err(|error| format!("the close: {error}"))

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
 
-use luat_kv::{Durability, Format, IncrOptions, Namespace, OpenOptions, PutOptions, Result, Store};
+use luat_kv::{Durability, Format, Namespace, OpenOptions, PutOptions, Result, Store};
 
 use super::model;
 use super::op::{self, FILLED, Op, Ops};
@@ -66,19 +66,19 @@ impl Lane<'_> {
         match op {
             Op::Put { key, len, brief } => {
                 let expiration = brief.then_some(self.clock + 1);
-                namespace.put(key, &self.value(*len), &PutOptions { expiration, ..forever })?;
+                namespace.put_with(key, self.value(*len), &forever.expires_at(expiration))?;
             }
             Op::Delete { key } => drop(namespace.delete(key)?),
-            Op::Incr { by } => return Ok(namespace.incr("counter", *by, &IncrOptions::default())?.to_string()),
+            Op::Incr { by } => return Ok(namespace.incr("counter", *by)?.to_string()),
             Op::Shared => {
                 let shared = self.store.namespace("shared")?;
-                return Ok(shared.incr("counter", 1, &IncrOptions::default())?.to_string());
+                return Ok(shared.incr("counter", 1)?.to_string());
             }
             Op::Batch { keys, len, delete } => self.batch(&namespace, keys, *len, delete)?,
             Op::Fill => {
                 let mut batch = self.store.batch();
                 for index in 0..FILLED {
-                    batch.put(&namespace, &op::filled_key(index), &self.value(0), &forever)?;
+                    batch.put_with(&namespace, &op::filled_key(index), self.value(0), &forever)?;
                 }
                 batch.commit()?;
             }
@@ -105,10 +105,10 @@ impl Lane<'_> {
     fn batch(&self, namespace: &Namespace, keys: &[String], len: usize, delete: &str) -> Result<()> {
         let mut batch = self.store.batch();
         for key in keys {
-            batch.put(namespace, key, &self.value(len), &PutOptions::default())?;
+            batch.put(namespace, key, self.value(len))?;
         }
         batch.delete(namespace, delete)?;
-        batch.incr(namespace, "batches", 1, &IncrOptions::default())?;
+        batch.incr(namespace, "batches", 1)?;
         batch.commit().map(drop)
     }
 

@@ -6,7 +6,7 @@ use std::sync::{Barrier, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use luat_kv::{IncrOptions, ListOptions, Namespace, OpenOptions, PutOptions, Result, Store, Version};
+use luat_kv::{IncrOptions, ListOptions, Namespace, OpenOptions, Result, Store, Version};
 
 use super::history::{Event, INCREMENTS, KEYS, Op};
 use crate::support::{Rng, end_if_it_hangs};
@@ -24,7 +24,7 @@ pub fn client(arguments: &[&str]) -> ExitCode {
     end_if_it_hangs();
     trap::install(Path::new(folder));
     trap::delay(40, Duration::from_micros(1500), seed ^ process);
-    let options = OpenOptions { busy_timeout: Duration::from_secs(300), ..OpenOptions::default() };
+    let options = OpenOptions::new().busy_timeout(Duration::from_secs(300));
     let database = Path::new(folder).join("kv.db");
     let shared = Store::open(&database, &options).expect("to open the file");
     let (printed, barrier) = (Mutex::new(()), Barrier::new(threads as usize));
@@ -91,13 +91,13 @@ impl Thread {
             30..45 => self.get_all(chosen.is_multiple_of(2))?,
             45..58 => {
                 let value = self.number();
-                let version = self.namespace.put(NAMES[key], value.to_string().as_bytes(), &PutOptions::default())?;
+                let version = self.namespace.put(NAMES[key], value.to_string())?;
                 self.seen[key] = Some((value, Some(version)));
                 Op::Put { key, value }
             }
             58..66 => {
                 let value = self.number();
-                let added = self.namespace.add(NAMES[key], value.to_string().as_bytes(), &PutOptions::default())?;
+                let added = self.namespace.add(NAMES[key], value.to_string())?;
                 if added.is_some() {
                     self.seen[key] = Some((value, added));
                 }
@@ -105,13 +105,13 @@ impl Thread {
             }
             66..78 => {
                 let initial = self.number();
-                let options = IncrOptions { initial: initial as i64, ..IncrOptions::default() };
-                Op::Incr { key, initial, sum: self.namespace.incr(NAMES[key], 1, &options)? as u64 }
+                let options = IncrOptions::new().initial(initial as i64);
+                Op::Incr { key, initial, sum: self.namespace.incr_with(NAMES[key], 1, &options)? as u64 }
             }
             78..82 => Op::Delete { key, found: self.namespace.delete(NAMES[key])? },
             82..86 => {
                 let entry = self.namespace.take(NAMES[key])?;
-                Op::Take { key, found: entry.map_or(0, |entry| number(&entry.value)) }
+                Op::Take { key, found: entry.map_or(0, |entry| number(entry.value())) }
             }
             _ => self.check_and_put(key)?,
         };
@@ -125,20 +125,20 @@ impl Thread {
 
     fn get(&mut self, key: usize) -> Result<Op> {
         let entry = self.namespace.get_entry(NAMES[key])?;
-        let found = entry.as_ref().map_or(0, |entry| number(&entry.value));
+        let found = entry.as_ref().map_or(0, |entry| number(entry.value()));
         self.seen[key] = Some((found, entry.map(|entry| entry.version)));
         Ok(Op::Get { key, found })
     }
 
     fn get_all(&mut self, by_list: bool) -> Result<Op> {
         let keys = if by_list {
-            self.namespace.list(&ListOptions { values: true, ..ListOptions::default() })?.keys
+            self.namespace.list(&ListOptions::new().values(true))?.entries
         } else {
             self.namespace.get_many(&NAMES)?
         };
         let mut found = [0; KEYS];
         for key in keys {
-            let index = NAMES.iter().position(|name| *name == key.name).expect("one of the keys");
+            let index = NAMES.iter().position(|name| *name == key.key).expect("one of the keys");
             found[index] = number(&key.value.unwrap_or_default());
         }
         Ok(Op::GetAll { found })
@@ -152,7 +152,7 @@ impl Thread {
         batch.check(&self.namespace, NAMES[key], version)?;
         for (index, name) in NAMES.iter().enumerate() {
             let value = (first + index as u64 * INCREMENTS).to_string();
-            batch.put(&self.namespace, name, value.as_bytes(), &PutOptions::default())?;
+            batch.put(&self.namespace, name, value.as_bytes())?;
         }
         let done = batch.commit()?.is_some();
         Ok(Op::CheckAndPut { key, expected, first, done })

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use luat_kv::{Durability, Format, IncrOptions, ListOptions, Namespace, OpenOptions, PutOptions, Store};
+use luat_kv::{Durability, Format, ListOptions, Namespace, OpenOptions, Store};
 
 use crate::support::Rng;
 
@@ -165,12 +165,12 @@ pub fn read(store: &Store) -> Result<Rows, String> {
 pub fn read_namespace(namespace: &Namespace, number: usize, rows: &mut Rows) -> Result<(), String> {
     let mut cursor = None;
     loop {
-        let options = ListOptions { cursor: cursor.as_deref(), values: true, ..ListOptions::default() };
+        let options = ListOptions::new().cursor(cursor.as_deref()).values(true);
         let page = namespace.list(&options).map_err(|error| error.to_string())?;
-        for key in page.keys {
+        for key in page.entries {
             let bytes = key.value.unwrap_or_default();
-            let value = Value::parse(&bytes).ok_or_else(|| format!("the value of {} is garbled", key.name))?;
-            rows.insert((number, key.name), value);
+            let value = Value::parse(&bytes).ok_or_else(|| format!("the value of {} is garbled", key.key))?;
+            rows.insert((number, key.key), value);
         }
         cursor = page.cursor;
         if cursor.is_none() {
@@ -199,7 +199,7 @@ pub fn worker(arguments: &[&str]) -> ExitCode {
     fs::create_dir(root.join("kept")).unwrap();
     fs::File::open(root).and_then(|folder| folder.sync_all()).unwrap();
     let durability = if *durability == "full" { Durability::Full } else { Durability::Normal };
-    let mut worker = Worker { root, options: OpenOptions { durability, ..OpenOptions::default() }, stores: Vec::new() };
+    let mut worker = Worker { root, options: OpenOptions::new().durability(durability), stores: Vec::new() };
     for (number, op) in ops(seed.parse().unwrap(), count.parse().unwrap()).iter().enumerate() {
         match worker.run(op) {
             Ok(()) => println!("{}", number + 1),
@@ -229,14 +229,14 @@ impl Worker<'_> {
         let store = self.stores[0].clone();
         let namespace = |number: usize| store.namespace(NAMESPACES[number]);
         match op {
-            Op::Put((of, key), value) => namespace(*of)?.put(key, &value.bytes(), &PutOptions::default()).map(drop),
+            Op::Put((of, key), value) => namespace(*of)?.put(key, value.bytes()).map(drop),
             Op::Delete((of, key)) => namespace(*of)?.delete(key).map(drop),
-            Op::Incr((of, key)) => namespace(*of)?.incr(key, 1, &IncrOptions::default()).map(drop),
+            Op::Incr((of, key)) => namespace(*of)?.incr(key, 1).map(drop),
             Op::Batch(changes) => {
                 let mut batch = store.batch();
                 for ((of, key), value) in changes {
                     match value {
-                        Some(value) => batch.put(&namespace(*of)?, key, &value.bytes(), &PutOptions::default())?,
+                        Some(value) => batch.put(&namespace(*of)?, key, value.bytes())?,
                         None => batch.delete(&namespace(*of)?, key)?,
                     };
                 }

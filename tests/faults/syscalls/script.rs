@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use luat_kv::{
-    Clock, Durability, Error, Format, IncrOptions, ListOptions, Namespace, OpenOptions, PutOptions, Result, Store,
-};
+use luat_kv::{Clock, Durability, Error, Format, ListOptions, Namespace, OpenOptions, PutOptions, Result, Store};
 
 const EPOCH: i64 = 1_800_000_000;
 
@@ -155,7 +153,7 @@ impl Script {
     pub fn new(folder: PathBuf, durability: Durability) -> Script {
         let clock = Clock::manual(EPOCH);
         std::fs::write(folder.join("import.jsonl"), r#"{"key":"three","value":"imported"}"#).expect("a file to import");
-        let options = OpenOptions { durability, busy_timeout: BUSY_TIMEOUT, clock, ..OpenOptions::default() };
+        let options = OpenOptions::new().durability(durability).busy_timeout(BUSY_TIMEOUT).clock(clock);
         Script { folder, options, store: None, another: None }
     }
 
@@ -177,19 +175,19 @@ impl Script {
         match step {
             Open | OpenAgain => self.store = Some(Store::open(database(&self.folder), &self.options)?),
             OpenAnother => self.another = Some(Store::open(database(&self.folder), &self.options)?),
-            Put => drop(self.namespace()?.put("one", b"1", &PutOptions { metadata: Some("true"), ..forever })?),
-            PutLarge => drop(self.namespace()?.put("large", &large(), &forever)?),
+            Put => drop(self.namespace()?.put_with("one", b"1", &forever.metadata("true"))?),
+            PutLarge => drop(self.namespace()?.put_with("large", large(), &forever)?),
             Incr | IncrAgain => {
-                self.namespace()?.incr("counter", 1, &IncrOptions::default())?;
+                self.namespace()?.incr("counter", 1)?;
             }
             Add => {
-                let added = self.namespace()?.add("added", b"a", &forever)?;
+                let added = self.namespace()?.add_with("added", b"a", &forever)?;
                 assert!(added.is_some(), "it was not there: else it failed, and was");
             }
             Touch => assert!(self.namespace()?.touch("added", None, Some(1000))?),
             Batch => self.batch()?,
             GetMany => assert_eq!(self.namespace()?.get_many(&["two", "large", "missing"])?.len(), 2),
-            List => assert_eq!(self.namespace()?.list(&ListOptions::default())?.keys.len(), 5),
+            List => assert_eq!(self.namespace()?.list(&ListOptions::default())?.entries.len(), 5),
             Fill => self.fill()?,
             DeletePrefix => drop(self.namespace()?.delete_prefix("filled:")?),
             PutBrief => self.put_brief()?,
@@ -199,7 +197,7 @@ impl Script {
                 self.namespace()?.import_file(self.folder.join("import.jsonl"), true)?;
             }
             PutByAnother => {
-                self.another.as_ref().expect("opened before").namespace("test")?.put("another", b"b", &forever)?;
+                self.another.as_ref().expect("opened before").namespace("test")?.put_with("another", b"b", &forever)?;
             }
             Checkpoint => drop(self.store()?.checkpoint()?),
             Delete => drop(self.namespace()?.delete("two")?),
@@ -221,10 +219,10 @@ impl Script {
     fn batch(&self) -> Result<()> {
         let namespace = self.namespace()?;
         let mut batch = self.store()?.batch();
-        batch.put(&namespace, "two", b"2", &PutOptions::default())?;
-        batch.put(&namespace, "three", b"3", &PutOptions::default())?;
+        batch.put(&namespace, "two", b"2")?;
+        batch.put(&namespace, "three", b"3")?;
         batch.delete(&namespace, "one")?;
-        batch.incr(&namespace, "counter", 1, &IncrOptions::default())?;
+        batch.incr(&namespace, "counter", 1)?;
         assert!(batch.commit()?.is_some());
         Ok(())
     }
@@ -233,7 +231,7 @@ impl Script {
         let namespace = self.namespace()?;
         let mut batch = self.store()?.batch();
         for index in 0..FILLED {
-            batch.put(&namespace, &filled(index), b"filled", &PutOptions::default())?;
+            batch.put(&namespace, &filled(index), b"filled")?;
         }
         assert!(batch.commit()?.is_some());
         Ok(())
@@ -242,9 +240,9 @@ impl Script {
     /// Entries that have expired when the step is over.
     fn put_brief(&self) -> Result<()> {
         let now = self.options.clock.now();
-        let brief = PutOptions { expiration: Some(now + 1), ..PutOptions::default() };
+        let brief = PutOptions::new().expires_at(now + 1);
         let namespace = self.namespace()?;
-        let put = (0..3).try_for_each(|index| namespace.put(&format!("brief {index}"), b"", &brief).map(drop));
+        let put = (0..3).try_for_each(|index| namespace.put_with(&format!("brief {index}"), b"", &brief).map(drop));
         self.options.clock.set(now + 2);
         put
     }
@@ -252,12 +250,12 @@ impl Script {
 
 /// All that a store's namespace has.
 pub fn rows(store: &Store) -> Result<Rows, Error> {
-    let options = ListOptions { values: true, limit: Some(10_000), ..ListOptions::default() };
+    let options = ListOptions::new().values(true).limit(10_000);
     let page = store.namespace("test")?.list(&options)?;
-    Ok(page.keys.into_iter().map(|key| (key.name, key.value.unwrap_or_default())).collect())
+    Ok(page.entries.into_iter().map(|key| (key.key, key.value.unwrap_or_default())).collect())
 }
 
 /// A store as another process opens it afterwards, when all that is brief has expired.
 pub fn open_afterwards(path: &Path) -> Result<Store> {
-    Store::open(path, &OpenOptions { clock: Clock::manual(EPOCH + 100), ..OpenOptions::default() })
+    Store::open(path, &OpenOptions::new().clock(Clock::manual(EPOCH + 100)))
 }
