@@ -7,6 +7,18 @@
 #include "threads.h"
 
 #include <fcntl.h>
+#include <sys/syscall.h>
+
+/* ---- Descriptors that are closed slowly, so that other threads see them for longer */
+
+static int slow_close;
+
+int close(int descriptor)
+{
+    if (is_set(&slow_close))
+        usleep(300);
+    return (int)syscall(SYS_close, descriptor);
+}
 
 static struct kv opened_with(uint32_t flags, uint32_t busy_timeout_ms, uint32_t durability)
 {
@@ -247,6 +259,32 @@ static void stores_of_threads_come_and_go(void)
     close_shared();
 }
 
+static pthread_barrier_t together;
+
+static void open_a_new_file(int number)
+{
+    char path[PATH_MAX + 20];
+    for (int round = 0; round < ROUNDS / 10; round++) {
+        snprintf(path, sizeof path, "%s.%d", database, round);
+        pthread_barrier_wait(&together);
+        struct kv kv = kv_open(path);
+        CHECK_STATUS(kv_put_number(kv.ns, "k", number, &error), LUAT_KV_OK);
+        kv_close(kv);
+    }
+}
+
+/* One of them makes the file, and has a descriptor of it for a moment: no other may take it for another library's. */
+static void threads_open_a_new_file_together(void)
+{
+    open_shared();
+    CHECK(pthread_barrier_init(&together, NULL, THREADS) == 0);
+    set(&slow_close, 1);
+    threads_run(THREADS, open_a_new_file);
+    set(&slow_close, 0);
+    CHECK(pthread_barrier_destroy(&together) == 0);
+    close_shared();
+}
+
 static const struct check_test tests[] = {
     TEST(another_open_takes_no_descriptor),
     TEST(a_path_through_a_link_leads_to_the_same_data),
@@ -256,6 +294,7 @@ static const struct check_test tests[] = {
     TEST(others_write_while_one_exports),
     TEST(readers_are_few),
     TEST(stores_of_threads_come_and_go),
+    TEST(threads_open_a_new_file_together),
 };
 
 int main(int argc, char **argv)

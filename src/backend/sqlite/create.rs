@@ -8,6 +8,7 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{ErrorKind, Result};
 use std::path::Path;
 
+use super::registry::OpenLock;
 use super::{Check, Stage, folder, reason};
 use crate::error;
 use crate::types::Durability;
@@ -41,7 +42,7 @@ fn file(path: &Path) -> Result<()> {
     const LINKS: usize = 40;
     let mut path = path.to_owned();
     for _ in 0..LINKS {
-        match new_file(&path) {
+        match new_file_alone(&path) {
             Err(why) if why.kind() != ErrorKind::AlreadyExists => return Err(why),
             // A link to a file that is missing: the file is made.
             Err(_) if !fs::exists(&path)? => {
@@ -52,6 +53,12 @@ fn file(path: &Path) -> Result<()> {
         }
     }
     Err(std::io::Error::other("too many levels of symbolic links"))
+}
+
+/// While the new file is open here, no other thread may take its descriptor for another library's.
+fn new_file_alone(path: &Path) -> Result<()> {
+    let _lock = (!path.exists()).then(OpenLock::wait);
+    new_file(path)
 }
 
 fn new_file(path: &Path) -> Result<()> {

@@ -126,7 +126,7 @@ pub(super) fn is_taken(path: &Path) -> bool {
     registry().databases.contains_key(&id) || (Path::new(&log).exists() && open_descriptor(id).is_some())
 }
 
-/// While this lives, no other copy of this library in this process opens a database.
+/// While this lives, no other copy of this library in this process, and no other thread, opens a database.
 ///
 /// The copies know nothing of each other, so they lock a file that both find: the folder of the process's own
 /// descriptors. Each process has a folder of its own (in /proc an inode belongs to one process), and only this process,
@@ -136,7 +136,7 @@ pub(super) fn is_taken(path: &Path) -> bool {
 pub(super) struct OpenLock(#[allow(dead_code)] Option<File>);
 
 impl OpenLock {
-    fn wait() -> OpenLock {
+    pub(super) fn wait() -> OpenLock {
         /// An opening takes microseconds. A process that was cloned without its fork handlers may hold a copy of the
         /// lock for ever, and is not waited for.
         const LONGEST: Duration = Duration::from_secs(1);
