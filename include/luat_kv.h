@@ -4,8 +4,8 @@
  *     luat_kv_store *store;
  *     luat_kv_namespace *users;
  *     if (luat_kv_open("kv.db", NULL, &store, NULL) == LUAT_KV_OK) {
- *         luat_kv_namespace_open(store, (const uint8_t *)"users", 5, &users, NULL);
- *         luat_kv_put(users, (const uint8_t *)"user:1", 6, (const uint8_t *)"Alice", 5, NULL, NULL);
+ *         luat_kv_namespace_open(store, LUAT_KV_TEXT("users"), &users, NULL);
+ *         luat_kv_put(users, LUAT_KV_TEXT("user:1"), LUAT_KV_TEXT("Alice"), NULL, NULL);
  *         luat_kv_namespace_free(users);
  *         luat_kv_close(store);
  *     }
@@ -14,7 +14,8 @@
  *
  * - A store holds namespaces, a namespace holds keys. Keys and names are UTF-8, values any bytes.
  * - Inputs are borrowed for the call: a pointer and a length, with or without NULs in between. A
- *   pointer may be NULL where its length is 0. Only paths are C strings.
+ *   pointer may be NULL where its length is 0. LUAT_KV_TEXT("text") is both, for a string literal.
+ *   Only paths are C strings.
  * - Outputs are set to NULL or 0 first, and filled only on success (but for the length that goes with
  *   TOO_SMALL). An out that gives a handle, and the len of luat_kv_get, must not be NULL. Text that
  *   comes out of an object is not NUL-terminated unless that is said.
@@ -53,6 +54,9 @@
 
 #include <stddef.h>
 #include <stdint.h>
+
+/* A string literal as two arguments, a pointer and a length: NULs in it count. Anything else does not compile. */
+#define LUAT_KV_TEXT(literal) (const uint8_t *)("" literal), sizeof("" literal) - 1
 
 /**
  * The version of this interface, which is also the number in the name libluat_kv.so.0. It goes up when a program that

@@ -87,7 +87,7 @@ static inline void check_status(luat_kv_status status, luat_kv_status expected, 
 /* ---- Bytes */
 
 /* A literal as a pointer and a length, with whatever NULs are in it. */
-#define BYTES(literal) (const uint8_t *)(literal), sizeof(literal) - 1
+#define BYTES(literal) LUAT_KV_TEXT(literal)
 
 #define CHECK_BYTES(data, len, literal) check_bytes(data, len, BYTES(literal), __FILE__, __LINE__)
 
