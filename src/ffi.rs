@@ -17,6 +17,26 @@ use std::slice;
 use crate::error::{Error, Result};
 use crate::headroom::{self, Mark};
 
+/// The body of a function: sets the outputs to what they are after an error, and runs the rest in [`guard`].
+///
+/// `call!(error, { … })` or `call!(error, set(out, …), { … })`, only in an `unsafe extern "C" fn`: the body may rely on
+/// what the function's comment and the header's preamble ask of a caller.
+macro_rules! call {
+    ($error:expr, $body:block) => {
+        call!($error, (), $body)
+    };
+    ($error:expr, $outputs:expr, $body:block) => {
+        // SAFETY: the C caller promises what the header says: a handle is NULL or live, and used by one thread at a
+        // time where the header asks for that; a pointer with a length is good for reading that many bytes during the
+        // call; an output is NULL or good for a write. The helpers check what can be checked: NULL, lengths, UTF-8.
+        #[allow(clippy::macro_metavars_in_unsafe, reason = "the macro stands for the body of an unsafe function")]
+        unsafe {
+            $outputs;
+            $crate::ffi::guard($error, || $body)
+        }
+    };
+}
+
 // In the order in which the header tells of them.
 mod error;
 
@@ -91,14 +111,14 @@ pub(crate) unsafe fn guard(
     error: *mut *mut luat_kv_error,
     body: impl FnOnce() -> Result<luat_kv_status>,
 ) -> luat_kv_status {
-    // SAFETY: the caller's promise.
+    // SAFETY: `error` is NULL or good for a write, as promised.
     unsafe { set(error, std::ptr::null_mut()) };
     let outcome = headroom::check().map(|()| catch_unwind(AssertUnwindSafe(body)));
     match outcome {
         Ok(Ok(Ok(status))) => status,
-        // SAFETY: the caller's promise.
+        // SAFETY: `error` is NULL or good for a write, as promised.
         Ok(Ok(Err(failure))) | Err(failure) => unsafe { fail(error, &failure) },
-        // SAFETY: the caller's promise.
+        // SAFETY: `error` is NULL or good for a write, as promised.
         Ok(Err(payload)) => unsafe { fail(error, &Error::panicked(&*payload)) },
     }
 }
@@ -111,7 +131,7 @@ pub(crate) unsafe fn guard(
 unsafe fn fail(error: *mut *mut luat_kv_error, failure: &Error) -> luat_kv_status {
     let status = status_of(failure.code());
     if !error.is_null() && headroom::is_there() {
-        // SAFETY: the caller's promise.
+        // SAFETY: it is not NULL, so it is good for a write, as promised.
         unsafe { set(error, luat_kv_error::boxed(status, failure.message())) };
     }
     status
@@ -130,7 +150,7 @@ unsafe fn give<T>(out: *mut *mut T, make: impl FnOnce() -> Result<T>) -> Result<
     let mark = Mark::now();
     let handle = Box::new(make()?);
     mark.check()?;
-    // SAFETY: the caller's promise.
+    // SAFETY: `out` is good for a write, as promised.
     unsafe { out.write(Box::into_raw(handle)) };
     Ok(LUAT_KV_OK)
 }
@@ -141,7 +161,7 @@ unsafe fn give<T>(out: *mut *mut T, make: impl FnOnce() -> Result<T>) -> Result<
 /// `handle` is NULL or came from `Box::into_raw`, and is not used again.
 unsafe fn free<T>(handle: *mut T) {
     if !handle.is_null() {
-        // SAFETY: the caller's promise.
+        // SAFETY: it is not NULL, so it came from `Box::into_raw`, and nobody uses it again, as promised.
         let owned = unsafe { Box::from_raw(handle) };
         let _ = catch_unwind(AssertUnwindSafe(|| drop(owned)));
     }
@@ -153,7 +173,7 @@ unsafe fn free<T>(handle: *mut T) {
 /// `out` is NULL or good for a write.
 pub(crate) unsafe fn set<T>(out: *mut T, value: T) {
     if !out.is_null() {
-        // SAFETY: the caller's promise.
+        // SAFETY: it is not NULL, so it is good for a write, as promised.
         unsafe { out.write(value) };
     }
 }
@@ -168,7 +188,7 @@ fn required<T>(pointer: *mut T, what: &str) -> Result<*mut T> {
 /// # Safety
 /// `pointer` is NULL or a live handle of that type.
 pub(crate) unsafe fn handle<'a, T>(pointer: *const T, what: &str) -> Result<&'a T> {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that `pointer` is NULL or live.
     unsafe { pointer.as_ref() }.ok_or_else(|| is_null(what))
 }
 
@@ -177,7 +197,7 @@ pub(crate) unsafe fn handle<'a, T>(pointer: *const T, what: &str) -> Result<&'a 
 /// # Safety
 /// `pointer` is NULL or a live handle of that type, and no other thread uses it.
 unsafe fn handle_mut<'a, T>(pointer: *mut T, what: &str) -> Result<&'a mut T> {
-    // SAFETY: the caller's promise.
+    // SAFETY: it is NULL, or a live handle that no other thread uses, as promised.
     unsafe { pointer.as_mut() }.ok_or_else(|| is_null(what))
 }
 
@@ -204,7 +224,7 @@ pub(crate) unsafe fn bytes<'a>(data: *const u8, len: usize, what: &str) -> Resul
 /// # Safety
 /// As [`bytes`].
 unsafe fn text<'a>(data: *const u8, len: usize, what: &str) -> Result<&'a str> {
-    // SAFETY: the caller's promise.
+    // SAFETY: `data` is NULL or good for reading `len` bytes, as promised.
     let bytes = unsafe { bytes(data, len, what) }?;
     std::str::from_utf8(bytes).map_err(|why| Error::invalid(format!("{what} is not UTF-8: {why}")))
 }
@@ -215,7 +235,7 @@ unsafe fn text<'a>(data: *const u8, len: usize, what: &str) -> Result<&'a str> {
 /// `path` is NULL or a C string.
 #[cfg(feature = "sqlite")]
 unsafe fn path<'a>(path: *const c_char) -> Result<&'a Path> {
-    // SAFETY: the caller's promise.
+    // SAFETY: it is a C string, as promised, since NULL is an error before it is read.
     let bytes = unsafe { CStr::from_ptr(required(path.cast_mut(), "path")?) };
     #[cfg(unix)]
     return Ok(Path::new(<OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(bytes.to_bytes())));

@@ -4,7 +4,7 @@ use std::ptr;
 
 use super::entry::{VersionText, view};
 use super::{
-    LUAT_KV_CONFLICT, LUAT_KV_OK, bytes, free, give, guard, handle, handle_mut, luat_kv_error, luat_kv_incr_options,
+    LUAT_KV_CONFLICT, LUAT_KV_OK, bytes, free, give, handle, handle_mut, luat_kv_error, luat_kv_incr_options,
     luat_kv_namespace, luat_kv_put_options, luat_kv_status, luat_kv_store, options, required, set, text,
 };
 use crate::batch::Batch;
@@ -30,14 +30,10 @@ pub unsafe extern "C" fn luat_kv_batch_open(
     out: *mut *mut luat_kv_batch,
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
-    // SAFETY: the caller's promise.
-    unsafe {
-        set(out, ptr::null_mut());
-        guard(error, || {
+    call!(error, set(out, ptr::null_mut()), {
             let (store, out) = (handle(store, "store")?, required(out, "out")?);
             give(out, || Ok(luat_kv_batch { batch: store.0.batch(), version: None }))
         })
-    }
 }
 
 /// Adds a condition: the batch is to change something only if a key still has this version, that is if nobody has
@@ -62,9 +58,7 @@ pub unsafe extern "C" fn luat_kv_batch_check(
     version_len: usize,
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
-    // SAFETY: the caller's promise.
-    unsafe {
-        guard(error, || {
+    call!(error, {
             let (batch, namespace) = (handle_mut(batch, "batch")?, handle(ns, "ns")?);
             let key = text(key, key_len, "the key")?;
             let version = text(version, version_len, "the version")?;
@@ -72,7 +66,6 @@ pub unsafe extern "C" fn luat_kv_batch_check(
             batch.batch.check(&namespace.0, key, version)?;
             Ok(LUAT_KV_OK)
         })
-    }
 }
 
 /// Adds what luat_kv_put() does. The value is copied; a lifetime begins with the commit.
@@ -98,9 +91,7 @@ pub unsafe extern "C" fn luat_kv_batch_put(
     options: *const luat_kv_put_options,
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
-    // SAFETY: the caller's promise.
-    unsafe {
-        guard(error, || {
+    call!(error, {
             let (batch, namespace) = (handle_mut(batch, "batch")?, handle(ns, "ns")?);
             let key = text(key, key_len, "the key")?;
             let value = bytes(value, value_len, "the value")?;
@@ -108,7 +99,6 @@ pub unsafe extern "C" fn luat_kv_batch_put(
             batch.batch.put_with(&namespace.0, key, value, &options.checked()?)?;
             Ok(LUAT_KV_OK)
         })
-    }
 }
 
 /// Adds what luat_kv_delete() does.
@@ -129,14 +119,11 @@ pub unsafe extern "C" fn luat_kv_batch_delete(
     key_len: usize,
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
-    // SAFETY: the caller's promise.
-    unsafe {
-        guard(error, || {
+    call!(error, {
             let (batch, namespace) = (handle_mut(batch, "batch")?, handle(ns, "ns")?);
             batch.batch.delete(&namespace.0, text(key, key_len, "the key")?)?;
             Ok(LUAT_KV_OK)
         })
-    }
 }
 
 /// Adds what luat_kv_incr() does. What cannot be counted fails the commit.
@@ -161,16 +148,13 @@ pub unsafe extern "C" fn luat_kv_batch_incr(
     options: *const luat_kv_incr_options,
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
-    // SAFETY: the caller's promise.
-    unsafe {
-        guard(error, || {
+    call!(error, {
             let (batch, namespace) = (handle_mut(batch, "batch")?, handle(ns, "ns")?);
             let key = text(key, key_len, "the key")?;
             let options = options::read(options, "luat_kv_incr_options")?;
             batch.batch.incr_with(&namespace.0, key, by, &options.checked()?)?;
             Ok(LUAT_KV_OK)
         })
-    }
 }
 
 /// Makes all the changes of a batch, or none of them. OK and CONFLICT are the end of it: all it can do then is tell its
@@ -187,15 +171,12 @@ pub unsafe extern "C" fn luat_kv_batch_commit(
     batch: *mut luat_kv_batch,
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
-    // SAFETY: the caller's promise.
-    unsafe {
-        guard(error, || {
+    call!(error, {
             let batch = handle_mut(batch, "batch")?;
             let Some(version) = batch.batch.commit()? else { return Ok(LUAT_KV_CONFLICT) };
             batch.version = Some(version.text());
             Ok(LUAT_KV_OK)
         })
-    }
 }
 
 /// Answers the version that all entries have which the batch stored, for luat_kv_batch_check(): opaque text that lives
@@ -205,7 +186,7 @@ pub unsafe extern "C" fn luat_kv_batch_commit(
 /// `batch` is NULL or live, `len` NULL or good for a write.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_batch_version(batch: *const luat_kv_batch, len: *mut usize) -> *const u8 {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that `batch` is NULL or live, and `len` NULL or good for a write.
     unsafe { view(batch.as_ref().and_then(|batch| batch.version.as_ref()).map(VersionText::as_slice), len) }
 }
 
@@ -215,6 +196,6 @@ pub unsafe extern "C" fn luat_kv_batch_version(batch: *const luat_kv_batch, len:
 /// `batch` is NULL or live, and is not used again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_batch_free(batch: *mut luat_kv_batch) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that `batch` is NULL or live, and that it is not used again.
     unsafe { free(batch) };
 }

@@ -37,7 +37,7 @@ impl luat_kv_entry {
 /// # Safety
 /// `len` is NULL or good for a write.
 pub(super) unsafe fn view(bytes: Option<&[u8]>, len: *mut usize) -> *const u8 {
-    // SAFETY: the caller's promise.
+    // SAFETY: `len` is NULL or good for a write, as promised.
     unsafe { set(len, bytes.map_or(0, <[u8]>::len)) };
     bytes.map_or(ptr::null(), <[u8]>::as_ptr)
 }
@@ -48,7 +48,7 @@ pub(super) unsafe fn view(bytes: Option<&[u8]>, len: *mut usize) -> *const u8 {
 /// `entry` is NULL or live, `len` NULL or good for a write.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_entry_key(entry: *const luat_kv_entry, len: *mut usize) -> *const u8 {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that `entry` is NULL or live, and `len` NULL or good for a write.
     unsafe { view(entry.as_ref().map(|entry| entry.key.as_bytes()), len) }
 }
 
@@ -59,7 +59,7 @@ pub unsafe extern "C" fn luat_kv_entry_key(entry: *const luat_kv_entry, len: *mu
 /// `entry` is NULL or live, `len` NULL or good for a write.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_entry_value(entry: *const luat_kv_entry, len: *mut usize) -> *const u8 {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that `entry` is NULL or live, and `len` NULL or good for a write.
     unsafe { view(entry.as_ref().and_then(|entry| entry.value.as_deref()), len) }
 }
 
@@ -70,7 +70,7 @@ pub unsafe extern "C" fn luat_kv_entry_value(entry: *const luat_kv_entry, len: *
 /// `entry` is NULL or live, `len` NULL or good for a write.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_entry_metadata(entry: *const luat_kv_entry, len: *mut usize) -> *const u8 {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that `entry` is NULL or live, and `len` NULL or good for a write.
     unsafe { view(entry.as_ref().and_then(|entry| entry.metadata.as_deref()).map(str::as_bytes), len) }
 }
 
@@ -80,7 +80,7 @@ pub unsafe extern "C" fn luat_kv_entry_metadata(entry: *const luat_kv_entry, len
 /// `entry` is NULL or live.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_entry_expiration(entry: *const luat_kv_entry) -> i64 {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that `entry` is NULL or live.
     unsafe { entry.as_ref() }.and_then(|entry| entry.expiration).unwrap_or(0)
 }
 
@@ -92,7 +92,7 @@ pub unsafe extern "C" fn luat_kv_entry_expiration(entry: *const luat_kv_entry) -
 /// `entry` is NULL or live, `len` NULL or good for a write.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_entry_version(entry: *const luat_kv_entry, len: *mut usize) -> *const u8 {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that `entry` is NULL or live, and `len` NULL or good for a write.
     unsafe { view(entry.as_ref().and_then(|entry| entry.version.as_ref()).map(VersionText::as_slice), len) }
 }
 
@@ -102,6 +102,6 @@ pub unsafe extern "C" fn luat_kv_entry_version(entry: *const luat_kv_entry, len:
 /// `entry` is NULL or a live entry of luat_kv_get_entry() or luat_kv_take(), and is not used again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_entry_free(entry: *mut luat_kv_entry) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that `entry` is NULL or live, and that it is not used again.
     unsafe { free(entry) };
 }

@@ -103,7 +103,7 @@ impl luat_kv_error {
 /// `error` is NULL or a live error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_error_status(error: *const luat_kv_error) -> luat_kv_status {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that `error` is NULL or live.
     unsafe { error.as_ref() }.map_or(LUAT_KV_OK, |error| error.status)
 }
 
@@ -114,7 +114,7 @@ pub unsafe extern "C" fn luat_kv_error_status(error: *const luat_kv_error) -> lu
 /// `error` is NULL or a live error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_error_message(error: *const luat_kv_error) -> *const c_char {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that `error` is NULL or live.
     unsafe { error.as_ref() }.map_or(c"", |error| &error.message).as_ptr()
 }
 
@@ -125,7 +125,7 @@ pub unsafe extern "C" fn luat_kv_error_message(error: *const luat_kv_error) -> *
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_error_free(error: *mut luat_kv_error) {
     if !ptr::eq(error, &OUT_OF_MEMORY) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises that `error` is NULL or live, and that it is not used again.
         unsafe { free(error) };
     }
 }

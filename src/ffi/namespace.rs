@@ -22,7 +22,7 @@ pub struct luat_kv_namespace(pub(super) Namespace);
 /// `ns` is NULL or a live namespace, and is not used again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_namespace_free(ns: *mut luat_kv_namespace) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that `ns` is NULL or live, and that it is not used again.
     unsafe { free(ns) };
 }
 
@@ -85,17 +85,13 @@ pub unsafe extern "C" fn luat_kv_get_entry(
     out: *mut *mut luat_kv_entry,
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
-    // SAFETY: the caller's promise.
-    unsafe {
-        set(out, ptr::null_mut());
-        guard(error, || {
+    call!(error, set(out, ptr::null_mut()), {
             let (namespace, out) = (handle(ns, "ns")?, required(out, "out")?);
             let key = text(key, key_len, "the key")?;
             let Some(entry) = namespace.0.get_entry(key)? else { return Ok(LUAT_KV_NOT_FOUND) };
             out.write(Box::into_raw(Box::new(luat_kv_entry::of(entry))));
             Ok(LUAT_KV_OK)
         })
-    }
 }
 
 /// Reads many values at once, with their metadata, expiration and version: all as they are at one moment.
@@ -117,16 +113,12 @@ pub unsafe extern "C" fn luat_kv_get_many(
     out: *mut *mut luat_kv_page,
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
-    // SAFETY: the caller's promise.
-    unsafe {
-        set(out, ptr::null_mut());
-        guard(error, || {
+    call!(error, set(out, ptr::null_mut()), {
             let (namespace, out) = (handle(ns, "ns")?, required(out, "out")?);
             let found = namespace.0.get_many(&texts(keys, count)?)?;
             out.write(Box::into_raw(Box::new(luat_kv_page::found(found)?)));
             Ok(LUAT_KV_OK)
         })
-    }
 }
 
 /// Keys, for as long as the call.
@@ -173,14 +165,11 @@ pub unsafe extern "C" fn luat_kv_put(
     options: *const luat_kv_put_options,
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
-    // SAFETY: the caller's promise.
-    unsafe {
-        guard(error, || {
+    call!(error, {
             let (namespace, key, value, options) = to_store(ns, key, key_len, value, value_len, options)?;
             namespace.put_with(key, value, &options)?;
             Ok(LUAT_KV_OK)
         })
-    }
 }
 
 /// Stores a value if the key is missing. The rest is as with luat_kv_put().
@@ -199,14 +188,11 @@ pub unsafe extern "C" fn luat_kv_add(
     options: *const luat_kv_put_options,
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
-    // SAFETY: the caller's promise.
-    unsafe {
-        guard(error, || {
+    call!(error, {
             let (namespace, key, value, options) = to_store(ns, key, key_len, value, value_len, options)?;
             let added = namespace.add_with(key, value, &options)?.is_some();
             Ok(if added { LUAT_KV_OK } else { LUAT_KV_CONFLICT })
         })
-    }
 }
 
 /// As luat_kv_put(), and gives the version of the entry that it stored: what luat_kv_entry_version() would return, for
@@ -229,15 +215,11 @@ pub unsafe extern "C" fn luat_kv_put_versioned(
     version: *mut c_char,
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
-    // SAFETY: the caller's promise.
-    unsafe {
-        set_version(version, None);
-        guard(error, || {
+    call!(error, set_version(version, None), {
             let (namespace, key, value, options) = to_store(ns, key, key_len, value, value_len, options)?;
             set_version(version, Some(namespace.put_with(key, value, &options)?));
             Ok(LUAT_KV_OK)
         })
-    }
 }
 
 /// As luat_kv_add(), and gives the version of the entry that it stored.
@@ -260,16 +242,12 @@ pub unsafe extern "C" fn luat_kv_add_versioned(
     version: *mut c_char,
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
-    // SAFETY: the caller's promise.
-    unsafe {
-        set_version(version, None);
-        guard(error, || {
+    call!(error, set_version(version, None), {
             let (namespace, key, value, options) = to_store(ns, key, key_len, value, value_len, options)?;
             let added = namespace.add_with(key, value, &options)?;
             set_version(version, added);
             Ok(if added.is_some() { LUAT_KV_OK } else { LUAT_KV_CONFLICT })
         })
-    }
 }
 
 /// The arguments of the four functions above.
@@ -303,7 +281,7 @@ unsafe fn set_version(to: *mut c_char, version: Option<Version>) {
     if let Some(version) = version {
         text[..LUAT_KV_VERSION_SIZE - 1].copy_from_slice(&version.text());
     }
-    // SAFETY: the caller's promise.
+    // SAFETY: `to` is NULL or good for writing as many bytes as `text` has, as promised.
     unsafe { set(to.cast(), text) };
 }
 
@@ -312,7 +290,7 @@ impl luat_kv_put_options {
     /// The bytes it refers to are good for the call.
     pub(super) unsafe fn checked<'a>(&self) -> Result<PutOptions<'a>> {
         options::unused(self.flags, "luat_kv_put_options.flags")?;
-        // SAFETY: the caller's promise.
+        // SAFETY: the bytes that the options refer to are good for the call, as promised.
         let metadata = unsafe { text(self.metadata.data, self.metadata.len, "the metadata") }?;
         Ok(PutOptions {
             expiration: options::seconds(self.expiration),
@@ -342,15 +320,12 @@ pub unsafe extern "C" fn luat_kv_touch(
     expiration_ttl: i64,
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
-    // SAFETY: the caller's promise.
-    unsafe {
-        guard(error, || {
+    call!(error, {
             let namespace = handle(ns, "ns")?;
             let key = text(key, key_len, "the key")?;
             let touched = namespace.0.touch(key, options::seconds(expiration), options::seconds(expiration_ttl))?;
             Ok(if touched { LUAT_KV_OK } else { LUAT_KV_NOT_FOUND })
         })
-    }
 }
 
 /// Adds to the whole number that a key holds as decimal text, as in "42". A missing key is created; one that is there
@@ -377,17 +352,13 @@ pub unsafe extern "C" fn luat_kv_incr(
     sum: *mut i64,
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
-    // SAFETY: the caller's promise.
-    unsafe {
-        set(sum, 0);
-        guard(error, || {
+    call!(error, set(sum, 0), {
             let namespace = handle(ns, "ns")?;
             let key = text(key, key_len, "the key")?;
             let options = options::read(options, "luat_kv_incr_options")?;
             set(sum, namespace.0.incr_with(key, by, &options.checked()?)?);
             Ok(LUAT_KV_OK)
         })
-    }
 }
 
 impl luat_kv_incr_options {

@@ -223,7 +223,7 @@ impl luat_kv_open_options {
 /// `options` is NULL or points to room for `size` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_open_options_init(options: *mut luat_kv_open_options, size: usize) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that `options` is NULL or good for writing `size` bytes.
     unsafe { init(options, size) };
 }
 
@@ -234,7 +234,7 @@ pub unsafe extern "C" fn luat_kv_open_options_init(options: *mut luat_kv_open_op
 /// `options` is NULL or points to room for `size` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_put_options_init(options: *mut luat_kv_put_options, size: usize) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that `options` is NULL or good for writing `size` bytes.
     unsafe { init(options, size) };
 }
 
@@ -245,7 +245,7 @@ pub unsafe extern "C" fn luat_kv_put_options_init(options: *mut luat_kv_put_opti
 /// `options` is NULL or points to room for `size` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_list_options_init(options: *mut luat_kv_list_options, size: usize) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that `options` is NULL or good for writing `size` bytes.
     unsafe { init(options, size) };
 }
 
@@ -256,6 +256,6 @@ pub unsafe extern "C" fn luat_kv_list_options_init(options: *mut luat_kv_list_op
 /// `options` is NULL or points to room for `size` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_incr_options_init(options: *mut luat_kv_incr_options, size: usize) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that `options` is NULL or good for writing `size` bytes.
     unsafe { init(options, size) };
 }

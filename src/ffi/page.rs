@@ -44,7 +44,7 @@ impl luat_kv_page {
 /// `page` is NULL or live.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_page_len(page: *const luat_kv_page) -> usize {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that `page` is NULL or live.
     unsafe { page.as_ref() }.map_or(0, |page| page.entries.len())
 }
 
@@ -54,7 +54,7 @@ pub unsafe extern "C" fn luat_kv_page_len(page: *const luat_kv_page) -> usize {
 /// `page` is NULL or live.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_page_at(page: *const luat_kv_page, index: usize) -> *const luat_kv_entry {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that `page` is NULL or live.
     unsafe { page.as_ref() }.and_then(|page| page.entries.get(index)).map_or(ptr::null(), ptr::from_ref)
 }
 
@@ -65,7 +65,7 @@ pub unsafe extern "C" fn luat_kv_page_at(page: *const luat_kv_page, index: usize
 /// `page` is NULL or live, `len` NULL or good for a write.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_page_cursor(page: *const luat_kv_page, len: *mut usize) -> *const u8 {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that `page` is NULL or live, and `len` NULL or good for a write.
     unsafe { view(page.as_ref().and_then(|page| page.cursor.as_deref()).map(str::as_bytes), len) }
 }
 
@@ -75,6 +75,6 @@ pub unsafe extern "C" fn luat_kv_page_cursor(page: *const luat_kv_page, len: *mu
 /// `page` is NULL or live, and is not used again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_page_free(page: *mut luat_kv_page) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that `page` is NULL or live, and that it is not used again.
     unsafe { free(page) };
 }

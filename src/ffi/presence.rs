@@ -3,8 +3,8 @@
 use std::ptr;
 
 use super::{
-    LUAT_KV_NOT_FOUND, LUAT_KV_OK, guard, handle, luat_kv_entry, luat_kv_error, luat_kv_namespace, luat_kv_status,
-    required, set, text,
+    LUAT_KV_NOT_FOUND, LUAT_KV_OK, handle, luat_kv_entry, luat_kv_error, luat_kv_namespace, luat_kv_status, required,
+    set, text,
 };
 
 /// Reports whether a key is there, without reading its value.
@@ -22,13 +22,10 @@ pub unsafe extern "C" fn luat_kv_has(
     key_len: usize,
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
-    // SAFETY: the caller's promise.
-    unsafe {
-        guard(error, || {
+    call!(error, {
             let found = handle(ns, "ns")?.0.has(text(key, key_len, "the key")?)?;
             Ok(if found { LUAT_KV_OK } else { LUAT_KV_NOT_FOUND })
         })
-    }
 }
 
 /// Removes a key. That it is missing is no error: luat_kv_remove() reports it.
@@ -46,13 +43,10 @@ pub unsafe extern "C" fn luat_kv_delete(
     key_len: usize,
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
-    // SAFETY: the caller's promise.
-    unsafe {
-        guard(error, || {
+    call!(error, {
             handle(ns, "ns")?.0.delete(text(key, key_len, "the key")?)?;
             Ok(LUAT_KV_OK)
         })
-    }
 }
 
 /// As luat_kv_delete(), and reports whether the key was there.
@@ -71,13 +65,10 @@ pub unsafe extern "C" fn luat_kv_remove(
     key_len: usize,
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
-    // SAFETY: the caller's promise.
-    unsafe {
-        guard(error, || {
+    call!(error, {
             let found = handle(ns, "ns")?.0.delete(text(key, key_len, "the key")?)?;
             Ok(if found { LUAT_KV_OK } else { LUAT_KV_NOT_FOUND })
         })
-    }
 }
 
 /// Removes a key and gives the entry that it held, in one step: where several callers take the same key, one of them gets
@@ -99,15 +90,11 @@ pub unsafe extern "C" fn luat_kv_take(
     out: *mut *mut luat_kv_entry,
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
-    // SAFETY: the caller's promise.
-    unsafe {
-        set(out, ptr::null_mut());
-        guard(error, || {
+    call!(error, set(out, ptr::null_mut()), {
             let (namespace, out) = (handle(ns, "ns")?, required(out, "out")?);
             let key = text(key, key_len, "the key")?;
             let Some(entry) = namespace.0.take(key)? else { return Ok(LUAT_KV_NOT_FOUND) };
             out.write(Box::into_raw(Box::new(luat_kv_entry::of(entry))));
             Ok(LUAT_KV_OK)
         })
-    }
 }

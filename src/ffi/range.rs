@@ -3,8 +3,8 @@
 use std::ptr;
 
 use super::{
-    LUAT_KV_LIST_REVERSE, LUAT_KV_LIST_VALUES, LUAT_KV_OK, guard, handle, luat_kv_bytes, luat_kv_error,
-    luat_kv_list_options, luat_kv_namespace, luat_kv_page, luat_kv_status, options, required, set, text,
+    LUAT_KV_LIST_REVERSE, LUAT_KV_LIST_VALUES, LUAT_KV_OK, handle, luat_kv_bytes, luat_kv_error, luat_kv_list_options,
+    luat_kv_namespace, luat_kv_page, luat_kv_status, options, required, set, text,
 };
 use crate::error::{Error, Result};
 use crate::types::ListOptions;
@@ -26,17 +26,13 @@ pub unsafe extern "C" fn luat_kv_list(
     out: *mut *mut luat_kv_page,
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
-    // SAFETY: the caller's promise.
-    unsafe {
-        set(out, ptr::null_mut());
-        guard(error, || {
-            let (namespace, out) = (handle(ns, "ns")?, required(out, "out")?);
-            let options = options::read(options, "luat_kv_list_options")?;
-            let page = namespace.0.list(&options.checked()?)?;
-            out.write(Box::into_raw(Box::new(luat_kv_page::read(page)?)));
-            Ok(LUAT_KV_OK)
-        })
-    }
+    call!(error, set(out, ptr::null_mut()), {
+        let (namespace, out) = (handle(ns, "ns")?, required(out, "out")?);
+        let options = options::read(options, "luat_kv_list_options")?;
+        let page = namespace.0.list(&options.checked()?)?;
+        out.write(Box::into_raw(Box::new(luat_kv_page::read(page)?)));
+        Ok(LUAT_KV_OK)
+    })
 }
 
 impl luat_kv_list_options {
@@ -46,7 +42,7 @@ impl luat_kv_list_options {
         let known = LUAT_KV_LIST_REVERSE | LUAT_KV_LIST_VALUES;
         options::unused(self.flags & !known, "luat_kv_list_options.flags")?;
         options::unused(self.reserved, "luat_kv_list_options.reserved")?;
-        // SAFETY: the caller's promise.
+        // SAFETY: the bytes that the options refer to are good for the call, as promised.
         let text = |from: luat_kv_bytes, what| unsafe { text(from.data, from.len, what) };
         let (stop, cursor) = (text(self.stop, "stop")?, text(self.cursor, "the cursor")?);
         Ok(ListOptions {
@@ -78,15 +74,11 @@ pub unsafe extern "C" fn luat_kv_count(
     count: *mut u64,
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
-    // SAFETY: the caller's promise.
-    unsafe {
-        set(count, 0);
-        guard(error, || {
-            let counted = handle(ns, "ns")?.0.count(text(prefix, prefix_len, "the prefix")?)?;
-            set(count, counted);
-            Ok(LUAT_KV_OK)
-        })
-    }
+    call!(error, set(count, 0), {
+        let counted = handle(ns, "ns")?.0.count(text(prefix, prefix_len, "the prefix")?)?;
+        set(count, counted);
+        Ok(LUAT_KV_OK)
+    })
 }
 
 /// Removes all keys that begin with a prefix. This is not one transaction but many small ones, between which others can
@@ -107,19 +99,15 @@ pub unsafe extern "C" fn luat_kv_delete_prefix(
     removed: *mut u64,
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
-    // SAFETY: the caller's promise.
-    unsafe {
-        set(removed, 0);
-        guard(error, || {
-            let namespace = handle(ns, "ns")?;
-            let prefix = text(prefix, prefix_len, "the prefix")?;
-            if prefix.is_empty() {
-                return Err(Error::invalid("the prefix is empty; to remove all keys, call luat_kv_clear()"));
-            }
-            set(removed, namespace.0.delete_prefix(prefix)?);
-            Ok(LUAT_KV_OK)
-        })
-    }
+    call!(error, set(removed, 0), {
+        let namespace = handle(ns, "ns")?;
+        let prefix = text(prefix, prefix_len, "the prefix")?;
+        if prefix.is_empty() {
+            return Err(Error::invalid("the prefix is empty; to remove all keys, call luat_kv_clear()"));
+        }
+        set(removed, namespace.0.delete_prefix(prefix)?);
+        Ok(LUAT_KV_OK)
+    })
 }
 
 /// Removes all keys of the namespace. The rest is as with luat_kv_delete_prefix().
@@ -136,13 +124,9 @@ pub unsafe extern "C" fn luat_kv_clear(
     removed: *mut u64,
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
-    // SAFETY: the caller's promise.
-    unsafe {
-        set(removed, 0);
-        guard(error, || {
-            let cleared = handle(ns, "ns")?.0.clear()?;
-            set(removed, cleared);
-            Ok(LUAT_KV_OK)
-        })
-    }
+    call!(error, set(removed, 0), {
+        let cleared = handle(ns, "ns")?.0.clear()?;
+        set(removed, cleared);
+        Ok(LUAT_KV_OK)
+    })
 }

@@ -4,7 +4,7 @@ use std::ffi::{CString, c_char};
 use std::ptr;
 
 use super::entry::view;
-use super::{LUAT_KV_OK, free, guard, handle, luat_kv_error, luat_kv_status, luat_kv_store, required, set};
+use super::{LUAT_KV_OK, free, handle, luat_kv_error, luat_kv_status, luat_kv_store, required, set};
 use crate::types::{NamespaceStats, Stats};
 
 /// What a store held when it was counted. One thread at a time may use it. Yours to free with luat_kv_stats_free().
@@ -27,18 +27,14 @@ pub unsafe extern "C" fn luat_kv_stats_read(
     out: *mut *mut luat_kv_stats,
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
-    // SAFETY: the caller's promise.
-    unsafe {
-        set(out, ptr::null_mut());
-        guard(error, || {
-            let (store, out) = (handle(store, "store")?, required(out, "out")?);
-            let mut stats = store.0.stats()?;
-            // No path has a NUL.
-            let path = CString::new(std::mem::take(&mut stats.path)).unwrap_or_default();
-            out.write(Box::into_raw(Box::new(luat_kv_stats { path, stats })));
-            Ok(LUAT_KV_OK)
-        })
-    }
+    call!(error, set(out, ptr::null_mut()), {
+        let (store, out) = (handle(store, "store")?, required(out, "out")?);
+        let mut stats = store.0.stats()?;
+        // No path has a NUL.
+        let path = CString::new(std::mem::take(&mut stats.path)).unwrap_or_default();
+        out.write(Box::into_raw(Box::new(luat_kv_stats { path, stats })));
+        Ok(LUAT_KV_OK)
+    })
 }
 
 /// Answers the database file's absolute path, or "memory": UTF-8 that ends in a NUL, and lives as long as the stats. ""
@@ -48,7 +44,7 @@ pub unsafe extern "C" fn luat_kv_stats_read(
 /// `stats` is NULL or live.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_stats_path(stats: *const luat_kv_stats) -> *const c_char {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that `stats` is NULL or live.
     unsafe { stats.as_ref() }.map_or(c"", |stats| stats.path.as_c_str()).as_ptr()
 }
 
@@ -58,7 +54,7 @@ pub unsafe extern "C" fn luat_kv_stats_path(stats: *const luat_kv_stats) -> *con
 /// `stats` is NULL or live.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_stats_file_size(stats: *const luat_kv_stats) -> u64 {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that `stats` is NULL or live.
     unsafe { stats.as_ref() }.map_or(0, |stats| stats.stats.file_size)
 }
 
@@ -68,7 +64,7 @@ pub unsafe extern "C" fn luat_kv_stats_file_size(stats: *const luat_kv_stats) ->
 /// `stats` is NULL or live.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_stats_len(stats: *const luat_kv_stats) -> usize {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that `stats` is NULL or live.
     unsafe { stats.as_ref() }.map_or(0, |stats| stats.stats.namespaces.len())
 }
 
@@ -77,7 +73,7 @@ pub unsafe extern "C" fn luat_kv_stats_len(stats: *const luat_kv_stats) -> usize
 /// # Safety
 /// `stats` is NULL or live, for as long as the answer is used.
 unsafe fn at<'a>(stats: *const luat_kv_stats, index: usize) -> Option<&'a NamespaceStats> {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that `stats` is NULL or live.
     unsafe { stats.as_ref() }.and_then(|stats| stats.stats.namespaces.get(index))
 }
 
@@ -88,7 +84,7 @@ unsafe fn at<'a>(stats: *const luat_kv_stats, index: usize) -> Option<&'a Namesp
 /// `stats` is NULL or live, `len` NULL or good for a write.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_stats_name(stats: *const luat_kv_stats, index: usize, len: *mut usize) -> *const u8 {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that `stats` is NULL or live, and `len` NULL or good for a write.
     unsafe { view(at(stats, index).map(|namespace| namespace.name.as_bytes()), len) }
 }
 
@@ -98,7 +94,7 @@ pub unsafe extern "C" fn luat_kv_stats_name(stats: *const luat_kv_stats, index: 
 /// `stats` is NULL or live.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_stats_live(stats: *const luat_kv_stats, index: usize) -> u64 {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that `stats` is NULL or live.
     unsafe { at(stats, index) }.map_or(0, |namespace| namespace.live)
 }
 
@@ -109,7 +105,7 @@ pub unsafe extern "C" fn luat_kv_stats_live(stats: *const luat_kv_stats, index: 
 /// `stats` is NULL or live.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_stats_expired(stats: *const luat_kv_stats, index: usize) -> u64 {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that `stats` is NULL or live.
     unsafe { at(stats, index) }.map_or(0, |namespace| namespace.expired)
 }
 
@@ -119,6 +115,6 @@ pub unsafe extern "C" fn luat_kv_stats_expired(stats: *const luat_kv_stats, inde
 /// `stats` is NULL or live, and is not used again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_stats_free(stats: *mut luat_kv_stats) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that `stats` is NULL or live, and that it is not used again.
     unsafe { free(stats) };
 }

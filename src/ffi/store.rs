@@ -138,15 +138,11 @@ pub unsafe extern "C" fn luat_kv_sweep(
     removed: *mut u64,
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
-    // SAFETY: the caller's promise.
-    unsafe {
-        set(removed, 0);
-        guard(error, || {
-            let count = handle(store, "store")?.0.sweep((max > 0).then_some(max))?;
-            set(removed, count);
-            Ok(LUAT_KV_OK)
-        })
-    }
+    call!(error, set(removed, 0), {
+        let count = handle(store, "store")?.0.sweep((max > 0).then_some(max))?;
+        set(removed, count);
+        Ok(LUAT_KV_OK)
+    })
 }
 
 /// Writes the file anew, without the room that removed entries have left in it. Meanwhile it takes that much room again,
@@ -159,13 +155,10 @@ pub unsafe extern "C" fn luat_kv_sweep(
 /// Pointers are NULL or good for what is said above.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_compact(store: *mut luat_kv_store, error: *mut *mut luat_kv_error) -> luat_kv_status {
-    // SAFETY: the caller's promise.
-    unsafe {
-        guard(error, || {
-            handle(store, "store")?.0.compact()?;
-            Ok(LUAT_KV_OK)
-        })
-    }
+    call!(error, {
+        handle(store, "store")?.0.compact()?;
+        Ok(LUAT_KV_OK)
+    })
 }
 
 /// Moves the log that lies beside the file into it. SQLite does so by itself, now and then; this is for a moment of your
@@ -184,15 +177,11 @@ pub unsafe extern "C" fn luat_kv_checkpoint(
     complete: *mut c_int,
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
-    // SAFETY: the caller's promise.
-    unsafe {
-        set(complete, 0);
-        guard(error, || {
-            let all = handle(store, "store")?.0.checkpoint()?;
-            set(complete, all.into());
-            Ok(LUAT_KV_OK)
-        })
-    }
+    call!(error, set(complete, 0), {
+        let all = handle(store, "store")?.0.checkpoint()?;
+        set(complete, all.into());
+        Ok(LUAT_KV_OK)
+    })
 }
 
 /// Copies the whole store, as it is at one moment, into a new database file, which luat_kv_open() opens. Others can
@@ -213,13 +202,10 @@ pub unsafe extern "C" fn luat_kv_backup(
     path: *const c_char,
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
-    // SAFETY: the caller's promise.
-    unsafe {
-        guard(error, || {
-            handle(store, "store")?.0.backup(self::path(path)?)?;
-            Ok(LUAT_KV_OK)
-        })
-    }
+    call!(error, {
+        handle(store, "store")?.0.backup(self::path(path)?)?;
+        Ok(LUAT_KV_OK)
+    })
 }
 
 /// Lists the names of the namespaces that have live keys, in byte order, all of them.
@@ -237,15 +223,11 @@ pub unsafe extern "C" fn luat_kv_namespaces(
     out: *mut *mut luat_kv_page,
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
-    // SAFETY: the caller's promise.
-    unsafe {
-        set(out, ptr::null_mut());
-        guard(error, || {
-            let (store, out) = (handle(store, "store")?, required(out, "out")?);
-            out.write(Box::into_raw(Box::new(luat_kv_page::named(store.0.namespaces()?)?)));
-            Ok(LUAT_KV_OK)
-        })
-    }
+    call!(error, set(out, ptr::null_mut()), {
+        let (store, out) = (handle(store, "store")?, required(out, "out")?);
+        out.write(Box::into_raw(Box::new(luat_kv_page::named(store.0.namespaces()?)?)));
+        Ok(LUAT_KV_OK)
+    })
 }
 
 /// Gives a store's handle back; NULL is harmless. Namespaces that were opened from it go on working, and the store
@@ -255,7 +237,7 @@ pub unsafe extern "C" fn luat_kv_namespaces(
 /// `store` is NULL or a live store, and is not used again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_close(store: *mut luat_kv_store) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises that `store` is NULL or live, and that it is not used again.
     unsafe { free(store) };
 }
 
@@ -276,13 +258,9 @@ pub unsafe extern "C" fn luat_kv_namespace_open(
     out: *mut *mut luat_kv_namespace,
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
-    // SAFETY: the caller's promise.
-    unsafe {
-        set(out, ptr::null_mut());
-        guard(error, || {
-            let (store, out) = (handle(store, "store")?, required(out, "out")?);
-            let name = text(name, name_len, "the namespace")?;
-            give(out, || store.0.namespace(name).map(luat_kv_namespace))
-        })
-    }
+    call!(error, set(out, ptr::null_mut()), {
+        let (store, out) = (handle(store, "store")?, required(out, "out")?);
+        let name = text(name, name_len, "the namespace")?;
+        give(out, || store.0.namespace(name).map(luat_kv_namespace))
+    })
 }
