@@ -21,7 +21,7 @@ end
 function Declarations:test_every_function_and_constant_is_declared()
   local plain = header:gsub("/%*.-%*/", "")
   local functions, constants = {}, {}
-  for name in plain:gmatch("([%w_]+)%(") do functions[name] = true end
+  for name in plain:gmatch("(luat_kv_[%w_]+)%(") do functions[name] = true end
   for name, value in plain:gmatch("#define (LUAT_KV_[%u_]+) (%-?%d+)") do constants[name] = tonumber(value) end
   local declared = {}
   for _, name in ipairs(cdef.functions) do declared[name] = true end
