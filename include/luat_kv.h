@@ -487,6 +487,12 @@ luat_kv_status luat_kv_open_memory(const struct luat_kv_open_options *options,
                                    struct luat_kv_error **error);
 
 /**
+ * Returns the database file's absolute path, or "memory": UTF-8 that ends in a NUL, and lives as long as the store's
+ * handle. "" for NULL; never NULL itself. Thread-safe.
+ */
+const char *luat_kv_store_path(const struct luat_kv_store *store);
+
+/**
  * Removes expired entries from the file, in steps that let others write in between. Nobody can see expired entries,
  * and writes remove them little by little, so this is never needed for correct answers.
  *

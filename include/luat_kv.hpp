@@ -796,6 +796,9 @@ public:
             detail::ask<luat_kv_namespace*>(luat_kv_namespace_open, get(), detail::data(name), name.size()));
     }
 
+    /// The database file's absolute path, or "memory".
+    [[nodiscard]] std::string path() const { return luat_kv_store_path(get()); }
+
     /// Begins a batch, empty as yet.
     [[nodiscard]] batch open_batch() const { return batch(detail::ask<luat_kv_batch*>(luat_kv_batch_open, get())); }
 

@@ -18,6 +18,7 @@ var leftOut = map[string]string{
 	"luat_kv_error_status":      "the call has returned it",
 	"luat_kv_put":               "luat_kv_put_versioned does the same without a buffer",
 	"luat_kv_add":               "luat_kv_add_versioned does the same without a buffer",
+	"luat_kv_store_path":        "Stats has the path",
 	"luat_kv_delete":            "Delete ignores what luat_kv_remove reports",
 }
 

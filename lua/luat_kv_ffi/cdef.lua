@@ -27,6 +27,7 @@ void luat_kv_incr_options_init(struct luat_kv_incr_options *options, size_t size
 luat_kv_status luat_kv_open(const char *path, const struct luat_kv_open_options *options, struct luat_kv_store **out, struct luat_kv_error **error);
 luat_kv_status luat_kv_open_project(const char *dir, const struct luat_kv_open_options *options, struct luat_kv_store **out, struct luat_kv_error **error);
 luat_kv_status luat_kv_open_memory(const struct luat_kv_open_options *options, struct luat_kv_store **out, struct luat_kv_error **error);
+const char *luat_kv_store_path(const struct luat_kv_store *store);
 luat_kv_status luat_kv_sweep(struct luat_kv_store *store, uint64_t max, uint64_t *removed, struct luat_kv_error **error);
 luat_kv_status luat_kv_compact(struct luat_kv_store *store, struct luat_kv_error **error);
 luat_kv_status luat_kv_checkpoint(struct luat_kv_store *store, int *complete, struct luat_kv_error **error);
@@ -125,6 +126,7 @@ luat_kv_status luat_kv_import_fd(struct luat_kv_namespace *ns, int fd, uint32_t 
     "luat_kv_open",
     "luat_kv_open_project",
     "luat_kv_open_memory",
+    "luat_kv_store_path",
     "luat_kv_sweep",
     "luat_kv_compact",
     "luat_kv_checkpoint",

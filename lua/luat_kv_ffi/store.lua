@@ -35,16 +35,11 @@ local LIMITS = {
 }
 M.JSON_LIMIT = LIMITS[constants.LUAT_KV_LIMITS_DEFAULT].value
 
---- The database file's absolute path, or `memory`. The project's is asked for when it is first needed: that takes a count
--- of all it holds.
+--- The database file's absolute path, or `memory`. The project's is asked for when it is first needed.
 function M.label(store)
   if not store.path then
     if not store.ptr then return "closed" end
-    local out = ffi.new("luat_kv_stats *[1]")
-    local status = C.luat_kv_stats_read(store.ptr or fail.closed(), out, problem)
-    if status < 0 then fail.raise(status) end
-    local stats = ffi.gc(out[0], C.luat_kv_stats_free)
-    store.path = ffi.string(C.luat_kv_stats_path(stats))
+    store.path = ffi.string(C.luat_kv_store_path(store.ptr or fail.closed()))
   end
   return store.path
 end

@@ -1,8 +1,6 @@
 //! Stores: opening, housekeeping, closing.
 
-#[cfg(feature = "sqlite")]
-use std::ffi::c_char;
-use std::ffi::c_int;
+use std::ffi::{CString, c_char, c_int};
 use std::ptr;
 
 #[cfg(feature = "sqlite")]
@@ -17,7 +15,7 @@ use crate::types::OpenOptions;
 
 /// A store: a database file, or memory, that holds namespaces. Any thread may use it at any time. Yours to close with
 /// luat_kv_close().
-pub struct luat_kv_store(pub(super) Store);
+pub struct luat_kv_store(pub(super) Store, CString);
 
 #[cfg(target_family = "wasm")]
 impl luat_kv_store {
@@ -40,7 +38,12 @@ unsafe fn open(
         guard(error, || {
             let out = required(out, "out")?;
             let options = options::read(options, "luat_kv_open_options")?.checked()?;
-            give(out, || open(&options).map(luat_kv_store))
+            give(out, || {
+                let store = open(&options)?;
+                // No path has a NUL.
+                let path = CString::new(store.label()).unwrap_or_default();
+                Ok(luat_kv_store(store, path))
+            })
         })
     }
 }
@@ -119,6 +122,17 @@ pub unsafe extern "C" fn luat_kv_open_memory(
 ) -> luat_kv_status {
     // SAFETY: the caller's promise.
     unsafe { open(options, out, error, Store::open_memory) }
+}
+
+/// Returns the database file's absolute path, or "memory": UTF-8 that ends in a NUL, and lives as long as the store's
+/// handle. "" for NULL; never NULL itself. Thread-safe.
+///
+/// # Safety
+/// `store` is NULL or live.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_store_path(store: *const luat_kv_store) -> *const c_char {
+    // SAFETY: the caller promises that `store` is NULL or live.
+    unsafe { store.as_ref() }.map_or(c"", |store| store.1.as_c_str()).as_ptr()
 }
 
 /// Removes expired entries from the file, in steps that let others write in between. Nobody can see expired entries,

@@ -102,6 +102,8 @@ static void stats_tell_what_a_store_holds(void)
     else
         CHECK(luat_kv_stats_file_size(stats) >= 4096 && strcmp(luat_kv_stats_path(stats), scratch("kv.db")) == 0);
 
+    CHECK(strcmp(luat_kv_store_path(kv.store), luat_kv_stats_path(stats)) == 0);
+
     luat_kv_page *page = namespaces(kv.store); /* with live keys only */
     CHECK(luat_kv_page_len(page) == 1);
     CHECK_VIEW(luat_kv_entry_key, luat_kv_page_at(page, 0), "b\\");
@@ -130,6 +132,7 @@ static void housekeeping_needs_its_arguments(void)
     CHECK_STATUS(luat_kv_backup(NULL, scratch("copy.db"), &error), LUAT_KV_INVALID);
     CHECK_STATUS(luat_kv_backup(kv.store, NULL, &error), LUAT_KV_INVALID);
     CHECK(access(scratch("copy.db"), F_OK) != 0);
+    CHECK(strcmp(luat_kv_store_path(NULL), "") == 0);
     CHECK(strcmp(luat_kv_stats_path(NULL), "") == 0 && luat_kv_stats_file_size(NULL) == 0);
     CHECK(luat_kv_stats_len(NULL) == 0 && luat_kv_stats_live(NULL, 0) == 0 && luat_kv_stats_expired(NULL, 0) == 0);
     CHECK_NO_VIEW(second_name, NULL);

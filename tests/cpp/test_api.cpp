@@ -348,6 +348,7 @@ static void a_store_tells_what_it_holds() {
     CHECK(stats.namespaces[1].live == 1 && stats.namespaces[1].expired == 0);
     CHECK(on_disk ? stats.file_size > 0 && stats.path == std::filesystem::canonical(scratch("kv.db"))
                   : stats.file_size == 0 && stats.path == "memory");
+    CHECK(store.path() == stats.path);
 }
 
 static void expired_entries_are_swept() {

@@ -28,6 +28,7 @@ const UNUSED = {
   luat_kv_take: "a value is read before it is removed",
   luat_kv_compact: "in memory there is nothing to do",
   luat_kv_checkpoint: "in memory there is nothing to do",
+  luat_kv_store_path: "there is none",
   luat_kv_stats_path: "there is none",
   luat_kv_stats_file_size: "there is no file",
   luat_kv_put_options_init: "src/structs.js writes all of the struct",

@@ -85,6 +85,7 @@ export const functions = {
   open: ["luat_kv_status", "const char *", "const luat_kv_open_options *", "luat_kv_store **", "luat_kv_error **"],
   open_project: ["luat_kv_status", "const char *", "const luat_kv_open_options *", "luat_kv_store **", "luat_kv_error **"],
   open_memory: ["luat_kv_status", "const luat_kv_open_options *", "luat_kv_store **", "luat_kv_error **"],
+  store_path: ["const char *", "const luat_kv_store *"],
   sweep: ["luat_kv_status", "luat_kv_store *", "uint64_t", "uint64_t *", "luat_kv_error **"],
   compact: ["luat_kv_status", "luat_kv_store *", "luat_kv_error **"],
   checkpoint: ["luat_kv_status", "luat_kv_store *", "int *", "luat_kv_error **"],
