@@ -31,9 +31,9 @@ pub unsafe extern "C" fn luat_kv_batch_open(
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
     call!(error, set(out, ptr::null_mut()), {
-            let (store, out) = (handle(store, "store")?, required(out, "out")?);
-            give(out, || Ok(luat_kv_batch { batch: store.0.batch(), version: None }))
-        })
+        let (store, out) = (handle(store, "store")?, required(out, "out")?);
+        give(out, || Ok(luat_kv_batch { batch: store.0.batch(), version: None }))
+    })
 }
 
 /// Adds a condition: the batch is to change something only if a key still has this version, that is if nobody has
@@ -59,13 +59,13 @@ pub unsafe extern "C" fn luat_kv_batch_check(
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
     call!(error, {
-            let (batch, namespace) = (handle_mut(batch, "batch")?, handle(ns, "ns")?);
-            let key = text(key, key_len, "the key")?;
-            let version = text(version, version_len, "the version")?;
-            let version = (!version.is_empty()).then(|| version.parse()).transpose()?;
-            batch.batch.check(&namespace.0, key, version)?;
-            Ok(LUAT_KV_OK)
-        })
+        let (batch, namespace) = (handle_mut(batch, "batch")?, handle(ns, "ns")?);
+        let key = text(key, key_len, "the key")?;
+        let version = text(version, version_len, "the version")?;
+        let version = (!version.is_empty()).then(|| version.parse()).transpose()?;
+        batch.batch.check(&namespace.0, key, version)?;
+        Ok(LUAT_KV_OK)
+    })
 }
 
 /// Adds what luat_kv_put() does. The value is copied; a lifetime begins with the commit.
@@ -92,13 +92,13 @@ pub unsafe extern "C" fn luat_kv_batch_put(
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
     call!(error, {
-            let (batch, namespace) = (handle_mut(batch, "batch")?, handle(ns, "ns")?);
-            let key = text(key, key_len, "the key")?;
-            let value = bytes(value, value_len, "the value")?;
-            let options = options::read(options, "luat_kv_put_options")?;
-            batch.batch.put_with(&namespace.0, key, value, &options.checked()?)?;
-            Ok(LUAT_KV_OK)
-        })
+        let (batch, namespace) = (handle_mut(batch, "batch")?, handle(ns, "ns")?);
+        let key = text(key, key_len, "the key")?;
+        let value = bytes(value, value_len, "the value")?;
+        let options = options::read(options, "luat_kv_put_options")?;
+        batch.batch.put_with(&namespace.0, key, value, &options.checked()?)?;
+        Ok(LUAT_KV_OK)
+    })
 }
 
 /// Adds what luat_kv_delete() does.
@@ -120,10 +120,10 @@ pub unsafe extern "C" fn luat_kv_batch_delete(
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
     call!(error, {
-            let (batch, namespace) = (handle_mut(batch, "batch")?, handle(ns, "ns")?);
-            batch.batch.delete(&namespace.0, text(key, key_len, "the key")?)?;
-            Ok(LUAT_KV_OK)
-        })
+        let (batch, namespace) = (handle_mut(batch, "batch")?, handle(ns, "ns")?);
+        batch.batch.delete(&namespace.0, text(key, key_len, "the key")?)?;
+        Ok(LUAT_KV_OK)
+    })
 }
 
 /// Adds what luat_kv_incr() does. What cannot be counted fails the commit.
@@ -149,12 +149,12 @@ pub unsafe extern "C" fn luat_kv_batch_incr(
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
     call!(error, {
-            let (batch, namespace) = (handle_mut(batch, "batch")?, handle(ns, "ns")?);
-            let key = text(key, key_len, "the key")?;
-            let options = options::read(options, "luat_kv_incr_options")?;
-            batch.batch.incr_with(&namespace.0, key, by, &options.checked()?)?;
-            Ok(LUAT_KV_OK)
-        })
+        let (batch, namespace) = (handle_mut(batch, "batch")?, handle(ns, "ns")?);
+        let key = text(key, key_len, "the key")?;
+        let options = options::read(options, "luat_kv_incr_options")?;
+        batch.batch.incr_with(&namespace.0, key, by, &options.checked()?)?;
+        Ok(LUAT_KV_OK)
+    })
 }
 
 /// Makes all the changes of a batch, or none of them. OK and CONFLICT are the end of it: all it can do then is tell its
@@ -172,11 +172,11 @@ pub unsafe extern "C" fn luat_kv_batch_commit(
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
     call!(error, {
-            let batch = handle_mut(batch, "batch")?;
-            let Some(version) = batch.batch.commit()? else { return Ok(LUAT_KV_CONFLICT) };
-            batch.version = Some(version.text());
-            Ok(LUAT_KV_OK)
-        })
+        let batch = handle_mut(batch, "batch")?;
+        let Some(version) = batch.batch.commit()? else { return Ok(LUAT_KV_CONFLICT) };
+        batch.version = Some(version.text());
+        Ok(LUAT_KV_OK)
+    })
 }
 
 /// Answers the version that all entries have which the batch stored, for luat_kv_batch_check(): opaque text that lives

@@ -86,12 +86,12 @@ pub unsafe extern "C" fn luat_kv_get_entry(
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
     call!(error, set(out, ptr::null_mut()), {
-            let (namespace, out) = (handle(ns, "ns")?, required(out, "out")?);
-            let key = text(key, key_len, "the key")?;
-            let Some(entry) = namespace.0.get_entry(key)? else { return Ok(LUAT_KV_NOT_FOUND) };
-            out.write(Box::into_raw(Box::new(luat_kv_entry::of(entry))));
-            Ok(LUAT_KV_OK)
-        })
+        let (namespace, out) = (handle(ns, "ns")?, required(out, "out")?);
+        let key = text(key, key_len, "the key")?;
+        let Some(entry) = namespace.0.get_entry(key)? else { return Ok(LUAT_KV_NOT_FOUND) };
+        out.write(Box::into_raw(Box::new(luat_kv_entry::of(entry))));
+        Ok(LUAT_KV_OK)
+    })
 }
 
 /// Reads many values at once, with their metadata, expiration and version: all as they are at one moment.
@@ -114,11 +114,11 @@ pub unsafe extern "C" fn luat_kv_get_many(
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
     call!(error, set(out, ptr::null_mut()), {
-            let (namespace, out) = (handle(ns, "ns")?, required(out, "out")?);
-            let found = namespace.0.get_many(&texts(keys, count)?)?;
-            out.write(Box::into_raw(Box::new(luat_kv_page::found(found)?)));
-            Ok(LUAT_KV_OK)
-        })
+        let (namespace, out) = (handle(ns, "ns")?, required(out, "out")?);
+        let found = namespace.0.get_many(&texts(keys, count)?)?;
+        out.write(Box::into_raw(Box::new(luat_kv_page::found(found)?)));
+        Ok(LUAT_KV_OK)
+    })
 }
 
 /// Keys, for as long as the call.
@@ -166,10 +166,10 @@ pub unsafe extern "C" fn luat_kv_put(
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
     call!(error, {
-            let (namespace, key, value, options) = to_store(ns, key, key_len, value, value_len, options)?;
-            namespace.put_with(key, value, &options)?;
-            Ok(LUAT_KV_OK)
-        })
+        let (namespace, key, value, options) = to_store(ns, key, key_len, value, value_len, options)?;
+        namespace.put_with(key, value, &options)?;
+        Ok(LUAT_KV_OK)
+    })
 }
 
 /// Stores a value if the key is missing. The rest is as with luat_kv_put().
@@ -189,10 +189,10 @@ pub unsafe extern "C" fn luat_kv_add(
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
     call!(error, {
-            let (namespace, key, value, options) = to_store(ns, key, key_len, value, value_len, options)?;
-            let added = namespace.add_with(key, value, &options)?.is_some();
-            Ok(if added { LUAT_KV_OK } else { LUAT_KV_CONFLICT })
-        })
+        let (namespace, key, value, options) = to_store(ns, key, key_len, value, value_len, options)?;
+        let added = namespace.add_with(key, value, &options)?.is_some();
+        Ok(if added { LUAT_KV_OK } else { LUAT_KV_CONFLICT })
+    })
 }
 
 /// As luat_kv_put(), and gives the version of the entry that it stored: what luat_kv_entry_version() would return, for
@@ -216,10 +216,10 @@ pub unsafe extern "C" fn luat_kv_put_versioned(
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
     call!(error, set_version(version, None), {
-            let (namespace, key, value, options) = to_store(ns, key, key_len, value, value_len, options)?;
-            set_version(version, Some(namespace.put_with(key, value, &options)?));
-            Ok(LUAT_KV_OK)
-        })
+        let (namespace, key, value, options) = to_store(ns, key, key_len, value, value_len, options)?;
+        set_version(version, Some(namespace.put_with(key, value, &options)?));
+        Ok(LUAT_KV_OK)
+    })
 }
 
 /// As luat_kv_add(), and gives the version of the entry that it stored.
@@ -243,11 +243,11 @@ pub unsafe extern "C" fn luat_kv_add_versioned(
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
     call!(error, set_version(version, None), {
-            let (namespace, key, value, options) = to_store(ns, key, key_len, value, value_len, options)?;
-            let added = namespace.add_with(key, value, &options)?;
-            set_version(version, added);
-            Ok(if added.is_some() { LUAT_KV_OK } else { LUAT_KV_CONFLICT })
-        })
+        let (namespace, key, value, options) = to_store(ns, key, key_len, value, value_len, options)?;
+        let added = namespace.add_with(key, value, &options)?;
+        set_version(version, added);
+        Ok(if added.is_some() { LUAT_KV_OK } else { LUAT_KV_CONFLICT })
+    })
 }
 
 /// The arguments of the four functions above.
@@ -321,11 +321,11 @@ pub unsafe extern "C" fn luat_kv_touch(
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
     call!(error, {
-            let namespace = handle(ns, "ns")?;
-            let key = text(key, key_len, "the key")?;
-            let touched = namespace.0.touch(key, options::seconds(expiration), options::seconds(expiration_ttl))?;
-            Ok(if touched { LUAT_KV_OK } else { LUAT_KV_NOT_FOUND })
-        })
+        let namespace = handle(ns, "ns")?;
+        let key = text(key, key_len, "the key")?;
+        let touched = namespace.0.touch(key, options::seconds(expiration), options::seconds(expiration_ttl))?;
+        Ok(if touched { LUAT_KV_OK } else { LUAT_KV_NOT_FOUND })
+    })
 }
 
 /// Adds to the whole number that a key holds as decimal text, as in "42". A missing key is created; one that is there
@@ -353,12 +353,12 @@ pub unsafe extern "C" fn luat_kv_incr(
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
     call!(error, set(sum, 0), {
-            let namespace = handle(ns, "ns")?;
-            let key = text(key, key_len, "the key")?;
-            let options = options::read(options, "luat_kv_incr_options")?;
-            set(sum, namespace.0.incr_with(key, by, &options.checked()?)?);
-            Ok(LUAT_KV_OK)
-        })
+        let namespace = handle(ns, "ns")?;
+        let key = text(key, key_len, "the key")?;
+        let options = options::read(options, "luat_kv_incr_options")?;
+        set(sum, namespace.0.incr_with(key, by, &options.checked()?)?);
+        Ok(LUAT_KV_OK)
+    })
 }
 
 impl luat_kv_incr_options {

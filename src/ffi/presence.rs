@@ -23,9 +23,9 @@ pub unsafe extern "C" fn luat_kv_has(
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
     call!(error, {
-            let found = handle(ns, "ns")?.0.has(text(key, key_len, "the key")?)?;
-            Ok(if found { LUAT_KV_OK } else { LUAT_KV_NOT_FOUND })
-        })
+        let found = handle(ns, "ns")?.0.has(text(key, key_len, "the key")?)?;
+        Ok(if found { LUAT_KV_OK } else { LUAT_KV_NOT_FOUND })
+    })
 }
 
 /// Removes a key. That it is missing is no error: luat_kv_remove() reports it.
@@ -44,9 +44,9 @@ pub unsafe extern "C" fn luat_kv_delete(
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
     call!(error, {
-            handle(ns, "ns")?.0.delete(text(key, key_len, "the key")?)?;
-            Ok(LUAT_KV_OK)
-        })
+        handle(ns, "ns")?.0.delete(text(key, key_len, "the key")?)?;
+        Ok(LUAT_KV_OK)
+    })
 }
 
 /// As luat_kv_delete(), and reports whether the key was there.
@@ -66,9 +66,9 @@ pub unsafe extern "C" fn luat_kv_remove(
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
     call!(error, {
-            let found = handle(ns, "ns")?.0.delete(text(key, key_len, "the key")?)?;
-            Ok(if found { LUAT_KV_OK } else { LUAT_KV_NOT_FOUND })
-        })
+        let found = handle(ns, "ns")?.0.delete(text(key, key_len, "the key")?)?;
+        Ok(if found { LUAT_KV_OK } else { LUAT_KV_NOT_FOUND })
+    })
 }
 
 /// Removes a key and gives the entry that it held, in one step: where several callers take the same key, one of them gets
@@ -91,10 +91,10 @@ pub unsafe extern "C" fn luat_kv_take(
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
     call!(error, set(out, ptr::null_mut()), {
-            let (namespace, out) = (handle(ns, "ns")?, required(out, "out")?);
-            let key = text(key, key_len, "the key")?;
-            let Some(entry) = namespace.0.take(key)? else { return Ok(LUAT_KV_NOT_FOUND) };
-            out.write(Box::into_raw(Box::new(luat_kv_entry::of(entry))));
-            Ok(LUAT_KV_OK)
-        })
+        let (namespace, out) = (handle(ns, "ns")?, required(out, "out")?);
+        let key = text(key, key_len, "the key")?;
+        let Some(entry) = namespace.0.take(key)? else { return Ok(LUAT_KV_NOT_FOUND) };
+        out.write(Box::into_raw(Box::new(luat_kv_entry::of(entry))));
+        Ok(LUAT_KV_OK)
+    })
 }
