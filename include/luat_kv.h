@@ -379,28 +379,28 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * Answers the LUAT_KV_ABI_VERSION that the library was built with. Thread-safe.
+ * Returns the LUAT_KV_ABI_VERSION that the library was built with. Thread-safe.
  */
 uint32_t luat_kv_abi_version(void);
 
 /**
- * Answers the library's version, as in "0.1.0": static, never NULL. Thread-safe.
+ * Returns the library's version, as in "0.1.0": static, never NULL. Thread-safe.
  */
 const char *luat_kv_version(void);
 
 /**
- * Answers a status's name without its prefix, as in "BUSY": static, never NULL; "UNKNOWN" for a number that is none.
+ * Returns a status's name without its prefix, as in "BUSY": static, never NULL; "UNKNOWN" for a number that is none.
  * Thread-safe.
  */
 const char *luat_kv_status_str(luat_kv_status status);
 
 /**
- * Answers an error's status, or LUAT_KV_OK for NULL.
+ * Returns an error's status, or LUAT_KV_OK for NULL.
  */
 luat_kv_status luat_kv_error_status(const struct luat_kv_error *error);
 
 /**
- * Answers an error's message: one line of UTF-8 that ends in a NUL, and lives as long as the error. "" for NULL; never
+ * Returns an error's message: one line of UTF-8 that ends in a NUL, and lives as long as the error. "" for NULL; never
  * NULL itself.
  */
 const char *luat_kv_error_message(const struct luat_kv_error *error);
@@ -494,7 +494,7 @@ const char *luat_kv_store_path(const struct luat_kv_store *store);
 
 /**
  * Removes expired entries from the file, in steps that let others write in between. Nobody can see expired entries,
- * and writes remove them little by little, so this is never needed for correct answers.
+ * and writes remove them little by little, so this is never needed for correct results.
  *
  * max       how many at most; 0: all of them.
  * removed   nullable; how many there were.
@@ -587,23 +587,23 @@ luat_kv_status luat_kv_stats_read(struct luat_kv_store *store,
                                   struct luat_kv_error **error);
 
 /**
- * Answers the database file's absolute path, or "memory": UTF-8 that ends in a NUL, and lives as long as the stats. ""
+ * Returns the database file's absolute path, or "memory": UTF-8 that ends in a NUL, and lives as long as the stats. ""
  * for NULL; never NULL itself.
  */
 const char *luat_kv_stats_path(const struct luat_kv_stats *stats);
 
 /**
- * Answers how many bytes the database file takes on disk, with the log beside it; 0 in memory, and for NULL.
+ * Returns how many bytes the database file takes on disk, with the log beside it; 0 in memory, and for NULL.
  */
 uint64_t luat_kv_stats_file_size(const struct luat_kv_stats *stats);
 
 /**
- * Answers how many namespaces have keys, expired ones included; 0 for NULL.
+ * Returns how many namespaces have keys, expired ones included; 0 for NULL.
  */
 size_t luat_kv_stats_len(const struct luat_kv_stats *stats);
 
 /**
- * Answers the name of the namespace at an index from 0, in byte order: text that lives as long as the stats, without a
+ * Returns the name of the namespace at an index from 0, in byte order: text that lives as long as the stats, without a
  * NUL at its end. NULL beyond the end, and for NULL. len is nullable.
  */
 const uint8_t *luat_kv_stats_name(const struct luat_kv_stats *stats,
@@ -611,13 +611,13 @@ const uint8_t *luat_kv_stats_name(const struct luat_kv_stats *stats,
                                   size_t *len);
 
 /**
- * Answers how many live keys the namespace at an index has; 0 beyond the end, and for NULL.
+ * Returns how many live keys the namespace at an index has; 0 beyond the end, and for NULL.
  */
 uint64_t luat_kv_stats_live(const struct luat_kv_stats *stats,
                             size_t index);
 
 /**
- * Answers how many keys of the namespace at an index have expired, and are still to be swept away; 0 beyond the end,
+ * Returns how many keys of the namespace at an index have expired, and are still to be swept away; 0 beyond the end,
  * and for NULL.
  */
 uint64_t luat_kv_stats_expired(const struct luat_kv_stats *stats,
@@ -892,32 +892,32 @@ luat_kv_status luat_kv_clear(struct luat_kv_namespace *ns,
                              struct luat_kv_error **error);
 
 /**
- * Answers the key: bytes that live as long as the entry, without a NUL at their end. NULL for NULL. len is nullable.
+ * Returns the key: bytes that live as long as the entry, without a NUL at their end. NULL for NULL. len is nullable.
  */
 const uint8_t *luat_kv_entry_key(const struct luat_kv_entry *entry,
                                  size_t *len);
 
 /**
- * Answers the value: bytes that live as long as the entry, without a NUL at their end. NULL for NULL, and in a page
+ * Returns the value: bytes that live as long as the entry, without a NUL at their end. NULL for NULL, and in a page
  * that was listed without LUAT_KV_LIST_VALUES; an empty value is not NULL. len is nullable.
  */
 const uint8_t *luat_kv_entry_value(const struct luat_kv_entry *entry,
                                    size_t *len);
 
 /**
- * Answers the metadata: JSON text that lives as long as the entry, without a NUL at its end. NULL where there is none,
+ * Returns the metadata: JSON text that lives as long as the entry, without a NUL at its end. NULL where there is none,
  * and for NULL. len is nullable.
  */
 const uint8_t *luat_kv_entry_metadata(const struct luat_kv_entry *entry,
                                       size_t *len);
 
 /**
- * Answers when the entry is gone, in Unix seconds; 0: never, and for NULL.
+ * Returns when the entry is gone, in Unix seconds; 0: never, and for NULL.
  */
 int64_t luat_kv_entry_expiration(const struct luat_kv_entry *entry);
 
 /**
- * Answers which write the entry comes from, for luat_kv_batch_check(): opaque text that lives as long as the entry,
+ * Returns which write the entry comes from, for luat_kv_batch_check(): opaque text that lives as long as the entry,
  * without a NUL at its end. Each write of a key gives it another, though the value be the same. NULL for NULL, and for a
  * namespace's name. len is nullable.
  */
@@ -930,18 +930,18 @@ const uint8_t *luat_kv_entry_version(const struct luat_kv_entry *entry,
 void luat_kv_entry_free(struct luat_kv_entry *entry);
 
 /**
- * Answers how many keys the page holds; 0 for NULL.
+ * Returns how many keys the page holds; 0 for NULL.
  */
 size_t luat_kv_page_len(const struct luat_kv_page *page);
 
 /**
- * Answers the entry at an index from 0: the page's, and as long-lived. NULL beyond the end, and for NULL.
+ * Returns the entry at an index from 0: the page's, and as long-lived. NULL beyond the end, and for NULL.
  */
 const struct luat_kv_entry *luat_kv_page_at(const struct luat_kv_page *page,
                                             size_t index);
 
 /**
- * Answers where the next page begins, for luat_kv_list_options.cursor: text that lives as long as the page, without a
+ * Returns where the next page begins, for luat_kv_list_options.cursor: text that lives as long as the page, without a
  * NUL at its end. NULL where nothing live is left, where nothing was listed, and for NULL. len is nullable.
  */
 const uint8_t *luat_kv_page_cursor(const struct luat_kv_page *page,
@@ -1048,7 +1048,7 @@ luat_kv_status luat_kv_batch_commit(struct luat_kv_batch *batch,
                                     struct luat_kv_error **error);
 
 /**
- * Answers the version that all entries have which the batch stored, for luat_kv_batch_check(): opaque text that lives
+ * Returns the version that all entries have which the batch stored, for luat_kv_batch_check(): opaque text that lives
  * as long as the batch, without a NUL at its end. NULL unless the commit was OK, and for NULL. len is nullable.
  */
 const uint8_t *luat_kv_batch_version(const struct luat_kv_batch *batch,

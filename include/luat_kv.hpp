@@ -176,7 +176,7 @@ namespace detail {
     throw error(static_cast<errc>(status), luat_kv_error_message(owned.get()));
 }
 
-// Calls a function with the error object that comes last, and answers OK or an outcome.
+// Calls a function with the error object that comes last, and returns OK or an outcome.
 template <class Function, class... Arguments>
 luat_kv_status call(Function function, Arguments... arguments) {
     luat_kv_error* told = nullptr;
@@ -186,7 +186,7 @@ luat_kv_status call(Function function, Arguments... arguments) {
     return status;
 }
 
-// The same for a function whose last argument but one is its output, which this answers.
+// The same for a function whose last argument but one is its output, which this returns.
 template <class T, class Function, class... Arguments>
 T ask(Function function, Arguments... arguments) {
     T answer{};
@@ -552,7 +552,7 @@ public:
         detail::call(luat_kv_put, ns(), detail::data(key), key.size(), detail::data(value), value.size(), &c);
     }
 
-    /// Stores a value if the key is missing, and answers whether it was.
+    /// Stores a value if the key is missing, and returns whether it was.
     bool add(text key, text value, const put_options& options = {}) {
         const luat_kv_put_options c = detail::to_c(options);
         return detail::call(luat_kv_add, ns(), detail::data(key), key.size(), detail::data(value), value.size(), &c) ==
@@ -581,18 +581,18 @@ public:
         return got ? std::optional<entry>(entry(got)) : std::nullopt;
     }
 
-    /// Gives a key a lifetime from now on; its value and metadata stay. Answers whether the key is there.
+    /// Gives a key a lifetime from now on; its value and metadata stay. Returns whether the key is there.
     bool touch(text key, std::chrono::seconds ttl) {
         return touch(key, 0, detail::seconds(std::optional(ttl), "the lifetime"));
     }
-    /// Gives a key another expiration. Answers whether the key is there.
+    /// Gives a key another expiration. Returns whether the key is there.
     bool touch(text key, time_point expiration) {
         return touch(key, detail::seconds(std::optional(expiration), "the expiration"), 0);
     }
-    /// Takes a key's expiration away. Answers whether the key is there.
+    /// Takes a key's expiration away. Returns whether the key is there.
     bool touch(text key) { return touch(key, 0, 0); }
 
-    /// Adds to the whole number that a key holds as decimal text, and answers the sum. A missing key is created.
+    /// Adds to the whole number that a key holds as decimal text, and returns the sum. A missing key is created.
     std::int64_t incr(text key, std::int64_t by = 1, const incr_options& options = {}) {
         const luat_kv_incr_options c = detail::to_c(options);
         return detail::ask<std::int64_t>(luat_kv_incr, ns(), detail::data(key), key.size(), by, &c);
@@ -612,12 +612,12 @@ public:
         return detail::ask<std::uint64_t>(luat_kv_count, ns(), detail::data(prefix), prefix.size());
     }
 
-    /// Removes all keys that begin with a prefix, which must not be empty, in small steps. Answers how many were live.
+    /// Removes all keys that begin with a prefix, which must not be empty, in small steps. Returns how many were live.
     std::uint64_t erase_prefix(text prefix) {
         return detail::ask<std::uint64_t>(luat_kv_delete_prefix, ns(), detail::data(prefix), prefix.size());
     }
 
-    /// Removes all keys, in small steps. Answers how many were live.
+    /// Removes all keys, in small steps. Returns how many were live.
     std::uint64_t clear() { return detail::ask<std::uint64_t>(luat_kv_clear, ns()); }
 
     /// What an import did.
@@ -626,7 +626,7 @@ public:
         std::uint64_t skipped = 0; ///< How many were left out: expired, or of keys that were there.
     };
 
-    /// Writes all live entries to a file of JSON, and answers how many.
+    /// Writes all live entries to a file of JSON, and returns how many.
     std::uint64_t export_to(const std::string& path, format format = format::json) const {
         return detail::ask<std::uint64_t>(luat_kv_export, ns(), detail::path(path), static_cast<std::uint32_t>(format));
     }
@@ -731,7 +731,7 @@ public:
         return *this;
     }
 
-    /// Makes all the changes, and answers the version that all entries have which it stored; empty where a condition
+    /// Makes all the changes, and returns the version that all entries have which it stored; empty where a condition
     /// did not hold, and nothing was changed. Either is the end of the batch; after an error it can be committed again.
     std::optional<std::string> commit() {
         if (detail::call(luat_kv_batch_commit, get()) != LUAT_KV_OK)
@@ -825,14 +825,14 @@ public:
         return read;
     }
 
-    /// Removes expired entries from the file, at most so many (0: all), and answers how many. Never needed for correct
-    /// answers.
+    /// Removes expired entries from the file, at most so many (0: all), and returns how many. Never needed for correct
+    /// results.
     std::uint64_t sweep(std::uint64_t max = 0) { return detail::ask<std::uint64_t>(luat_kv_sweep, get(), max); }
 
     /// Writes the file anew, without the room that removed entries have left in it. Meanwhile writers wait.
     void compact() { detail::call(luat_kv_compact, get()); }
 
-    /// Moves the log that lies beside the file into it, and answers whether all of it is.
+    /// Moves the log that lies beside the file into it, and returns whether all of it is.
     bool checkpoint() { return detail::ask<int>(luat_kv_checkpoint, get()) != 0; }
 
     /// Copies the whole store, as it is at one moment, into a new database file. Others can write meanwhile.

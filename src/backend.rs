@@ -3,7 +3,7 @@
 //! A back end keeps rows and knows when they end; it checks no limit and reads no clock (`now` is always a parameter; a
 //! write is given a clock, since it may have to wait first). A change is data, a [`Write`], and what its operations mean is
 //! said once for all back ends, in `write`. Any thread may call a back end at any time, within
-//! [`fork::enter`](crate::fork::enter). A cache in front of one is a back end too: it answers [`Backend::get`] and passes
+//! [`fork::enter`](crate::fork::enter). A cache in front of one is a back end too: it returns [`Backend::get`] and passes
 //! the rest on.
 //!
 //! A back end waits for nobody: what others keep it from doing is BUSY at once, has changed nothing, and is tried again
@@ -13,7 +13,7 @@ use std::path::Path;
 
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::headroom;
+use crate::oom_reserve;
 use crate::types::{Entry, NamespaceStats};
 
 pub(crate) mod memory;
@@ -99,7 +99,7 @@ pub(crate) struct Removed {
 }
 
 pub(crate) trait Backend: Send + Sync {
-    /// Reads a live entry into `entry`, whose buffers are used again, and answers whether there was one. When there was
+    /// Reads a live entry into `entry`, whose buffers are used again, and returns whether there was one. When there was
     /// none, `entry` is left in any state.
     fn get(&self, namespace: &str, key: &str, projection: Projection, now: i64, entry: &mut Entry) -> Result<bool>;
 
@@ -168,14 +168,14 @@ fn copy(bytes: &[u8], to: &mut Vec<u8>) -> Result<()> {
     to.clear();
     to.try_reserve_exact(bytes.len()).map_err(|_| Error::no_memory(bytes.len()))?;
     to.extend_from_slice(bytes);
-    headroom::check()
+    oom_reserve::check()
 }
 
 pub(crate) fn copy_text(text: &str) -> Result<String> {
     let mut copy = String::new();
     copy.try_reserve_exact(text.len()).map_err(|_| Error::no_memory(text.len()))?;
     copy.push_str(text);
-    headroom::check().map(|()| copy)
+    oom_reserve::check().map(|()| copy)
 }
 
 fn push<T>(list: &mut Vec<T>, item: T) -> Result<()> {

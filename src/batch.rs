@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::backend::{self, Content, Expires, Op, Outcome};
 use crate::error::{Error, Result};
-use crate::headroom::{self, Mark};
 use crate::namespace::Namespace;
+use crate::oom_reserve::{self, Usage};
 use crate::store::Store;
 use crate::types::{IncrOptions, Limits, PutOptions};
 use crate::version::Version;
@@ -63,7 +63,7 @@ impl Batch {
 
     /// Goes on only if the key has this version: if nobody has written it since. `None`: only if it is missing.
     pub fn check(&mut self, namespace: &Namespace, key: &str, version: Option<Version>) -> Result<&mut Self> {
-        self.push(Mark::now(), namespace, key, Action::Check(version))
+        self.push(Usage::now(), namespace, key, Action::Check(version))
     }
 
     /// As [`Namespace::put`].
@@ -80,19 +80,19 @@ impl Batch {
         options: &PutOptions<'_>,
     ) -> Result<&mut Self> {
         let value = value.as_ref();
-        let (mark, limits) = (Mark::now(), self.limits());
+        let (usage, limits) = (Usage::now(), self.limits());
         limits.value(value)?;
         let expires = limits.put(options, &self.store.0.clock)?;
         let mut copy = Vec::new();
         copy.try_reserve_exact(value.len()).map_err(|_| Error::no_memory(value.len()))?;
         copy.extend_from_slice(value);
         let metadata = options.metadata.map(Box::from);
-        self.push(mark, namespace, key, Action::Put { value: copy, metadata, expires })
+        self.push(usage, namespace, key, Action::Put { value: copy, metadata, expires })
     }
 
     /// As [`Namespace::delete`].
     pub fn delete(&mut self, namespace: &Namespace, key: &str) -> Result<&mut Self> {
-        self.push(Mark::now(), namespace, key, Action::Delete)
+        self.push(Usage::now(), namespace, key, Action::Delete)
     }
 
     /// As [`Namespace::incr`]. What cannot be counted fails the commit.
@@ -103,7 +103,7 @@ impl Batch {
     /// As [`Namespace::incr_with`]. What cannot be counted fails the commit.
     pub fn incr_with(&mut self, namespace: &Namespace, key: &str, by: i64, options: &IncrOptions) -> Result<&mut Self> {
         let expires = self.limits().lifetime(options.expiration, options.expiration_ttl, &self.store.0.clock)?;
-        self.push(Mark::now(), namespace, key, Action::Incr { by, initial: options.initial, expires })
+        self.push(Usage::now(), namespace, key, Action::Incr { by, initial: options.initial, expires })
     }
 
     /// Makes all the changes and returns the version that everything put by them has; or `None`, with nothing changed,
@@ -115,7 +115,7 @@ impl Batch {
         let len = self.steps.len();
         ops.try_reserve_exact(len).map_err(|_| Error::no_memory(len * size_of::<Op<'_>>()))?;
         ops.extend(self.steps.iter().map(Step::op));
-        headroom::check()?;
+        oom_reserve::check()?;
         let outcome = self.store.0.write(&mut ops)?;
         self.committed = true;
         self.steps = Vec::new();
@@ -136,7 +136,7 @@ impl Batch {
         }
     }
 
-    fn push(&mut self, mark: Mark, namespace: &Namespace, key: &str, action: Action) -> Result<&mut Self> {
+    fn push(&mut self, usage: Usage, namespace: &Namespace, key: &str, action: Action) -> Result<&mut Self> {
         self.open()?;
         if !Arc::ptr_eq(&self.store.0, &namespace.store().0) {
             return Err(Error::invalid("the batch is for another store than the namespace's"));
@@ -145,7 +145,7 @@ impl Batch {
         self.steps.try_reserve(1).map_err(|_| Error::no_memory(size_of_val(self.steps.as_slice())))?;
         self.steps.push(Step { namespace: namespace.shared_name(), key: key.into(), action });
         // What is gathered may become much, and must not lie in the reserve.
-        if let Err(full) = mark.check() {
+        if let Err(full) = usage.check_unchanged() {
             self.steps.pop();
             return Err(full);
         }

@@ -164,7 +164,7 @@ impl Error {
     }
 
     /// Where there may be no room for a message either.
-    pub(crate) fn no_headroom() -> Self {
+    pub(crate) fn no_reserve() -> Self {
         Error(None)
     }
 

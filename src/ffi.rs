@@ -1,4 +1,4 @@
-//! The C door: the `luat_kv_*` functions of `include/luat_kv.h`, one file a noun.
+//! The C interface: the `luat_kv_*` functions of `include/luat_kv.h`, one file a noun.
 //!
 //! The header is generated from here (`make header`), comments and all, so what they say is written for a C programmer.
 //! Conventions that hold for every function stand in the header's preamble, in `cbindgen.toml`. No panic leaves a
@@ -15,7 +15,7 @@ use std::path::Path;
 use std::slice;
 
 use crate::error::{Error, Result};
-use crate::headroom::{self, Mark};
+use crate::oom_reserve::{self, Usage};
 
 /// The body of a function: sets the outputs to what they are after an error, and runs the rest in [`guard`].
 ///
@@ -77,13 +77,13 @@ pub use transfer::*;
 /// luat_kv_abi_version() first; else the loader has seen to it.
 pub const LUAT_KV_ABI_VERSION: u32 = 0;
 
-/// Answers the LUAT_KV_ABI_VERSION that the library was built with. Thread-safe.
+/// Returns the LUAT_KV_ABI_VERSION that the library was built with. Thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn luat_kv_abi_version() -> u32 {
     LUAT_KV_ABI_VERSION
 }
 
-/// Answers the library's version, as in "0.1.0": static, never NULL. Thread-safe.
+/// Returns the library's version, as in "0.1.0": static, never NULL. Thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn luat_kv_version() -> *const c_char {
     const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
@@ -113,7 +113,7 @@ pub(crate) unsafe fn guard(
 ) -> luat_kv_status {
     // SAFETY: `error` is NULL or good for a write, as promised.
     unsafe { set(error, std::ptr::null_mut()) };
-    let outcome = headroom::check().map(|()| catch_unwind(AssertUnwindSafe(body)));
+    let outcome = oom_reserve::check().map(|()| catch_unwind(AssertUnwindSafe(body)));
     match outcome {
         Ok(Ok(Ok(status))) => status,
         // SAFETY: `error` is NULL or good for a write, as promised.
@@ -123,14 +123,14 @@ pub(crate) unsafe fn guard(
     }
 }
 
-/// Answers the status of a failure, with an error object where one is wanted and has room.
+/// Returns the status of a failure, with an error object where one is wanted and has room.
 ///
 /// # Safety
 /// `error` is NULL or good for a write.
 #[cold]
 unsafe fn fail(error: *mut *mut luat_kv_error, failure: &Error) -> luat_kv_status {
     let status = status_of(failure.code());
-    if !error.is_null() && headroom::is_there() {
+    if !error.is_null() && oom_reserve::is_there() {
         // SAFETY: it is not NULL, so it is good for a write, as promised.
         unsafe { set(error, luat_kv_error::boxed(status, failure.message())) };
     }
@@ -147,9 +147,9 @@ fn is_null(what: &str) -> Error {
 /// # Safety
 /// `out` is good for a write.
 unsafe fn give<T>(out: *mut *mut T, make: impl FnOnce() -> Result<T>) -> Result<luat_kv_status> {
-    let mark = Mark::now();
+    let usage = Usage::now();
     let handle = Box::new(make()?);
-    mark.check()?;
+    usage.check_unchanged()?;
     // SAFETY: `out` is good for a write, as promised.
     unsafe { out.write(Box::into_raw(handle)) };
     Ok(LUAT_KV_OK)

@@ -7,7 +7,7 @@ use crate::store::Store;
 
 /// `[routing] data_dir` of a luat.toml with this text.
 pub fn data_dir(text: &[u8]) -> Result<PathBuf> {
-    crate::project::data_dir(Path::new("luat.toml"), text.to_vec())
+    crate::luat_project::data_dir(Path::new("luat.toml"), text.to_vec())
 }
 
 /// Everything that a store in memory holds, as the web package keeps it.

@@ -8,7 +8,7 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 
 use crate::error::{Code, Error, Result};
-use crate::headroom;
+use crate::oom_reserve;
 
 /// How deep arrays and objects may nest, when read and when written.
 pub(crate) const MAX_DEPTH: usize = 128;
@@ -63,7 +63,7 @@ pub(crate) fn read<'t>(text: &'t [u8], sink: &mut impl Sink<'t>) -> Result<()> {
 pub(crate) fn room_for(text: &[u8]) -> Result<()> {
     /// For shorter ones the reserve will do.
     const LONG: usize = 16 * 1024;
-    if text.len() <= LONG { Ok(()) } else { headroom::room(text.len().saturating_mul(3)) }
+    if text.len() <= LONG { Ok(()) } else { oom_reserve::room(text.len().saturating_mul(3)) }
 }
 
 /// What [`check`] saw.

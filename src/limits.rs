@@ -96,7 +96,7 @@ impl Limits {
         within("value", value.len(), self.value_len())
     }
 
-    /// Checks the options of a put and answers what they say about the entry's end.
+    /// Checks the options of a put and returns what they say about the entry's end.
     pub(crate) fn put(self, options: &PutOptions<'_>, clock: &Clock) -> Result<Expires> {
         options.metadata.map_or(Ok(()), |metadata| self.metadata(metadata))?;
         self.lifetime(options.expiration, options.expiration_ttl, clock)
@@ -186,7 +186,7 @@ impl Limits {
         within(what, bound.len(), self.name_len())
     }
 
-    /// Checks the options of a list and answers how many keys its page holds at most.
+    /// Checks the options of a list and returns how many keys its page holds at most.
     pub(crate) fn list(self, options: &ListOptions<'_>) -> Result<usize> {
         self.bound("prefix", options.prefix)?;
         self.bound("start", options.start)?;

@@ -1,4 +1,4 @@
-//! The Lua door: `require("luat_kv")` on Lua 5.1 to 5.5 and LuaJIT.
+//! The Lua module: `require("luat_kv")` on Lua 5.1 to 5.5 and LuaJIT.
 //!
 //! It is written on Lua's own C API (`mlua::ffi`), because errors must reach Lua as plain strings with a position, JSON
 //! must go straight to and from Lua's stack, and a call should cost little more than Lua's own. The discipline that asks
@@ -14,7 +14,6 @@ use self::stack::{NULL, State, UPVALUES, Upvalue, pop, push_bytes, push_metatabl
 mod args;
 mod batch;
 mod call;
-mod deliver;
 mod encode;
 #[cfg(target_family = "wasm")]
 mod host;
@@ -23,6 +22,7 @@ mod json;
 mod listing;
 mod namespace;
 mod plain;
+mod push;
 mod scratch;
 mod stack;
 mod store;
@@ -88,7 +88,7 @@ const WALK_META: &Functions = &[(c"__call", listing::step), (c"__close", listing
 
 const NAMESPACE_META: &Functions = &[(c"__tostring", namespace::tostring)];
 
-/// What `require("luat_kv")` calls; answers the module. It sets no global.
+/// What `require("luat_kv")` calls; returns the module. It sets no global.
 ///
 /// # Safety
 /// For Lua to call, with a state of the version that this module was built for.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::backend::{self, Action, Content, Op, Outcome, Projection, Range, Step, copy_text};
 use crate::cursor;
 use crate::error::{Error, Result};
-use crate::headroom::Mark;
+use crate::oom_reserve::Usage;
 use crate::scan::Scan;
 use crate::store::Store;
 use crate::types::{Entry, IncrOptions, ListOptions, Page, PutOptions};
@@ -29,9 +29,9 @@ impl Store {
     pub fn namespace(&self, name: &str) -> Result<Namespace> {
         self.check_open()?;
         self.0.limits.namespace(name)?;
-        let mark = Mark::now();
+        let usage = Usage::now();
         let namespace = Namespace { store: self.clone(), name: name.into() };
-        mark.check().map(|()| namespace)
+        usage.check_unchanged().map(|()| namespace)
     }
 }
 
@@ -136,7 +136,7 @@ impl Namespace {
         Ok(Content { value, metadata: options.metadata, expires: inner.limits.put(options, &inner.clock)? })
     }
 
-    /// Gives a key another expiration, or with neither of them none, and answers whether the key was there. Its value
+    /// Gives a key another expiration, or with neither of them none, and returns whether the key was there. Its value
     /// and metadata stay.
     pub fn touch(&self, key: &str, expiration: Option<i64>, expiration_ttl: Option<i64>) -> Result<bool> {
         let inner = &*self.store.0;

@@ -189,7 +189,7 @@ impl Store {
     /// project's folder (several are divided as in `PATH`).
     #[cfg(feature = "sqlite")]
     pub fn open_project(dir: Option<&Path>, options: &OpenOptions) -> Result<Store> {
-        let place = crate::project::database(dir)?;
+        let place = crate::luat_project::database(dir)?;
         place.check(Stage::Begun)?;
         Store::open_checked(&place.path, options, &|stage| place.check(stage))
     }
@@ -224,7 +224,7 @@ impl Store {
     }
 
     /// Removes up to `max` expired entries (`None`: all of them) from the file and counts them. Nobody can see expired
-    /// entries, and writes remove them little by little, so this is never needed for correct answers.
+    /// entries, and writes remove them little by little, so this is never needed for correct results.
     pub fn sweep(&self, max: Option<u64>) -> Result<u64> {
         let (max, now) = (max.unwrap_or(u64::MAX), self.0.clock.now());
         let mut removed = 0;
@@ -247,7 +247,7 @@ impl Store {
         self.checkpoint().map(|_| ())
     }
 
-    /// Moves the log that lies beside the file into it, and answers whether all of it got there within the busy timeout:
+    /// Moves the log that lies beside the file into it, and returns whether all of it got there within the busy timeout:
     /// who is reading an older state holds the rest back. SQLite does so by itself, now and then.
     pub fn checkpoint(&self) -> Result<bool> {
         match self.0.call(|backend| backend.checkpoint()) {

@@ -139,7 +139,7 @@ impl Task<'_> {
         Ok(imported)
     }
 
-    /// Answers whether the entry was stored.
+    /// Returns whether the entry was stored.
     fn store(&self, rows: &mut dyn Transaction, record: &mut Record) -> Result<bool> {
         let decoded = record.decode().and_then(|()| self.limits.value(&record.value));
         decoded.map_err(|error| record.place(Field::Value, error))?;

@@ -1,4 +1,4 @@
-//! The WebAssembly door: what a host in JavaScript needs beside the C interface, and what this needs of its host.
+//! The WebAssembly exports: what a host in JavaScript needs beside the C interface, and what this needs of its host.
 //!
 //! A module exports the functions of `include/luat_kv.h` that need no files, and those below, which stand in no header
 //! since only web/ calls them. It imports its memory, and from `luat_kv` the time and random numbers. A panic, of which no
@@ -8,7 +8,7 @@ use std::alloc::{Layout, alloc, dealloc};
 use std::ptr;
 
 use crate::ffi::{LUAT_KV_OK, guard, handle, luat_kv_bytes, luat_kv_error, luat_kv_status, luat_kv_store, set};
-use crate::headroom::Mark;
+use crate::oom_reserve::Usage;
 
 mod compare;
 
@@ -35,13 +35,13 @@ fn layout(len: usize) -> Option<Layout> {
     Layout::array::<u8>(len.max(1)).ok()
 }
 
-/// Answers room for `len` bytes, aligned for any struct of the header; NULL where there is none.
+/// Returns room for `len` bytes, aligned for any struct of the header; NULL where there is none.
 #[unsafe(no_mangle)]
 pub extern "C" fn luat_kv_wasm_alloc(len: usize) -> *mut u8 {
-    let mark = Mark::now();
+    let usage = Usage::now();
     // SAFETY: the layout has a size.
     let room = layout(len).map_or(ptr::null_mut(), |layout| unsafe { alloc(layout) });
-    if mark.check().is_err() {
+    if usage.check_unchanged().is_err() {
         // SAFETY: it came from there.
         unsafe { luat_kv_wasm_free(room, len) };
         return ptr::null_mut();
@@ -63,7 +63,7 @@ pub unsafe extern "C" fn luat_kv_wasm_free(room: *mut u8, len: usize) {
 
 /// Takes a record of what has changed since the last one, or with `all` of everything: bytes to be kept, freed with
 /// luat_kv_wasm_free(), and one day loaded. They are none, and NULL, where there is nothing to tell. Much that has changed
-/// takes several. Changes are noted from the first call on, which without `all` answers nothing.
+/// takes several. Changes are noted from the first call on, which without `all` returns nothing.
 ///
 /// # Safety
 /// Pointers are NULL or good for what is said above.

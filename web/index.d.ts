@@ -292,7 +292,7 @@ export class Namespace {
   /** Gives a key another expiration, or without options none; true if it was there. */
   touch(key: string, options?: Lifetime): Promise<boolean>;
   /**
-   * Adds to a whole number of 64 bits, and answers the sum: a number where that is safe, else a bigint. The options
+   * Adds to a whole number of 64 bits, and returns the sum: a number where that is safe, else a bigint. The options
    * are for a key that is created.
    */
   incr(key: string, by?: number | bigint, options?: IncrOptions): Promise<number | bigint>;
@@ -418,7 +418,7 @@ export class Lua implements Disposable {
   /** The store of `KV.namespace(name)`. */
   readonly kv: Store;
   /**
-   * Runs a script and answers what it returns: nil is null, whole numbers that are not safe are bigints, strings that
+   * Runs a script and returns what it returns: nil is null, whole numbers that are not safe are bigints, strings that
    * are not UTF-8 are Uint8Arrays, tables are what JSON makes of them, and anything else is its `tostring`. The page
    * lives on meanwhile; a `signal` stops the script, and so does the timeout. One script at a time.
    */

@@ -52,7 +52,7 @@ func (s *Store) Stats() (*Stats, error) {
 }
 
 // Sweep removes expired entries from the file, max at most or, with 0, all of them, and counts them. Nobody can see
-// expired entries, and writes remove them little by little, so this is never needed for correct answers.
+// expired entries, and writes remove them little by little, so this is never needed for correct results.
 func (s *Store) Sweep(max int64) (removed int64, err error) {
 	if err := s.enter(); err != nil {
 		return 0, err

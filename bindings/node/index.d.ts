@@ -230,7 +230,7 @@ export class Namespace {
   /** Gives a key another expiration, or without options none; true if it was there. */
   touch(key: Key, options?: Lifetime): boolean;
   /**
-   * Adds to a whole number of 64 bits, and answers the sum: a number where that is safe, else a bigint. The options
+   * Adds to a whole number of 64 bits, and returns the sum: a number where that is safe, else a bigint. The options
    * are for a key that is created.
    */
   incr(key: Key, by?: number | bigint, options?: IncrOptions): number | bigint;

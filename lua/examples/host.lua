@@ -54,7 +54,7 @@ function server.fetch_posts_from_db()
   }
 end
 
---- What a form action answers where it could not do its work.
+--- What a form action returns where it could not do its work.
 function server.fail(status, data)
   return { status = status, data = data }
 end

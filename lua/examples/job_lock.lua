@@ -3,7 +3,7 @@
 local host = dofile((arg[0]:match("^.*/") or "") .. "host.lua")
 local kv = host.server.KV.namespace("locks")
 
---- Does the job if nobody else is at it. Answers whether it did.
+--- Does the job if nobody else is at it. Returns whether it did.
 local function exclusively(name, seconds, job)
   local key, me = "lock:" .. name, host.server.generate_id()
   if not kv:add(key, me, { expirationTtl = seconds }) then

@@ -4,7 +4,7 @@ local host = dofile((arg[0]:match("^.*/") or "") .. "host.lua")
 local KV = host.server.KV
 local stock, orders = KV.namespace("stock"), KV.namespace("orders")
 
---- Answers the order's id, or nil and why not.
+--- Returns the order's id, or nil and why not.
 local function buy(item, customer)
   while true do
     local found, meta = stock:getWithMetadata(item, "json")

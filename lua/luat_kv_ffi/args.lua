@@ -136,7 +136,7 @@ function Option:word(meanings)
   return meaning
 end
 
---- Goes through an options table, which may be missing, and answers `into`. `known` has the names in their order, and for each one a
+--- Goes through an options table, which may be missing, and returns `into`. `known` has the names in their order, and for each one a
 -- function that takes the option and writes what it says into `into`.
 local function read_options(options, index, known, into)
   if type(options) ~= "table" then

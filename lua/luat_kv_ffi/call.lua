@@ -2,7 +2,7 @@
 --
 -- A finalizer may run in the midst of a call, and call this module. In interpreted code that happens where Lua allocates:
 -- so what all calls share (the cells below, the options of a put) is filled, used and read with no allocation in
--- between. None of these allocates: storing a number or a string in a field of C's, calling a C function that answers a
+-- between. None of these allocates: storing a number or a string in a field of C's, calling a C function that returns a
 -- status, and reading a cell before it has read.
 --
 -- In compiled code it may happen anywhere, since whatever leaves it may run the collector; and there a variable dies with

@@ -66,7 +66,7 @@ local function wrong_hex(source, i)
   return wrong(source, "invalid escape", i + 4)
 end
 
---- Writes a character as UTF-8, and answers the place behind it.
+--- Writes a character as UTF-8, and returns the place behind it.
 local function put_utf8(to, at, code)
   if code < 0x80 then
     to[at] = code

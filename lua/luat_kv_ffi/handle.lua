@@ -43,8 +43,8 @@ function M.hold(it, cell)
   if not it.store.ptr then M.release(it, 0) end
 end
 
---- A new kind of handle. Answers: a function that makes one for some contents, perhaps with other methods; a table from each handle to its contents; a
--- function that answers a method's contents, or fails; one that answers what C knows them by, or fails; the metatable.
+--- A new kind of handle. Returns: a function that makes one for some contents, perhaps with other methods; a table from each handle to its contents; a
+-- function that returns a method's contents, or fails; one that returns what C knows them by, or fails; the metatable.
 function M.kind(name, methods, describe)
   local contents = setmetatable({}, { __mode = "k" })
 

@@ -1,4 +1,4 @@
---- Finds libluat_kv, declares its functions to LuaJIT, and answers them as a namespace of C functions.
+--- Finds libluat_kv, declares its functions to LuaJIT, and returns them as a namespace of C functions.
 
 local ffi = require("ffi")
 local header = require("luat_kv_ffi.cdef")

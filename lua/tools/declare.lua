@@ -42,7 +42,7 @@ return {
 ]]):format("[[\n" .. table.concat(lines) .. "]]", table.concat(constants), table.concat(functions))
 end
 
--- Loaded by a test, it answers the function; run, it does the work.
+-- Loaded by a test, it returns the function; run, it does the work.
 if ... == "declare" then
   return declare
 end

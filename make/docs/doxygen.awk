@@ -45,7 +45,7 @@ function function_comment(name,    i, said) {
         if (after[name] != "") print " *\n * @remark " linked(after[name])
     } else if (result[name] != "void") {
         said = text[name]
-        if (!sub(/^Answers /, "", said)) fail(name " does not tell what it answers")
+        if (!sub(/^Returns /, "", said)) fail(name " does not tell what it returns")
         print " * @return " linked(said)
     }
     print " */"

@@ -11,14 +11,14 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::headroom::{self, Mark};
-use crate::hooks;
+use crate::oom_reserve::{self, Usage};
+use crate::test_hooks;
 use crate::types::{Entry, NamespaceStats};
 use crate::version::{Version, Versions};
 
-mod by_namespace;
 mod changes;
 mod maps;
+mod namespace_map;
 mod record;
 
 /// `None` once it is closed.
@@ -43,7 +43,7 @@ impl Memory {
         read(self.lock_to_read().as_ref().ok_or_else(Error::closed)?)
     }
 
-    /// Changes the maps, and sweeps; or where `run` answers `None` or fails, changes nothing.
+    /// Changes the maps, and sweeps; or where `run` returns `None` or fails, changes nothing.
     fn change<T>(&self, clock: &Clock, run: impl FnOnce(&mut Change<'_>) -> Result<Option<T>>) -> Result<Option<T>> {
         self.with(|maps| {
             let now = clock.now();
@@ -100,7 +100,7 @@ fn beginning() -> u64 {
 impl Backend for Memory {
     fn get(&self, namespace: &str, key: &str, projection: Projection, now: i64, entry: &mut Entry) -> Result<bool> {
         self.read(|maps| {
-            hooks::panic_on(key);
+            test_hooks::panic_on(key);
             match maps.live(namespace, key, now) {
                 Some(_) if projection == Projection::Nothing => Ok(true),
                 Some(row) => copy_entry(row, entry).map(|()| true),
@@ -234,8 +234,8 @@ struct Change<'a> {
     /// In the order of the changes.
     undo: Vec<Undo>,
     /// How many of them have an end.
-    ends: usize,
-    mark: Mark,
+    expiries: usize,
+    usage: Usage,
 }
 
 struct Undo {
@@ -250,7 +250,7 @@ struct Undo {
 
 impl<'a> Change<'a> {
     fn begin(maps: &'a mut Maps, now: i64, version: Version, is_noted: bool) -> Self {
-        Change { maps, now, version, is_noted, undo: Vec::new(), ends: 0, mark: Mark::now() }
+        Change { maps, now, version, is_noted, undo: Vec::new(), expiries: 0, usage: Usage::now() }
     }
 
     fn keep(mut self) {
@@ -278,11 +278,11 @@ impl Drop for Change<'_> {
 impl Change<'_> {
     fn put_row(&mut self, namespace: &str, key: &str, row: Row) -> Result<()> {
         if row.expiration.is_some() {
-            self.maps.expect_ends(self.ends + 1)?;
-            self.ends += 1;
+            self.maps.expect_expiries(self.expiries + 1)?;
+            self.expiries += 1;
         }
         self.replace(namespace, key, row)?;
-        self.mark.check()
+        self.usage.check_unchanged()
     }
 
     /// Returns whether there was a live row.
@@ -296,7 +296,7 @@ impl Change<'_> {
             let is_noted = self.maps.changes.note(namespace, key)?;
             self.undo.push(Undo { place, before: None, is_noted, is_open: false });
         }
-        headroom::check().map(|()| is_live.unwrap_or(false))
+        oom_reserve::check().map(|()| is_live.unwrap_or(false))
     }
 
     /// First everything that can fail, then what cannot, or not without being undone.
@@ -308,7 +308,7 @@ impl Change<'_> {
         let is_noted = self.is_noted && self.maps.changes.note(namespace, key)?;
         if row.expiration != Some(REMOVED) {
             // Nodes stay when the key goes again, and so must not lie in the reserve.
-            if let Err(full) = self.mark.check().and_then(|()| headroom::room(NODE)) {
+            if let Err(full) = self.usage.check_unchanged().and_then(|()| oom_reserve::room(NODE)) {
                 if is_noted {
                     self.maps.changes.forget(namespace, key);
                 }
@@ -356,8 +356,8 @@ impl Change<'_> {
     }
 
     #[cfg(any(target_family = "wasm", fuzzing, test))]
-    fn load(&mut self, told: record::Told<'_>) -> Result<()> {
-        let owned = |row: record::ToldRow<'_>| -> Result<Row> {
+    fn load(&mut self, told: record::RecordItem<'_>) -> Result<()> {
+        let owned = |row: record::RecordRow<'_>| -> Result<Row> {
             let mut value = Vec::new();
             copy(row.value, &mut value)?;
             let metadata = row.metadata.map(copy_text).transpose()?;
@@ -392,7 +392,7 @@ impl Transaction for Change<'_> {
         let metadata = put.metadata.map(copy_text).transpose()?;
         let row = Row { value, metadata, expiration: put.expiration, version: self.version };
         self.put_row(namespace, put.key, row)?;
-        hooks::panic_on(put.key);
+        test_hooks::panic_on(put.key);
         Ok(())
     }
 

@@ -40,7 +40,7 @@ pub(crate) enum Action<'a> {
     /// Gives a key that is there another expiration.
     Touch(Expires),
     Delete,
-    /// Removes the key and answers what it held.
+    /// Removes the key and returns what it held.
     Take,
     /// Adds to the whole number that the key holds as decimal text.
     Incr {
@@ -98,9 +98,9 @@ pub(crate) trait Transaction {
     fn version(&mut self, namespace: &str, key: &str) -> Result<Option<Version>>;
     /// Replaces everything that the key held.
     fn put(&mut self, namespace: &str, put: Put<'_>) -> Result<()>;
-    /// Gives a live entry another expiration, and answers whether there was one.
+    /// Gives a live entry another expiration, and returns whether there was one.
     fn touch(&mut self, namespace: &str, key: &str, expiration: Option<i64>) -> Result<bool>;
-    /// Removes the key, and answers whether it had a live entry.
+    /// Removes the key, and returns whether it had a live entry.
     fn delete(&mut self, namespace: &str, key: &str) -> Result<bool>;
 }
 
@@ -129,7 +129,7 @@ impl Write<'_, '_> {
         matches!(self.ops, [Op { action: Put(_) | Touch(_) | Delete, .. }])
     }
 
-    /// Carries it out, and answers whether all checks held.
+    /// Carries it out, and returns whether all checks held.
     pub fn apply(&mut self, rows: &mut dyn Transaction) -> Result<bool> {
         for op in &mut *self.ops {
             if !apply(op, rows, self.limits, self.clock)? {
@@ -140,7 +140,7 @@ impl Write<'_, '_> {
     }
 }
 
-/// Answers whether to go on.
+/// Returns whether to go on.
 fn apply(op: &mut Op<'_>, rows: &mut dyn Transaction, limits: Limits, clock: &Clock) -> Result<bool> {
     let Op { namespace, key, action, answer } = op;
     let (namespace, key) = (*namespace, *key);
@@ -183,7 +183,7 @@ fn put(
     rows.put(namespace, Put { key, value, metadata, expiration })
 }
 
-/// Answers the sum. A key that is there keeps its expiration and metadata.
+/// Returns the sum. A key that is there keeps its expiration and metadata.
 fn increment(
     rows: &mut dyn Transaction,
     namespace: &str,

@@ -179,7 +179,7 @@ pub unsafe extern "C" fn luat_kv_batch_commit(
     })
 }
 
-/// Answers the version that all entries have which the batch stored, for luat_kv_batch_check(): opaque text that lives
+/// Returns the version that all entries have which the batch stored, for luat_kv_batch_check(): opaque text that lives
 /// as long as the batch, without a NUL at its end. NULL unless the commit was OK, and for NULL. len is nullable.
 ///
 /// # Safety

@@ -42,7 +42,7 @@ pub(super) unsafe fn view(bytes: Option<&[u8]>, len: *mut usize) -> *const u8 {
     bytes.map_or(ptr::null(), <[u8]>::as_ptr)
 }
 
-/// Answers the key: bytes that live as long as the entry, without a NUL at their end. NULL for NULL. len is nullable.
+/// Returns the key: bytes that live as long as the entry, without a NUL at their end. NULL for NULL. len is nullable.
 ///
 /// # Safety
 /// `entry` is NULL or live, `len` NULL or good for a write.
@@ -52,7 +52,7 @@ pub unsafe extern "C" fn luat_kv_entry_key(entry: *const luat_kv_entry, len: *mu
     unsafe { view(entry.as_ref().map(|entry| entry.key.as_bytes()), len) }
 }
 
-/// Answers the value: bytes that live as long as the entry, without a NUL at their end. NULL for NULL, and in a page
+/// Returns the value: bytes that live as long as the entry, without a NUL at their end. NULL for NULL, and in a page
 /// that was listed without LUAT_KV_LIST_VALUES; an empty value is not NULL. len is nullable.
 ///
 /// # Safety
@@ -63,7 +63,7 @@ pub unsafe extern "C" fn luat_kv_entry_value(entry: *const luat_kv_entry, len: *
     unsafe { view(entry.as_ref().and_then(|entry| entry.value.as_deref()), len) }
 }
 
-/// Answers the metadata: JSON text that lives as long as the entry, without a NUL at its end. NULL where there is none,
+/// Returns the metadata: JSON text that lives as long as the entry, without a NUL at its end. NULL where there is none,
 /// and for NULL. len is nullable.
 ///
 /// # Safety
@@ -74,7 +74,7 @@ pub unsafe extern "C" fn luat_kv_entry_metadata(entry: *const luat_kv_entry, len
     unsafe { view(entry.as_ref().and_then(|entry| entry.metadata.as_deref()).map(str::as_bytes), len) }
 }
 
-/// Answers when the entry is gone, in Unix seconds; 0: never, and for NULL.
+/// Returns when the entry is gone, in Unix seconds; 0: never, and for NULL.
 ///
 /// # Safety
 /// `entry` is NULL or live.
@@ -84,7 +84,7 @@ pub unsafe extern "C" fn luat_kv_entry_expiration(entry: *const luat_kv_entry) -
     unsafe { entry.as_ref() }.and_then(|entry| entry.expiration).unwrap_or(0)
 }
 
-/// Answers which write the entry comes from, for luat_kv_batch_check(): opaque text that lives as long as the entry,
+/// Returns which write the entry comes from, for luat_kv_batch_check(): opaque text that lives as long as the entry,
 /// without a NUL at its end. Each write of a key gives it another, though the value be the same. NULL for NULL, and for a
 /// namespace's name. len is nullable.
 ///

@@ -52,7 +52,7 @@ pub(super) fn status_of(code: Code) -> luat_kv_status {
     }
 }
 
-/// Answers a status's name without its prefix, as in "BUSY": static, never NULL; "UNKNOWN" for a number that is none.
+/// Returns a status's name without its prefix, as in "BUSY": static, never NULL; "UNKNOWN" for a number that is none.
 /// Thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn luat_kv_status_str(status: luat_kv_status) -> *const c_char {
@@ -97,7 +97,7 @@ impl luat_kv_error {
     }
 }
 
-/// Answers an error's status, or LUAT_KV_OK for NULL.
+/// Returns an error's status, or LUAT_KV_OK for NULL.
 ///
 /// # Safety
 /// `error` is NULL or a live error.
@@ -107,7 +107,7 @@ pub unsafe extern "C" fn luat_kv_error_status(error: *const luat_kv_error) -> lu
     unsafe { error.as_ref() }.map_or(LUAT_KV_OK, |error| error.status)
 }
 
-/// Answers an error's message: one line of UTF-8 that ends in a NUL, and lives as long as the error. "" for NULL; never
+/// Returns an error's message: one line of UTF-8 that ends in a NUL, and lives as long as the error. "" for NULL; never
 /// NULL itself.
 ///
 /// # Safety

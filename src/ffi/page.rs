@@ -38,7 +38,7 @@ impl luat_kv_page {
     }
 }
 
-/// Answers how many keys the page holds; 0 for NULL.
+/// Returns how many keys the page holds; 0 for NULL.
 ///
 /// # Safety
 /// `page` is NULL or live.
@@ -48,7 +48,7 @@ pub unsafe extern "C" fn luat_kv_page_len(page: *const luat_kv_page) -> usize {
     unsafe { page.as_ref() }.map_or(0, |page| page.entries.len())
 }
 
-/// Answers the entry at an index from 0: the page's, and as long-lived. NULL beyond the end, and for NULL.
+/// Returns the entry at an index from 0: the page's, and as long-lived. NULL beyond the end, and for NULL.
 ///
 /// # Safety
 /// `page` is NULL or live.
@@ -58,7 +58,7 @@ pub unsafe extern "C" fn luat_kv_page_at(page: *const luat_kv_page, index: usize
     unsafe { page.as_ref() }.and_then(|page| page.entries.get(index)).map_or(ptr::null(), ptr::from_ref)
 }
 
-/// Answers where the next page begins, for luat_kv_list_options.cursor: text that lives as long as the page, without a
+/// Returns where the next page begins, for luat_kv_list_options.cursor: text that lives as long as the page, without a
 /// NUL at its end. NULL where nothing live is left, where nothing was listed, and for NULL. len is nullable.
 ///
 /// # Safety

@@ -37,7 +37,7 @@ pub unsafe extern "C" fn luat_kv_stats_read(
     })
 }
 
-/// Answers the database file's absolute path, or "memory": UTF-8 that ends in a NUL, and lives as long as the stats. ""
+/// Returns the database file's absolute path, or "memory": UTF-8 that ends in a NUL, and lives as long as the stats. ""
 /// for NULL; never NULL itself.
 ///
 /// # Safety
@@ -48,7 +48,7 @@ pub unsafe extern "C" fn luat_kv_stats_path(stats: *const luat_kv_stats) -> *con
     unsafe { stats.as_ref() }.map_or(c"", |stats| stats.path.as_c_str()).as_ptr()
 }
 
-/// Answers how many bytes the database file takes on disk, with the log beside it; 0 in memory, and for NULL.
+/// Returns how many bytes the database file takes on disk, with the log beside it; 0 in memory, and for NULL.
 ///
 /// # Safety
 /// `stats` is NULL or live.
@@ -58,7 +58,7 @@ pub unsafe extern "C" fn luat_kv_stats_file_size(stats: *const luat_kv_stats) ->
     unsafe { stats.as_ref() }.map_or(0, |stats| stats.stats.file_size)
 }
 
-/// Answers how many namespaces have keys, expired ones included; 0 for NULL.
+/// Returns how many namespaces have keys, expired ones included; 0 for NULL.
 ///
 /// # Safety
 /// `stats` is NULL or live.
@@ -77,7 +77,7 @@ unsafe fn at<'a>(stats: *const luat_kv_stats, index: usize) -> Option<&'a Namesp
     unsafe { stats.as_ref() }.and_then(|stats| stats.stats.namespaces.get(index))
 }
 
-/// Answers the name of the namespace at an index from 0, in byte order: text that lives as long as the stats, without a
+/// Returns the name of the namespace at an index from 0, in byte order: text that lives as long as the stats, without a
 /// NUL at its end. NULL beyond the end, and for NULL. len is nullable.
 ///
 /// # Safety
@@ -88,7 +88,7 @@ pub unsafe extern "C" fn luat_kv_stats_name(stats: *const luat_kv_stats, index: 
     unsafe { view(at(stats, index).map(|namespace| namespace.name.as_bytes()), len) }
 }
 
-/// Answers how many live keys the namespace at an index has; 0 beyond the end, and for NULL.
+/// Returns how many live keys the namespace at an index has; 0 beyond the end, and for NULL.
 ///
 /// # Safety
 /// `stats` is NULL or live.
@@ -98,7 +98,7 @@ pub unsafe extern "C" fn luat_kv_stats_live(stats: *const luat_kv_stats, index: 
     unsafe { at(stats, index) }.map_or(0, |namespace| namespace.live)
 }
 
-/// Answers how many keys of the namespace at an index have expired, and are still to be swept away; 0 beyond the end,
+/// Returns how many keys of the namespace at an index have expired, and are still to be swept away; 0 beyond the end,
 /// and for NULL.
 ///
 /// # Safety

@@ -136,7 +136,7 @@ pub unsafe extern "C" fn luat_kv_store_path(store: *const luat_kv_store) -> *con
 }
 
 /// Removes expired entries from the file, in steps that let others write in between. Nobody can see expired entries,
-/// and writes remove them little by little, so this is never needed for correct answers.
+/// and writes remove them little by little, so this is never needed for correct results.
 ///
 /// max       how many at most; 0: all of them.
 /// removed   nullable; how many there were.

@@ -5,18 +5,18 @@ use std::ffi::{CStr, c_int};
 use mlua::ffi;
 
 use super::call::Call;
-use super::scratch::Fault;
+use super::scratch::LuaError;
 use super::stack::{Upvalue, pop, slot_of, string_at, whole};
 use crate::error::{Error, quoted};
 
 /// What goes wrong with the argument at `index`.
-pub(super) fn bad<T>(index: c_int, message: impl Into<String>) -> Result<T, Fault> {
-    Err(Fault::Argument(index, message.into()))
+pub(super) fn bad<T>(index: c_int, message: impl Into<String>) -> Result<T, LuaError> {
+    Err(LuaError::Argument(index, message.into()))
 }
 
 impl<'a> Call<'a> {
     /// The object that a method was called on.
-    pub(super) fn object<T>(&self, what: &str, metatable: Upvalue) -> Result<&'a T, Fault> {
+    pub(super) fn object<T>(&self, what: &str, metatable: Upvalue) -> Result<&'a T, LuaError> {
         // SAFETY: the userdata is this call's first argument and stays on its stack; slots are emptied only by other
         // calls, which cannot run during a body.
         let object = unsafe { slot_of::<T>(self.l, 1, metatable.index()).map(|slot| &*slot) };
@@ -51,7 +51,7 @@ impl<'a> Call<'a> {
 
     /// A string argument that must be UTF-8: a key or a name. Numbers are none: 10/2 is "5.0" in one Lua and "5" in the
     /// next, and would be two keys.
-    pub(super) fn text(&self, index: c_int, what: &str) -> Result<&'a str, Fault> {
+    pub(super) fn text(&self, index: c_int, what: &str) -> Result<&'a str, LuaError> {
         match self.bytes(index) {
             Some(bytes) => utf8(bytes, what),
             None => bad(index, format!("string expected, got {}", self.type_name(index))),
@@ -59,8 +59,8 @@ impl<'a> Call<'a> {
     }
 
     /// A whole number argument; `None` for nil.
-    pub(super) fn optional_whole(&self, index: c_int) -> Result<Option<i64>, Fault> {
-        match (self.type_of(index), self.whole(index)) {
+    pub(super) fn optional_whole(&self, index: c_int) -> Result<Option<i64>, LuaError> {
+        match (self.type_of(index), self.as_integer(index)) {
             (ffi::LUA_TNIL, _) => Ok(None),
             (_, Some(number)) => Ok(Some(number)),
             (ffi::LUA_TNUMBER, _) => bad(index, "whole number expected"),
@@ -69,7 +69,7 @@ impl<'a> Call<'a> {
     }
 
     /// A number that is whole, in whichever way this Lua keeps it.
-    pub(super) fn whole(&self, index: c_int) -> Option<i64> {
+    pub(super) fn as_integer(&self, index: c_int) -> Option<i64> {
         if self.type_of(index) != ffi::LUA_TNUMBER {
             return None;
         }
@@ -117,8 +117,8 @@ impl<'a> Call<'a> {
         &mut self,
         argument: c_int,
         names: &[&'static str],
-        mut each: impl FnMut(&mut Self, &'static str, Opt) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
+        mut each: impl FnMut(&mut Self, &'static str, Opt) -> Result<(), LuaError>,
+    ) -> Result<(), LuaError> {
         match self.type_of(argument) {
             ffi::LUA_TNIL | ffi::LUA_TNONE => return Ok(()),
             ffi::LUA_TTABLE => {}
@@ -155,23 +155,23 @@ pub(super) struct Opt {
 }
 
 impl Opt {
-    pub(super) fn wrong<T>(self, message: impl std::fmt::Display) -> Result<T, Fault> {
+    pub(super) fn wrong<T>(self, message: impl std::fmt::Display) -> Result<T, LuaError> {
         bad(self.argument, format!("option '{}': {message}", self.name))
     }
 
-    fn expected<T>(self, call: &Call<'_>, what: &str) -> Result<T, Fault> {
+    fn expected<T>(self, call: &Call<'_>, what: &str) -> Result<T, LuaError> {
         self.wrong(format_args!("{what} expected, got {}", call.type_name(self.index)))
     }
 
-    pub(super) fn bytes<'a>(self, call: &Call<'a>) -> Result<&'a [u8], Fault> {
+    pub(super) fn bytes<'a>(self, call: &Call<'a>) -> Result<&'a [u8], LuaError> {
         call.bytes(self.index).map_or_else(|| self.expected(call, "string"), Ok)
     }
 
-    pub(super) fn text<'a>(self, call: &Call<'a>) -> Result<&'a str, Fault> {
+    pub(super) fn text<'a>(self, call: &Call<'a>) -> Result<&'a str, LuaError> {
         utf8(self.bytes(call)?, self.name)
     }
 
-    pub(super) fn boolean(self, call: &Call<'_>) -> Result<bool, Fault> {
+    pub(super) fn boolean(self, call: &Call<'_>) -> Result<bool, LuaError> {
         match call.type_of(self.index) {
             // SAFETY: it is a boolean.
             ffi::LUA_TBOOLEAN => Ok(unsafe { ffi::lua_toboolean(call.l, self.index) } != 0),
@@ -179,7 +179,7 @@ impl Opt {
         }
     }
 
-    pub(super) fn number(self, call: &Call<'_>) -> Result<f64, Fault> {
+    pub(super) fn number(self, call: &Call<'_>) -> Result<f64, LuaError> {
         match call.type_of(self.index) {
             // SAFETY: it is a number.
             ffi::LUA_TNUMBER => Ok(unsafe { ffi::lua_tonumber(call.l, self.index) }),
@@ -187,19 +187,20 @@ impl Opt {
         }
     }
 
-    pub(super) fn whole(self, call: &Call<'_>) -> Result<i64, Fault> {
+    pub(super) fn as_integer(self, call: &Call<'_>) -> Result<i64, LuaError> {
         let number = self.number(call)?;
-        call.whole(self.index).map_or_else(|| self.wrong(format_args!("whole number expected, got {number:?}")), Ok)
+        call.as_integer(self.index)
+            .map_or_else(|| self.wrong(format_args!("whole number expected, got {number:?}")), Ok)
     }
 
     /// One of a few words.
-    pub(super) fn word<T: Copy>(self, call: &Call<'_>, words: &[(&'static str, T)]) -> Result<T, Fault> {
-        word(self.bytes(call)?, words).or_else(|unknown| self.wrong(format_args!("unknown value {unknown}")))
+    pub(super) fn as_choice<T: Copy>(self, call: &Call<'_>, words: &[(&'static str, T)]) -> Result<T, LuaError> {
+        choice(self.bytes(call)?, words).or_else(|unknown| self.wrong(format_args!("unknown value {unknown}")))
     }
 }
 
 /// What one of a few words means; else the word for a message, with a suggestion.
-pub(super) fn word<T: Copy>(name: &[u8], words: &[(&'static str, T)]) -> Result<T, String> {
+pub(super) fn choice<T: Copy>(name: &[u8], words: &[(&'static str, T)]) -> Result<T, String> {
     match words.iter().find(|(word, _)| word.as_bytes() == name) {
         Some((_, meaning)) => Ok(*meaning),
         None => Err(with_suggestion(name, &words.iter().map(|(word, _)| *word).collect::<Vec<_>>())),
@@ -226,7 +227,7 @@ fn with_suggestion(name: &[u8], known: &[&str]) -> String {
     }
 }
 
-pub(super) fn utf8<'a>(bytes: &'a [u8], what: &str) -> Result<&'a str, Fault> {
+pub(super) fn utf8<'a>(bytes: &'a [u8], what: &str) -> Result<&'a str, LuaError> {
     std::str::from_utf8(bytes).map_err(|_| {
         Error::invalid(format!("the {what} is not UTF-8: {}", quoted(&String::from_utf8_lossy(bytes)))).into()
     })

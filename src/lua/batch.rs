@@ -8,7 +8,7 @@ use mlua::ffi;
 use super::args::bad;
 use super::call::{Call, call};
 use super::namespace::{increment, reserve, store};
-use super::scratch::{Answer, Fault};
+use super::scratch::{LuaError, Return};
 use super::stack::{State, Upvalue, push_slot, slot};
 use crate::error::{Error, Result};
 use crate::namespace::Namespace;
@@ -42,7 +42,7 @@ pub(super) unsafe extern "C-unwind" fn of_store(l: State) -> c_int {
 
 /// # Safety
 /// As [`call`].
-unsafe fn with_slot(l: State, body: fn(&mut Call<'_>) -> Result<Answer, Fault>) -> c_int {
+unsafe fn with_slot(l: State, body: fn(&mut Call<'_>) -> Result<Return, LuaError>) -> c_int {
     // SAFETY: nothing is owned here, and index 3 becomes a batch's slot.
     unsafe {
         ffi::lua_settop(l, 2);
@@ -51,7 +51,7 @@ unsafe fn with_slot(l: State, body: fn(&mut Call<'_>) -> Result<Answer, Fault>) 
     }
 }
 
-fn begin(call: &Call<'_>, store: &Store, namespace: Option<Namespace>) -> Result<Answer, Fault> {
+fn begin(call: &Call<'_>, store: &Store, namespace: Option<Namespace>) -> Result<Return, LuaError> {
     // A function, perhaps, which would never be called.
     if call.type_of(2) != ffi::LUA_TNIL {
         return bad(2, "no argument expected; a batch is a chain, as in atomic():put(key, value):commit()");
@@ -59,10 +59,10 @@ fn begin(call: &Call<'_>, store: &Store, namespace: Option<Namespace>) -> Result
     let gathered = Gathered { batch: store.batch(), namespace };
     // SAFETY: a slot for a batch was pushed there before the body began.
     unsafe { *slot::<Atomic>(call.l, 3) = Some(RefCell::new(gathered)) };
-    Ok(Answer::At(3))
+    Ok(Return::At(3))
 }
 
-fn this<'a>(call: &Call<'a>) -> Result<&'a Atomic, Fault> {
+fn this<'a>(call: &Call<'a>) -> Result<&'a Atomic, LuaError> {
     call.object("luat_kv.batch", Upvalue::Batch)
 }
 
@@ -80,7 +80,7 @@ pub(super) unsafe extern "C-unwind" fn namespace(l: State) -> c_int {
         let mut gathered = this(call)?.borrow_mut();
         let namespace = gathered.batch.store().namespace(call.text(2, "namespace")?)?;
         gathered.namespace = Some(namespace);
-        Ok(Answer::At(1))
+        Ok(Return::At(1))
     };
     // SAFETY: nothing is owned here.
     unsafe { call(l, 2, body) }
@@ -99,7 +99,7 @@ pub(super) unsafe extern "C-unwind" fn check(l: State) -> c_int {
         };
         let (batch, namespace) = gathered.split()?;
         batch.check(namespace, key, version)?;
-        Ok(Answer::At(1))
+        Ok(Return::At(1))
     };
     // SAFETY: nothing is owned here. That a key must be missing has to be said: a forgotten argument is no nil.
     unsafe {
@@ -117,7 +117,7 @@ pub(super) unsafe extern "C-unwind" fn put(l: State) -> c_int {
         let (batch, namespace) = gathered.split()?;
         let limits = namespace.store().limits();
         store(call, limits, |key, value, options| batch.put_with(namespace, key, value, options).map(|_| ()))?;
-        Ok(Answer::At(1))
+        Ok(Return::At(1))
     };
     // SAFETY: nothing is owned here.
     unsafe {
@@ -132,7 +132,7 @@ pub(super) unsafe extern "C-unwind" fn delete(l: State) -> c_int {
         let mut gathered = this(call)?.borrow_mut();
         let (batch, namespace) = gathered.split()?;
         batch.delete(namespace, call.text(2, "key")?)?;
-        Ok(Answer::At(1))
+        Ok(Return::At(1))
     };
     // SAFETY: nothing is owned here.
     unsafe { call(l, 2, body) }
@@ -146,7 +146,7 @@ pub(super) unsafe extern "C-unwind" fn incr(l: State) -> c_int {
         let key = call.text(2, "key")?;
         let (by, options) = increment(call)?;
         batch.incr_with(namespace, key, by, &options)?;
-        Ok(Answer::At(1))
+        Ok(Return::At(1))
     };
     // SAFETY: nothing is owned here.
     unsafe { call(l, 4, body) }
@@ -155,8 +155,8 @@ pub(super) unsafe extern "C-unwind" fn incr(l: State) -> c_int {
 /// `batch:commit()`: true and a version, or false.
 pub(super) unsafe extern "C-unwind" fn commit(l: State) -> c_int {
     let body = |call: &mut Call<'_>| match this(call)?.borrow_mut().batch.commit()? {
-        Some(version) => Ok(Answer::Stored(version)),
-        None => Ok(Answer::Boolean(false)),
+        Some(version) => Ok(Return::Stored(version)),
+        None => Ok(Return::Boolean(false)),
     };
     // SAFETY: nothing is owned here.
     unsafe { call(l, 1, body) }
@@ -167,11 +167,11 @@ pub(super) unsafe extern "C-unwind" fn tostring(l: State) -> c_int {
     let body = |call: &mut Call<'_>| {
         let shown = match this(call) {
             Ok(gathered) => format!("luat_kv.batch ({})", gathered.borrow().batch.store().label()),
-            Err(Fault::Failed(_)) => "luat_kv.batch (closed)".to_owned(),
+            Err(LuaError::Failed(_)) => "luat_kv.batch (closed)".to_owned(),
             Err(fault) => return Err(fault),
         };
         call.scratch.text.extend_from_slice(shown.as_bytes());
-        Ok(Answer::Text)
+        Ok(Return::Text)
     };
     // SAFETY: nothing is owned here.
     unsafe { call(l, 1, body) }

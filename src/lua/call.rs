@@ -1,4 +1,4 @@
-//! How a call from Lua goes: the discipline of this door, in one place.
+//! How a call from Lua goes: the rules of this binding, in one place.
 //!
 //! Nearly every function of Lua's API can raise an error: by `longjmp`, or on LuaJIT by unwinding, past the frames of
 //! whoever called it. No Rust value that needs dropping may stand in those frames, no lock be held, and no panic be
@@ -8,7 +8,7 @@
 //!    calls only those functions of Lua that cannot raise an error (types, raw reads, `lua_next`, pushing numbers and
 //!    copies within a stack that was made large enough before), runs no Lua code, and leaves what it found in the
 //!    [`Scratch`]. Panics are caught around it.
-//! 2. **The delivery** pushes an [`Answer`], or raises an error, and may be interrupted anywhere: it owns nothing, for
+//! 2. **The delivery** pushes an [`Return`], or raises an error, and may be interrupted anywhere: it owns nothing, for
 //!    the scratch is a userdata of Lua's, and it cannot panic.
 //!
 //! Between two runs of a body stands what runs Lua code for it: reading a table through its metamethods (`plain`), and
@@ -23,12 +23,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use mlua::ffi;
 
-use super::deliver::deliver;
 use super::plain;
-use super::scratch::{Answer, Fault, Scratch};
+use super::push::push;
+use super::scratch::{LuaError, Return, Scratch};
 use super::stack::{State, Upvalue, push_slot, slot};
 use crate::error::{Error, Result};
-use crate::headroom::{self, Mark};
+use crate::oom_reserve::{self, Usage};
 
 /// A running body's view of its call.
 pub(super) struct Call<'a> {
@@ -40,19 +40,19 @@ pub(super) struct Call<'a> {
 ///
 /// # Safety
 /// The last act of a function that Lua called with this module's upvalues, which owns nothing that needs dropping.
-pub(super) unsafe fn call(l: State, arguments: c_int, body: fn(&mut Call<'_>) -> Result<Answer, Fault>) -> c_int {
+pub(super) unsafe fn call(l: State, arguments: c_int, body: fn(&mut Call<'_>) -> Result<Return, LuaError>) -> c_int {
     // SAFETY: as promised.
     unsafe {
         let (scratch, answer) = begin(l, arguments, body);
         // From here on nothing is owned by this frame.
-        let results = deliver(l, scratch, answer);
+        let results = push(l, scratch, answer);
         (*scratch).rest();
         results
     }
 }
 
 /// As [`call`] for a body that reads an entry, which `remove` then removes: only after its results are on the stack, so an
-/// entry whose results cannot be pushed stays. All begins anew where `remove` answers false, for the entry was changed
+/// entry whose results cannot be pushed stays. All begins anew where `remove` returns false, for the entry was changed
 /// meanwhile.
 ///
 /// # Safety
@@ -60,26 +60,26 @@ pub(super) unsafe fn call(l: State, arguments: c_int, body: fn(&mut Call<'_>) ->
 pub(super) unsafe fn call_and_remove(
     l: State,
     arguments: c_int,
-    body: fn(&mut Call<'_>) -> Result<Answer, Fault>,
-    remove: fn(&mut Call<'_>) -> Result<Answer, Fault>,
+    body: fn(&mut Call<'_>) -> Result<Return, LuaError>,
+    remove: fn(&mut Call<'_>) -> Result<Return, LuaError>,
 ) -> c_int {
     // SAFETY: as promised; the scratch stays on this call's stack, and in its use.
     unsafe {
         loop {
             let (scratch, mut answer) = begin(l, arguments, body);
-            let results = deliver(l, scratch, answer);
-            if let Answer::Entry { .. } = answer {
-                let mark = Mark::now();
+            let results = push(l, scratch, answer);
+            if let Return::Entry { .. } = answer {
+                let usage = Usage::now();
                 answer = run(l, scratch, remove);
-                if let Answer::Boolean(is_removed) = answer {
+                if let Return::Boolean(is_removed) = answer {
                     (*scratch).rest();
                     if is_removed {
                         return results;
                     }
                     continue;
                 }
-                spare_the_reserve(l, scratch, answer, mark);
-                return deliver(l, scratch, answer); // an error
+                spare_the_reserve(l, scratch, answer, usage);
+                return push(l, scratch, answer); // an error
             }
             (*scratch).rest();
             return results;
@@ -94,25 +94,25 @@ pub(super) unsafe fn call_and_remove(
 unsafe fn begin(
     l: State,
     arguments: c_int,
-    body: fn(&mut Call<'_>) -> Result<Answer, Fault>,
-) -> (*mut Scratch, Answer) {
+    body: fn(&mut Call<'_>) -> Result<Return, LuaError>,
+) -> (*mut Scratch, Return) {
     // SAFETY: as promised; the scratch lives until Lua collects it, for it stays on this call's stack. No other
     // reference to it exists while it is busy.
     unsafe {
         ffi::lua_settop(l, arguments);
-        if !headroom::is_there() {
+        if !oom_reserve::is_there() {
             // Garbage may have some of the reserve: a walk that could not be returned.
             collect(l);
-            if !headroom::is_there() {
+            if !oom_reserve::is_there() {
                 out_of_memory(l);
             }
         }
-        let (scratch, mark) = (check_out(l), Mark::now());
+        let (scratch, usage) = (check_out(l), Usage::now());
         let (mut answer, mut collected) = (run(l, scratch, body), false);
         loop {
             match answer {
-                Answer::FailedWithGarbage if !collected => collect(l),
-                Answer::Proxy { argument, metadata } => {
+                Return::FailedWithGarbage if !collected => collect(l),
+                Return::Proxy { argument, metadata } => {
                     if let Some(fault) = plain::replace(l, argument, metadata) {
                         answer = (*scratch).keep(fault);
                         break;
@@ -120,22 +120,22 @@ unsafe fn begin(
                 }
                 _ => break,
             }
-            collected |= matches!(answer, Answer::FailedWithGarbage);
+            collected |= matches!(answer, Return::FailedWithGarbage);
             ffi::lua_settop(l, arguments + 1); // the scratch stays
             answer = run(l, scratch, body);
         }
-        spare_the_reserve(l, scratch, answer, mark);
+        spare_the_reserve(l, scratch, answer, usage);
         (scratch, answer)
     }
 }
 
-/// Empties a scratch that may lie in the reserve, which was touched since the mark. A delivery that runs out of memory
+/// Empties a scratch that may lie in the reserve, which was touched since the usage. A delivery that runs out of memory
 /// would keep it there, for as long as some function has this scratch: and without the reserve nothing can be deleted.
 ///
 /// # Safety
 /// As [`out_of_memory`]; the scratch is in this call's use.
-unsafe fn spare_the_reserve(l: State, scratch: *mut Scratch, answer: Answer, mark: Mark) {
-    if mark.check().is_err() {
+unsafe fn spare_the_reserve(l: State, scratch: *mut Scratch, answer: Return, usage: Usage) {
+    if usage.check_unchanged().is_err() {
         // SAFETY: as promised.
         unsafe {
             *scratch = Scratch { busy: !answer.is_in_scratch(), ..Scratch::default() };
@@ -159,7 +159,7 @@ unsafe fn out_of_memory(l: State) {
 ///
 /// # Safety
 /// The scratch is in this call's use.
-unsafe fn run(l: State, scratch: *mut Scratch, body: fn(&mut Call<'_>) -> Result<Answer, Fault>) -> Answer {
+unsafe fn run(l: State, scratch: *mut Scratch, body: fn(&mut Call<'_>) -> Result<Return, LuaError>) -> Return {
     // SAFETY: as promised; the reference ends with the body.
     unsafe {
         let mut call = Call { l, scratch: &mut *scratch };

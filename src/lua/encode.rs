@@ -9,7 +9,7 @@ use std::io::{self, Write};
 
 use mlua::ffi;
 
-use super::scratch::Fault;
+use super::scratch::LuaError;
 use super::stack::{HAS_INTEGERS, NULL, State, Upvalue, pop, string_at, whole};
 use crate::error::{Code, Error, Result, quoted};
 use crate::json::MAX_DEPTH;
@@ -38,12 +38,12 @@ pub(super) fn write(
     out: &mut Vec<u8>,
     limit: usize,
     what: &'static str,
-) -> Result<(), Fault> {
+) -> Result<(), LuaError> {
     out.clear();
     let mut writer = Writer { l, out, limit, what, proxy: false };
     // SAFETY: the index is one of this call's, and the stack is large enough.
     match unsafe { writer.value(ffi::lua_absindex(l, index), 0) } {
-        Err(_) if writer.proxy => Err(Fault::Proxy { argument, metadata: index != argument }),
+        Err(_) if writer.proxy => Err(LuaError::Proxy { argument, metadata: index != argument }),
         done => Ok(done?),
     }
 }

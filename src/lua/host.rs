@@ -8,7 +8,7 @@ use super::stack::{State, Upvalue, pop, slot};
 use super::store::Project;
 use crate::ffi::luat_kv_store;
 
-/// Has `KV.namespace` of the module on top of the stack use a store of the host's. Answers 1, or 0 where it could not.
+/// Has `KV.namespace` of the module on top of the stack use a store of the host's. Returns 1, or 0 where it could not.
 ///
 /// # Safety
 /// For `src/wasm/lua.c` to call within a protected call, with the module on top of the stack, before scripts can reach

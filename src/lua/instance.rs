@@ -9,7 +9,7 @@ use mlua::ffi;
 
 use super::call::{Call, call};
 use super::push_module;
-use super::scratch::{Answer, Fault};
+use super::scratch::{LuaError, Return};
 use super::stack::{State, UPVALUES, Upvalue, push_metatable};
 use crate::error::Result;
 
@@ -23,7 +23,7 @@ pub(super) unsafe extern "C-unwind" fn new(l: State) -> c_int {
     }
 }
 
-/// `KV.install(env, options?)`: puts `KV`, and `json` where there is none, into a table, and answers it.
+/// `KV.install(env, options?)`: puts `KV`, and `json` where there is none, into a table, and returns it.
 pub(super) unsafe extern "C-unwind" fn install(l: State) -> c_int {
     // SAFETY: as in `new`.
     unsafe {
@@ -43,8 +43,8 @@ pub(super) unsafe extern "C-unwind" fn install(l: State) -> c_int {
     }
 }
 
-/// Checks the options, which are argument number `AT`, and answers whether files may be opened.
-fn settings<const AT: c_int>(call: &mut Call<'_>) -> Result<Answer, Fault> {
+/// Checks the options, which are argument number `AT`, and returns whether files may be opened.
+fn settings<const AT: c_int>(call: &mut Call<'_>) -> Result<Return, LuaError> {
     let mut open = true;
     call.options(AT, &["open", "null"], |call, name, value| {
         match (name, call.type_of(value.index)) {
@@ -54,15 +54,15 @@ fn settings<const AT: c_int>(call: &mut Call<'_>) -> Result<Answer, Fault> {
         }
         Ok(())
     })?;
-    Ok(Answer::Boolean(open))
+    Ok(Return::Boolean(open))
 }
 
 /// Reads the options at `at`, the last argument, and puts the upvalues for new functions below the arguments, at the
-/// bottom of the stack. Answers whether files may be opened.
+/// bottom of the stack. Returns whether files may be opened.
 ///
 /// # Safety
 /// As [`call`].
-unsafe fn read_settings(l: State, at: c_int, body: fn(&mut Call<'_>) -> Result<Answer, Fault>) -> bool {
+unsafe fn read_settings(l: State, at: c_int, body: fn(&mut Call<'_>) -> Result<Return, LuaError>) -> bool {
     // SAFETY: `call` is done when it returns, and nothing is owned after it.
     unsafe {
         call(l, at, body);

@@ -7,7 +7,7 @@ use mlua::ffi;
 use super::args::bad;
 use super::call::{Call, call};
 use super::encode;
-use super::scratch::Answer;
+use super::scratch::Return;
 use super::stack::{State, Upvalue, has_metatable};
 use crate::types::Limits;
 
@@ -16,7 +16,7 @@ pub(super) unsafe extern "C-unwind" fn encode(l: State) -> c_int {
     let body = |call: &mut Call<'_>| {
         let limit = Limits::Default.value_len();
         encode::write(call.l, (1, 1), &mut call.scratch.text, limit, "the JSON text")?;
-        Ok(Answer::Text)
+        Ok(Return::Text)
     };
     // SAFETY: nothing is owned here.
     unsafe {
@@ -33,7 +33,7 @@ pub(super) unsafe extern "C-unwind" fn decode(l: State) -> c_int {
             return bad(1, format!("string expected, got {}", call.type_name(1)));
         };
         call.scratch.tape.read(text).map_err(|error| error.while_doing("not JSON"))?;
-        Ok(Answer::Document)
+        Ok(Return::Document)
     };
     // SAFETY: nothing is owned here.
     unsafe { call(l, 1, body) }
@@ -47,7 +47,7 @@ pub(super) unsafe extern "C-unwind" fn array(l: State) -> c_int {
         }
         // SAFETY: index 1 is a table.
         match unsafe { has_metatable(call.l, 1, Upvalue::Array.index()) } {
-            true => Ok(Answer::At(1)),
+            true => Ok(Return::At(1)),
             false => bad(1, "the table has another metatable"),
         }
     };

@@ -9,7 +9,7 @@ use mlua::ffi;
 use super::args::{Opt, bad};
 use super::call::{Call, call};
 use super::namespace::{bad_metadata, not_json, this};
-use super::scratch::{Answer, Fault, Scratch, Values};
+use super::scratch::{LuaError, Return, Scratch, Values};
 use super::stack::{State, Upvalue, push_slot, slot};
 use crate::error::Result;
 use crate::namespace::Namespace;
@@ -23,19 +23,19 @@ pub(super) unsafe extern "C-unwind" fn list(l: State) -> c_int {
         let scratch = &mut *call.scratch;
         scratch.page = namespace.list(&options)?;
         read_documents(scratch, values)?;
-        Ok(Answer::Page(values))
+        Ok(Return::Page(values))
     };
     // SAFETY: nothing is owned here.
     unsafe { call(l, 2, body) }
 }
 
-fn list_options<'a>(call: &mut Call<'a>) -> Result<(ListOptions<'a>, Values), Fault> {
+fn list_options<'a>(call: &mut Call<'a>) -> Result<(ListOptions<'a>, Values), LuaError> {
     const OPTIONS: &[&str] = &["prefix", "start", "stop", "limit", "cursor", "reverse", "values"];
     let (mut options, mut values) = (ListOptions::default(), Values::None);
     call.options(2, OPTIONS, |call, name, value| {
         match name {
             "cursor" => options.cursor = Some(value.text(call)?),
-            "limit" => match u64::try_from(value.whole(call)?) {
+            "limit" => match u64::try_from(value.as_integer(call)?) {
                 Ok(limit) => options.limit = Some(limit),
                 Err(_) => return value.wrong("a whole number from 1 up expected"),
             },
@@ -53,7 +53,7 @@ fn range_option<'a>(
     values: &mut Values,
     name: &str,
     value: Opt,
-) -> Result<(), Fault> {
+) -> Result<(), LuaError> {
     match name {
         "prefix" => options.prefix = value.text(call)?,
         "start" => options.start = value.text(call)?,
@@ -71,11 +71,11 @@ fn range_option<'a>(
 }
 
 /// `true`, or a type as `get` has it.
-fn wanted_values(call: &Call<'_>, value: Opt) -> Result<Values, Fault> {
+fn wanted_values(call: &Call<'_>, value: Opt) -> Result<Values, LuaError> {
     const TYPES: &[(&str, Values)] = &[("text", Values::Bytes), ("json", Values::Json), ("arrayBuffer", Values::Bytes)];
     match call.type_of(value.index) {
         ffi::LUA_TBOOLEAN => Ok(if value.boolean(call)? { Values::Bytes } else { Values::None }),
-        ffi::LUA_TSTRING => value.word(call, TYPES),
+        ffi::LUA_TSTRING => value.as_choice(call, TYPES),
         _ => value.wrong(format_args!("true, \"text\" or \"json\" expected, got {}", call.type_name(value.index))),
     }
 }
@@ -180,7 +180,7 @@ pub(super) unsafe extern "C-unwind" fn each(l: State) -> c_int {
         };
         // SAFETY: a slot for a walk was pushed there before the body began.
         unsafe { *slot::<Walk>(call.l, 3) = Some(RefCell::new(walking)) };
-        Ok(Answer::Walk(3))
+        Ok(Return::Walk(3))
     };
     // SAFETY: nothing is owned here, and index 3 becomes a walk's slot.
     unsafe {
@@ -190,18 +190,18 @@ pub(super) unsafe extern "C-unwind" fn each(l: State) -> c_int {
     }
 }
 
-fn walk<'a>(call: &Call<'a>) -> Result<&'a Walk, Fault> {
+fn walk<'a>(call: &Call<'a>) -> Result<&'a Walk, LuaError> {
     call.object("luat_kv.each", Upvalue::Walk)
 }
 
-/// What a generic `for` calls for each key: answers its name and what is known of it, or nil at the end.
+/// What a generic `for` calls for each key: returns its name and what is known of it, or nil at the end.
 pub(super) unsafe extern "C-unwind" fn step(l: State) -> c_int {
     let body = |call: &mut Call<'_>| {
         let mut walking = walk(call)?.borrow_mut();
-        let Some(entry) = walking.step()? else { return Ok(Answer::Nils(1)) };
+        let Some(entry) = walking.step()? else { return Ok(Return::Nils(1)) };
         call.scratch.page.entries = vec![entry];
         read_documents(call.scratch, walking.values)?;
-        Ok(Answer::Step(walking.values))
+        Ok(Return::Step(walking.values))
     };
     // SAFETY: nothing is owned here.
     unsafe { call(l, 1, body) }
@@ -212,7 +212,7 @@ pub(super) unsafe extern "C-unwind" fn close(l: State) -> c_int {
     let body = |call: &mut Call<'_>| {
         let mut walking = walk(call)?.borrow_mut();
         (walking.entries, walking.next) = (Vec::new().into_iter(), Next::End);
-        Ok(Answer::Nothing)
+        Ok(Return::Nothing)
     };
     // SAFETY: nothing is owned here.
     unsafe { call(l, 1, body) }
@@ -227,7 +227,7 @@ pub(super) unsafe extern "C-unwind" fn count(l: State) -> c_int {
             prefix = value.text(call)?;
             Ok(())
         })?;
-        Ok(Answer::Count(namespace.count(prefix)?))
+        Ok(Return::Count(namespace.count(prefix)?))
     };
     // SAFETY: nothing is owned here.
     unsafe { call(l, 2, body) }
@@ -239,7 +239,7 @@ pub(super) unsafe extern "C-unwind" fn delete_prefix(l: State) -> c_int {
         let namespace = this(call)?;
         match call.text(2, "prefix")? {
             "" => bad(2, "the prefix is empty; to delete all keys, call clear()"),
-            prefix => Ok(Answer::Count(namespace.delete_prefix(prefix)?)),
+            prefix => Ok(Return::Count(namespace.delete_prefix(prefix)?)),
         }
     };
     // SAFETY: nothing is owned here.
@@ -248,7 +248,7 @@ pub(super) unsafe extern "C-unwind" fn delete_prefix(l: State) -> c_int {
 
 /// `kv:clear()`.
 pub(super) unsafe extern "C-unwind" fn clear(l: State) -> c_int {
-    let body = |call: &mut Call<'_>| Ok(Answer::Count(this(call)?.clear()?));
+    let body = |call: &mut Call<'_>| Ok(Return::Count(this(call)?.clear()?));
     // SAFETY: nothing is owned here.
     unsafe { call(l, 1, body) }
 }

@@ -4,16 +4,16 @@ use std::ffi::c_int;
 
 use mlua::ffi;
 
-use super::args::{bad, word};
+use super::args::{bad, choice};
 use super::call::{Call, call, call_and_remove};
 use super::encode;
-use super::scratch::{Answer, Fault};
+use super::scratch::{LuaError, Return};
 use super::stack::{State, Upvalue, pop};
 use crate::error::{Code, Error, Result, quoted};
 use crate::namespace::Namespace;
 use crate::types::{Entry, IncrOptions, Limits, PutOptions};
 
-pub(super) fn this<'a>(call: &Call<'a>) -> Result<&'a Namespace, Fault> {
+pub(super) fn this<'a>(call: &Call<'a>) -> Result<&'a Namespace, LuaError> {
     call.object("luat_kv.namespace", Upvalue::Namespace)
 }
 
@@ -24,8 +24,8 @@ pub(super) unsafe extern "C-unwind" fn get(l: State) -> c_int {
             return read_many(call, false);
         }
         match read(call, Namespace::read_value)? {
-            Some(json) => Ok(Answer::Value { json }),
-            None => Ok(Answer::Nils(1)),
+            Some(json) => Ok(Return::Value { json }),
+            None => Ok(Return::Nils(1)),
         }
     };
     // SAFETY: nothing is owned here.
@@ -46,7 +46,7 @@ pub(super) unsafe extern "C-unwind" fn get_with_metadata(l: State) -> c_int {
 pub(super) unsafe extern "C-unwind" fn take(l: State) -> c_int {
     let remove = |call: &mut Call<'_>| {
         let version = call.scratch.entry.version;
-        Ok(Answer::Boolean(this(call)?.delete_version(call.text(2, "key")?, version)?))
+        Ok(Return::Boolean(this(call)?.delete_version(call.text(2, "key")?, version)?))
     };
     // SAFETY: nothing is owned here.
     unsafe { call_and_remove(l, 3, read_entry, remove) }
@@ -54,24 +54,24 @@ pub(super) unsafe extern "C-unwind" fn take(l: State) -> c_int {
 
 /// `kv:has(key)`.
 pub(super) unsafe extern "C-unwind" fn has(l: State) -> c_int {
-    let body = |call: &mut Call<'_>| Ok(Answer::Boolean(this(call)?.has(call.text(2, "key")?)?));
+    let body = |call: &mut Call<'_>| Ok(Return::Boolean(this(call)?.has(call.text(2, "key")?)?));
     // SAFETY: nothing is owned here.
     unsafe { call(l, 2, body) }
 }
 
 /// Reads an entry with all that is known of it.
-fn read_entry(call: &mut Call<'_>) -> Result<Answer, Fault> {
-    let Some(json) = read(call, Namespace::read)? else { return Ok(Answer::Nils(2)) };
+fn read_entry(call: &mut Call<'_>) -> Result<Return, LuaError> {
+    let Some(json) = read(call, Namespace::read)? else { return Ok(Return::Nils(2)) };
     let scratch = &mut *call.scratch;
     if let Some(metadata) = &scratch.entry.metadata {
         scratch.tape.read(metadata.as_bytes()).map_err(bad_metadata(call.text(2, "key")?))?;
     }
-    Ok(Answer::Entry { json })
+    Ok(Return::Entry { json })
 }
 
 /// Reads the entry that the arguments ask for into the scratch: `None` if it is missing, else whether its value is
 /// wanted, and has been read, as JSON.
-fn read(call: &mut Call<'_>, how: fn(&Namespace, &str, &mut Entry) -> Result<bool>) -> Result<Option<bool>, Fault> {
+fn read(call: &mut Call<'_>, how: fn(&Namespace, &str, &mut Entry) -> Result<bool>) -> Result<Option<bool>, LuaError> {
     let namespace = this(call)?;
     let key = call.text(2, "key")?;
     let json = wants_json(call, TYPES)?;
@@ -86,7 +86,7 @@ fn read(call: &mut Call<'_>, how: fn(&Namespace, &str, &mut Entry) -> Result<boo
 }
 
 /// Reads the keys of the table argument that are there; with what is known `about` them, or their values alone.
-fn read_many(call: &mut Call<'_>, about: bool) -> Result<Answer, Fault> {
+fn read_many(call: &mut Call<'_>, about: bool) -> Result<Return, LuaError> {
     let namespace = this(call)?;
     let json = match namespace.store().limits() {
         // As over there, where a bulk read has no other types.
@@ -104,11 +104,11 @@ fn read_many(call: &mut Call<'_>, about: bool) -> Result<Answer, Fault> {
             scratch.tape.read(metadata.as_bytes()).map_err(bad_metadata(&entry.key))?;
         }
     }
-    Ok(Answer::Found { json, about })
+    Ok(Return::Found { json, about })
 }
 
 /// The strings of an array; their order does not matter.
-fn keys<'a>(call: &Call<'a>) -> Result<Vec<&'a str>, Fault> {
+fn keys<'a>(call: &Call<'a>) -> Result<Vec<&'a str>, LuaError> {
     /// More than any limit allows need not be read.
     const ENOUGH: usize = 100_000;
     let mut keys = Vec::new();
@@ -117,7 +117,7 @@ fn keys<'a>(call: &Call<'a>) -> Result<Vec<&'a str>, Fault> {
         ffi::lua_pushnil(call.l);
         while keys.len() < ENOUGH && ffi::lua_next(call.l, 2) != 0 {
             let index = ffi::lua_gettop(call.l);
-            if call.whole(index - 1).is_none() {
+            if call.as_integer(index - 1).is_none() {
                 return bad(2, "an array of keys expected");
             }
             match call.bytes(index) {
@@ -133,16 +133,15 @@ fn keys<'a>(call: &Call<'a>) -> Result<Vec<&'a str>, Fault> {
 const TYPES: &[(&str, bool)] = &[("text", false), ("json", true), ("arrayBuffer", false)];
 
 /// The type argument: one of these words, or Cloudflare's `{ type = "json" }`.
-fn wants_json(call: &mut Call<'_>, types: &[(&'static str, bool)]) -> Result<bool, Fault> {
+fn wants_json(call: &mut Call<'_>, types: &[(&'static str, bool)]) -> Result<bool, LuaError> {
     match call.type_of(3) {
         ffi::LUA_TNIL => Ok(false),
-        ffi::LUA_TSTRING => {
-            word(call.bytes(3).unwrap_or_default(), types).or_else(|unknown| bad(3, format!("unknown type {unknown}")))
-        }
+        ffi::LUA_TSTRING => choice(call.bytes(3).unwrap_or_default(), types)
+            .or_else(|unknown| bad(3, format!("unknown type {unknown}"))),
         ffi::LUA_TTABLE => {
             let mut json = false;
             call.options(3, &["type"], |call, _, value| {
-                json = value.word(call, types)?;
+                json = value.as_choice(call, types)?;
                 Ok(())
             })?;
             Ok(json)
@@ -157,7 +156,7 @@ pub(super) unsafe extern "C-unwind" fn put(l: State) -> c_int {
         let namespace = this(call)?;
         let limits = namespace.store().limits();
         let version = store(call, limits, |key, value, options| namespace.put_with(key, value, options))?;
-        Ok(Answer::Version(version))
+        Ok(Return::Version(version))
     };
     // SAFETY: nothing is owned here.
     unsafe {
@@ -172,7 +171,7 @@ pub(super) unsafe extern "C-unwind" fn add(l: State) -> c_int {
         let namespace = this(call)?;
         let limits = namespace.store().limits();
         let added = store(call, limits, |key, value, options| namespace.add_with(key, value, options))?;
-        Ok(added.map_or(Answer::Boolean(false), Answer::Stored))
+        Ok(added.map_or(Return::Boolean(false), Return::Stored))
     };
     // SAFETY: nothing is owned here.
     unsafe {
@@ -196,7 +195,7 @@ pub(super) fn store<T>(
     call: &mut Call<'_>,
     limits: Limits,
     store: impl FnOnce(&str, &[u8], &PutOptions<'_>) -> Result<T>,
-) -> Result<T, Fault> {
+) -> Result<T, LuaError> {
     let key = call.text(2, "key")?;
     let value = match call.type_of(3) {
         ffi::LUA_TSTRING => call.bytes(3),
@@ -222,13 +221,13 @@ pub(super) fn store<T>(
 }
 
 /// The options of a put; metadata is left as JSON in the scratch, empty where there is none.
-fn put_options(call: &mut Call<'_>, limit: usize) -> Result<PutOptions<'static>, Fault> {
+fn put_options(call: &mut Call<'_>, limit: usize) -> Result<PutOptions<'static>, LuaError> {
     const OPTIONS: &[&str] = &["expiration", "expirationTtl", "metadata"];
     let mut options = PutOptions::default();
     call.options(4, OPTIONS, |call, name, value| {
         match name {
-            "expiration" => options.expiration = Some(value.whole(call)?),
-            "expirationTtl" => options.expiration_ttl = Some(value.whole(call)?),
+            "expiration" => options.expiration = Some(value.as_integer(call)?),
+            "expirationTtl" => options.expiration_ttl = Some(value.as_integer(call)?),
             _ => encode::write(call.l, (4, value.index), &mut call.scratch.metadata, limit, "the metadata")?,
         }
         Ok(())
@@ -243,13 +242,13 @@ pub(super) unsafe extern "C-unwind" fn touch(l: State) -> c_int {
         let key = call.text(2, "key")?;
         let (mut expiration, mut ttl) = (None, None);
         call.options(3, &["expiration", "expirationTtl"], |call, name, value| {
-            *(if name == "expiration" { &mut expiration } else { &mut ttl }) = Some(value.whole(call)?);
+            *(if name == "expiration" { &mut expiration } else { &mut ttl }) = Some(value.as_integer(call)?);
             Ok(())
         })?;
         if call.type_of(3) == ffi::LUA_TTABLE && expiration.or(ttl).is_none() {
             return bad(3, "one of the options 'expiration' and 'expirationTtl' expected");
         }
-        Ok(Answer::Boolean(namespace.touch(key, expiration, ttl)?))
+        Ok(Return::Boolean(namespace.touch(key, expiration, ttl)?))
     };
     // SAFETY: nothing is owned here.
     unsafe { call(l, 3, body) }
@@ -261,18 +260,18 @@ pub(super) unsafe extern "C-unwind" fn incr(l: State) -> c_int {
         let namespace = this(call)?;
         let key = call.text(2, "key")?;
         let (by, options) = increment(call)?;
-        Ok(Answer::Sum(namespace.incr_with(key, by, &options)?))
+        Ok(Return::Sum(namespace.incr_with(key, by, &options)?))
     };
     // SAFETY: nothing is owned here.
     unsafe { call(l, 4, body) }
 }
 
 /// By how much to count, and how: the arguments 3 and 4.
-pub(super) fn increment(call: &mut Call<'_>) -> Result<(i64, IncrOptions), Fault> {
+pub(super) fn increment(call: &mut Call<'_>) -> Result<(i64, IncrOptions), LuaError> {
     let by = call.optional_whole(3)?.unwrap_or(1);
     let mut options = IncrOptions::default();
     call.options(4, &["initial", "expiration", "expirationTtl"], |call, name, value| {
-        let number = value.whole(call)?;
+        let number = value.as_integer(call)?;
         match name {
             "initial" => options.initial = number,
             "expiration" => options.expiration = Some(number),
@@ -285,7 +284,7 @@ pub(super) fn increment(call: &mut Call<'_>) -> Result<(i64, IncrOptions), Fault
 
 /// `kv:delete(key)`.
 pub(super) unsafe extern "C-unwind" fn delete(l: State) -> c_int {
-    let body = |call: &mut Call<'_>| Ok(Answer::Boolean(this(call)?.delete(call.text(2, "key")?)?));
+    let body = |call: &mut Call<'_>| Ok(Return::Boolean(this(call)?.delete(call.text(2, "key")?)?));
     // SAFETY: nothing is owned here.
     unsafe { call(l, 2, body) }
 }
@@ -304,11 +303,11 @@ pub(super) unsafe extern "C-unwind" fn tostring(l: State) -> c_int {
     let body = |call: &mut Call<'_>| {
         let shown = match this(call) {
             Ok(namespace) => format!("luat_kv.namespace ({} in {})", namespace.name(), namespace.store().label()),
-            Err(Fault::Failed(_)) => "luat_kv.namespace (closed)".to_owned(),
+            Err(LuaError::Failed(_)) => "luat_kv.namespace (closed)".to_owned(),
             Err(fault) => return Err(fault),
         };
         call.scratch.text.extend_from_slice(shown.as_bytes());
-        Ok(Answer::Text)
+        Ok(Return::Text)
     };
     // SAFETY: nothing is owned here.
     unsafe { call(l, 1, body) }

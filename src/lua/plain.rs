@@ -4,7 +4,7 @@ use std::ffi::c_int;
 
 use mlua::ffi;
 
-use super::scratch::Fault;
+use super::scratch::LuaError;
 use super::stack::{State, Upvalue, push_bytes, string_at};
 use crate::error::Error;
 
@@ -54,12 +54,12 @@ unsafe fn do_not_compile(l: State) {
     }
 }
 
-/// Puts a copy that has no metamethods in an argument's place, or in that of its field `metadata`; answers what is wrong
+/// Puts a copy that has no metamethods in an argument's place, or in that of its field `metadata`; returns what is wrong
 /// where there can be none. Runs Lua code, and can raise an error.
 ///
 /// # Safety
 /// The caller owns nothing that needs dropping.
-pub(super) unsafe fn replace(l: State, argument: c_int, metadata: bool) -> Option<Fault> {
+pub(super) unsafe fn replace(l: State, argument: c_int, metadata: bool) -> Option<LuaError> {
     // SAFETY: as promised.
     unsafe {
         ffi::luaL_checkstack(l, 5, c"JSON".as_ptr());

@@ -47,31 +47,31 @@ impl Scratch {
     }
 
     /// Writes down what went wrong and lets go of it.
-    pub(super) fn keep(&mut self, fault: Fault) -> Answer {
+    pub(super) fn keep(&mut self, fault: LuaError) -> Return {
         self.text.clear();
         match fault {
-            Fault::Argument(index, message) => {
+            LuaError::Argument(index, message) => {
                 self.text.extend_from_slice(message.as_bytes());
                 self.text.retain(|byte| *byte != 0);
                 self.text.push(0); // Lua takes it as a C string
-                Answer::BadArgument(index)
+                Return::BadArgument(index)
             }
-            Fault::Failed(error) => {
+            LuaError::Failed(error) => {
                 self.text.extend_from_slice(format!("luat_kv: {error}").as_bytes());
-                Answer::Failed
+                Return::Failed
             }
-            Fault::FailedWithGarbage(error) => {
-                self.keep(Fault::Failed(error));
-                Answer::FailedWithGarbage
+            LuaError::FailedWithGarbage(error) => {
+                self.keep(LuaError::Failed(error));
+                Return::FailedWithGarbage
             }
-            Fault::Proxy { argument, metadata } => Answer::Proxy { argument, metadata },
+            LuaError::Proxy { argument, metadata } => Return::Proxy { argument, metadata },
         }
     }
 }
 
 /// What a body wants delivered. It owns nothing: all else lies in the scratch, or on the stack.
 #[derive(Clone, Copy)]
-pub(super) enum Answer {
+pub(super) enum Return {
     /// No results.
     Nothing,
     /// `count` nils.
@@ -128,19 +128,19 @@ pub(super) enum Answer {
     },
 }
 
-impl Answer {
+impl Return {
     /// Whether it is what was read, or a message: nothing is lost where it cannot be delivered, since an entry that is
     /// taken is still there then. The others hold all that they are.
     pub(super) fn is_in_scratch(self) -> bool {
         match self {
-            Answer::Nothing | Answer::Nils(_) | Answer::At(_) | Answer::Count(_) | Answer::Counts(..) => false,
-            Answer::Sum(_) | Answer::Boolean(_) | Answer::Proxy { .. } => false,
-            Answer::Version(_) | Answer::Stored(_) => false,
+            Return::Nothing | Return::Nils(_) | Return::At(_) | Return::Count(_) | Return::Counts(..) => false,
+            Return::Sum(_) | Return::Boolean(_) | Return::Proxy { .. } => false,
+            Return::Version(_) | Return::Stored(_) => false,
             // A walk has memory of its own, which may lie in the reserve too.
-            Answer::Walk(_) => true,
-            Answer::Value { .. } | Answer::Entry { .. } | Answer::Page(_) | Answer::Found { .. } => true,
-            Answer::Step(_) | Answer::Names | Answer::Stats | Answer::Text | Answer::Document => true,
-            Answer::BadArgument(_) | Answer::Failed | Answer::FailedWithGarbage => true,
+            Return::Walk(_) => true,
+            Return::Value { .. } | Return::Entry { .. } | Return::Page(_) | Return::Found { .. } => true,
+            Return::Step(_) | Return::Names | Return::Stats | Return::Text | Return::Document => true,
+            Return::BadArgument(_) | Return::Failed | Return::FailedWithGarbage => true,
         }
     }
 }
@@ -154,7 +154,7 @@ pub(super) enum Values {
 }
 
 /// Why a body gave no answer.
-pub(super) enum Fault {
+pub(super) enum LuaError {
     /// Misuse, in Lua's own style: which argument, and what is wrong with it.
     Argument(c_int, String),
     /// The operation failed.
@@ -165,8 +165,8 @@ pub(super) enum Fault {
     Proxy { argument: c_int, metadata: bool },
 }
 
-impl From<Error> for Fault {
+impl From<Error> for LuaError {
     fn from(error: Error) -> Self {
-        Fault::Failed(error)
+        LuaError::Failed(error)
     }
 }

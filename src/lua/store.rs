@@ -8,7 +8,7 @@ use once_cell::unsync::OnceCell;
 
 use super::args::bad;
 use super::call::{Call, call};
-use super::scratch::{Answer, Fault};
+use super::scratch::{LuaError, Return};
 use super::stack::{State, Upvalue, push_slot, slot};
 #[cfg(not(feature = "sqlite"))]
 use crate::error::Error;
@@ -82,7 +82,7 @@ pub(super) unsafe extern "C-unwind" fn open(l: State) -> c_int {
         match store {
             Ok(store) => fill(call, 3, store),
             // Perhaps there are no descriptors left.
-            Err(error) if error.code() == Code::Io => Err(Fault::FailedWithGarbage(error)),
+            Err(error) if error.code() == Code::Io => Err(LuaError::FailedWithGarbage(error)),
             Err(error) => Err(error.into()),
         }
     };
@@ -122,7 +122,7 @@ fn open_file(_: PathBuf, _: &OpenOptions) -> Result<Store> {
     Err(Error::invalid("this build has no SQLite; open a store with `memory = true`"))
 }
 
-fn read_options(call: &mut Call<'_>) -> Result<(Place, OpenOptions), Fault> {
+fn read_options(call: &mut Call<'_>) -> Result<(Place, OpenOptions), LuaError> {
     const OPTIONS: &[&str] = &["path", "memory", "limits", "durability", "busy_timeout", "readonly"];
     const LIMITS: &[(&str, Limits)] = &[("default", Limits::Default), ("cloudflare", Limits::Cloudflare)];
     const DURABILITY: &[(&str, Durability)] = &[("normal", Durability::Normal), ("full", Durability::Full)];
@@ -131,8 +131,8 @@ fn read_options(call: &mut Call<'_>) -> Result<(Place, OpenOptions), Fault> {
         match name {
             "path" => path = Some(os_path(value.bytes(call)?)?),
             "memory" => memory = value.boolean(call)?,
-            "limits" => options.limits = value.word(call, LIMITS)?,
-            "durability" => options.durability = value.word(call, DURABILITY)?,
+            "limits" => options.limits = value.as_choice(call, LIMITS)?,
+            "durability" => options.durability = value.as_choice(call, DURABILITY)?,
             "readonly" => options.readonly = value.boolean(call)?,
             _ => {
                 let seconds = value.number(call)?;
@@ -163,15 +163,15 @@ pub(super) fn os_path(bytes: &[u8]) -> Result<PathBuf> {
     };
 }
 
-pub(super) fn this<'a>(call: &Call<'a>) -> Result<&'a Store, Fault> {
+pub(super) fn this<'a>(call: &Call<'a>) -> Result<&'a Store, LuaError> {
     call.object("luat_kv.store", Upvalue::Store)
 }
 
 /// Puts a new object into the slot at `index`, which is what is answered.
-fn fill<T>(call: &Call<'_>, index: c_int, object: T) -> Result<Answer, Fault> {
+fn fill<T>(call: &Call<'_>, index: c_int, object: T) -> Result<Return, LuaError> {
     // SAFETY: a slot for `T` was pushed there before the body began.
     unsafe { *slot::<T>(call.l, index) = Some(object) };
-    Ok(Answer::At(index))
+    Ok(Return::At(index))
 }
 
 /// `store:namespace(name)`.
@@ -197,7 +197,7 @@ pub(super) unsafe extern "C-unwind" fn sweep(l: State) -> c_int {
             Some(Ok(max)) => Some(max),
             Some(Err(_)) => return bad(2, "whole number from 0 up expected"),
         };
-        Ok(Answer::Count(store.sweep(max)?))
+        Ok(Return::Count(store.sweep(max)?))
     };
     // SAFETY: nothing is owned here.
     unsafe { call(l, 2, body) }
@@ -208,7 +208,7 @@ pub(super) unsafe extern "C-unwind" fn namespaces(l: State) -> c_int {
     let body = |call: &mut Call<'_>| {
         let names = this(call)?.namespaces()?.into_iter();
         call.scratch.stats.namespaces = names.map(|name| NamespaceStats { name, ..Default::default() }).collect();
-        Ok(Answer::Names)
+        Ok(Return::Names)
     };
     // SAFETY: nothing is owned here.
     unsafe { call(l, 1, body) }
@@ -218,7 +218,7 @@ pub(super) unsafe extern "C-unwind" fn namespaces(l: State) -> c_int {
 pub(super) unsafe extern "C-unwind" fn stats(l: State) -> c_int {
     let body = |call: &mut Call<'_>| {
         call.scratch.stats = this(call)?.stats()?;
-        Ok(Answer::Stats)
+        Ok(Return::Stats)
     };
     // SAFETY: nothing is owned here.
     unsafe { call(l, 1, body) }
@@ -228,7 +228,7 @@ pub(super) unsafe extern "C-unwind" fn stats(l: State) -> c_int {
 pub(super) unsafe extern "C-unwind" fn compact(l: State) -> c_int {
     let body = |call: &mut Call<'_>| {
         this(call)?.compact()?;
-        Ok(Answer::Nothing)
+        Ok(Return::Nothing)
     };
     // SAFETY: nothing is owned here.
     unsafe { call(l, 1, body) }
@@ -236,7 +236,7 @@ pub(super) unsafe extern "C-unwind" fn compact(l: State) -> c_int {
 
 /// `store:checkpoint()`.
 pub(super) unsafe extern "C-unwind" fn checkpoint(l: State) -> c_int {
-    let body = |call: &mut Call<'_>| Ok(Answer::Boolean(this(call)?.checkpoint()?));
+    let body = |call: &mut Call<'_>| Ok(Return::Boolean(this(call)?.checkpoint()?));
     // SAFETY: nothing is owned here.
     unsafe { call(l, 1, body) }
 }
@@ -249,7 +249,7 @@ pub(super) unsafe extern "C-unwind" fn backup(l: State) -> c_int {
             Some(path) => store.backup(os_path(path)?)?,
             None => return bad(2, format!("string expected, got {}", call.type_name(2))),
         }
-        Ok(Answer::Nothing)
+        Ok(Return::Nothing)
     };
     // SAFETY: nothing is owned here.
     unsafe { call(l, 2, body) }
@@ -260,10 +260,10 @@ pub(super) unsafe extern "C-unwind" fn close(l: State) -> c_int {
     let body = |call: &mut Call<'_>| match this(call) {
         Ok(store) => {
             store.close()?;
-            Ok(Answer::Nothing)
+            Ok(Return::Nothing)
         }
         // Collected already, by a state that closes.
-        Err(Fault::Failed(error)) if error.code() == Code::Invalid => Ok(Answer::Nothing),
+        Err(LuaError::Failed(error)) if error.code() == Code::Invalid => Ok(Return::Nothing),
         Err(fault) => Err(fault),
     };
     // SAFETY: nothing is owned here.
@@ -275,11 +275,11 @@ pub(super) unsafe extern "C-unwind" fn tostring(l: State) -> c_int {
     let body = |call: &mut Call<'_>| {
         let label = match this(call) {
             Ok(store) => store.label(),
-            Err(Fault::Failed(_)) => "closed",
+            Err(LuaError::Failed(_)) => "closed",
             Err(fault) => return Err(fault),
         };
         call.scratch.text.extend_from_slice(format!("luat_kv.store ({label})").as_bytes());
-        Ok(Answer::Text)
+        Ok(Return::Text)
     };
     // SAFETY: nothing is owned here.
     unsafe { call(l, 1, body) }

@@ -8,7 +8,7 @@ use mlua::ffi;
 use super::args::bad;
 use super::call::{Call, call};
 use super::namespace::this;
-use super::scratch::{Answer, Fault};
+use super::scratch::{LuaError, Return};
 use super::stack::{State, has_metatable};
 #[cfg(not(any(feature = "sqlite", target_os = "wasi")))]
 use crate::error::Error;
@@ -25,7 +25,7 @@ pub(super) unsafe extern "C-unwind" fn export(l: State) -> c_int {
         let namespace = this(call)?;
         let mut format = None;
         call.options(3, &["format"], |call, _, value| {
-            format = Some(value.word(call, FORMATS)?);
+            format = Some(value.as_choice(call, FORMATS)?);
             Ok(())
         })?;
         let count = match place(call)? {
@@ -35,7 +35,7 @@ pub(super) unsafe extern "C-unwind" fn export(l: State) -> c_int {
             }
             Place::Path(path) => export_file(namespace, path, format)?,
         };
-        Ok(Answer::Count(count))
+        Ok(Return::Count(count))
     };
     // SAFETY: nothing is owned here.
     unsafe { with_files(l, body) }
@@ -56,7 +56,7 @@ pub(super) unsafe extern "C-unwind" fn import(l: State) -> c_int {
             }
             Place::Path(path) => import_file(namespace, path, replace)?,
         };
-        Ok(Answer::Counts(stored, skipped))
+        Ok(Return::Counts(stored, skipped))
     };
     // SAFETY: nothing is owned here.
     unsafe { with_files(l, body) }
@@ -66,7 +66,7 @@ pub(super) unsafe extern "C-unwind" fn import(l: State) -> c_int {
 ///
 /// # Safety
 /// As [`call`].
-unsafe fn with_files(l: State, body: fn(&mut Call<'_>) -> Result<Answer, Fault>) -> c_int {
+unsafe fn with_files(l: State, body: fn(&mut Call<'_>) -> Result<Return, LuaError>) -> c_int {
     // SAFETY: nothing is owned here.
     unsafe {
         ffi::lua_settop(l, FILES - 1);
@@ -81,7 +81,7 @@ enum Place<'a> {
 }
 
 /// Argument 2.
-fn place<'a>(call: &Call<'a>) -> Result<Place<'a>, Fault> {
+fn place<'a>(call: &Call<'a>) -> Result<Place<'a>, LuaError> {
     if let Some(path) = call.bytes(2) {
         return Ok(Place::Path(path));
     }

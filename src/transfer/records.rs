@@ -107,7 +107,7 @@ pub(super) struct Records<'u, R> {
 impl<'u, R: Read> Records<'u, R> {
     pub fn begin(from: R, limits: Limits, unknown: &'u mut dyn FnMut(&str)) -> Result<Self> {
         let mut input = Input::new(from);
-        // A byte order mark.
+        // A byte order checkpoint.
         input.take(b"\xef\xbb\xbf")?;
         let is_array = match input.space()? {
             None => return Err(Error::invalid("it is empty, which is no export: one without entries is []")),

@@ -12,7 +12,7 @@
 
 #include "machine.h"
 
-/* What `advance` answers where it does not answer a number of results. */
+/* What `advance` returns where it does not answer a number of results. */
 enum { FAILED = -1, PAUSED = -2 };
 
 int resume(machine *m, lua_State *from, lua_State *thread, int arguments, int *results) {

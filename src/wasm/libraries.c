@@ -124,7 +124,7 @@ int open_libraries(lua_State *L) {
     lua_pushcclosure(L, preloaded, 1);
     lua_setfield(L, -2, "luat_kv");
     lua_pop(L, 1);
-    /* The globals are the module itself, as `require` answers it: the whole state is one script's. */
+    /* The globals are the module itself, as `require` returns it: the whole state is one script's. */
     lua_getfield(L, -1, "json");
     lua_setglobal(L, "json");
     lua_pushvalue(L, -1);

@@ -1,4 +1,4 @@
-/* The door for the host of the WebAssembly module with Lua: it makes states, and runs scripts on them (web/src/lua.js).
+/* The exports for the host of the WebAssembly module with Lua: it makes states, and runs scripts on them (web/src/lua.js).
    Nothing here lets an error of Lua's out: what can raise one runs in lua_pcall, or in a thread that is resumed. */
 
 #include <stdio.h>
@@ -366,7 +366,7 @@ static int keep_module(lua_State *L) {
     return 0;
 }
 
-/* Gives `require(name)` its source. Answers NO_MEMORY, or DONE. */
+/* Gives `require(name)` its source. Returns NO_MEMORY, or DONE. */
 int EXPORT(luat_kv_lua_module)(lua_State *L, const char *code, size_t len, const char *name, size_t name_len) {
     /* A finalizer may have to be stopped here, but not the script that runs meanwhile. */
     machine *m = machine_of(L), *outer = enter(m), before = *m;

@@ -96,7 +96,7 @@ export class Core {
   /**
    * What has changed since the last call, or all that there is, as bytes for load(): a Uint8Array, empty where nothing
    * has. Much that has changed takes several calls. From the first one on, the store keeps track; without `all` that
-   * answers nothing.
+   * returns nothing.
    */
   changes(all) {
     const { engine, pointer } = this;

@@ -26,7 +26,7 @@ export class Engine {
   #slots = [];
 
   /**
-   * Loads a module. `file` is its name, for messages; `url` where it lies, or a function that answers that, unless
+   * Loads a module. `file` is its name, for messages; `url` where it lies, or a function that returns that, unless
    * `source` tells something else; and `imports` what it imports beside what both modules do, as an object or as a
    * function of the engine, which has no memory nor exports before it is loaded.
    */
@@ -136,7 +136,7 @@ export class Engine {
     return new LuatKVError("PANIC", message, { cause: this.death });
   }
 
-  /** Answers a status that is no error, and throws otherwise. */
+  /** Returns a status that is no error, and throws otherwise. */
   checked(status) {
     if (status < 0) throw this.failure(status);
     return status;
@@ -196,7 +196,7 @@ export class Engine {
     }
   }
 
-  /** A text whose pointer a function answers, with its length in NUMBER; null for NULL. */
+  /** A text whose pointer a function returns, with its length in NUMBER; null for NULL. */
   textOf(read, object) {
     const pointer = read(object, this.NUMBER) >>> 0;
     return pointer === 0 ? null : this.text(pointer, this.outLength());

@@ -34,7 +34,7 @@ export class Folder extends Node {
 export class File extends Node {
   #bytes = new Uint8Array(0);
 
-  /** Reads into `to` from a position on, and answers how many bytes there were. */
+  /** Reads into `to` from a position on, and returns how many bytes there were. */
   read(to, at) {
     const found = this.#bytes.subarray(Math.min(at, this.size), Math.min(at + to.length, this.size));
     to.set(found);
@@ -166,7 +166,7 @@ export class FileSystem {
     folder.entries.set(name, new Folder());
   }
 
-  /** Makes a folder with all that it lies in, where they are missing, and answers it. */
+  /** Makes a folder with all that it lies in, where they are missing, and returns it. */
   makeFolder(path) {
     let node = this.#root;
     for (const name of this.#names(path)) {

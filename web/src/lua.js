@@ -67,7 +67,7 @@ function free(host, state) {
   host.within(state, Run.closing(CLOSING), () => host.engine.call.lua_free(state.pointer));
 }
 
-/** Answers the host of the instance that a store lies in, and moves it into one with Lua where it lies elsewhere. */
+/** Returns the host of the instance that a store lies in, and moves it into one with Lua where it lies elsewhere. */
 async function hostFor(core, { wasm, maxMemory }) {
   const there = Host.of(core.open().engine);
   if (there !== null) return there;
@@ -187,7 +187,7 @@ export class Lua {
     run.answer = this.#withTexts(scriptOf("the script", code), encoder.encode(name), begin);
   }
 
-  /** Runs on, until the end or a pause, and answers which it is. */
+  /** Runs on, until the end or a pause, and returns which it is. */
   #goOn(run, core) {
     if (run.answer !== DONE && run.answer !== PAUSING) return run.answer; // it did not compile
     const { engine } = this.#host;

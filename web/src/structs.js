@@ -1,4 +1,4 @@
-// The header's options structs, written where a call takes them from. Each answers the struct's pointer.
+// The header's options structs, written where a call takes them from. Each returns the struct's pointer.
 
 import { BYTES, INCR_OPTIONS as INCR, LIST_OPTIONS as LIST, PUT_OPTIONS as PUT } from "./abi.js";
 

@@ -228,10 +228,10 @@ function hideWhole(object, expiration, version) {
   return object;
 }
 
-/** What getWithMetadata answers for a key that is missing. */
+/** What getWithMetadata returns for a key that is missing. */
 export const missing = () => hideWhole({ value: null, metadata: null, cacheStatus: null }, null, null);
 
-/** What it answers for one that is there. */
+/** What it returns for one that is there. */
 export function whole(engine, entry, as, name) {
   const metadata = metadataOf(engine, entry, name);
   const found = { value: valueOf(engine, entry, as, name), metadata, cacheStatus: null };
@@ -275,7 +275,7 @@ export function exported(engine, entry) {
   };
 }
 
-/** Calls a function with each entry of a page, frees the page, and answers where the next one begins, or null. */
+/** Calls a function with each entry of a page, frees the page, and returns where the next one begins, or null. */
 export function eachEntry(engine, page, use) {
   try {
     const { call } = engine;

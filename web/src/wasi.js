@@ -106,7 +106,7 @@ export class Files {
 }
 
 /**
- * The imports, for an engine. `files()` answers the Files of the Lua that runs.
+ * The imports, for an engine. `files()` returns the Files of the Lua that runs.
  */
 export function wasi(engine, files) {
   const memory = () => engine.memory.buffer;

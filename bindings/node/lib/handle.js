@@ -47,7 +47,7 @@ export class Handle {
   }
 
   /**
-   * Runs a function in a thread of libuv's pool, as in `name(handle, ...inputs, numbers..., error)`, and answers the
+   * Runs a function in a thread of libuv's pool, as in `name(handle, ...inputs, numbers..., error)`, and returns the
    * numbers. Its memory is not the garbage collector's, since a worker can be terminated while the call goes on.
    */
   background(name, inputs, numbers) {

@@ -62,7 +62,7 @@ export function failure(status, object) {
   return new LuatKVError(code, status, message || code);
 }
 
-/** Answers a status that is no error, and throws otherwise. */
+/** Returns a status that is no error, and throws otherwise. */
 export function checked(status) {
   if (status < 0) throw failure(status, words[0]);
   return status;

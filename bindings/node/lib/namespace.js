@@ -16,7 +16,7 @@ function storable(given) {
   return options.json("the value", given);
 }
 
-/** Sets up the inputs of a put, with the key last, and answers its options struct. */
+/** Sets up the inputs of a put, with the key last, and returns its options struct. */
 export function setPut(given, what, settings) {
   const stored = storable(what);
   const struct = options.putOptions(settings);

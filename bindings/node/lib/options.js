@@ -70,7 +70,7 @@ function flag(name, value) {
   return value;
 }
 
-/** Answers the number that a word stands for, as in { json: 0, jsonl: 1 }. */
+/** Returns the number that a word stands for, as in { json: 0, jsonl: 1 }. */
 function choice(name, value, numbers) {
   if (value === undefined) return undefined;
   if (typeof value !== "string" || !Object.hasOwn(numbers, value)) {
@@ -203,7 +203,7 @@ function pageLimit(given) {
   return limit > 0 ? Math.min(limit, 0xffffffff) : undefined; // still over the limit of a page
 }
 
-/** Answers the struct for a list, and the type of its values. */
+/** Returns the struct for a list, and the type of its values. */
 export function listOptions(given) {
   const options = known(given, [...EACH, ...PAGE]);
   const values = listed(options.values);
@@ -219,12 +219,12 @@ export function listOptions(given) {
   return [listing.pointer, values];
 }
 
-/** Answers a copy of the options of each(), so that a change of them in mid-way does not matter. */
+/** Returns a copy of the options of each(), so that a change of them in mid-way does not matter. */
 export function eachOptions(given) {
   return known(given, EACH, PAGE, "each() goes through all pages");
 }
 
-/** Answers the prefix of a count. */
+/** Returns the prefix of a count. */
 export function countPrefix(given) {
   return known(given, ["prefix"], ["start", "stop", ...PAGE], "count() counts all keys with a prefix").prefix ?? "";
 }

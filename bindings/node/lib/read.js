@@ -70,7 +70,7 @@ const expiration = (entry) => Number(native.entry_expiration(entry));
 
 export const MISSING = Object.freeze({ value: null, metadata: null, expiration: null, version: null });
 
-/** What getWithMetadata answers. */
+/** What getWithMetadata returns. */
 export function whole(entry, type, name) {
   return fields(entry, type, name, metadata(entry, name));
 }
@@ -116,7 +116,7 @@ export function eachEntry(page, use) {
   }
 }
 
-/** What list answers; frees the page. */
+/** What list returns; frees the page. */
 export function list(page, type) {
   try {
     const keys = [];

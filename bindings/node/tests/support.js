@@ -55,14 +55,14 @@ export function outOfRange(message, body) {
   assert.throws(body, { name: "RangeError", message });
 }
 
-/** Runs a script as a process of its own, and answers what it wrote. It must end by itself with status 0. */
+/** Runs a script as a process of its own, and returns what it wrote. It must end by itself with status 0. */
 export async function script(code, { env = {}, args = [] } = {}) {
   const command = ["--expose-gc", "--input-type=module", "--eval", code, ...args];
   const { stdout } = await run(process.execPath, command, { env: { ...process.env, ...env }, cwd: here });
   return stdout;
 }
 
-/** Holds a file's write lock in another process, until the function that it answers is called. */
+/** Holds a file's write lock in another process, until the function that it returns is called. */
 export async function locked(path) {
   const other = spawn("sqlite3", [path], { stdio: ["pipe", "pipe", "inherit"] });
   other.stdin.write("BEGIN IMMEDIATE;\nSELECT 'held';\n");

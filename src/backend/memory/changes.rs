@@ -1,18 +1,18 @@
 //! What has changed since it was last told: see `record`.
 
-// Only the WebAssembly door asks for records.
+// Only the WebAssembly exports ask for records.
 #![cfg_attr(not(any(target_family = "wasm", test)), allow(dead_code))]
 
 use super::super::copy_text;
-use super::by_namespace::{self, ByNamespace};
+use super::namespace_map::{self, NamespaceMap};
 use crate::error::Result;
 
 /// The keys that have changed since the last record. None are noted before the first one.
 #[derive(Default)]
 pub(super) struct Changes(Option<Noted>);
 
-/// (A set would be another code: see [`ByNamespace`].)
-type Noted = ByNamespace<u8>;
+/// (A set would be another code: see [`NamespaceMap`].)
+type Noted = NamespaceMap<u8>;
 
 impl Changes {
     /// From now on they are noted.
@@ -46,20 +46,20 @@ impl Changes {
         }
     }
 
-    /// Answers whether it was not noted yet.
+    /// Returns whether it was not noted yet.
     pub fn note(&mut self, namespace: &str, key: &str) -> Result<bool> {
         let Some(noted) = &mut self.0 else { return Ok(false) };
         if noted.get(namespace).is_some_and(|keys| keys.contains_key(key)) {
             return Ok(false);
         }
-        by_namespace::insert(noted, namespace, copy_text(key)?.into(), Box::new(0));
+        namespace_map::insert(noted, namespace, copy_text(key)?.into(), Box::new(0));
         Ok(true)
     }
 
     /// Takes back what was noted of a change that is taken back.
     pub fn forget(&mut self, namespace: &str, key: &str) {
         if let Some(noted) = &mut self.0 {
-            by_namespace::remove(noted, namespace, key);
+            namespace_map::remove(noted, namespace, key);
         }
     }
 }

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BinaryHeap, btree_map};
 use std::ops::Bound;
 
 use super::super::{Range, copy_text};
-use super::by_namespace::{self, ByNamespace};
 use super::changes::Changes;
+use super::namespace_map::{self, NamespaceMap};
 use crate::error::{Error, Result};
-use crate::headroom;
+use crate::oom_reserve;
 use crate::version::{Version, Versions};
 
 /// What a key holds.
@@ -23,8 +23,8 @@ pub(super) struct Row {
 pub(super) type Keys = BTreeMap<Box<str>, Box<Row>>;
 
 pub(super) struct Maps {
-    pub namespaces: ByNamespace<Row>,
-    ends: Ends,
+    pub namespaces: NamespaceMap<Row>,
+    expiries: ExpiryQueue,
     pub versions: Versions,
     pub changes: Changes,
 }
@@ -47,7 +47,7 @@ pub(super) fn boxed(text: &str) -> Result<Box<str>> {
 
 impl Maps {
     pub fn new(versions: Versions) -> Self {
-        Maps { namespaces: BTreeMap::new(), ends: Ends::default(), versions, changes: Changes::default() }
+        Maps { namespaces: BTreeMap::new(), expiries: ExpiryQueue::default(), versions, changes: Changes::default() }
     }
 
     pub fn row(&self, namespace: &str, key: &str) -> Option<&Row> {
@@ -76,20 +76,20 @@ impl Maps {
 
     /// The key must not be there.
     pub fn insert(&mut self, namespace: &str, key: Box<str>, entry: Box<Row>) {
-        by_namespace::insert(&mut self.namespaces, namespace, key, entry);
+        namespace_map::insert(&mut self.namespaces, namespace, key, entry);
     }
 
     pub fn remove(&mut self, namespace: &str, key: &str) {
-        by_namespace::remove(&mut self.namespaces, namespace, key);
+        namespace_map::remove(&mut self.namespaces, namespace, key);
     }
 
     /// Makes room for so many ends.
-    pub fn expect_ends(&mut self, count: usize) -> Result<()> {
-        let heap = &mut self.ends.heap;
+    pub fn expect_expiries(&mut self, count: usize) -> Result<()> {
+        let heap = &mut self.expiries.heap;
         if heap.capacity() - heap.len() < count {
             // It stays, also where the ends do not come, and so must not lie in the reserve.
             let len = 2 * (heap.len() + count) * size_of::<End>();
-            headroom::room(len)?;
+            oom_reserve::room(len)?;
             heap.try_reserve(count).map_err(|_| Error::no_memory(len))?;
         }
         Ok(())
@@ -102,14 +102,14 @@ impl Maps {
         if at == REMOVED {
             self.remove(&place.namespace, &place.key);
         } else {
-            self.ends.heap.push(End { at, version, place });
+            self.expiries.heap.push(End { at, version, place });
         }
     }
 
     pub fn sweep(&mut self, max: u64, now: i64) -> u64 {
         let mut removed = 0;
-        while removed < max && self.ends.heap.peek().is_some_and(|end| is_gone(Some(end.at), now)) {
-            if let Some(end) = self.ends.heap.pop()
+        while removed < max && self.expiries.heap.peek().is_some_and(|end| is_gone(Some(end.at), now)) {
+            if let Some(end) = self.expiries.heap.pop()
                 && self.is_current(&end)
             {
                 self.remove(&end.place.namespace, &end.place.key);
@@ -128,18 +128,18 @@ impl Maps {
 
     /// Forgets ends that have become nobody's, once there may be many.
     fn tidy(&mut self) {
-        if self.ends.heap.len() > self.ends.room {
-            let mut ends = std::mem::take(&mut self.ends);
-            ends.heap.retain(|end| self.is_current(end));
-            ends.room = ROOM.max(2 * ends.heap.len());
-            self.ends = ends;
+        if self.expiries.heap.len() > self.expiries.room {
+            let mut expiries = std::mem::take(&mut self.expiries);
+            expiries.heap.retain(|end| self.is_current(end));
+            expiries.room = ROOM.max(2 * expiries.heap.len());
+            self.expiries = expiries;
         }
     }
 }
 
 /// When rows end, the first one first. A row that is replaced or removed leaves its end behind, which is found to be
 /// nobody's when its time comes, or when there are so many that it pays to look for them.
-struct Ends {
+struct ExpiryQueue {
     heap: BinaryHeap<End>,
     /// With more than this many it pays: twice as many as the last look left, so that a look at each comes to two for
     /// each end that is pushed.
@@ -148,9 +148,9 @@ struct Ends {
 
 const ROOM: usize = 64;
 
-impl Default for Ends {
+impl Default for ExpiryQueue {
     fn default() -> Self {
-        Ends { heap: BinaryHeap::new(), room: ROOM }
+        ExpiryQueue { heap: BinaryHeap::new(), room: ROOM }
     }
 }
 

@@ -114,13 +114,13 @@ fn write(record: &mut Vec<u8>, (namespace, key, row): Item<'_>) {
 }
 
 /// What an item says, as it stands in a record.
-pub(super) struct Told<'a> {
+pub(super) struct RecordItem<'a> {
     pub namespace: &'a str,
     pub key: &'a str,
-    pub row: Option<ToldRow<'a>>,
+    pub row: Option<RecordRow<'a>>,
 }
 
-pub(super) struct ToldRow<'a> {
+pub(super) struct RecordRow<'a> {
     pub version: Version,
     pub expiration: Option<i64>,
     pub metadata: Option<&'a str>,
@@ -128,7 +128,7 @@ pub(super) struct ToldRow<'a> {
 }
 
 /// Gives all that records say to `each`, in their order. Whoever must not take a part of what is damaged reads twice.
-pub(super) fn read<'a>(records: &'a [u8], mut each: impl FnMut(Told<'a>) -> Result<()>) -> Result<()> {
+pub(super) fn read<'a>(records: &'a [u8], mut each: impl FnMut(RecordItem<'a>) -> Result<()>) -> Result<()> {
     let mut reader = Reader(records);
     while !reader.0.is_empty() {
         let mut items = reader.body().ok_or_else(damaged)?;
@@ -153,12 +153,12 @@ impl<'a> Reader<'a> {
         (checksum(body) == sum).then_some(Reader(body))
     }
 
-    fn item(&mut self) -> Option<Told<'a>> {
+    fn item(&mut self) -> Option<RecordItem<'a>> {
         let kind = self.chunk::<1>()?[0];
         let (namespace, key) = (self.text()?, self.text()?);
         let row = match kind {
             GONE => None,
-            HELD | HELD_WITH_METADATA => Some(ToldRow {
+            HELD | HELD_WITH_METADATA => Some(RecordRow {
                 version: Version::from_bytes(self.chunk()?),
                 expiration: Some(i64::from_le_bytes(self.chunk()?)).filter(|end| *end != 0),
                 metadata: if kind == HELD { None } else { Some(self.text()?) },
@@ -166,7 +166,7 @@ impl<'a> Reader<'a> {
             }),
             _ => return None,
         };
-        (!namespace.is_empty() && !key.is_empty()).then_some(Told { namespace, key, row })
+        (!namespace.is_empty() && !key.is_empty()).then_some(RecordItem { namespace, key, row })
     }
 
     fn take(&mut self, len: usize) -> Option<&'a [u8]> {

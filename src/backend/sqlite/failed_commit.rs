@@ -1,6 +1,6 @@
 //! Takes back a commit that failed when it was already in the log.
 //!
-//! A commit writes its frames to the log, the last of them with the mark of a commit, then syncs the log, then tells the
+//! A commit writes its frames to the log, the last of them with the checkpoint of a commit, then syncs the log, then tells the
 //! other connections by the index in shared memory. If one of the last two steps fails, SQLite returns an error and rolls
 //! back. All who have the file open then see the state before. But the frames are still in the log, and whole: if
 //! every process ends before the next commit, the next one to open the file finds them and takes them for a commit.
@@ -38,7 +38,7 @@ pub(super) fn take_back(connection: &Connection, busy_timeout: Duration, failed:
 }
 
 /// Did the last call fail in one of the steps after the frames were written? Where a write itself failed, a full disk
-/// among others, the frame with the mark of the commit, which is the last one, is not whole.
+/// among others, the frame with the checkpoint of the commit, which is the last one, is not whole.
 fn may_be_in_log(connection: &Connection) -> bool {
     // SAFETY: the handle is the connection's own, which is open.
     let code = unsafe { ffi::sqlite3_extended_errcode(connection.handle()) };

@@ -127,7 +127,7 @@ impl From<rusqlite::Error> for Error {
         let number = last();
         let code = code(&error);
         if code == Code::NoMem {
-            return Error::no_headroom(); // a message would need memory
+            return Error::no_reserve(); // a message would need memory
         }
         let extended = error.sqlite_error().map_or(0, |failure| failure.extended_code);
         if extended == ffi::SQLITE_READONLY_ROLLBACK {

@@ -6,7 +6,7 @@ use rusqlite::types::{FromSql, ToSqlOutput, Value, ValueRef};
 use super::prepared::{Kept, PreparedConnection};
 use crate::backend::{Projection, Range, copy, copy_text};
 use crate::error::{Code, Error, Result, quoted};
-use crate::hooks;
+use crate::test_hooks;
 use crate::types::Entry;
 use crate::version::Version;
 
@@ -29,7 +29,7 @@ pub(super) fn get(
         Code::Limit => of_row(error, key.as_bytes()),
         _ => error,
     })?;
-    hooks::panic_on(key);
+    test_hooks::panic_on(key);
     if !is_there || !is_live(row.column(expiration), now) {
         return Ok(false);
     }

@@ -123,7 +123,7 @@ fn bring_up(connection: &mut Connection) -> Result<Option<String>> {
     }
     convert::convert(&transaction, layout)?;
     if found.is_to_mark() {
-        format::mark(&transaction)?;
+        format::checkpoint(&transaction)?;
     }
     transaction.commit()?;
     Ok(None)

@@ -11,12 +11,12 @@ use super::schema::{self, Steps};
 use crate::backend::{Projection, Put, Range, Removed, SWEEP_PER_WRITE, Step, Transaction};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::hooks;
+use crate::test_hooks;
 use crate::types::Entry;
 use crate::version::Version;
 
 impl Connection {
-    /// Changes rows in a transaction, and sweeps; or where `run` answers `None` or fails, changes nothing. What is one
+    /// Changes rows in a transaction, and sweeps; or where `run` returns `None` or fails, changes nothing. What is one
     /// statement is a transaction of its own, and much the cheapest one.
     pub(super) fn change<T>(
         &mut self,
@@ -121,7 +121,7 @@ impl Transaction for Change<'_> {
 
     fn put(&mut self, namespace: &str, put: Put<'_>) -> Result<()> {
         self.steps.restart();
-        hooks::panic_on(put.key);
+        test_hooks::panic_on(put.key);
         let row = [
             namespace.into(),
             self.version.as_bytes().into(),

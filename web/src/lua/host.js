@@ -43,7 +43,7 @@ export class Host {
     return state;
   }
 
-  /** Calls into the module for a Lua, and answers what that answers; it may be called from print(), for another one. */
+  /** Calls into the module for a Lua, and returns what that returns; it may be called from print(), for another one. */
   within(state, run, call) {
     const before = [this.#state, this.#run];
     [this.#state, this.#run] = [state, run];

@@ -2,7 +2,7 @@
 
 import { elapsed } from "../runtime.js";
 
-/** What the module answers; src/wasm/lua.c has the same. */
+/** What the module returns; src/wasm/lua.c has the same. */
 export const DONE = 0;
 export const PAUSING = 1;
 export const RAISED = 2;

@@ -186,7 +186,7 @@ export class Persister {
     }
   }
 
-  /** Takes what the store has changed, and answers how much is pending. */
+  /** Takes what the store has changed, and returns how much is pending. */
   #take() {
     this.#dirty = false;
     for (;;) {

@@ -86,8 +86,8 @@ class Batch:
         return self._add(lib.luat_kv_batch_incr, namespace, key, whole(by, "by"), options)
 
     def commit(self) -> Optional[str]:
-        """Makes all the changes, and answers the version that the stored entries have; or where a condition does not
-        hold, makes none and answers None. After an error the batch is as it was, and can be committed again."""
+        """Makes all the changes, and returns the version that the stored entries have; or where a condition does not
+        hold, makes none and returns None. After an error the batch is as it was, and can be committed again."""
         error, length = new_error(), ffi.new("size_t *")
         with self._lock:
             handle = self._handle.pointer

@@ -213,7 +213,7 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
     def touch(
         self, key: Key, *, expiration: Optional[int] = None, expiration_ttl: Optional[int] = None
     ) -> bool:
-        """Gives a key another expiration, or without one none; answers whether it is there."""
+        """Gives a key another expiration, or without one none; returns whether it is there."""
         handle, raw, error = self._handle.pointer, utf8(key), new_error()
         at, ttl = lifetime(expiration, expiration_ttl)
         return check(lib.luat_kv_touch(handle, raw, len(raw), at, ttl, error), error) == _OK
@@ -227,7 +227,7 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
         expiration: Optional[int] = None,
         expiration_ttl: Optional[int] = None,
     ) -> int:
-        """Adds to the whole number that a key holds, and answers the sum. The options are for a key that is created."""
+        """Adds to the whole number that a key holds, and returns the sum. The options are for a key that is created."""
         handle, raw, error = self._handle.pointer, utf8(key), new_error()
         options, total = incr_options(initial, expiration, expiration_ttl), ffi.new("int64_t *")
         check(lib.luat_kv_incr(handle, raw, len(raw), whole(by, "by"), options, total, error), error)
@@ -266,7 +266,7 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
     @overload
     def pop(self, key: Key, default: Union[bytes, T]) -> Union[bytes, T]: ...
     def pop(self, key: Key, default: Any = _NO_DEFAULT) -> Any:
-        """Removes a key and answers its value, in one step; if it is missing the default, or a KeyError."""
+        """Removes a key and returns its value, in one step; if it is missing the default, or a KeyError."""
         value = self._take(key, _value_and_version)
         if value is not None:
             return value
@@ -275,7 +275,7 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
         return default
 
     def popitem(self) -> tuple[str, bytes]:
-        """Removes the first key and answers it with its value, in one step; KeyError where there is none."""
+        """Removes the first key and returns it with its value, in one step; KeyError where there is none."""
         while first := self._list(Range(), False, key_of, 1, None).entries:
             if (value := self.pop(first[0], None)) is not None:
                 return first[0], value
@@ -397,7 +397,7 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
         return bool(self.list(limit=1).entries)
 
     def delete_prefix(self, prefix: Key) -> int:
-        """Removes the keys that begin with a prefix, which is not empty, in small steps that let others write; answers
+        """Removes the keys that begin with a prefix, which is not empty, in small steps that let others write; returns
         how many there were."""
         raw = utf8(prefix, "prefix")
         return numbers(lib.luat_kv_delete_prefix, self._handle.pointer, raw, len(raw))[0]

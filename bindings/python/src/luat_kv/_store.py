@@ -108,7 +108,7 @@ class Store:
         check(lib.luat_kv_compact(self._handles.store.pointer, error), error)
 
     def checkpoint(self) -> bool:
-        """Moves the log into the file; answers whether all of it could be."""
+        """Moves the log into the file; returns whether all of it could be."""
         complete, error = ffi.new("int *"), new_error()
         check(lib.luat_kv_checkpoint(self._handles.store.pointer, complete, error), error)
         return bool(complete[0])

@@ -28,7 +28,7 @@ class Transfers:
     _handle: Handle
 
     def export(self, target: Union[Path, int, BinaryIO], *, format: Literal["json", "jsonl"] = "json") -> int:
-        """Writes all live entries, as they are at one moment, to a path, a binary file or a descriptor, and answers
+        """Writes all live entries, as they are at one moment, to a path, a binary file or a descriptor, and returns
         how many: as Wrangler's bulk JSON or as JSON Lines. A path gets its file, of mode 0600, when that is whole."""
         handle, number = self._handle.pointer, choice(format, "format", FORMATS)
         fd = _descriptor(target)

@@ -10,7 +10,7 @@ use crate::error::quoted;
 /// Why a table cannot be used as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Objection {
-    /// Not even read: it would give wrong answers.
+    /// Not even read: it would give wrong results.
     Read(String),
     Write(String),
 }

@@ -123,7 +123,7 @@ pub(super) fn parts<'t, 's>(tokens: &'t [Token<'s>]) -> Vec<&'t [Token<'s>]> {
 /// Without leading white space and comments. A comment that is not closed reaches to the end, as in SQLite.
 fn skip(mut sql: &str) -> &str {
     loop {
-        // To SQLite a byte order mark is white space, but not within a name.
+        // To SQLite a byte order checkpoint is white space, but not within a name.
         let trimmed = sql.trim_start_matches([' ', '\t', '\n', '\x0c', '\r', '\u{feff}']);
         sql = if let Some(comment) = trimmed.strip_prefix("--") {
             comment.find('\n').map_or("", |end| &comment[end..])

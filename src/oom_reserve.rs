@@ -1,4 +1,4 @@
-//! Room for small things when memory runs out.
+//! Memory for small allocations when there is no other left.
 //!
 //! What is large is allocated so that it may fail, and then that is NOMEM. What is small (a message, a node of a map) is
 //! allocated in the midst of things by code, of ours and of others', that cannot fail: a process ends there. Operating
@@ -8,7 +8,7 @@
 //! - An allocation of up to `SMALL` bytes for which there is no memory gets it from the reserve.
 //! - Half of the reserve is for those that cannot fail: one that can does, rather than leave less ([`check`]), and a call
 //!   begins only where there is that much. It is far more than the small things of one call come to.
-//! - A put for which the reserve was touched is taken back ([`Mark`]). So nothing that stays lies there, but for what is
+//! - A put for which the reserve was touched is taken back ([`Usage`]). So nothing that stays lies there, but for what is
 //!   noted of deletions, which themselves give room.
 
 use crate::error::{Error, Result};
@@ -22,7 +22,7 @@ pub(crate) fn is_there() -> bool {
 /// That there is room for what is small; else it is NOMEM.
 #[cfg_attr(target_family = "wasm", inline(never))]
 pub(crate) fn check() -> Result<()> {
-    if is_there() { Ok(()) } else { Err(Error::no_headroom()) }
+    if is_there() { Ok(()) } else { Err(Error::no_reserve()) }
 }
 
 /// That so many bytes are free beside the reserve, for what is going to allocate them bit by bit and cannot fail.
@@ -32,17 +32,17 @@ pub(crate) fn room(len: usize) -> Result<()> {
 
 /// How often the reserve had been touched at some moment.
 #[derive(Clone, Copy)]
-pub(crate) struct Mark(usize);
+pub(crate) struct Usage(usize);
 
-impl Mark {
+impl Usage {
     pub(crate) fn now() -> Self {
-        Mark(reserve::touched())
+        Usage(reserve::touched())
     }
 
     /// That it was not touched since.
     #[cfg_attr(target_family = "wasm", inline(never))]
-    pub(crate) fn check(self) -> Result<()> {
-        if reserve::touched() == self.0 { Ok(()) } else { Err(Error::no_headroom()) }
+    pub(crate) fn check_unchanged(self) -> Result<()> {
+        if reserve::touched() == self.0 { Ok(()) } else { Err(Error::no_reserve()) }
     }
 }
 

@@ -6,73 +6,73 @@ use std::ffi::{CStr, c_int};
 
 use mlua::ffi;
 
-use super::scratch::{Answer, Scratch, Values};
+use super::scratch::{Return, Scratch, Values};
 use super::stack::{State, push_array, push_bytes, push_int};
 use super::tape::Reader;
 use crate::types::{Entry, Page, Stats};
 use crate::version::Version;
 
-/// Pushes the answer, and answers how many results it is; or raises an error.
-pub(super) unsafe fn deliver(l: State, scratch: *mut Scratch, answer: Answer) -> c_int {
+/// Pushes the answer, and returns how many results it is; or raises an error.
+pub(super) unsafe fn push(l: State, scratch: *mut Scratch, answer: Return) -> c_int {
     // SAFETY: only plain pointers and lengths are read from the scratch, and nothing else writes to it while it is
     // busy.
     unsafe {
         match answer {
-            Answer::Nothing => 0,
-            Answer::Nils(count) => {
+            Return::Nothing => 0,
+            Return::Nils(count) => {
                 (0..count).for_each(|_| ffi::lua_pushnil(l));
                 count
             }
-            Answer::At(index) => {
+            Return::At(index) => {
                 ffi::lua_pushvalue(l, index);
                 1
             }
-            Answer::Count(count) => {
+            Return::Count(count) => {
                 ffi::lua_pushinteger(l, count as ffi::lua_Integer);
                 1
             }
-            Answer::Counts(first, second) => {
+            Return::Counts(first, second) => {
                 ffi::lua_pushinteger(l, first as ffi::lua_Integer);
                 ffi::lua_pushinteger(l, second as ffi::lua_Integer);
                 2
             }
-            Answer::Sum(sum) => {
+            Return::Sum(sum) => {
                 push_int(l, sum);
                 1
             }
-            Answer::Boolean(value) => {
+            Return::Boolean(value) => {
                 ffi::lua_pushboolean(l, c_int::from(value));
                 1
             }
-            Answer::Version(version) => {
+            Return::Version(version) => {
                 push_bytes(l, &version.text());
                 1
             }
-            Answer::Stored(version) => {
+            Return::Stored(version) => {
                 ffi::lua_pushboolean(l, 1);
                 push_bytes(l, &version.text());
                 2
             }
-            Answer::Value { json } => {
+            Return::Value { json } => {
                 push_alone(l, (*scratch).entry.value(), json, &mut (*scratch).tape.reader());
                 1
             }
-            Answer::Entry { json } => {
+            Return::Entry { json } => {
                 let (entry, documents) = (&(*scratch).entry, &mut (*scratch).tape.reader());
                 push_alone(l, entry.value(), json, documents);
                 let about = About { metadata: entry.metadata.is_some(), ..About::of(entry.expiration, entry.version) };
                 push_about(l, about, documents);
                 2
             }
-            Answer::Page(values) => {
+            Return::Page(values) => {
                 push_page(l, &(*scratch).page, values, &mut (*scratch).tape.reader());
                 1
             }
-            Answer::Found { json, about } => {
+            Return::Found { json, about } => {
                 push_found(l, &(*scratch).page, json, about, &mut (*scratch).tape.reader());
                 1
             }
-            Answer::Walk(index) => {
+            Return::Walk(index) => {
                 ffi::lua_pushvalue(l, index);
                 ffi::lua_pushnil(l);
                 ffi::lua_pushnil(l);
@@ -80,36 +80,36 @@ pub(super) unsafe fn deliver(l: State, scratch: *mut Scratch, answer: Answer) ->
                 ffi::lua_pushvalue(l, index);
                 4
             }
-            Answer::Step(values) => {
+            Return::Step(values) => {
                 let Some(entry) = (*scratch).page.entries.first() else { return 0 };
                 push_bytes(l, entry.key.as_bytes());
                 push_about(l, About::listed(entry, values), &mut (*scratch).tape.reader());
                 2
             }
-            Answer::Names => {
+            Return::Names => {
                 push_names(l, &(*scratch).stats);
                 1
             }
-            Answer::Stats => {
+            Return::Stats => {
                 push_stats(l, &(*scratch).stats);
                 1
             }
-            Answer::Text => {
+            Return::Text => {
                 push_bytes(l, &(*scratch).text);
                 1
             }
-            Answer::Document => {
+            Return::Document => {
                 (*scratch).tape.reader().push_document(l);
                 1
             }
-            Answer::BadArgument(index) => {
+            Return::BadArgument(index) => {
                 // A copy of Lua's own: the scratch may go before the message does.
                 push_bytes(l, &(*scratch).text);
                 (*scratch).rest();
                 ffi::luaL_argerror(l, index, ffi::lua_tostring(l, -1))
             }
             // (What else asks for another run has had it.)
-            Answer::Failed | Answer::FailedWithGarbage | Answer::Proxy { .. } => {
+            Return::Failed | Return::FailedWithGarbage | Return::Proxy { .. } => {
                 ffi::luaL_where(l, 1);
                 push_bytes(l, &(*scratch).text);
                 ffi::lua_concat(l, 2);
@@ -122,7 +122,7 @@ pub(super) unsafe fn deliver(l: State, scratch: *mut Scratch, answer: Answer) ->
 
 /// Pushes a value that is a result by itself: a document that is only `null` is nil.
 unsafe fn push_alone(l: State, value: &[u8], json: bool, documents: &mut Reader<'_>) {
-    // SAFETY: as in `deliver`.
+    // SAFETY: as in `push`.
     unsafe {
         if json {
             documents.push_document(l);
@@ -134,7 +134,7 @@ unsafe fn push_alone(l: State, value: &[u8], json: bool, documents: &mut Reader<
 
 /// Pushes a value that goes into a table.
 unsafe fn push_within(l: State, value: &[u8], json: bool, documents: &mut Reader<'_>) {
-    // SAFETY: as in `deliver`.
+    // SAFETY: as in `push`.
     unsafe {
         if json {
             documents.push_within(l);

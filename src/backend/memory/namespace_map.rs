@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 /// No namespace is empty. What is boxed is of one size, so that all such maps,
 /// within and without, are one code to a compiler that minds its size.
-pub(super) type ByNamespace<T> = BTreeMap<Box<str>, Box<BTreeMap<Box<str>, Box<T>>>>;
+pub(super) type NamespaceMap<T> = BTreeMap<Box<str>, Box<BTreeMap<Box<str>, Box<T>>>>;
 
-/// Answers what was there.
+/// Returns what was there.
 #[inline(never)]
-pub(super) fn insert<T>(all: &mut ByNamespace<T>, namespace: &str, key: Box<str>, value: Box<T>) -> Option<Box<T>> {
+pub(super) fn insert<T>(all: &mut NamespaceMap<T>, namespace: &str, key: Box<str>, value: Box<T>) -> Option<Box<T>> {
     if let Some(keys) = all.get_mut(namespace) {
         return keys.insert(key, value);
     }
@@ -18,9 +18,9 @@ pub(super) fn insert<T>(all: &mut ByNamespace<T>, namespace: &str, key: Box<str>
     None
 }
 
-/// Answers what was there.
+/// Returns what was there.
 #[inline(never)]
-pub(super) fn remove<T>(all: &mut ByNamespace<T>, namespace: &str, key: &str) -> Option<Box<T>> {
+pub(super) fn remove<T>(all: &mut NamespaceMap<T>, namespace: &str, key: &str) -> Option<Box<T>> {
     let keys = all.get_mut(namespace)?;
     let value = keys.remove(key);
     if keys.is_empty() {

@@ -33,7 +33,7 @@ pub(super) struct Trust {
 
 impl Trust {
     pub fn from(start: &Path) -> io::Result<Self> {
-        // SAFETY: it only answers a number.
+        // SAFETY: it only returns a number.
         let user = unsafe { libc::geteuid() };
         Ok(Trust { user, owner: fs::metadata(start)?.uid(), start: start.to_owned() })
     }
