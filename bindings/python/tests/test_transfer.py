@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -10,6 +11,7 @@ import threading
 
 import pytest
 
+import luat_kv
 from luat_kv import InvalidError, IoError, Namespace, Store
 
 ENTRIES = {"a": b"1", "b\0": bytes(range(256)), "c": b""}
@@ -100,3 +102,16 @@ def test_what_cannot_be_read_or_written(full: Namespace, tmp_path: pathlib.Path)
     with pytest.raises(TypeError, match="replace"):
         full.import_(tmp_path / "bad", replace=1)  # type: ignore[arg-type]
     assert dict(full) == before and not (tmp_path / "file").exists()
+
+
+def test_an_IoError_has_the_number_of_the_systems_error(full: Namespace, tmp_path: pathlib.Path) -> None:
+    folder = tmp_path / "(os error 1)"
+    with pytest.raises(IoError) as missing:
+        full.export(folder / "kv.json")
+    assert missing.value.errno == errno.ENOENT and str(missing.value).startswith("exporting to ")
+    with open("/dev/full", "wb") as device, pytest.raises(IoError) as no_space:
+        full.export(device)
+    assert no_space.value.errno == errno.ENOSPC
+    with pytest.raises(OSError) as not_a_file:
+        luat_kv.open("/dev/full")
+    assert not_a_file.value.errno is None and not_a_file.value.strerror is None
