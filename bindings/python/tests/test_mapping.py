@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from luat_kv import InvalidError, Namespace, Store, _namespace
+from luat_kv import InvalidError, Namespace, Store, _base
 from luat_kv._entries import page_of
 
 ALL_BYTES = bytes(range(256))
@@ -156,6 +156,8 @@ def test_views(kv: Namespace) -> None:
     assert "b:1" in kv.keys(prefix="b") and "a" not in kv.keys(prefix="b") and "a" not in kv.keys(start="b")
     assert "c" not in kv.keys(stop="c") and "x" not in kv.keys()
     assert ("a", b"A") in kv.items() and ("a", b"B") not in kv.items()
+    none: Any = None
+    assert ("missing", none) not in kv.items()
     stranger: object
     for stranger in (5, "a", ("a",), (5, b"A")):
         assert not kv.items().__contains__(stranger)
@@ -192,7 +194,7 @@ def test_the_first_keys_cost_little(kv: Namespace, monkeypatch: pytest.MonkeyPat
         read.append(len(page))
         return page
 
-    monkeypatch.setattr(_namespace, "page_of", counted)
+    monkeypatch.setattr(_base, "page_of", counted)
     assert next(iter(kv)) == "00000" and next(iter(kv.items())) == ("00000", b"00000")
     assert next(kv.entries(reverse=True)).key == "04999" and kv
     assert sum(read) <= 20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import pathlib
 import re
@@ -35,6 +36,20 @@ def test_all_of_the_header_is_declared_and_used() -> None:
     sources = "\n".join(path.read_text() for path in (HERE / "src/luat_kv").glob("*.py"))
     used = set(re.findall(r"lib(?:rary)?\.(luat_kv_\w+|LUAT_KV_\w+)", sources))
     assert FUNCTIONS | set(CONSTANTS) == used | LEFT_OUT and not used & LEFT_OUT
+
+
+def test_modules_do_not_import_each_other_in_a_circle() -> None:
+    """Nor for their types alone (TYPE_CHECKING)."""
+    imports = {}
+    for path in (HERE / "src/luat_kv").glob("*.py"):
+        nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom) and node.level]
+        imports[path.stem] = {node.module or "__init__" for node in nodes}
+    assert len(imports) > 10
+    while imports:
+        last = [name for name, needs in imports.items() if not needs & imports.keys()]
+        assert last, f"these import each other: {sorted(imports)}"
+        for name in last:
+            del imports[name]
 
 
 def compiler() -> list[str]:

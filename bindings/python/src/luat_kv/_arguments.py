@@ -6,7 +6,7 @@ import json
 import operator
 import os
 import re
-from typing import TYPE_CHECKING, Any, Mapping, NoReturn, Optional, Union
+from typing import TYPE_CHECKING, Any, Mapping, NamedTuple, NoReturn, Optional, Union
 
 from ._errors import InvalidError
 from ._library import ffi, lib
@@ -148,6 +148,26 @@ def bound(text: Optional[Key], what: str) -> Optional[bytes]:
     if not raw:
         raise InvalidError(f"{what} is empty; leave it out, or pass None, where there is none")
     return raw
+
+
+class Range(NamedTuple):
+    """Which keys, and which way. Bounds are in byte order, whichever way it goes."""
+
+    prefix: Key = b""
+    start: Key = b""
+    stop: Optional[bytes] = None
+    reverse: bool = False
+
+    def has(self, key: Key) -> bool:
+        raw, prefix, start = utf8(key), utf8(self.prefix, "prefix"), utf8(self.start, "start")
+        return raw.startswith(prefix) and start <= raw and (self.stop is None or raw < self.stop)
+
+    def back(self) -> Range:
+        return self._replace(reverse=not self.reverse)
+
+
+def range_of(prefix: Key, start: Key, stop: Optional[Key], reverse: bool) -> Range:
+    return Range(prefix, start, bound(stop, "stop"), reverse)
 
 
 def lifetime(expiration: Optional[int], expiration_ttl: Optional[int]) -> tuple[int, int]:

@@ -7,12 +7,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Optional
 
 from ._arguments import Key, incr_options, put_options, utf8, value_of, whole
+from ._base import NamespaceBase
 from ._errors import ConflictError, InvalidError
 from ._handles import Handles, check, ffi, lib, new_error, opened
 
 if TYPE_CHECKING:
     from ._arguments import Value
-    from ._namespace import Namespace
 
 
 class Batch:
@@ -25,7 +25,7 @@ class Batch:
 
     __slots__ = ("_handle", "_default", "_lock", "_ended", "__weakref__")
 
-    def __init__(self, handles: Handles, default: Optional[Namespace]) -> None:
+    def __init__(self, handles: Handles, default: Optional[NamespaceBase]) -> None:
         self._default = default
         # The library lets one thread at a time use a batch.
         self._lock = threading.RLock()
@@ -36,7 +36,7 @@ class Batch:
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Batch cannot be copied or pickled")
 
-    def _add(self, function: Any, namespace: Optional[Namespace], key: Key, *arguments: Any) -> Batch:
+    def _add(self, function: Any, namespace: Optional[NamespaceBase], key: Key, *arguments: Any) -> Batch:
         namespace = namespace if namespace is not None else self._default
         if namespace is None:
             raise TypeError("a batch of a store needs to be told the namespace")
@@ -45,7 +45,7 @@ class Batch:
             check(function(self._handle.pointer, _pointer(namespace), raw, len(raw), *arguments, error), error)
         return self
 
-    def check(self, key: Key, version: Optional[str], *, namespace: Optional[Namespace] = None) -> Batch:
+    def check(self, key: Key, version: Optional[str], *, namespace: Optional[NamespaceBase] = None) -> Batch:
         """Adds a condition: the key still has this version, or with None is still missing."""
         raw = b"" if version is None else utf8(version, "a version")
         if version is not None and not raw:
@@ -60,14 +60,14 @@ class Batch:
         expiration: Optional[int] = None,
         expiration_ttl: Optional[int] = None,
         metadata: object = None,
-        namespace: Optional[Namespace] = None,
+        namespace: Optional[NamespaceBase] = None,
     ) -> Batch:
         """Adds what Namespace.put() does. The value is copied; a lifetime begins with the commit."""
         data, size = value_of(value)
         options, _kept = put_options(expiration, expiration_ttl, metadata)
         return self._add(lib.luat_kv_batch_put, namespace, key, data, size, options)
 
-    def delete(self, key: Key, *, namespace: Optional[Namespace] = None) -> Batch:
+    def delete(self, key: Key, *, namespace: Optional[NamespaceBase] = None) -> Batch:
         """Adds what Namespace.delete() does."""
         return self._add(lib.luat_kv_batch_delete, namespace, key)
 
@@ -79,7 +79,7 @@ class Batch:
         initial: int = 0,
         expiration: Optional[int] = None,
         expiration_ttl: Optional[int] = None,
-        namespace: Optional[Namespace] = None,
+        namespace: Optional[NamespaceBase] = None,
     ) -> Batch:
         """Adds what Namespace.incr() does. What cannot be counted fails the commit."""
         options = incr_options(initial, expiration, expiration_ttl)
@@ -108,7 +108,7 @@ class Batch:
             raise ConflictError("a condition of the batch did not hold, and nothing was changed")
 
 
-def _pointer(namespace: Namespace) -> Any:
+def _pointer(namespace: NamespaceBase) -> Any:
     try:
         handle = namespace._handle
     except AttributeError:

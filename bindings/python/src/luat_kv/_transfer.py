@@ -7,7 +7,8 @@ import os
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, Optional, Union
 
 from ._arguments import FORMATS, choice, path_of, whole, yes
-from ._handles import Handle, lib, numbers
+from ._base import NamespaceBase
+from ._handles import lib, numbers
 
 if TYPE_CHECKING:
     from ._arguments import Path
@@ -21,11 +22,10 @@ class Imported(NamedTuple):
     """Entries that were left out: expired, or of keys that were there and not to be replaced."""
 
 
-class Transfers:
+class Transfers(NamespaceBase):
     """The part of a Namespace that reads and writes files."""
 
     __slots__ = ()
-    _handle: Handle
 
     def export(self, target: Union[Path, int, BinaryIO], *, format: Literal["json", "jsonl"] = "json") -> int:
         """Writes all live entries, as they are at one moment, to a path, a binary file or a descriptor, and returns

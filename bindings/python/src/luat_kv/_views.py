@@ -3,65 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import ItemsView, KeysView, ValuesView
-from typing import TYPE_CHECKING, Any, Callable, Iterator, NamedTuple, Optional, TypeVar
+from typing import Any, Callable, Iterator, TypeVar
 
-from ._arguments import Key, bound, utf8
+from ._arguments import Range
+from ._base import NamespaceBase
 from ._entries import item_of, key_of, value_of
 
-if TYPE_CHECKING:
-    from ._namespace import Namespace
-
 T = TypeVar("T")
-
-
-class Range(NamedTuple):
-    """Which keys, and which way. Bounds are in byte order, whichever way it goes."""
-
-    prefix: Key = b""
-    start: Key = b""
-    stop: Optional[bytes] = None
-    reverse: bool = False
-
-    def has(self, key: Key) -> bool:
-        raw, prefix, start = utf8(key), utf8(self.prefix, "prefix"), utf8(self.start, "start")
-        return raw.startswith(prefix) and start <= raw and (self.stop is None or raw < self.stop)
-
-    def count(self, namespace: Namespace) -> int:
-        if self.start or self.stop is not None:
-            return sum(1 for _ in namespace._scan(self, False, lambda _entry, _length: None))
-        return namespace.count(self.prefix)
-
-    def back(self) -> Range:
-        return self._replace(reverse=not self.reverse)
-
-
-def range_of(prefix: Key, start: Key, stop: Optional[Key], reverse: bool) -> Range:
-    return Range(prefix, start, bound(stop, "stop"), reverse)
 
 
 class _View:
     """What the three have in common. They are sized and iterated over by going through the store."""
 
-    _mapping: Namespace
+    _namespace: NamespaceBase
     _range: Range
 
-    def __init__(self, namespace: Namespace, within: Range) -> None:
-        self._mapping = namespace
+    def __init__(self, namespace: NamespaceBase, within: Range) -> None:
+        self._namespace = namespace
         self._range = within
 
     def __len__(self) -> int:
-        return self._range.count(self._mapping)
+        return self._namespace._count(self._range)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__.lower()} of {self._mapping!r}>"
+        return f"<{type(self).__name__.lower()} of {self._namespace!r}>"
 
     def _scan(self, within: Range, values: bool, make: Callable[[Any, Any], T]) -> Iterator[T]:
-        return self._mapping._scan(within, values, make)
+        return self._namespace._scan(within, values, make)
 
 
 class Keys(_View, KeysView[str]):
     def __contains__(self, key: object) -> bool:
-        return isinstance(key, (str, bytes)) and self._range.has(key) and key in self._mapping
+        return isinstance(key, (str, bytes)) and self._range.has(key) and key in self._namespace
 
     def __iter__(self) -> Iterator[str]:
         return self._scan(self._range, False, key_of)
@@ -75,7 +48,10 @@ class Items(_View, ItemsView[str, bytes]):
         if not isinstance(item, tuple) or len(item) != 2:
             return False
         key, value = item
-        return isinstance(key, (str, bytes)) and self._range.has(key) and self._mapping.get(key) == value
+        if not (isinstance(key, (str, bytes)) and self._range.has(key)):
+            return False
+        found = self._namespace._read(key)
+        return found is not None and found == value
 
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
         return self._scan(self._range, True, item_of)
