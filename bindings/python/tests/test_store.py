@@ -204,7 +204,7 @@ def test_housekeeping(tmp_path: pathlib.Path) -> None:
         store.namespace("b")["one"] = b"1"
         assert store.namespaces() == ["a", "b"]
         stats = store.stats()
-        assert stats.path == str(tmp_path / "kv.db") and stats.file_size > 100_000
+        assert stats.path == store.path == str(tmp_path / "kv.db") and stats.file_size > 100_000
         assert stats.namespaces == {"a": (100, 0), "b": (1, 0)} and stats.namespaces["a"].live == 100
         store.backup(tmp_path / "copy.db")
         with pytest.raises(IoError):

@@ -86,6 +86,12 @@ class Store:
         page = opened("luat_kv_page", lib.luat_kv_namespaces, lib.luat_kv_page_free, self._handles.store.pointer)
         return page_of(page, key_of).entries
 
+    @property
+    def path(self) -> str:
+        """The absolute path of the database file, or "memory"."""
+        path: str = ffi.string(lib.luat_kv_store_path(self._handles.store.pointer)).decode()
+        return path
+
     def stats(self) -> Stats:
         """Counts what the store holds, entry by entry."""
         stats = opened("luat_kv_stats", lib.luat_kv_stats_read, lib.luat_kv_stats_free, self._handles.store.pointer)
