@@ -48,7 +48,7 @@ impl Usage {
 
 /// Elsewhere there is none: docs/design.md says why.
 #[cfg(not(target_family = "wasm"))]
-mod reserve {
+mod native {
     #[inline(always)]
     pub fn has_half() -> bool {
         true
@@ -66,4 +66,9 @@ mod reserve {
 }
 
 #[cfg(target_family = "wasm")]
-mod reserve;
+mod wasm;
+
+#[cfg(not(target_family = "wasm"))]
+use native as reserve;
+#[cfg(target_family = "wasm")]
+use wasm as reserve;

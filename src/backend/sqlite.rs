@@ -1,12 +1,15 @@
 //! The back end on disk: SQLite files.
 //!
-//! Stores on one file share a database, with its connections: see `databases`, `database`, `pool` and `connection`. What
-//! SQLite is asked is in `schema`, and what stays prepared in `prepared`. What this process has open is in `registry` and `descriptors`, and what a fork makes
-//! of it in `fork`. Where the file may lie is in `location`, how it is made in `create`, and whether it is still at its
-//! path in `opened`; who may write it in `access` and `takeover`; how SQLite reaches the system in `vfs`, and what the
-//! system said when it failed in `reason`. What is done to the file as a whole is in `file`, what a write does in
-//! `transaction`, and after a commit that failed in `failed_commit`; what is read of a row is in `rows`. A file that gets
-//! its name when it is whole is a `draft`.
+//! | module | content |
+//! | --- | --- |
+//! | `databases`, `database`, `pool`, `connection` | the databases of this process, one a file; their connections; how one is set up |
+//! | `schema`, `prepared` | the SQL; the statements that stay prepared |
+//! | `rows`, `transaction`, `failed_commit` | what is read of a row; what a write does; what follows a commit that failed |
+//! | `file`, `draft`, `folder` | what is done to the file as a whole; a file that gets its name when it is complete; folders and their syncs |
+//! | `location`, `create`, `opened` | where a file may be; how it is made; whether it is still at its path |
+//! | `registry`, `other_copies`, `descriptors`, `fork` | which files are open here; in other copies of SQLite; the descriptors; what a fork makes of them |
+//! | `access`, `takeover` | who may read and write the file; a log that another user left |
+//! | `vfs`, `reason` | how SQLite reaches the system; what the system said when it failed |
 
 use std::path::Path;
 use std::sync::Arc;
@@ -41,6 +44,7 @@ mod location;
 #[cfg(not(unix))]
 mod not_unix;
 mod opened;
+mod other_copies;
 mod pool;
 mod prepared;
 mod reason;

@@ -8,7 +8,7 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{ErrorKind, Result};
 use std::path::Path;
 
-use super::registry::OpenLock;
+use super::other_copies::OpenLock;
 use super::{Check, Stage, folder, reason};
 use crate::error;
 use crate::types::Durability;
