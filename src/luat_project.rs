@@ -14,7 +14,7 @@ use self::trust::Trust;
 use crate::backend::sqlite::Stage;
 use crate::error::{Code, Error, Result};
 
-#[cfg_attr(not(unix), path = "project/trust_none.rs")]
+#[cfg_attr(not(unix), path = "luat_project/trust_none.rs")]
 mod trust;
 
 /// The environment variable that names the database.

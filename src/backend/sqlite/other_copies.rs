@@ -6,7 +6,7 @@
 //! the file among those of the process: one can only be another copy's. An [`OpenLock`] keeps another copy of this library
 //! from opening the file between that check and the opening.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -58,7 +58,7 @@ impl OpenLock {
 #[cfg(unix)]
 fn open_descriptor(id: FileId) -> Option<i32> {
     let is_it = |descriptor: &i32| super::descriptors::stat(*descriptor).is_some_and(|(found, _)| found == id);
-    match fs::read_dir("/proc/self/fd") {
+    match std::fs::read_dir("/proc/self/fd") {
         Ok(list) => list.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).find(is_it),
         Err(_) => (0..descriptor_limit()).find(is_it),
     }
