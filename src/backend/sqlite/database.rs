@@ -245,6 +245,9 @@ fn seconds() -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, mpsc};
+    use std::thread;
+
     use super::super::connection::{CACHE, WAL_LEFT};
     use super::*;
 
@@ -327,6 +330,34 @@ mod tests {
             });
         });
         database.close().unwrap();
+    }
+
+    #[test]
+    fn a_call_that_waits_for_a_connection_fails_when_the_database_closes() {
+        const FOR_EVER: Duration = Duration::from_secs(60);
+        let folder = tempfile::tempdir().unwrap();
+        let (database, caller) = open(folder.path(), Durability::Normal);
+        let database = Arc::new(database);
+        let begin = |call: fn(&Database, Caller) -> Result<()>| {
+            let (database, (sender, answer)) = (database.clone(), mpsc::channel());
+            thread::spawn(move || sender.send(call(&database, caller)));
+            answer
+        };
+        let write: fn(&Database, Caller) -> Result<()> = |database, caller| database.write(&caller, false, |_| Ok(()));
+        let in_use = database.write(&caller, false, |_| {
+            let before = begin(write);
+            let closer = begin(|database, _| database.close());
+            while !database.pool.is_closed() {
+                thread::yield_now();
+            }
+            // The connection that it would wait for is still in use.
+            assert_eq!(begin(write).recv_timeout(FOR_EVER), Ok(Err(Error::closed())));
+            Ok((before, closer))
+        });
+        let (before, closer) = in_use.unwrap();
+        assert_eq!(before.recv_timeout(FOR_EVER), Ok(Err(Error::closed())));
+        assert_eq!(closer.recv_timeout(FOR_EVER), Ok(Ok(())));
+        assert!(!database.pool.is_connected());
     }
 
     #[test]

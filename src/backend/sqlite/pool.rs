@@ -109,12 +109,13 @@ impl Pool {
     fn turn(&self, purpose: Use) -> Result<Turn<'_>> {
         let several = self.threads.note();
         let mut state = self.lock();
+        state.check_open()?;
         match purpose {
             Use::Write | Use::LongWrite => self.writer_turn(state, purpose == Use::LongWrite),
-            Use::LongRead if several => Ok(self.reader_turn(state)),
+            Use::LongRead if several => self.reader_turn(state),
             Use::Read | Use::LongRead => match state.writer.take(false) {
                 Some((connection, after)) => Ok(Turn { pool: self, is_writer: true, connection, after }),
-                None => Ok(self.reader_turn(state)),
+                None => self.reader_turn(state),
             },
         }
     }
@@ -132,18 +133,20 @@ impl Pool {
                 return Ok(Turn { pool: self, is_writer: true, connection, after });
             }
             state = self.writer_freed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.check_open()?;
         }
     }
 
     /// All that are in use come back soon: what takes really long reads by a connection of its own.
-    fn reader_turn<'a>(&'a self, mut state: MutexGuard<'a, State>) -> Turn<'a> {
+    fn reader_turn<'a>(&'a self, mut state: MutexGuard<'a, State>) -> Result<Turn<'a>> {
         loop {
             let connection = state.readers.pop();
             if connection.is_some() || state.reader_count < READERS {
                 state.reader_count += usize::from(connection.is_none());
-                return Turn { pool: self, is_writer: false, connection, after: None };
+                return Ok(Turn { pool: self, is_writer: false, connection, after: None });
             }
             state = self.reader_freed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.check_open()?;
         }
     }
 
@@ -160,10 +163,12 @@ impl Pool {
     }
 
     /// Takes out all connections, and waits for those that are in use, but not for what is long: a connection that comes
-    /// back later is closed then.
+    /// back later is closed then. Calls that wait for a connection fail.
     pub fn close(&self) -> Vec<Connection> {
         let mut state = self.lock();
         state.closed = true;
+        self.writer_freed.notify_all();
+        self.reader_freed.notify_all();
         let mut closed = Vec::new();
         loop {
             closed.append(&mut state.drain("the end"));
@@ -176,6 +181,11 @@ impl Pool {
         }
     }
 
+    #[cfg(test)]
+    pub fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
     // A poisoned lock is used on: nothing that can panic is done under it.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -183,6 +193,10 @@ impl Pool {
 }
 
 impl State {
+    fn check_open(&self) -> Result<()> {
+        if self.closed { Err(Error::closed()) } else { Ok(()) }
+    }
+
     fn drain(&mut self, after: &'static str) -> Vec<Connection> {
         let mut idle: Vec<_> = self.readers.drain(..).map(|reader| *reader).collect();
         self.reader_count -= idle.len();
