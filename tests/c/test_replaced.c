@@ -103,6 +103,39 @@ static void a_replaced_file_is_noticed_and_the_new_one_untouched(void)
     CHECK_INTEGRITY(database);
 }
 
+/* Looks from outside for the lock by which SQLite knows that the log's index is in use: a byte behind its other locks. */
+static void check_index_is_in_use(void *unused)
+{
+    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 128, .l_len = 1 };
+    int file = open(scratch("kv.db-shm"), O_RDWR);
+    CHECK(file >= 0 && fcntl(file, F_GETLK, &lock) == 0);
+    CHECK(lock.l_type == F_RDLCK && lock.l_pid == getppid());
+    (void)unused;
+}
+
+static void a_store_on_the_old_file_drops_no_lock_of_one_on_the_new_file(void)
+{
+    kv_close(kv_open(scratch("other.db")));
+    open_shared();
+    CHECK_PUT(shared.ns, "key", "value");
+    kv_close(shared);
+    /* Opened first, it has connections of its own. */
+    luat_kv_open_options options = kv_open_options(LUAT_KV_OPEN_READONLY, 0);
+    luat_kv_store *reader;
+    CHECK_STATUS(luat_kv_open(database, &options, &reader, &error), LUAT_KV_OK);
+    shared = kv_open(database);
+    CHECK(rename(scratch("other.db"), database) == 0); /* the index stays, and is the new file's from now on */
+    struct kv kv = kv_open(database);
+    CHECK_PUT(kv.ns, "key", "new");
+    child_run(check_index_is_in_use, NULL);
+    luat_kv_close(reader);
+    kv_close(shared);
+    child_run(check_index_is_in_use, NULL);
+    CHECK_VALUE(kv.ns, "key", "new");
+    kv_close(kv);
+    CHECK_INTEGRITY(database);
+}
+
 static void closing_at_once_leaves_the_new_file_alone(void)
 {
     open_shared();
@@ -214,6 +247,7 @@ static void a_child_knows_a_new_file_by_more_than_its_number(void)
 static const struct check_test tests[] = {
     TEST(a_removed_file_is_noticed),
     TEST(a_replaced_file_is_noticed_and_the_new_one_untouched),
+    TEST(a_store_on_the_old_file_drops_no_lock_of_one_on_the_new_file),
     TEST(closing_at_once_leaves_the_new_file_alone),
     TEST(a_removed_log_is_noticed),
     TEST(a_file_that_is_moved_away_is_noticed_and_whole),

@@ -180,12 +180,42 @@ static void a_parent_that_changed_its_root_keeps_its_store(void)
     check_after(scratch("kv.db"));
 }
 
+static void open_the_path_within_another_root(void *unused)
+{
+    (void)unused;
+    open_shared();
+    CHECK_PUT(shared.ns, "key", "outside");
+    CHECK(mkdir(scratch("jail"), 0700) == 0 && chroot(scratch("jail")) == 0 && chdir("/") == 0);
+    struct kv first = kv_open(database);
+    CHECK_MISSING(first.ns, "key");
+    CHECK_PUT(first.ns, "key", "inside");
+    struct kv second = kv_open(database);
+    CHECK_VALUE(second.ns, "key", "inside");
+    CHECK_VALUE(shared.ns, "key", "outside");
+    kv_close(second);
+    kv_close(first);
+    CHECK_PUT(shared.ns, "key", "still outside");
+    kv_close(shared);
+}
+
+static void a_path_in_another_root_is_another_file_s(void)
+{
+    if (!is_root())
+        return;
+    child_run(open_the_path_within_another_root, NULL);
+    struct kv kv = kv_open(scratch("kv.db"));
+    CHECK_VALUE(kv.ns, "key", "still outside");
+    kv_close(kv);
+    CHECK_INTEGRITY(scratch("kv.db"));
+}
+
 static const struct check_test tests[] = {
     TEST(a_new_file_belongs_to_whom_its_folder_belongs_to),
     TEST(what_was_there_keeps_its_owner),
     TEST(a_parent_that_dropped_its_rights_keeps_its_store),
     TEST(a_server_drops_its_rights_and_its_children_go_on),
     TEST(a_parent_that_changed_its_root_keeps_its_store),
+    TEST(a_path_in_another_root_is_another_file_s),
 };
 
 int main(int argc, char **argv)

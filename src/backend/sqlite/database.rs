@@ -82,14 +82,17 @@ impl Database {
         path == file || BESIDE.iter().any(|end| path == beside(&file, end))
     }
 
-    /// Whether another store that was opened by this path can share it.
+    /// Whether another store that is opened by this path can share it. If the path leads to another file by now, one does
+    /// not, even where this database is used on: after a change of the root folder, or of mounts.
     pub fn is_for(&self, path: &Path, readonly: bool) -> bool {
-        self.path() == path && (readonly || !self.readonly()) && self.lost.get().is_none()
+        self.path() == path
+            && self.look(true).is_ok()
+            && self.file.is_in_place(self.pool.is_connected())
+            && (readonly || !self.readonly())
     }
 
     /// Makes sure that one more store may use it, as if that store had opened the file by itself.
     pub fn join(&self, caller: Caller, create: bool, check: Check<'_>) -> Result<()> {
-        self.look(true)?;
         if !self.pool.is_connected() {
             self.read(&caller, false, |_| Ok(()))?;
         }

@@ -43,13 +43,8 @@ pub(super) fn open(
         shared.stores += 1;
         let shared = shared.database.clone();
         drop(list);
-        // Its file may be another one meanwhile: then this store has its own.
-        if shared.look(true).is_ok() {
-            database.close()?;
-            return Ok(shared);
-        }
-        release(&shared)?;
-        list = databases();
+        database.close()?;
+        return Ok(shared);
     }
     list.push(Shared { database: database.clone(), stores: 1 });
     Ok(database)

@@ -54,6 +54,11 @@ impl OpenedFile {
         if connected { found.id == file.id } else { found == *file }
     }
 
+    /// Whether the path leads to the file that was opened first.
+    pub(super) fn is_in_place(&self, connected: bool) -> bool {
+        fs::metadata(&self.path).is_ok_and(|found| self.is(Identity::of(&found), connected))
+    }
+
     /// What has become of the file, if it is not the one at the path any more.
     pub(super) fn problem(&self, connected: bool) -> Option<String> {
         let (file, view) = self.first.get()?;
