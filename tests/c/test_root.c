@@ -209,6 +209,33 @@ static void a_path_in_another_root_is_another_file_s(void)
     CHECK_INTEGRITY(scratch("kv.db"));
 }
 
+/* As a server does that takes the rights of a client for a request, and opens a path that the client names. */
+static void open_as_another_user(void *unused)
+{
+    (void)unused;
+    luat_kv_store *store;
+    open_shared();
+    CHECK_PUT(shared.ns, "key", "root's");
+    CHECK(chmod(database, 0600) == 0 && seteuid(USER) == 0);
+    CHECK_REFUSED(luat_kv_open(database, NULL, &store, &error), LUAT_KV_IO, "may not read");
+    CHECK(seteuid(0) == 0 && chmod(database, 0644) == 0);
+    CHECK(chmod(scratch("kv.db-wal"), 0644) == 0 && chmod(scratch("kv.db-shm"), 0644) == 0 && seteuid(USER) == 0);
+    struct kv kv = kv_open(database);
+    CHECK_VALUE(kv.ns, "key", "root's");
+    CHECK_REFUSED(kv_put(kv.ns, "key", "user's", &error), LUAT_KV_READONLY, "may not write");
+    kv_close(kv);
+    CHECK_VALUE(shared.ns, "key", "root's");
+    kv_close(shared);
+}
+
+static void a_store_has_the_rights_of_the_user_who_opens_it(void)
+{
+    if (!is_root())
+        return;
+    CHECK(chmod(check_root, 0711) == 0 && chmod(scratch(""), 0711) == 0);
+    child_run(open_as_another_user, NULL);
+}
+
 static const struct check_test tests[] = {
     TEST(a_new_file_belongs_to_whom_its_folder_belongs_to),
     TEST(what_was_there_keeps_its_owner),
@@ -216,6 +243,7 @@ static const struct check_test tests[] = {
     TEST(a_server_drops_its_rights_and_its_children_go_on),
     TEST(a_parent_that_changed_its_root_keeps_its_store),
     TEST(a_path_in_another_root_is_another_file_s),
+    TEST(a_store_has_the_rights_of_the_user_who_opens_it),
 };
 
 int main(int argc, char **argv)

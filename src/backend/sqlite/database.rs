@@ -13,6 +13,8 @@ use std::time::Duration;
 use super::access::Access;
 use super::connection::{Connection, Opening};
 use super::location::{BESIDE, beside, check_alone, real};
+#[cfg(not(unix))]
+use super::not_unix::libc;
 use super::opened::OpenedFile;
 use super::pool::{Pool, Use};
 use super::{Check, Stage, create, descriptors, reason, registry, schema};
@@ -22,6 +24,8 @@ use crate::types::Durability;
 pub(super) struct Database {
     file: OpenedFile,
     pool: Pool,
+    /// See [`rights`].
+    rights: [bool; 2],
     /// What became of the file, if it is not at its path any more: every call fails with this.
     lost: OnceLock<String>,
     /// When it was last looked whether it is; see [`seconds`].
@@ -54,6 +58,7 @@ impl Database {
         let opening = Opening { create, check, durability, busy_timeout, wait, connected: false };
         let writer = Connection::open(&file, opening)?;
         Ok(Database {
+            rights: rights(file.path()),
             file,
             pool: Pool::new(writer),
             lost: OnceLock::new(),
@@ -83,11 +88,13 @@ impl Database {
     }
 
     /// Whether another store that is opened by this path can share it. If the path leads to another file by now, one does
-    /// not, even where this database is used on: after a change of the root folder, or of mounts.
+    /// not, even where this database is used on: after a change of the root folder, or of mounts. Nor does one where the process
+    /// has other rights now, since it would read or write what the system refuses.
     pub fn is_for(&self, path: &Path, readonly: bool) -> bool {
         self.path() == path
             && self.look(true).is_ok()
             && self.file.is_in_place(self.pool.is_connected())
+            && self.rights == rights(path)
             && (readonly || !self.readonly())
     }
 
@@ -226,6 +233,11 @@ impl Database {
             connection.close_without_checkpoint();
         }
     }
+}
+
+/// Whether this process may read the file, and write it, as the user that it is at this moment.
+fn rights(path: &Path) -> [bool; 2] {
+    [libc::R_OK, libc::W_OK].map(|right| !reason::forbids(path, right))
 }
 
 /// Seconds by the clock that is read the fastest, since each call reads it. They only tell whether one has passed.
