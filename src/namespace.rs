@@ -1,4 +1,4 @@
-//! Namespaces: every request is checked here once, given the time, and passed to a back end.
+//! Namespaces: each request is checked here once, gets the present time, and goes to a back end.
 
 use std::sync::Arc;
 
@@ -11,21 +11,21 @@ use crate::store::Store;
 use crate::types::{Entry, IncrOptions, ListOptions, Page, PutOptions};
 use crate::version::Version;
 
-/// A set of keys of its own within a store.
+/// A set of keys within a store, separate from those of other namespaces.
 ///
-/// A cheap handle, for any thread at any time. It keeps its store open.
+/// A handle is cheap, and any thread may use it at any time. It keeps its store open.
 #[derive(Clone, Debug)]
 pub struct Namespace {
     store: Store,
     name: Arc<str>,
 }
 
-/// How much one step of a long removal takes: a millisecond or two. Who waits looks again after 1, 2, 5, 10, … more, and
-/// so hits one of the pauses, which are longer.
+/// How much one step of a long removal takes: one or two milliseconds. A waiting writer tries again after 1, 2, 5, 10,
+/// … milliseconds, so one of its tries falls into a pause between steps; the pauses are longer.
 const REMOVE_STEP: Step = Step { rows: 500, bytes: 512 * 1024 };
 
 impl Store {
-    /// The namespace of that name: UTF-8, not empty. Nothing is written until a key is put.
+    /// Returns the namespace of this name (UTF-8, not empty). Nothing is written until a key is put.
     pub fn namespace(&self, name: &str) -> Result<Namespace> {
         self.check_open()?;
         self.0.limits.namespace(name)?;
@@ -36,7 +36,7 @@ impl Store {
 }
 
 impl Namespace {
-    /// Its name.
+    /// The name of the namespace.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -45,25 +45,25 @@ impl Namespace {
         self.name.clone()
     }
 
-    /// The store that it lies in.
+    /// The store that contains the namespace.
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// The value of a key; `None` if it is missing or expired.
+    /// Returns the value of a key; `None` if the key is missing or expired.
     pub fn get(&self, key: &str) -> Result<Option<Vec<u8>>> {
         let mut entry = Entry::default();
         Ok(self.read_value(key, &mut entry)?.then(|| entry.into_value()))
     }
 
-    /// The value of a key with its metadata, expiration and version; `None` if it is missing or expired.
+    /// Returns the value of a key with its metadata, expiration and version; `None` if the key is missing or expired.
     pub fn get_entry(&self, key: &str) -> Result<Option<Entry>> {
         let mut entry = Entry::default();
         Ok(self.read(key, &mut entry)?.then_some(entry))
     }
 
-    /// Like [`get_entry`](Namespace::get_entry), into an entry whose memory is used again. Returns whether the key was
-    /// there; if not, the contents of the entry are unspecified.
+    /// Like [`get_entry`](Namespace::get_entry), but reuses the memory of an entry. Returns whether the key was there;
+    /// if not, the contents of the entry are unspecified.
     pub fn read(&self, key: &str, entry: &mut Entry) -> Result<bool> {
         if !self.read_what(key, Projection::Entry, entry)? {
             return Ok(false);
@@ -74,12 +74,13 @@ impl Namespace {
         Ok(true)
     }
 
-    /// The same for the value alone, which costs less; the other fields of the entry are unspecified.
+    /// Like [`read`](Namespace::read), for the value alone, which costs less. The other fields of the entry are
+    /// unspecified.
     pub fn read_value(&self, key: &str, entry: &mut Entry) -> Result<bool> {
         self.read_what(key, Projection::Value, entry)
     }
 
-    /// Whether a key is there, without reading its value.
+    /// Returns whether a key is there, without reading its value.
     pub fn has(&self, key: &str) -> Result<bool> {
         self.read_what(key, Projection::Nothing, &mut Entry::default())
     }
@@ -90,8 +91,8 @@ impl Namespace {
         inner.call(|backend| backend.get(&self.name, key, projection, inner.clock.now(), entry))
     }
 
-    /// Those of these keys that are there, with their values, in byte order and each once: all as they are at one
-    /// moment. At least one key, and at most 10 000 (Cloudflare's limits: 100).
+    /// Returns the entries of those keys that are there, with their values, in byte order, each once, as of one moment.
+    /// Takes 1 to 10 000 keys (with Cloudflare's limits, 1 to 100).
     pub fn get_many(&self, keys: &[&str]) -> Result<Vec<Entry>> {
         let inner = &*self.store.0;
         inner.limits.keys(keys)?;
@@ -108,8 +109,8 @@ impl Namespace {
         self.put_with(key, value, &PutOptions::new())
     }
 
-    /// Stores a value, and replaces all that the key held before: value, metadata and expiration. Returns the version
-    /// that the entry has now.
+    /// Stores a value. Replaces everything that the key held: value, metadata and expiration. Returns the new version
+    /// of the entry.
     pub fn put_with(&self, key: &str, value: impl AsRef<[u8]>, options: &PutOptions<'_>) -> Result<Version> {
         let content = self.content(key, value.as_ref(), options)?;
         self.write(&mut self.op(key, Action::Put(content)))
@@ -120,7 +121,7 @@ impl Namespace {
         self.add_with(key, value, &PutOptions::new())
     }
 
-    /// Stores a value if the key is missing, and returns the version that the entry has then; `None` if there was one.
+    /// Stores a value if the key is missing, and returns the new version; `None` if the key was there.
     pub fn add_with(&self, key: &str, value: impl AsRef<[u8]>, options: &PutOptions<'_>) -> Result<Option<Version>> {
         let content = self.content(key, value.as_ref(), options)?;
         let mut op = self.op(key, Action::Add(content));
@@ -128,7 +129,7 @@ impl Namespace {
         Ok((!op.answer.found).then_some(version))
     }
 
-    /// Refuses what cannot be stored before anybody has to wait.
+    /// Refuses what cannot be stored, before the write has to wait for others.
     fn content<'a>(&self, key: &str, value: &'a [u8], options: &PutOptions<'a>) -> Result<Content<'a>> {
         let inner = &*self.store.0;
         inner.limits.key(key)?;
@@ -136,8 +137,8 @@ impl Namespace {
         Ok(Content { value, metadata: options.metadata, expires: inner.limits.put(options, &inner.clock)? })
     }
 
-    /// Gives a key another expiration, or with neither of them none, and returns whether the key was there. Its value
-    /// and metadata stay.
+    /// Gives a key another expiration, or none if both arguments are `None`. Returns whether the key was there. Its
+    /// value and metadata stay.
     pub fn touch(&self, key: &str, expiration: Option<i64>, expiration_ttl: Option<i64>) -> Result<bool> {
         let inner = &*self.store.0;
         inner.limits.key(key)?;
@@ -146,15 +147,15 @@ impl Namespace {
         self.write(&mut op).map(|_| op.answer.found)
     }
 
-    /// Adds `by` to a counter that begins at 0 and does not expire. See [`incr_with`](Namespace::incr_with).
+    /// Adds `by` to a counter that starts at 0 and does not expire. See [`incr_with`](Namespace::incr_with).
     pub fn incr(&self, key: &str, by: i64) -> Result<i64> {
         self.incr_with(key, by, &IncrOptions::new())
     }
 
-    /// Adds `by` to the whole number that a key holds as decimal text, and returns the sum. A missing key begins at
-    /// `initial`, with the expiration of the options; one that is there keeps its expiration and metadata.
+    /// Adds `by` to the integer that a key holds as decimal text, and returns the sum. A missing key starts at
+    /// `initial`, with the expiration of the options; an existing key keeps its expiration and metadata.
     ///
-    /// A value that is not a whole number of 64 bits, and a sum that would not be one, are errors, with
+    /// If the value is not a 64-bit integer, or the sum would overflow one, the result is an error with
     /// [`Detail::NotInteger`](crate::Detail::NotInteger).
     pub fn incr_with(&self, key: &str, by: i64, options: &IncrOptions) -> Result<i64> {
         let inner = &*self.store.0;
@@ -171,7 +172,7 @@ impl Namespace {
         self.write(&mut op).map(|_| op.answer.found)
     }
 
-    /// Removes a key, and returns what it held; `None` if it is missing or expired.
+    /// Removes a key, and returns the entry that it held; `None` if the key is missing or expired.
     pub fn take(&self, key: &str) -> Result<Option<Entry>> {
         self.store.0.limits.key(key)?;
         let mut entry = Entry { key: copy_text(key)?, ..Entry::default() };
@@ -183,8 +184,8 @@ impl Namespace {
         Ok(Some(entry))
     }
 
-    /// Removes a key if it still has this version, and returns whether it did: [`take`](Namespace::take) in two steps, for
-    /// a caller that could fail between reading the entry and handing it on.
+    /// Removes a key if it still has this version, and returns whether it did. A caller that could fail between reading
+    /// an entry and passing it on uses this instead of [`take`](Namespace::take).
     #[cfg_attr(not(feature = "module"), allow(dead_code))]
     pub(crate) fn delete_version(&self, key: &str, version: Version) -> Result<bool> {
         self.store.0.limits.key(key)?;
@@ -192,7 +193,7 @@ impl Namespace {
         Ok(self.store.0.write(&mut ops)? != Outcome::Conflict)
     }
 
-    /// A write of one operation, which is no check: there is no conflict.
+    /// A write of one operation other than a check, so it has no conflicts.
     fn write(&self, op: &mut Op<'_>) -> Result<Version> {
         match self.store.0.write(std::slice::from_mut(op))? {
             Outcome::Done(version) => Ok(version),
@@ -204,14 +205,14 @@ impl Namespace {
         Op::new(&self.name, key, action)
     }
 
-    /// Says what is wrong with a list before it begins.
+    /// Checks the options of a list before it begins.
     #[cfg_attr(not(feature = "module"), allow(dead_code))]
     pub(crate) fn check(&self, options: &ListOptions<'_>) -> Result<()> {
         self.store.check_open()?;
         self.store.0.limits.list(options).map(|_| ())
     }
 
-    /// One page of live keys, in byte order, or the reverse of it.
+    /// Returns one page of live keys, in byte order, or in reverse.
     pub fn list(&self, options: &ListOptions<'_>) -> Result<Page> {
         let inner = &*self.store.0;
         let &ListOptions { prefix, reverse, values, .. } = options;
@@ -234,8 +235,9 @@ impl Namespace {
         Ok(Page { entries: found.entries, cursor })
     }
 
-    /// The live entries that the options ask for, one after another, with as many pages as it takes; `limit` is that of
-    /// the whole. Each page is as it is at one moment, so keys that are put or removed meanwhile may or may not come.
+    /// Iterates over the live entries that the options select, and fetches as many pages as that takes. `limit` applies
+    /// to the whole iteration. Each page is as of one moment, so keys that are put or removed meanwhile may or may not
+    /// appear.
     ///
     /// ```
     /// # use luat_kv::{ListOptions, OpenOptions, Store};
@@ -252,7 +254,7 @@ impl Namespace {
         Scan::new(self.clone(), *options)
     }
 
-    /// How many keys begin with `prefix`.
+    /// Counts the keys that begin with `prefix`.
     pub fn count(&self, prefix: &str) -> Result<u64> {
         let inner = &*self.store.0;
         inner.limits.bound("prefix", prefix)?;
@@ -261,14 +263,15 @@ impl Namespace {
         inner.call(|backend| backend.count(range, inner.clock.now()))
     }
 
-    /// Removes all keys that begin with `prefix`, and counts them. Not in one transaction but in small steps, between
-    /// which others can write: an error half-way leaves the rest in place, and keys that are put meanwhile may stay.
+    /// Removes all keys that begin with `prefix`, and returns how many. It works in small steps, not in one
+    /// transaction, and others can write between the steps. So an error half-way leaves the rest of the keys in place,
+    /// and keys that are put meanwhile may stay.
     pub fn delete_prefix(&self, prefix: &str) -> Result<u64> {
         let inner = &*self.store.0;
         inner.limits.bound("prefix", prefix)?;
         let below = after_prefix(prefix);
         let all = Range { namespace: &self.name, from: prefix, below: below.as_deref() };
-        // Up to the key that is the last one now, and never back: else whoever fills the prefix meanwhile kept this at it.
+        // It ends at what is the last key now. Otherwise a process that keeps adding keys could keep this loop running.
         let end = backend::Scan { reverse: true, values: false, limit: 1 };
         let last = inner.call(|backend| backend.list(all, end, inner.clock.now()))?.entries.pop();
         let Some(end) = last.map(|last| last.key + "\0") else { return Ok(0) };
@@ -291,9 +294,10 @@ impl Namespace {
     }
 }
 
-/// The first text, in byte order, after all that begin with `prefix`; `None` if there is none.
+/// Returns the first string, in byte order, after all that begin with `prefix`; `None` if there is none.
 ///
-/// UTF-8 sorts by code point, so it is the prefix with its last character one up, once any U+10FFFF have been cut away.
+/// UTF-8 sorts by code point, so the result is the prefix, without trailing U+10FFFF, with its last character
+/// incremented.
 fn after_prefix(prefix: &str) -> Option<String> {
     let stem = prefix.trim_end_matches(char::MAX);
     let last = stem.chars().next_back()?;
@@ -302,7 +306,7 @@ fn after_prefix(prefix: &str) -> Option<String> {
     Some(after)
 }
 
-/// The earlier of two ends, of which `None` is the latest.
+/// The earlier of two ends. `None` means no end, so it is the latest.
 fn earlier(a: Option<String>, b: Option<String>) -> Option<String> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),

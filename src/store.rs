@@ -17,8 +17,8 @@ use crate::types::{Limits, OpenOptions, Stats};
 
 /// A key-value store: namespaces of keys, on disk or in memory.
 ///
-/// A cheap handle; clones are the same store, and any thread may use one at any time. The store closes with its last
-/// handle (namespaces hold one), or at once with [`Store::close`].
+/// A handle is cheap: clones refer to the same store, and any thread may use one at any time. The store closes with its
+/// last handle (namespaces hold one), or at once with [`Store::close`].
 #[derive(Clone)]
 pub struct Store(pub(crate) Arc<Inner>);
 
@@ -28,25 +28,25 @@ pub(crate) struct Inner {
     pub clock: Clock,
     #[cfg_attr(target_family = "wasm", allow(dead_code))]
     busy_timeout: Duration,
-    /// Set by [`Store::close`]; a back end then refuses everything by itself.
+    /// Set by [`Store::close`]. After that the back end refuses every call.
     closed: AtomicBool,
-    /// The database file's path, or `memory`: what a person calls this store.
+    /// The path of the database file, or `memory`. Messages name the store by it.
     label: String,
 }
 
 impl Inner {
-    /// The way to the back end. A process forks before the call or after it, never during it. What finds the database
-    /// in others' use is tried again until the busy timeout is over, so it may be run more than once.
+    /// Calls the back end. A process forks before or after such a call, never during it. If the call fails because
+    /// others use the database, it is repeated until the busy timeout is over, so `call` may run more than once.
     pub fn call<T>(&self, call: impl FnMut(&dyn Backend) -> Result<T>) -> Result<T> {
         self.retry(fork::enter, &Cell::new(false), call).map_err(|error| match error.code() {
-            // Which file it is that is damaged, or cannot be written.
+            // Says which file is damaged or cannot be written.
             Code::Corrupt | Code::Io | Code::ReadOnly => error.while_doing(&self.label),
             _ => error,
         })
     }
 
-    /// The same for what may take long, and cannot be done twice: once `begun` is set it is not tried again. Other files
-    /// have a part in it, so who calls this says what was being done.
+    /// Like [`call`](Self::call), for an operation that may take long and cannot be repeated: it is not tried again
+    /// once `begun` is set. The operation involves other files, so the caller adds to an error what was being done.
     pub fn call_for_long<T>(&self, begun: &Cell<bool>, call: impl FnMut(&dyn Backend) -> Result<T>) -> Result<T> {
         self.retry(fork::enter_for_long, begun, call)
     }
@@ -68,7 +68,7 @@ impl Inner {
         loop {
             let entered = enter();
             let answer = call(&*self.backend);
-            // Who waits keeps nobody waiting: no fork, and no other call.
+            // A waiting call must not delay forks or other calls.
             drop(entered);
             match answer {
                 Err(error) if error.code() == Code::Busy => {
@@ -98,13 +98,13 @@ impl Inner {
         call(&*self.backend)
     }
 
-    /// Between two steps of something long; a fork may come in between, too.
+    /// Pauses between two steps of a long operation. The process may fork meanwhile.
     pub fn pause(&self) {
         self.backend.pause();
     }
 }
 
-/// The back end of a store whose contents can be taken as records.
+/// The back end of a store whose contents can be written as records.
 #[cfg(any(target_family = "wasm", fuzzing, test))]
 fn memory(backend: &dyn Backend) -> Result<&Memory> {
     backend.memory().ok_or_else(|| Error::invalid("a store on disk has no records"))
@@ -116,7 +116,8 @@ impl Drop for Inner {
     }
 }
 
-/// Waiting for a database that others use. WebAssembly knows none, and can neither sleep nor tell how long it did.
+/// Waits for a database that others use. On WebAssembly nothing has to wait, and there is neither sleep nor a clock for
+/// it.
 #[cfg(not(target_family = "wasm"))]
 struct Wait {
     since: std::time::Instant,
@@ -129,9 +130,9 @@ impl Wait {
         Wait { since: std::time::Instant::now(), steps: 0 }
     }
 
-    /// Sleeps for a moment, unless all of the time is over.
+    /// Sleeps for a moment, unless the timeout is over.
     fn step(&mut self, timeout: Duration) -> bool {
-        /// In milliseconds, as SQLite does it; the last one again and again.
+        /// In milliseconds, the same steps as SQLite's busy handler. The last one is repeated.
         const STEPS: [u64; 12] = [1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 100];
         let left = timeout.saturating_sub(self.since.elapsed());
         if left.is_zero() {
@@ -144,14 +145,13 @@ impl Wait {
     }
 }
 
-/// How many entries one step of a sweep removes. Between the steps others can write, also from this process.
+/// How many entries one step of a sweep removes. Others, also in this process, can write between the steps.
 const SWEEP_STEP: u64 = 500;
 
 impl Store {
-    /// Opens the database file at `path`, and makes it, with the folders it lies in, where it is missing, unless the
-    /// options say otherwise.
+    /// Opens the database file at `path`. Creates it and its folders if they are missing, unless the options forbid it.
     ///
-    /// A file that Luat wrote is taken over with all that it holds, and Luat can go on using it.
+    /// A file that Luat wrote is taken over with its contents, and Luat can go on using it.
     #[cfg(feature = "sqlite")]
     pub fn open(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Store> {
         Store::open_checked(path.as_ref(), options, &|_| Ok(()))
@@ -164,7 +164,7 @@ impl Store {
             let entered = fork::enter();
             let waited = wait.as_ref().map_or(Duration::ZERO, |wait: &Wait| wait.since.elapsed());
             let opened = crate::backend::sqlite::Sqlite::open(path, options, check, waited);
-            // Who waits keeps no fork waiting.
+            // A waiting open must not delay forks.
             drop(entered);
             match opened {
                 Err(error) if error.is_passing() => {
@@ -179,14 +179,14 @@ impl Store {
         Ok(Store::over(Box::new(backend), label, options))
     }
 
-    /// Opens the store of the project that `dir` (`None`: the working directory) lies in: the file that the environment
-    /// variable `LUAT_KV_DB` names, where it is set and not empty; else `kv.db` in the data folder that its `luat.toml`
-    /// names, else in `.luat/data`.
+    /// Opens the store of the project that contains `dir` (`None`: the working directory). That is the file that the
+    /// environment variable `LUAT_KV_DB` names, if it is set and not empty; otherwise `kv.db` in the data folder that
+    /// the project's `luat.toml` names; otherwise `kv.db` in `.luat/data`.
     ///
-    /// A `luat.toml` must belong to the process's user, to root, or to the owner of `dir`, and not everybody may be
-    /// allowed to write to it. Symbolic links between it and the database must belong to one of these, too, and so must
-    /// folders that lie where everybody may write. Otherwise it is [`Code::Io`], unless `LUAT_KV_TRUSTED_PROJECT` has the
-    /// project's folder (several are divided as in `PATH`).
+    /// A `luat.toml` must belong to the process's user, to root, or to the owner of `dir`, and must not be writable by
+    /// everybody. The same owners are required for symbolic links between it and the database, and for folders inside
+    /// of folders that everybody may write to. Otherwise the result is [`Code::Io`], unless `LUAT_KV_TRUSTED_PROJECT`
+    /// contains the project's folder (folders are separated as in `PATH`).
     #[cfg(feature = "sqlite")]
     pub fn open_project(dir: Option<&Path>, options: &OpenOptions) -> Result<Store> {
         let place = crate::luat_project::database(dir)?;
@@ -194,7 +194,7 @@ impl Store {
         Store::open_checked(&place.path, options, &|stage| place.check(stage))
     }
 
-    /// A new, empty store in memory, which is gone when it closes.
+    /// Opens a new, empty store in memory. Its contents are lost when it closes.
     pub fn open_memory(options: &OpenOptions) -> Result<Store> {
         if options.readonly {
             return Err(Error::invalid("a store in memory begins empty; opened for reading only it would stay so"));
@@ -208,13 +208,13 @@ impl Store {
         Store(Arc::new(Inner { backend, limits, clock, busy_timeout, closed, label }))
     }
 
-    /// The names of the namespaces that have keys, in byte order.
+    /// Returns the names of the namespaces that have keys, in byte order.
     pub fn namespaces(&self) -> Result<Vec<String>> {
         let now = self.0.clock.now();
         self.0.call(|backend| backend.namespaces(now))
     }
 
-    /// What the store holds, counted row by row.
+    /// Returns what the store contains. Counts every row.
     pub fn stats(&self) -> Result<Stats> {
         let now = self.0.clock.now();
         self.0.call(|backend| {
@@ -223,8 +223,8 @@ impl Store {
         })
     }
 
-    /// Removes up to `max` expired entries (`None`: all of them) from the file and counts them. Nobody can see expired
-    /// entries, and writes remove them little by little, so this is never needed for correct results.
+    /// Removes up to `max` expired entries (`None`: all) from the file, and returns how many. Results never contain
+    /// expired entries, and each write removes some of them, so no caller needs this for correct results.
     pub fn sweep(&self, max: Option<u64>) -> Result<u64> {
         let (max, now) = (max.unwrap_or(u64::MAX), self.0.clock.now());
         let mut removed = 0;
@@ -240,15 +240,15 @@ impl Store {
         Ok(removed)
     }
 
-    /// Writes the file anew, without the room that deleted entries have left in it. It takes that much room again
-    /// meanwhile, and writers wait. In memory there is nothing to do.
+    /// Rewrites the file without the space that deleted entries have left. Meanwhile it needs as much disk space again,
+    /// and writers wait. Does nothing in memory.
     pub fn compact(&self) -> Result<()> {
         self.0.call_for_long(&Cell::new(false), |backend| backend.compact())?;
         self.checkpoint().map(|_| ())
     }
 
-    /// Moves the log that lies beside the file into it, and returns whether all of it got there within the busy timeout:
-    /// who is reading an older state holds the rest back. SQLite does so by itself, now and then.
+    /// Moves the log beside the file into the file. Returns whether all of it was moved within the busy timeout: a
+    /// reader of an older state holds back the rest. SQLite also does this by itself from time to time.
     pub fn checkpoint(&self) -> Result<bool> {
         match self.0.call(|backend| backend.checkpoint()) {
             Err(error) if error.code() == Code::Busy => Ok(false),
@@ -256,25 +256,25 @@ impl Store {
         }
     }
 
-    /// Copies the whole store, as it is at one moment, into a new file, while others go on writing. The copy gets its
-    /// name when it is whole and was checked; a file of that name is not replaced.
+    /// Copies the whole store, as of one moment, into a new file, while others go on writing. The copy gets its name
+    /// when it is complete and checked. An existing file of that name is not replaced.
     pub fn backup(&self, path: impl AsRef<Path>) -> Result<()> {
         self.0.call_for_long(&Cell::new(false), |backend| backend.backup(path.as_ref()))
     }
 
-    /// What has changed since the last record, or everything, as bytes for [`load`](Store::load).
+    /// Returns everything, or what has changed since the last record, as bytes for [`load`](Store::load).
     #[cfg(any(target_family = "wasm", fuzzing, test))]
     pub(crate) fn record(&self, everything: bool) -> Result<Vec<u8>> {
         self.0.call(|backend| memory(backend)?.record(everything))
     }
 
-    /// Applies records, one after another: of damaged ones none, and where memory runs out a part.
+    /// Applies records in their order. If they are damaged, it applies none; if memory runs out, a part of them.
     #[cfg(any(target_family = "wasm", fuzzing, test))]
     pub(crate) fn load(&self, records: &[u8]) -> Result<()> {
         self.0.call(|backend| memory(backend)?.load(records))
     }
 
-    /// Closes the store for all its handles; using them is an error from then on. Closing again is harmless.
+    /// Closes the store for all its handles. Using one of them is an error from then on. Closing again does nothing.
     pub fn close(&self) -> Result<()> {
         self.0.closed.store(true, Ordering::Relaxed);
         self.0.call(|backend| backend.close())
@@ -284,19 +284,19 @@ impl Store {
         if self.0.closed.load(Ordering::Relaxed) { Err(Error::closed()) } else { Ok(()) }
     }
 
-    /// Unix seconds, by its clock.
+    /// The present time of the store's clock, in Unix seconds.
     #[cfg_attr(not(feature = "module"), allow(dead_code))]
     pub(crate) fn now(&self) -> i64 {
         self.0.clock.now()
     }
 
-    /// The limits that it was opened with.
+    /// The limits that the store was opened with.
     #[cfg_attr(not(feature = "module"), allow(dead_code))]
     pub(crate) fn limits(&self) -> Limits {
         self.0.limits
     }
 
-    /// The database file's absolute path, or `memory`.
+    /// The absolute path of the database file, or `memory`.
     pub fn label(&self) -> &str {
         &self.0.label
     }
@@ -314,7 +314,7 @@ mod tests {
 
     use super::*;
 
-    /// How often something is run that finds the database in use `busy` times.
+    /// How often a call runs that finds the database in use `busy` times.
     fn runs(store: &Store, busy: usize, begun: &Cell<bool>, begins: bool) -> (usize, Result<()>) {
         let mut runs = 0;
         let answer = store.0.call_for_long(begun, |_| {

@@ -1,4 +1,4 @@
-//! Plain data that goes in and out of a store.
+//! Plain data that is passed into a store and returned from it.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use crate::version::Version;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Limits {
-    /// Wide ones: keys of 4 KiB, values of 512 MiB.
+    /// Wide limits: keys of 4 KiB, values of 512 MiB.
     #[default]
     Default,
-    /// Those of Cloudflare Workers KV, so that an app which must later run there fails here first.
+    /// The limits of Cloudflare Workers KV, so that an app that will run there fails early.
     Cloudflare,
 }
 
@@ -20,10 +20,10 @@ pub enum Limits {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Durability {
-    /// The death of the process, also by SIGKILL. A power cut may lose the last moments; it never harms the file.
+    /// The end of the process, also by SIGKILL. A power failure may lose the last writes, but never damages the file.
     #[default]
     Normal,
-    /// The power cut too, for an fsync with each write.
+    /// Also a power failure. Each write costs an fsync.
     Full,
 }
 
@@ -31,23 +31,22 @@ pub enum Durability {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct OpenOptions {
-    /// What keys, values and lifetimes may be.
+    /// The limits for keys, values and lifetimes.
     pub limits: Limits,
-    /// What a write survives. Without meaning in memory.
+    /// What a write survives. Ignored in memory.
     pub durability: Durability,
-    /// How long a call waits while another process writes, or another thread imports or compacts. Without meaning in
-    /// memory.
+    /// How long a call waits while another process writes, or another thread imports or compacts. Ignored in memory.
     pub busy_timeout: Duration,
-    /// Open a database that exists, and never write to it. Without meaning in memory.
+    /// Open an existing database, and never write to it. Ignored in memory.
     pub readonly: bool,
-    /// Make the database, and the folders it lies in, where it is missing. Without meaning with `readonly` and in memory.
+    /// Create the database and its folders if they are missing. Ignored with `readonly` and in memory.
     pub create: bool,
-    /// Where the time comes from.
+    /// The source of the present time.
     pub clock: Clock,
 }
 
 impl OpenOptions {
-    /// The busy timeout unless another is given.
+    /// The default of [`busy_timeout`](Self::busy_timeout).
     pub const DEFAULT_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
     /// The default options.
@@ -99,7 +98,7 @@ impl Default for OpenOptions {
     }
 }
 
-/// A key with what it holds, as a read, a list or [`take`](crate::Namespace::take) returns it.
+/// A key and what it holds, as a read, a list or [`take`](crate::Namespace::take) returns it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Entry {
@@ -107,36 +106,36 @@ pub struct Entry {
     pub key: String,
     /// The stored bytes, unchanged. `None` in a list without [values](ListOptions::values).
     pub value: Option<Vec<u8>>,
-    /// The metadata as JSON text, where there is any.
+    /// The metadata as JSON text, if there is any.
     pub metadata: Option<String>,
-    /// Unix seconds at which the entry is gone, where it expires at all.
+    /// When the entry expires, in Unix seconds; `None` if it does not expire.
     pub expiration: Option<i64>,
-    /// Which write it comes from.
+    /// The version of the write that stored the entry.
     pub version: Version,
 }
 
 impl Entry {
-    /// The stored bytes; empty where they were not asked for.
+    /// The stored bytes; empty if they were not read.
     pub fn value(&self) -> &[u8] {
         self.value.as_deref().unwrap_or_default()
     }
 
-    /// The stored bytes without the rest; empty where they were not asked for.
+    /// Returns the stored bytes, and drops the rest; empty if they were not read.
     pub fn into_value(self) -> Vec<u8> {
         self.value.unwrap_or_default()
     }
 }
 
-/// How to store a value. The default keeps it for ever, without metadata.
+/// How to store a value. By default it does not expire and has no metadata.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PutOptions<'a> {
-    /// Unix seconds, in the future, and not after the year 9999.
+    /// When the entry expires, in Unix seconds: a time in the future, and not after the year 9999.
     pub expiration: Option<i64>,
-    /// Seconds from now, at least 1. Wins over `expiration`, as with Cloudflare. It counts from the next full second, so
-    /// that the entry lives for at least as long, and for less than a second more.
+    /// Seconds from now, at least 1. Overrides `expiration`, as with Cloudflare. It counts from the next full second,
+    /// so the entry lives at least this long, and less than a second longer.
     pub expiration_ttl: Option<i64>,
-    /// JSON text of any value but `null`.
+    /// JSON text of any value except `null`.
     pub metadata: Option<&'a str>,
 }
 
@@ -146,12 +145,12 @@ impl<'a> PutOptions<'a> {
         PutOptions { expiration: None, expiration_ttl: None, metadata: None }
     }
 
-    /// Lets the entry expire this many seconds from now: sets [`expiration_ttl`](Self::expiration_ttl).
+    /// Makes the entry expire this many seconds from now: sets [`expiration_ttl`](Self::expiration_ttl).
     pub fn ttl(self, seconds: impl Into<Option<i64>>) -> Self {
         PutOptions { expiration_ttl: seconds.into(), ..self }
     }
 
-    /// Lets the entry expire at a time in Unix seconds: sets [`expiration`](Self::expiration).
+    /// Makes the entry expire at a time in Unix seconds: sets [`expiration`](Self::expiration).
     pub fn expires_at(self, seconds: impl Into<Option<i64>>) -> Self {
         PutOptions { expiration: seconds.into(), ..self }
     }
@@ -162,15 +161,15 @@ impl<'a> PutOptions<'a> {
     }
 }
 
-/// How to count: see [`Namespace::incr`](crate::Namespace::incr).
+/// Options of [`Namespace::incr_with`](crate::Namespace::incr_with).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IncrOptions {
-    /// What a missing key counts from.
+    /// The value that a missing key starts from.
     pub initial: i64,
-    /// When a key that is created here is gone, in Unix seconds. One that is there keeps its own expiration.
+    /// When a key that this call creates expires, in Unix seconds. An existing key keeps its expiration.
     pub expiration: Option<i64>,
-    /// The same in seconds from now, at least 1. Wins over `expiration`.
+    /// The same in seconds from now, at least 1. Overrides `expiration`.
     pub expiration_ttl: Option<i64>,
 }
 
@@ -185,34 +184,34 @@ impl IncrOptions {
         IncrOptions { initial, ..self }
     }
 
-    /// Lets a key that is created expire this many seconds from now: sets [`expiration_ttl`](Self::expiration_ttl).
+    /// Makes a key that is created expire this many seconds from now: sets [`expiration_ttl`](Self::expiration_ttl).
     pub fn ttl(self, seconds: impl Into<Option<i64>>) -> Self {
         IncrOptions { expiration_ttl: seconds.into(), ..self }
     }
 
-    /// Lets a key that is created expire at a time in Unix seconds: sets [`expiration`](Self::expiration).
+    /// Makes a key that is created expire at a time in Unix seconds: sets [`expiration`](Self::expiration).
     pub fn expires_at(self, seconds: impl Into<Option<i64>>) -> Self {
         IncrOptions { expiration: seconds.into(), ..self }
     }
 }
 
-/// Which keys to list. The default is the first 1000 of the namespace.
+/// Which keys to list. By default, the first 1000 of the namespace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ListOptions<'a> {
-    /// Only keys that begin with this; every character stands for itself.
+    /// Only keys that begin with this text. It has no wildcards.
     pub prefix: &'a str,
-    /// Only keys from here on, itself included, in byte order, whichever way the list goes.
+    /// Only this key and those after it in byte order, in either direction of the list.
     pub start: &'a str,
-    /// Only keys before this one. It is not empty.
+    /// Only keys before this one in byte order. Must not be empty.
     pub stop: Option<&'a str>,
-    /// At most this many; `None` is 1000.
+    /// The maximum number of keys; `None` means 1000.
     pub limit: Option<u64>,
-    /// Where the previous page ended: its [`Page::cursor`]. It goes with the same prefix and direction only.
+    /// The [`Page::cursor`] of the previous page. It is valid for the same prefix and direction only.
     pub cursor: Option<&'a str>,
     /// From the last key to the first.
     pub reverse: bool,
-    /// With the values. Such a page ends early when they come to 16 MiB.
+    /// With the values. Such a page ends early once the values amount to 16 MiB.
     pub values: bool,
 }
 
@@ -258,13 +257,13 @@ impl<'a> ListOptions<'a> {
     }
 }
 
-/// One page of a list, in byte order of the keys, or the reverse of it.
+/// One page of a list, in byte order of the keys, or in reverse.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Page {
-    /// Live entries; without their values unless the list asked for them.
+    /// Live entries, without their values unless the list asked for values.
     pub entries: Vec<Entry>,
-    /// Where the next page begins; `None` when nothing live is left, which is what Workers KV calls `list_complete`.
+    /// Where the next page begins; `None` if no live keys are left, which Workers KV calls `list_complete`.
     pub cursor: Option<String>,
 }
 
@@ -272,11 +271,11 @@ pub struct Page {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NamespaceStats {
-    /// Its name.
+    /// The name of the namespace.
     pub name: String,
-    /// How many keys are to be seen.
+    /// The number of live keys.
     pub live: u64,
-    /// How many have expired, and are still to be swept away.
+    /// The number of expired keys that have not been removed yet.
     pub expired: u64,
 }
 
@@ -286,36 +285,36 @@ pub struct NamespaceStats {
 pub struct Stats {
     /// The database file's absolute path, or `memory`.
     pub path: String,
-    /// How many bytes it takes on disk, its log included; 0 in memory.
+    /// The size on disk in bytes, including the log; 0 in memory.
     pub file_size: u64,
-    /// Every namespace that has keys, in byte order of their names.
+    /// Every namespace that has keys, in byte order of the names.
     pub namespaces: Vec<NamespaceStats>,
 }
 
-/// How an export is laid out. Both can be imported.
+/// The format of an export. An import reads either.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Format {
-    /// One array, as Wrangler's `kv bulk put` takes it.
+    /// One array, as Wrangler's `kv bulk put` reads it.
     #[default]
     Json,
-    /// JSON Lines: the same objects, each on a line of its own.
+    /// JSON Lines: the same objects, one on each line.
     JsonLines,
 }
 
-/// What an import came to.
+/// The result of an import.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Imported {
-    /// How many entries were stored.
+    /// The number of entries stored.
     pub stored: u64,
-    /// How many were left out: those that have expired and, unless they were to be replaced, those that were there.
+    /// The number of entries left out: expired ones and, unless they were to be replaced, those whose keys existed.
     pub skipped: u64,
 }
 
 #[cfg(any(feature = "sqlite", target_os = "wasi"))]
 impl Format {
-    /// What a file's name asks for: `.jsonl` and `.ndjson` are JSON Lines.
+    /// The format for the name of a file: JSON Lines for `.jsonl` and `.ndjson`, otherwise JSON.
     pub fn of_file(path: impl AsRef<std::path::Path>) -> Format {
         match path.as_ref().extension().and_then(|extension| extension.to_str()) {
             Some("jsonl" | "ndjson") => Format::JsonLines,
