@@ -1,13 +1,13 @@
-//! What a back end does: few, wide operations on rows.
+//! The interface of a back end: a few operations on rows.
 //!
-//! A back end keeps rows and knows when they end; it checks no limit and reads no clock (`now` is always a parameter; a
-//! write is given a clock, since it may have to wait first). A change is data, a [`Write`], and what its operations mean is
-//! said once for all back ends, in `write`. Any thread may call a back end at any time, within
-//! [`fork::enter`](crate::fork::enter). A cache in front of one is a back end too: it returns [`Backend::get`] and passes
-//! the rest on.
+//! A back end keeps rows and their expirations. It checks no limits and reads no clock: `now` is always a parameter. (A
+//! write gets the clock itself, since it may have to wait first.) A change is data, a [`Write`]; the module `write`
+//! defines what its operations mean, for all back ends. Any thread may call a back end at any time, within
+//! [`fork::enter`](crate::fork::enter). A cache in front of a back end is a back end too: it answers [`Backend::get`]
+//! and forwards the other calls.
 //!
-//! A back end waits for nobody: what others keep it from doing is BUSY at once, has changed nothing, and is tried again
-//! by `store`, which lets go of everything meanwhile. Only opening waits by itself.
+//! A back end does not wait for other users of the data. A call that they prevent returns BUSY at once and has changed
+//! nothing; `store` repeats it, and holds nothing in between. Only opening waits by itself.
 
 use std::path::Path;
 
@@ -23,23 +23,23 @@ mod write;
 
 pub(crate) use write::{Action, Content, Expires, Op, Outcome, Transaction, Write};
 
-/// What is to be read of an entry.
+/// What to read of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Projection {
-    /// Only whether it is there; the entry's fields are left as they were.
+    /// Only whether it exists; the entry's fields are left as they were.
     Nothing,
     /// The value alone; the entry's other fields are left as they were.
     Value,
-    /// All of it.
+    /// The whole entry.
     Entry,
 }
 
-/// The keys of one namespace from `from` on, below `below`.
+/// The keys of one namespace from `from` on and before `below`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Range<'a> {
     pub namespace: &'a str,
     pub from: &'a str,
-    /// `None`: to the namespace's end.
+    /// `None`: to the end of the namespace.
     pub below: Option<&'a str>,
 }
 
@@ -50,28 +50,28 @@ pub(crate) struct Scan {
     pub reverse: bool,
     /// With the values.
     pub values: bool,
-    /// At most so many keys.
+    /// The maximum number of keys.
     pub limit: usize,
 }
 
-/// A page with values is full when they come to this many bytes: it never holds much more than that and one value.
+/// A page with values is full when they amount to this many bytes, so it never holds much more than that and one value.
 pub(crate) const PAGE_BYTES: usize = 16 * 1024 * 1024;
 
-/// What a scan found.
+/// The result of a scan.
 #[derive(Debug, Default)]
 pub(crate) struct ScanPage {
     pub entries: Vec<Entry>,
-    /// Whether live keys are left in the range.
+    /// Whether the range has more live keys.
     pub more: bool,
 }
 
-/// Something to do with each row that is read.
+/// A callback for each row that is read.
 pub(crate) type Each<'a> = dyn FnMut(&Entry) -> Result<()> + 'a;
 
 /// A long import, which stores entries one by one as it reads them.
 pub(crate) type Import<'a> = dyn FnMut(&mut dyn Transaction) -> Result<()> + 'a;
 
-/// A row to be stored.
+/// A row to store.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Put<'a> {
     pub key: &'a str,
@@ -80,89 +80,89 @@ pub(crate) struct Put<'a> {
     pub expiration: Option<i64>,
 }
 
-/// How much one step of a long removal takes at most, so that others can write in between.
+/// The maximum for one step of a long removal, so that others can write between steps.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Step {
     pub rows: usize,
-    /// Of values. A step takes one row at least.
+    /// The total size of the values. A step takes at least one row.
     pub bytes: u64,
 }
 
-/// What such a step took.
+/// The result of such a step.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Removed {
     pub rows: u64,
-    /// Those that had not expired.
+    /// The number of rows that had not expired.
     pub live: u64,
-    /// The last of them, where there may be more in the range.
+    /// The key of the last row, if the range may have more.
     pub last: Option<String>,
 }
 
 pub(crate) trait Backend: Send + Sync {
-    /// Reads a live entry into `entry`, whose buffers are used again, and returns whether there was one. When there was
-    /// none, `entry` is left in any state.
+    /// Reads a live entry into `entry`, whose buffers are reused. Returns whether there was one; if not, the contents
+    /// of `entry` are unspecified.
     fn get(&self, namespace: &str, key: &str, projection: Projection, now: i64, entry: &mut Entry) -> Result<bool>;
 
-    /// The live ones among these keys, in their order, with their values: all as they are at one moment.
+    /// Returns the live entries among these keys, in the order of the keys, with their values, all as of one moment.
     fn get_many(&self, namespace: &str, keys: &[&str], now: i64) -> Result<Vec<Entry>>;
 
-    /// The first live keys of a range, or with `reverse` the last ones.
+    /// Returns the first live keys of a range, or the last ones with `reverse`.
     fn list(&self, range: Range<'_>, scan: Scan, now: i64) -> Result<ScanPage>;
 
-    /// How many live keys a range has.
+    /// Counts the live keys of a range.
     fn count(&self, range: Range<'_>, now: i64) -> Result<u64>;
 
-    /// Goes through all live rows of a namespace, as they are at one moment, with their values, one at a time.
+    /// Calls `each` for all live rows of a namespace, one at a time, with their values, all as of one moment.
     fn scan(&self, namespace: &str, now: i64, each: &mut Each<'_>) -> Result<()>;
 
-    /// Carries out all operations of a write, in their order, or where a check does not hold or one fails, none of
-    /// them. It also removes some of the rows that have expired.
+    /// Carries out all operations of a write in their order. If a check does not hold or an operation fails, it carries
+    /// out none. It also removes some of the expired rows.
     fn write(&self, write: &mut Write<'_, '_>) -> Result<Outcome>;
 
-    /// Stores what an import reads, or where it fails, nothing. Other writers wait.
+    /// Stores what an import reads, or nothing if the import fails. Other writers wait.
     fn import(&self, clock: &Clock, import: &mut Import<'_>) -> Result<()>;
 
-    /// Removes the first rows of a range, the expired ones too: one step of a long removal.
+    /// Removes the first rows of a range, including expired ones: one step of a long removal.
     fn remove(&self, range: Range<'_>, step: Step, clock: &Clock) -> Result<Removed>;
 
-    /// Removes up to `max` expired rows at once, and counts them; fewer than `max` are all there were.
+    /// Removes up to `max` expired rows in one step and counts them. A count below `max` means that none are left.
     fn sweep(&self, max: u64, now: i64) -> Result<u64>;
 
-    /// Lets who waits to write do so, between two steps of something long.
+    /// Lets waiting writers proceed, between two steps of a long operation.
     fn pause(&self);
 
-    /// The names of the namespaces that have a live key, in byte order.
+    /// Returns the names of the namespaces that have a live key, in byte order.
     fn namespaces(&self, now: i64) -> Result<Vec<String>>;
 
-    /// Every namespace that has rows, in byte order of their names.
+    /// Returns every namespace that has rows, in byte order of the names.
     fn stats(&self, now: i64) -> Result<Vec<NamespaceStats>>;
 
-    /// How many bytes it takes on disk.
+    /// Returns the size on disk in bytes.
     fn file_size(&self) -> Result<u64>;
 
-    /// Gives back to the system what deleted rows have left.
+    /// Returns the space of deleted rows to the system.
     fn compact(&self) -> Result<()>;
 
-    /// Moves what is in the log into the file itself. It is BUSY where others hold some of it back.
+    /// Moves the contents of the log into the file. Returns BUSY if others hold some of it back.
     fn checkpoint(&self) -> Result<()>;
 
-    /// Copies everything, as it is at one moment, into a new file.
+    /// Copies everything, as of one moment, into a new file.
     fn backup(&self, to: &Path) -> Result<()>;
 
-    /// The maps of a store in memory, whose contents can be taken as records: see `memory::record`.
+    /// The maps of a store in memory, whose contents can be written as records: see `memory::record`.
     #[cfg(any(target_family = "wasm", fuzzing, test))]
     fn memory(&self) -> Option<&memory::Memory> {
         None
     }
 
-    /// Lets go of everything. Every later call is [`Error::closed`](crate::Error), but for `close` itself.
+    /// Releases everything. Every later call, except `close` itself, returns [`Error::closed`](crate::Error).
     fn close(&self) -> Result<()>;
 }
 
-/// How many expired rows a write removes beside its own work: more than it can add, so the dead never pile up.
+/// How many expired rows a write removes besides its own work: more than it can add, so expired rows do not accumulate.
 const SWEEP_PER_WRITE: u64 = 16;
 
-// What grows with what is stored must not abort the process when memory runs out.
+// If memory runs out, an allocation whose size depends on stored data must not abort the process.
 
 fn copy(bytes: &[u8], to: &mut Vec<u8>) -> Result<()> {
     to.clear();

@@ -29,7 +29,7 @@ impl Memory {
         Memory(RwLock::new(Some(Maps::new(Versions::new(beginning())))))
     }
 
-    // A poisoned lock is used on: a write that panics is undone as the panic passes it.
+    // A poisoned lock is still usable: a write that panics is undone while the panic unwinds.
 
     fn lock_to_read(&self) -> RwLockReadGuard<'_, Option<Maps>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
@@ -43,7 +43,7 @@ impl Memory {
         read(self.lock_to_read().as_ref().ok_or_else(Error::closed)?)
     }
 
-    /// Changes the maps, and sweeps; or where `run` returns `None` or fails, changes nothing.
+    /// Changes the maps, and sweeps. If `run` returns `None` or fails, changes nothing.
     fn change<T>(&self, clock: &Clock, run: impl FnOnce(&mut Change<'_>) -> Result<Option<T>>) -> Result<Option<T>> {
         self.with(|maps| {
             let now = clock.now();
@@ -63,16 +63,16 @@ impl Memory {
 
 #[cfg(any(target_family = "wasm", fuzzing, test))]
 impl Memory {
-    /// What has changed since the last record, or everything, as bytes for [`load`](Memory::load).
+    /// Returns everything, or what has changed since the last record, as bytes for [`load`](Memory::load).
     pub(crate) fn record(&self, everything: bool) -> Result<Vec<u8>> {
         self.with(|maps| maps.record(everything))
     }
 
-    /// Applies records, one after another: of damaged ones none, and where memory runs out a part.
+    /// Applies records in their order. If they are damaged, it applies none; if memory runs out, a part of them.
     pub(crate) fn load(&self, records: &[u8]) -> Result<()> {
         record::read(records, |_| Ok(()))?;
         self.with(|maps| {
-            // One by one, since to take all of them back might need as much memory again.
+            // One by one, since undoing all of them together might need as much memory again.
             record::read(records, |told| {
                 let mut change = Change::begin(maps, 0, Version::default(), false);
                 change.load(told)?;
@@ -83,7 +83,7 @@ impl Memory {
     }
 }
 
-/// Where a store's versions begin: nowhere that another store in this process has.
+/// The start of the versions of a store: unique in this process.
 #[cfg(not(target_family = "wasm"))]
 fn beginning() -> u64 {
     use std::sync::atomic::{AtomicU64, Ordering};
@@ -91,7 +91,7 @@ fn beginning() -> u64 {
     STORES.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Nor where a store of yesterday's had, whose records are loaded today.
+/// Random, so that versions also differ from those of an earlier store whose records are loaded into this one.
 #[cfg(target_family = "wasm")]
 fn beginning() -> u64 {
     crate::wasm::random()
@@ -169,7 +169,7 @@ impl Backend for Memory {
         self.with(|maps| Ok(maps.sweep(max, now)))
     }
 
-    /// The lock is fair enough.
+    /// A waiting thread gets the lock without this.
     fn pause(&self) {}
 
     fn namespaces(&self, now: i64) -> Result<Vec<String>> {
@@ -224,16 +224,16 @@ impl Backend for Memory {
     }
 }
 
-/// A write under way. Unless `undo` was emptied, dropping it takes everything back.
+/// A write in progress. Dropping it undoes everything, unless `undo` was emptied.
 struct Change<'a> {
     maps: &'a mut Maps,
     now: i64,
     version: Version,
-    /// Whether the changes are to be in the next record.
+    /// Whether the changes belong in the next record.
     is_noted: bool,
     /// In the order of the changes.
     undo: Vec<Undo>,
-    /// How many of them have an end.
+    /// How many of the changed rows have an expiration.
     expiries: usize,
     usage: Usage,
 }
@@ -242,9 +242,9 @@ struct Undo {
     place: Place,
     /// What the key held before.
     before: Option<Box<Row>>,
-    /// Whether it was noted for the next record with this change.
+    /// Whether this change was the one that noted the key for the next record.
     is_noted: bool,
-    /// Whether there is something to be settled.
+    /// Whether something has to be settled.
     is_open: bool,
 }
 
@@ -261,7 +261,7 @@ impl<'a> Change<'a> {
 }
 
 impl Drop for Change<'_> {
-    /// Allocates nothing: there may be no memory left.
+    /// Allocates nothing, since memory may be exhausted.
     fn drop(&mut self) {
         for Undo { place: Place { namespace, key }, before, is_noted, .. } in self.undo.drain(..).rev() {
             match (before, self.maps.row_mut(&namespace, &key)) {
@@ -291,7 +291,7 @@ impl Change<'_> {
         if is_live.is_some() {
             self.replace(namespace, key, Row { expiration: Some(REMOVED), ..Row::default() })?;
         } else if self.is_noted {
-            // What has ended may be in records still, and is not to come back with a clock that is set back.
+            // Records may still contain the expired row. It must not return when the clock is set back.
             let place = self.undoable(namespace, key)?;
             let is_noted = self.maps.changes.note(namespace, key)?;
             self.undo.push(Undo { place, before: None, is_noted, is_open: false });
@@ -299,15 +299,15 @@ impl Change<'_> {
         oom_reserve::check().map(|()| is_live.unwrap_or(false))
     }
 
-    /// First everything that can fail, then what cannot, or not without being undone.
+    /// First does everything that can fail, then what cannot fail or can be undone.
     fn replace(&mut self, namespace: &str, key: &str, row: Row) -> Result<()> {
-        /// More than a node takes that the maps may need for one more key, and a little for who comes next.
+        /// More than the size of a node that the maps may need for one more key, with a margin.
         const NODE: usize = 512;
         let (place, is_open) = (self.undoable(namespace, key)?, row.expiration.is_some());
         let own = if self.maps.row(namespace, key).is_some() { None } else { Some(boxed(key)?) };
         let is_noted = self.is_noted && self.maps.changes.note(namespace, key)?;
         if row.expiration != Some(REMOVED) {
-            // Nodes stay when the key goes again, and so must not lie in the reserve.
+            // Nodes stay allocated when the key is removed again, so they must not use the reserve.
             if let Err(full) = self.usage.check_unchanged().and_then(|()| oom_reserve::room(NODE)) {
                 if is_noted {
                     self.maps.changes.forget(namespace, key);
@@ -327,13 +327,13 @@ impl Change<'_> {
         Ok(())
     }
 
-    /// Room to undo a change.
+    /// Makes room to undo a change.
     fn undoable(&mut self, namespace: &str, key: &str) -> Result<Place> {
         self.undo.try_reserve(1).map_err(|_| Error::no_memory(size_of_val(self.undo.as_slice())))?;
         Place::of(namespace, key)
     }
 
-    /// Where there is no memory for all of a step, it is a shorter one.
+    /// If memory does not suffice for a whole step, takes a shorter one.
     fn remove(&mut self, range: Range<'_>, step: Step) -> Result<Removed> {
         let (mut removed, mut bytes) = (Removed::default(), 0);
         let mut from = copy_text(range.from)?;
@@ -414,7 +414,7 @@ fn copy_row(row: &Row) -> Result<Row> {
     Ok(Row { value, metadata, expiration: row.expiration, version: row.version })
 }
 
-/// All but the key.
+/// Copies everything except the key.
 fn copy_entry(row: &Row, entry: &mut Entry) -> Result<()> {
     copy(&row.value, entry.value.get_or_insert_default())?;
     entry.metadata = row.metadata.as_deref().map(copy_text).transpose()?;

@@ -1,8 +1,8 @@
-//! Writes: what is to be changed, as data, and what each operation means.
+//! Writes: changes as data, and the meaning of each operation.
 //!
-//! Because a write is data, a back end can send it, merge it with others, try it again whole, and tell which keys it
-//! changed. What an operation means is said here once; a back end that has rows at hand carries it out on its
-//! [`Transaction`].
+//! Because a write is data, a back end can send it, merge it with others, retry it as a whole, and tell which keys it
+//! changed. What an operation means is defined here once. A back end that has direct access to rows applies the
+//! operations to its [`Transaction`].
 
 use super::Put;
 use crate::clock::Clock;
@@ -10,11 +10,12 @@ use crate::error::{Detail, Error, Result, quoted};
 use crate::types::{Entry, Limits};
 use crate::version::Version;
 
-/// Operations that are all carried out, in their order, or none of them.
+/// Operations that are carried out in their order, either all or none.
 #[derive(Debug)]
 pub(crate) struct Write<'w, 'o> {
     pub ops: &'w mut [Op<'o>],
-    /// The limits and the clock of the store that writes. A lifetime begins when the back end has the rows.
+    /// The limits and the clock of the store that writes. A lifetime starts when the back end has exclusive access to
+    /// the rows.
     pub limits: Limits,
     pub clock: &'w Clock,
 }
@@ -25,24 +26,24 @@ pub(crate) struct Op<'a> {
     pub namespace: &'a str,
     pub key: &'a str,
     pub action: Action<'a>,
-    /// What it came to, when the write is done.
+    /// The result, once the write is done.
     pub answer: Answer,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Action<'a> {
-    /// Nothing of the write happens unless the key has this version, or for `None` is missing.
+    /// The whole write is dropped unless the key has this version, or, for `None`, is missing.
     Check(Option<Version>),
     /// Replaces everything that the key held.
     Put(Content<'a>),
-    /// The same, if the key is missing.
+    /// Like `Put`, if the key is missing.
     Add(Content<'a>),
-    /// Gives a key that is there another expiration.
+    /// Gives an existing key another expiration.
     Touch(Expires),
     Delete,
     /// Removes the key and returns what it held.
     Take,
-    /// Adds to the whole number that the key holds as decimal text.
+    /// Adds to the integer that the key holds as decimal text.
     Incr {
         by: i64,
         initial: i64,
@@ -50,7 +51,7 @@ pub(crate) enum Action<'a> {
     },
 }
 
-/// What a key is to hold.
+/// What a key is to hold after the write.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Content<'a> {
     pub value: &'a [u8],
@@ -58,7 +59,7 @@ pub(crate) struct Content<'a> {
     pub expires: Expires,
 }
 
-/// When an entry is gone.
+/// When an entry expires.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Expires {
     Never,
@@ -68,7 +69,7 @@ pub(crate) enum Expires {
     After(i64),
 }
 
-/// What an operation came to. Each fills the fields that it has something to say in.
+/// The result of an operation, which sets the fields that apply to it.
 #[derive(Debug, Default)]
 pub(crate) struct Answer {
     /// Whether there was a live entry.
@@ -79,22 +80,23 @@ pub(crate) struct Answer {
     pub entry: Option<Box<Entry>>,
 }
 
-/// What a write came to.
+/// The result of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// All that it stored has this version.
+    /// Everything that the write stored has this version.
     Done(Version),
     /// A check did not hold, and nothing was changed.
     Conflict,
 }
 
-/// The rows, while a write has them to itself: it sees its own changes.
+/// The rows, while a write has exclusive access to them. It sees its own changes.
 pub(crate) trait Transaction {
-    /// Unix seconds, from when the write had the rows to itself: however long it waited, it decides by this time.
+    /// Unix seconds, taken when the write got exclusive access. All its decisions use this time, however long it
+    /// waited.
     fn now(&self) -> i64;
     /// As [`Backend::get`](super::Backend::get).
     fn get(&mut self, namespace: &str, key: &str, entry: &mut Entry) -> Result<bool>;
-    /// The version of a live entry.
+    /// Returns the version of a live entry.
     fn version(&mut self, namespace: &str, key: &str) -> Result<Option<Version>>;
     /// Replaces everything that the key held.
     fn put(&mut self, namespace: &str, put: Put<'_>) -> Result<()>;
@@ -111,7 +113,7 @@ impl<'a> Op<'a> {
 }
 
 impl Expires {
-    /// At a time or, which wins, in some seconds.
+    /// At a time, or after some seconds, which takes precedence.
     pub fn new(at: Option<i64>, after: Option<i64>) -> Self {
         match (at, after) {
             (_, Some(seconds)) => Expires::After(seconds),
@@ -122,14 +124,14 @@ impl Expires {
 }
 
 impl Write<'_, '_> {
-    /// Whether a [`Transaction`] carries it out in one step.
+    /// Whether a [`Transaction`] carries out the write in one step.
     #[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
     pub fn is_one_step(&self) -> bool {
         use Action::{Delete, Put, Touch};
         matches!(self.ops, [Op { action: Put(_) | Touch(_) | Delete, .. }])
     }
 
-    /// Carries it out, and returns whether all checks held.
+    /// Carries out the write, and returns whether all checks held.
     pub fn apply(&mut self, rows: &mut dyn Transaction) -> Result<bool> {
         for op in &mut *self.ops {
             if !apply(op, rows, self.limits, self.clock)? {
@@ -140,7 +142,7 @@ impl Write<'_, '_> {
     }
 }
 
-/// Returns whether to go on.
+/// Returns whether to continue.
 fn apply(op: &mut Op<'_>, rows: &mut dyn Transaction, limits: Limits, clock: &Clock) -> Result<bool> {
     let Op { namespace, key, action, answer } = op;
     let (namespace, key) = (*namespace, *key);
@@ -183,7 +185,7 @@ fn put(
     rows.put(namespace, Put { key, value, metadata, expiration })
 }
 
-/// Returns the sum. A key that is there keeps its expiration and metadata.
+/// Returns the sum. An existing key keeps its expiration and metadata.
 fn increment(
     rows: &mut dyn Transaction,
     namespace: &str,
@@ -213,7 +215,7 @@ fn not_integer(message: String) -> Error {
     Error::invalid(message).with_detail(Detail::NotInteger)
 }
 
-/// A number in the one form in which it is put.
+/// Parses a number in the one form in which it is stored.
 fn whole(value: &[u8]) -> Option<i64> {
     let text = std::str::from_utf8(value).ok()?;
     text.parse().ok().filter(|number: &i64| number.to_string() == text)

@@ -1,4 +1,4 @@
-//! What has changed since it was last told: see `record`.
+//! The keys that have changed since the last record: see `record`.
 
 // Only the WebAssembly exports ask for records.
 #![cfg_attr(not(any(target_family = "wasm", test)), allow(dead_code))]
@@ -7,15 +7,15 @@ use super::super::copy_text;
 use super::namespace_map::{self, NamespaceMap};
 use crate::error::Result;
 
-/// The keys that have changed since the last record. None are noted before the first one.
+/// The keys that have changed since the last record. Before the first record, none are noted.
 #[derive(Default)]
 pub(super) struct Changes(Option<Noted>);
 
-/// (A set would be another code: see [`NamespaceMap`].)
+/// (A set would be compiled separately: see [`NamespaceMap`].)
 type Noted = NamespaceMap<u8>;
 
 impl Changes {
-    /// From now on they are noted.
+    /// Starts to note changes.
     pub fn none() -> Self {
         Changes(Some(Noted::new()))
     }
@@ -24,7 +24,7 @@ impl Changes {
         self.0.is_some()
     }
 
-    /// Goes through the keys until it is told to stop.
+    /// Calls `each` for the keys until it returns `false`.
     pub fn each(&self, each: &mut dyn FnMut(&str, &str) -> bool) {
         for (name, keys) in self.0.iter().flatten() {
             for key in keys.keys() {
@@ -35,7 +35,7 @@ impl Changes {
         }
     }
 
-    /// Forgets the first ones, which were told.
+    /// Forgets the first keys, which were recorded.
     pub fn forget_first(&mut self, count: usize) {
         for _ in 0..count {
             let Some(mut first) = self.0.as_mut().and_then(|noted| noted.first_entry()) else { return };
@@ -46,7 +46,7 @@ impl Changes {
         }
     }
 
-    /// Returns whether it was not noted yet.
+    /// Notes a key. Returns whether it was not noted before.
     pub fn note(&mut self, namespace: &str, key: &str) -> Result<bool> {
         let Some(noted) = &mut self.0 else { return Ok(false) };
         if noted.get(namespace).is_some_and(|keys| keys.contains_key(key)) {
@@ -56,7 +56,7 @@ impl Changes {
         Ok(true)
     }
 
-    /// Takes back what was noted of a change that is taken back.
+    /// Forgets a key whose change is undone.
     pub fn forget(&mut self, namespace: &str, key: &str) {
         if let Some(noted) = &mut self.0 {
             namespace_map::remove(noted, namespace, key);

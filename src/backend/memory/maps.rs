@@ -1,4 +1,4 @@
-//! The rows in memory: ordered maps, and when their rows end.
+//! The rows in memory: ordered maps, and a queue of expirations.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap, btree_map};
@@ -29,7 +29,7 @@ pub(super) struct Maps {
     pub changes: Changes,
 }
 
-/// Where a row is, as owned names.
+/// The position of a row, as owned names.
 pub(super) struct Place {
     pub namespace: Box<str>,
     pub key: Box<str>,
@@ -65,7 +65,7 @@ impl Maps {
     pub fn range(&self, range: Range<'_>) -> btree_map::Range<'_, Box<str>, Box<Row>> {
         static NONE: Keys = Keys::new();
         let keys = self.namespaces.get(range.namespace).map_or(&NONE, |keys| &**keys);
-        // On a range that ends before it begins BTreeMap::range would panic.
+        // BTreeMap::range panics on a range that ends before it begins.
         let below = range.below.map(|below| below.max(range.from));
         keys.range::<str, _>((Bound::Included(range.from), below.map_or(Bound::Unbounded, Bound::Excluded)))
     }
@@ -83,11 +83,11 @@ impl Maps {
         namespace_map::remove(&mut self.namespaces, namespace, key);
     }
 
-    /// Makes room for so many ends.
+    /// Makes room for this many expirations.
     pub fn expect_expiries(&mut self, count: usize) -> Result<()> {
         let heap = &mut self.expiries.heap;
         if heap.capacity() - heap.len() < count {
-            // It stays, also where the ends do not come, and so must not lie in the reserve.
+            // The room stays allocated even if it is not used, so it must not use the reserve.
             let len = 2 * (heap.len() + count) * size_of::<End>();
             oom_reserve::room(len)?;
             heap.try_reserve(count).map_err(|_| Error::no_memory(len))?;
@@ -95,7 +95,7 @@ impl Maps {
         Ok(())
     }
 
-    /// Does what a change of a row has left to be done when the change is kept: a removed row goes, and an end is noted.
+    /// Completes a change that is kept: deletes a removed row, or queues its expiration.
     pub fn settle(&mut self, place: Place) {
         let row = self.row(&place.namespace, &place.key);
         let Some((Some(at), version)) = row.map(|row| (row.expiration, row.version)) else { return };
@@ -120,13 +120,13 @@ impl Maps {
         removed
     }
 
-    /// Is it the end of a row that is there, and not of one that was replaced or removed?
+    /// Whether this is the expiration of an existing row. The row may have been replaced or removed.
     fn is_current(&self, end: &End) -> bool {
         let row = self.row(&end.place.namespace, &end.place.key);
         row.is_some_and(|row| row.version == end.version && row.expiration == Some(end.at))
     }
 
-    /// Forgets ends that have become nobody's, once there may be many.
+    /// Drops expirations of rows that no longer exist, once there may be many of them.
     fn tidy(&mut self) {
         if self.expiries.heap.len() > self.expiries.room {
             let mut expiries = std::mem::take(&mut self.expiries);
@@ -137,12 +137,12 @@ impl Maps {
     }
 }
 
-/// When rows end, the first one first. A row that is replaced or removed leaves its end behind, which is found to be
-/// nobody's when its time comes, or when there are so many that it pays to look for them.
+/// The expirations of rows, earliest first. When a row is replaced or removed, its expiration stays in the queue. It is
+/// dropped when its time comes, or by a pass over the queue once the queue has grown enough.
 struct ExpiryQueue {
     heap: BinaryHeap<End>,
-    /// With more than this many it pays: twice as many as the last look left, so that a look at each comes to two for
-    /// each end that is pushed.
+    /// The length at which a pass pays off: twice what the last pass left. So the passes look at no more than two
+    /// entries for each entry that was pushed.
     room: usize,
 }
 
@@ -160,7 +160,7 @@ struct End {
     place: Place,
 }
 
-// The first end is the greatest, which is what a heap has on top.
+// A heap has its greatest element on top, so the earliest expiration compares as the greatest.
 
 impl Ord for End {
     fn cmp(&self, other: &Self) -> Ordering {
@@ -182,8 +182,8 @@ impl PartialEq for End {
 
 impl Eq for End {}
 
-/// The expiration of a row that the write under way has removed. It keeps its place until then, seen by nobody, so that
-/// no memory is needed to take that back.
+/// The expiration of a row that the current write has removed. The row keeps its place, invisible, until the write is
+/// done, so that undoing the removal needs no memory.
 pub(super) const REMOVED: i64 = i64::MIN;
 
 pub(super) fn is_gone(expiration: Option<i64>, now: i64) -> bool {

@@ -1,12 +1,12 @@
-//! The maps of this back end: something for each key, by namespace.
+//! The maps of this back end: a value for each key, by namespace.
 
 use std::collections::BTreeMap;
 
-/// No namespace is empty. What is boxed is of one size, so that all such maps,
-/// within and without, are one code to a compiler that minds its size.
+/// No namespace is empty. All values are boxed, so they have one size, and a compiler that optimizes for size can share
+/// one copy of the code between all such maps, outer and inner.
 pub(super) type NamespaceMap<T> = BTreeMap<Box<str>, Box<BTreeMap<Box<str>, Box<T>>>>;
 
-/// Returns what was there.
+/// Returns the previous value.
 #[inline(never)]
 pub(super) fn insert<T>(all: &mut NamespaceMap<T>, namespace: &str, key: Box<str>, value: Box<T>) -> Option<Box<T>> {
     if let Some(keys) = all.get_mut(namespace) {
@@ -18,7 +18,7 @@ pub(super) fn insert<T>(all: &mut NamespaceMap<T>, namespace: &str, key: Box<str
     None
 }
 
-/// Returns what was there.
+/// Returns the removed value.
 #[inline(never)]
 pub(super) fn remove<T>(all: &mut NamespaceMap<T>, namespace: &str, key: &str) -> Option<Box<T>> {
     let keys = all.get_mut(namespace)?;

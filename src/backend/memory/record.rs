@@ -1,10 +1,11 @@
-//! Records: what a store holds, or what has changed in it, as bytes. A host that can keep bytes but has no files makes a
-//! store last by these: a record of everything, records of changes after it, and all of them loaded again in their order.
+//! Records: the contents of a store, or the changes to them, as bytes. A host that can keep bytes but has no files
+//! makes a store durable with them. It keeps a record of everything and records of later changes, and loads them in
+//! their order.
 //!
-//! A record is a head (the magic, the length and the checksum of what follows) and items, each of which is what a key
-//! holds, with its version and expiration, or says that it is gone. Whole records may follow each other.
+//! A record is a header (the magic, the length and the checksum of the rest) and items. Each item says what a key
+//! holds, with its version and expiration, or that the key is gone. Records may follow one another.
 
-// Only the WebAssembly exports ask for them.
+// Only the WebAssembly exports use records.
 #![cfg_attr(not(any(target_family = "wasm", test)), allow(dead_code))]
 
 use super::changes::Changes;
@@ -20,16 +21,16 @@ const GONE: u8 = 0;
 const HELD: u8 = 1;
 const HELD_WITH_METADATA: u8 = 2;
 
-/// A key, and what it holds if anything.
+/// A namespace, a key, and what the key holds, if it exists.
 type Item<'a> = (&'a str, &'a str, Option<&'a Row>);
 
-/// A record of changes is no longer than this, unless it is of one: so it comes to be also where there is hardly any
-/// memory left, but for the reserve.
+/// The maximum length of a record of changes, unless it has only one item. It is small, so that a record can be made
+/// even if hardly any memory besides the reserve is left.
 const PART: usize = 60 * 1024;
 
 impl Maps {
-    /// A record of everything, or of what has changed since the last one; empty where there is nothing to tell. Changes
-    /// may take several. The first call begins to note them.
+    /// Returns a record of everything, or of what has changed since the last record; empty if nothing has changed.
+    /// Changes may take several records. The first call starts the noting of changes.
     pub fn record(&mut self, everything: bool) -> Result<Vec<u8>> {
         if everything || !self.changes.are_noted() {
             let record = if everything {
@@ -60,10 +61,10 @@ impl Maps {
     }
 }
 
-/// Goes through items.
+/// Calls its argument for each item.
 type Items<'a> = dyn Fn(&mut dyn FnMut(Item<'_>)) + 'a;
 
-/// The record of what `items` goes through, twice.
+/// Encodes the items as a record. Goes through `items` twice.
 fn encode(items: &Items<'_>) -> Result<Vec<u8>> {
     let mut len = 0_usize;
     items(&mut |item| len += len_of(item));
@@ -91,10 +92,10 @@ fn len_of((namespace, key, row): Item<'_>) -> usize {
     1 + text(namespace) + text(key) + row
 }
 
-/// Into room that is there.
+/// Appends an item. The record has enough capacity.
 fn write(record: &mut Vec<u8>, (namespace, key, row): Item<'_>) {
     let bytes = |record: &mut Vec<u8>, bytes: &[u8]| {
-        // No longer than the whole, which fits.
+        // The length fits in 32 bits, since that of the whole record does.
         record.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
         record.extend_from_slice(bytes);
     };
@@ -113,7 +114,7 @@ fn write(record: &mut Vec<u8>, (namespace, key, row): Item<'_>) {
     }
 }
 
-/// What an item says, as it stands in a record.
+/// An item as it is stored in a record.
 pub(super) struct RecordItem<'a> {
     pub namespace: &'a str,
     pub key: &'a str,
@@ -127,7 +128,8 @@ pub(super) struct RecordRow<'a> {
     pub value: &'a [u8],
 }
 
-/// Gives all that records say to `each`, in their order. Whoever must not take a part of what is damaged reads twice.
+/// Calls `each` for all items of the records in their order. A caller that must not apply a part of damaged records
+/// reads them twice.
 pub(super) fn read<'a>(records: &'a [u8], mut each: impl FnMut(RecordItem<'a>) -> Result<()>) -> Result<()> {
     let mut reader = Reader(records);
     while !reader.0.is_empty() {
@@ -199,7 +201,7 @@ mod tests {
     use crate::types::{Entry, OpenOptions, PutOptions};
     use crate::{Clock, Store};
 
-    /// Its clock stands at 1000.
+    /// Its clock is at 1000.
     fn store() -> Store {
         Store::open_memory(&OpenOptions { clock: Clock::manual(1000), ..OpenOptions::default() }).unwrap()
     }
