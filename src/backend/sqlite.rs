@@ -2,14 +2,14 @@
 //!
 //! | module | content |
 //! | --- | --- |
-//! | `databases`, `database`, `pool`, `connection` | the databases of this process, one a file; their connections; how one is set up |
+//! | `databases`, `database`, `pool`, `connection` | the databases of this process, one for each file; their connections, and how one is set up |
 //! | `schema`, `prepared` | the SQL; the statements that stay prepared |
-//! | `rows`, `transaction`, `failed_commit` | what is read of a row; what a write does; what follows a commit that failed |
-//! | `file`, `draft`, `folder` | what is done to the file as a whole; a file that gets its name when it is complete; folders and their syncs |
-//! | `location`, `create`, `opened` | where a file may be; how it is made; whether it is still at its path |
-//! | `registry`, `other_copies`, `descriptors`, `fork` | which files are open here; in other copies of SQLite; the descriptors; what a fork makes of them |
+//! | `rows`, `transaction`, `failed_commit` | reading a row; applying a write; recovery from a commit that failed |
+//! | `file`, `draft`, `folder` | operations on the whole file; files that get their names when complete; syncs of folders |
+//! | `location`, `create`, `opened` | where a file may be; how it is created; whether it is still at its path |
+//! | `registry`, `other_copies`, `descriptors`, `fork` | files open here and in other copies of SQLite; descriptors; forks |
 //! | `access`, `takeover` | who may read and write the file; a log that another user left |
-//! | `vfs`, `reason` | how SQLite reaches the system; what the system said when it failed |
+//! | `vfs`, `reason` | how SQLite calls the system; what the system reported when a call failed |
 
 use std::path::Path;
 use std::sync::Arc;
@@ -63,8 +63,8 @@ pub(crate) use draft::Draft;
 pub use draft::remove_drafts;
 pub(crate) use registry::FileId;
 
-/// Is this a file of a database, or one beside it, that this process has open or will open again? The path is canonical.
-/// The caller is in a call.
+/// Whether this is a file of a database, or one beside it, that this process has open or will open again. The path is
+/// canonical. The caller is within a call.
 pub(crate) fn is_taken(path: &Path) -> bool {
     databases::is_held(path) || registry::is_taken(path)
 }
@@ -74,16 +74,16 @@ pub(crate) fn is_taken(path: &Path) -> bool {
 pub(crate) enum Stage {
     /// Nothing has been made or opened.
     Begun,
-    /// The folders are there. The file may be missing, and is made next.
+    /// The folders exist. The file may be missing, and is created next.
     FoldersMade,
     /// This file was opened. Nothing has been read from it or stored in it.
     Opened(FileId),
 }
 
-/// Where the caller decides whether the path leads to a place that is trusted. An error ends the opening.
+/// Lets the caller decide whether the path leads to a trusted place. An error ends the opening.
 pub(crate) type Check<'a> = &'a dyn Fn(Stage) -> Result<()>;
 
-/// What one store has of a database.
+/// The state of one store: its database and its options.
 pub(crate) struct Sqlite {
     database: Arc<Database>,
     caller: Caller,
@@ -91,7 +91,7 @@ pub(crate) struct Sqlite {
 }
 
 impl Sqlite {
-    /// `waited` is the part of the busy timeout that is over. An error that is passing is to be tried again.
+    /// `waited` is the part of the busy timeout that is over. The caller retries an error that is passing.
     pub(crate) fn open(path: &Path, options: &OpenOptions, check: Check<'_>, waited: Duration) -> Result<Self> {
         databases::discard_inherited();
         if path.as_os_str().is_empty() {
@@ -106,12 +106,12 @@ impl Sqlite {
         Ok(Sqlite { database, caller, closed: AtomicBool::new(false) })
     }
 
-    /// The database file, as an absolute path.
+    /// The absolute path of the database file.
     pub(crate) fn path(&self) -> &Path {
         self.database.path()
     }
 
-    /// The database, ready for use.
+    /// Returns the database, ready for use.
     fn database(&self) -> Result<&Database> {
         databases::discard_inherited();
         if self.closed.load(Ordering::Acquire) { Err(Error::closed()) } else { Ok(&self.database) }
@@ -161,7 +161,7 @@ impl Backend for Sqlite {
     fn list(&self, range: Range<'_>, scan: Scan, now: i64) -> Result<ScanPage> {
         self.read_long(|connection| {
             let mut query = connection.sqlite.prepare_cached(schema::list(scan.reverse, scan.values))?;
-            // One more than asked for tells whether anything live is left.
+            // One more than asked for shows whether live keys are left.
             let limit = scan.limit as i64 + 1;
             let mut rows = query.query((range.namespace, range.from, below(&range), now, limit))?;
             let (mut found, mut bytes) = (ScanPage::default(), 0);
@@ -190,7 +190,7 @@ impl Backend for Sqlite {
         })
     }
 
-    /// By a connection of its own, since the caller's `each` may take any time.
+    /// Uses a connection of its own, since the caller's `each` may take any time.
     fn scan(&self, namespace: &str, now: i64, each: &mut Each<'_>) -> Result<()> {
         self.read_apart(|connection| {
             let range = Range { namespace, from: "", below: None };
@@ -235,7 +235,7 @@ impl Backend for Sqlite {
     }
 
     fn pause(&self) {
-        // SQLite's waiters are not woken; they look again after 1, 2, 5, 10, … milliseconds.
+        // SQLite does not wake waiters. They try again after 1, 2, 5, 10, … milliseconds.
         std::thread::sleep(std::time::Duration::from_millis(8));
     }
 

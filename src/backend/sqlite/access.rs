@@ -1,12 +1,12 @@
-//! How a database is opened: by a member, who may write it, or by a guest.
+//! How a database is opened: by a member, which may write it, or by a guest, which may not.
 //!
-//! SQLite makes a log and shared memory for everybody who opens a database, and they belong to whoever made them. If a
-//! guest made them, members could not write any more. So a guest makes nothing:
+//! SQLite creates a log and shared memory when a process opens a database, and they belong to that process's user. If a
+//! guest created them, members could not write any more. So a guest creates nothing:
 //!
-//! - While the log holds something, a guest reads the log and the shared memory that members have made.
-//! - Otherwise all data is in the file itself, and a guest reads that alone, without a lock (SQLite's `immutable`). What
-//!   it reads counts only if no member has come meanwhile: then the file is unchanged and the log is still empty. This
-//!   needs nothing beside the file, so it also works on a file system that is mounted read-only.
+//! - While the log has contents, a guest reads the log and the shared memory that members have created.
+//! - Otherwise all data is in the file itself, and a guest reads only the file, without a lock (SQLite's `immutable`).
+//!   The data it reads is valid only if no member has written meanwhile: the file must be unchanged and the log still
+//!   empty. This needs nothing beside the file, so it also works on a read-only file system.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,32 +21,33 @@ use super::registry::file_id;
 use super::{reason, takeover, vfs};
 use crate::error::{Code, Error, Result};
 
-/// What must hold for what a connection reads, and for its writes.
+/// The condition under which a connection's reads are valid, and its writes possible.
 pub(super) enum Access {
     Member {
         readonly: bool,
     },
     /// Reads beside members.
     Guest,
-    /// Reads the file alone.
+    /// Reads only the file.
     Snapshot(Box<Snapshot>),
 }
 
-/// Opens the file. Nothing of it has been read yet. `may_wait` is whether the caller tries again what fails for a moment.
+/// Opens the file, but reads nothing from it yet. `may_wait` tells whether the caller retries a failure that is
+/// passing.
 pub(super) fn open(path: &Path, readonly: bool, may_wait: bool) -> Result<(Connection, Access)> {
     reason::clear();
     let real = real(path);
     let folder = real.parent().unwrap_or(Path::new("/"));
     let guest = reason::forbids(&real, libc::W_OK) || (readonly && reason::forbids(folder, libc::W_OK));
     if !guest {
-        // Locking is ours (NO_MUTEX); the path is no URI, and a missing file is not SQLite's to make.
+        // NO_MUTEX: this library does the locking. The path is not a URI, and SQLite must not create a missing file.
         let write = if readonly { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
         return Ok((connect(path, write, false)?, Access::Member { readonly }));
     }
     if reason::forbids(&real, libc::R_OK)
         && let Some(why) = reason::rights(&real, false)
     {
-        reason::clear(); // all is said
+        reason::clear(); // `why` is the whole message
         return Err(Error::new(Code::Io, why));
     }
     let snapshot = Snapshot::take(real.clone(), may_wait)?;
@@ -55,7 +56,7 @@ pub(super) fn open(path: &Path, readonly: bool, may_wait: bool) -> Result<(Conne
     Ok((connect(&uri, read, true)?, snapshot.map_or(Access::Guest, |snapshot| Access::Snapshot(Box::new(snapshot)))))
 }
 
-/// A connection through our VFS, which waits for nobody.
+/// Opens a connection through this library's VFS, which does not wait for others.
 pub(super) fn connect(path: &Path, flags: OpenFlags, guest: bool) -> Result<Connection> {
     reason::clear();
     let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -64,7 +65,7 @@ pub(super) fn connect(path: &Path, flags: OpenFlags, guest: bool) -> Result<Conn
         None => Connection::open_with_flags(path, flags),
     }
     .map_err(|error| match error {
-        // The message would end with the path, or with the URI that a guest opens. Whoever called names the file.
+        // The message would end with the path, or with the URI that a guest opens. The caller names the file instead.
         rusqlite::Error::SqliteFailure(failure, Some(_)) if failure.code == rusqlite::ErrorCode::CannotOpen => {
             rusqlite::Error::SqliteFailure(failure, Some("unable to open database file".to_owned()))
         }
@@ -75,7 +76,7 @@ pub(super) fn connect(path: &Path, flags: OpenFlags, guest: bool) -> Result<Conn
 }
 
 impl Access {
-    /// Is what was read right, and can it be read on? Otherwise the connection is of no use any more.
+    /// Whether the data that was read is valid, and more can be read. Otherwise the connection is no longer usable.
     pub(super) fn holds(&self) -> bool {
         match self {
             Access::Snapshot(snapshot) => snapshot.holds(),
@@ -90,8 +91,9 @@ impl Access {
         }
     }
 
-    /// The error of an opening. Members may have come or gone in the midst of it, and then it is tried again: what a guest
-    /// was to read beside them is gone with the last of them, and what it reads alone looks damaged while it is written.
+    /// Converts an error of an opening. If members came or went meanwhile, the opening is tried again: the files that a
+    /// guest was to read beside them disappear with the last member, and a file that is read alone looks damaged while
+    /// it is written.
     pub(super) fn failed(&self, path: &Path, error: Error) -> Error {
         let why = reason::last();
         let has_members = || is_used(&beside(&real(path), "-wal")) && beside(&real(path), "-shm").exists();
@@ -99,12 +101,12 @@ impl Access {
             Access::Guest if error.code() == Code::Io && !has_members() => Error::passing(error.message()),
             _ => self.check().err().unwrap_or(error),
         };
-        reason::set(why); // what was looked at here is not what failed
+        reason::set(why); // the checks above have replaced the reason
         error
     }
 
-    /// Is a connection that is set up what it was opened for? One that a member writes through may not be one that only
-    /// reads since something failed for a moment, or since another user made what lies beside the file.
+    /// Checks that a connection provides what it was opened for. A member's connection can turn out to be read-only,
+    /// since something failed for a moment, or since another user created the files beside the database.
     pub(super) fn check_opened(&self, path: &Path, connection: &Connection) -> Result<()> {
         match self {
             Access::Member { readonly: false } => {}
@@ -127,13 +129,13 @@ impl Access {
     }
 }
 
-/// The file as it was found when nobody was writing it.
+/// The state of the file at a moment when nobody was writing it.
 pub(super) struct Snapshot {
     path: PathBuf,
     stamp: Stamp,
 }
 
-/// Everything that a change of a file changes.
+/// Everything that changes when a file is changed.
 #[derive(PartialEq, Eq)]
 struct Stamp {
     file: (u64, u64),
@@ -143,7 +145,7 @@ struct Stamp {
 }
 
 impl Snapshot {
-    /// `None`: the log holds something, or a write was cut short.
+    /// Returns `None` if the log has contents or a write was interrupted.
     fn take(path: PathBuf, may_wait: bool) -> Result<Option<Snapshot>> {
         if is_used(&beside(&path, "-journal")) {
             return Ok(None);
@@ -151,7 +153,7 @@ impl Snapshot {
         if is_used(&beside(&path, "-wal")) {
             return match beside(&path, "-shm").exists() {
                 true => Ok(None),
-                // For a moment that is so when a member opens it.
+                // This also happens for a moment when a member opens it.
                 false => Err(Error::passing(format!(
                     "its log holds changes, but {} is missing, which only a user who may write the database can \
                      make: user {} may not; let such a user open it once",
@@ -163,7 +165,7 @@ impl Snapshot {
         let stamp = Stamp::of(&path).map_err(|why| reason::io(&why))?;
         match (stamp.too_young(), may_wait) {
             (None, _) => Ok(Some(Snapshot { path, stamp })),
-            // Nothing is wrong with a file that was changed once.
+            // A file that was changed once is not an error.
             (Some(tick), false) => Err(Error::new(Code::Busy, format!("it was changed less than {tick:?} ago"))),
             (Some(tick), true) => Err(Error::passing(format!(
                 "whenever it was looked at, it had been changed less than {tick:?} before: user {} may not write it, and \
@@ -191,10 +193,10 @@ impl Stamp {
         Ok(Stamp { file: file_id(&found), len: found.len(), modified, changed })
     }
 
-    /// A later change could have the same time: it may come within the same tick of the file system's clock, which is
-    /// then returned.
+    /// Whether a later change could have the same time, within the same tick of the file system's clock. Returns that
+    /// tick.
     fn too_young(&self) -> Option<Duration> {
-        /// Kernels have up to 10 ms; some file systems whole seconds, or two of them.
+        /// Kernels have ticks of up to 10 ms; some file systems, of one or two seconds.
         const TICKS: [Duration; 2] = [Duration::from_millis(30), Duration::from_millis(2100)];
         let tick = TICKS[usize::from(self.changed.1 == 0 && self.modified.1 == 0)];
         let since = |(seconds, nanos): (i64, i64)| {
@@ -205,7 +207,7 @@ impl Stamp {
     }
 }
 
-/// When a file was modified and when it was changed, each as seconds and nanoseconds.
+/// The times of the last modification and of the last change of the inode, each as seconds and nanoseconds.
 #[cfg(unix)]
 fn times(found: &fs::Metadata) -> std::io::Result<((i64, i64), (i64, i64))> {
     use std::os::unix::fs::MetadataExt;
@@ -219,7 +221,7 @@ fn times(found: &fs::Metadata) -> std::io::Result<((i64, i64), (i64, i64))> {
     Ok((modified, modified))
 }
 
-/// The path as SQLite's URI with one parameter. SQLite decodes `%` and two digits to a byte, whatever it is.
+/// The path as a URI for SQLite, with one parameter. SQLite decodes `%` and two digits to any byte.
 fn uri(path: &Path, parameter: &str) -> PathBuf {
     let mut uri = "file:".to_owned();
     for byte in path.as_os_str().as_encoded_bytes() {

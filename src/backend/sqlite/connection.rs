@@ -1,4 +1,4 @@
-//! A connection: how it is opened and set up, and what is known of its file.
+//! A connection: how it is opened and set up, and what is known about its file.
 
 use std::fmt;
 use std::thread;
@@ -22,19 +22,19 @@ pub(super) struct Connection {
     pub sqlite: PreparedConnection,
     /// When a write last looked for expired rows.
     pub last_look: Option<i64>,
-    /// Whether that look may have left some.
+    /// Whether that look may have left some expired rows.
     pub more_to_sweep: bool,
-    /// Opened for reading only, or a file that may not be written.
+    /// Whether it was opened for reading only, or its file must not be written.
     pub readonly: bool,
     pub access: Access,
     pub guard: Box<Guard>,
-    /// Of the store that uses it now, for what cannot be left to `store`, which waits between two tries.
+    /// The busy timeout of the store that uses it now, for waits that cannot be left to `store`.
     pub busy_timeout: Duration,
-    /// For its writes: no other connection, of whichever process, gives the same ones.
+    /// The versions of its writes. No other connection, in any process, produces the same ones.
     pub versions: Versions,
-    /// Why it is of no use any more: it is closed without a checkpoint when this use is over.
+    /// Why it is no longer usable: it is closed without a checkpoint after this use.
     pub broken: Option<&'static str>,
-    /// What its commits survive. `None` where there is no log: then they are always synced.
+    /// What its commits survive. `None` if there is no log: commits are then always synced.
     durability: Option<Durability>,
     _registration: Registration,
 }
@@ -42,19 +42,19 @@ pub(super) struct Connection {
 /// How to open a connection.
 #[derive(Clone, Copy)]
 pub(super) struct Opening<'a> {
-    /// Make the file where it is missing.
+    /// Create the file if it is missing.
     pub create: bool,
     pub check: Check<'a>,
     pub durability: Durability,
     /// The busy timeout of the store that opens it.
     pub busy_timeout: Duration,
-    /// How long to wait for others while it opens. What is passing is left to the caller.
+    /// How long to wait for others while it opens. The caller retries failures that are passing.
     pub wait: Duration,
-    /// Whether this process has the file open already, by the same [`OpenedFile`].
+    /// Whether this process already has the file open, by the same [`OpenedFile`].
     pub connected: bool,
 }
 
-/// A file that is open and not set up yet. Dropped in this order.
+/// A file that is open but not set up yet. The fields are dropped in this order.
 struct Opened {
     sqlite: rusqlite::Connection,
     access: Access,
@@ -62,23 +62,23 @@ struct Opened {
     guard: Box<Guard>,
 }
 
-/// Pages that a connection keeps in memory, in KiB; a negative number is SQLite's way to say so.
+/// The page cache of a connection, in KiB; SQLite expects a negative number for that unit.
 pub(super) const CACHE: i64 = -16 * 1024;
 
-/// What a WAL that had to grow (by one huge value, say) is cut back to.
+/// The size to which the WAL is truncated after it had to grow, by a huge value for example.
 pub(super) const WAL_LEFT: i64 = 16 * 1024 * 1024;
 
 impl Opening<'_> {
-    /// To a file that is there, and that this process has had open.
+    /// Opens a file that exists, and that this process has had open before.
     pub fn again(durability: Durability, busy_timeout: Duration, connected: bool) -> Self {
         Opening { create: false, check: &|_| Ok(()), durability, busy_timeout, wait: Duration::ZERO, connected }
     }
 }
 
 impl Connection {
-    /// Waits for others while it opens; the open connection does not wait.
+    /// Waits for others while it opens. The open connection does not wait.
     pub fn open(file: &OpenedFile, opening: Opening<'_>) -> Result<Connection> {
-        /// How often it is tried again where the system failed for a moment.
+        /// How often it is tried again after a momentary failure of the system.
         const RETRIES: usize = 2;
         let deadline = Instant::now() + opening.wait;
         let (mut opened, mut registered, mut retries) = (None, false, RETRIES);
@@ -89,7 +89,7 @@ impl Connection {
                     retries -= 1;
                     opened = None;
                 }
-                // Another copy of SQLite in this process has it open however long it is waited for.
+                // Another copy of SQLite in this process has it open, so waiting does not help.
                 Err(error) if error.code() != Code::Busy || !registered || error.is_passing() => {
                     return Err(file.explained(error));
                 }
@@ -99,12 +99,12 @@ impl Connection {
         }
     }
 
-    /// To the file that was opened first, and to no other.
+    /// Opens the file that was opened first, and no other.
     pub fn open_again(file: &OpenedFile, opening: Opening<'_>, when: impl fmt::Display) -> Result<Connection> {
         Connection::open(file, opening).map_err(|error| {
             let error = error.while_doing(format_args!("opening {} {when}", file.path().display()));
             match error.code() {
-                // Likely since the process has another root folder now, or other rights.
+                // Likely because the process has another root folder or other rights now.
                 Code::Io | Code::ReadOnly => error.and_so(
                     "it takes the path and the rights that the store was opened with: keep them, or open the store later",
                 ),
@@ -115,8 +115,8 @@ impl Connection {
 
     fn new(opened: Opened, durability: Option<Durability>, busy_timeout: Duration) -> Result<Connection> {
         let Opened { sqlite, access, registration, guard } = opened;
-        // SQLite's own random numbers would not do: a process that forked into another namespace of process numbers may
-        // go on with its parent's.
+        // SQLite's own random numbers are not unique: a process that was forked into another PID namespace may continue
+        // its parent's sequence.
         let own = getrandom::u64().map_err(|why| Error::new(Code::Io, format!("random numbers: {why}")))?;
         Ok(Connection {
             readonly: sqlite.is_readonly("main")?,
@@ -133,7 +133,7 @@ impl Connection {
         })
     }
 
-    /// From now on, its commits survive this much.
+    /// Sets what its commits survive from now on.
     pub fn set_durability(&mut self, durability: Durability) -> Result<()> {
         if self.durability.is_some_and(|now| now != durability) {
             synchronous(&self.sqlite, durability)?;
@@ -142,19 +142,19 @@ impl Connection {
         Ok(())
     }
 
-    /// The last connection to the file takes its log into it and away.
+    /// Closes it. The last connection to the file moves the log into the file and removes the log.
     pub fn close(self) -> Result<()> {
         Ok(self.sqlite.close()?)
     }
 
-    /// Closes without a checkpoint, so that neither the file nor what lies beside it changes.
+    /// Closes it without a checkpoint, so that neither the file nor the files beside it change.
     pub fn close_without_checkpoint(self) {
         let _ = self.sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         let _ = self.sqlite.close();
     }
 }
 
-/// Goes on with opening the file, up to where somebody else is in the way.
+/// Continues to open the file until another user of the file is in the way.
 fn attempt(
     file: &OpenedFile,
     opening: Opening<'_>,
@@ -172,9 +172,9 @@ fn attempt(
     }
     opened.guard.steps.restart();
     let set_up = set_up(&mut opened.sqlite, opening.durability).map_err(|error| match error.code() {
-        // What SQLite cannot make sense of is the file: a schema or a format that it does not know.
+        // If SQLite does not understand something, it is the file: a schema or a format that it does not know.
         Code::Internal => error.with_code(Code::Corrupt),
-        // It must make something to be able to read, and may not.
+        // SQLite would have to create a file to be able to read, and may not.
         Code::ReadOnly => error.with_code(Code::Io),
         _ => error,
     });
@@ -209,7 +209,7 @@ fn open_registered(file: &OpenedFile, opening: Opening<'_>) -> Result<Opened> {
         let (registration, _lock) = Registration::new(path, !file.readonly())?;
         descriptors::expect();
         let (mut sqlite, access) = access::open(path, file.readonly(), !opening.busy_timeout.is_zero())?;
-        // The path may have come to lead to another file between the two.
+        // The path may lead to another file since the registration.
         if registration.is_at(path) {
             (opening.check)(Stage::Opened(registration.identity().id))?;
             let guard = Box::new(Guard::new(&mut sqlite, &real(path))?);
@@ -219,7 +219,7 @@ fn open_registered(file: &OpenedFile, opening: Opening<'_>) -> Result<Opened> {
     Err(Error::new(Code::Io, "it was replaced by another file, again and again, while it was being opened"))
 }
 
-/// Returns why the file may only be read, if so, and the durability where it can be chosen.
+/// Returns why the file may only be read, if so, and the durability if it can be chosen.
 fn set_up(sqlite: &mut rusqlite::Connection, durability: Durability) -> Result<(Option<String>, Option<Durability>)> {
     schema::harden(sqlite)?;
     sqlite.pragma_update(None, "cache_size", CACHE)?;
@@ -231,7 +231,7 @@ fn set_up(sqlite: &mut rusqlite::Connection, durability: Durability) -> Result<(
     let readonly = sqlite.is_readonly("main")? || objection.is_some();
     let journal = if readonly { "journal_mode" } else { "journal_mode = WAL" };
     let journal: String = sqlite.query_row(&format!("PRAGMA {journal}"), (), |row| row.get(0))?;
-    // Only with a WAL is NORMAL as safe as it is fast; some file systems cannot have one.
+    // NORMAL is safe and fast only with a WAL. Some file systems do not support one.
     let has_wal = journal == "wal";
     synchronous(sqlite, if has_wal { durability } else { Durability::Full })?;
     sqlite.query_row(&format!("PRAGMA journal_size_limit = {WAL_LEFT}"), (), |_| Ok(()))?;

@@ -1,8 +1,8 @@
-//! Makes the database file and the folders that it lies in.
+//! Creates the database file and its folders.
 //!
-//! What root makes in a folder of another user's is given to that user, so that a server that was started as root and
-//! then drops its rights can open it again. SQLite gives the log and its index the same owner. Root follows no link in
-//! doing so, and changes the owner of what it has made itself only.
+//! What root creates in another user's folder is given to that user, so that a server that is started as root and then
+//! drops its rights can open it again. SQLite gives the log and its index the same owner. In doing so, root follows no
+//! links, and changes the owner only of what it has created itself.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{ErrorKind, Result};
@@ -13,10 +13,10 @@ use super::{Check, Stage, folder, reason};
 use crate::error;
 use crate::types::Durability;
 
-/// Makes what is missing of the file and its folders, readable for their owner only.
+/// Creates the file and those of its folders that are missing, readable for their owner only.
 ///
-/// With full durability, folders are durable before the file is there: a process that finds the file need not sync them
-/// too before it promises to keep a write. SQLite syncs the name of its log, but not the file's.
+/// With full durability, the folders are synced before the file exists: a process that finds the file then need not
+/// sync them before it acknowledges a write. SQLite syncs the name of its log, but not that of the file.
 pub(super) fn database(path: &Path, durability: Durability, check: Check<'_>) -> error::Result<()> {
     let io = |why: std::io::Error| reason::io(&why);
     let above = path.parent().unwrap_or(path);
@@ -36,15 +36,16 @@ pub(super) fn database(path: &Path, durability: Durability, check: Check<'_>) ->
     Ok(())
 }
 
-/// Makes the file if there is none. One that exists is not opened: closing it again would drop this process's locks.
+/// Creates the file if there is none. An existing file is not opened: closing it again would drop this process's locks
+/// on it.
 fn file(path: &Path) -> Result<()> {
-    /// As many as Linux follows.
+    /// The limit of Linux.
     const LINKS: usize = 40;
     let mut path = path.to_owned();
     for _ in 0..LINKS {
         match new_file_alone(&path) {
             Err(why) if why.kind() != ErrorKind::AlreadyExists => return Err(why),
-            // A link to a file that is missing: the file is made.
+            // A link to a missing file: that file is created.
             Err(_) if !fs::exists(&path)? => {
                 let target = fs::read_link(&path)?;
                 path = path.parent().unwrap_or(Path::new("/")).join(target);
@@ -55,7 +56,7 @@ fn file(path: &Path) -> Result<()> {
     Err(std::io::Error::other("too many levels of symbolic links"))
 }
 
-/// While the new file is open here, no other thread may take its descriptor for another library's.
+/// While the new file is open here, another thread must not mistake its descriptor for one of another library.
 fn new_file_alone(path: &Path) -> Result<()> {
     let _lock = (!path.exists()).then(OpenLock::wait);
     new_file(path)
@@ -72,7 +73,7 @@ fn new_file(path: &Path) -> Result<()> {
     options.write(true).create_new(true).open(path).map(|_| ())
 }
 
-/// Makes the folder, and those above it that are missing.
+/// Creates the folder and its missing parents.
 fn folders(folder: &Path) -> Result<()> {
     if fs::metadata(folder).is_ok_and(|found| found.is_dir()) {
         return Ok(());
@@ -81,7 +82,7 @@ fn folders(folder: &Path) -> Result<()> {
         folders(above)?;
     }
     match new_folder(folder) {
-        // Another process was faster, unless it is no folder.
+        // Another process was faster, or it is not a folder.
         Err(why) if why.kind() == ErrorKind::AlreadyExists && fs::metadata(folder)?.is_dir() => Ok(()),
         made => made,
     }
@@ -99,7 +100,7 @@ fn new_folder(folder: &Path) -> Result<()> {
     builder.create(folder)
 }
 
-/// By descriptors: the owner of the folder above may put something else in the place of any name meanwhile.
+/// Uses descriptors: the owner of the parent folder may replace any name meanwhile.
 #[cfg(unix)]
 mod as_root {
     use std::ffi::{CString, c_int};
@@ -127,13 +128,13 @@ mod as_root {
         if unsafe { libc::mkdirat(folder.as_raw_fd(), name.as_ptr(), 0o700) } != 0 {
             return Err(Error::last_os_error());
         }
-        // Making a folder brings no descriptor. What has its name now may be another one that was moved there: a link is
-        // not followed, and a folder with something in it was not made just now.
+        // mkdirat returns no descriptor, and the name may belong to another folder that was moved there meanwhile. So a
+        // link is not followed, and a folder that is not empty was not created just now.
         let made = open_in(&folder, &name, libc::O_RDONLY | libc::O_DIRECTORY)?;
         if File::metadata(&made)?.uid() == 0 && is_empty(&made)? { give(&made, &folder) } else { Ok(()) }
     }
 
-    /// The folder, open, and the name in it.
+    /// Returns the folder, opened, and the name in it.
     fn split(path: &Path) -> Result<(File, CString)> {
         let missing = || Error::from_raw_os_error(libc::ENOENT);
         let name = CString::new(path.file_name().ok_or_else(missing)?.as_bytes())?;
@@ -148,15 +149,15 @@ mod as_root {
         if opened < 0 {
             return Err(Error::last_os_error());
         }
-        // SAFETY: it was opened just now, and nobody else has it.
+        // SAFETY: it was opened just now and has no other owner.
         Ok(unsafe { OwnedFd::from_raw_fd(opened) }.into())
     }
 
-    /// Gives what was made to the owner of the folder that it lies in.
+    /// Gives the new file or folder to the owner of the folder that contains it.
     fn give(made: &File, folder: &File) -> Result<()> {
         let owner = folder.metadata()?;
         if owner.uid() != 0 {
-            // Not every root may: one in a user namespace, or without the capability. Then it stays root's.
+            // Root may lack the right, in a user namespace or without the capability. Then it stays root's.
             let _ = fchown(made, Some(owner.uid()), Some(owner.gid()));
         }
         Ok(())

@@ -1,8 +1,8 @@
-//! A database that this process has open: one for all stores on its file, with the connections that they share.
+//! A database that this process has open: one for all stores on a file, with the connections that they share.
 //!
-//! Two stores share a database if they were opened by the same path, and that path still leads to the file of the first.
-//! What is a store's own (its limits, clock, busy timeout, durability, whether it only reads) comes with each call, as
-//! [`Caller`]. A store that only reads shares the database of one that writes, and not the other way round.
+//! Two stores share a database if they were opened by the same path, and that path still leads to the same file. What
+//! belongs to one store (its limits, clock, busy timeout, durability, whether it only reads) comes with each call, as a
+//! [`Caller`]. A read-only store shares the database of a store that writes, but not the other way round.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -28,13 +28,13 @@ pub(super) struct Database {
     rights: [bool; 2],
     /// What became of the file, if it is not at its path any more: every call fails with this.
     lost: OnceLock<String>,
-    /// When it was last looked whether it is; see [`seconds`].
+    /// When the path was last checked; see [`seconds`].
     checked: AtomicI64,
-    /// Whether the names of the file and its folders were synced, as full durability promises.
+    /// Whether the names of the file and its folders were synced, as full durability requires.
     synced: AtomicBool,
 }
 
-/// The store that calls.
+/// The store that makes a call.
 #[derive(Clone, Copy)]
 pub(super) struct Caller {
     pub readonly: bool,
@@ -44,12 +44,12 @@ pub(super) struct Caller {
 
 const MEMBERS_CHANGED: &str = "others who use it came or went";
 
-/// Of a connection that reads only, in KiB, as SQLite wants it.
+/// The page cache of a connection that only reads, in KiB, as SQLite expects it.
 const READER_CACHE: i64 = -4 * 1024;
 
 impl Database {
-    /// Opens the file. `waited` is the part of the busy timeout that is over. What fails for a moment is the caller's to
-    /// try again.
+    /// Opens the file. `waited` is the part of the busy timeout that is over. The caller retries failures that are
+    /// passing.
     pub fn open(path: PathBuf, caller: Caller, create: bool, check: Check<'_>, waited: Duration) -> Result<Database> {
         let file = OpenedFile::new(path, caller.readonly);
         let Caller { readonly, durability, busy_timeout } = caller;
@@ -71,17 +71,17 @@ impl Database {
         self.file.path()
     }
 
-    /// Whether its connections are to read only.
+    /// Whether its connections only read.
     pub fn readonly(&self) -> bool {
         self.file.readonly()
     }
 
-    /// The log, which SQLite names after the file itself where the path is a symbolic link.
+    /// The path of the log. If the path of the database is a symbolic link, SQLite names the log after the file itself.
     pub fn wal(&self) -> PathBuf {
         beside(&real(self.path()), "-wal")
     }
 
-    /// Is this its file, or one beside it? The path is canonical.
+    /// Whether this is its file, or one beside it. The path is canonical.
     pub fn owns(&self, path: &Path) -> bool {
         let file = real(self.path());
         path == file || BESIDE.iter().any(|end| path == beside(&file, end))
@@ -98,7 +98,7 @@ impl Database {
             && (readonly || !self.readonly())
     }
 
-    /// Makes sure that one more store may use it, as if that store had opened the file by itself.
+    /// Prepares it for one more store, with the checks that opening the file would make.
     pub fn join(&self, caller: Caller, create: bool, check: Check<'_>) -> Result<()> {
         if !self.pool.is_connected() {
             self.read(&caller, false, |_| Ok(()))?;
@@ -115,12 +115,12 @@ impl Database {
         Ok(())
     }
 
-    /// Reads by a connection that this call has to itself until it returns.
+    /// Reads, with a connection that this call has to itself until it returns.
     pub fn read<T>(&self, caller: &Caller, is_long: bool, act: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
         self.with(caller, if is_long { Use::LongRead } else { Use::Read }, act)
     }
 
-    /// Writes by the one connection that does.
+    /// Writes, with the one connection for writing.
     pub fn write<T>(
         &self,
         caller: &Caller,
@@ -142,7 +142,7 @@ impl Database {
         })
     }
 
-    /// Reads for as long as it takes, by a connection that is made for this.
+    /// Reads for any length of time, with a connection that is opened for this call.
     pub fn read_apart<T>(&self, caller: &Caller, act: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         self.look(true)?;
         let connection = self.connect(caller, true, "a second time")?;
@@ -165,7 +165,7 @@ impl Database {
         };
         self.pool.with(purpose, connect, |connection| {
             if !connection.access.holds() {
-                // A broken one stays if no other can be made.
+                // A broken connection stays if no other can be opened.
                 let again = self.connect(caller, true, "again after it was written to")?;
                 std::mem::replace(connection, again).close_without_checkpoint();
             }
@@ -188,12 +188,12 @@ impl Database {
         answer
     }
 
-    /// `connected` is whether there is another connection.
+    /// `connected` tells whether there is another connection.
     fn connect(&self, caller: &Caller, connected: bool, when: impl Display) -> Result<Connection> {
         Connection::open_again(&self.file, Opening::again(caller.durability, caller.busy_timeout, connected), when)
     }
 
-    /// Whether the file is still at its path, which is looked at once a second, or `now`.
+    /// Checks that the file is still at its path, once a second, or at once with `now`.
     pub fn look(&self, now: bool) -> Result<()> {
         let second = seconds();
         if self.lost.get().is_none() {
@@ -212,7 +212,8 @@ impl Database {
         Err(Error::new(Code::Io, self.lost.get().map_or("", String::as_str)))
     }
 
-    /// Closes for good. The last connection to the file, of whichever process, takes its log into it and away.
+    /// Closes it for good. The last connection to the file, in any process, moves the log into the file and removes the
+    /// log.
     pub fn close(&self) -> Result<()> {
         let lost = self.look(true).is_err();
         let mut closed = Ok(());
@@ -226,7 +227,7 @@ impl Database {
         closed
     }
 
-    /// In the child of a fork: discards what the child has inherited. No call is under way.
+    /// In the child of a fork: discards what the child has inherited. No call is in progress.
     pub fn discard_inherited(&self) {
         for connection in self.pool.disconnect("a fork") {
             descriptors::detach(&connection.sqlite);
@@ -314,7 +315,7 @@ mod tests {
         assert!(!database.pool.is_connected());
     }
 
-    /// Which connection a call has: SQLite's handle.
+    /// Identifies the connection of a call by SQLite's handle.
     fn handle(connection: &Connection) -> usize {
         // SAFETY: it is only compared.
         unsafe { connection.sqlite.handle() as usize }
@@ -331,7 +332,7 @@ mod tests {
                 let reader = database.read(&caller, false, |reader| Ok(handle(reader)))?;
                 assert_ne!(reader, alone);
                 assert_eq!(database.read(&caller, true, |again| Ok(handle(again))), Ok(reader));
-                // Whoever wants to write meanwhile is told, be it the same thread.
+                // Another writer gets an error meanwhile, even in the same thread.
                 let error = database.write(&caller, false, |_| Ok(())).unwrap_err();
                 assert_eq!(error.code(), Code::Busy);
                 Ok(())

@@ -1,4 +1,4 @@
-//! The databases that this process has open, and how many stores use each.
+//! The databases that this process has open, and how many stores use each of them.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,15 +13,15 @@ struct Shared {
     stores: usize,
 }
 
-/// Locked within calls only, so never during a fork. Whoever has locked it may lock a database's pool, and not the other
-/// way round.
+/// Locked within calls only, so never during a fork. A holder of this lock may lock a database's pool, but not the
+/// other way round.
 static DATABASES: Mutex<Vec<Shared>> = Mutex::new(Vec::new());
 
 fn databases() -> MutexGuard<'static, Vec<Shared>> {
     DATABASES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A database for one more store, which is to be [released](release).
+/// Returns a database for one more store, which has to [release](release) it.
 pub(super) fn open(
     path: PathBuf,
     caller: Caller,
@@ -32,7 +32,7 @@ pub(super) fn open(
     if let Some(database) = find(&path, caller.readonly) {
         match database.join(caller, create, check) {
             Ok(()) => return Ok(database),
-            // Whatever is the matter with it, an opening of the file as it is now says what, or goes well.
+            // A new opening of the file either succeeds or reports what is wrong with it.
             Err(_) => release(&database)?,
         }
     }
@@ -63,7 +63,7 @@ impl Shared {
     }
 }
 
-/// A store uses the database no more. The last one closes it.
+/// Ends a store's use of the database. The last store closes it.
 pub(super) fn release(database: &Arc<Database>) -> Result<()> {
     let mut list = databases();
     let Some(place) = list.iter().position(|shared| Arc::ptr_eq(&shared.database, database)) else { return Ok(()) };
@@ -76,15 +76,15 @@ pub(super) fn release(database: &Arc<Database>) -> Result<()> {
     last.database.close()
 }
 
-/// Is this a file of a database that this process has open, or will open again? The path is canonical. The caller is in a
-/// call.
+/// Whether this is a file of a database that this process has open or will open again. The path is canonical. The
+/// caller is within a call.
 pub(crate) fn is_held(path: &Path) -> bool {
     databases().iter().any(|shared| shared.database.owns(path))
 }
 
-/// In the child of a fork, discards all inherited connections, of whichever database: while one is left, SQLite would join
-/// a new one to it. To be called before a connection is used, made or closed. The caller is in a call, and has no
-/// connection.
+/// In the child of a fork, discards all inherited connections, of every database: SQLite would join a new connection to
+/// any that is left. To be called before a connection is used, opened or closed. The caller is within a call, and has
+/// no connection.
 pub(super) fn discard_inherited() {
     if !fork::has_inherited() {
         return;

@@ -1,23 +1,23 @@
-//! The descriptors that SQLite has for our databases, and what becomes of them in the child of a fork.
+//! The descriptors that SQLite has open for databases, and how the child of a fork handles them.
 //!
-//! SQLite keeps in memory which POSIX locks its process holds on which file, one record a file that all connections
-//! share. A forked child inherits that memory but not the locks. A connection that it opened beside an inherited one
-//! would join that record and believe in locks that the child does not hold; once the parent is gone, other processes
-//! could then reset the log under it ("How To Corrupt An SQLite Database File", 2.6). So a child closes all inherited
-//! connections before it makes one of its own, and closes them without effect on anything but its own memory: without a
-//! checkpoint, without an unlock, without closing a descriptor.
+//! SQLite keeps the POSIX locks of its process on a file in one record in memory, which all connections to that file
+//! share. A forked child inherits that memory, but not the locks. A connection that it opened beside an inherited one
+//! would share that record, and rely on locks that the child does not hold. Once the parent is gone, other processes
+//! could then reset the log while the child uses it ("How To Corrupt An SQLite Database File", 2.6). So a child closes
+//! all inherited connections before it opens one of its own. Closing them affects only the child's own memory: there is
+//! no checkpoint, no unlock, and no descriptor is closed.
 //!
-//! Why without closing a descriptor: between the fork and that moment, which is the child's first use of any store, the
-//! program may have closed all descriptors, as daemons do, and its own files and sockets may have their numbers now.
-//! SQLite would unlock and close those. So the child closes the inherited descriptors in its fork handler, before the
-//! program runs on: there they are certainly ours. That costs three calls of close(2) a store, and nothing else is done
-//! between a fork and an exec. (It also keeps children from holding files open that the parent has closed.) Later, when
-//! the inherited connections are discarded, SQLite's calls of close(2) are left out.
+//! Descriptors are not closed at that point, the child's first use of any store, because the program may have closed
+//! all descriptors before it, as daemons do. Its own files and sockets may have their numbers now, and SQLite would
+//! unlock and close those. So the child closes the inherited descriptors in its fork handler, before the program
+//! continues; at that time they are certainly this library's. This costs three calls of close(2) for each store, and
+//! nothing else happens between a fork and an exec. (It also keeps children from holding files open that the parent has
+//! closed.) When the inherited connections are discarded later, SQLite's calls of close(2) are skipped.
 //!
-//! For both, the two system calls by which SQLite opens and closes files go through functions of ours; SQLite has an
-//! interface for that ([`sqlite3_vfs::xSetSystemCall`](ffi::sqlite3_vfs)). Files that are not a registered database's,
-//! its log's or the index's are passed through and not recorded: a Rust program may use the same copy of SQLite for
-//! files of its own.
+//! For both, the two system calls by which SQLite opens and closes files go through functions in this file; SQLite has
+//! an interface for that ([`sqlite3_vfs::xSetSystemCall`](ffi::sqlite3_vfs)). Only files of registered databases, their
+//! logs and the logs' indexes are recorded. Other files are passed through, since a Rust program may use the same copy
+//! of SQLite for its own.
 
 use std::cell::Cell;
 use std::ffi::{CStr, OsStr, c_char, c_int};
@@ -36,29 +36,29 @@ use super::registry::{FileId, Registry, file_id, registry};
 pub(super) struct Descriptor {
     number: c_int,
     id: FileId,
-    /// The database whose file, log or index it is.
+    /// The database that the file, log or index belongs to.
     database: FileId,
-    /// What its path has after the database's: nothing, `-wal` or `-shm`.
+    /// What follows the database's path in its path: nothing, `-wal` or `-shm`.
     ending: &'static str,
-    /// Whether it had a name when it was opened. There are file systems that do not count names.
+    /// Whether it had a name when it was opened. Some file systems do not count names.
     named: bool,
 }
 
 type Open = unsafe extern "C" fn(*const c_char, c_int, c_int) -> c_int;
 type Close = unsafe extern "C" fn(c_int) -> c_int;
 
-/// SQLite's own.
+/// SQLite's own functions.
 static ORIGINAL: OnceLock<(Open, Close)> = OnceLock::new();
 
 thread_local! {
-    /// Whether this thread discards inherited connections.
+    /// Whether this thread is discarding inherited connections.
     static DISCARDS: Cell<bool> = const { Cell::new(false) };
 
-    /// The file that this thread has opened first since [`expect`].
+    /// The first file that this thread has opened since [`expect`].
     static OPENED: Cell<Option<FileId>> = const { Cell::new(None) };
 }
 
-/// From now on, SQLite's descriptors are recorded.
+/// Starts to record SQLite's descriptors.
 pub(super) fn install() {
     static INSTALL: Once = Once::new();
     INSTALL.call_once(|| {
@@ -83,22 +83,23 @@ pub(super) fn install() {
     });
 }
 
-/// This thread opens a database next.
+/// Announces that this thread opens a database next.
 pub(super) fn expect() {
     OPENED.set(None);
 }
 
-/// The database that this thread has opened since [`expect`]. `None` where SQLite has used a descriptor again that it had
-/// kept for the locks of the same file.
+/// The database that this thread has opened since [`expect`]. `None` if SQLite has reused a descriptor that it had kept
+/// for the locks of the same file.
 pub(super) fn opened() -> Option<FileId> {
     OPENED.get()
 }
 
-/// Opens /dev/null for each of the descriptors 0 to 2 that the process has closed. SQLite does so when it is given such a
-/// number for a database, but then has had the file open by it: what another thread prints at that moment is in the file.
+/// Opens /dev/null for each of the descriptors 0 to 2 that the process has closed. SQLite does so too if a database
+/// gets such a number, but only after it has opened the database under that number: output of another thread at that
+/// moment would be written into the file.
 pub(super) fn fill_standard() {
     for number in 0..=2 {
-        // SAFETY: it takes any number for a descriptor.
+        // SAFETY: it accepts any number.
         if unsafe { libc::fcntl(number, libc::F_GETFD) } < 0 {
             // SAFETY: the path is a C string. The lowest free number is given, which is this one.
             unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY) };
@@ -108,7 +109,7 @@ pub(super) fn fill_standard() {
 
 unsafe extern "C" fn open(path: *const c_char, flags: c_int, mode: c_int) -> c_int {
     let Some((original, _)) = ORIGINAL.get() else { return -1 };
-    // SAFETY: the caller's promise is that for SQLite's own function.
+    // SAFETY: the caller makes the promises of SQLite's own function.
     let number = unsafe { original(path, flags, mode) };
     if number >= 0 {
         // SAFETY: the path that was just opened is a C string.
@@ -124,9 +125,9 @@ unsafe extern "C" fn close(number: c_int) -> c_int {
     if DISCARDS.get() {
         return 0;
     }
-    // Before its number can be given to another thread.
+    // Before another thread can get the same number.
     registry().descriptors.retain(|descriptor| descriptor.number != number);
-    // SAFETY: the caller's promise is that for SQLite's own function.
+    // SAFETY: the caller makes the promises of SQLite's own function.
     unsafe { original(number) }
 }
 
@@ -144,13 +145,13 @@ fn record(number: c_int, path: &[u8]) {
         None => (id, ""),
     };
     let mut registry = registry();
-    // Where memory is out, the child keeps the descriptor open, which is no more than untidy.
+    // If memory is exhausted, the child keeps the descriptor open, which does no harm.
     if registry.databases.contains_key(&database) && registry.descriptors.try_reserve(1).is_ok() {
         registry.descriptors.push(Descriptor { number, id, database, ending, named: names > 0 });
     }
 }
 
-/// Which file a descriptor is for, and how many names that file has.
+/// Returns the file of a descriptor, and how many names that file has.
 pub(super) fn stat(number: c_int) -> Option<(FileId, u64)> {
     let mut found = MaybeUninit::<libc::stat>::uninit();
     // SAFETY: fstat writes the whole struct when it returns 0, and takes any number for a descriptor.
@@ -159,16 +160,16 @@ pub(super) fn stat(number: c_int) -> Option<(FileId, u64)> {
     Some(((found.st_dev as u64, found.st_ino as u64), found.st_nlink as u64))
 }
 
-/// The ending of a file of this database that is open and has no name any more.
+/// Returns the ending of a file of this database that is open and no longer has a name.
 pub(super) fn without_a_name(database: FileId) -> Option<&'static str> {
     let registry = registry();
     let ours = registry.descriptors.iter().filter(|descriptor| descriptor.database == database && descriptor.named);
-    // The file itself before its log, if it is both.
+    // If both the file and its log have lost their names, this reports the file.
     let lost = ours.filter(|descriptor| stat(descriptor.number) == Some((descriptor.id, 0)));
     lost.map(|descriptor| descriptor.ending).min()
 }
 
-/// Held from before a fork until after it, so that the child finds the registry whole.
+/// Held from before a fork until after it, so that the child finds the registry in a consistent state.
 pub(crate) fn before_fork() -> MutexGuard<'static, Registry> {
     registry()
 }
@@ -176,22 +177,22 @@ pub(crate) fn before_fork() -> MutexGuard<'static, Registry> {
 /// In the child's fork handler: closes the descriptors. (It allocates and frees nothing.)
 pub(crate) fn after_fork_in_child(registry: &mut Registry) {
     for Descriptor { number, id, .. } in registry.descriptors.drain(..) {
-        // A program that closes descriptors that are not its own may have done so before the fork, too.
+        // The program may also have closed these descriptors before the fork.
         if stat(number).is_some_and(|(found, _)| found == id) {
-            // SAFETY: the connections whose descriptor it is use it no more: they are discarded first.
+            // SAFETY: the connections that had this descriptor are discarded before anything uses them again.
             unsafe { libc::close(number) };
         }
     }
 }
 
-/// Closes connections that a fork has brought into this process: only memory is freed.
+/// Marks that connections from before a fork are being closed, which then only frees memory.
 pub(crate) struct Discard(());
 
 impl Discard {
     pub(crate) fn begin() -> Self {
         DISCARDS.set(true);
-        // SQLite begins its random numbers anew where it sees another process number. A child that is the first process
-        // of a namespace may have its parent's.
+        // SQLite restarts its random numbers when it sees another process number. A child that is the first process of
+        // a PID namespace may have the same number as its parent.
         // SAFETY: without a buffer, it resets the generator and does nothing else.
         unsafe { ffi::sqlite3_randomness(0, ptr::null_mut()) };
         Discard(())
@@ -204,10 +205,11 @@ impl Drop for Discard {
     }
 }
 
-/// Takes a connection's descriptor from it, so that closing it unlocks nothing. To be called while a [`Discard`] lives.
+/// Detaches a connection from its descriptor, so that closing the connection unlocks nothing. To be called while a
+/// [`Discard`] lives.
 pub(super) fn detach(connection: &Connection) {
-    // SAFETY: the connection is open. SQLite closes the descriptor by `close` above, which leaves it alone, and has -1 in
-    // its place from then on, on which every system call fails without effect.
+    // SAFETY: the connection is open. SQLite closes the descriptor by `close` above, which skips it, and then has -1 in
+    // its place. Every system call on -1 fails without effect.
     unsafe {
         let handle = connection.handle();
         ffi::sqlite3_file_control(handle, c"main".as_ptr(), ffi::SQLITE_FCNTL_NULL_IO, ptr::null_mut());
