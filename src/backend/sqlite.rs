@@ -2,12 +2,12 @@
 //!
 //! | module | content |
 //! | --- | --- |
-//! | `databases`, `database`, `pool`, `connection` | the databases of this process, one for each file; their connections, and how one is set up |
+//! | `databases`, `database`, `pool`, `connection` | open databases, one for each file; their connections |
 //! | `schema`, `prepared` | the SQL; the statements that stay prepared |
 //! | `rows`, `transaction`, `failed_commit` | reading a row; applying a write; recovery from a commit that failed |
-//! | `file`, `draft`, `folder` | operations on the whole file; files that get their names when complete; syncs of folders |
+//! | `file`, `draft`, `folder` | operations on the whole file; files named when complete; folder syncs |
 //! | `location`, `create`, `opened` | where a file may be; how it is created; whether it is still at its path |
-//! | `registry`, `other_copies`, `descriptors`, `fork` | files open here and in other copies of SQLite; descriptors; forks |
+//! | `registry`, `other_copies`, `descriptors`, `fork` | open files, here and in other copies of SQLite; forks |
 //! | `access`, `takeover` | who may read and write the file; a log that another user left |
 //! | `vfs`, `reason` | how SQLite calls the system; what the system reported when a call failed |
 

@@ -1,17 +1,17 @@
-//! Files that get their name when they are whole: backups and exports.
+//! Files that get their name when they are complete: backups and exports.
 //!
-//! A draft lies beside its target as `.luat_kv.XXXXXX`, since SQLite opens a backup by its path and since an export may
-//! replace a file. It is removed when it is dropped. A process that is killed cannot do that, so the next draft in the
-//! same folder removes those that nobody is making any more:
+//! A draft lies beside its target as `.luat_kv.XXXXXX`, since SQLite opens a backup by its path, and since an export
+//! may replace a file. It is removed when it is dropped. A killed process cannot do that, so the next draft in the same
+//! folder removes those that no process is making any more:
 //!
 //! - The maker holds an flock on its draft for as long as it lives. The kernel drops it with the process. (SQLite's own
 //!   locks are POSIX locks, which on a local file system never conflict with an flock.)
 //! - A draft whose lock can be taken at once is removed, while that lock is held.
-//! - A draft can be taken for an abandoned one before its maker has the lock. So the maker looks, once it has the lock,
-//!   whether the name still leads to its file, and otherwise begins again.
+//! - A draft can be mistaken for an abandoned one before its maker has the lock. So once the maker has the lock, it
+//!   checks that the name still leads to its file, and otherwise starts again.
 //!
-//! NFS and SMB make of an flock something that SQLite's locks, or its writes, conflict with. Drafts there are not
-//! locked, and those that a killed process left stay.
+//! NFS and SMB implement an flock with locks that conflict with SQLite's, or with its writes. Drafts there are not
+//! locked, and those of killed processes stay.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
@@ -22,9 +22,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::{folder, registry};
 
 const PREFIX: &str = ".luat_kv.";
-/// How many letters and digits follow.
+/// How many random letters and digits end its name.
 const RANDOM: usize = 6;
-/// What SQLite may have put beside a draft.
+/// The files that SQLite may have created beside a draft.
 const SIDECARS: [&str; 3] = ["-journal", "-wal", "-shm"];
 
 /// The drafts that this process is making. Locked only within a call, so never during a fork.
@@ -47,15 +47,15 @@ impl Draft {
         Draft::new(folder)
     }
 
-    /// Makes a draft beside a file and looks at no other: for within the opening of a database, when nothing else that
-    /// may be one must be looked at.
+    /// Makes a draft beside a file, and does not look at others. An opening of a database uses this, since it must not
+    /// touch other files.
     #[cfg(unix)]
     pub(crate) fn beside(path: &Path) -> io::Result<Draft> {
         Draft::new(folder_of(path))
     }
 
     fn new(folder: &Path) -> io::Result<Draft> {
-        /// Names are taken by chance, or by a process that removes abandoned drafts; neither happens often.
+        /// A name can be taken by chance, or by a process that removes abandoned drafts. Neither happens often.
         const ATTEMPTS: usize = 100;
         for _ in 0..ATTEMPTS {
             if let Some(draft) = Draft::attempt(folder.join(random_name()?))? {
@@ -65,7 +65,8 @@ impl Draft {
         Err(io::Error::new(ErrorKind::AlreadyExists, "every name for a draft is taken"))
     }
 
-    /// Makes a draft with this name, unless there is one or another process takes it for abandoned.
+    /// Makes a draft with this name. Returns `None` if the name is taken, or another process takes the draft for
+    /// abandoned.
     fn attempt(path: PathBuf) -> io::Result<Option<Draft>> {
         let mut options = OpenOptions::new();
         #[cfg(unix)]
@@ -78,7 +79,7 @@ impl Draft {
         live.push(draft.path.clone());
         drop(live);
         let is_ours = !can_lock(&draft.file) || {
-            // A file system without locks has no abandoned drafts that could be told from live ones.
+            // On a file system without locks, abandoned drafts cannot be told from live ones, so none are removed.
             let locked = !matches!(draft.file.try_lock(), Err(TryLockError::WouldBlock));
             locked && leads_to(&draft.path, &draft.file.metadata()?)
         };
@@ -93,12 +94,12 @@ impl Draft {
         &mut self.file
     }
 
-    /// For SQLite, which must not have it open any more when it gets its name.
+    /// The path, for SQLite, which must have closed the file before the draft gets its name.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Gives it its name, in place of any other file of that name, and makes both durable.
+    /// Renames it to `target`, replacing any file of that name, and makes both durable.
     pub(crate) fn replace(self, target: &Path) -> io::Result<()> {
         self.file.sync_all()?;
         fs::rename(&self.path, target)?;
@@ -106,11 +107,11 @@ impl Draft {
         folder::sync(folder_of(target))
     }
 
-    /// The same where there is no file of that name; otherwise, and where it cannot be made durable, there is no new
-    /// one.
+    /// Like [`replace`](Self::replace), but fails if the target exists. If the file cannot be made durable, it is
+    /// removed again.
     pub(crate) fn create(self, target: &Path) -> io::Result<()> {
         self.file.sync_all()?;
-        // SQLite leaves them, empty, where it cannot lock the file as it closes it.
+        // SQLite leaves them, empty, if it cannot lock the file when it closes it.
         remove_sidecars(&self.path);
         rename_new(&self.path, target)?;
         self.forget();
@@ -119,7 +120,7 @@ impl Draft {
         })
     }
 
-    /// The file is not a draft any more, or not this one's.
+    /// Ends the draft without removing the file, which is another one's, or no longer a draft.
     fn forget(mut self) {
         let path = std::mem::take(&mut self.path);
         live().retain(|draft| *draft != path);
@@ -135,16 +136,16 @@ impl Drop for Draft {
     }
 }
 
-/// Removes the unfinished files of the backups and exports that this process is making. They then fail, unless they
-/// are just done.
+/// Removes the unfinished files of the backups and exports that this process is making. Those then fail, unless they
+/// have just finished.
 ///
-/// It is for a program that a signal ends: call it from a thread of your own that waits for signals, not from a signal
-/// handler, and end the process afterwards. Without it the next backup or export into the same folder removes them.
+/// A program that ends on a signal calls this from a thread that waits for signals, not from a signal handler, and then
+/// ends the process. Otherwise the next backup or export into the same folder removes the files.
 pub fn remove_drafts() {
     live().iter().for_each(|draft| remove(draft));
 }
 
-/// Removes a draft and what SQLite has put beside it.
+/// Removes a draft and the files that SQLite has created beside it.
 fn remove(draft: &Path) {
     remove_sidecars(draft);
     let _ = fs::remove_file(draft);
@@ -158,21 +159,22 @@ fn remove_sidecars(draft: &Path) {
     }
 }
 
-/// Removes from a folder the drafts of processes that were killed. What cannot be looked at or removed stays.
+/// Removes the drafts of killed processes from a folder. Files that cannot be examined or removed stay.
 fn remove_abandoned(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     let drafts: Vec<_> =
         entries.flatten().filter_map(|entry| draft_of(&entry.file_name()).map(str::to_owned)).collect();
     for name in drafts {
         let draft = folder.join(name);
-        // An open and close of a file drops all POSIX locks that this process has on it: ours are left alone.
+        // Opening and closing a file drops all POSIX locks that this process has on it, so this process's own drafts
+        // are skipped.
         let is_live = live().iter().any(|live| live.file_name() == draft.file_name());
         if is_live || registry::is_taken(&draft) {
             continue;
         }
         match fs::symlink_metadata(&draft) {
             Ok(found) if found.is_file() && is_removable(&found) => drop(remove_unless_locked(&draft)),
-            // Only what lay beside it was left.
+            // Only the files beside it were left.
             Err(why) if why.kind() == ErrorKind::NotFound => remove(&draft),
             _ => {}
         }
@@ -190,7 +192,7 @@ fn remove_unless_locked(draft: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The name of the draft that a file is, or that it belongs to.
+/// The name of the draft that a file is or belongs to.
 fn draft_of(name: &OsStr) -> Option<&str> {
     let name = name.to_str()?;
     let draft = SIDECARS.iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
@@ -220,7 +222,7 @@ fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// The system call itself, since the C library's function for it is younger than the systems that this runs on.
+/// Makes the system call itself: the C library's function for it is newer than some supported systems.
 #[cfg(target_os = "linux")]
 fn rename_no_replace(from: &Path, to: &Path) -> io::Result<()> {
     use std::ffi::CString;
@@ -246,13 +248,13 @@ fn leads_to(path: &Path, file: &Metadata) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == (file.dev(), file.ino()))
 }
 
-/// Elsewhere a file cannot be removed while it is open.
+/// Elsewhere an open file cannot be removed.
 #[cfg(not(unix))]
 fn leads_to(path: &Path, _: &Metadata) -> bool {
     path.exists()
 }
 
-/// Is it this user's, or is this root?
+/// Whether the file belongs to this user, or this is root.
 #[cfg(unix)]
 fn is_removable(file: &Metadata) -> bool {
     // SAFETY: it takes nothing, and cannot fail.
@@ -265,7 +267,7 @@ fn is_removable(_: &Metadata) -> bool {
     true
 }
 
-/// Does the file lie where an flock is apart from all other locks?
+/// Whether the file is on a file system where an flock does not conflict with other locks.
 #[cfg(target_os = "linux")]
 fn can_lock(file: &File) -> bool {
     use std::os::fd::AsRawFd;
@@ -341,7 +343,7 @@ mod tests {
         assert!(!path.exists());
     }
 
-    /// If an flock kept SQLite out, a backup could not write its own draft.
+    /// If an flock kept SQLite out, a backup could not write to its own draft.
     #[test]
     fn sqlite_s_locks_and_the_draft_s_are_apart() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,13 +1,13 @@
-//! Takes back a commit that failed when it was already in the log.
+//! Undoes a commit that failed after it was written to the log.
 //!
-//! A commit writes its frames to the log, the last of them with the checkpoint of a commit, then syncs the log, then tells the
-//! other connections by the index in shared memory. If one of the last two steps fails, SQLite returns an error and rolls
-//! back. All who have the file open then see the state before. But the frames are still in the log, and whole: if
-//! every process ends before the next commit, the next one to open the file finds them and takes them for a commit.
-//! The write would appear after all, perhaps beside its repetition.
+//! A commit writes its frames to the log, the last of them marked as a commit. Then it syncs the log, and then
+//! publishes the frames to other connections by the index in shared memory. If one of these last two steps fails,
+//! SQLite returns an error and rolls back, and every connection sees the state before. But the frames are still in the
+//! log, and complete. If every process ends before the next commit, the next process that opens the file finds them and
+//! takes them for a commit. So the failed write would appear after all, perhaps in addition to its repetition.
 //!
-//! So before the error is returned, an empty change is committed. It goes where the failed frames begin, and each frame's
-//! checksum includes all frames before it: what is left of the failed frames is not valid any more. See
+//! So before the error is returned, an empty change is committed. It overwrites the start of the failed frames. Since
+//! each frame's checksum includes all frames before it, the rest of the failed frames becomes invalid. See
 //! docs/design.md, "A commit that failed".
 
 use std::time::Duration;
@@ -17,13 +17,13 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, ffi};
 use super::vfs::Patience;
 use crate::error::{Code, Error};
 
-/// Makes sure that a write which failed stays undone. Returns its error, which says so where that is not certain.
+/// Makes sure that a failed write stays undone. Returns its error, which tells if that is not certain.
 pub(super) fn take_back(connection: &Connection, busy_timeout: Duration, failed: Error) -> Error {
     if !may_be_in_log(connection) || connection.busy_timeout(busy_timeout).is_err() {
         return failed;
     }
     let patience = Patience::of(busy_timeout);
-    // With the second try the frames are gone for every process, though perhaps not from the disk.
+    // After the second try the frames are gone for every process, but perhaps not from the disk.
     let what = match commit_nothing(connection) {
         Ok(()) => "",
         Err(_) if commit_nothing_unsynced(connection).is_ok() => "the write may still appear after a power cut",
@@ -37,8 +37,8 @@ pub(super) fn take_back(connection: &Connection, busy_timeout: Duration, failed:
     }
 }
 
-/// Did the last call fail in one of the steps after the frames were written? Where a write itself failed, a full disk
-/// among others, the frame with the checkpoint of the commit, which is the last one, is not whole.
+/// Whether the last call failed in one of the steps after the frames were written. If a write to the log fails, for
+/// example on a full disk, the last frame, which is marked as the commit, is not complete.
 fn may_be_in_log(connection: &Connection) -> bool {
     // SAFETY: the handle is the connection's own, which is open.
     let code = unsafe { ffi::sqlite3_extended_errcode(connection.handle()) };
@@ -52,9 +52,9 @@ fn may_be_in_log(connection: &Connection) -> bool {
     )
 }
 
-/// Commits a change that changes nothing: the user version is set to what it is. It is a page of its own all the same.
+/// Commits a change without effect: it sets the user version to its present value. Even so, SQLite writes a page.
 ///
-/// Where others have committed meanwhile, they have overwritten the failed frames, and this does no harm.
+/// If others have committed meanwhile, they have overwritten the failed frames, and this does no harm.
 fn commit_nothing(connection: &Connection) -> rusqlite::Result<()> {
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
     let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -62,8 +62,8 @@ fn commit_nothing(connection: &Connection) -> rusqlite::Result<()> {
     transaction.commit()
 }
 
-/// The same for a disk that goes on failing to sync. At the beginning of the log SQLite syncs its header before it writes
-/// a frame, and would not get to overwrite one.
+/// Like [`commit_nothing`], for a disk on which syncs keep failing. At the beginning of the log SQLite syncs its header
+/// before it writes a frame, so it would never overwrite one.
 fn commit_nothing_unsynced(connection: &Connection) -> rusqlite::Result<()> {
     let synchronous: i64 = connection.pragma_query_value(None, "synchronous", |row| row.get(0))?;
     connection.pragma_update(None, "synchronous", "OFF")?;

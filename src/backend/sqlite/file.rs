@@ -1,4 +1,4 @@
-//! What is done to the database file as a whole.
+//! Operations on the whole database file.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -16,10 +16,10 @@ use super::schema::{self, Steps};
 use crate::error::{Code, Error, Result};
 use crate::limits;
 
-/// The bytes of the file and of its log.
+/// Returns the size of the file and its log in bytes.
 pub(super) fn size(database: &Database) -> Result<u64> {
     database.look(false)?;
-    // Looking at a file does not open it, which would endanger its locks.
+    // This reads the metadata only. To open the file would endanger its locks.
     let len = |path: &Path| match fs::metadata(path) {
         Ok(found) => Ok(found.len()),
         Err(why) if why.kind() == ErrorKind::NotFound => Ok(0),
@@ -28,8 +28,8 @@ pub(super) fn size(database: &Database) -> Result<u64> {
     Ok(len(database.path())? + len(&database.wal())?)
 }
 
-/// Writes the file anew, without the room that deleted rows have left. A damaged one is left as it is: what can still be
-/// read of it would be all that is left.
+/// Rewrites the file without the space that deleted rows have left. A damaged file is left as it is, since a rewrite
+/// would keep only what can still be read.
 pub(super) fn compact(connection: &mut Connection) -> Result<()> {
     schema::check(&connection.sqlite)?;
     connection.guard.steps.restart();
@@ -44,7 +44,7 @@ pub(super) fn compact(connection: &mut Connection) -> Result<()> {
     })
 }
 
-/// Moves the log into the file and cuts it to nothing, if readers allow it.
+/// Moves the log into the file, and truncates it if readers allow it.
 pub(super) fn checkpoint(sqlite: &rusqlite::Connection) -> Result<()> {
     match sqlite.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0))? {
         true => Err(Error::new(Code::Busy, "its log is in use")),
@@ -52,12 +52,12 @@ pub(super) fn checkpoint(sqlite: &rusqlite::Connection) -> Result<()> {
     }
 }
 
-/// Gives a copy, which `copy` makes at the path that it is given, its name when it is whole and safe from a power cut.
+/// Makes a backup: `copy` writes it at the path that it is given, and it gets its name when it is complete and synced.
 pub(super) fn backup(to: &Path, copy: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let named = |error: Error| error.while_doing(format_args!("backing up to {}", to.display()));
     let io = |why: std::io::Error| named(Error::io(why));
     limits::path(to).map_err(named)?;
-    // The file would be there in vain, and this is the common mistake.
+    // To copy the whole file first would be in vain, and this is the most common mistake.
     if fs::symlink_metadata(to).is_ok() {
         return Err(named(Error::new(Code::Io, "there is a file of that name")));
     }
@@ -73,10 +73,10 @@ pub(super) fn backup(to: &Path, copy: impl FnOnce(&Path) -> Result<()>) -> Resul
     draft.create(to).map_err(io)
 }
 
-/// SQLite's online backup, of one snapshot. The connection is this call's alone: nobody waits for it, and writes that come
-/// meanwhile do not make it begin again.
+/// SQLite's online backup of one snapshot. The connection belongs to this call, so no other call waits for it, and
+/// writes meanwhile do not restart the backup.
 pub(super) fn copy(source: &rusqlite::Connection, to: &Path) -> Result<()> {
-    /// In each step; another thread of this process may use the file between two.
+    /// The size of a step. Other threads of this process may use the file between steps.
     const PAGES: i32 = 4096;
     let snapshot = source.unchecked_transaction()?;
     snapshot.query_row("SELECT EXISTS (SELECT 1 FROM main.sqlite_master)", (), |_| Ok(()))?;
@@ -92,7 +92,7 @@ pub(super) fn copy(source: &rusqlite::Connection, to: &Path) -> Result<()> {
         }
     }
     drop(backup);
-    // Pages are copied as they are: also those of a damaged file.
+    // Pages are copied unchanged, even those of a damaged file.
     schema::check(&copy)?;
     copy.close().map_err(|(_, error)| error.into())
 }

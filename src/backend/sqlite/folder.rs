@@ -1,16 +1,16 @@
 //! Makes the entries of folders durable.
 //!
-//! An fsync of a file keeps its contents. Its name is an entry of its folder, and POSIX promises that the name is there
-//! after a power cut only once the folder was synced too. The entry of a folder lies in its parent.
+//! An fsync of a file makes its contents durable, but not its name, which is an entry of its folder. POSIX guarantees
+//! that the name survives a power failure only after an fsync of the folder. The entry of a folder is in its parent.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-/// Syncs a folder, so that the names in it survive a power cut.
+/// Syncs a folder, so that the names in it survive a power failure.
 ///
-/// A folder that cannot be synced is not an error: some file systems refuse it (EINVAL), and a folder with the mode -wx
-/// cannot be opened. Whoever keeps files there has no more to gain.
+/// A folder that cannot be synced is not an error: some file systems refuse it (EINVAL), and a folder of mode -wx
+/// cannot be opened. Nothing more can be done there.
 pub(crate) fn sync(folder: &Path) -> io::Result<()> {
     match File::open(folder).and_then(|folder| folder.sync_all()) {
         Err(why) if cannot_be_synced(why.kind()) => Ok(()),
@@ -24,7 +24,7 @@ fn cannot_be_synced(kind: ErrorKind) -> bool {
 
 /// Syncs a folder and the ones above it in the same file system.
 ///
-/// That keeps the entries of folders that were just made, whichever process made them.
+/// This makes the entries of new folders durable, whichever process created them.
 #[cfg(unix)]
 pub(crate) fn sync_with_parents(folder: &Path) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt;

@@ -1,8 +1,8 @@
 //! Where a database may lie, and where it would lose data.
 //!
-//! SQLite keeps a log and shared memory beside the database, and names them after it. Two processes share them only if
-//! both reach the database through the same folder. A second hard link or a mount of the file alone gives the file a
-//! second folder, and so a second log.
+//! SQLite keeps a log and shared memory beside the database, under names derived from its name. Two processes share
+//! them only if both reach the database through the same folder. A second hard link, or a mount of the file alone, puts
+//! the file into a second folder, and so gives it a second log.
 
 use std::ffi::OsString;
 use std::fs;
@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use crate::error::{Code, Error, Result};
 use crate::limits;
 
-/// What SQLite appends to the name of a database for the files it keeps beside it.
+/// The endings that SQLite appends to the name of a database for the files beside it.
 pub(super) const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 
-/// An absolute path that SQLite can only take for a file's.
+/// Returns the absolute path, if SQLite can take it for nothing but the path of a file.
 pub(super) fn checked(path: &Path) -> Result<PathBuf> {
     if path.as_os_str() == ":memory:" {
         return Err(Error::invalid(
@@ -23,7 +23,7 @@ pub(super) fn checked(path: &Path) -> Result<PathBuf> {
     }
     limits::path(path)?;
     let path = std::path::absolute(path).map_err(Error::io)?;
-    /// SQLite's own limit, less the longest ending that it appends: `-journal`.
+    /// SQLite's own limit, minus the longest ending that it appends, `-journal`.
     const LONGEST: usize = 512 - 8;
     let len = path.as_os_str().len();
     if len > LONGEST {
@@ -32,16 +32,16 @@ pub(super) fn checked(path: &Path) -> Result<PathBuf> {
     match fs::metadata(&path) {
         Ok(found) if found.is_dir() => Err(Error::new(Code::Io, "it is a folder")),
         Ok(found) if !found.is_file() => Err(Error::new(Code::Io, "it is not a regular file")),
-        // SQLite would take it for an empty one.
+        // SQLite would treat it as an empty database.
         Ok(found) if (1..100).contains(&found.len()) => {
             Err(Error::new(Code::Corrupt, "it is too short for a database"))
         }
-        // What is missing can be made; what else is wrong shows when it is opened.
+        // A missing file can be created. Other problems show when it is opened.
         _ => Ok(path),
     }
 }
 
-/// Refuses a file whose log would lie in a place that not all of its users share.
+/// Refuses a file whose log would be in a place that not all of its users share.
 pub(super) fn check_alone(path: &Path, file: &fs::Metadata) -> Result<()> {
     let names = name_count(file);
     if names > 1 {
@@ -70,12 +70,12 @@ pub(super) fn check_alone(path: &Path, file: &fs::Metadata) -> Result<()> {
     }
 }
 
-/// The file itself where the path is a symbolic link: SQLite names the files beside it after that.
+/// The path of the file itself if the path is a symbolic link: SQLite names the files beside it after that.
 pub(super) fn real(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
-/// The name of a file that SQLite keeps beside this one, whose path is [`real`].
+/// The path of a file that SQLite keeps beside this one, whose path is [`real`].
 pub(super) fn beside(path: &Path, end: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(end);
@@ -92,11 +92,11 @@ fn name_count(_: &fs::Metadata) -> u64 {
     1
 }
 
-/// Is this file the root of a mount? The path is [`real`].
+/// Whether this file is the root of a mount. The path is [`real`].
 #[cfg(target_os = "linux")]
 fn is_mounted(path: &Path) -> bool {
     asked(path).unwrap_or_else(|| {
-        // An older kernel, or a sandbox without statx.
+        // The kernel is older, or a sandbox has no statx.
         fs::read("/proc/self/mountinfo").is_ok_and(|mounts| is_listed(&mounts, path))
     })
 }
@@ -106,13 +106,13 @@ fn is_mounted(_: &Path) -> bool {
     false
 }
 
-/// Asks the kernel; `None` where it does not say.
+/// Asks the kernel. `None` if the kernel does not tell.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn asked(path: &Path) -> Option<bool> {
     use std::os::unix::ffi::OsStrExt;
     let path = std::ffi::CString::new(path.as_os_str().as_bytes()).ok()?;
     let mut found = std::mem::MaybeUninit::<libc::statx>::zeroed();
-    // SAFETY: the path ends with a NUL, and statx writes to the struct only, which is valid as all zeros.
+    // SAFETY: the path ends with a NUL, and statx writes only to the struct, for which all zeros are valid.
     let (status, found) =
         unsafe { (libc::statx(libc::AT_FDCWD, path.as_ptr(), 0, 0, found.as_mut_ptr()), found.assume_init()) };
     if status != 0 {
@@ -128,7 +128,7 @@ fn asked(_: &Path) -> Option<bool> {
     None
 }
 
-/// Is the path a mount point in this list, which has the form of /proc/self/mountinfo?
+/// Whether the path is a mount point in this list, which has the format of /proc/self/mountinfo.
 #[cfg(target_os = "linux")]
 fn is_listed(mounts: &[u8], path: &Path) -> bool {
     use std::os::unix::ffi::OsStrExt;

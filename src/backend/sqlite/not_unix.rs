@@ -1,17 +1,17 @@
-//! Stand-ins for what this back end asks of POSIX, on systems that are not Unix (Windows). They are compiled there, but no
-//! test runs them.
+//! Replacements for the POSIX functions that this back end uses, for systems that are not Unix (Windows). They are
+//! compiled there, but no test runs them.
 //!
-//! A process there does not fork, locks belong to a handle and not to a process, an open file can be neither removed nor
-//! replaced, and who may write a file is not a matter of owner and mode. So there is nothing to do here, and an error
-//! says what SQLite says, without the system's reason.
+//! Such a system has no fork, locks belong to a handle and not to a process, an open file can be neither removed nor
+//! replaced, and access does not depend on owner and mode. So most functions here do nothing, and an error contains
+//! SQLite's message without the system's reason.
 
-/// The names of the `libc` crate that are used.
+/// The names from the `libc` crate that are used.
 #[allow(clippy::upper_case_acronyms)]
 pub(super) mod libc {
     use std::cell::Cell;
     use std::ffi::{c_char, c_int};
 
-    /// Defines error numbers that no system call reports: the numbers of another system mean something else.
+    /// Defines error numbers that no system call reports, since the numbers of another system mean something else.
     macro_rules! never_reported {
         ($($name:ident = $number:literal),* $(,)?) => { $(pub(in super::super) const $name: c_int = $number;)* };
     }
@@ -27,10 +27,10 @@ pub(super) mod libc {
     pub(in super::super) const AT_FDCWD: c_int = 0;
     pub(in super::super) const AT_EACCESS: c_int = 0;
 
-    /// Permits everything: the system refuses what is not permitted when it is tried.
+    /// Permits everything: the system refuses a forbidden access when it is tried.
     ///
     /// # Safety
-    /// None is needed. It is unsafe since the function that it stands for is.
+    /// There are no conditions. It is unsafe because the function that it replaces is.
     pub(in super::super) unsafe fn faccessat(_: c_int, _: *const c_char, _: c_int, _: c_int) -> c_int {
         0
     }
@@ -39,7 +39,7 @@ pub(super) mod libc {
         static ERRNO: Cell<c_int> = const { Cell::new(0) };
     }
 
-    /// A number of this thread that only `reason` sets. It lives as long as the thread.
+    /// A number for each thread, which only `reason` sets.
     pub(in super::super) fn errno() -> *mut c_int {
         ERRNO.with(Cell::as_ptr)
     }

@@ -1,7 +1,7 @@
-//! Whether the path of a store still leads to the file that was opened.
+//! Checks whether the path of a store still leads to the file that was opened.
 //!
-//! A file that was removed or replaced goes on working for those that have it open, and is gone when the last of them
-//! closes it; everybody else uses the new one. So a store that finds this out refuses every further call.
+//! A file that was removed or replaced keeps working for the processes that have it open, and is gone when the last of
+//! them closes it; all others use the new file. So a store that detects this refuses every further call.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -12,9 +12,9 @@ use super::registry::{FileId, Identity, file_id};
 use super::{descriptors, reason};
 use crate::error::{Code, Error};
 
-/// The file of a database: where it is, and which one was found there when it was opened first.
+/// The file of a database: its path, and the identity of the file that was found there when it was first opened.
 pub(super) struct OpenedFile {
-    /// Absolute: the working directory may change before a connection is made again.
+    /// Absolute, since the working directory may change before a connection is opened again.
     path: PathBuf,
     readonly: bool,
     first: OnceLock<(Identity, View)>,
@@ -34,7 +34,7 @@ impl OpenedFile {
         self.readonly
     }
 
-    /// Adds who may do what, where that is why something failed.
+    /// Adds who may access the file, if that is why something failed.
     pub(super) fn explained(&self, error: Error) -> Error {
         let of_rights = match error.code() {
             Code::ReadOnly => true,
@@ -47,8 +47,8 @@ impl OpenedFile {
         }
     }
 
-    /// Whether this is the file that was opened first, which it is the first time. While that one is `connected`, its
-    /// inode's number is given to no other; otherwise it is told by its time of creation too.
+    /// Whether this is the file that was opened first; the first call always returns true. While that file is
+    /// `connected`, its inode's number belongs to no other file. Otherwise the time of creation is compared too.
     pub(super) fn is(&self, found: Identity, connected: bool) -> bool {
         let (file, _) = self.first.get_or_init(|| (found, View::now()));
         if connected { found.id == file.id } else { found == *file }
@@ -74,8 +74,8 @@ impl OpenedFile {
             }
             (Some(_), Ok(_)) => "replaced by another file",
             (Some(_), Err(_)) => "removed",
-            // The file still has a name, and the path may lead elsewhere only since this process has another root folder
-            // or other mounts, or lacks the rights to look.
+            // The file still has a name. The path may lead elsewhere only because this process now has another root
+            // folder or other mounts, or lacks the rights to look.
             (None, _) if !view.is_same() => return None,
             (None, Ok(_)) => "replaced by another file",
             (None, Err(why)) if matches!(why.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
@@ -90,10 +90,10 @@ impl OpenedFile {
     }
 }
 
-/// What decides where an absolute path leads.
+/// What determines where an absolute path leads.
 struct View {
     root: Option<FileId>,
-    /// The namespace of mounts, which may not be known.
+    /// The mount namespace; `None` if it is not known.
     mounts: Option<FileId>,
 }
 

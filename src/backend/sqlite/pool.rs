@@ -1,15 +1,15 @@
-//! The connections that all stores on one file share: one that writes, and a few that read beside it.
+//! The connections that all stores on one file share: one that writes, and a few that read.
 //!
-//! - A call has a connection to itself, by a [`Turn`], until it returns.
-//! - A program that never uses the stores on a file from two threads at once gets by with the first connection.
-//! - A short read takes the writing connection if nobody uses it, since its cache is warm, and otherwise one that reads.
-//!   So reads run side by side, and none waits for a writer.
-//! - Once a second thread was seen, what reads for longer (a list, a count) always leaves the writing connection alone, so
-//!   no write waits for it.
-//! - What holds the writing connection for long (an import, compacting) keeps writers waiting as a writer in another process
-//!   does: they are BUSY until their busy timeout is over. Short calls of this process take turns, however long that takes.
+//! - A call has a connection to itself, as a [`Turn`], until it returns.
+//! - A program that never uses the stores on a file from two threads at once needs only the first connection.
+//! - A short read takes the writing connection if it is free, since its cache is warm, and otherwise a reading one. So
+//!   reads run side by side, and no read waits for a writer.
+//! - Once a second thread was seen, longer reads (a list, a count) never take the writing connection, so no write waits
+//!   for them.
+//! - A long use of the writing connection (an import, compacting) blocks writers as a writer in another process does:
+//!   they return BUSY when their busy timeout is over. Short calls of this process take turns, however long that takes.
 //!
-//! While a process forks, no connection is in use: each turn lies within a call (see `crate::fork`).
+//! While a process forks, no connection is in use: each turn is within a call (see `crate::fork`).
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -17,17 +17,17 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use super::connection::Connection;
 use crate::error::{Code, Error, Result};
 
-/// How many connections read beside the one that writes.
+/// How many connections read, besides the one that writes.
 const READERS: usize = 8;
 
 /// What a call does.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Use {
     Read,
-    /// Something that takes time in proportion to what is stored.
+    /// A read whose duration is proportional to what is stored.
     LongRead,
     Write,
-    /// A write whose length the caller decides on.
+    /// A write whose duration the caller determines.
     LongWrite,
 }
 
@@ -42,9 +42,9 @@ struct State {
     writer: Writer,
     #[allow(clippy::vec_box)] // they go from hand to hand
     readers: Vec<Box<Connection>>,
-    /// Leased ones, too.
+    /// Includes those in use.
     reader_count: usize,
-    /// Connections that come back are closed.
+    /// Whether connections that are returned are closed.
     closed: bool,
 }
 
@@ -52,19 +52,19 @@ enum Writer {
     Free(Box<Connection>),
     InUse {
         long: bool,
-        /// There was no connection when this use began.
+        /// Whether there was no connection when this use began.
         was_missing: bool,
     },
-    /// The next use makes one, after what is said here.
+    /// The next use opens one. The text says what happened to the one before.
     Missing(&'static str),
 }
 
-/// A connection, or a place for one, that this call has to itself until it is dropped.
+/// A connection, or the place for one, that this call has to itself until it is dropped.
 struct Turn<'a> {
     pool: &'a Pool,
     is_writer: bool,
     connection: Option<Box<Connection>>,
-    /// What the connection that was here came to; `None` where there was none.
+    /// What happened to the connection that was here; `None` if there was none.
     after: Option<&'static str>,
 }
 
@@ -80,8 +80,8 @@ impl Pool {
         }
     }
 
-    /// Does something with a connection. One that is missing is made by `connect`, which is given what the one before came
-    /// to if it is the one that writes. BUSY if another call uses the writing connection for long.
+    /// Runs a call with a connection. If there is none, `connect` opens one; for the writing connection, it is told
+    /// what happened to the one before. Returns BUSY if another call uses the writing connection for long.
     pub fn with<T>(
         &self,
         purpose: Use,
@@ -92,7 +92,7 @@ impl Pool {
         if !turn.is_writer && turn.connection.is_none() {
             match connect(None) {
                 Ok(reader) => turn.connection = Some(Box::new(reader)),
-                // There may be no descriptors for one more.
+                // The process may be out of descriptors for another one.
                 Err(_) => {
                     drop(turn);
                     turn = self.writer_turn(self.lock(), false)?;
@@ -127,7 +127,7 @@ impl Pool {
             }
             if let Some((connection, after)) = state.writer.take(long) {
                 if long {
-                    // Those that wait are BUSY from now on.
+                    // From now on, waiting calls return BUSY.
                     self.writer_freed.notify_all();
                 }
                 return Ok(Turn { pool: self, is_writer: true, connection, after });
@@ -150,14 +150,14 @@ impl Pool {
         }
     }
 
-    /// Whether there is a connection, be it in use or not; one that is just being made does not count.
+    /// Whether there is a connection, in use or not. One that is being opened does not count.
     pub fn is_connected(&self) -> bool {
         let state = self.lock();
         let is_missing = matches!(state.writer, Writer::Missing(_) | Writer::InUse { was_missing: true, .. });
         state.reader_count > 0 || !is_missing
     }
 
-    /// Takes out what is not in use. The next use makes connections again, after what is said here.
+    /// Takes out the connections that are not in use. The next use opens new ones, and is told what happened.
     pub fn disconnect(&self, after: &'static str) -> Vec<Connection> {
         self.lock().drain(after)
     }
@@ -210,7 +210,7 @@ impl State {
 }
 
 impl Writer {
-    /// Takes the connection, or where it is missing its place, unless it is in use.
+    /// Takes the connection, or its place if there is none, unless it is in use.
     fn take(&mut self, long: bool) -> Option<(Option<Box<Connection>>, Option<&'static str>)> {
         if matches!(self, Writer::InUse { .. }) {
             return None;
@@ -249,16 +249,16 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// Whether more than one thread has used something.
+/// Whether more than one thread has made calls.
 #[derive(Default)]
 struct Threads {
-    /// The first one: an address of its own.
+    /// The first thread, as an address that is unique to it.
     first: AtomicUsize,
     several: AtomicBool,
 }
 
 impl Threads {
-    /// Notes this thread, and returns whether there are several.
+    /// Notes this thread, and returns whether there have been several.
     fn note(&self) -> bool {
         thread_local!(static THREAD: u8 = const { 0 });
         let this = THREAD.with(|thread| std::ptr::from_ref(thread).addr());

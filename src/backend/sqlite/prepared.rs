@@ -1,16 +1,16 @@
-//! A connection to SQLite with the statements that it keeps prepared: those that read or write one row.
+//! A connection to SQLite and the statements that it keeps prepared: those that read or write one row.
 //!
-//! rusqlite has a cache of statements, but to take a statement out of it and put it back is a fifth of the instructions of
-//! a read. Here each statement has a slot of its own. What is bound is not copied either.
+//! rusqlite has a cache of statements, but taking a statement out and putting it back takes a fifth of the instructions
+//! of a read. Here each statement has its own slot. Bound values are not copied either.
 //!
 //! Why this is sound:
 //! - A statement must be finalized before its connection is closed. [`PreparedConnection`] owns both, and its fields are
 //!   dropped in that order. It gives out its connection by shared reference only, so no other connection can take its place.
 //! - A statement runs once at a time: an [`Execution`] takes it out of its slot.
-//! - SQLite reads what is bound for as long as the statement runs. An `Execution` borrows it (`'b`), and ends the run when it
-//!   is dropped. If it is forgotten instead, its statement never runs again.
-//! - A column is valid until the statement takes another step or is reset. It borrows from the `Execution`, which must be
-//!   unborrowed for both.
+//! - SQLite reads bound values for as long as the statement runs. An `Execution` borrows them (`'b`), and ends the run
+//!   when it is dropped. If it is forgotten instead, its statement never runs again.
+//! - A column is valid until the statement takes another step or is reset. It borrows from the `Execution`, and both
+//!   need that borrow to have ended.
 //! - SQLite lets a statement move to another thread with its connection.
 
 use std::cell::Cell;
@@ -25,7 +25,7 @@ use rusqlite::types::ValueRef;
 use super::schema;
 use crate::error::{Error, Result};
 
-/// The statements that are kept.
+/// The statements that are kept prepared.
 #[derive(Clone, Copy)]
 pub(super) enum Kept {
     Get,
@@ -57,14 +57,14 @@ impl Kept {
 
 /// The fields are dropped in this order.
 pub(super) struct PreparedConnection {
-    /// Each is empty until its statement is used, and while it runs.
+    /// A slot is empty until its statement is first used, and while it runs.
     slots: [Cell<Option<Statement>>; COUNT],
     sqlite: rusqlite::Connection,
 }
 
 struct Statement(NonNull<ffi::sqlite3_stmt>);
 
-// SAFETY: it belongs to a connection, and moves with it.
+// SAFETY: a statement may move to another thread with its connection.
 unsafe impl Send for Statement {}
 
 impl Drop for Statement {
@@ -98,7 +98,7 @@ impl PreparedConnection {
         Ok(execution)
     }
 
-    /// From now on, [`Kept::Put`] is this statement.
+    /// Makes this the statement for [`Kept::Put`].
     pub fn set_put(&self, sql: &str) -> Result<()> {
         self.slots[Kept::Put as usize].set(Some(self.prepare(sql)?));
         Ok(())
@@ -112,7 +112,7 @@ impl PreparedConnection {
             let flags = ffi::SQLITE_PREPARE_PERSISTENT;
             ffi::sqlite3_prepare_v3(self.handle(), sql.as_ptr().cast(), len, flags, &mut statement, ptr::null_mut())
         };
-        // It is null where there was an error, since no text is empty.
+        // No text is empty, so the pointer is null only after an error.
         NonNull::new(statement).map(Statement).ok_or_else(|| self.error(code))
     }
 
@@ -137,7 +137,7 @@ impl Deref for PreparedConnection {
 
 /// A run of a statement, from its first step until it is dropped.
 pub(super) struct Execution<'c, 'b> {
-    /// There until it is dropped.
+    /// Always there, until the drop takes it.
     statement: Option<Statement>,
     slot: &'c Cell<Option<Statement>>,
     connection: &'c PreparedConnection,
@@ -151,7 +151,7 @@ impl<'b> Execution<'_, 'b> {
 
     fn bind(&self, index: c_int, parameter: ValueRef<'b>) -> Result<()> {
         let (statement, keep) = (self.pointer(), ffi::SQLITE_STATIC());
-        // SAFETY: the statement has taken no step, and what is bound outlives the run.
+        // SAFETY: the statement has taken no step, and the bound values outlive the run.
         let code = unsafe {
             match parameter {
                 ValueRef::Null => ffi::sqlite3_bind_null(statement, index),
@@ -179,24 +179,25 @@ impl<'b> Execution<'_, 'b> {
         }
     }
 
-    /// Runs a statement that returns no rows. Returns whether it changed one.
+    /// Runs a statement that returns no rows. Returns whether it changed a row.
     pub fn execute(mut self) -> Result<bool> {
         self.step()?;
         Ok(self.connection.changes() > 0)
     }
 
-    /// A column of the row of the last step; NULL if there was none.
+    /// Returns a column of the row of the last step; NULL if there was none.
     pub fn column(&self, index: usize) -> ValueRef<'_> {
         let (statement, index) = (self.pointer(), index as c_int);
-        // SAFETY: the statement is not finalized. Bytes stay where they are while `self` is borrowed: the functions that
-        // convert a column to another type are not called.
+        // SAFETY: the statement is not finalized. The bytes stay where they are while `self` is borrowed, since no
+        // function that converts the column to another type is called.
         unsafe {
             let kind = ffi::sqlite3_column_type(statement, index);
             match kind {
                 ffi::SQLITE_INTEGER => ValueRef::Integer(ffi::sqlite3_column_int64(statement, index)),
                 ffi::SQLITE_FLOAT => ValueRef::Real(ffi::sqlite3_column_double(statement, index)),
                 ffi::SQLITE_TEXT | ffi::SQLITE_BLOB => {
-                    // Of a text, too, these are its bytes. (To return it as a text, SQLite would copy it, for a NUL.)
+                    // These are the bytes of a text, too. (SQLite would copy it to return it as a text, in order to add
+                    // a NUL.)
                     let start = ffi::sqlite3_column_blob(statement, index).cast::<u8>();
                     let len = usize::try_from(ffi::sqlite3_column_bytes(statement, index)).unwrap_or(0);
                     let bytes = if start.is_null() { &[] } else { std::slice::from_raw_parts(start, len) };
@@ -207,7 +208,7 @@ impl<'b> Execution<'_, 'b> {
         }
     }
 
-    /// Whether SQLite has prepared the statement anew in this run, since the schema had changed.
+    /// Whether SQLite has prepared the statement again during this run, because the schema had changed.
     pub fn was_prepared_anew(&self) -> bool {
         // SAFETY: the statement is not finalized.
         unsafe { ffi::sqlite3_stmt_status(self.pointer(), ffi::SQLITE_STMTSTATUS_REPREPARE, 1) > 0 }
@@ -218,7 +219,7 @@ impl Drop for Execution<'_, '_> {
     fn drop(&mut self) {
         // SAFETY: the statement is not finalized, and no column is borrowed.
         unsafe {
-            // An error is that of the last step.
+            // The result repeats the error of the last step, so it is ignored.
             ffi::sqlite3_reset(self.pointer());
             ffi::sqlite3_clear_bindings(self.pointer());
         }
