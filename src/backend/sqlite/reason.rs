@@ -1,9 +1,9 @@
-//! What the system said when something failed, who may do what, and what can be done about it.
+//! Why a call failed: what the system reported, who may access a file, and what can be done about it.
 //!
-//! SQLite tells that reading or opening failed, but not why. The system's own word for it is in `errno`, which
-//! [`clear`] empties before SQLite is called: what is found there after a failure comes from that call. (SQLite's
-//! `sqlite3_system_errno` reads the same `errno`, but only for failures that SQLite takes for the system's. A disk that
-//! cannot be read is a damaged file to SQLite, and a lock that the system refuses is a busy one.)
+//! SQLite reports that reading or opening failed, but not why. The system's reason is in `errno`. [`clear`] resets it
+//! before SQLite is called, so a value that is found after a failure comes from that call. (SQLite's
+//! `sqlite3_system_errno` reads the same `errno`, but only for failures that SQLite attributes to the system. It
+//! reports an unreadable disk as a damaged file, and a refused lock as a busy one.)
 
 use std::cell::Cell;
 use std::io;
@@ -25,18 +25,18 @@ use libc::__error as errno;
 use super::not_unix::libc::{self, errno};
 
 thread_local! {
-    /// Why a file could not be opened, for the first time since [`clear`].
+    /// Why a file could not be opened: the first such reason since [`clear`].
     static NOT_OPENED: Cell<i32> = const { Cell::new(0) };
 }
 
-/// Forgets what failed before.
+/// Forgets earlier failures.
 pub(super) fn clear() {
     set(0);
     NOT_OPENED.set(0);
 }
 
-/// A file could not be opened. SQLite tries again, for reading only, and then the word for a file that could not be made
-/// is that there is none.
+/// Notes that a file could not be opened. SQLite then tries to open it for reading only, and the reason for that is
+/// only that the file does not exist, not why it could not be created.
 #[cfg(unix)] // `descriptors` is told of each file that SQLite opens
 pub(super) fn not_opened() {
     if NOT_OPENED.get() == 0 {
@@ -49,7 +49,7 @@ pub(super) fn set(number: i32) {
     unsafe { *errno() = number };
 }
 
-/// The number of the system call's failure that came last since [`clear`], or 0.
+/// The error number of the last system call that failed since [`clear`], or 0.
 pub(super) fn last() -> i32 {
     match (errno_now(), NOT_OPENED.get()) {
         (libc::ENOENT, first) if first != 0 => first,
@@ -62,7 +62,7 @@ fn errno_now() -> i32 {
     unsafe { *errno() }
 }
 
-/// The system's word, and what to do: `No space left on device (os error 28); make room on the disk`.
+/// The system's message and advice: `No space left on device (os error 28); make room on the disk`.
 fn said(number: i32) -> String {
     let word = io::Error::from_raw_os_error(number);
     match advice(number) {
@@ -86,7 +86,7 @@ fn advice(number: i32) -> Option<&'static str> {
     })
 }
 
-/// Why a file could at first not be opened, as the end of a sentence; empty where that did not happen.
+/// Why a file could at first not be opened, as the end of a sentence; empty if there was no such failure.
 pub(super) fn because_not_opened() -> String {
     match NOT_OPENED.get() {
         0 => String::new(),
@@ -94,12 +94,12 @@ pub(super) fn because_not_opened() -> String {
     }
 }
 
-/// A system call that failed with this `errno`.
+/// The error for a system call that failed with this `errno`.
 fn failed(number: i32) -> Error {
     Error::new(Code::Io, said(number)).caused_by(io::Error::from_raw_os_error(number))
 }
 
-/// A failed system call of ours.
+/// The error for a system call that this library has made.
 pub(super) fn io(why: &io::Error) -> Error {
     match why.raw_os_error() {
         Some(number) => failed(number),
@@ -107,17 +107,17 @@ pub(super) fn io(why: &io::Error) -> Error {
     }
 }
 
-/// Does such a failure come from who may do what?
+/// Whether such a failure is a matter of access rights.
 pub(super) fn is_of_rights(number: i32) -> bool {
     matches!(number, libc::EACCES | libc::EPERM | libc::EROFS | libc::ENOENT)
 }
 
-/// Is it likely to be over when the same is tried again at once, or soon?
+/// Whether the same call is likely to succeed if it is tried again at once, or soon.
 pub(super) fn is_momentary(number: i32) -> bool {
     matches!(number, libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::EINTR)
 }
 
-/// A lock that is not there to be had. One that somebody else holds is EAGAIN or EACCES.
+/// Whether locks are not available. A lock that another process holds is EAGAIN or EACCES.
 fn is_of_locks(number: i32) -> bool {
     matches!(number, libc::ENOLCK | libc::EIO | libc::EOPNOTSUPP | libc::ENOSYS | libc::ESTALE)
 }
@@ -134,7 +134,7 @@ impl From<rusqlite::Error> for Error {
             let why = "a write to it was cut short, and must be undone before it can be read: open it once for writing";
             return Error::new(Code::Io, why);
         }
-        // SQLite's word for these, an attempt to write, would mislead whoever reads.
+        // SQLite's message for these, an attempt to write, would mislead the reader.
         if matches!(
             extended,
             ffi::SQLITE_READONLY_RECOVERY | ffi::SQLITE_READONLY_CANTLOCK | ffi::SQLITE_READONLY_CANTINIT
@@ -155,12 +155,12 @@ impl From<rusqlite::Error> for Error {
                            that entry, or put a shorter value in its place";
                 Error::new(code, why)
             }
-            // Ours breaks no rule.
+            // This library's statements violate no constraint.
             Code::ReadOnly if extended & 0xff == ffi::SQLITE_CONSTRAINT => {
                 let why = format!("another program gave the table kv a rule that forbids this write ({error})");
                 Error::new(code, why)
             }
-            // The last that failed may have been a look for a file that need not be there.
+            // The last failure may be that of a look for an optional file.
             Code::Io if number == 0 || (number == libc::ENOENT && extended & 0xff == ffi::SQLITE_IOERR) => {
                 Error::new(Code::Io, error.to_string())
             }
@@ -178,7 +178,7 @@ fn code(error: &rusqlite::Error) -> Code {
     match error {
         rusqlite::Error::SqliteFailure(failure, _) => match failure.code {
             _ if failure.extended_code == ffi::SQLITE_IOERR_NOMEM => Code::NoMem,
-            // The protocol that failed is the one by which processes share the log: others keep doing something.
+            // That is the protocol by which processes share the log. It fails if others keep changing something.
             DatabaseBusy | DatabaseLocked | FileLockingProtocolFailed => Code::Busy,
             DatabaseCorrupt | NotADatabase => Code::Corrupt,
             ReadOnly | ConstraintViolation => Code::ReadOnly,
@@ -187,7 +187,7 @@ fn code(error: &rusqlite::Error) -> Code {
             TooBig => Code::Limit,
             _ => Code::Internal,
         },
-        // A row that holds what no key, metadata or expiration can be.
+        // The row holds something that no key, metadata or expiration can be.
         rusqlite::Error::FromSqlConversionFailure(..)
         | rusqlite::Error::InvalidColumnType(..)
         | rusqlite::Error::IntegralValueOutOfRange(..)
@@ -196,8 +196,8 @@ fn code(error: &rusqlite::Error) -> Code {
     }
 }
 
-/// Why this process may not read the file at `path`, or where it `writes`, may not write it: the first thing that
-/// stands in the way. `None` if nothing does.
+/// Why this process may not read the file at `path`, or, if it `writes`, may not write it: the first obstacle. `None`
+/// if there is none.
 pub(super) fn rights(path: &Path, writes: bool) -> Option<String> {
     let path = &real(path);
     let folders: Vec<_> = path.ancestors().skip(1).collect();
@@ -206,7 +206,7 @@ pub(super) fn rights(path: &Path, writes: bool) -> Option<String> {
     }
     let folder = folders.first()?;
     if !path.exists() {
-        // Somewhere above there may be a folder, in which the others were to be made.
+        // A folder further up may exist, in which the missing ones were to be created.
         let folder = folders.iter().find(|folder| folder.exists())?;
         return (writes && forbids(folder, libc::W_OK)).then(|| refused("write to the folder", folder));
     }
@@ -224,7 +224,7 @@ pub(super) fn rights(path: &Path, writes: bool) -> Option<String> {
     })
 }
 
-/// May this process do that (R_OK, W_OK, X_OK) with a file or folder? What is missing forbids nothing.
+/// Whether this process lacks a right (R_OK, W_OK, X_OK) to a file or folder. A missing file forbids nothing.
 pub(super) fn forbids(path: &Path, what: i32) -> bool {
     let Ok(path) = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()) else { return false };
     // SAFETY: the path ends with a NUL.
@@ -240,7 +240,7 @@ fn refused(what: &str, path: &Path) -> String {
     format!("user {} may not {what} {}{}", user(), path.display(), owner(path))
 }
 
-/// The user in whose name this process acts.
+/// The user on whose behalf this process acts.
 #[cfg(unix)]
 pub(super) fn user() -> u32 {
     // SAFETY: it only returns a number.
@@ -252,7 +252,7 @@ pub(super) fn user() -> String {
     std::env::var("USERNAME").unwrap_or_else(|_| "?".to_owned())
 }
 
-/// ` (owner 1001, mode 0640)`; nothing where it cannot be told.
+/// ` (owner 1001, mode 0640)`; empty if it is not known.
 #[cfg(unix)]
 pub(super) fn owner(path: &Path) -> String {
     use std::os::unix::fs::MetadataExt;

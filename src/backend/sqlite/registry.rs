@@ -1,5 +1,5 @@
-//! Which database files this copy of SQLite has open in this process. The first [`Registration`] of a file is refused while
-//! another copy of SQLite has it open: see [`other_copies`](super::other_copies).
+//! The database files that this copy of SQLite has open in this process. The first [`Registration`] of a file is
+//! refused while another copy of SQLite has it open: see [`other_copies`](super::other_copies).
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -15,14 +15,14 @@ use super::reason;
 use super::takeover::take_over;
 use crate::error::Result;
 
-/// A file, whatever its name: device and inode.
+/// Identifies a file, whatever its name: device and inode.
 pub(crate) type FileId = (u64, u64);
 
-/// A file, also when its inode's number has been given to another one since.
+/// Identifies a file even if the number of its inode has since been given to another file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Identity {
     pub id: FileId,
-    /// Where the file system knows it.
+    /// The time of creation, if the file system records it.
     created: Option<SystemTime>,
 }
 
@@ -43,8 +43,8 @@ pub(crate) struct Registry {
 
 static REGISTRY: Mutex<Registry> = Mutex::new(Registry { databases: BTreeMap::new(), descriptors: Vec::new() });
 
-/// Locked by calls, by a fork, and by [`descriptors`](super::descriptors) whenever SQLite opens or closes a file. Whoever
-/// has locked it takes no other lock but that of drafts, within which it is not locked.
+/// Locked by calls, by a fork, and by [`descriptors`](super::descriptors) whenever SQLite opens or closes a file. A
+/// holder of this lock takes no other lock except that of drafts, whose holders do not take this one.
 pub(super) fn registry() -> MutexGuard<'static, Registry> {
     REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -53,10 +53,10 @@ pub(super) fn registry() -> MutexGuard<'static, Registry> {
 pub(super) struct Registration(Identity);
 
 impl Registration {
-    /// Registers the file at `path`. The lock is to be kept until the file is open. A connection that `writes` takes over
-    /// what another user has left in its way.
+    /// Registers the file at `path`. The caller keeps the lock until the file is open. A connection that `writes` takes
+    /// over files that another user has left in its way.
     pub(super) fn new(path: &Path, writes: bool) -> Result<(Registration, OpenLock)> {
-        // Before the registry is locked: nobody else waits meanwhile.
+        // Before the registry is locked, so that no other thread has to wait meanwhile.
         let lock = OpenLock::wait();
         let file = fs::metadata(path).map_err(|why| reason::io(&why))?;
         let identity = Identity::of(&file);
@@ -68,7 +68,7 @@ impl Registration {
         check_alone(path, &file)?;
         if first {
             let taken = take_over(path);
-            // A reader may do without: where it cannot, it says so itself.
+            // A reader may not need them; if it does, it reports that itself.
             if writes {
                 taken?;
             }
@@ -81,7 +81,7 @@ impl Registration {
         self.0
     }
 
-    /// Is the registered file the one that this thread has opened just now, and still the one that the path leads to?
+    /// Whether the registered file is the one that this thread has just opened, and the path still leads to it.
     pub(super) fn is_at(&self, path: &Path) -> bool {
         super::descriptors::opened().is_none_or(|opened| opened == self.0.id)
             && fs::metadata(path).is_ok_and(|found| file_id(&found) == self.0.id)
@@ -99,8 +99,9 @@ impl Drop for Registration {
     }
 }
 
-/// Is this a database that this process has open, by whatever name, or a file that some database has beside it? The one
-/// must not be opened and closed again, which would drop its locks; and neither is a place for anything else.
+/// Whether this is a database that this process has open, under any name, or a file beside a database. An open database
+/// must not be opened and closed again, which would drop its locks, and neither file may be overwritten by anything
+/// else.
 pub(super) fn is_taken(path: &Path) -> bool {
     let beside =
         |end| path.to_str().and_then(|name| name.strip_suffix(end)).is_some_and(|base| Path::new(base).exists());

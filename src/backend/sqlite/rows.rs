@@ -1,4 +1,4 @@
-//! Rows as they are read: of whatever another program, or damage, may have left in the file.
+//! Reads rows, which may contain anything that another program or damage has left in the file.
 
 use rusqlite::Row;
 use rusqlite::types::{FromSql, ToSqlOutput, Value, ValueRef};
@@ -10,7 +10,7 @@ use crate::test_hooks;
 use crate::types::Entry;
 use crate::version::Version;
 
-/// Reads a live row into `entry`, all but its key, and returns whether there was one.
+/// Reads a live row, except for its key, into `entry`. Returns whether there was one.
 pub(super) fn get(
     connection: &PreparedConnection,
     namespace: &str,
@@ -46,7 +46,7 @@ pub(super) fn get(
     Ok(true)
 }
 
-/// The version of a live row.
+/// Returns the version of a live row.
 pub(super) fn version_of(
     connection: &PreparedConnection,
     namespace: &str,
@@ -60,8 +60,8 @@ pub(super) fn version_of(
     }
 }
 
-/// Whether a row lives that has this expiration, as `expiration IS NULL OR expiration > now` says it in SQL: a text or a
-/// blob is greater than every number.
+/// Whether a row with this expiration is live: the same as `expiration IS NULL OR expiration > now` in SQL, where a
+/// text or a blob is greater than every number.
 fn is_live(expiration: ValueRef<'_>, now: i64) -> bool {
     match expiration {
         ValueRef::Integer(whole) => whole > now,
@@ -70,12 +70,12 @@ fn is_live(expiration: ValueRef<'_>, now: i64) -> bool {
     }
 }
 
-/// The end of a range, for a comparison: SQLite sorts any blob after every text.
+/// The end of a range, for a comparison: in SQLite any blob sorts after every text.
 pub(super) fn below<'a>(range: &Range<'a>) -> ToSqlOutput<'a> {
     range.below.map_or(ToSqlOutput::Owned(Value::Blob(Vec::new())), |below| ToSqlOutput::Borrowed(below.into()))
 }
 
-/// A row of [`schema::list`].
+/// Reads a row of [`schema::list`].
 pub(super) fn entry(row: &Row<'_>, values: bool) -> Result<Entry> {
     let bytes = row.get_ref(0)?.as_bytes_or_null().map_err(rusqlite::Error::from)?.unwrap_or_default();
     let key = text(row.get_ref(0)?, LONGEST_NAME).map_err(|error| of_row(error, bytes))?.unwrap_or_default();
@@ -88,14 +88,14 @@ pub(super) fn entry(row: &Row<'_>, values: bool) -> Result<Entry> {
     Ok(Entry { key, value, metadata, expiration, version })
 }
 
-/// What is wrong with a row, and which one it is. A key that is too long for a message, or for memory, is cut.
+/// Adds which row an error is about. A key that is too long for a message, or for memory, is truncated.
 fn of_row(error: Error, key: &[u8]) -> Error {
-    /// More than a message shows.
+    /// The longest part of a key that a message shows.
     const SHOWN: usize = 1024;
     error.while_doing(format_args!("key {}", quoted(&String::from_utf8_lossy(&key[..key.len().min(SHOWN)]))))
 }
 
-/// No two keys are the same. Where they are not in order, pages lead back to one another.
+/// Fails unless the keys are in order. They are out of order, or repeat, if pages of a damaged file form a cycle.
 pub(super) fn in_order(before: &str, after: &str) -> Result<()> {
     match before < after {
         true => Ok(()),
@@ -105,7 +105,7 @@ pub(super) fn in_order(before: &str, after: &str) -> Result<()> {
     }
 }
 
-/// The name that a row begins with. It sorts after the one before it, but where pages lead back to one another.
+/// The name at the start of a row. It sorts after the one before it, unless pages form a cycle.
 pub(super) fn namespace_after(last: Option<&str>, row: &Row<'_>) -> Result<String> {
     let stored = row.get_ref(0)?.as_bytes_or_null().map_err(rusqlite::Error::from)?.unwrap_or_default();
     let of_name = |error: Error| {
@@ -118,8 +118,8 @@ pub(super) fn namespace_after(last: Option<&str>, row: &Row<'_>) -> Result<Strin
     Ok(text(row.get_ref(0)?, LONGEST_NAME).map_err(of_name)?.unwrap_or_default())
 }
 
-/// A row's metadata, expiration and version. Other programs' rows may have an empty text for no metadata, and end within a
-/// second: they are gone when it is over, as the queries see it.
+/// A row's metadata, expiration and version. Rows of other programs may have an empty text for no metadata, and may
+/// expire within a second: they expire when the second is over, as in the queries.
 fn described([metadata, expiration, stored]: [ValueRef<'_>; 3]) -> Result<(Option<String>, Option<i64>, Version)> {
     let metadata = text(metadata, LONGEST_METADATA)?.filter(|metadata| !metadata.is_empty());
     let expiration = match expiration {
@@ -129,7 +129,7 @@ fn described([metadata, expiration, stored]: [ValueRef<'_>; 3]) -> Result<(Optio
     Ok((metadata, expiration, version(stored)?))
 }
 
-/// Another program's row may have none, if it was too long to be given one.
+/// A row of another program may have no version, if it was too long to be given one.
 fn version(stored: ValueRef<'_>) -> Result<Version> {
     match stored {
         ValueRef::Null => Ok(Version::default()),
@@ -137,7 +137,7 @@ fn version(stored: ValueRef<'_>) -> Result<Version> {
     }
 }
 
-/// A value's bytes. Ours are blobs; other programs that write into the table may leave texts and numbers there.
+/// The bytes of a value. This library stores blobs; other programs that write to the table may store texts and numbers.
 fn read_value(stored: ValueRef<'_>, value: &mut Vec<u8>) -> Result<()> {
     let number;
     let bytes = match stored {
@@ -155,17 +155,17 @@ fn read_value(stored: ValueRef<'_>, value: &mut Vec<u8>) -> Result<()> {
     copy(bytes, value)
 }
 
-/// The longest key or namespace that is read. Limits hold for what is written; but what is read is copied more than once
-/// on its way, and a file may hold anything.
+/// The longest key or namespace that is read. Limits apply to what is written, but a file may contain anything, and
+/// what is read is copied more than once on its way.
 pub(super) const LONGEST_NAME: usize = 1024 * 1024;
 
 /// The same for metadata.
 const LONGEST_METADATA: usize = 16 * 1024 * 1024;
 
-/// What is longer than this library writes makes a page full, as values do.
+/// Names that are longer than this library writes count towards the size of a page, as values do.
 pub(super) const USUAL: usize = 128 * 1024;
 
-/// A text, which is measured before it is copied.
+/// Reads a text. Its length is checked before it is copied.
 pub(super) fn text(stored: ValueRef<'_>, longest: usize) -> Result<Option<String>> {
     if let ValueRef::Text(bytes) | ValueRef::Blob(bytes) = stored
         && bytes.len() > longest

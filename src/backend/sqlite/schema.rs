@@ -1,13 +1,13 @@
-//! What SQLite is asked, and how a file comes to have our table.
+//! The SQL that runs, and how a file gets its table.
 //!
-//! Luat's own table is `kv(namespace, key, value, metadata, expiration, PRIMARY KEY (namespace, key))`. Ours has the
-//! same names, so that Luat's statements work on it, but keeps the value last, and has a version for each row, which is
-//! random where Luat's statements give none. Every statement runs on both, once Luat's has been given a version, and on
-//! the clustered table of older files. What a file's numbers mean is in `format`, how an older table becomes ours in
-//! `convert`; docs/design.md, "The file", has all of it.
+//! Luat's table is `kv(namespace, key, value, metadata, expiration, PRIMARY KEY (namespace, key))`. This library's has
+//! the same names, so that Luat's statements work on it, but has the value last, and a version for each row, which is
+//! random if Luat's statements give none. Every statement runs on both, once Luat's table has versions, and on the
+//! clustered table of older files. `format` defines the numbers in a file, and `convert` replaces an older table;
+//! docs/design.md, "The file", describes all of it.
 //!
-//! A file may come from anyone. Its schema is looked at (`layout`, `objections`) before any statement touches the table,
-//! by a connection that runs nothing of what the file brings along (`guard`), and whose statements end (`steps`).
+//! A file may come from anyone. Its schema is checked (`layout`, `objections`) before any statement touches the table,
+//! by a connection that executes nothing from the file (`guard`), and whose statements are sure to end (`steps`).
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -32,16 +32,16 @@ pub(super) use self::guard::{Guard, check, harden, is_beyond_sqlite};
 pub(super) use self::statements::*;
 pub(super) use self::steps::Steps;
 
-/// Stands before a table without versions in a store that may not add them.
+/// Hides a table without versions, in a store that may not add them.
 const VIEW: &str = "CREATE TEMP VIEW kv AS SELECT namespace, key, expiration, metadata, value,
     luat_kv_version(value, metadata, expiration) AS version FROM main.kv";
 
-/// Refuses a file that is not one of ours, before anything is changed about it. Returns why it may only be read, if so.
+/// Refuses a file that is not a store, before anything in it is changed. Returns why it may only be read, if so.
 pub(super) fn recognize(connection: &Connection) -> Result<Option<String>> {
     look(connection).map(|found| found.objection)
 }
 
-/// The same while a store is open: by now there is a table, unless another program has removed it.
+/// Like [`recognize`], while a store is open: the table exists by now, unless another program has removed it.
 fn recognize_now(connection: &Connection) -> Result<Found> {
     let query =
         "SELECT EXISTS (SELECT 1 FROM main.sqlite_master WHERE type IN ('table', 'view') AND lower(name) = 'kv')";
@@ -51,15 +51,16 @@ fn recognize_now(connection: &Connection) -> Result<Found> {
     }
 }
 
-/// Chooses the statement that stores a row in the table as it is now. Returns whether the table has other columns than ours.
+/// Chooses the statement that stores a row in the table as it is now. Returns whether the table has columns of other
+/// programs.
 pub(super) fn choose_put(connection: &PreparedConnection) -> Result<bool> {
     let found = recognize_now(connection)?;
     connection.set_put(&put(&found.foreign))?;
     Ok(!found.foreign.is_empty())
 }
 
-/// Whose fault it is when SQLite can make no sense of a statement: the file's, which another program or damage may have
-/// changed so that none of ours fits any more, or else ours.
+/// Attributes an error of a statement that SQLite cannot prepare: to the file, if another program or damage has changed
+/// it so that the statements no longer fit, or else to this library.
 pub(super) fn at_fault(connection: &Connection, error: Error) -> Error {
     match error.code() {
         Code::Internal => match recognize_now(connection) {
@@ -71,16 +72,16 @@ pub(super) fn at_fault(connection: &Connection, error: Error) -> Error {
     }
 }
 
-/// The layout as it is at one moment, whoever is changing it.
+/// Reads the layout as of one moment, even if others are changing it.
 fn look(connection: &Connection) -> Result<Found> {
     layout::find(&*connection.unchecked_transaction()?)
 }
 
-/// Makes the table, or gives it what the statements need: all or nothing, whatever other processes do meanwhile. Returns
-/// why it may only be read, if so.
+/// Creates the table, or adds what the statements need: all or nothing, whatever other processes do meanwhile. Returns
+/// why the table may only be read, if so.
 ///
-/// A table of an older format works as it is. Where it cannot be brought to this one, since the disk is full or the file
-/// is damaged, it stays so, and the next open tries again.
+/// A table of an older format works as it is. If it cannot be converted, because the disk is full or the file is
+/// damaged, it stays, and the next open tries again.
 pub(super) fn prepare(connection: &mut Connection, readonly: bool) -> Result<Option<String>> {
     let found = look(connection)?;
     if readonly || found.objection.is_some() {
@@ -115,7 +116,7 @@ fn bring_up(connection: &mut Connection) -> Result<Option<String>> {
     }
     let mut layout = found.layout;
     if layout.is_to_change() {
-        // What follows goes through all pages, and frees some: of a damaged file those of other tables, too.
+        // The conversion goes through all pages and frees some, which in a damaged file may be those of other tables.
         check(&transaction)?;
     }
     if matches!(layout, Layout::Luat | Layout::Clustered) && !convert::is_movable(&transaction)? {
@@ -129,7 +130,7 @@ fn bring_up(connection: &mut Connection) -> Result<Option<String>> {
     Ok(None)
 }
 
-/// Reads a table without versions as if it had them: each is made of what the row holds.
+/// Reads a table without versions as if it had them: each version is derived from the contents of the row.
 fn look_on(connection: &Connection) -> Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
     connection.create_scalar_function("luat_kv_version", 3, flags, |row| {
@@ -174,7 +175,7 @@ mod tests {
         prepare(&mut connection, false).unwrap();
         let lists = [list(false, false), list(false, true), list(true, false), list(true, true)];
         let others = [GET, GET_VALUE, HAS, VERSION, COUNT, TOUCH, DELETE, DELETE_EXPIRED, SWEEP, MEASURE, REMOVE];
-        // Luat makes an index that is the same as the primary key's.
+        // Luat creates an index that is the same as the primary key's.
         for more in ["SELECT 1", "CREATE INDEX idx_kv_namespace_key ON kv (namespace, key)"] {
             connection.execute_batch(more).unwrap();
             for sql in lists.into_iter().chain(others) {

@@ -1,8 +1,9 @@
-//! Files of another user's beside a database that is ours to write.
+//! Files of another user beside a database that this process may write.
 //!
-//! Whoever opens a database first makes its log and its shared memory, and owns them. If that is a user who may only
-//! read the database (another library may, or the sqlite3 shell), those who may write it cannot write these, and SQLite
-//! then only reads. When nobody has the database open they are removed, and the log is copied if it holds something.
+//! The process that opens a database first creates its log and its shared memory, which belong to that process's user.
+//! If that user may only read the database (with another library or the sqlite3 shell), the users that may write it
+//! cannot write these files, and SQLite then only reads. When no process has the database open, they are removed here,
+//! and the log is copied if it has contents.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek};
@@ -15,8 +16,8 @@ use super::location::{beside, real};
 use super::reason;
 use crate::error::{Error, Result};
 
-/// Removes or replaces what this process may not write beside a database that it may write. The caller makes sure that
-/// this process has no descriptor for the database, since its locks would go with ours, and gets none meanwhile.
+/// Removes or replaces the files that this process may not write, beside a database that it may write. The caller makes
+/// sure that this process has no descriptor for the database and gets none meanwhile, since this would drop its locks.
 pub(super) fn take_over(path: &Path) -> Result<()> {
     let path = real(path);
     let (log, index) = (beside(&path, "-wal"), beside(&path, "-shm"));
@@ -29,7 +30,7 @@ pub(super) fn take_over(path: &Path) -> Result<()> {
     done.map_err(|why| told(&path, &file, &format!("taking it over failed: {why}; {}", cure(&file))))
 }
 
-/// An error for a file beside the database that this process may not write, if there is one.
+/// Returns an error for a file beside the database that this process may not write, if there is one.
 pub(super) fn check(path: &Path) -> Result<()> {
     let path = real(path);
     match foreign(&path) {
@@ -38,7 +39,8 @@ pub(super) fn check(path: &Path) -> Result<()> {
     }
 }
 
-/// What a person can do. A log may hold writes that are nowhere else, so nobody is told to remove one that is not empty.
+/// What a person can do. A log may contain writes that exist nowhere else, so the advice never is to remove one that is
+/// not empty.
 fn cure(file: &Path) -> String {
     let found = fs::symlink_metadata(file);
     let is_log = file.as_os_str().as_encoded_bytes().ends_with(b"-wal");
@@ -56,7 +58,7 @@ fn foreign(path: &Path) -> Option<PathBuf> {
     ["-wal", "-shm"].map(|end| beside(path, end)).into_iter().find(|file| reason::forbids(file, libc::W_OK))
 }
 
-/// Passing: whoever has the database open may close it before the busy timeout is over.
+/// Passing: the process that has the database open may close it before the busy timeout is over.
 fn told(path: &Path, file: &Path, cure: &str) -> Error {
     let owner = |path: &Path| fs::metadata(path).map_or_else(|_| "?".to_owned(), |found| found.uid().to_string());
     Error::passing(format!(
@@ -68,14 +70,15 @@ fn told(path: &Path, file: &Path, cure: &str) -> Error {
     ))
 }
 
-/// Proves that nobody has the database open, and keeps it so, by the lock that SQLite takes to remove a log: everybody
-/// who reads the log holds a shared lock on these bytes, from the first read until the database is closed.
+/// Proves that no process has the database open, and keeps others from opening it, with the lock that SQLite takes to
+/// remove a log: every reader of the log holds a shared lock on these bytes from its first read until it closes the
+/// database.
 fn lock(path: &Path) -> Result<File> {
     /// SQLite's `PENDING_BYTE`, up to the end of its `SHARED_SIZE`.
     const BYTES: (libc::off_t, libc::off_t) = (0x4000_0000, 512);
     let options = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOFOLLOW).open(path);
     let file = options.map_err(|why| reason::io(&why))?;
-    // SAFETY: a struct of numbers, all of which may be 0.
+    // SAFETY: a struct of numbers, which may all be 0.
     let mut range: libc::flock = unsafe { std::mem::zeroed() };
     #[allow(clippy::unnecessary_cast)] // their types differ from system to system
     {
@@ -83,7 +86,7 @@ fn lock(path: &Path) -> Result<File> {
         range.l_whence = libc::SEEK_SET as libc::c_short;
     }
     (range.l_start, range.l_len) = BYTES;
-    // SAFETY: the descriptor is open, and the struct is one.
+    // SAFETY: the descriptor is open, and F_SETLK reads the struct.
     if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLK, &range) } == 0 {
         return Ok(file);
     }
@@ -110,13 +113,13 @@ fn remove(file: &Path) -> io::Result<()> {
     }
 }
 
-/// Puts a copy of the log, which is ours, in the place of the log; one that holds nothing goes.
+/// Replaces the log with a copy that belongs to this process's user. An empty log is removed.
 fn replace(path: &Path, log: &Path) -> io::Result<()> {
     if !reason::forbids(log, libc::W_OK) {
         return Ok(());
     }
-    // Whoever may write to the folder may have put anything here. SQLite follows no link to a log, either; and what is
-    // no log is not copied to where others can read it.
+    // Anyone who may write to the folder may have put any file here. SQLite does not follow a link to a log either. A
+    // file that is not a log must not be copied to where others can read it.
     let found = fs::symlink_metadata(log)?;
     if !found.is_file() || found.nlink() > 1 {
         return Err(io::Error::other("it is not a regular file of one name"));
@@ -137,9 +140,9 @@ fn replace(path: &Path, log: &Path) -> io::Result<()> {
     copy.replace(log)
 }
 
-/// Does it begin as a log does? SQLite takes any other for an empty one. Leaves the file at its start.
+/// Whether it begins as a log does. SQLite treats any other file as an empty log. Leaves the file at its start.
 fn is_log(file: &mut File) -> io::Result<bool> {
-    /// The two kinds differ in the order of the bytes that their checksums are made of.
+    /// The two kinds differ in the byte order that their checksums use.
     const MAGIC: [[u8; 4]; 2] = [0x377f_0682_u32.to_be_bytes(), 0x377f_0683_u32.to_be_bytes()];
     let mut begin = Vec::new();
     file.by_ref().take(4).read_to_end(&mut begin)?;

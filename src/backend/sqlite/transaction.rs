@@ -1,4 +1,4 @@
-//! A write under way: what its operations do to the rows.
+//! A write in progress: what its operations do to the rows.
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Transaction as SqliteTransaction, TransactionBehavior};
@@ -16,8 +16,8 @@ use crate::types::Entry;
 use crate::version::Version;
 
 impl Connection {
-    /// Changes rows in a transaction, and sweeps; or where `run` returns `None` or fails, changes nothing. What is one
-    /// statement is a transaction of its own, and much the cheapest one.
+    /// Changes rows in a transaction, and sweeps. If `run` returns `None` or fails, changes nothing. A change of one
+    /// statement needs no explicit transaction, which costs much less.
     pub(super) fn change<T>(
         &mut self,
         clock: &Clock,
@@ -54,8 +54,8 @@ impl Connection {
         failed_commit::take_back(&self.sqlite, self.busy_timeout, failed)
     }
 
-    /// Rows end when a second begins, never within one, so one look in each second finds all that have; while a look
-    /// fills its quota there is more, and each write takes its share.
+    /// Rows expire when a second begins, never within one, so one look in each second finds all that have. If a look
+    /// reaches its quota there are more, and each write removes its share.
     fn may_sweep(&self, now: i64) -> bool {
         self.more_to_sweep || self.last_look != Some(now)
     }
@@ -72,7 +72,7 @@ pub(super) fn sweep(sqlite: &rusqlite::Connection, max: u64, now: i64) -> Result
     Ok(sqlite.prepare_cached(schema::SWEEP)?.execute((now, max))? as u64)
 }
 
-/// A write under way, within a transaction or as the only statement of its own.
+/// A write in progress, within a transaction or as its only statement.
 pub(super) struct Change<'a> {
     sqlite: &'a PreparedConnection,
     steps: &'a Steps,
@@ -81,7 +81,7 @@ pub(super) struct Change<'a> {
 }
 
 impl Change<'_> {
-    /// Removes the first rows of a range, the expired ones too.
+    /// Removes the first rows of a range, including expired ones.
     pub(super) fn remove(&mut self, range: Range<'_>, step: Step) -> Result<Removed> {
         self.steps.restart();
         let mut query = self.sqlite.prepare_cached(schema::MEASURE)?;
@@ -135,7 +135,7 @@ impl Transaction for Change<'_> {
         if !execution.was_prepared_anew() {
             return Ok(());
         }
-        // The table may have got another program's columns: what that has in them is not to stay.
+        // The table may have got columns of another program, whose values must not stay.
         drop(execution);
         match schema::choose_put(self.sqlite)? {
             true => self.sqlite.run(Kept::Put, &row)?.execute().map(|_| ()),

@@ -1,13 +1,14 @@
-//! How our connections reach the system: SQLite's own VFS, with two methods of ours.
+//! How this library's connections call the system: by SQLite's own VFS, with two methods replaced.
 //!
 //! - `xSleep`: SQLite repeats some steps up to a hundred times and sleeps in between, for ten seconds in all, whatever
-//!   the busy timeout is. Ours does not sleep, so the step is given up at once. `store` then repeats the whole call until
-//!   the busy timeout is over, and holds no lock while it waits. (What cannot be repeated has [`Patience`].)
-//! - `xOpen`: SQLite opens a file for reading only if the first attempt fails for whatever reason, also for one that
-//!   passes (too many open files), and keeps it so. Ours reports the failure instead, unless the file may not be written.
-//!   A guest's log is neither made nor opened for writing (see `access`).
+//!   the busy timeout is. The replacement does not sleep, so the step fails at once. `store` then repeats the whole
+//!   call until the busy timeout is over, and holds no lock while it waits. (For calls that cannot be repeated see
+//!   [`Patience`].)
+//! - `xOpen`: SQLite opens a file for reading only if the first attempt fails for any reason, even a momentary one (too
+//!   many open files), and the file stays read-only. The replacement reports the failure instead, unless the file must
+//!   not be written. It neither creates a guest's log nor opens it for writing (see `access`).
 //!
-//! Both are registered under names of their own; another user of the same copy of SQLite does not get them.
+//! Both are registered under their own names, so other users of the same copy of SQLite do not get them.
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int};
@@ -21,7 +22,7 @@ use rusqlite::{Connection, ffi};
 use super::not_unix::libc;
 use super::reason;
 
-/// SQLite's own VFS, and ours.
+/// SQLite's own VFS, and the two that this library registers.
 struct Registered {
     base: *mut ffi::sqlite3_vfs,
     open: Open,
@@ -43,8 +44,8 @@ unsafe impl Sync for Registered {}
 const MEMBER: &CStr = c"luat_kv";
 const GUEST: &CStr = c"luat_kv-guest";
 
-/// The name of the VFS for a member or a guest. `None` where this copy of SQLite has not its usual VFS: the program then
-/// has one of its own, which is used as it is.
+/// The name of the VFS for a member or a guest. `None` if this copy of SQLite does not have its usual VFS: the program
+/// then has its own, which is used unchanged.
 pub(super) fn name(guest: bool) -> Option<&'static CStr> {
     registered().map(|_| if guest { GUEST } else { MEMBER })
 }
@@ -58,9 +59,9 @@ fn registered() -> Option<&'static Registered> {
 /// # Safety
 /// `base` is NULL or a VFS that lives as long as the process.
 unsafe fn register(base: *mut ffi::sqlite3_vfs) -> Option<Registered> {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller has promised it.
     let found = unsafe { base.as_ref() }?;
-    // SAFETY: each VFS has a name that lives as long as itself.
+    // SAFETY: each VFS has a name that lives as long as the VFS.
     if !unsafe { CStr::from_ptr(found.zName) }.to_bytes().starts_with(b"unix") {
         return None;
     }
@@ -73,7 +74,7 @@ unsafe fn register(base: *mut ffi::sqlite3_vfs) -> Option<Registered> {
             xSleep: Some(sleep),
             ..*found
         };
-        // SAFETY: it is never freed. SQLite's other methods look at no more of a VFS than is copied here.
+        // SAFETY: it is never freed. SQLite's methods use no fields of a VFS other than those copied here.
         if unsafe { ffi::sqlite3_vfs_register(Box::into_raw(Box::new(vfs)), 0) } != ffi::SQLITE_OK {
             return None;
         }
@@ -86,7 +87,7 @@ thread_local! {
     static PATIENCE: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// While this lives, SQLite sleeps by itself on this thread, but not for longer than it was made with.
+/// While this exists, SQLite sleeps by itself on this thread, but no longer than the given time in all.
 pub(super) struct Patience(());
 
 impl Patience {
@@ -122,7 +123,7 @@ unsafe extern "C" fn guest_open(
         true => flags & !(ffi::SQLITE_OPEN_CREATE | ffi::SQLITE_OPEN_READWRITE) | ffi::SQLITE_OPEN_READONLY,
         false => flags,
     };
-    // SAFETY: SQLite's promises to this method are those to the next.
+    // SAFETY: SQLite's promises to this method are those that the next one needs.
     unsafe { member_open(vfs, path, file, flags, opened) }
 }
 
@@ -136,7 +137,8 @@ unsafe extern "C" fn member_open(
     let Some(Registered { base, open }) = registered() else { return ffi::SQLITE_CANTOPEN };
     let kept = flags & (ffi::SQLITE_OPEN_MAIN_DB | ffi::SQLITE_OPEN_WAL) != 0;
     let mut got = 0;
-    // SAFETY: the arguments are those that SQLite has for this method, and the VFS is the one that it belongs to.
+    // SAFETY: the arguments are those that SQLite passes to this method, and this is the VFS that the method belongs
+    // to.
     let status = unsafe { open(*base, path, file, flags, &mut got) };
     let downgraded = status == ffi::SQLITE_OK
         && kept
@@ -145,7 +147,7 @@ unsafe extern "C" fn member_open(
     let why = reason::last();
     // SAFETY: the path of a file that was just opened is a C string.
     if downgraded && unsafe { may_write(path) } {
-        // SAFETY: it was opened by `open`. A file without methods is one that is not open.
+        // SAFETY: it was opened by `open`. A file without methods is not open.
         unsafe {
             if let Some(close) = (*file).pMethods.as_ref().and_then(|methods| methods.xClose) {
                 close(file);
@@ -169,17 +171,17 @@ unsafe fn may_write(path: *const c_char) -> bool {
     unsafe { libc::faccessat(libc::AT_FDCWD, path, libc::W_OK, libc::AT_EACCESS) == 0 }
 }
 
-/// Has a connection whose journal is a WAL its shared memory for reading only? It then cannot write, ever.
+/// Whether a connection with a WAL has its shared memory mapped for reading only. Such a connection can never write.
 pub(super) fn reads_only(connection: &Connection) -> bool {
-    /// The one that SQLite has mapped already. Its size is part of SQLite's file format.
+    /// The region that SQLite has already mapped. Its size is part of SQLite's file format.
     const FIRST: (c_int, c_int) = (0, 32 * 1024);
     if registered().is_none() {
         return false;
     }
     let mut file: *mut ffi::sqlite3_file = ptr::null_mut();
     let mut mapped = ptr::null_mut();
-    // SAFETY: the connection is open and this thread's. Its file lives as long as it does, has the methods of SQLite's own
-    // VFS, and mapping a region again that is mapped changes nothing.
+    // SAFETY: the connection is open and used by this thread only. Its file lives as long as the connection and has the
+    // methods of SQLite's own VFS. Mapping a region that is already mapped changes nothing.
     unsafe {
         let out = (&raw mut file).cast();
         ffi::sqlite3_file_control(connection.handle(), c"main".as_ptr(), ffi::SQLITE_FCNTL_FILE_POINTER, out);

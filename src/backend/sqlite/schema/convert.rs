@@ -1,8 +1,8 @@
-//! Makes the table, or moves the rows of an older one into it.
+//! Creates the table, or moves the rows of an older one into it.
 //!
-//! Rows move in steps within one transaction: some are copied, and then removed from the old table, so that the next ones
-//! take the pages that they leave. The file does not grow by more than a step, and the log holds each page once. A copy
-//! of the whole table would leave a file of twice its size, and take three times its size meanwhile.
+//! Rows move in steps within one transaction: each step copies some rows and then removes them from the old table, so
+//! that the next rows use the pages that become free. The file grows by no more than a step, and the log contains each
+//! page once. To copy the whole table first would double the size of the file, and need three times its size meanwhile.
 
 use rusqlite::Connection;
 
@@ -10,7 +10,7 @@ use super::guard::is_beyond_sqlite;
 use super::layout::Layout;
 use crate::error::{Code, Error, Result};
 
-/// Whether a row comes close to the longest one that SQLite may write here (513 MiB, see `guard`). No value is read for it.
+/// Whether a row is close to the longest that SQLite may write here (513 MiB, see `guard`). Reads no value.
 macro_rules! is_too_long {
     () => {
         "(ifnull(octet_length(value), 0) + ifnull(octet_length(metadata), 0)
@@ -18,8 +18,8 @@ macro_rules! is_too_long {
     };
 }
 
-/// The primary key is an index of its own, which a search goes through without a look at any value. The value stands last:
-/// SQLite reads a row from its start, so what stands before a long value is read without its overflow pages.
+/// The primary key is a separate index, which is searched without reading values. The value is the last column: SQLite
+/// reads a row from its start, so the columns before a long value are read without its overflow pages.
 pub(super) const CREATE: &str = "CREATE TABLE kv (
     namespace TEXT NOT NULL,
     key TEXT NOT NULL,
@@ -30,7 +30,7 @@ pub(super) const CREATE: &str = "CREATE TABLE kv (
     PRIMARY KEY (namespace, key)
 )";
 
-/// The same in files of format 1.
+/// The table in files of format 1.
 pub(super) const CREATE_CLUSTERED: &str = "CREATE TABLE kv (
     namespace TEXT NOT NULL,
     key TEXT NOT NULL,
@@ -43,8 +43,8 @@ pub(super) const CREATE_CLUSTERED: &str = "CREATE TABLE kv (
 
 pub(super) const INDEX: &str = "CREATE INDEX kv_expiration ON kv (expiration) WHERE expiration IS NOT NULL";
 
-/// For a table that stays as it is. A column that is added cannot be given by chance, so a trigger does it. A row that is
-/// too long to be written has no version.
+/// For a table that stays as it is. A column that is added cannot have a random default, so a trigger sets it. A row
+/// that is too long to be written has no version.
 const ADD_VERSION: [&str; 3] = [
     "ALTER TABLE kv ADD COLUMN version BLOB",
     concat!("UPDATE kv SET version = randomblob(12) WHERE NOT ", is_too_long!()),
@@ -54,7 +54,8 @@ const ADD_VERSION: [&str; 3] = [
 /// Whether there is a row that cannot be copied.
 const HAS_TOO_LONG: &str = concat!("SELECT EXISTS (SELECT 1 FROM main.kv WHERE ", is_too_long!(), ")");
 
-/// For rows that Luat's statements insert, in its own connections. Ours gives each row its version, and runs no trigger.
+/// For rows that Luat's statements insert, on Luat's connections. This library's statements set versions themselves,
+/// and its connections run no triggers.
 pub(super) const TRIGGER: &str = "CREATE TRIGGER kv_version AFTER INSERT ON kv WHEN NEW.version IS NULL BEGIN
          UPDATE kv SET version = randomblob(12) WHERE namespace = NEW.namespace AND key = NEW.key;
      END";
@@ -70,7 +71,7 @@ pub(super) fn convert(connection: &Connection, layout: Layout) -> Result<()> {
         Layout::Missing => connection.execute_batch(CREATE)?,
         Layout::Luat | Layout::Clustered => {
             if !set_aside(connection)? {
-                // Of what is clustered nothing else is needed.
+                // A clustered table needs nothing else.
                 return if layout == Layout::Luat { convert(connection, Layout::AS_IT_IS) } else { Ok(()) };
             }
             connection.execute_batch(CREATE)?;
@@ -87,7 +88,7 @@ pub(super) fn convert(connection: &Connection, layout: Layout) -> Result<()> {
     }
 }
 
-/// Gives the old table another name, and removes its indexes. Returns whether SQLite can: to rename a table it reads the
+/// Renames the old table, and removes its indexes. Returns whether SQLite can: to rename a table it parses the
 /// definitions of all others.
 fn set_aside(connection: &Connection) -> Result<bool> {
     connection.execute_batch("SAVEPOINT aside")?;
@@ -98,7 +99,7 @@ fn set_aside(connection: &Connection) -> Result<bool> {
         }
         done => done?,
     }
-    // While there is a savepoint, SQLite keeps a second copy of each page that is changed.
+    // While there is a savepoint, SQLite keeps a second copy of each changed page.
     connection.execute_batch("RELEASE aside")?;
     let query =
         "SELECT name FROM main.sqlite_master WHERE type = 'index' AND tbl_name = 'kv_before' AND sql IS NOT NULL";
@@ -139,14 +140,14 @@ fn move_rows(connection: &Connection, versioned: bool) -> Result<()> {
         }
     }
     drop((sizes, copy, remove));
-    // Rows that the primary key does not lead to.
+    // Rows that cannot be reached by the primary key.
     if connection.query_row("SELECT EXISTS (SELECT 1 FROM kv_before NOT INDEXED)", (), |row| row.get(0))? {
         return Err(damaged("its table kv has rows that are not in its primary key"));
     }
     Ok(connection.execute_batch("DROP TABLE kv_before")?)
 }
 
-/// Rows that a sound table cannot hold.
+/// The error for rows that an undamaged table cannot contain.
 fn of_rules(error: rusqlite::Error) -> Error {
     match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::ConstraintViolation) => {

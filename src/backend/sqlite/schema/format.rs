@@ -1,24 +1,24 @@
-//! Which format a file has, and which libraries may use it: two numbers in the file's header.
+//! The format of a file, and which libraries may use it: two numbers in the file's header.
 //!
-//! `application_id` is [`APPLICATION_ID`]. `user_version` holds three numbers below 100 as decimal digits,
-//! `format * 10000 + writer * 100 + reader`:
+//! `application_id` is [`APPLICATION_ID`]. `user_version` combines three numbers below 100 in decimal, `format * 10000
+//! + writer * 100 + reader`:
 //! - `format`: the format of the file;
 //! - `writer`: the oldest format whose libraries may write to the file;
 //! - `reader`: the oldest format whose libraries may read it.
 //!
-//! So 20101 is format 2, which every library may read and write. A library of format 1 does not look at the numbers.
+//! For example, 20101 is format 2, which every library may read and write. A library of format 1 ignores the numbers.
 //!
 //! | format | table kv | numbers |
 //! | --- | --- | --- |
 //! | 1 | WITHOUT ROWID, clustered on its primary key | none |
 //! | 2 | a rowid table | 20101 |
 //!
-//! A library compares the numbers when it opens a file, and again when the file's schema has changed, at most a second
-//! later. So a format that must keep older writers out from its first commit on needs more than a number: a column with
-//! another name, for example.
+//! A library compares the numbers when it opens a file, and again at most a second after the file's schema has changed.
+//! So a format that must exclude older writers from its first commit on needs more than a number, for example a column
+//! with another name.
 //!
-//! The numbers are set where the table kv is alone in the file and both are 0. Where another program uses one of them, or
-//! has tables of its own in the file and may come to use them, they stay as they are.
+//! The numbers are written if the table kv is alone in the file and both are 0. They stay unchanged if another program
+//! uses one of them, or has its own tables in the file and may use them later.
 
 use rusqlite::Connection;
 
@@ -27,22 +27,22 @@ use crate::error::{Code, Error, Result};
 /// "LuKV".
 const APPLICATION_ID: i32 = 0x4c75_4b56;
 
-/// The format of files that this library makes.
+/// The format of files that this library creates.
 const FORMAT: i32 = 2;
 
-/// What such files say: see above.
+/// The `user_version` of such files: see above.
 const USER_VERSION: i32 = FORMAT * 10_000 + 101;
 
-/// What a file's numbers say.
+/// What the numbers of a file mean.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Format {
-    /// Nothing: both are 0.
+    /// Both are 0, which means nothing.
     Unmarked,
-    /// They are of this library's format, or of an older one.
+    /// They name this library's format, or an older one.
     Known,
-    /// They are of a later format, which this library may read. The text says why it may not write, if so.
+    /// They name a later format, which this library may read. The text says why it may not write, if so.
     Later(Option<String>),
-    /// They are another program's.
+    /// They belong to another program.
     Foreign { application_id: i32 },
 }
 

@@ -1,4 +1,4 @@
-//! A connection that runs nothing of what a file brings along.
+//! Sets up a connection so that it executes nothing that a file contains.
 
 use std::io;
 use std::path::Path;
@@ -16,13 +16,13 @@ use super::super::reason;
 use super::Steps;
 use crate::error::{Code, Error, Result};
 
-/// What a store holds against its file.
+/// The protections of a connection against its file.
 pub(in super::super) struct Guard {
-    /// Ends what does not end by itself.
+    /// Ends statements that would run for ever.
     pub steps: Arc<Steps>,
-    /// Why this library does not write to the table that the file has.
+    /// Why this library does not write to the table in the file.
     pub objection: Option<String>,
-    /// Which schema it was that was looked at last: SQLite counts its changes.
+    /// The number of the schema that was checked last: SQLite counts the changes.
     schema: Option<i64>,
 }
 
@@ -31,7 +31,7 @@ impl Guard {
         Ok(Guard { steps: Steps::watch(connection, path)?, objection: None, schema: None })
     }
 
-    /// Whether the table is still one to write to: another process may have changed the schema since. To be called in a
+    /// Checks that the table may still be written: another process may have changed the schema. To be called in a
     /// transaction.
     pub(in super::super) fn look_again(&mut self, connection: &PreparedConnection) -> Result<()> {
         let mut query = connection.prepare_cached("PRAGMA main.schema_version")?;
@@ -53,9 +53,9 @@ impl Guard {
     }
 }
 
-/// What a schema may be: far more than anyone writes, and little enough to be held in memory.
+/// Limits for a schema: far more than a person writes, and little enough to be held in memory.
 const LIMITS: [(Limit, i32); 7] = [
-    // A row: the longest value, and room for its names and its metadata.
+    // A row: the longest value, its names and its metadata.
     (Limit::SQLITE_LIMIT_LENGTH, 513 * 1024 * 1024),
     (Limit::SQLITE_LIMIT_SQL_LENGTH, 256 * 1024),
     (Limit::SQLITE_LIMIT_SCHEMA, 4000),
@@ -69,16 +69,17 @@ const LIMITS: [(Limit, i32); 7] = [
 /// To be called before the first statement, which reads the file's schema.
 pub(in super::super) fn harden(connection: &Connection) -> Result<()> {
     for (setting, on) in [
-        // What a file's schema says runs with no more rights than a stranger's SQL.
+        // SQL from the file's schema runs with no more rights than a stranger's SQL.
         (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
-        // Views but temporary ones, which are ours.
+        // Disables views, except for temporary ones, which are this library's.
         (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
-        // Triggers, ours too: it is for other connections.
+        // Disables all triggers. The one that this library creates is for other connections.
         (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
-        // Nor do other tables' foreign keys, if they refer to ours, delete their rows or keep us from deleting ours.
+        // Other tables' foreign keys must neither delete rows of the table nor prevent their deletion.
         (DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false),
         (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
-        // Plans do not depend on what is bound. Without this, a statement with `LIMIT ?` is prepared anew at each use.
+        // Plans do not depend on bound values. Otherwise a statement with `LIMIT ?` would be prepared again at each
+        // use.
         (DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true),
     ] {
         connection.set_db_config(setting, on)?;
@@ -86,23 +87,24 @@ pub(in super::super) fn harden(connection: &Connection) -> Result<()> {
     for (limit, most) in LIMITS {
         connection.set_limit(limit, most)?;
     }
-    // More than there are statements, so that each is prepared once.
+    // More than the number of statements, so that each is prepared once.
     connection.set_prepared_statement_cache_capacity(32);
-    // SAFETY: the connection is open, and no module is to be kept. Without modules no virtual table of the file does
-    // anything; none of our statements needs one.
+    // SAFETY: the connection is open, and NULL means that no module is kept. Without modules the file's virtual tables
+    // do nothing; this library's statements need none.
     let dropped = unsafe { ffi::sqlite3_drop_modules(connection.handle(), ptr::null_mut()) };
     if dropped != ffi::SQLITE_OK {
         return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(dropped), None).into());
     }
-    // `cell_size_check` finds damage when a page is read. Checks of other tables would run in `check`, below.
+    // `cell_size_check` detects damage when a page is read. Without `ignore_check_constraints`, `check` below would run
+    // checks of other tables.
     for (pragma, value) in [("cell_size_check", true), ("ignore_check_constraints", true), ("mmap_size", false)] {
         connection.pragma_update(None, pragma, value)?;
     }
     Ok(())
 }
 
-/// Fails if the file is damaged. It takes about as long as to read all of it. Where another program's table needs a function
-/// or a collation of that program's, SQLite cannot check the whole file, and only our table is checked.
+/// Fails if the file is damaged. Takes about as long as reading the whole file. If a table needs a function or a
+/// collation of another program, SQLite cannot check the whole file, and only the table kv is checked.
 pub(in super::super) fn check(connection: &Connection) -> Result<()> {
     reason::clear();
     let ask = |check: &str| connection.query_row(check, (), |row| row.get::<_, String>(0));
@@ -111,30 +113,31 @@ pub(in super::super) fn check(connection: &Connection) -> Result<()> {
         found = ask("PRAGMA main.quick_check(kv)");
     }
     if found.as_ref().is_err_and(is_beyond_sqlite) {
-        // An index on our table is such a part. The way to the last column of a row leads over all its pages.
+        // The table kv is read without its indexes, one of which may be such a part. To reach the last column of a row,
+        // SQLite reads all pages of the row.
         let rows = "SELECT max(namespace), max(key), max(metadata), max(expiration) FROM main.kv NOT INDEXED";
         found = connection.query_row(rows, (), |_| Ok("ok".to_owned()));
     }
     let found = found?;
     match reason::last() {
         _ if found == "ok" => Ok(()),
-        // The check takes a page that cannot be read for a damaged one.
+        // The check reports an unreadable page as a damaged one.
         libc::EIO => Err(reason::io(&io::Error::from_raw_os_error(libc::EIO))),
         _ => {
-            // SQLite begins with a line that says which of its databases it is.
+            // SQLite begins with a line that names the database among the attached ones.
             let found = found.lines().last().unwrap_or_default();
             Err(Error::new(Code::Corrupt, format!("the file is damaged (SQLite's check says: {found})")))
         }
     }
 }
 
-/// Whether SQLite cannot do it for this file at all: some part of the schema needs a function or a collation that another
-/// program brings along.
+/// Whether SQLite cannot do this for the file at all, because some part of the schema needs a function or a collation
+/// of another program.
 pub(in super::super) fn is_beyond_sqlite(error: &rusqlite::Error) -> bool {
     error.sqlite_error().is_some_and(|failure| failure.extended_code & 0xff == ffi::SQLITE_ERROR)
 }
 
-/// SQLite's message, without the statement.
+/// SQLite's message, without the text of the statement.
 pub(super) fn said(error: &rusqlite::Error) -> String {
     match error {
         rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),

@@ -1,7 +1,7 @@
-//! Which table kv a file has.
+//! Finds out which kind of table kv a file has.
 //!
-//! Asked by real statements: a table-valued function such as `pragma_table_xinfo` gives way to a table or a view of that
-//! name in the file, and so does `sqlite_schema`, but not `sqlite_master`.
+//! This uses real statements: a table or view in the file can replace a table-valued function such as
+//! `pragma_table_xinfo`, or `sqlite_schema`, by its name, but not `sqlite_master`.
 
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
@@ -13,30 +13,30 @@ use super::objections::{self, Objection};
 use super::tokens;
 use crate::error::{Code, Error, Result, quoted};
 
-/// The table as it stands in a file.
+/// The kind of the table in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Layout {
     Missing,
-    /// Ours, index and all, and nothing but that.
+    /// This library's table and index, and nothing else.
     Ours,
-    /// One with something that is not ours to rewrite (a column more, or a view that speaks of it): it stays as it is,
-    /// and gains what the statements need.
+    /// A table with something that this library must not rewrite (another column, or a view that refers to it): it
+    /// stays, and gets what the statements need.
     Compatible {
         versioned: bool,
         indexed: bool,
     },
-    /// Ours of format 1, and nothing but that.
+    /// This library's table of format 1, and nothing else.
     Clustered,
-    /// Luat's, or ours of before there were versions, and nothing but that.
+    /// Luat's table, or this library's from before there were versions, and nothing else.
     Luat,
 }
 
 impl Layout {
-    /// What a table is taken for that cannot be made into ours.
+    /// The layout of a table that cannot be replaced.
     pub(super) const AS_IT_IS: Layout = Layout::Compatible { versioned: false, indexed: false };
     pub(super) const SETTLED: Layout = Layout::Compatible { versioned: true, indexed: true };
 
-    /// Whether there is a table that lacks something.
+    /// Whether the table lacks something that can be added.
     pub(super) fn is_to_change(self) -> bool {
         !matches!(self, Layout::Missing | Layout::Ours | Layout::SETTLED)
     }
@@ -50,12 +50,12 @@ pub(super) struct Found {
     pub format: Format,
     /// Whether another program has tables in the file.
     pub is_shared: bool,
-    /// The columns that are not this library's, and that a statement can write.
+    /// The columns that this library does not know, and that a statement can write.
     pub foreign: Vec<String>,
 }
 
 impl Found {
-    /// Whether there is nothing to bring up.
+    /// Whether there is nothing to add or convert.
     pub(super) fn is_settled(&self) -> bool {
         matches!(self.layout, Layout::Ours | Layout::SETTLED) && !self.is_to_mark()
     }
@@ -64,27 +64,27 @@ impl Found {
         self.format == Format::Unmarked && !self.is_shared
     }
 
-    /// Whether every statement runs as it is.
+    /// Whether every statement runs on the table as it is.
     pub(super) fn works(&self) -> bool {
         matches!(self.layout, Layout::Ours | Layout::Clustered | Layout::Compatible { versioned: true, .. })
     }
 }
 
-/// What a file's schema says of our table.
+/// What a file's schema contains that concerns the table.
 #[derive(Default)]
 struct Schema {
     /// The definition of the table kv.
     table: Option<String>,
-    /// Name and definition of each index on it.
+    /// The name and definition of each index on it.
     indexes: Vec<(String, String)>,
-    /// Whether there is a trigger kv_version that is ours.
+    /// Whether there is a trigger kv_version with this library's definition.
     trigger: bool,
-    /// A name that ours has, and that something else has in this file.
+    /// A name that this library uses, and that something else has in this file.
     taken: Option<&'static str>,
-    /// How many other tables there are.
+    /// The number of other tables.
     tables: u64,
-    /// Whether anything else speaks of the table, or there is a view or a trigger: to rename a table SQLite reads all
-    /// of them, and fails where it cannot make sense of one.
+    /// Whether anything else refers to the table, or there is a view or a trigger: to rename a table SQLite parses all
+    /// of them, and fails if it cannot parse one.
     more: bool,
 }
 
@@ -153,7 +153,7 @@ fn read(connection: &Connection) -> Result<Schema> {
     while let Some(row) = rows.next()? {
         let [kind, name, table] = [text(row.get_ref(0)?)?, text(row.get_ref(1)?)?, text(row.get_ref(2)?)?];
         let is_internal = name.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("sqlite_"));
-        // An index that a PRIMARY KEY or UNIQUE makes has no definition of its own.
+        // An index that a PRIMARY KEY or UNIQUE creates has no definition of its own.
         let ValueRef::Text(sql) = row.get_ref(3)? else { continue };
         let is = |ours: &str| name.eq_ignore_ascii_case(ours);
         if is("kv") && kind != "index" && kind != "trigger" {
@@ -186,7 +186,8 @@ fn read(connection: &Connection) -> Result<Schema> {
     Ok(schema)
 }
 
-/// Refuses a table of another kind. Returns whether rows get versions: by the column's default, or `otherwise`.
+/// Refuses a table of another kind. Returns whether rows get versions, from the column's default or as `otherwise`
+/// says.
 fn recognize(columns: &[Column], otherwise: bool) -> Result<bool> {
     let has =
         |name: &str, key: i64| find_column(columns, name).is_some_and(|column| column.key == key && !column.hidden);
@@ -217,7 +218,7 @@ fn find_column<'a>(columns: &'a [Column], name: &str) -> Option<&'a Column> {
     columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
 }
 
-/// A column of a type that would change what is stored in it.
+/// Returns a column whose type would change the values that are stored in it.
 fn unsuitable(columns: &[Column]) -> Option<String> {
     [("metadata", Affinity::Number), ("expiration", Affinity::Text)].into_iter().find_map(|(name, wrong)| {
         let column = find_column(columns, name).filter(|column| column.affinity() == wrong)?;
@@ -229,9 +230,9 @@ struct Column {
     name: String,
     kind: String,
     default: Option<String>,
-    /// Its place in the primary key, counted from 1; 0 is none.
+    /// The position in the primary key, from 1; 0 if it is not part of the key.
     key: i64,
-    /// Generated, that is: nobody can write it.
+    /// Whether the column is generated, so that no statement can write it.
     hidden: bool,
 }
 
@@ -248,7 +249,8 @@ impl Column {
         !self.hidden && !ours.iter().any(|name| self.name.eq_ignore_ascii_case(name))
     }
 
-    /// What SQLite makes of values in it: <https://www.sqlite.org/datatype3.html#determination_of_column_affinity>.
+    /// How SQLite converts values that are stored in it:
+    /// <https://www.sqlite.org/datatype3.html#determination_of_column_affinity>.
     fn affinity(&self) -> Affinity {
         let has = |part: &str| contains(self.kind.as_bytes(), part.as_bytes());
         if has("int") {
@@ -277,7 +279,7 @@ fn columns(connection: &Connection) -> Result<Vec<Column>> {
     Ok(columns.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Luat's columns and no others; of its types, too, so that a row moves into our table as it is.
+/// Whether it has exactly Luat's columns with Luat's types, so that rows move into the new table unchanged.
 fn is_luats(columns: &[Column], table: &str) -> bool {
     !objections::has_option(table, "strict")
         && columns.len() == 5
@@ -291,7 +293,7 @@ fn is_luats(columns: &[Column], table: &str) -> bool {
         })
 }
 
-/// What SQLite itself says against writing to the table: an index may need a collation that only another program has.
+/// SQLite's own objection to writing to the table: an index may need a collation that only another program has.
 fn unwritable(connection: &Connection) -> Result<Option<String>> {
     let put = "INSERT INTO main.kv (namespace, key, value, metadata, expiration) VALUES (?1, ?2, ?3, ?4, ?5)";
     match connection.prepare(put) {
@@ -303,7 +305,7 @@ fn unwritable(connection: &Connection) -> Result<Option<String>> {
     }
 }
 
-/// Rows that the primary key of a new table must refuse.
+/// Whether there are rows that the primary key of a new table must refuse.
 fn has_nameless(connection: &Connection) -> Result<bool> {
     let query = "SELECT EXISTS (SELECT 1 FROM main.kv WHERE namespace IS NULL OR key IS NULL)";
     Ok(connection.query_row(query, (), |row| row.get(0))?)
@@ -313,7 +315,7 @@ fn text(stored: ValueRef<'_>) -> Result<&str> {
     stored.as_str().map_err(|_| corrupt("its schema is damaged"))
 }
 
-/// Whether a text contains this one, in lower case or not.
+/// Whether a text contains this one, ignoring case.
 fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window.eq_ignore_ascii_case(part))
 }

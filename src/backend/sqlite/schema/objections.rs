@@ -1,8 +1,8 @@
-//! What a file's own SQL says about our table that this library does not run, or that changes what keys are equal.
+//! Finds SQL in a file's definitions that this library does not run, or that changes which keys are equal.
 //!
-//! A database brings its schema along, and SQLite evaluates parts of it on each write: checks, defaults, generated
-//! columns, the expressions of indexes. Whoever made the file chose them. What cannot cost more than the row that is
-//! written is accepted, since programs add such things with reason; all else makes the store read-only.
+//! A database contains its schema, and SQLite evaluates parts of it on each write: checks, defaults, generated columns,
+//! expressions of indexes. They were chosen by whoever made the file. Those that cannot cost more than the row that is
+//! written are accepted, since programs have reasons for them; all others make the store read-only.
 
 use super::tokens::{Token, inside, parts, tokens};
 use crate::error::quoted;
@@ -10,12 +10,12 @@ use crate::error::quoted;
 /// Why a table cannot be used as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Objection {
-    /// Not even read: it would give wrong results.
+    /// It must not even be read, since results would be wrong.
     Read(String),
     Write(String),
 }
 
-/// Functions whose result is not much longer than their arguments, and which take no more time than to read them.
+/// Functions whose result is not much longer than their arguments, and that take no more time than reading them.
 const HARMLESS: [&str; 27] = [
     "abs",
     "cast",
@@ -46,20 +46,20 @@ const HARMLESS: [&str; 27] = [
     "upper",
 ];
 
-/// Words of an expression that may stand before a parenthesis without being a function.
+/// Words that can precede a parenthesis in an expression without being a function.
 const OPERATORS: [&str; 14] =
     ["and", "between", "case", "else", "escape", "in", "is", "isnull", "not", "notnull", "null", "or", "then", "when"];
 
-/// Words of an expression whose cost grows faster than what they are applied to, or that is not known.
+/// Words whose cost grows faster than their operands, or is unknown.
 const COSTLY: [&str; 8] = ["collate", "exists", "glob", "like", "match", "over", "regexp", "select"];
 
-/// More than anyone writes by hand for a default or a generated column.
+/// Longer than a default or a generated column that a person writes.
 const LONGEST_EXPRESSION: usize = 64;
 
-/// What is to be objected to in the `CREATE TABLE` of our table.
+/// Returns the objection to the `CREATE TABLE` of the table, if there is one.
 pub(super) fn of_table(sql: &str) -> Option<Objection> {
     let Some((list, options)) = body(sql) else { return Some(unread()) };
-    // `CREATE TABLE … AS SELECT` cannot stand in a file, but a word that is not known might one day mean anything.
+    // `CREATE TABLE … AS SELECT` does not occur in a file, but an unknown word might mean anything in the future.
     let known = |option: &Token<'_>| ["without", "rowid", "strict"].iter().any(|word| option.is(word));
     if !options.iter().all(|option| known(option) || option.is_symbol(",")) {
         return Some(unread());
@@ -72,7 +72,7 @@ pub(super) fn has_option(sql: &str, option: &str) -> bool {
     body(sql).is_some_and(|(_, options)| options.iter().any(|found| found.is(option)))
 }
 
-/// What is to be objected to in an index on our table.
+/// Returns the objection to an index on the table, if there is one.
 pub(super) fn of_index(name: &str, sql: &str) -> Option<String> {
     let what = format!("index {}", quoted(name));
     let Some((list, rest)) = body(sql) else { return Some(format!("the definition of its {what} cannot be read")) };
@@ -104,8 +104,8 @@ pub(super) fn of_index(name: &str, sql: &str) -> Option<String> {
     }
 }
 
-/// Whether entries that differ in their names can be the same to a UNIQUE rule on these columns. A column that this
-/// library does not write has its default, which the rule's author has chosen to fit.
+/// Whether a UNIQUE constraint on these columns can treat entries with different names as equal. A column that this
+/// library does not write has its default, which the author of the constraint has chosen to fit.
 fn forbids_entries(columns: &[&[Token<'_>]]) -> bool {
     let names = |name: &str| columns.iter().any(|column| column.first().is_some_and(|first| first.names(name)));
     let as_bytes = |name: &str| {
@@ -118,7 +118,7 @@ fn forbids_entries(columns: &[&[Token<'_>]]) -> bool {
         && !(as_bytes("namespace") && as_bytes("key"))
 }
 
-/// The list in parentheses that a definition has, and what follows it.
+/// The list in parentheses in a definition, and the tokens after it.
 fn body(sql: &str) -> Option<(Vec<Token<'_>>, Vec<Token<'_>>)> {
     let all = tokens(sql)?;
     let open = all.iter().position(|token| token.is_symbol("("))?;
@@ -126,11 +126,11 @@ fn body(sql: &str) -> Option<(Vec<Token<'_>>, Vec<Token<'_>>)> {
     Some((list.to_vec(), all[end + 1..].to_vec()))
 }
 
-/// Of one column, or of constraints of the table.
+/// The objection to the definition of a column, or to a constraint of the table.
 fn of_definition(definition: &[Token<'_>]) -> Option<Objection> {
     let Some(first) = definition.first() else { return Some(unread()) };
     let is_column = !["constraint", "primary", "unique", "check", "foreign"].iter().any(|word| first.is(word));
-    // Only these are ever compared.
+    // Only these columns are ever compared.
     let is_compared = !is_column || first.names("namespace") || first.names("key");
     let column = || first.name().map_or_else(|| "a column".to_owned(), |name| format!("column {}", quoted(name)));
     if let Some(rule) = unique(definition, is_column) {
@@ -151,7 +151,7 @@ fn of_definition(definition: &[Token<'_>]) -> Option<Objection> {
             )));
         }
         if token.is("conflict") {
-            // The rule would decide what becomes of a write, and no error would tell.
+            // The constraint would decide the outcome of a write, without an error.
             if !next.is_some_and(|next| next.is("abort")) {
                 return Some(Objection::Write("its table kv has an ON CONFLICT clause".to_owned()));
             }
@@ -172,7 +172,7 @@ fn of_definition(definition: &[Token<'_>]) -> Option<Objection> {
     None
 }
 
-/// The columns of a UNIQUE rule that forbids entries.
+/// The columns of a UNIQUE constraint that rules out entries.
 fn unique(definition: &[Token<'_>], is_column: bool) -> Option<String> {
     let at = definition.iter().position(|token| token.is("unique"))?;
     let list = match is_column {
@@ -184,7 +184,7 @@ fn unique(definition: &[Token<'_>], is_column: bool) -> Option<String> {
     forbids_entries(&columns).then(|| names().join(", "))
 }
 
-/// Can the value of an expression take neither much memory nor much time, whatever the row holds?
+/// Whether the evaluation of an expression is sure to take little memory and time, whatever the row contains.
 fn is_harmless(expression: &[Token<'_>]) -> bool {
     expression.len() <= LONGEST_EXPRESSION
         && expression.iter().enumerate().all(|(at, token)| {
@@ -201,7 +201,7 @@ fn is_harmless(expression: &[Token<'_>]) -> bool {
         })
 }
 
-/// A call that makes a few bytes, such as a random name for a row: `lower(hex(randomblob(16)))`.
+/// Whether this is a call that produces a few bytes, such as a random name for a row: `lower(hex(randomblob(16)))`.
 fn makes_few(expression: &[Token<'_>], at: usize) -> bool {
     let bytes = |blob: &Token<'_>, count: &Token<'_>| {
         let few = matches!(count, Token::Number(count) if count.parse::<u16>().is_ok_and(|count| count <= 1024));

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 // `+expiration` keeps the planner on the primary key.
 
-// What reads one row returns its expiration too, and the caller decides whether the row lives: that costs fewer
-// instructions than a condition.
+// A statement that reads one row also returns its expiration, and the caller decides whether the row is live: that
+// takes fewer instructions than a condition.
 
 pub(in super::super) const GET: &str =
     "SELECT metadata, expiration, version, value FROM kv WHERE namespace = ?1 AND key = ?2";
@@ -47,8 +47,8 @@ pub(in super::super) const PUT: &str = "INSERT INTO kv (namespace, version, key,
     ON CONFLICT (namespace, key) DO UPDATE SET value = excluded.value, metadata = excluded.metadata,
         expiration = excluded.expiration, version = excluded.version";
 
-/// [`PUT`] for a table with columns that are not this library's. They get what a new row would have there: what another
-/// program noted of the value before does not hold for the new one.
+/// [`PUT`] for a table with columns of other programs. They are set to their defaults, as in a new row: what another
+/// program noted about the old value does not apply to the new one.
 pub(in super::super) fn put(foreign: &[String]) -> Cow<'static, str> {
     foreign.iter().fold(Cow::Borrowed(PUT), |put, name| {
         let name = name.replace('"', "\"\"");
@@ -59,27 +59,27 @@ pub(in super::super) fn put(foreign: &[String]) -> Cow<'static, str> {
 pub(in super::super) const TOUCH: &str = "UPDATE kv SET expiration = ?3, version = ?4
     WHERE namespace = ?1 AND key = ?2 AND (+expiration IS NULL OR +expiration > ?5)";
 
-/// Removes a live row. (With RETURNING it would be one statement for both, but that reads all of the row.)
+/// Removes a live row. (One statement with RETURNING could do this and the next, but it would read the whole row.)
 pub(in super::super) const DELETE: &str =
     "DELETE FROM kv WHERE namespace = ?1 AND key = ?2 AND (expiration IS NULL OR expiration > ?3)";
 
-/// Removes a row that has expired: it must not come back when the clock is set back.
+/// Removes an expired row, which must not return when the clock is set back.
 pub(in super::super) const DELETE_EXPIRED: &str =
     "DELETE FROM kv WHERE namespace = ?1 AND key = ?2 AND expiration <= ?3";
 
-/// In a table that is not ours a name may be NULL, which no comparison finds again.
+/// In a table of another program a name may be NULL, which no comparison finds.
 pub(in super::super) const SWEEP: &str = "DELETE FROM kv WHERE (namespace, key) IN
     (SELECT namespace, key FROM kv WHERE expiration <= ?1 AND namespace IS NOT NULL AND key IS NOT NULL
      ORDER BY expiration LIMIT ?2)";
 
-/// The first rows of a range, live or not: how large each is, and whether it lives. Reads no values.
+/// The first rows of a range, live or not: the size of each, and whether it is live. Reads no values.
 pub(in super::super) const MEASURE: &str =
     "SELECT key, coalesce(octet_length(value), 0), expiration IS NULL OR expiration > ?4
     FROM kv WHERE namespace = ?1 AND key >= ?2 AND key < ?3 ORDER BY key LIMIT ?5";
 
 pub(in super::super) const REMOVE: &str = "DELETE FROM kv WHERE namespace = ?1 AND key >= ?2 AND key <= ?3";
 
-/// From one namespace's name straight to the next.
+/// Goes from the name of one namespace directly to the next.
 pub(in super::super) const NAMESPACES: &str = "WITH RECURSIVE names (name) AS (
         SELECT min(namespace) FROM kv
         UNION ALL SELECT (SELECT min(namespace) FROM kv WHERE namespace > name) FROM names WHERE name IS NOT NULL)

@@ -1,8 +1,9 @@
-//! An end for what has none: pages of a damaged file may refer to one another so that a walk through them never ends.
+//! Ends statements that would run for ever: pages of a damaged file may form a cycle.
 //!
-//! SQLite calls back after a number of its machine's instructions. What one call of ours may take is measured by the
-//! file: a row takes ten bytes at least, and no statement of ours more than a hundred instructions for one, nor a hundred
-//! looks at a page. So a sound file of any size never reaches the bound, however slow the machine is.
+//! SQLite calls back after a number of instructions of its virtual machine. The bound for one call depends on the size
+//! of the file: a row takes at least ten bytes, and no statement of this library takes more than a hundred instructions
+//! for a row, or looks at a page more than a hundred times. So an undamaged file of any size never reaches the bound,
+//! however slow the machine is.
 
 use std::ffi::c_int;
 use std::path::Path;
@@ -14,40 +15,40 @@ use rusqlite::{Connection, ffi};
 
 use crate::error::Result;
 
-/// Instructions between two calls.
+/// The number of instructions between two callbacks.
 const EACH: u64 = 10_000;
 
-/// What any call may take, of instructions and of looks at pages: a few tenths of a second.
+/// How many instructions and page lookups any call may take: a few tenths of a second.
 const FREE: u64 = 5_000_000;
 
-/// So many more for each byte of the file.
+/// How many more for each byte of the file.
 const PER_BYTE: u64 = 16;
 
-/// Counts what the statements of one connection take.
+/// Counts the work of one connection's statements.
 #[derive(Debug, Default)]
 pub(in super::super) struct Steps {
     /// Instructions since the last [`Steps::restart`].
     instructions: AtomicU64,
-    /// Looks at pages since then.
+    /// Page lookups since then.
     looks: AtomicU64,
-    /// How many looks SQLite had counted when it called last.
+    /// How many lookups SQLite had counted at the last callback.
     counted: AtomicU64,
 }
 
 impl Steps {
-    /// Ends what goes on for too long on this connection, whose file is at `path`.
+    /// Limits the statements of this connection, whose file is at `path`.
     pub(in super::super) fn watch(connection: &mut Connection, path: &Path) -> Result<Arc<Steps>> {
         let steps = Arc::new(Steps::default());
         let (counting, path) = (steps.clone(), path.to_owned());
-        // SAFETY: the handle is used by the handler alone, which SQLite calls while the connection is in use, and
-        // never once it is closed.
+        // SAFETY: only the handler uses the handle. SQLite calls the handler while the connection is in use, and never
+        // after it is closed.
         let handle = Handle(unsafe { connection.handle() });
         let goes_too_far = move || counting.is_too_far(handle.looks(), || handle.size(&path));
         connection.progress_handler(EACH as c_int, Some(goes_too_far))?;
         Ok(steps)
     }
 
-    /// Something new begins.
+    /// Starts a new count.
     pub(in super::super) fn restart(&self) {
         self.instructions.store(0, Relaxed);
         self.looks.store(0, Relaxed);
@@ -65,18 +66,18 @@ impl Steps {
     }
 }
 
-/// For the handler, which runs where its connection does.
+/// For the handler, which runs on the thread that uses its connection.
 struct Handle(*mut ffi::sqlite3);
 
-// SAFETY: a connection may move to another thread, and its handler with it.
+// SAFETY: a connection may move to another thread together with its handler.
 unsafe impl Send for Handle {}
 
 impl Handle {
-    /// How often SQLite has looked at a page.
+    /// How often SQLite has looked up a page.
     fn looks(&self) -> u64 {
         let count = |what| {
             let (mut now, mut highest) = (0, 0);
-            // SAFETY: called by the handler, within the connection's life; this reads two numbers and changes nothing.
+            // SAFETY: the handler calls this during the connection's life. It reads two numbers and changes nothing.
             unsafe { ffi::sqlite3_db_status(self.0, what, &mut now, &mut highest, 0) };
             u64::from(now.unsigned_abs())
         };
@@ -85,13 +86,13 @@ impl Handle {
 }
 
 impl Handle {
-    /// The bytes of the database and of its log: of the open files, since their path may lead nowhere by now, after a
-    /// chroot say.
+    /// The size of the database and its log in bytes. It comes from the open files, since their paths may lead nowhere
+    /// by now, after a chroot for example.
     fn size(&self, path: &Path) -> u64 {
         let [database, log] = [ffi::SQLITE_FCNTL_FILE_POINTER, ffi::SQLITE_FCNTL_JOURNAL_POINTER].map(|what| {
             let mut file: *mut ffi::sqlite3_file = ptr::null_mut();
-            // SAFETY: called by the handler, within the connection's life. SQLite writes a pointer to a file of its own,
-            // which stays open meanwhile, and its methods are null if it is closed.
+            // SAFETY: the handler calls this during the connection's life. SQLite writes a pointer to its own file,
+            // which stays open meanwhile, and whose methods are null if it is closed.
             unsafe {
                 let found = ffi::sqlite3_file_control(self.0, c"main".as_ptr(), what, (&raw mut file).cast());
                 if found != ffi::SQLITE_OK || file.is_null() || (*file).pMethods.is_null() {
@@ -108,12 +109,12 @@ impl Handle {
     }
 }
 
-/// The holes of a sparse file hold no rows.
+/// The holes of a sparse file contain no rows.
 #[cfg(unix)]
 fn without_holes(size: u64, path: &Path) -> u64 {
-    /// No file system compresses rows, whose keys differ, by more.
+    /// No file system compresses rows by more, since their keys differ.
     const COMPRESSED: u64 = 1024;
-    /// What a file may hold without a block of its own.
+    /// How much a file can hold without a block of its own.
     const INLINE: u64 = 64 * 1024;
     if let Ok(found) = std::fs::metadata(path)
         && found.len() == size
@@ -158,7 +159,7 @@ mod tests {
         let calls = (FREE + PER_BYTE * (1 << 20)) / EACH;
         assert!((0..calls).all(|_| !steps.is_too_far(0, || 1 << 20)));
         assert!((0..3).any(|_| steps.is_too_far(0, || 1 << 20)));
-        // So does one that looks at many pages in few steps.
+        // The same for a statement that looks up many pages in few steps.
         let steps = Steps::default();
         assert!((0..1000).any(|call| steps.is_too_far(call * 1_000_000, || 1 << 20)));
     }

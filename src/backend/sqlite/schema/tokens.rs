@@ -1,11 +1,11 @@
-//! SQL text as tokens: enough to see what a definition in a file contains, without running any of it.
+//! Splits SQL text into tokens, to see what a definition in a file contains without running any of it.
 
-/// A token. Comments and white space are left out.
+/// A token. Comments and white space are omitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Token<'a> {
-    /// A keyword, or a name without quotes.
+    /// A keyword, or an unquoted name.
     Word(&'a str),
-    /// A name or a text in quotes, whichever of the four kinds SQLite takes.
+    /// A name or a text in any of the four kinds of quotes that SQLite accepts.
     Quoted(String),
     Number(&'a str),
     Blob(&'a str),
@@ -14,7 +14,7 @@ pub(super) enum Token<'a> {
 }
 
 impl Token<'_> {
-    /// Whether it is this keyword.
+    /// Whether this is the given keyword.
     pub(super) fn is(&self, word: &str) -> bool {
         matches!(self, Token::Word(found) if found.eq_ignore_ascii_case(word))
     }
@@ -23,12 +23,12 @@ impl Token<'_> {
         matches!(self, Token::Symbol(found) if *found == symbol)
     }
 
-    /// Whether it can be the name of this object.
+    /// Whether this can be the name of the given object.
     pub(super) fn names(&self, name: &str) -> bool {
         self.name().is_some_and(|found| found.eq_ignore_ascii_case(name))
     }
 
-    /// What it names, if it can be a name.
+    /// The name, if this can be one.
     pub(super) fn name(&self) -> Option<&str> {
         match self {
             Token::Word(word) => Some(word),
@@ -37,7 +37,7 @@ impl Token<'_> {
         }
     }
 
-    /// Whether two tokens mean the same where no text is compared: `kv`, `KV` and `"kv"` do.
+    /// Whether two tokens mean the same in a definition: `kv`, `KV` and `"kv"` do.
     fn means(&self, other: &Token<'_>) -> bool {
         match other.name() {
             Some(name) => self.names(name),
@@ -46,9 +46,9 @@ impl Token<'_> {
     }
 }
 
-/// The tokens of an SQL text; `None` where it cannot be split into tokens.
+/// Returns the tokens of an SQL text; `None` if it cannot be split into tokens.
 pub(super) fn tokens(sql: &str) -> Option<Vec<Token<'_>>> {
-    // SQLite reads it as a C string.
+    // SQLite reads the text as a C string.
     let (mut found, mut rest) = (Vec::new(), sql.split('\0').next()?);
     loop {
         rest = skip(rest);
@@ -82,7 +82,7 @@ pub(super) fn tokens(sql: &str) -> Option<Vec<Token<'_>>> {
     }
 }
 
-/// Whether two definitions are the same but for white space, comments, quotes and case.
+/// Whether two definitions are the same except for white space, comments, quotes and case.
 pub(super) fn same(one: &str, other: &str) -> bool {
     match (tokens(one), tokens(other)) {
         (Some(one), Some(other)) => {
@@ -92,7 +92,7 @@ pub(super) fn same(one: &str, other: &str) -> bool {
     }
 }
 
-/// The tokens between the parenthesis that stands at `open` and the one that closes it, and where that one stands.
+/// The tokens between the parenthesis at `open` and its closing one, and the position of that one.
 pub(super) fn inside<'t, 's>(tokens: &'t [Token<'s>], open: usize) -> Option<(&'t [Token<'s>], usize)> {
     let mut depth = 0_usize;
     for (at, token) in tokens.iter().enumerate().skip(open) {
@@ -108,7 +108,7 @@ pub(super) fn inside<'t, 's>(tokens: &'t [Token<'s>], open: usize) -> Option<(&'
     None
 }
 
-/// The parts of a list, which commas divide where no parenthesis is open.
+/// The parts of a list, divided at the commas that are outside of parentheses.
 pub(super) fn parts<'t, 's>(tokens: &'t [Token<'s>]) -> Vec<&'t [Token<'s>]> {
     let mut depth = 0_usize;
     tokens
@@ -120,10 +120,10 @@ pub(super) fn parts<'t, 's>(tokens: &'t [Token<'s>]) -> Vec<&'t [Token<'s>]> {
         .collect()
 }
 
-/// Without leading white space and comments. A comment that is not closed reaches to the end, as in SQLite.
+/// Skips leading white space and comments. An unclosed comment extends to the end, as in SQLite.
 fn skip(mut sql: &str) -> &str {
     loop {
-        // To SQLite a byte order checkpoint is white space, but not within a name.
+        // SQLite treats a byte order mark as white space, but not within a name.
         let trimmed = sql.trim_start_matches([' ', '\t', '\n', '\x0c', '\r', '\u{feff}']);
         sql = if let Some(comment) = trimmed.strip_prefix("--") {
             comment.find('\n').map_or("", |end| &comment[end..])
@@ -135,7 +135,7 @@ fn skip(mut sql: &str) -> &str {
     }
 }
 
-/// A name or a text in quotes; a quote within it stands there twice.
+/// A name or a text in quotes. A quote within it is doubled.
 fn quoted<'a>(sql: &'a str, quote: char) -> Option<(Token<'a>, usize)> {
     let mut name = String::new();
     let mut characters = sql.char_indices().skip(1).peekable();
