@@ -1,4 +1,4 @@
-//! Batches: changes that happen together or not at all, on conditions.
+//! Batches: changes that are made together or not at all, under conditions.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::store::Store;
 use crate::types::{IncrOptions, Limits, PutOptions};
 use crate::version::Version;
 
-/// Changes to one or more namespaces of one store, gathered and then made in one transaction, in their order.
+/// Collects changes to one or more namespaces of a store, and makes them in one transaction, in their order.
 ///
 /// ```
 /// # use luat_kv::{OpenOptions, Store};
@@ -49,19 +49,20 @@ enum Action {
 }
 
 impl Store {
-    /// A new batch: changes to any of this store's namespaces, all or nothing.
+    /// Creates a batch for changes to any of this store's namespaces. It makes all of them or none.
     pub fn batch(&self) -> Batch {
         Batch { store: self.clone(), steps: Vec::new(), committed: false }
     }
 }
 
 impl Batch {
-    /// The store that it is for.
+    /// The store that the batch is for.
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// Goes on only if the key has this version: if nobody has written it since. `None`: only if it is missing.
+    /// Makes the commit depend on the key still having this version, so that nothing has written it since. `None`: on
+    /// the key being missing.
     pub fn check(&mut self, namespace: &Namespace, key: &str, version: Option<Version>) -> Result<&mut Self> {
         self.push(Usage::now(), namespace, key, Action::Check(version))
     }
@@ -95,20 +96,20 @@ impl Batch {
         self.push(Usage::now(), namespace, key, Action::Delete)
     }
 
-    /// As [`Namespace::incr`]. What cannot be counted fails the commit.
+    /// As [`Namespace::incr`]. If the value is not an integer, the commit fails.
     pub fn incr(&mut self, namespace: &Namespace, key: &str, by: i64) -> Result<&mut Self> {
         self.incr_with(namespace, key, by, &IncrOptions::new())
     }
 
-    /// As [`Namespace::incr_with`]. What cannot be counted fails the commit.
+    /// As [`Namespace::incr_with`]. If the value is not an integer, the commit fails.
     pub fn incr_with(&mut self, namespace: &Namespace, key: &str, by: i64, options: &IncrOptions) -> Result<&mut Self> {
         let expires = self.limits().lifetime(options.expiration, options.expiration_ttl, &self.store.0.clock)?;
         self.push(Usage::now(), namespace, key, Action::Incr { by, initial: options.initial, expires })
     }
 
-    /// Makes all the changes and returns the version that everything put by them has; or `None`, with nothing changed,
-    /// if a check did not hold. That is all a batch can do; after an error, which also changed nothing, it may be tried
-    /// again.
+    /// Makes all changes, and returns the version of everything that they put. If a check did not hold, returns `None`,
+    /// and nothing is changed. The batch cannot be used again after either. An error also changes nothing, and the
+    /// commit may then be repeated.
     pub fn commit(&mut self) -> Result<Option<Version>> {
         self.open()?;
         let mut ops = Vec::new();
@@ -144,7 +145,7 @@ impl Batch {
         self.limits().key(key)?;
         self.steps.try_reserve(1).map_err(|_| Error::no_memory(size_of_val(self.steps.as_slice())))?;
         self.steps.push(Step { namespace: namespace.shared_name(), key: key.into(), action });
-        // What is gathered may become much, and must not lie in the reserve.
+        // A batch can become large, and must not use the reserve.
         if let Err(full) = usage.check_unchanged() {
             self.steps.pop();
             return Err(full);

@@ -1,9 +1,8 @@
-//! A place in a list, as opaque text.
+//! A position in a list, as opaque text.
 //!
-//! A cursor is the last key of its page and what the list was: its direction and its prefix, which is a beginning of
-//! that key. With a version in front and a checksum behind, all of it is URL-safe base64. It names a place and nothing
-//! else: keys may come and go on either side of it. The checksum is there to tell a mangled cursor from a good one, not
-//! to keep anybody from making one.
+//! A cursor consists of a version, the last key of its page, the direction and the prefix of the list (a beginning of
+//! that key), and a checksum, as URL-safe base64. It is only a position: keys may appear and disappear on either side.
+//! The checksum detects a garbled cursor; it does not prevent forgery.
 
 use crate::error::{Error, Result};
 use crate::url64;
@@ -11,18 +10,18 @@ use crate::url64;
 const FORWARD: u8 = 2;
 const REVERSE: u8 = 3;
 
-/// A cursor behind `last_key`, which begins with the list's prefix.
+/// Returns the cursor after `last_key`, which begins with the list's prefix.
 pub(crate) fn encode(last_key: &str, prefix: &str, reverse: bool) -> String {
     let mut bytes = Vec::with_capacity(1 + 4 + last_key.len() + 4);
     bytes.push(if reverse { REVERSE } else { FORWARD });
-    // No key is longer than SQLite's longest text, 2³¹ bytes.
+    // A key is at most as long as SQLite's longest text, 2³¹ bytes.
     bytes.extend_from_slice(&(prefix.len() as u32).to_le_bytes());
     bytes.extend_from_slice(last_key.as_bytes());
     bytes.extend_from_slice(&checksum(&bytes).to_le_bytes());
     url64::encode(&bytes).map(char::from).collect()
 }
 
-/// The last key of the page that the cursor came from, which must be one of the same list.
+/// Returns the last key of the page that the cursor belongs to. The list must be the same.
 pub(crate) fn decode(cursor: &str, prefix: &str, reverse: bool) -> Result<String> {
     let place = place(cursor);
     let place =
@@ -39,7 +38,7 @@ pub(crate) fn decode(cursor: &str, prefix: &str, reverse: bool) -> Result<String
 struct Place {
     reverse: bool,
     key: String,
-    /// How much of the key is the prefix.
+    /// The length of the prefix of the key.
     prefix: usize,
 }
 

@@ -1,36 +1,36 @@
-//! One error for the whole library. Its codes are the C interface's statuses and the words in Lua's messages.
+//! The error type of the whole library. Its codes are the C interface's statuses and the words in Lua's messages.
 
 use std::fmt;
 use std::io;
 #[cfg(feature = "sqlite")]
 use std::sync::Arc;
 
-/// What kind of failure it was; decides what a caller can do about it.
+/// The kind of a failure, which determines what a caller can do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Code {
-    /// The request itself is wrong: it would fail again. Also the use of a closed store.
+    /// The request is wrong, and would fail again. Also the use of a closed store.
     Invalid,
     /// The operating system refused: no such folder, no permission, disk full, … [`Error::io_kind`] tells which.
     Io,
     /// Another process or connection held the database for longer than the busy timeout. Try again.
     Busy,
-    /// The file is not a database, is damaged, or holds a row that this library cannot have written.
+    /// The file is not a database, is damaged, or contains a row that this library cannot have written.
     Corrupt,
-    /// A write to a store that was opened for reading, or whose file may not be written.
+    /// A write to a store that was opened for reading, or whose file must not be written.
     ReadOnly,
     /// Something is longer, or a lifetime shorter, than the store's limits allow.
     Limit,
-    /// Memory ran out.
+    /// Memory is exhausted.
     NoMem,
-    /// A bug in this library was caught before it reached the caller's code; the store goes on working.
+    /// A bug in this library was caught before it reached the caller's code. The store remains usable.
     Panic,
-    /// SQLite answered something this library does not expect.
+    /// SQLite returned something that this library does not expect.
     Internal,
 }
 
 impl Code {
-    /// The code's name, as it stands in Lua's messages: `"BUSY"`.
+    /// The name of the code, as in Lua's messages: `"BUSY"`.
     pub const fn name(self) -> &'static str {
         match self {
             Code::Invalid => "INVALID",
@@ -46,23 +46,23 @@ impl Code {
     }
 }
 
-/// What a code alone does not tell, where a program may want to act on it.
+/// Details that the code does not tell, and that a program may want to act on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Detail {
-    /// INVALID: [`incr`](crate::Namespace::incr) found a value that is not a whole number of 64 bits, or the sum would not
-    /// be one.
+    /// INVALID: [`incr`](crate::Namespace::incr) found a value that is not a 64-bit integer, or the sum would overflow
+    /// one.
     NotInteger,
     /// BUSY: another copy of SQLite in this process has the file open. Waiting does not help.
     OpenInOtherLibrary,
 }
 
-/// A failed operation: a [`Code`] to act on and a message to read. What failed changed nothing.
+/// A failed operation: a [`Code`] for programs and a message for people. A failed operation has changed nothing.
 ///
-/// As small as a pointer, since every result may hold one.
+/// It is as small as a pointer, since every result may contain one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error(
-    /// `None`: memory ran out, and there may not even be room to say so.
+    /// `None`: memory is exhausted, and there may be none for a message.
     Option<Box<Failure>>,
 );
 
@@ -74,12 +74,12 @@ struct Failure {
     /// See [`Error::passing`].
     #[cfg(feature = "sqlite")]
     passing: bool,
-    /// The failed system call, where there was one.
+    /// The failed system call, if there was one.
     #[cfg(feature = "sqlite")]
     source: Option<Arc<io::Error>>,
 }
 
-/// By code and message: what the source says is in the message.
+/// Compares code and message. The message includes that of the source.
 impl PartialEq for Failure {
     fn eq(&self, other: &Self) -> bool {
         self.code == other.code && self.message == other.message
@@ -88,7 +88,7 @@ impl PartialEq for Failure {
 
 impl Eq for Failure {}
 
-/// What every operation of this library returns.
+/// The result of every operation of this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
@@ -106,7 +106,7 @@ impl Error {
         })))
     }
 
-    /// A system call that failed. The message is the system's.
+    /// The error for a failed system call, with the system's message.
     #[cold]
     pub(crate) fn io(why: io::Error) -> Self {
         let error = Error::new(Code::Io, why.to_string());
@@ -124,8 +124,8 @@ impl Error {
         self
     }
 
-    /// A refusal of the system's that may be over in a moment: BUSY as long as there is time to try again, and IO in the
-    /// end (see [`Error::given_up`]).
+    /// The error for a refusal by the system that may be over in a moment: BUSY while there is time to try again, and
+    /// finally IO (see [`Error::given_up`]).
     #[cold]
     #[cfg(feature = "sqlite")]
     pub(crate) fn passing(message: impl Into<String>) -> Self {
@@ -139,7 +139,7 @@ impl Error {
         self.0.as_ref().is_some_and(|failure| failure.passing)
     }
 
-    /// The error of an operation that is not tried again.
+    /// The error of an operation that is no longer retried.
     #[cfg(feature = "sqlite")]
     pub(crate) fn given_up(mut self) -> Self {
         if let Some(failure) = self.0.as_mut().filter(|failure| failure.passing) {
@@ -157,18 +157,18 @@ impl Error {
         Error::invalid("the store is closed")
     }
 
-    /// The message does not say how many bytes there was no memory for, since that would need memory.
+    /// The message does not contain the number of bytes, since it would need memory.
     #[cold]
     pub(crate) fn no_memory(_bytes: usize) -> Self {
         Error(None)
     }
 
-    /// Where there may be no room for a message either.
+    /// For when there may be no memory for a message either.
     pub(crate) fn no_reserve() -> Self {
         Error(None)
     }
 
-    /// The payload of a caught panic, as an error.
+    /// The error for a caught panic, from its payload.
     pub(crate) fn panicked(payload: &(dyn std::any::Any + Send)) -> Self {
         let what = payload
             .downcast_ref::<&str>()
@@ -178,7 +178,7 @@ impl Error {
         Error::new(Code::Panic, format!("a bug in luat_kv: {what}"))
     }
 
-    /// Says first what was being done: `opening /srv/kv.db: disk I/O error`.
+    /// Puts in front what was being done: `opening /srv/kv.db: disk I/O error`.
     #[cold]
     pub(crate) fn while_doing(mut self, what: impl fmt::Display) -> Self {
         if let Some(failure) = &mut self.0 {
@@ -187,7 +187,7 @@ impl Error {
         self
     }
 
-    /// Says last what can be done about it.
+    /// Adds at the end what can be done about it.
     #[cold]
     #[cfg(feature = "sqlite")]
     pub(crate) fn and_so(self, what: &str) -> Self {
@@ -222,12 +222,12 @@ impl Error {
         self
     }
 
-    /// What kind of failure it was.
+    /// The kind of failure.
     pub fn code(&self) -> Code {
         self.0.as_ref().map_or(Code::NoMem, |failure| failure.code)
     }
 
-    /// More than the code, for a few errors.
+    /// More than the code tells, for a few errors.
     pub fn detail(&self) -> Option<Detail> {
         self.0.as_ref()?.detail
     }
@@ -237,14 +237,14 @@ impl Error {
         self.0.as_ref().map_or("out of memory", |failure| &failure.message)
     }
 
-    /// What kind of failure a system call reported, where one failed: `NotFound` for a database that is missing and may
-    /// not be created, `StorageFull` for a full disk. The [source](std::error::Error::source) is that `io::Error`.
+    /// The kind of the failed system call, if there was one: `NotFound` for a database that is missing and may not be
+    /// created, `StorageFull` for a full disk. The [source](std::error::Error::source) is that `io::Error`.
     #[cfg(feature = "sqlite")]
     pub fn io_kind(&self) -> Option<io::ErrorKind> {
         self.failed_call().map(io::Error::kind)
     }
 
-    /// The system's number for that failure, its `errno`.
+    /// The error number of that system call, its `errno`.
     #[cfg(feature = "sqlite")]
     pub fn raw_os_error(&self) -> Option<i32> {
         self.failed_call().and_then(io::Error::raw_os_error)
@@ -269,12 +269,12 @@ impl std::error::Error for Error {
     }
 }
 
-/// Paths and SQL can have line breaks, and what else moves a terminal about.
+/// Removes line breaks, which paths and SQL can contain, and other characters that control a terminal.
 fn one_line(message: String) -> String {
     if message.contains(char::is_control) { escaped(&message, char::is_control) } else { message }
 }
 
-/// A key or name from a caller, fit for a message: quoted, with all that it has to be seen, and cut when it is long.
+/// Quotes a key or name from a caller for a message. Invisible characters are escaped, and a long text is truncated.
 pub(crate) fn quoted(text: &str) -> String {
     const LONGEST: usize = 60;
     let (shown, rest) = match text.char_indices().nth(LONGEST) {
@@ -285,9 +285,9 @@ pub(crate) fn quoted(text: &str) -> String {
     format!("\"{shown}\"{rest}")
 }
 
-/// Does a character show nothing, or change how others are shown? (lua/luat_kv_ffi/text.lua has the same.)
+/// Whether a character is invisible, or changes how others are shown. (lua/luat_kv_ffi/text.lua has the same.)
 fn is_unseen(character: char) -> bool {
-    /// Beyond ASCII: the first and the last of each range.
+    /// Outside of ASCII: the first and the last of each range.
     const UNSEEN: [(u32, u32); 18] = [
         (0x80, 0xa0),
         (0xad, 0xad),
@@ -312,8 +312,8 @@ fn is_unseen(character: char) -> bool {
     character.is_ascii_control() || UNSEEN.iter().any(|(first, last)| (*first..=*last).contains(&code))
 }
 
-/// The text with some of its characters as a literal of Rust's has them. (Not by `{:?}`, which knows all that is
-/// unprintable, and brings Unicode's tables for that.)
+/// Escapes some characters of a text as in a Rust literal. (`{:?}` would escape all unprintable characters, but add
+/// Unicode's tables for that.)
 fn escaped(text: &str, is_special: impl Fn(char) -> bool) -> String {
     let mut escaped = String::new();
     for character in text.chars() {

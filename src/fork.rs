@@ -1,37 +1,38 @@
-//! Forks: no call is under way while this process forks.
+//! Forks: no call is in progress while this process forks.
 //!
-//! A fork copies the memory of all threads but only one of the threads. A lock that another thread held stays held in
-//! the child for ever, so a fork waits until every call has returned: each call holds the gate that [`enter`] opens.
+//! A fork copies the memory of all threads, but only the thread that forks continues in the child. A lock that another
+//! thread held would stay locked in the child for ever. So a fork waits until every call has returned: each call holds
+//! the gate that [`enter`] locks.
 //!
-//! What becomes of the connections that a child inherits is told in `backend/sqlite/fork.rs`. Nothing else happens in a
-//! fork, since most are followed by an exec.
+//! `backend/sqlite/fork.rs` describes what happens to the connections that a child inherits. A fork does nothing else,
+//! since most forks are followed by an exec.
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 #[cfg(all(unix, feature = "sqlite"))]
 use crate::backend::sqlite::fork as sqlite;
 
-/// Held shared by each call, and exclusively from just before a fork until just after it.
+/// Locked shared by each call, and exclusively from just before a fork until just after it.
 static GATE: RwLock<()> = RwLock::new(());
 
-/// The same for what may take long, as it waits for a pipe or copies everything. A fork takes this one first: while it
-/// waits here, calls still come through the other; and once it has this one, there it waits for short calls only.
+/// Locked by calls that may take long, since they wait for a pipe or copy everything. A fork locks this gate first:
+/// while it waits for it, short calls still pass the other gate, and once it has it, it waits for short calls only.
 static LONG: RwLock<()> = RwLock::new(());
 
-/// Says that this thread is in a call until the guard is dropped. Not to be nested: between the two a fork could begin
-/// to wait for the first, and the second for the fork.
+/// Marks this thread as being in a call until the guard is dropped. Calls must not be nested: a fork that begins
+/// between the two would wait for the first, and the second for the fork.
 pub(crate) fn enter() -> RwLockReadGuard<'static, ()> {
     GATE.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The same for a call that may take long, in place of [`enter`].
+/// Like [`enter`], for a call that may take long.
 pub(crate) fn enter_for_long() -> RwLockReadGuard<'static, ()> {
     LONG.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Run when the library, or the program that it is linked into, is loaded. Any later there could be a fork already under
-/// way, whose child would be left with handlers that are half installed. (It is in this module since a linker takes from
-/// an archive what is asked for: an object file with nothing but this would be left out.)
+/// Runs when the library, or the program that it is linked into, is loaded. Later, a fork could already be in progress,
+/// and its child would have only some of the handlers. (It is in this module because a linker takes only object files
+/// from an archive that are referred to, so one with nothing but this would be omitted.)
 #[cfg(unix)]
 #[used]
 #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_init_func"))]
@@ -52,11 +53,11 @@ mod handlers {
     #[cfg(not(feature = "sqlite"))]
     type Backend = ();
 
-    /// What is locked from just before a fork until just after it.
+    /// The guards that are held from just before a fork until just after it.
     struct Locked(UnsafeCell<Option<(Backend, Gate, Gate)>>);
 
-    // SAFETY: only the handlers below touch it, all run by the thread that forks. `before_fork` has the gates to itself
-    // when it does, and `unlock` takes the guards out before it lets the gates go.
+    // SAFETY: only the handlers below access it, on the thread that forks. `before_fork` holds both gates exclusively
+    // when it does, and `unlock` takes the guards out before it drops them.
     unsafe impl Sync for Locked {}
 
     static LOCKED: Locked = Locked(UnsafeCell::new(None));

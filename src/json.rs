@@ -1,7 +1,7 @@
-//! JSON text, read part by part: no tree of values is ever built.
+//! Reads JSON text part by part, without building a tree of values.
 //!
-//! serde_json knows the grammar, the escapes and the numbers; this file adds the one rule that it has not (nesting up to
-//! [`MAX_DEPTH`], the same both ways) and hands the parts to a [`Sink`].
+//! serde_json handles the grammar, the escapes and the numbers. This file adds the limit for nesting ([`MAX_DEPTH`],
+//! the same for reading and writing) and passes the parts to a [`Sink`].
 
 use std::fmt;
 
@@ -10,17 +10,17 @@ use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use crate::error::{Code, Error, Result};
 use crate::oom_reserve;
 
-/// How deep arrays and objects may nest, when read and when written.
+/// The maximum depth of arrays and objects, for reading and for writing.
 pub(crate) const MAX_DEPTH: usize = 128;
 
-/// A part of a document, in the order of the text. An object's key is a `Str` before its value's parts.
+/// A part of a document, in the order of the text. A key of an object is a `Str` before the parts of its value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Part {
     Null,
     Bool(bool),
-    /// A whole number within ±2⁶³.
+    /// A whole number that fits in 64 bits.
     Int(i64),
-    /// A number with a fraction or an exponent, or a whole one beyond ±2⁶³.
+    /// A number with a fraction or an exponent, or a whole one that does not fit in 64 bits.
     Float(f64),
     Array,
     Object,
@@ -30,21 +30,21 @@ pub(crate) enum Part {
     },
 }
 
-/// Takes a document's parts as they are read.
+/// Receives the parts of a document as they are read.
 pub(crate) trait Sink<'t> {
-    /// Any part but a string.
+    /// Any part except a string.
     fn part(&mut self, part: Part) -> Result<(), OutOfMemory>;
-    /// A string that stands in the text as it is.
+    /// A string without escapes, which is part of the text.
     fn borrowed(&mut self, text: &'t str) -> Result<(), OutOfMemory>;
-    /// A string that had escapes, and is gone after the call.
+    /// A string that had escapes. It is valid only during the call.
     fn copied(&mut self, text: &str) -> Result<(), OutOfMemory>;
 }
 
-/// A sink could not take a part.
+/// The sink had no memory for a part.
 #[derive(Debug)]
 pub(crate) struct OutOfMemory;
 
-/// Reads one document and hands its parts to `sink`. Text that is not JSON is an error that says where.
+/// Reads one document and passes its parts to `sink`. If the text is not JSON, the error tells where.
 pub(crate) fn read<'t>(text: &'t [u8], sink: &mut impl Sink<'t>) -> Result<()> {
     room_for(text)?;
     let mut reader = serde_json::Deserializer::from_slice(text);
@@ -58,22 +58,22 @@ pub(crate) fn read<'t>(text: &'t [u8], sink: &mut impl Sink<'t>) -> Result<()> {
     }
 }
 
-/// That there is memory for what serde_json copies, where running out of it is the end: a string with escapes, or a long
-/// number, is put together in a buffer that doubles, and while that grows there is also the one before it.
+/// Checks that there is memory for what serde_json copies, since it aborts if there is none. A string with escapes, or
+/// a long number, is assembled in a buffer that doubles, and during that both buffers exist.
 pub(crate) fn room_for(text: &[u8]) -> Result<()> {
-    /// For shorter ones the reserve will do.
+    /// Shorter ones fit into the reserve.
     const LONG: usize = 16 * 1024;
     if text.len() <= LONG { Ok(()) } else { oom_reserve::room(text.len().saturating_mul(3)) }
 }
 
-/// What [`check`] saw.
+/// The kind of value that [`check`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Null,
     Other,
 }
 
-/// Is this one JSON document that [`read`] would take? The error's words say where not.
+/// Checks that this is one JSON document that [`read`] accepts. The error tells where it is not.
 pub(crate) fn check(text: &[u8]) -> Result<Kind, String> {
     struct Check(Option<Kind>);
     impl<'t> Sink<'t> for Check {
@@ -95,7 +95,7 @@ pub(crate) fn check(text: &[u8]) -> Result<Kind, String> {
     Ok(kind.0.unwrap_or(Kind::Other))
 }
 
-/// Where a value is expected: reads it into the sink, at `depth` containers in.
+/// Reads a value into the sink, `depth` containers deep.
 struct Seed<'s, S> {
     sink: &'s mut S,
     depth: usize,

@@ -1,7 +1,7 @@
 //! # luat_kv
 //!
-//! Luat's key-value store: the API of Cloudflare Workers KV on SQLite, or in memory. This crate is the store. Beside this
-//! Rust API it has two bindings: the C interface (`include/luat_kv.h`, which is its manual) and the Lua module
+//! Luat's key-value store: the API of Cloudflare Workers KV on SQLite, or in memory. This crate is the store. Besides
+//! this Rust API it has two bindings: the C interface (`include/luat_kv.h`, which is its manual) and the Lua module
 //! (`require("luat_kv")`, feature `module`).
 //!
 //! ```
@@ -18,25 +18,27 @@
 //! # Ok::<(), luat_kv::Error>(())
 //! ```
 //!
-//! A call that fails returns an [`Error`] with a [`Code`] to act on; if a system call failed, [`Error::io_kind`] tells which
-//! failure it was. All calls block: a write waits for other writers for up to [`OpenOptions::busy_timeout`].
+//! A call that fails returns an [`Error`] with a [`Code`] that tells its kind; if a system call failed,
+//! [`Error::io_kind`] tells which failure it was. All calls block: a write waits for other writers for up to
+//! [`OpenOptions::busy_timeout`].
 //!
 //! ## As a dependency
 //!
-//! `cargo build --release` in this repository leaves `libluat_kv.so` and `libluat_kv.a`, so the crate is a `cdylib` and a
-//! `staticlib` beside a Rust library. Cargo builds all three wherever the crate is a dependency, which costs a link of the
-//! shared library, some seconds in a release build. `cargo rustc --lib --crate-type rlib` builds the Rust library alone; a
-//! program that depends on this crate cannot choose that, so a workspace that minds the seconds patches the line
-//! `crate-type` in a copy of the crate.
+//! `cargo build --release` in this repository produces `libluat_kv.so` and `libluat_kv.a`, so the crate is a `cdylib`
+//! and a `staticlib` besides a Rust library. Cargo builds all three whenever the crate is a dependency. That adds the
+//! time to link the shared library, a few seconds in a release build. `cargo rustc --lib --crate-type rlib` builds only
+//! the Rust library, but a program that depends on this crate cannot choose that. To save the time, change the line
+//! `crate-type` in a copy of the crate, and use the copy as a patch in the workspace.
 //!
-//! The features `sqlite`, `cli` and `debug-hooks` are additive. `module` and the Lua versions are not, since a Lua module
-//! is built for one version of Lua and exports nothing but the function that Lua calls: they leave out the C interface.
+//! The features `sqlite`, `cli` and `debug-hooks` are additive. `module` and the Lua versions are not: a Lua module is
+//! built for one version of Lua, exports only the function that Lua calls, and omits the C interface.
 //!
-//! ## How it is built
+//! ## Structure
 //!
-//! A request enters through a binding (`ffi`, `lua`, `wasm`, or this API), is checked once in `namespace`, `batch`,
-//! `transfer` (exports and imports) or `store` by the rules of `limits`, and goes to one `backend`. Calls go down only. A
-//! back end checks no limit and reads no clock, and a binding does not know the back end. `docs/design.md` says more.
+//! A request arrives through a binding (`ffi`, `lua`, `wasm`, or this API), is checked once in `namespace`, `batch`,
+//! `transfer` (exports and imports) or `store` with the rules of `limits`, and goes to one `backend`. Calls go only in
+//! this direction. A back end checks no limits and reads no clock, and a binding does not depend on the back end. See
+//! `docs/design.md`.
 
 #![deny(unsafe_op_in_unsafe_fn, missing_docs)]
 #![warn(clippy::undocumented_unsafe_blocks)]
@@ -61,14 +63,14 @@ mod types;
 mod url64;
 mod version;
 
-// A library has one of the bindings. A WebAssembly module has both, where it has Lua, and one for its host.
+// A library contains one of the bindings. A WebAssembly module with Lua contains both, and one for its host.
 #[cfg(any(not(feature = "module"), target_family = "wasm"))]
 pub mod ffi;
 #[cfg(feature = "module")]
 mod lua;
 #[cfg(target_family = "wasm")]
 mod wasm;
-// For fuzz/ alone.
+// For the targets in fuzz/.
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -87,5 +89,5 @@ pub use types::{
 };
 pub use version::Version;
 
-/// This library's version, as in `"0.1.0"`.
+/// The version of this library, for example `"0.1.0"`.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,7 +1,7 @@
-//! What a name, a value or a lifetime may be: the one place that says no.
+//! The limits of names, values and lifetimes.
 //!
-//! Limits hold for what is written or asked, never for what is already stored. The numbers of `"cloudflare"` are those
-//! of <https://developers.cloudflare.com/kv/platform/limits/>.
+//! Limits apply to arguments, never to what is already stored. The numbers of `"cloudflare"` are those of
+//! <https://developers.cloudflare.com/kv/platform/limits/>.
 
 use crate::backend::Expires;
 use crate::clock::Clock;
@@ -9,10 +9,10 @@ use crate::error::{Code, Error, Result, quoted};
 use crate::json;
 use crate::types::{Limits, ListOptions, PutOptions};
 
-/// How many keys a page holds when no limit is asked for.
+/// The default number of keys in a page.
 const DEFAULT_PAGE: u64 = 1000;
 
-/// The end of the year 9999, in Unix seconds. A larger number is most likely one of milliseconds.
+/// The end of the year 9999, in Unix seconds. A larger number is most likely in milliseconds.
 const LAST_EXPIRATION: i64 = 253_402_300_799;
 
 const KIB: usize = 1024;
@@ -52,12 +52,12 @@ impl Limits {
     const fn last_expiration(self) -> i64 {
         match self {
             Limits::Default => LAST_EXPIRATION,
-            // Workers refuses what does not fit in 32 bits.
+            // Workers KV refuses numbers that do not fit in 32 bits.
             Limits::Cloudflare => i32::MAX as i64,
         }
     }
 
-    /// How many keys one call may ask for.
+    /// The maximum number of keys in one call.
     const fn keys_len(self) -> usize {
         match self {
             Limits::Default => 10_000,
@@ -72,12 +72,12 @@ impl Limits {
         }
     }
 
-    /// A namespace's name.
+    /// Checks the name of a namespace.
     pub(crate) fn namespace(self, name: &str) -> Result<()> {
         self.name("namespace", name)
     }
 
-    /// A key.
+    /// Checks a key.
     pub(crate) fn key(self, key: &str) -> Result<()> {
         self.name("key", key)
     }
@@ -96,19 +96,19 @@ impl Limits {
         within("value", value.len(), self.value_len())
     }
 
-    /// Checks the options of a put and returns what they say about the entry's end.
+    /// Checks the options of a put, and returns when the entry expires.
     pub(crate) fn put(self, options: &PutOptions<'_>, clock: &Clock) -> Result<Expires> {
         options.metadata.map_or(Ok(()), |metadata| self.metadata(metadata))?;
         self.lifetime(options.expiration, options.expiration_ttl, clock)
     }
 
-    /// Checks when an entry is to expire: at a time or, which wins, in some seconds.
+    /// Checks when an entry expires: at a time or, which takes precedence, after some seconds.
     pub(crate) fn lifetime(self, at: Option<i64>, ttl: Option<i64>, clock: &Clock) -> Result<Expires> {
         let expires = Expires::new(at, ttl);
         self.expires(expires, clock).map(|_| expires)
     }
 
-    /// Metadata: JSON text.
+    /// Checks metadata, which is JSON text.
     pub(crate) fn metadata(self, metadata: &str) -> Result<()> {
         within("metadata", metadata.len(), self.metadata_len())?;
         json::room_for(metadata.as_bytes())?;
@@ -119,7 +119,7 @@ impl Limits {
         }
     }
 
-    /// The keys of a bulk get: how many there may be, and each of them.
+    /// Checks the keys of a bulk get, and their number.
     pub(crate) fn keys(self, keys: &[&str]) -> Result<()> {
         if keys.is_empty() {
             return Err(Error::invalid("no keys were asked for"));
@@ -131,7 +131,7 @@ impl Limits {
         keys.iter().try_for_each(|key| self.key(key))
     }
 
-    /// Unix seconds when an entry is gone that is stored now.
+    /// Returns when an entry that is stored now expires, in Unix seconds.
     pub(crate) fn expires(self, expires: Expires, clock: &Clock) -> Result<Option<i64>> {
         let at = match expires {
             Expires::Never => return Ok(None),
@@ -150,7 +150,7 @@ impl Limits {
         self.expiration_at(at).map(Some)
     }
 
-    /// The end of a lifetime that begins now.
+    /// Returns the end of a lifetime that begins now.
     pub(crate) fn expiration_in(self, ttl: i64, clock: &Clock) -> Result<i64> {
         if ttl < 1 {
             return Err(Error::invalid(format!("expirationTtl is {ttl}; it is seconds from now, at least 1")));
@@ -161,12 +161,12 @@ impl Limits {
         self.end(clock.now_rounded_up().saturating_add(ttl), "expirationTtl", ttl)
     }
 
-    /// Checks a time at which an entry is to be gone, which may be over.
+    /// Checks a time of expiration, which may be over.
     pub(crate) fn expiration_at(self, at: i64) -> Result<i64> {
         self.end(at, "expiration", at)
     }
 
-    /// The end that some number of the caller's asks for.
+    /// Checks the end of a lifetime against the last expiration. An error names the caller's number.
     fn end(self, at: i64, what: &str, number: i64) -> Result<i64> {
         if at > LAST_EXPIRATION {
             return Err(Error::invalid(format!(
@@ -181,12 +181,12 @@ impl Limits {
         Ok(at)
     }
 
-    /// A prefix, or one end of a range.
+    /// Checks a prefix, or one end of a range.
     pub(crate) fn bound(self, what: &str, bound: &str) -> Result<()> {
         within(what, bound.len(), self.name_len())
     }
 
-    /// Checks the options of a list and returns how many keys its page holds at most.
+    /// Checks the options of a list, and returns the maximum number of keys in its page.
     pub(crate) fn list(self, options: &ListOptions<'_>) -> Result<usize> {
         self.bound("prefix", options.prefix)?;
         self.bound("start", options.start)?;
@@ -204,7 +204,7 @@ impl Limits {
     }
 }
 
-/// A path that every system call can take.
+/// Checks that every system call can take the path.
 #[cfg(any(feature = "sqlite", target_os = "wasi"))]
 pub(crate) fn path(path: &std::path::Path) -> Result<()> {
     match path.as_os_str().as_encoded_bytes().contains(&0) {
@@ -213,7 +213,7 @@ pub(crate) fn path(path: &std::path::Path) -> Result<()> {
     }
 }
 
-/// Going over a limit, in bytes.
+/// Checks a length against a limit, in bytes.
 pub(crate) fn within(what: &str, len: usize, limit: usize) -> Result<()> {
     if len <= limit {
         return Ok(());

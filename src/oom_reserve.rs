@@ -1,36 +1,36 @@
-//! Memory for small allocations when there is no other left.
+//! A reserve of memory for small allocations when all other memory is used.
 //!
-//! What is large is allocated so that it may fail, and then that is NOMEM. What is small (a message, a node of a map) is
-//! allocated in the midst of things by code, of ours and of others', that cannot fail: a process ends there. Operating
-//! systems hardly ever let that happen, but WebAssembly's memory has an end that a page may come to, and the instance
-//! would be dead. So there a reserve is set apart, for one call at a time:
+//! Large allocations are fallible, and a failure is NOMEM. Small ones (a message, a node of a map) are made throughout
+//! this library and its dependencies by code that cannot fail; if there is no memory, the process aborts. On operating
+//! systems that is very rare, but WebAssembly's memory has a limit that a page may reach, and the instance would be
+//! unusable. So there, a reserve is set aside for use within one call at a time:
 //!
-//! - An allocation of up to `SMALL` bytes for which there is no memory gets it from the reserve.
-//! - Half of the reserve is for those that cannot fail: one that can does, rather than leave less ([`check`]), and a call
-//!   begins only where there is that much. It is far more than the small things of one call come to.
-//! - A put for which the reserve was touched is taken back ([`Usage`]). So nothing that stays lies there, but for what is
-//!   noted of deletions, which themselves give room.
+//! - An allocation of up to `SMALL` bytes for which there is no other memory uses the reserve.
+//! - Half of the reserve is for allocations that cannot fail. A fallible one fails instead of leaving less than half
+//!   ([`check`]), and a call starts only if half is left. That is far more than one call's small allocations need.
+//! - A put that has used the reserve is undone ([`Usage`]). So nothing stays in the reserve, except for notes of
+//!   deletions, which themselves free memory.
 
 use crate::error::{Error, Result};
 
-/// Is there room for what is small?
+/// Whether there is room for small allocations.
 #[inline]
 pub(crate) fn is_there() -> bool {
     reserve::has_half()
 }
 
-/// That there is room for what is small; else it is NOMEM.
+/// Returns NOMEM unless there is room for small allocations.
 #[cfg_attr(target_family = "wasm", inline(never))]
 pub(crate) fn check() -> Result<()> {
     if is_there() { Ok(()) } else { Err(Error::no_reserve()) }
 }
 
-/// That so many bytes are free beside the reserve, for what is going to allocate them bit by bit and cannot fail.
+/// Checks that this many bytes are free outside of the reserve, for code that allocates them bit by bit and cannot fail.
 pub(crate) fn room(len: usize) -> Result<()> {
     if reserve::is_free(len) { Ok(()) } else { Err(Error::no_memory(len)) }
 }
 
-/// How often the reserve had been touched at some moment.
+/// A moment, by how often the reserve had been used until then.
 #[derive(Clone, Copy)]
 pub(crate) struct Usage(usize);
 
@@ -39,14 +39,14 @@ impl Usage {
         Usage(reserve::touched())
     }
 
-    /// That it was not touched since.
+    /// Checks that the reserve was not used since then.
     #[cfg_attr(target_family = "wasm", inline(never))]
     pub(crate) fn check_unchanged(self) -> Result<()> {
         if reserve::touched() == self.0 { Ok(()) } else { Err(Error::no_reserve()) }
     }
 }
 
-/// Elsewhere there is none: docs/design.md says why.
+/// Other targets have no reserve: docs/design.md says why.
 #[cfg(not(target_family = "wasm"))]
 mod native {
     #[inline(always)]

@@ -6,9 +6,9 @@ use crate::error::Result;
 use crate::namespace::Namespace;
 use crate::types::{Entry, ListOptions};
 
-/// Entries of a namespace, one after another: what [`Namespace::scan`] returns.
+/// An iterator over entries of a namespace, which [`Namespace::scan`] returns.
 ///
-/// It fetches a page when the one before is used up, and holds nothing of the store in between. It ends after an error.
+/// It fetches the next page when the previous one is used up, and holds no locks in between. It ends after an error.
 #[derive(Debug)]
 pub struct Scan<'a> {
     namespace: Namespace,
@@ -16,18 +16,18 @@ pub struct Scan<'a> {
     page: vec::IntoIter<Entry>,
     /// Where the next page begins; `None` for the first.
     cursor: Option<String>,
-    /// How many entries are still to come at most; `None` is no limit.
+    /// The maximum number of entries still to come; `None` means no limit.
     left: Option<u64>,
     is_over: bool,
 }
 
-/// Entries of a page: what every set of limits allows.
+/// The number of entries in a page, which every set of limits allows.
 const PAGE: u64 = 1000;
 
 impl<'a> Scan<'a> {
     pub(crate) fn new(namespace: Namespace, options: ListOptions<'a>) -> Self {
         let (page, cursor) = (Vec::new().into_iter(), options.cursor.map(str::to_owned));
-        // A limit of 0 is as wrong here as for a page, which says so.
+        // A limit of 0 is wrong, as for a page; the first page reports it.
         Scan { namespace, options, page, cursor, left: options.limit, is_over: false }
     }
 

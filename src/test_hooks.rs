@@ -1,7 +1,7 @@
-//! What tests provoke, in a library that was built for them (feature `debug-hooks`): bugs, which a library that is
-//! shipped has none of that anybody could call at will.
+//! Faults that tests cause, in a library that was built for tests (feature `debug-hooks`). A shipped library has no
+//! such hooks.
 
-/// Panics where the key is the one that LUAT_KV_DEBUG_PANIC_KEY names, in the midst of an operation on it.
+/// Panics in the midst of an operation on the key that LUAT_KV_DEBUG_PANIC_KEY names.
 #[cfg(feature = "debug-hooks")]
 pub(crate) fn panic_on(key: &str) {
     if std::env::var_os("LUAT_KV_DEBUG_PANIC_KEY").is_some_and(|named| named == key) {

@@ -1,6 +1,6 @@
-//! Exports and imports: entries as text, in the form of Wrangler's bulk files or as JSON Lines of the same objects.
+//! Exports and imports: entries as text, in the format of Wrangler's bulk files or as JSON Lines of the same objects.
 //!
-//! Both ways one entry at a time, so that a namespace of any size takes no more memory than its largest entry.
+//! Both handle one entry at a time, so a namespace of any size takes no more memory than its largest entry.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -27,7 +27,7 @@ mod file;
 mod input;
 mod records;
 
-/// An entry as it is written, in the fields of a [`Record`].
+/// An entry to be written, with the fields of a [`Record`].
 #[derive(Serialize)]
 struct Written<'a> {
     key: &'a str,
@@ -41,7 +41,8 @@ struct Written<'a> {
 }
 
 impl Namespace {
-    /// Writes all live entries, as they are at one moment, and counts them. Values that are no UTF-8 go as base64.
+    /// Writes all live entries, as of one moment, and returns how many. Values that are not UTF-8 are written as
+    /// base64.
     pub fn export(&self, to: &mut dyn Write, format: Format) -> Result<u64> {
         let inner = &*self.store().0;
         let now = inner.clock.now();
@@ -69,17 +70,18 @@ impl Namespace {
         Ok(count)
     }
 
-    /// Stores the entries of an export, in whichever of its forms, in one transaction: after an error, which says where
-    /// it is, all is as it was. Keys that are there already are left alone unless `replace` is set. Entries that have
-    /// expired are left out; with `replace` they remove the key. While this reads, other writers wait.
+    /// Stores the entries of an export, in either format, in one transaction. An error tells where in the input it is,
+    /// and then nothing was changed. Existing keys are skipped unless `replace` is set. Expired entries are skipped;
+    /// with `replace` they remove the key. Other writers wait while this reads.
     ///
-    /// An entry is an object with a `key` and a `value`, and as needed `expiration`, `expiration_ttl`, `metadata` and
+    /// An entry is an object with a `key` and a `value`, and optionally `expiration`, `expiration_ttl`, `metadata` and
     /// `base64`. Other fields are ignored.
     pub fn import(&self, from: &mut dyn Read, replace: bool) -> Result<Imported> {
         self.import_with(from, replace, &mut |_| {})
     }
 
-    /// The same, and calls `ignored` with the name of each field that it ignores, every time that it meets it.
+    /// Like [`import`](Self::import), and calls `ignored` with the name of each ignored field, each time that it
+    /// occurs.
     pub fn import_with(&self, from: &mut dyn Read, replace: bool, ignored: &mut dyn FnMut(&str)) -> Result<Imported> {
         let inner = &*self.store().0;
         let task = Task { namespace: self.name(), limits: inner.limits, clock: &inner.clock, replace };
@@ -107,7 +109,7 @@ impl<'a> Written<'a> {
     }
 }
 
-/// A value may be large: if memory runs out, that is an error.
+/// A value may be large: if memory runs out, the result is an error.
 fn to_base64(value: &[u8]) -> Result<String> {
     let len = value.len().div_ceil(3) * 4;
     let mut text = String::new();
@@ -116,13 +118,13 @@ fn to_base64(value: &[u8]) -> Result<String> {
     Ok(text)
 }
 
-/// Metadata as it is, but on one line. (A line break within a string would be an escape.)
+/// Returns the metadata unchanged, except that it is on one line. (A line break in a string would be an escape.)
 fn one_line(key: &str, metadata: &str) -> Result<Box<RawValue>> {
     RawValue::from_string(metadata.replace(['\n', '\r'], " "))
         .map_err(|why| Error::new(Code::Corrupt, format!("the metadata of {} is not JSON: {why}", quoted(key))))
 }
 
-/// An import under way.
+/// An import in progress.
 struct Task<'a> {
     namespace: &'a str,
     limits: Limits,
@@ -151,7 +153,7 @@ impl Task<'_> {
         metadata.map_or(Ok(()), |metadata| self.limits.metadata(metadata)).map_err(at(Field::Metadata))?;
         let expiration = match (record.expiration_ttl, record.expiration) {
             (Some(ttl), _) => Some(self.limits.expiration_in(ttl, self.clock).map_err(at(Field::ExpirationTtl))?),
-            // However little time is left of a lifetime, it was long enough when it began.
+            // A short rest of a lifetime is not an error: the lifetime was long enough when it began.
             (None, Some(end)) => Some(self.limits.expiration_at(end).map_err(at(Field::Expiration))?),
             (None, None) => None,
         };
@@ -162,7 +164,7 @@ impl Task<'_> {
     fn put(&self, rows: &mut dyn Transaction, put: Put<'_>) -> Result<bool> {
         let expired = put.expiration.is_some_and(|end| end <= rows.now());
         match (expired, self.replace) {
-            // The file says what the key is to be, and that is over.
+            // The file determines what the key holds, and that has expired.
             (true, true) => rows.delete(self.namespace, put.key).map(|_| false),
             (true, false) => Ok(false),
             (false, false) if rows.version(self.namespace, put.key)?.is_some() => Ok(false),

@@ -1,10 +1,10 @@
-//! URL-safe base64 without padding, for cursors and versions: one may travel in a link.
+//! URL-safe base64 without padding, for cursors and versions, which may be part of a link.
 //!
-//! The crate `base64`, which exports use, would be 4 kB more of luat_kv.wasm, where every byte counts.
+//! The crate `base64`, which exports use, would add 4 kB to luat_kv.wasm, whose size is limited.
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/// The characters of some bytes, one by one.
+/// Returns the characters for some bytes, one by one.
 pub(crate) fn encode(bytes: &[u8]) -> impl Iterator<Item = u8> {
     bytes.chunks(3).flat_map(|chunk| {
         let bits = (0..3).fold(0, |bits, at| bits << 8 | usize::from(chunk.get(at).copied().unwrap_or(0)));
@@ -12,7 +12,7 @@ pub(crate) fn encode(bytes: &[u8]) -> impl Iterator<Item = u8> {
     })
 }
 
-/// The bytes of a text; `None` for one that [`encode`] does not give.
+/// Returns the bytes of a text; `None` for a text that [`encode`] does not produce.
 pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3 + 2);
     let (mut bits, mut len) = (0_u32, 0);
@@ -25,7 +25,7 @@ pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
             bits &= (1 << len) - 1;
         }
     }
-    // What is left of the last character belongs to no byte.
+    // The unused bits of the last character must be zero.
     (len < 6 && bits == 0).then_some(bytes)
 }
 

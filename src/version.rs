@@ -1,9 +1,9 @@
-//! Versions: which write an entry comes from.
+//! Versions, which identify the write that stored an entry.
 //!
-//! A version is 12 bytes: a beginning that nobody else has, and a count from there. On disk each connection begins at 64
-//! random bits, so no two processes need to agree on anything, and a put touches no page beside its own; that two ever
-//! begin alike is less likely than a disk that lies. A clock plays no part, and neither does what is in the file: a
-//! backup that was put back does not make old versions new again.
+//! A version has 12 bytes: a unique start, and a count from there. On disk each connection starts at 64 random bits, so
+//! processes need no coordination, and a put writes no page besides its own. That two connections start at the same
+//! number is less likely than an undetected disk error. Versions depend neither on a clock nor on the contents of the
+//! file: after a backup was restored, old versions are not given again.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,13 +15,13 @@ const LEN: usize = 12;
 /// Three bytes are four characters.
 const TEXT_LEN: usize = LEN / 3 * 4;
 
-/// Which write an entry comes from: different for each write that a key ever had. Its text ([`fmt::Display`]) is opaque,
-/// 16 characters long, and comes back with [`FromStr`].
+/// Identifies the write that stored an entry; each write of a key has a different version. Its text ([`fmt::Display`])
+/// is opaque and 16 characters long, and [`FromStr`] parses it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Version([u8; LEN]);
 
 impl Version {
-    /// Its text, in ASCII.
+    /// The text, in ASCII.
     pub(crate) fn text(&self) -> [u8; TEXT_LEN] {
         let mut text = [0; TEXT_LEN];
         text.iter_mut().zip(url64::encode(&self.0)).for_each(|(to, character)| *to = character);
@@ -54,22 +54,22 @@ impl FromStr for Version {
     }
 }
 
-/// Gives versions, each once.
+/// Generates versions, each once.
 #[derive(Debug)]
 pub(crate) struct Versions {
-    /// 96 bits, of which the low 32 begin at 0.
+    /// 96 bits, of which the low 32 start at 0.
     next: u128,
 }
 
 impl Versions {
-    /// The first bits are this giver's own.
+    /// `own` are the first bits, unique to this generator.
     pub(crate) fn new(own: u64) -> Self {
         Versions { next: u128::from(own) << 32 }
     }
 
     pub(crate) fn next(&mut self) -> Version {
         let [0, 0, 0, 0, bytes @ ..] = self.next.to_be_bytes() else {
-            // Past the last of the 96 bits, after 2³² writes at least.
+            // The counter has reached the end of the 96 bits, after at least 2³² writes.
             *self = Versions::new(0);
             return self.next();
         };

@@ -1,4 +1,4 @@
-//! WebAssembly's reserve: the system's allocator, and behind it a place that nobody else can take.
+//! WebAssembly's reserve: the system's allocator, and a fixed area that is used when it fails.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
@@ -6,23 +6,23 @@ use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 const LEN: usize = 512 * 1024;
-/// The largest allocation that is made there.
+/// The largest allocation that is made in the area.
 const SMALL: usize = 64 * 1024;
 const ALIGN: usize = 16;
 
 #[repr(align(16))]
 struct Place(UnsafeCell<[u8; LEN]>);
 
-// SAFETY: it is only handed out, in parts that do not overlap.
+// SAFETY: the area is only handed out in parts that do not overlap.
 unsafe impl Sync for Place {}
 
 static PLACE: Place = Place(UnsafeCell::new([0; LEN]));
-/// Where the part begins that is free. All before it is taken, or was and lies beneath something that is.
+/// Where the free part of the area begins. Everything before it is in use, or lies below something that is.
 static TOP: AtomicUsize = AtomicUsize::new(0);
-/// How many allocations there are: when the last one goes, all of it is free.
+/// The number of allocations in the area. When the last one is freed, the whole area is free.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 static TOUCHED: AtomicUsize = AtomicUsize::new(0);
-// (There is one thread: atomics are only what safe Rust wants here.)
+// (There is only one thread: atomics are used because safe Rust requires them for a static.)
 
 pub fn has_half() -> bool {
     TOP.load(Relaxed) <= LEN / 2
@@ -30,7 +30,7 @@ pub fn has_half() -> bool {
 
 pub fn is_free(len: usize) -> bool {
     let Ok(layout) = Layout::from_size_align(len.max(1), 1) else { return false };
-    // SAFETY: the layout has a size; what came goes back.
+    // SAFETY: the layout has a size, and the memory is freed with the same layout.
     unsafe {
         let memory = System.alloc(layout);
         if !memory.is_null() {
@@ -44,7 +44,7 @@ pub fn touched() -> usize {
     TOUCHED.load(Relaxed)
 }
 
-/// The offset of memory that lies in the place.
+/// The offset of memory within the area; `None` if it is outside.
 fn offset_of(memory: *const u8) -> Option<usize> {
     let offset = memory.addr().wrapping_sub(PLACE.0.get().addr());
     (offset < LEN).then_some(offset)
@@ -59,7 +59,7 @@ fn take(layout: Layout) -> *mut u8 {
     TOP.store(end, Relaxed);
     COUNT.store(COUNT.load(Relaxed) + 1, Relaxed);
     TOUCHED.store(touched().wrapping_add(1), Relaxed);
-    // SAFETY: it lies within.
+    // SAFETY: the offset is within the area.
     unsafe { PLACE.0.get().cast::<u8>().add(start) }
 }
 
@@ -79,10 +79,10 @@ struct WithReserve;
 #[global_allocator]
 static ALLOCATOR: WithReserve = WithReserve;
 
-// SAFETY: memory is the system allocator's and goes back there, or it is a part of the place that nobody else has.
+// SAFETY: memory comes from the system allocator and returns to it, or it is a part of the area that nothing else uses.
 unsafe impl GlobalAlloc for WithReserve {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller has promised it.
         let memory = unsafe { System.alloc(layout) };
         if memory.is_null() { take(layout) } else { memory }
     }
@@ -90,20 +90,20 @@ unsafe impl GlobalAlloc for WithReserve {
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         match offset_of(memory) {
             Some(offset) => give_back(offset, layout),
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller has promised it.
             None => unsafe { System.dealloc(memory, layout) },
         }
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, len: usize) -> *mut u8 {
         if offset_of(memory).is_none() {
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller has promised it.
             let moved = unsafe { System.realloc(memory, layout, len) };
             if !moved.is_null() {
                 return moved;
             }
         }
-        // SAFETY: the caller's promise; the two do not overlap, since both are taken.
+        // SAFETY: the caller has promised it. The two do not overlap, since both are allocated.
         unsafe {
             let Ok(wanted) = Layout::from_size_align(len, layout.align()) else { return ptr::null_mut() };
             let moved = self.alloc(wanted);

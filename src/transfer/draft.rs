@@ -1,4 +1,4 @@
-//! Drafts in a file system that is this instance's alone, where nobody else takes the name meanwhile.
+//! Drafts in a file system that belongs to this instance, so that no other process can take a name.
 
 use std::fs::{self, File};
 use std::io;

@@ -14,8 +14,8 @@ use crate::namespace::Namespace;
 use crate::types::{Format, Imported};
 
 impl Namespace {
-    /// [Exports](Namespace::export) to a file, which gets its name, in place of any other, when it is whole and safe
-    /// from a power cut. What is not a regular file (a pipe, a terminal) is written to as it is.
+    /// [Exports](Namespace::export) to a file, which gets its name, replacing any other file, when it is complete and
+    /// synced. A path that is not a regular file (a pipe, a terminal) is written to directly.
     pub fn export_file(&self, path: impl AsRef<Path>, format: Format) -> Result<u64> {
         let named = |error: Error| error.while_doing(format_args!("exporting to {}", path.as_ref().display()));
         let io = |why: io::Error| named(Error::io(why));
@@ -44,13 +44,13 @@ impl Namespace {
     }
 }
 
-/// Where a file is to be. A link's file is replaced, not the link.
+/// The path of the file to write. If it is a link, the linked file is replaced, not the link.
 #[cfg(feature = "sqlite")]
 fn place(path: &Path) -> io::Result<PathBuf> {
     fs::canonicalize(path).or_else(|_| std::path::absolute(path))
 }
 
-/// The same where there are no links.
+/// The same on a system without links.
 #[cfg(not(feature = "sqlite"))]
 fn place(path: &Path) -> io::Result<PathBuf> {
     std::path::absolute(path)
@@ -67,7 +67,7 @@ fn refuse_open(path: &Path) -> Result<()> {
     }
 }
 
-/// There are no databases.
+/// Without SQLite there are no databases.
 #[cfg(not(feature = "sqlite"))]
 fn refuse_open(_: &Path) -> Result<()> {
     Ok(())

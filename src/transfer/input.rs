@@ -1,19 +1,19 @@
-//! JSON text as it comes out of a file or a pipe, piece by piece, with its place.
+//! Reads JSON text from a file or a pipe in pieces, and keeps track of the line.
 //!
-//! This is a reader of its own, and not serde_json's, because what is read is measured while it comes: a string is stored
-//! up to its limit and no further, and memory that runs out is an error. serde_json hands over a string when it is whole,
-//! and ends the process where there is no memory for it.
+//! This does not use serde_json's reader, because lengths are checked while the text arrives: a string is stored only
+//! up to its limit, and running out of memory is an error. serde_json returns a string when it is complete, and aborts
+//! the process if there is no memory for it.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 
 use crate::error::{Code, Error, Result};
 use crate::json::MAX_DEPTH;
 
-/// Where a string goes, and what it may come to.
+/// Where a string is stored, and how long it may be.
 pub(super) struct Target<'a> {
     pub to: &'a mut Vec<u8>,
     pub limit: usize,
-    /// What it is called in a message.
+    /// The name of the string in a message.
     pub what: &'a str,
 }
 
@@ -24,7 +24,7 @@ impl Target<'_> {
             let message = format!("{what} is more than {limit} bytes long; the limit is {limit}");
             return Err(Error::new(Code::Limit, message));
         }
-        // Doubled, or where there is no memory for that, no more than is needed.
+        // Doubles the capacity or, if there is no memory for that, adds only what is needed.
         if to.try_reserve(bytes.len()).is_err() {
             to.try_reserve_exact(bytes.len()).map_err(|_| Error::no_memory(to.len() + bytes.len()))?;
         }
@@ -44,7 +44,7 @@ pub(super) struct Input<R> {
     from: BufReader<R>,
     line: u64,
     column: u64,
-    /// Where the text that is read is kept too.
+    /// A copy of the text that is read, if it is wanted.
     kept: Option<Kept>,
 }
 
@@ -53,12 +53,12 @@ impl<R: Read> Input<R> {
         Input { from: BufReader::new(from), line: 1, column: 1, kept: None }
     }
 
-    /// The line of what comes next.
+    /// The line of the next byte.
     pub fn line(&self) -> u64 {
         self.line
     }
 
-    /// An error in what comes next.
+    /// An error at the next byte.
     #[cold]
     pub fn wrong(&self, what: &str) -> Error {
         self.at(Error::invalid(what))
@@ -69,9 +69,10 @@ impl<R: Read> Input<R> {
         error.while_doing(format_args!("line {}, column {}", self.line, self.column))
     }
 
-    /// Some of what comes next; nothing is the end.
+    /// Returns the next bytes; none at the end.
     fn some(&mut self) -> Result<&[u8]> {
-        // It is asked for twice, since a slice that is returned out of a loop stays borrowed in it.
+        // This calls the reader twice, since a slice that is returned from within a loop would stay borrowed for the
+        // loop.
         loop {
             match self.from.fill_buf() {
                 Ok(_) => break,
@@ -82,7 +83,7 @@ impl<R: Read> Input<R> {
         Ok(self.from.buffer())
     }
 
-    /// The next byte; `None` at the end.
+    /// Returns the next byte without consuming it; `None` at the end.
     pub fn peek(&mut self) -> Result<Option<u8>> {
         match self.from.buffer().first() {
             Some(byte) => Ok(Some(*byte)),
@@ -90,7 +91,7 @@ impl<R: Read> Input<R> {
         }
     }
 
-    /// Goes over so many bytes of what was seen last.
+    /// Consumes this many bytes of what was seen last.
     fn skip(&mut self, len: usize) -> Result<()> {
         let Some(bytes) = self.from.buffer().get(..len) else { return Ok(()) };
         if let Some(Kept { text, limit, what }) = &mut self.kept {
@@ -108,7 +109,7 @@ impl<R: Read> Input<R> {
         Ok(())
     }
 
-    /// Goes over white space, and returns the byte behind it.
+    /// Skips white space, and returns the byte after it.
     pub fn space(&mut self) -> Result<Option<u8>> {
         loop {
             let bytes = self.some()?;
@@ -122,7 +123,7 @@ impl<R: Read> Input<R> {
         }
     }
 
-    /// Goes over these bytes, if they are what comes next. They are less than a buffer.
+    /// Consumes these bytes if they are next. They are shorter than a buffer.
     pub fn take(&mut self, expected: &[u8]) -> Result<bool> {
         for (at, byte) in expected.iter().enumerate() {
             if self.peek()? != Some(*byte) {
@@ -133,7 +134,7 @@ impl<R: Read> Input<R> {
         Ok(true)
     }
 
-    /// What comes next is not what there should be.
+    /// The error for an unexpected next byte.
     #[cold]
     pub fn unexpected(&mut self, expected: &str) -> Error {
         match self.peek() {
@@ -147,7 +148,7 @@ impl<R: Read> Input<R> {
         if self.take(&[byte])? { Ok(()) } else { Err(self.unexpected(expected)) }
     }
 
-    /// A string, without its escapes. Without a target it is only gone over.
+    /// Reads a string and decodes its escapes. Without a target it only skips the string.
     pub fn string(&mut self, mut target: Option<Target<'_>>) -> Result<()> {
         self.expect(b'"', "a string")?;
         loop {
@@ -192,7 +193,7 @@ impl<R: Read> Input<R> {
         Ok(character)
     }
 
-    /// Behind a `\`: `u`, and one or two units of UTF-16.
+    /// After a `\`: `u`, and one or two UTF-16 units.
     fn unicode(&mut self) -> Result<char> {
         let first = self.unit()?;
         let mut units = [first, 0];
@@ -219,7 +220,7 @@ impl<R: Read> Input<R> {
         Ok(unit)
     }
 
-    /// A number, by JSON's grammar.
+    /// Reads a number, by JSON's grammar.
     fn number(&mut self) -> Result<()> {
         self.take(b"-")?;
         if !self.take(b"0")? {
@@ -248,9 +249,9 @@ impl<R: Read> Input<R> {
         Ok(())
     }
 
-    /// Goes over a value of any kind. However long it is, it takes no memory.
+    /// Skips a value of any kind. It takes no memory, however long the value is.
     pub fn value(&mut self) -> Result<()> {
-        // The containers that are open, the innermost last: a bit is set for an object.
+        // The open containers, the innermost in the lowest bit: a bit is set for an object.
         let (mut objects, mut depth) = (0_u128, 0);
         loop {
             match self.peek()? {
@@ -299,7 +300,7 @@ impl<R: Read> Input<R> {
         }
     }
 
-    /// The text of a value of any kind, as it stands there.
+    /// Returns the text of a value of any kind, unchanged.
     pub fn text_of_value(&mut self, limit: usize, what: &'static str) -> Result<String> {
         self.kept = Some(Kept { text: Vec::new(), limit, what });
         self.value()?;
@@ -311,7 +312,7 @@ impl<R: Read> Input<R> {
         self.take(word).map(|_| ())
     }
 
-    /// A name within an object, and the colon behind it.
+    /// Reads a name in an object, and the colon after it.
     fn name(&mut self) -> Result<()> {
         self.string(None)?;
         self.colon()

@@ -1,4 +1,4 @@
-//! The entries of an import, one by one: Wrangler's bulk files, and JSON Lines of the same objects.
+//! The entries of an import, one at a time: Wrangler's bulk files, and JSON Lines of the same objects.
 
 use std::io::Read;
 use std::str;
@@ -30,10 +30,10 @@ const FIELDS: [(&str, Field); 6] = [
     ("base64", Field::Base64),
 ];
 
-/// What the name of a field that is not known may come to.
+/// The longest name of an unknown field.
 const NAME_LEN: usize = 4096;
 
-/// What a number may come to, in characters.
+/// The longest number, in characters.
 const NUMBER_LEN: usize = 64;
 
 /// An entry as it was read. Its value may still be base64.
@@ -51,7 +51,7 @@ pub(super) struct Record {
 
 impl Record {
     fn clear(&mut self) {
-        /// A buffer that is larger is not kept for the next value.
+        /// A larger buffer is not kept for the next value.
         const KEPT: usize = 1024 * 1024;
         let mut value = std::mem::take(&mut self.value);
         value.clear();
@@ -59,7 +59,7 @@ impl Record {
         *self = Record { value, ..Record::default() };
     }
 
-    /// Puts the bytes in place of their base64, where it is that.
+    /// Decodes the value if it is base64.
     pub fn decode(&mut self) -> Result<()> {
         match self.base64 {
             true if !decode(&mut self.value) => Err(Error::invalid("the value is not base64")),
@@ -67,13 +67,13 @@ impl Record {
         }
     }
 
-    /// Says in which line the field stands, and of which key.
+    /// Adds the line of the field and the key to an error.
     pub fn place(&self, field: Field, error: Error) -> Error {
         error.while_doing(format_args!("line {}, key {}", self.lines[field as usize], quoted(&self.key)))
     }
 }
 
-/// Decodes base64 where it stands, without the white space in it. Returns whether it is base64.
+/// Decodes base64 in place, ignoring white space. Returns whether the text is base64.
 fn decode(text: &mut Vec<u8>) -> bool {
     const CHARACTERS: usize = 1024;
     let mut bytes = [0; CHARACTERS / 4 * 3];
@@ -82,7 +82,7 @@ fn decode(text: &mut Vec<u8>) -> bool {
     while from < text.len() {
         let end = text.len().min(from + CHARACTERS);
         let Ok(len) = BASE64.decode_slice(&text[from..end], &mut bytes) else { return false };
-        // Padding stands at the end.
+        // Padding is allowed only at the end.
         if end < text.len() && len < bytes.len() {
             return false;
         }
@@ -97,7 +97,7 @@ fn decode(text: &mut Vec<u8>) -> bool {
 pub(super) struct Records<'u, R> {
     input: Input<R>,
     limits: Limits,
-    /// Is told the names of fields that are not known.
+    /// Receives the names of unknown fields.
     unknown: &'u mut dyn FnMut(&str),
     is_array: bool,
     is_first: bool,
@@ -107,7 +107,7 @@ pub(super) struct Records<'u, R> {
 impl<'u, R: Read> Records<'u, R> {
     pub fn begin(from: R, limits: Limits, unknown: &'u mut dyn FnMut(&str)) -> Result<Self> {
         let mut input = Input::new(from);
-        // A byte order checkpoint.
+        // A byte order mark.
         input.take(b"\xef\xbb\xbf")?;
         let is_array = match input.space()? {
             None => return Err(Error::invalid("it is empty, which is no export: one without entries is []")),
@@ -120,7 +120,7 @@ impl<'u, R: Read> Records<'u, R> {
         Ok(Records { input, limits, unknown, is_array, is_first: true, name: Vec::new() })
     }
 
-    /// Reads the next entry; false if there is none.
+    /// Reads the next entry. Returns false if there are no more.
     pub fn next(&mut self, record: &mut Record) -> Result<bool> {
         let next = self.input.space()?;
         if self.is_array {
@@ -212,13 +212,13 @@ impl<'u, R: Read> Records<'u, R> {
         }
     }
 
-    /// A whole number, as 3600 or 3600.0; `None` for null.
+    /// A whole number, such as 3600 or 3600.0; `None` for null.
     fn whole(&mut self, name: &str) -> Result<Option<i64>> {
         let text = self.input.text_of_value(NUMBER_LEN, "a number")?;
         if text == "null" {
             return Ok(None);
         }
-        // Beyond 2⁵³ a number with a point is no exact one.
+        // Beyond 2⁵³ a number with a decimal point is not exact.
         const EXACT: f64 = 9_007_199_254_740_992.0;
         let float = || text.parse().ok().filter(|number: &f64| number.fract() == 0.0 && number.abs() <= EXACT);
         match text.parse().ok().or_else(|| float().map(|number| number as i64)) {
@@ -236,7 +236,7 @@ impl<'u, R: Read> Records<'u, R> {
     }
 }
 
-/// What a value of so many bytes may come to as text: as base64, with line breaks.
+/// The maximum length in text of a value of this many bytes: base64 with line breaks.
 fn text_len(len: usize) -> usize {
     len / 2 * 3 + 4096
 }
