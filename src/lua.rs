@@ -1,8 +1,8 @@
 //! The Lua module: `require("luat_kv")` on Lua 5.1 to 5.5 and LuaJIT.
 //!
-//! It is written on Lua's own C API (`mlua::ffi`), because errors must reach Lua as plain strings with a position, JSON
-//! must go straight to and from Lua's stack, and a call should cost little more than Lua's own. The discipline that asks
-//! for is kept in `call`; nothing else here raises an error while Rust owns something.
+//! It uses Lua's own C API (`mlua::ffi`), because errors must reach Lua as plain strings with a position, JSON must be
+//! read from and written to Lua's stack directly, and a call should cost little more than Lua's own. `call` defines the
+//! rules that this requires. Outside of it, no code raises an error while Rust owns something.
 
 use std::ffi::{CStr, c_int};
 
@@ -33,7 +33,7 @@ type Functions = [(&'static CStr, ffi::lua_CFunction)];
 
 const MODULE: &Functions = &[(c"namespace", store::project_namespace), (c"array", json::array)];
 
-/// What leads to any file that the process can reach. A module for code that is not trusted has neither this nor
+/// The functions that can reach any file of the process. A module for untrusted code has neither these nor
 /// [`NAMESPACE_FILES`].
 const MODULE_FILES: &Functions = &[(c"open", store::open), (c"new", instance::new), (c"install", instance::install)];
 
@@ -88,18 +88,18 @@ const WALK_META: &Functions = &[(c"__call", listing::step), (c"__close", listing
 
 const NAMESPACE_META: &Functions = &[(c"__tostring", namespace::tostring)];
 
-/// What `require("luat_kv")` calls; returns the module. It sets no global.
+/// Lua calls this for `require("luat_kv")`. It returns the module, and sets no global.
 ///
 /// # Safety
-/// For Lua to call, with a state of the version that this module was built for.
+/// Must be called by Lua, with a state of the version that this module was built for.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn luaopen_luat_kv(l: State) -> c_int {
-    // SAFETY: `l` is Lua's, and the stack has the slots asked for here. Nothing in this function needs dropping, so any
+    // SAFETY: `l` is Lua's, and the stack has the slots requested here. Nothing in this function needs dropping, so any
     // of its calls may raise an error.
     unsafe {
         check_version(l);
         ffi::luaL_checkstack(l, 2 * UPVALUES + 10, c"luat_kv".as_ptr());
-        // The upvalues stand at the bottom of the stack, in their order.
+        // The upvalues are at the bottom of the stack, in their order.
         ffi::lua_settop(l, 0);
         push_private::<Scratch>(l);
         push_private::<store::Project>(l);
@@ -107,7 +107,7 @@ pub unsafe extern "C-unwind" fn luaopen_luat_kv(l: State) -> c_int {
             push_metatable(l, upvalue);
         }
         ffi::luaL_newmetatable(l, c"luat_kv.array".as_ptr()); // shared by all loads of this module in one state
-        // Lua code that changed it would change every array of the state.
+        // If Lua code could change it, that would change every array of the state.
         push_bytes(l, b"luat_kv.array");
         ffi::lua_setfield(l, -2, c"__metatable".as_ptr());
         for (name, place) in encode::METAMETHODS.into_iter().zip(1..) {
@@ -121,8 +121,8 @@ pub unsafe extern "C-unwind" fn luaopen_luat_kv(l: State) -> c_int {
     }
 }
 
-/// Pushes a new table of the module, whose functions get the upvalues at the bottom of the stack; its metatables there
-/// are filled. Without `open`, nothing in it leads to files of the caller's choice.
+/// Pushes a new table of the module, whose functions get the upvalues at the bottom of the stack. Fills the metatables
+/// there. Without `open`, no function can reach files that the caller chooses.
 ///
 /// # Safety
 /// As in [`luaopen_luat_kv`].
@@ -154,11 +154,11 @@ unsafe fn push_module(l: State, open: bool) {
     }
 }
 
-/// Raises an error where this Lua is not the one that the module is built for. 5.4 and 5.5 have the same functions, so
-/// that either loads the other's, which would crash.
+/// Raises an error if this Lua is not the version that the module is built for. 5.4 and 5.5 have the same functions, so
+/// either loads a module for the other, which would crash.
 #[cfg(any(feature = "lua53", feature = "lua54", feature = "lua55"))]
 unsafe fn check_version(l: State) {
-    /// `LUA_VERSION_NUM` and `LUAL_NUMSIZES`, which mlua leaves out.
+    /// `LUA_VERSION_NUM` and `LUAL_NUMSIZES`, which mlua omits.
     const VERSION: ffi::lua_Number = if cfg!(feature = "lua53") {
         503.0
     } else if cfg!(feature = "lua54") {
@@ -171,11 +171,11 @@ unsafe fn check_version(l: State) {
     unsafe { ffi::luaL_checkversion_(l, VERSION, SIZES) };
 }
 
-/// Nothing to check: what is built for these lacks functions in every later Lua, and does not load.
+/// Nothing to check: a module for these versions needs functions that every later Lua lacks, and does not load there.
 #[cfg(not(any(feature = "lua53", feature = "lua54", feature = "lua55")))]
 unsafe fn check_version(_: State) {}
 
-/// Sets functions, each with the upvalues at the bottom of the stack, in the table on top of it.
+/// Sets functions in the table on top of the stack, each with the upvalues at its bottom.
 ///
 /// # Safety
 /// As in [`luaopen_luat_kv`].
@@ -192,7 +192,7 @@ unsafe fn set_functions(l: State, functions: &Functions) {
     }
 }
 
-/// Completes the metatable that stands at an upvalue's place at the bottom of the stack.
+/// Completes the metatable at the position of an upvalue at the bottom of the stack.
 ///
 /// # Safety
 /// As in [`luaopen_luat_kv`].

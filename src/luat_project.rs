@@ -1,8 +1,8 @@
-//! Where a Luat project keeps its data.
+//! Finds where a Luat project keeps its data.
 //!
-//! `LUAT_KV_DB` in the environment names the file. Without it the nearest folder upwards that has a `luat.toml` is the
-//! project's root; without one the starting folder is. The data folder is `[routing] data_dir` in that file, relative to
-//! the root, else `.luat/data`. What the search finds may be somebody else's: see [`trust`].
+//! `LUAT_KV_DB` in the environment names the file. Without it, the project's root is the nearest folder upwards that
+//! has a `luat.toml`, or else the starting folder. The data folder is `[routing] data_dir` in that file, relative to
+//! the root, or else `.luat/data`. The search may find files of other users: see [`trust`].
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read};
@@ -23,20 +23,20 @@ const CONFIG: &str = "luat.toml";
 const DATA_DIR: &str = ".luat/data";
 const DATABASE: &str = "kv.db";
 
-/// No luat.toml is larger.
+/// The maximum size of a luat.toml.
 const LONGEST: u64 = 64 * 1024;
 
 /// The database of a project.
 pub(crate) struct Place {
     pub path: PathBuf,
-    /// Whose links may lead there; `None` where the path is the caller's own.
+    /// Whose links may lead to it; `None` if the caller has given the path.
     trust: Option<(Trust, PathBuf)>,
 }
 
 impl Place {
-    /// Checks that no link or folder of a stranger's leads to the database. A stranger can put one there at any time, and
-    /// take it away again. So this is asked before anything is made, before the file is made, and of the file that was
-    /// opened before anything is read from it or stored in it.
+    /// Checks that no link or folder of a stranger leads to the database. A stranger can create one at any time, and
+    /// remove it again. So this is called before anything is created, before the file is created, and for the file that
+    /// was opened before anything is read from it or stored in it.
     pub(crate) fn check(&self, stage: Stage) -> Result<()> {
         match &self.trust {
             Some((trust, root)) => trust.way(root, &self.path, stage),
@@ -45,14 +45,14 @@ impl Place {
     }
 }
 
-/// The database of the project that `dir`, or the working directory, lies in.
+/// Returns the database of the project that contains `dir`, or the working directory.
 pub(crate) fn database(dir: Option<&Path>) -> Result<Place> {
     if let Some(path) = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
         return Ok(Place { path: path.into(), trust: None });
     }
     let dir = dir.unwrap_or(Path::new("."));
     let folder = |why: io::Error| Error::io(why).while_doing(format_args!("the folder {}", dir.display()));
-    // With links and `..` resolved: the folder above `a/..` is not `a`.
+    // Resolves links and `..`: the folder above `a/..` is not `a`.
     let start = fs::canonicalize(dir).map_err(folder)?;
     let trust = Trust::from(&start).map_err(folder)?;
     for root in start.ancestors() {
@@ -66,7 +66,7 @@ pub(crate) fn database(dir: Option<&Path>) -> Result<Place> {
             }
             Err(why) if matches!(why.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
             Err(why) => {
-                // To trust its folder would not make it readable.
+                // Trusting its folder would not make it readable.
                 let cure =
                     format!("to use a store without reading this file, set {VARIABLE} to the path of its database");
                 return Err(Error::new(Code::Io, format!("{}: {why}; {cure}", config.display())));
@@ -76,7 +76,7 @@ pub(crate) fn database(dir: Option<&Path>) -> Result<Place> {
     Ok(Place { path: start.join(DATA_DIR).join(DATABASE), trust: Some((trust, start)) })
 }
 
-/// Without waiting, as the opening of a pipe would.
+/// Opens a file without waiting, as the opening of a pipe would.
 fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     #[cfg(unix)]
@@ -90,7 +90,7 @@ fn read(file: File) -> io::Result<Vec<u8>> {
         return Err(io::Error::other("it is not a regular file"));
     }
     let mut text = Vec::new();
-    // It may grow meanwhile.
+    // The file may grow meanwhile.
     file.take(LONGEST + 1).read_to_end(&mut text)?;
     match text.len() as u64 > LONGEST {
         true => Err(io::Error::other(format!("it is larger than {LONGEST} bytes"))),
@@ -98,14 +98,15 @@ fn read(file: File) -> io::Result<Vec<u8>> {
     }
 }
 
-/// `[routing] data_dir`. Whatever else the file holds is none of ours.
+/// Returns `[routing] data_dir`. Everything else in the file is ignored.
 pub(crate) fn data_dir(config: &Path, text: Vec<u8>) -> Result<PathBuf> {
     let wrong = |line: usize, why: &str| Error::invalid(format!("{}:{line}: {why}", config.display()));
     let text = String::from_utf8(text).map_err(|why| {
         let valid = why.utf8_error().valid_up_to();
         wrong(line_at(why.as_bytes(), valid), "not UTF-8 text")
     })?;
-    // A `DeTable` leaves numbers as text, and a `Table` has no places: the first tells whether all of it is TOML.
+    // A `DeTable` does not parse numbers, and a `Table` has no positions. The first tells whether the whole text is
+    // TOML.
     let document = text
         .parse::<toml::Table>()
         .and_then(|_| DeTable::parse(&text))
@@ -121,7 +122,7 @@ pub(crate) fn data_dir(config: &Path, text: Vec<u8>) -> Result<PathBuf> {
     }
 }
 
-/// Lines are counted from 1.
+/// Returns the line, counted from 1.
 fn line_at(text: &[u8], offset: usize) -> usize {
     1 + text.iter().take(offset).filter(|byte| **byte == b'\n').count()
 }

@@ -25,7 +25,7 @@ pub(crate) fn check() -> Result<()> {
     if is_there() { Ok(()) } else { Err(Error::no_reserve()) }
 }
 
-/// Checks that this many bytes are free outside of the reserve, for code that allocates them bit by bit and cannot fail.
+/// Checks that this many bytes are free outside of the reserve, for code that allocates in small steps and cannot fail.
 pub(crate) fn room(len: usize) -> Result<()> {
     if reserve::is_free(len) { Ok(()) } else { Err(Error::no_memory(len)) }
 }

@@ -1,8 +1,8 @@
-//! The WebAssembly exports: what a host in JavaScript needs beside the C interface, and what this needs of its host.
+//! The WebAssembly exports: what a host in JavaScript needs besides the C interface, and what this needs of its host.
 //!
-//! A module exports the functions of `include/luat_kv.h` that need no files, and those below, which stand in no header
-//! since only web/ calls them. It imports its memory, and from `luat_kv` the time and random numbers. A panic, of which no
-//! input comes to one, is a trap there, and the instance's end.
+//! A module exports the functions of `include/luat_kv.h` that need no files, and those below, which are in no header
+//! since only web/ calls them. It imports its memory, and from `luat_kv` the time and random numbers. No input causes a
+//! panic. If one happened, it would be a trap and end the instance.
 
 use std::alloc::{Layout, alloc, dealloc};
 use std::ptr;
@@ -25,48 +25,48 @@ pub(crate) fn now() -> f64 {
     host::now()
 }
 
-/// 64 bits that nobody has had before.
+/// 64 random bits.
 pub(crate) fn random() -> u64 {
     host::random().cast_unsigned()
 }
 
-/// (The allocator aligns all it gives to 8 bytes, which is enough for the structs of the header.)
+/// (The allocator aligns all memory to 8 bytes, which is enough for the structs of the header.)
 fn layout(len: usize) -> Option<Layout> {
     Layout::array::<u8>(len.max(1)).ok()
 }
 
-/// Returns room for `len` bytes, aligned for any struct of the header; NULL where there is none.
+/// Returns memory of `len` bytes, aligned for any struct of the header; NULL if there is none.
 #[unsafe(no_mangle)]
 pub extern "C" fn luat_kv_wasm_alloc(len: usize) -> *mut u8 {
     let usage = Usage::now();
     // SAFETY: the layout has a size.
     let room = layout(len).map_or(ptr::null_mut(), |layout| unsafe { alloc(layout) });
     if usage.check_unchanged().is_err() {
-        // SAFETY: it came from there.
+        // SAFETY: it was allocated there.
         unsafe { luat_kv_wasm_free(room, len) };
         return ptr::null_mut();
     }
     room
 }
 
-/// Frees what luat_kv_wasm_alloc() or luat_kv_wasm_changes() gave; NULL is harmless.
+/// Frees what luat_kv_wasm_alloc() or luat_kv_wasm_changes() returned. NULL is ignored.
 ///
 /// # Safety
-/// `room` is NULL or came from there with this length, and is not used again.
+/// `room` is NULL or was returned there with this length, and is not used again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_wasm_free(room: *mut u8, len: usize) {
     if let Some(layout) = layout(len).filter(|_| !room.is_null()) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller has promised it.
         unsafe { dealloc(room, layout) };
     }
 }
 
-/// Takes a record of what has changed since the last one, or with `all` of everything: bytes to be kept, freed with
-/// luat_kv_wasm_free(), and one day loaded. They are none, and NULL, where there is nothing to tell. Much that has changed
-/// takes several. Changes are noted from the first call on, which without `all` returns nothing.
+/// Takes a record of what has changed since the last one, or with `all` of everything. The host keeps the bytes, to
+/// load them later, and frees them with luat_kv_wasm_free(). If nothing has changed, it returns no bytes and NULL. Many
+/// changes take several records. Changes are noted from the first call on, which without `all` returns nothing.
 ///
 /// # Safety
-/// Pointers are NULL or good for what is said above.
+/// Pointers are NULL or valid for what is said above.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_wasm_changes(
     store: *mut luat_kv_store,
@@ -74,7 +74,7 @@ pub unsafe extern "C" fn luat_kv_wasm_changes(
     out: *mut luat_kv_bytes,
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller has promised it.
     unsafe {
         set(out, luat_kv_bytes { data: ptr::null(), len: 0 });
         guard(error, || {
@@ -88,11 +88,11 @@ pub unsafe extern "C" fn luat_kv_wasm_changes(
     }
 }
 
-/// Applies records, one after another: of damaged ones none, and where memory runs out a part. What is loaded is no
-/// change.
+/// Applies records in their order. If they are damaged, it applies none; if memory runs out, a part of them. Loaded
+/// records do not count as changes.
 ///
 /// # Safety
-/// Pointers are NULL or good for what is said above.
+/// Pointers are NULL or valid for what is said above.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_wasm_load(
     store: *mut luat_kv_store,
@@ -100,7 +100,7 @@ pub unsafe extern "C" fn luat_kv_wasm_load(
     len: usize,
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller has promised it.
     unsafe {
         guard(error, || {
             handle(store, "store")?.store().load(crate::ffi::bytes(data, len, "the record")?)?;

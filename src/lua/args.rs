@@ -1,4 +1,4 @@
-//! Reading arguments and options. Strict: nothing is converted, and nothing is silently ignored.
+//! Reads arguments and options. It converts nothing and ignores nothing.
 
 use std::ffi::{CStr, c_int};
 
@@ -9,30 +9,30 @@ use super::scratch::LuaError;
 use super::stack::{Upvalue, pop, slot_of, string_at, whole};
 use crate::error::{Error, quoted};
 
-/// What goes wrong with the argument at `index`.
+/// An error about the argument at `index`.
 pub(super) fn bad<T>(index: c_int, message: impl Into<String>) -> Result<T, LuaError> {
     Err(LuaError::Argument(index, message.into()))
 }
 
 impl<'a> Call<'a> {
-    /// The object that a method was called on.
+    /// Returns the object that a method was called on.
     pub(super) fn object<T>(&self, what: &str, metatable: Upvalue) -> Result<&'a T, LuaError> {
-        // SAFETY: the userdata is this call's first argument and stays on its stack; slots are emptied only by other
-        // calls, which cannot run during a body.
+        // SAFETY: the userdata is the first argument of this call and stays on its stack. Only other calls empty slots,
+        // and none can run during a body.
         let object = unsafe { slot_of::<T>(self.l, 1, metatable.index()).map(|slot| &*slot) };
         match object {
             Some(object) => object.as_ref().ok_or_else(|| Error::closed().into()),
-            // The common mistake is a full stop in place of the colon.
+            // A common mistake is a full stop instead of the colon.
             None => bad(1, format!("{what} expected, got {}; a method is called with ':'", self.type_name(1))),
         }
     }
 
     pub(super) fn type_of(&self, index: c_int) -> c_int {
-        // SAFETY: any index is good.
+        // SAFETY: any index is valid.
         unsafe { ffi::lua_type(self.l, index) }
     }
 
-    /// The name of a value's type, as Lua has it in its own messages.
+    /// The name of a value's type, as in Lua's own messages.
     pub(super) fn type_name(&self, index: c_int) -> &'static str {
         self.name_of(self.type_of(index))
     }
@@ -43,14 +43,14 @@ impl<'a> Call<'a> {
         name.to_str().unwrap_or("?")
     }
 
-    /// The bytes of a string.
+    /// Returns the bytes of a string.
     pub(super) fn bytes(&self, index: c_int) -> Option<&'a [u8]> {
-        // SAFETY: the string is an argument, or stands in a table that is one, and so outlives the body.
+        // SAFETY: the string is an argument, or in a table that is one, and so outlives the body.
         unsafe { string_at(self.l, index) }
     }
 
-    /// A string argument that must be UTF-8: a key or a name. Numbers are none: 10/2 is "5.0" in one Lua and "5" in the
-    /// next, and would be two keys.
+    /// Reads a string argument that must be UTF-8: a key or a name. Numbers are refused, since 10/2 is "5.0" in one
+    /// version of Lua and "5" in another, which would be two keys.
     pub(super) fn text(&self, index: c_int, what: &str) -> Result<&'a str, LuaError> {
         match self.bytes(index) {
             Some(bytes) => utf8(bytes, what),
@@ -58,7 +58,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// A whole number argument; `None` for nil.
+    /// Reads an integer argument; `None` for nil.
     pub(super) fn optional_whole(&self, index: c_int) -> Result<Option<i64>, LuaError> {
         match (self.type_of(index), self.as_integer(index)) {
             (ffi::LUA_TNIL, _) => Ok(None),
@@ -68,7 +68,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// A number that is whole, in whichever way this Lua keeps it.
+    /// Returns a number if it is an integer, however this Lua stores it.
     pub(super) fn as_integer(&self, index: c_int) -> Option<i64> {
         if self.type_of(index) != ffi::LUA_TNUMBER {
             return None;
@@ -82,7 +82,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Has a table an `__index`? What it stands for is not seen by raw reads, and would be ignored.
+    /// Whether a table has an `__index`. Raw reads do not see what it provides, and would ignore it.
     fn inherits(&self, table: c_int) -> bool {
         // SAFETY: as in `options`. (`lua_rawget` would need the name pushed, which can raise an error.)
         unsafe {
@@ -101,7 +101,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// A string in the place of options is most likely meant for the first of those that take one.
+    /// A string in place of options is most likely meant for the first option that takes one.
     fn options_expected(&mut self, argument: c_int, names: &[&'static str]) -> String {
         let expected = format!("table expected, got {}", self.type_name(argument));
         let meant = ["path", "prefix"].iter().find(|name| names.contains(name));
@@ -111,8 +111,8 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Goes through an options table, which may be missing: `each` option's name, one of `names`, with the index of its
-    /// value.
+    /// Goes through an options table, which may be missing. Calls `each` with the name of each option, one of `names`,
+    /// and the index of its value.
     pub(super) fn options(
         &mut self,
         argument: c_int,
@@ -127,7 +127,7 @@ impl<'a> Call<'a> {
         if self.inherits(argument) {
             return bad(argument, "options stand in the table itself, but it has a metatable with __index");
         }
-        // SAFETY: a C function has LUA_MINSTACK slots, of which a few are used; the table does not change meanwhile.
+        // SAFETY: a C function has LUA_MINSTACK slots, of which this uses a few. The table does not change meanwhile.
         unsafe {
             ffi::lua_pushnil(self.l);
             while ffi::lua_next(self.l, argument) != 0 {
@@ -146,7 +146,7 @@ impl<'a> Call<'a> {
     }
 }
 
-/// Where an option's value stands, and how to speak of it.
+/// The index of an option's value, and how messages name it.
 #[derive(Clone, Copy)]
 pub(super) struct Opt {
     argument: c_int,
@@ -193,13 +193,13 @@ impl Opt {
             .map_or_else(|| self.wrong(format_args!("whole number expected, got {number:?}")), Ok)
     }
 
-    /// One of a few words.
+    /// Reads a string that must be one of a few words.
     pub(super) fn as_choice<T: Copy>(self, call: &Call<'_>, words: &[(&'static str, T)]) -> Result<T, LuaError> {
         choice(self.bytes(call)?, words).or_else(|unknown| self.wrong(format_args!("unknown value {unknown}")))
     }
 }
 
-/// What one of a few words means; else the word for a message, with a suggestion.
+/// Returns the meaning of one of a few words. The error is a text for a message, with a suggestion.
 pub(super) fn choice<T: Copy>(name: &[u8], words: &[(&'static str, T)]) -> Result<T, String> {
     match words.iter().find(|(word, _)| word.as_bytes() == name) {
         Some((_, meaning)) => Ok(*meaning),
@@ -207,14 +207,14 @@ pub(super) fn choice<T: Copy>(name: &[u8], words: &[(&'static str, T)]) -> Resul
     }
 }
 
-/// `'expiration_ttl' (did you mean 'expirationTtl'?)`, or without a near one, what there is.
+/// `'expiration_ttl' (did you mean 'expirationTtl'?)`. If no word is similar, all are listed.
 fn with_suggestion(name: &[u8], known: &[&str]) -> String {
-    /// Below this, two words are not taken for the same one misspelt. What clap uses, too.
+    /// Words that are less similar are not suggested. clap uses the same threshold.
     const NEAR: f64 = 0.7;
     let name = String::from_utf8_lossy(name);
     let likeness = |word: &str| {
         let (word, name) = (word.to_lowercase(), name.to_lowercase());
-        // "ttl" is a part of "expirationTtl".
+        // For example "ttl" in "expirationTtl".
         let part = if name.len() > 2 && word.contains(&name) { 0.75 } else { 0.0 };
         strsim::jaro(&word, &name).max(part)
     };

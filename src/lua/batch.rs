@@ -14,36 +14,36 @@ use crate::error::{Error, Result};
 use crate::namespace::Namespace;
 use crate::store::Store;
 
-/// What a batch is to Lua.
+/// A batch as the contents of a userdata.
 pub(super) type Atomic = RefCell<Gathered>;
 
-/// A batch, and the namespace that its next steps are for.
+/// A batch, and the namespace of its next steps.
 pub(super) struct Gathered {
     batch: crate::Batch,
     namespace: Option<Namespace>,
 }
 
-/// `kv:atomic()`: a batch that begins in this namespace.
+/// `kv:atomic()`: a batch that starts in this namespace.
 pub(super) unsafe extern "C-unwind" fn of_namespace(l: State) -> c_int {
     let body = |call: &mut Call<'_>| {
         let namespace = super::namespace::this(call)?;
         begin(call, namespace.store(), Some(namespace.clone()))
     };
-    // SAFETY: nothing is owned here.
+    // SAFETY: this frame owns nothing that needs dropping.
     unsafe { with_slot(l, body) }
 }
 
-/// `store:atomic()`: a batch that has to be told its namespace.
+/// `store:atomic()`: a batch without a namespace, which the caller has to set.
 pub(super) unsafe extern "C-unwind" fn of_store(l: State) -> c_int {
     let body = |call: &mut Call<'_>| begin(call, super::store::this(call)?, None);
-    // SAFETY: nothing is owned here.
+    // SAFETY: this frame owns nothing that needs dropping.
     unsafe { with_slot(l, body) }
 }
 
 /// # Safety
 /// As [`call`].
 unsafe fn with_slot(l: State, body: fn(&mut Call<'_>) -> Result<Return, LuaError>) -> c_int {
-    // SAFETY: nothing is owned here, and index 3 becomes a batch's slot.
+    // SAFETY: this frame owns nothing that needs dropping, and index 3 becomes a batch's slot.
     unsafe {
         ffi::lua_settop(l, 2);
         push_slot::<Atomic>(l, Upvalue::Batch.index());
@@ -52,7 +52,7 @@ unsafe fn with_slot(l: State, body: fn(&mut Call<'_>) -> Result<Return, LuaError
 }
 
 fn begin(call: &Call<'_>, store: &Store, namespace: Option<Namespace>) -> Result<Return, LuaError> {
-    // A function, perhaps, which would never be called.
+    // It could be a function, which would never be called.
     if call.type_of(2) != ffi::LUA_TNIL {
         return bad(2, "no argument expected; a batch is a chain, as in atomic():put(key, value):commit()");
     }
@@ -67,14 +67,14 @@ fn this<'a>(call: &Call<'a>) -> Result<&'a Atomic, LuaError> {
 }
 
 impl Gathered {
-    /// The batch, and the namespace for its next step.
+    /// Returns the batch, and the namespace of its next step.
     fn split(&mut self) -> Result<(&mut crate::Batch, &Namespace)> {
         let none = || Error::invalid("the batch has no namespace yet: call namespace(name) first");
         Ok((&mut self.batch, self.namespace.as_ref().ok_or_else(none)?))
     }
 }
 
-/// `batch:namespace(name)`: what follows is for that one.
+/// `batch:namespace(name)`: sets the namespace of the following steps.
 pub(super) unsafe extern "C-unwind" fn namespace(l: State) -> c_int {
     let body = |call: &mut Call<'_>| {
         let mut gathered = this(call)?.borrow_mut();
@@ -82,7 +82,7 @@ pub(super) unsafe extern "C-unwind" fn namespace(l: State) -> c_int {
         gathered.namespace = Some(namespace);
         Ok(Return::At(1))
     };
-    // SAFETY: nothing is owned here.
+    // SAFETY: this frame owns nothing that needs dropping.
     unsafe { call(l, 2, body) }
 }
 
@@ -101,7 +101,8 @@ pub(super) unsafe extern "C-unwind" fn check(l: State) -> c_int {
         batch.check(namespace, key, version)?;
         Ok(Return::At(1))
     };
-    // SAFETY: nothing is owned here. That a key must be missing has to be said: a forgotten argument is no nil.
+    // SAFETY: this frame owns nothing that needs dropping. The nil for a missing key has to be given: a forgotten
+    // argument is not accepted.
     unsafe {
         if ffi::lua_gettop(l) < 3 {
             ffi::luaL_argerror(l, 3, c"a version expected, or nil for a key that must be missing".as_ptr());
@@ -119,7 +120,7 @@ pub(super) unsafe extern "C-unwind" fn put(l: State) -> c_int {
         store(call, limits, |key, value, options| batch.put_with(namespace, key, value, options).map(|_| ()))?;
         Ok(Return::At(1))
     };
-    // SAFETY: nothing is owned here.
+    // SAFETY: this frame owns nothing that needs dropping.
     unsafe {
         reserve(l);
         call(l, 4, body)
@@ -134,7 +135,7 @@ pub(super) unsafe extern "C-unwind" fn delete(l: State) -> c_int {
         batch.delete(namespace, call.text(2, "key")?)?;
         Ok(Return::At(1))
     };
-    // SAFETY: nothing is owned here.
+    // SAFETY: this frame owns nothing that needs dropping.
     unsafe { call(l, 2, body) }
 }
 
@@ -148,7 +149,7 @@ pub(super) unsafe extern "C-unwind" fn incr(l: State) -> c_int {
         batch.incr_with(namespace, key, by, &options)?;
         Ok(Return::At(1))
     };
-    // SAFETY: nothing is owned here.
+    // SAFETY: this frame owns nothing that needs dropping.
     unsafe { call(l, 4, body) }
 }
 
@@ -158,7 +159,7 @@ pub(super) unsafe extern "C-unwind" fn commit(l: State) -> c_int {
         Some(version) => Ok(Return::Stored(version)),
         None => Ok(Return::Boolean(false)),
     };
-    // SAFETY: nothing is owned here.
+    // SAFETY: this frame owns nothing that needs dropping.
     unsafe { call(l, 1, body) }
 }
 
@@ -173,6 +174,6 @@ pub(super) unsafe extern "C-unwind" fn tostring(l: State) -> c_int {
         call.scratch.text.extend_from_slice(shown.as_bytes());
         Ok(Return::Text)
     };
-    // SAFETY: nothing is owned here.
+    // SAFETY: this frame owns nothing that needs dropping.
     unsafe { call(l, 1, body) }
 }

@@ -1,22 +1,22 @@
-//! How a call from Lua goes: the rules of this binding, in one place.
+//! How a call from Lua is carried out: the rules of this binding, in one place.
 //!
-//! Nearly every function of Lua's API can raise an error: by `longjmp`, or on LuaJIT by unwinding, past the frames of
-//! whoever called it. No Rust value that needs dropping may stand in those frames, no lock be held, and no panic be
-//! caught across them. So each function of the module runs in two steps that never mix:
+//! Nearly every function of Lua's API can raise an error, by `longjmp`, or on LuaJIT by unwinding, past the frames of
+//! its callers. Those frames must not contain a Rust value that needs dropping or hold a lock, and no panic may be
+//! caught across them. So each function of the module runs in two steps that are strictly separate:
 //!
-//! 1. **The body** is Rust that returns a `Result`: it reads the arguments, asks the store, writes and parses JSON. It
-//!    calls only those functions of Lua that cannot raise an error (types, raw reads, `lua_next`, pushing numbers and
-//!    copies within a stack that was made large enough before), runs no Lua code, and leaves what it found in the
-//!    [`Scratch`]. Panics are caught around it.
-//! 2. **The delivery** pushes an [`Return`], or raises an error, and may be interrupted anywhere: it owns nothing, for
-//!    the scratch is a userdata of Lua's, and it cannot panic.
+//! 1. **The body** is Rust that returns a `Result`: it reads the arguments, calls the store, writes and parses JSON. It
+//!    calls only functions of Lua that cannot raise an error (types, raw reads, `lua_next`, pushing numbers and copies
+//!    within a stack that was enlarged before), runs no Lua code, and stores its results in the [`Scratch`]. Panics in it
+//!    are caught.
+//! 2. **The delivery** pushes a [`Return`], or raises an error, and may be interrupted anywhere: it owns nothing, since
+//!    the scratch is a userdata that belongs to Lua, and it cannot panic.
 //!
-//! Between two runs of a body stands what runs Lua code for it: reading a table through its metamethods (`plain`), and
-//! collecting garbage. As in a delivery, nothing is owned there, and the body begins anew.
+//! If a body needs Lua code to run, this happens between two runs of the body: reading a table through its metamethods
+//! (`plain`), and collecting garbage. As in a delivery, nothing is owned there, and the body starts again.
 //!
-//! A delivery can set off Lua's collector, whose finalizers may call this module again. The scratch says that it is
-//! busy then; the inner call puts a new one in its place, and the outer one's is held by its own stack. (One that was
-//! left busy, because an error interrupted its delivery, is replaced in the same way and collected.)
+//! A delivery can trigger Lua's collector, whose finalizers may call this module again. The scratch is marked as busy
+//! then; the inner call replaces it with a new one, and the outer call's stack keeps the old one. (A scratch that
+//! stayed busy because an error interrupted its delivery is replaced in the same way and collected.)
 
 use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -30,30 +30,31 @@ use super::stack::{State, Upvalue, push_slot, slot};
 use crate::error::{Error, Result};
 use crate::oom_reserve::{self, Usage};
 
-/// A running body's view of its call.
+/// The view that a running body has of its call.
 pub(super) struct Call<'a> {
     pub l: State,
     pub scratch: &'a mut Scratch,
 }
 
-/// Runs a body over exactly `arguments` arguments (nil where the caller gave fewer) and delivers its answer.
+/// Runs a body with exactly `arguments` arguments (nil if the caller gave fewer) and delivers its result.
 ///
 /// # Safety
-/// The last act of a function that Lua called with this module's upvalues, which owns nothing that needs dropping.
+/// Must be the last action of a function that Lua called with this module's upvalues, and that owns nothing that needs
+/// dropping.
 pub(super) unsafe fn call(l: State, arguments: c_int, body: fn(&mut Call<'_>) -> Result<Return, LuaError>) -> c_int {
-    // SAFETY: as promised.
+    // SAFETY: the caller has promised it.
     unsafe {
         let (scratch, answer) = begin(l, arguments, body);
-        // From here on nothing is owned by this frame.
+        // From here on this frame owns nothing.
         let results = push(l, scratch, answer);
         (*scratch).rest();
         results
     }
 }
 
-/// As [`call`] for a body that reads an entry, which `remove` then removes: only after its results are on the stack, so an
-/// entry whose results cannot be pushed stays. All begins anew where `remove` returns false, for the entry was changed
-/// meanwhile.
+/// Like [`call`], for a body that reads an entry, which `remove` then removes. It is removed only after its results are
+/// on the stack, so that an entry whose results cannot be pushed stays. If `remove` returns false, the entry was
+/// changed meanwhile, and everything starts again.
 ///
 /// # Safety
 /// As [`call`].
@@ -63,7 +64,7 @@ pub(super) unsafe fn call_and_remove(
     body: fn(&mut Call<'_>) -> Result<Return, LuaError>,
     remove: fn(&mut Call<'_>) -> Result<Return, LuaError>,
 ) -> c_int {
-    // SAFETY: as promised; the scratch stays on this call's stack, and in its use.
+    // SAFETY: the caller has promised it. The scratch stays on this call's stack, and in its use.
     unsafe {
         loop {
             let (scratch, mut answer) = begin(l, arguments, body);
@@ -87,7 +88,7 @@ pub(super) unsafe fn call_and_remove(
     }
 }
 
-/// Runs a body until it has an answer that can be delivered, with the scratch that this takes.
+/// Runs a body until it has a result that can be delivered. Returns the scratch that contains it.
 ///
 /// # Safety
 /// As [`call`].
@@ -96,12 +97,12 @@ unsafe fn begin(
     arguments: c_int,
     body: fn(&mut Call<'_>) -> Result<Return, LuaError>,
 ) -> (*mut Scratch, Return) {
-    // SAFETY: as promised; the scratch lives until Lua collects it, for it stays on this call's stack. No other
-    // reference to it exists while it is busy.
+    // SAFETY: the caller has promised it. The scratch lives until Lua collects it, which cannot happen while it is on
+    // this call's stack. No other reference to it exists while it is busy.
     unsafe {
         ffi::lua_settop(l, arguments);
         if !oom_reserve::is_there() {
-            // Garbage may have some of the reserve: a walk that could not be returned.
+            // Garbage may use some of the reserve, such as an iterator that could not be returned.
             collect(l);
             if !oom_reserve::is_there() {
                 out_of_memory(l);
@@ -129,14 +130,15 @@ unsafe fn begin(
     }
 }
 
-/// Empties a scratch that may lie in the reserve, which was touched since the usage. A delivery that runs out of memory
-/// would keep it there, for as long as some function has this scratch: and without the reserve nothing can be deleted.
+/// Empties a scratch that may use the reserve, if the reserve was touched since the usage was taken. A delivery that
+/// runs out of memory would leave it there as long as some function has this scratch, and without the reserve nothing
+/// can be deleted.
 ///
 /// # Safety
-/// As [`out_of_memory`]; the scratch is in this call's use.
+/// As [`out_of_memory`]. The scratch is in use by this call.
 unsafe fn spare_the_reserve(l: State, scratch: *mut Scratch, answer: Return, usage: Usage) {
     if usage.check_unchanged().is_err() {
-        // SAFETY: as promised.
+        // SAFETY: the caller has promised it.
         unsafe {
             *scratch = Scratch { busy: !answer.is_in_scratch(), ..Scratch::default() };
             if answer.is_in_scratch() {
@@ -146,21 +148,21 @@ unsafe fn spare_the_reserve(l: State, scratch: *mut Scratch, answer: Return, usa
     }
 }
 
-/// Raises an error whose message needs no memory of this library's.
+/// Raises an error whose message needs no memory from this library.
 ///
 /// # Safety
-/// The caller's frame owns nothing that needs dropping: the error leaves it by a jump.
+/// The caller's frame owns nothing that needs dropping, since the error leaves it by a jump.
 unsafe fn out_of_memory(l: State) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller has promised it.
     unsafe { ffi::luaL_error(l, c"luat_kv: NOMEM: out of memory".as_ptr()) };
 }
 
 /// Runs a body.
 ///
 /// # Safety
-/// The scratch is in this call's use.
+/// The scratch is in use by this call.
 unsafe fn run(l: State, scratch: *mut Scratch, body: fn(&mut Call<'_>) -> Result<Return, LuaError>) -> Return {
-    // SAFETY: as promised; the reference ends with the body.
+    // SAFETY: the caller has promised it. The reference ends with the body.
     unsafe {
         let mut call = Call { l, scratch: &mut *scratch };
         match catch_unwind(AssertUnwindSafe(|| body(&mut call))) {
@@ -171,23 +173,23 @@ unsafe fn run(l: State, scratch: *mut Scratch, body: fn(&mut Call<'_>) -> Result
     }
 }
 
-/// Collects all garbage. An error in a finalizer, which some Luas raise here, is none of this call's.
+/// Collects all garbage. Some versions of Lua raise errors of finalizers here; those are ignored.
 unsafe fn collect(l: State) {
     unsafe extern "C-unwind" fn full(l: State) -> c_int {
         // SAFETY: `l` is Lua's.
         unsafe { ffi::lua_gc(l, ffi::LUA_GCCOLLECT, 0) };
         0
     }
-    // SAFETY: nothing is owned by who calls this.
+    // SAFETY: the caller owns nothing that needs dropping.
     unsafe {
         ffi::lua_pushcclosure(l, full, 0);
         ffi::lua_pcall(l, 0, 0, 0);
     }
 }
 
-/// Pushes the scratch, so that it outlives this call whatever happens, and takes it into use.
+/// Pushes the scratch, so that it outlives this call in any case, and marks it as busy.
 unsafe fn check_out(l: State) -> *mut Scratch {
-    // SAFETY: the upvalue is always a scratch of ours.
+    // SAFETY: the upvalue is always a scratch of this module.
     unsafe {
         ffi::lua_pushvalue(l, Upvalue::Scratch.index());
         let mut scratch = slot::<Scratch>(l, -1);

@@ -1,8 +1,8 @@
-//! From Lua's stack to JSON text, with nothing in between.
+//! Writes values on Lua's stack as JSON text, without an intermediate form.
 //!
-//! Only raw reads: no metamethod runs, and no function here raises a Lua error (see `call`), so all of it is part of a
-//! body. Where a table is to be read through metamethods, that ends the body, and it runs again with a plain copy of the
-//! table (see `plain`). What a table means is what lua-cjson takes it for.
+//! It uses only raw reads: no metamethod runs, and no function here raises a Lua error (see `call`), so all of it is
+//! part of a body. If a table has to be read through metamethods, the body ends, and runs again with a plain copy of
+//! the table (see `plain`). Tables are interpreted as in lua-cjson.
 
 use std::ffi::c_int;
 use std::io::{self, Write};
@@ -14,22 +14,22 @@ use super::stack::{HAS_INTEGERS, NULL, State, Upvalue, pop, string_at, whole};
 use crate::error::{Code, Error, Result, quoted};
 use crate::json::MAX_DEPTH;
 
-/// Stack slots that encoding needs: a table, a key and a value for each level, and some.
+/// Stack slots that encoding needs: a table, a key and a value for each level, and some more.
 const SLOTS: c_int = 3 * MAX_DEPTH as c_int + 40;
 
-/// An array may have this many items before its holes are counted, and then this many places an item: the defaults of
-/// lua-cjson's `encode_sparse_array`.
+/// An array may have this many items before its holes are counted, and then this many slots for each item: the defaults
+/// of lua-cjson's `encode_sparse_array`.
 const SPARSE_SAFE: i64 = 10;
 const SPARSE_RATIO: i64 = 2;
 
 /// Makes the stack large enough for [`write`]. Can raise an error.
 pub(super) unsafe fn reserve(l: State) {
-    // SAFETY: nothing is owned by who calls this.
+    // SAFETY: the caller owns nothing that needs dropping.
     unsafe { ffi::luaL_checkstack(l, SLOTS, c"JSON".as_ptr()) };
 }
 
-/// Writes an argument as JSON over what `out` holds, or the field `metadata` of an argument that has it at `index`.
-/// `what` is too long beyond `limit` bytes.
+/// Writes an argument as JSON, replacing the contents of `out`; or, if it has one at `index`, the field `metadata` of
+/// an argument. A text of more than `limit` bytes is an error about `what`.
 ///
 /// The stack must have been [reserved](reserve).
 pub(super) fn write(
@@ -41,16 +41,16 @@ pub(super) fn write(
 ) -> Result<(), LuaError> {
     out.clear();
     let mut writer = Writer { l, out, limit, what, proxy: false };
-    // SAFETY: the index is one of this call's, and the stack is large enough.
+    // SAFETY: the index belongs to this call, and the stack is large enough.
     match unsafe { writer.value(ffi::lua_absindex(l, index), 0) } {
         Err(_) if writer.proxy => Err(LuaError::Proxy { argument, metadata: index != argument }),
         done => Ok(done?),
     }
 }
 
-/// Is it the light userdata NULL, or what this instance of the module has for null?
+/// Whether it is the light userdata NULL, or the value that this instance of the module uses for null.
 pub(super) fn is_null(l: State, index: c_int) -> bool {
-    // SAFETY: any index is good, and neither a raw comparison nor these reads can raise an error.
+    // SAFETY: any index is valid, and neither a raw comparison nor these reads can raise an error.
     unsafe {
         ffi::lua_rawequal(l, index, Upvalue::Null.index()) != 0
             || (ffi::lua_type(l, index) == ffi::LUA_TLIGHTUSERDATA && ffi::lua_touserdata(l, index) == NULL)
@@ -62,11 +62,11 @@ struct Writer<'a> {
     out: &'a mut Vec<u8>,
     limit: usize,
     what: &'static str,
-    /// Set where a table is met that must be read through its metamethods.
+    /// Set if a table has to be read through its metamethods.
     proxy: bool,
 }
 
-/// Text that may be large must not abort the process when memory runs out.
+/// A large text must not abort the process when memory runs out.
 impl Write for Writer<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.out.try_reserve(bytes.len()).map_err(|_| io::ErrorKind::OutOfMemory)?;
@@ -79,8 +79,8 @@ impl Write for Writer<'_> {
     }
 }
 
-// SAFETY of all that follows: indices are absolute and good; a value that was pushed is popped by who pushed it, unless
-// an error ends everything; no function is called that could raise a Lua error or run Lua code.
+// SAFETY of all that follows: indices are absolute and valid. A function that pushes a value pops it, unless an error
+// ends everything. No function is called that could raise a Lua error or run Lua code.
 impl Writer<'_> {
     unsafe fn value(&mut self, index: c_int, depth: usize) -> Result<()> {
         // SAFETY: see above.
@@ -106,7 +106,7 @@ impl Writer<'_> {
         written(self.write_all(text.as_bytes()))
     }
 
-    /// Stops early: shared tables can stand for more text than there is memory.
+    /// Stops early: shared tables can produce more text than there is memory.
     fn check_len(&self, more: usize) -> Result<()> {
         if self.out.len() + more <= self.limit {
             return Ok(());
@@ -124,7 +124,7 @@ impl Writer<'_> {
         written(serde_json::to_writer(self, text).map_err(io::Error::from))
     }
 
-    /// The number at `index`.
+    /// Returns the number at `index`.
     unsafe fn number(&self, index: c_int) -> Number {
         // SAFETY: it is a number.
         unsafe {
@@ -149,7 +149,7 @@ impl Writer<'_> {
         }
     }
 
-    /// An array has only whole keys from 1 up, and not too many holes.
+    /// An array has only integer keys from 1 on, and not too many holes.
     unsafe fn shape(&mut self, index: c_int) -> Result<Shape> {
         let (mut max, mut count) = (0, 0);
         // SAFETY: see above.
@@ -187,10 +187,10 @@ impl Writer<'_> {
         }
     }
 
-    /// Is a table marked as an array, or else which metamethods has it?
+    /// Returns whether a table is marked as an array, and otherwise which metamethods it has.
     unsafe fn metatable(&self, index: c_int) -> (bool, Meta) {
         let mut meta = Meta::default();
-        // SAFETY: see above. The names of the metamethods stand in the metatable of arrays.
+        // SAFETY: see above. The metatable of arrays contains the names of the metamethods.
         unsafe {
             if ffi::lua_getmetatable(self.l, index) == 0 {
                 return (false, meta);
@@ -209,7 +209,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Ends the writing where a table is to be read through its metamethods.
+    /// Ends the writing, since a table has to be read through its metamethods.
     fn proxy<T>(&mut self) -> Result<T> {
         self.proxy = true;
         Err(Error::invalid("a table has metamethods"))
@@ -251,7 +251,7 @@ impl Writer<'_> {
         self.put("}")
     }
 
-    /// An object's key; numbers become their decimal text.
+    /// Writes a key of an object. A number becomes its decimal text.
     unsafe fn key(&mut self, table: c_int, key: c_int) -> Result<()> {
         // SAFETY: see above.
         unsafe {
@@ -276,7 +276,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Has the table a number among its keys whose text is `name`?
+    /// Whether the table has a numeric key with the text `name`.
     unsafe fn is_a_number_too(&self, table: c_int, name: &[u8]) -> bool {
         if !name.first().is_some_and(|first| *first == b'-' || first.is_ascii_digit()) {
             return false;
@@ -313,7 +313,7 @@ impl Writer<'_> {
     }
 }
 
-/// The metamethods that say where the contents of a table are.
+/// The metamethods that provide the contents of a table.
 pub(super) const METAMETHODS: [&std::ffi::CStr; 3] = [c"__pairs", c"__len", c"__index"];
 
 /// Which of them a table has.
@@ -325,7 +325,7 @@ struct Meta {
 }
 
 enum Shape {
-    /// With its length, holes included.
+    /// The length includes holes.
     Array(i64),
     Object,
 }
@@ -337,8 +337,8 @@ enum Number {
 }
 
 impl Number {
-    /// A float. In a Lua without integers, a whole number of 64 bits is kept as one, and written without a fraction or an
-    /// exponent: so `incr` takes it.
+    /// A float. In a Lua without integers, a 64-bit integer is one, and is written without a fraction or an exponent,
+    /// so that `incr` accepts it.
     fn of(number: f64) -> Number {
         let is_int = !HAS_INTEGERS && (number != 0.0 || number.is_sign_positive());
         match whole(number) {
@@ -347,7 +347,7 @@ impl Number {
         }
     }
 
-    /// The same number as a table has it among its keys: an integer where it is one, and never -0.0.
+    /// The number as it is as a key of a table: an integer if possible, and never -0.0.
     fn as_key(self) -> Number {
         match self {
             Number::Float(float) if HAS_INTEGERS => whole(float).map_or(self, Number::Int),
@@ -367,7 +367,7 @@ impl Number {
     }
 }
 
-/// Writing into memory fails where there is none left, and else never.
+/// Writing into memory fails only if memory is exhausted.
 fn written(result: io::Result<()>) -> Result<()> {
     result.map_err(|why| match why.kind() {
         io::ErrorKind::OutOfMemory => Error::new(Code::NoMem, "out of memory while writing JSON"),

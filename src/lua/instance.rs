@@ -1,7 +1,7 @@
-//! The module as scripts get it: `KV.new` and `KV.install` make tables of it with settings of their own.
+//! Instances of the module for scripts: `KV.new` and `KV.install` create tables of functions with their own settings.
 //!
-//! What has other settings has other functions: they find a setting among their upvalues, and so do the methods of all
-//! that they return. So no script reaches another's settings, nor its tables.
+//! An instance with other settings has functions of its own: they find a setting among their upvalues, and so do the
+//! methods of all objects that they return. So no script reaches the settings or tables of another instance.
 
 use std::ffi::c_int;
 
@@ -23,7 +23,7 @@ pub(super) unsafe extern "C-unwind" fn new(l: State) -> c_int {
     }
 }
 
-/// `KV.install(env, options?)`: puts `KV`, and `json` where there is none, into a table, and returns it.
+/// `KV.install(env, options?)`: puts `KV`, and `json` if there is none, into a table, and returns it.
 pub(super) unsafe extern "C-unwind" fn install(l: State) -> c_int {
     // SAFETY: as in `new`.
     unsafe {
@@ -43,7 +43,7 @@ pub(super) unsafe extern "C-unwind" fn install(l: State) -> c_int {
     }
 }
 
-/// Checks the options, which are argument number `AT`, and returns whether files may be opened.
+/// Checks the options, which are argument number `AT`. The result is whether files may be opened.
 fn settings<const AT: c_int>(call: &mut Call<'_>) -> Result<Return, LuaError> {
     let mut open = true;
     call.options(AT, &["open", "null"], |call, name, value| {
@@ -63,7 +63,7 @@ fn settings<const AT: c_int>(call: &mut Call<'_>) -> Result<Return, LuaError> {
 /// # Safety
 /// As [`call`].
 unsafe fn read_settings(l: State, at: c_int, body: fn(&mut Call<'_>) -> Result<Return, LuaError>) -> bool {
-    // SAFETY: `call` is done when it returns, and nothing is owned after it.
+    // SAFETY: `call` has ended when it returns, and nothing is owned after it.
     unsafe {
         call(l, at, body);
         let open = ffi::lua_toboolean(l, -1) != 0;

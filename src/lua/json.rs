@@ -18,7 +18,7 @@ pub(super) unsafe extern "C-unwind" fn encode(l: State) -> c_int {
         encode::write(call.l, (1, 1), &mut call.scratch.text, limit, "the JSON text")?;
         Ok(Return::Text)
     };
-    // SAFETY: nothing is owned here.
+    // SAFETY: this frame owns nothing that needs dropping.
     unsafe {
         ffi::luaL_checkany(l, 1);
         encode::reserve(l);
@@ -35,7 +35,7 @@ pub(super) unsafe extern "C-unwind" fn decode(l: State) -> c_int {
         call.scratch.tape.read(text).map_err(|error| error.while_doing("not JSON"))?;
         Ok(Return::Document)
     };
-    // SAFETY: nothing is owned here.
+    // SAFETY: this frame owns nothing that needs dropping.
     unsafe { call(l, 1, body) }
 }
 
@@ -51,7 +51,7 @@ pub(super) unsafe extern "C-unwind" fn array(l: State) -> c_int {
             false => bad(1, "the table has another metatable"),
         }
     };
-    // SAFETY: nothing is owned here.
+    // SAFETY: this frame owns nothing that needs dropping.
     unsafe {
         ffi::lua_settop(l, 1);
         if ffi::lua_type(l, 1) == ffi::LUA_TNIL {

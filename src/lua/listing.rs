@@ -1,4 +1,4 @@
-//! The methods of a namespace that concern ranges of keys: listing, walking, counting, clearing.
+//! The methods of a namespace for ranges of keys: listing, iterating, counting, clearing.
 
 use std::cell::RefCell;
 use std::ffi::c_int;
@@ -25,7 +25,7 @@ pub(super) unsafe extern "C-unwind" fn list(l: State) -> c_int {
         read_documents(scratch, values)?;
         Ok(Return::Page(values))
     };
-    // SAFETY: nothing is owned here.
+    // SAFETY: this frame owns nothing that needs dropping.
     unsafe { call(l, 2, body) }
 }
 
@@ -46,7 +46,7 @@ fn list_options<'a>(call: &mut Call<'a>) -> Result<(ListOptions<'a>, Values), Lu
     Ok((options, values))
 }
 
-/// An option that says what a list goes through, page by page or walked.
+/// Reads an option that selects a range, for one page or for an iteration.
 fn range_option<'a>(
     call: &Call<'a>,
     options: &mut ListOptions<'a>,
@@ -70,7 +70,7 @@ fn range_option<'a>(
     Ok(())
 }
 
-/// `true`, or a type as `get` has it.
+/// Reads `true`, or a type as in `get`.
 fn wanted_values(call: &Call<'_>, value: Opt) -> Result<Values, LuaError> {
     const TYPES: &[(&str, Values)] = &[("text", Values::Bytes), ("json", Values::Json), ("arrayBuffer", Values::Bytes)];
     match call.type_of(value.index) {
@@ -80,7 +80,7 @@ fn wanted_values(call: &Call<'_>, value: Opt) -> Result<Values, LuaError> {
     }
 }
 
-/// Reads the documents of the scratch's page onto its tape.
+/// Reads the documents of the scratch's page into its tape.
 fn read_documents(scratch: &mut Scratch, values: Values) -> Result<()> {
     for entry in &scratch.page.entries {
         if values == Values::Json {
@@ -93,10 +93,10 @@ fn read_documents(scratch: &mut Scratch, values: Values) -> Result<()> {
     Ok(())
 }
 
-/// Where a loop over all pages stands.
+/// The state of a loop over all pages.
 pub(super) type Walk = RefCell<Walking>;
 
-/// A walk that ends early has read little, so its pages begin small and double.
+/// A loop that ends early should read little, so the first page is small and the size doubles.
 const FIRST_PAGE: u64 = 16;
 const LARGEST_PAGE: u64 = 1000;
 
@@ -107,9 +107,9 @@ pub(super) struct Walking {
     stop: Option<String>,
     reverse: bool,
     values: Values,
-    /// How many keys the next page has at most.
+    /// The maximum number of keys of the next page.
     size: u64,
-    /// What is left of the page.
+    /// The rest of the current page.
     entries: vec::IntoIter<Entry>,
     next: Next,
 }
@@ -121,7 +121,7 @@ enum Next {
 }
 
 impl Walking {
-    /// The next key that still lives.
+    /// Returns the next key that is still live.
     fn step(&mut self) -> Result<Option<Entry>> {
         self.namespace.store().check_open()?;
         loop {
@@ -159,7 +159,7 @@ impl Walking {
     }
 }
 
-/// `kv:each(options?)`: what a generic `for` takes.
+/// `kv:each(options?)`: returns the values that a generic `for` takes.
 pub(super) unsafe extern "C-unwind" fn each(l: State) -> c_int {
     let body = |call: &mut Call<'_>| {
         const OPTIONS: &[&str] = &["prefix", "start", "stop", "reverse", "values"];
@@ -182,7 +182,7 @@ pub(super) unsafe extern "C-unwind" fn each(l: State) -> c_int {
         unsafe { *slot::<Walk>(call.l, 3) = Some(RefCell::new(walking)) };
         Ok(Return::Walk(3))
     };
-    // SAFETY: nothing is owned here, and index 3 becomes a walk's slot.
+    // SAFETY: this frame owns nothing that needs dropping, and index 3 becomes a walk's slot.
     unsafe {
         ffi::lua_settop(l, 2);
         push_slot::<Walk>(l, Upvalue::Walk.index());
@@ -194,7 +194,7 @@ fn walk<'a>(call: &Call<'a>) -> Result<&'a Walk, LuaError> {
     call.object("luat_kv.each", Upvalue::Walk)
 }
 
-/// What a generic `for` calls for each key: returns its name and what is known of it, or nil at the end.
+/// A generic `for` calls this for each key. It returns the key and its table, or nil at the end.
 pub(super) unsafe extern "C-unwind" fn step(l: State) -> c_int {
     let body = |call: &mut Call<'_>| {
         let mut walking = walk(call)?.borrow_mut();
@@ -203,18 +203,18 @@ pub(super) unsafe extern "C-unwind" fn step(l: State) -> c_int {
         read_documents(call.scratch, walking.values)?;
         Ok(Return::Step(walking.values))
     };
-    // SAFETY: nothing is owned here.
+    // SAFETY: this frame owns nothing that needs dropping.
     unsafe { call(l, 1, body) }
 }
 
-/// `__close`: the loop is over, however it ended, and so is its page.
+/// `__close`: releases the page when the loop ends, however it ends.
 pub(super) unsafe extern "C-unwind" fn close(l: State) -> c_int {
     let body = |call: &mut Call<'_>| {
         let mut walking = walk(call)?.borrow_mut();
         (walking.entries, walking.next) = (Vec::new().into_iter(), Next::End);
         Ok(Return::Nothing)
     };
-    // SAFETY: nothing is owned here.
+    // SAFETY: this frame owns nothing that needs dropping.
     unsafe { call(l, 1, body) }
 }
 
@@ -229,7 +229,7 @@ pub(super) unsafe extern "C-unwind" fn count(l: State) -> c_int {
         })?;
         Ok(Return::Count(namespace.count(prefix)?))
     };
-    // SAFETY: nothing is owned here.
+    // SAFETY: this frame owns nothing that needs dropping.
     unsafe { call(l, 2, body) }
 }
 
@@ -242,13 +242,13 @@ pub(super) unsafe extern "C-unwind" fn delete_prefix(l: State) -> c_int {
             prefix => Ok(Return::Count(namespace.delete_prefix(prefix)?)),
         }
     };
-    // SAFETY: nothing is owned here.
+    // SAFETY: this frame owns nothing that needs dropping.
     unsafe { call(l, 2, body) }
 }
 
 /// `kv:clear()`.
 pub(super) unsafe extern "C-unwind" fn clear(l: State) -> c_int {
     let body = |call: &mut Call<'_>| Ok(Return::Count(this(call)?.clear()?));
-    // SAFETY: nothing is owned here.
+    // SAFETY: this frame owns nothing that needs dropping.
     unsafe { call(l, 1, body) }
 }

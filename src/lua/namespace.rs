@@ -1,4 +1,4 @@
-//! The methods of a namespace that concern single keys, and bulk reads.
+//! The methods of a namespace for single keys, and bulk reads.
 
 use std::ffi::c_int;
 
@@ -28,7 +28,7 @@ pub(super) unsafe extern "C-unwind" fn get(l: State) -> c_int {
             None => Ok(Return::Nils(1)),
         }
     };
-    // SAFETY: nothing is owned here.
+    // SAFETY: this frame owns nothing that needs dropping.
     unsafe { call(l, 3, body) }
 }
 
@@ -38,7 +38,7 @@ pub(super) unsafe extern "C-unwind" fn get_with_metadata(l: State) -> c_int {
         ffi::LUA_TTABLE => read_many(call, true),
         _ => read_entry(call),
     };
-    // SAFETY: nothing is owned here.
+    // SAFETY: this frame owns nothing that needs dropping.
     unsafe { call(l, 3, body) }
 }
 
@@ -48,18 +48,18 @@ pub(super) unsafe extern "C-unwind" fn take(l: State) -> c_int {
         let version = call.scratch.entry.version;
         Ok(Return::Boolean(this(call)?.delete_version(call.text(2, "key")?, version)?))
     };
-    // SAFETY: nothing is owned here.
+    // SAFETY: this frame owns nothing that needs dropping.
     unsafe { call_and_remove(l, 3, read_entry, remove) }
 }
 
 /// `kv:has(key)`.
 pub(super) unsafe extern "C-unwind" fn has(l: State) -> c_int {
     let body = |call: &mut Call<'_>| Ok(Return::Boolean(this(call)?.has(call.text(2, "key")?)?));
-    // SAFETY: nothing is owned here.
+    // SAFETY: this frame owns nothing that needs dropping.
     unsafe { call(l, 2, body) }
 }
 
-/// Reads an entry with all that is known of it.
+/// Reads a whole entry.
 fn read_entry(call: &mut Call<'_>) -> Result<Return, LuaError> {
     let Some(json) = read(call, Namespace::read)? else { return Ok(Return::Nils(2)) };
     let scratch = &mut *call.scratch;
@@ -69,8 +69,8 @@ fn read_entry(call: &mut Call<'_>) -> Result<Return, LuaError> {
     Ok(Return::Entry { json })
 }
 
-/// Reads the entry that the arguments ask for into the scratch: `None` if it is missing, else whether its value is
-/// wanted, and has been read, as JSON.
+/// Reads the entry that the arguments select into the scratch. The result is `None` if it is missing, and otherwise
+/// whether its value is wanted as JSON, and was read as such.
 fn read(call: &mut Call<'_>, how: fn(&Namespace, &str, &mut Entry) -> Result<bool>) -> Result<Option<bool>, LuaError> {
     let namespace = this(call)?;
     let key = call.text(2, "key")?;
@@ -85,11 +85,11 @@ fn read(call: &mut Call<'_>, how: fn(&Namespace, &str, &mut Entry) -> Result<boo
     Ok(Some(json))
 }
 
-/// Reads the keys of the table argument that are there; with what is known `about` them, or their values alone.
+/// Reads the existing keys of the table argument, as tables `about` them, or their values alone.
 fn read_many(call: &mut Call<'_>, about: bool) -> Result<Return, LuaError> {
     let namespace = this(call)?;
     let json = match namespace.store().limits() {
-        // As over there, where a bulk read has no other types.
+        // As in Workers KV, where a bulk read supports no other types.
         Limits::Cloudflare => wants_json(call, &TYPES[..2])?,
         Limits::Default => wants_json(call, TYPES)?,
     };
@@ -107,12 +107,12 @@ fn read_many(call: &mut Call<'_>, about: bool) -> Result<Return, LuaError> {
     Ok(Return::Found { json, about })
 }
 
-/// The strings of an array; their order does not matter.
+/// Returns the strings of an array, in any order.
 fn keys<'a>(call: &Call<'a>) -> Result<Vec<&'a str>, LuaError> {
-    /// More than any limit allows need not be read.
+    /// More than any limit allows, so the rest need not be read.
     const ENOUGH: usize = 100_000;
     let mut keys = Vec::new();
-    // SAFETY: a C function has LUA_MINSTACK slots, of which two are used; the table does not change meanwhile.
+    // SAFETY: a C function has LUA_MINSTACK slots, of which this uses two. The table does not change meanwhile.
     unsafe {
         ffi::lua_pushnil(call.l);
         while keys.len() < ENOUGH && ffi::lua_next(call.l, 2) != 0 {
@@ -132,7 +132,7 @@ fn keys<'a>(call: &Call<'a>) -> Result<Vec<&'a str>, LuaError> {
 
 const TYPES: &[(&str, bool)] = &[("text", false), ("json", true), ("arrayBuffer", false)];
 
-/// The type argument: one of these words, or Cloudflare's `{ type = "json" }`.
+/// Reads the type argument: one of these words, or Cloudflare's `{ type = "json" }`.
 fn wants_json(call: &mut Call<'_>, types: &[(&'static str, bool)]) -> Result<bool, LuaError> {
     match call.type_of(3) {
         ffi::LUA_TNIL => Ok(false),
@@ -158,7 +158,7 @@ pub(super) unsafe extern "C-unwind" fn put(l: State) -> c_int {
         let version = store(call, limits, |key, value, options| namespace.put_with(key, value, options))?;
         Ok(Return::Version(version))
     };
-    // SAFETY: nothing is owned here.
+    // SAFETY: this frame owns nothing that needs dropping.
     unsafe {
         reserve(l);
         call(l, 4, body)
@@ -173,7 +173,7 @@ pub(super) unsafe extern "C-unwind" fn add(l: State) -> c_int {
         let added = store(call, limits, |key, value, options| namespace.add_with(key, value, options))?;
         Ok(added.map_or(Return::Boolean(false), Return::Stored))
     };
-    // SAFETY: nothing is owned here.
+    // SAFETY: this frame owns nothing that needs dropping.
     unsafe {
         reserve(l);
         call(l, 4, body)
@@ -182,7 +182,7 @@ pub(super) unsafe extern "C-unwind" fn add(l: State) -> c_int {
 
 /// Makes the stack large enough for [`store`]. Can raise an error.
 pub(super) unsafe fn reserve(l: State) {
-    // SAFETY: nothing is owned by who calls this.
+    // SAFETY: the caller owns nothing that needs dropping.
     unsafe {
         if ffi::lua_type(l, 3) == ffi::LUA_TTABLE || ffi::lua_type(l, 4) == ffi::LUA_TTABLE {
             encode::reserve(l);
@@ -190,7 +190,7 @@ pub(super) unsafe fn reserve(l: State) {
     }
 }
 
-/// Reads what is to be stored, the arguments 2 to 4, and passes it on.
+/// Reads the value and options to store, the arguments 2 to 4, and passes them on.
 pub(super) fn store<T>(
     call: &mut Call<'_>,
     limits: Limits,
@@ -199,7 +199,7 @@ pub(super) fn store<T>(
     let key = call.text(2, "key")?;
     let value = match call.type_of(3) {
         ffi::LUA_TSTRING => call.bytes(3),
-        // It would be read as nil, as a missing key is.
+        // A stored null would be read as nil, like a missing key.
         _ if encode::is_null(call.l, 3) => return bad(3, "string, table, number or boolean expected, got null"),
         ffi::LUA_TTABLE | ffi::LUA_TNUMBER | ffi::LUA_TBOOLEAN => {
             encode::write(call.l, (3, 3), &mut call.scratch.text, limits.value_len(), "the value")?;
@@ -220,7 +220,7 @@ pub(super) fn store<T>(
     Ok(store(key, value.unwrap_or(&scratch.text), &options)?)
 }
 
-/// The options of a put; metadata is left as JSON in the scratch, empty where there is none.
+/// Reads the options of a put. Metadata is stored as JSON in the scratch, empty if there is none.
 fn put_options(call: &mut Call<'_>, limit: usize) -> Result<PutOptions<'static>, LuaError> {
     const OPTIONS: &[&str] = &["expiration", "expirationTtl", "metadata"];
     let mut options = PutOptions::default();
@@ -235,7 +235,7 @@ fn put_options(call: &mut Call<'_>, limit: usize) -> Result<PutOptions<'static>,
     Ok(options)
 }
 
-/// `kv:touch(key, options?)`: without options, for ever.
+/// `kv:touch(key, options?)`: without options the key no longer expires.
 pub(super) unsafe extern "C-unwind" fn touch(l: State) -> c_int {
     let body = |call: &mut Call<'_>| {
         let namespace = this(call)?;
@@ -250,7 +250,7 @@ pub(super) unsafe extern "C-unwind" fn touch(l: State) -> c_int {
         }
         Ok(Return::Boolean(namespace.touch(key, expiration, ttl)?))
     };
-    // SAFETY: nothing is owned here.
+    // SAFETY: this frame owns nothing that needs dropping.
     unsafe { call(l, 3, body) }
 }
 
@@ -262,11 +262,11 @@ pub(super) unsafe extern "C-unwind" fn incr(l: State) -> c_int {
         let (by, options) = increment(call)?;
         Ok(Return::Sum(namespace.incr_with(key, by, &options)?))
     };
-    // SAFETY: nothing is owned here.
+    // SAFETY: this frame owns nothing that needs dropping.
     unsafe { call(l, 4, body) }
 }
 
-/// By how much to count, and how: the arguments 3 and 4.
+/// Reads the amount and the options of a counter, the arguments 3 and 4.
 pub(super) fn increment(call: &mut Call<'_>) -> Result<(i64, IncrOptions), LuaError> {
     let by = call.optional_whole(3)?.unwrap_or(1);
     let mut options = IncrOptions::default();
@@ -285,7 +285,7 @@ pub(super) fn increment(call: &mut Call<'_>) -> Result<(i64, IncrOptions), LuaEr
 /// `kv:delete(key)`.
 pub(super) unsafe extern "C-unwind" fn delete(l: State) -> c_int {
     let body = |call: &mut Call<'_>| Ok(Return::Boolean(this(call)?.delete(call.text(2, "key")?)?));
-    // SAFETY: nothing is owned here.
+    // SAFETY: this frame owns nothing that needs dropping.
     unsafe { call(l, 2, body) }
 }
 
@@ -293,7 +293,7 @@ pub(super) fn not_json(key: &str) -> impl FnOnce(Error) -> Error {
     move |error| error.while_doing(format_args!("the value of {} is not JSON", quoted(key)))
 }
 
-/// Metadata that this library did not write.
+/// An error for metadata that this library did not write.
 pub(super) fn bad_metadata(key: &str) -> impl FnOnce(Error) -> Error {
     move |error| Error::new(Code::Corrupt, format!("the metadata of {} is not JSON: {}", quoted(key), error.message()))
 }
@@ -309,6 +309,6 @@ pub(super) unsafe extern "C-unwind" fn tostring(l: State) -> c_int {
         call.scratch.text.extend_from_slice(shown.as_bytes());
         Ok(Return::Text)
     };
-    // SAFETY: nothing is owned here.
+    // SAFETY: this frame owns nothing that needs dropping.
     unsafe { call(l, 1, body) }
 }

@@ -1,4 +1,4 @@
-//! Tables that are read through metamethods: Lua code, which runs between two runs of a body (see `call`).
+//! Reads tables through metamethods: Lua code, which runs between two runs of a body (see `call`).
 
 use std::ffi::c_int;
 
@@ -8,20 +8,20 @@ use super::scratch::LuaError;
 use super::stack::{State, Upvalue, push_bytes, string_at};
 use crate::error::Error;
 
-/// What makes the copies: a file that the module for LuaJIT's FFI uses as it is.
+/// The code that makes the copies: a file that the module for LuaJIT's FFI uses unchanged.
 const SOURCE: &str = include_str!("../../lua/luat_kv_ffi/plain.lua");
 
-/// Pushes the function that makes copies; the metatable of arrays is at `array`. Can raise an error.
+/// Pushes the function that makes copies. The metatable of arrays is at `array`. Can raise an error.
 ///
 /// # Safety
 /// The caller owns nothing that needs dropping.
 pub(super) unsafe fn push(l: State, array: c_int) {
-    /// Any table's metatable, also one that is not for Lua code to see.
+    /// Returns any table's metatable, even one that Lua code must not see.
     unsafe extern "C-unwind" fn metatable(l: State) -> c_int {
         // SAFETY: `l` is Lua's.
         unsafe { c_int::from(ffi::lua_getmetatable(l, 1) != 0) }
     }
-    // SAFETY: as promised.
+    // SAFETY: the caller has promised it.
     unsafe {
         if ffi::luaL_loadbuffer(l, SOURCE.as_ptr().cast(), SOURCE.len(), c"=luat_kv".as_ptr()) != ffi::LUA_OK {
             ffi::lua_error(l);
@@ -35,8 +35,8 @@ pub(super) unsafe fn push(l: State, array: c_int) {
     }
 }
 
-/// LuaJIT's compiled code for `next` may leave out keys (its issues 827 and 1510): has the function on top of the stack,
-/// and those in it, interpreted. Can raise an error.
+/// LuaJIT's compiled code for `next` may skip keys (its issues 827 and 1510): turns compilation off for the function on
+/// top of the stack and those in it. Can raise an error.
 #[cfg(feature = "luajit")]
 unsafe fn do_not_compile(l: State) {
     // SAFETY: the caller owns nothing that needs dropping.
@@ -54,13 +54,13 @@ unsafe fn do_not_compile(l: State) {
     }
 }
 
-/// Puts a copy that has no metamethods in an argument's place, or in that of its field `metadata`; returns what is wrong
-/// where there can be none. Runs Lua code, and can raise an error.
+/// Replaces an argument, or its field `metadata`, by a copy that has no metamethods. Returns an error if there can be
+/// no copy. Runs Lua code, and can raise an error.
 ///
 /// # Safety
 /// The caller owns nothing that needs dropping.
 pub(super) unsafe fn replace(l: State, argument: c_int, metadata: bool) -> Option<LuaError> {
-    // SAFETY: as promised.
+    // SAFETY: the caller has promised it.
     unsafe {
         ffi::luaL_checkstack(l, 5, c"JSON".as_ptr());
         ffi::lua_pushvalue(l, Upvalue::Plain.index());

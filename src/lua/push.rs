@@ -1,6 +1,6 @@
-//! Pushing an answer onto Lua's stack: the second step of a call (see `call`).
+//! Pushes a result onto Lua's stack: the second step of a call (see `call`).
 //!
-//! Nothing here owns anything, holds a lock or can panic: any function of Lua's may end it half-way.
+//! Nothing here owns anything, holds a lock or can panic: any function of Lua may leave it by raising an error.
 
 use std::ffi::{CStr, c_int};
 
@@ -12,7 +12,7 @@ use super::tape::Reader;
 use crate::types::{Entry, Page, Stats};
 use crate::version::Version;
 
-/// Pushes the answer, and returns how many results it is; or raises an error.
+/// Pushes the result, and returns the number of Lua values; or raises an error.
 pub(super) unsafe fn push(l: State, scratch: *mut Scratch, answer: Return) -> c_int {
     // SAFETY: only plain pointers and lengths are read from the scratch, and nothing else writes to it while it is
     // busy.
@@ -76,7 +76,7 @@ pub(super) unsafe fn push(l: State, scratch: *mut Scratch, answer: Return) -> c_
                 ffi::lua_pushvalue(l, index);
                 ffi::lua_pushnil(l);
                 ffi::lua_pushnil(l);
-                // Lua 5.4 closes the fourth when the loop ends.
+                // Lua 5.4 closes the fourth value when the loop ends.
                 ffi::lua_pushvalue(l, index);
                 4
             }
@@ -103,12 +103,12 @@ pub(super) unsafe fn push(l: State, scratch: *mut Scratch, answer: Return) -> c_
                 1
             }
             Return::BadArgument(index) => {
-                // A copy of Lua's own: the scratch may go before the message does.
+                // Lua copies the text, since the scratch may be freed before the message.
                 push_bytes(l, &(*scratch).text);
                 (*scratch).rest();
                 ffi::luaL_argerror(l, index, ffi::lua_tostring(l, -1))
             }
-            // (What else asks for another run has had it.)
+            // (Other reasons to run a body again were handled before.)
             Return::Failed | Return::FailedWithGarbage | Return::Proxy { .. } => {
                 ffi::luaL_where(l, 1);
                 push_bytes(l, &(*scratch).text);
@@ -120,7 +120,7 @@ pub(super) unsafe fn push(l: State, scratch: *mut Scratch, answer: Return) -> c_
     }
 }
 
-/// Pushes a value that is a result by itself: a document that is only `null` is nil.
+/// Pushes a value that is a result of its own: a document that is only `null` becomes nil.
 unsafe fn push_alone(l: State, value: &[u8], json: bool, documents: &mut Reader<'_>) {
     // SAFETY: as in `push`.
     unsafe {
@@ -144,11 +144,11 @@ unsafe fn push_within(l: State, value: &[u8], json: bool, documents: &mut Reader
     }
 }
 
-/// What a table about a key is to tell. Documents come from the tape: the value's, then the metadata's.
+/// The contents of a table about a key. Documents come from the tape: the value's, then the metadata's.
 struct About<'a> {
     name: Option<&'a str>,
     value: Option<&'a [u8]>,
-    /// The value is a document.
+    /// Whether the value is a document.
     json: bool,
     metadata: bool,
     expiration: Option<i64>,
@@ -170,7 +170,7 @@ impl<'a> About<'a> {
     }
 }
 
-/// Pushes a table of what is known about a key. A field that is not set is absent.
+/// Pushes a table about a key. A field without a value is absent.
 unsafe fn push_about(l: State, about: About<'_>, documents: &mut Reader<'_>) {
     // SAFETY: the table is on top whenever a field is set.
     unsafe {
@@ -219,7 +219,7 @@ unsafe fn push_page(l: State, page: &Page, values: Values, documents: &mut Reade
 
 /// Pushes a table from each key to what was found.
 unsafe fn push_found(l: State, page: &Page, json: bool, about: bool, documents: &mut Reader<'_>) {
-    // SAFETY: the table is below each key and what it leads to.
+    // SAFETY: the table is below each key and its value.
     unsafe {
         ffi::lua_createtable(l, 0, c_int::try_from(page.entries.len()).unwrap_or(0));
         for entry in &page.entries {
@@ -234,7 +234,7 @@ unsafe fn push_found(l: State, page: &Page, json: bool, about: bool, documents: 
     }
 }
 
-/// Pushes an array of the namespaces' names.
+/// Pushes an array of the names of the namespaces.
 unsafe fn push_names(l: State, stats: &Stats) {
     // SAFETY: the table is on top whenever a name is set.
     unsafe {
@@ -246,9 +246,9 @@ unsafe fn push_names(l: State, stats: &Stats) {
     }
 }
 
-/// Pushes the table of what a store holds.
+/// Pushes the table of a store's statistics.
 unsafe fn push_stats(l: State, stats: &Stats) {
-    // SAFETY: the tables are below what is set in them.
+    // SAFETY: each table is below what is set in it.
     unsafe {
         let set_count = |count: u64, field: &CStr| {
             ffi::lua_pushinteger(l, count as ffi::lua_Integer);

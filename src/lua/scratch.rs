@@ -1,4 +1,4 @@
-//! What a body leaves for its delivery.
+//! The results that a body passes to its delivery.
 
 use std::ffi::c_int;
 
@@ -7,30 +7,30 @@ use crate::error::Error;
 use crate::types::{Entry, Page, Stats};
 use crate::version::Version;
 
-/// What calls leave for their delivery, and memory that they use again.
+/// The results that a body passes to its delivery, and memory that calls reuse.
 #[derive(Default)]
 pub(super) struct Scratch {
-    /// While a delivery is under way.
+    /// Set during a delivery.
     pub busy: bool,
     /// The entry that was read.
     pub entry: Entry,
     /// The page that was read, or the keys that were looked up.
     pub page: Page,
-    /// What the store holds.
+    /// The statistics of the store.
     pub stats: Stats,
     /// Text that was written: JSON, or a message.
     pub text: Vec<u8>,
     /// Metadata that was written as JSON.
     pub metadata: Vec<u8>,
-    /// JSON that was read: of each key in order first the value, where it was asked for, then the metadata.
+    /// JSON that was read: for each key in order the value, if it was wanted, and then the metadata.
     pub tape: Tape,
 }
 
-/// Buffers that have grown beyond this, in bytes, are not kept from call to call.
+/// Buffers larger than this, in bytes, are not kept between calls.
 const KEPT: usize = 256 * 1024;
 
 impl Scratch {
-    /// Ready for the next call.
+    /// Prepares it for the next call.
     pub(super) fn rest(&mut self) {
         self.busy = false;
         for buffer in [self.entry.value.get_or_insert_default(), &mut self.text, &mut self.metadata] {
@@ -46,7 +46,7 @@ impl Scratch {
         self.tape.clear(KEPT);
     }
 
-    /// Writes down what went wrong and lets go of it.
+    /// Stores the message of an error, and drops the error.
     pub(super) fn keep(&mut self, fault: LuaError) -> Return {
         self.text.clear();
         match fault {
@@ -69,14 +69,14 @@ impl Scratch {
     }
 }
 
-/// What a body wants delivered. It owns nothing: all else lies in the scratch, or on the stack.
+/// The result of a body. It owns nothing: all else is in the scratch or on the stack.
 #[derive(Clone, Copy)]
 pub(super) enum Return {
     /// No results.
     Nothing,
     /// `count` nils.
     Nils(c_int),
-    /// What stands at this index.
+    /// The value at this index.
     At(c_int),
     /// Numbers.
     Count(u64),
@@ -86,24 +86,24 @@ pub(super) enum Return {
     Boolean(bool),
     /// The version of what was stored.
     Version(Version),
-    /// True and the same.
+    /// True and the version of what was stored.
     Stored(Version),
     /// The bytes of `scratch.entry.value`, or with `json` the first document of the tape.
     Value {
         json: bool,
     },
-    /// The same, and a table of the entry's metadata, expiration and version.
+    /// Like `Value`, and a table of the entry's metadata, expiration and version.
     Entry {
         json: bool,
     },
     /// The table of `scratch.page`.
     Page(Values),
-    /// A table from each key of `scratch.page` to its value or, `about` it, to a table.
+    /// A table from each key of `scratch.page` to its value or, with `about`, to a table.
     Found {
         json: bool,
         about: bool,
     },
-    /// The walk at this index, as a generic `for` takes it.
+    /// The iterator at this index, as a generic `for` takes it.
     Walk(c_int),
     /// The first key of `scratch.page`, and its table.
     Step(Values),
@@ -113,15 +113,15 @@ pub(super) enum Return {
     Stats,
     /// `scratch.text` as a string.
     Text,
-    /// The tape's first document.
+    /// The first document of the tape.
     Document,
-    /// An error about an argument, in `scratch.text`.
+    /// An error about an argument; the message is in `scratch.text`.
     BadArgument(c_int),
-    /// A failure, in `scratch.text`.
+    /// A failure; the message is in `scratch.text`.
     Failed,
-    /// A failure that may have come from what is open and in nobody's use: garbage is collected, and the body runs again.
+    /// A failure that unused open objects may have caused: garbage is collected, and the body runs again.
     FailedWithGarbage,
-    /// This argument, or the field `metadata` in it, is replaced by a plain copy, and the body runs again.
+    /// This argument, or its field `metadata`, is replaced by a plain copy, and the body runs again.
     Proxy {
         argument: c_int,
         metadata: bool,
@@ -129,14 +129,14 @@ pub(super) enum Return {
 }
 
 impl Return {
-    /// Whether it is what was read, or a message: nothing is lost where it cannot be delivered, since an entry that is
-    /// taken is still there then. The others hold all that they are.
+    /// Whether the result is in the scratch: what was read, or a message. Nothing is lost if it cannot be delivered,
+    /// since an entry that is taken still exists then. The other results are complete in themselves.
     pub(super) fn is_in_scratch(self) -> bool {
         match self {
             Return::Nothing | Return::Nils(_) | Return::At(_) | Return::Count(_) | Return::Counts(..) => false,
             Return::Sum(_) | Return::Boolean(_) | Return::Proxy { .. } => false,
             Return::Version(_) | Return::Stored(_) => false,
-            // A walk has memory of its own, which may lie in the reserve too.
+            // An iterator has its own memory, which may also use the reserve.
             Return::Walk(_) => true,
             Return::Value { .. } | Return::Entry { .. } | Return::Page(_) | Return::Found { .. } => true,
             Return::Step(_) | Return::Names | Return::Stats | Return::Text | Return::Document => true,
@@ -145,7 +145,7 @@ impl Return {
     }
 }
 
-/// Whether a list has values, and how.
+/// Whether a list has values, and of which type.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Values {
     None,
@@ -153,13 +153,13 @@ pub(super) enum Values {
     Json,
 }
 
-/// Why a body gave no answer.
+/// Why a body has no result.
 pub(super) enum LuaError {
-    /// Misuse, in Lua's own style: which argument, and what is wrong with it.
+    /// Misuse, reported as Lua does: which argument, and what is wrong with it.
     Argument(c_int, String),
     /// The operation failed.
     Failed(Error),
-    /// It failed, and is to be tried once more when garbage was collected.
+    /// The operation failed, and is tried once more after garbage was collected.
     FailedWithGarbage(Error),
     /// A table in this argument, or in its field `metadata`, must be read through metamethods.
     Proxy { argument: c_int, metadata: bool },

@@ -1,6 +1,6 @@
-//! Lua's stack: the small things that everyone here does with it.
+//! Small functions for Lua's stack.
 //!
-//! Functions that can raise an error say so; `call` tells when that is allowed.
+//! Functions that can raise an error are marked as such; `call` defines when that is allowed.
 
 use std::ffi::{c_int, c_void};
 use std::mem;
@@ -11,12 +11,12 @@ use mlua::ffi;
 
 pub(super) type State = *mut ffi::lua_State;
 
-/// The upvalues that every function of this module has, by number.
+/// The upvalues of every function of this module, by number.
 #[derive(Clone, Copy)]
 pub(super) enum Upvalue {
-    /// Buffers that calls use again (`scratch::Scratch`).
+    /// Buffers that calls reuse (`scratch::Scratch`).
     Scratch = 1,
-    /// The place of the project's store (`store::Project`).
+    /// The project's store (`store::Project`).
     Project,
     /// The metatable of stores.
     Store,
@@ -24,19 +24,19 @@ pub(super) enum Upvalue {
     Namespace,
     /// The metatable of batches.
     Batch,
-    /// The metatable of walks through all pages of a list.
+    /// The metatable of iterators over all pages of a list.
     Walk,
     /// The metatable that marks arrays.
     Array,
-    /// What stands for JSON's null, beside the light userdata NULL.
+    /// The value for JSON's null, besides the light userdata NULL.
     Null,
-    /// The function that copies what is read through metamethods (`plain`).
+    /// The function that copies a table through its metamethods (`plain`).
     Plain,
 }
 
 pub(super) const UPVALUES: c_int = Upvalue::Plain as c_int;
 
-/// Pushes an empty table where the upvalue of that number is a metatable of this module's handles; each instance of the
+/// Pushes an empty table if the upvalue of this number is a metatable of this module's handles. Each instance of the
 /// module has its own. Can raise an error.
 pub(super) unsafe fn push_metatable(l: State, upvalue: c_int) -> Option<()> {
     let is_one = (Upvalue::Store as c_int..=Upvalue::Walk as c_int).contains(&upvalue);
@@ -50,15 +50,15 @@ impl Upvalue {
     }
 }
 
-/// Does this Lua tell integers from floats?
+/// Whether this Lua distinguishes integers from floats.
 pub(super) const HAS_INTEGERS: bool = cfg!(any(feature = "lua53", feature = "lua54", feature = "lua55"));
 
-/// The bytes of the string at `index`; numbers are not converted.
+/// Returns the bytes of the string at `index`. Numbers are not converted.
 ///
 /// # Safety
-/// The string must be kept by something for as long as the slice is used.
+/// Something must keep the string alive for as long as the slice is used.
 pub(super) unsafe fn string_at<'a>(l: State, index: c_int) -> Option<&'a [u8]> {
-    // SAFETY: for a string lua_tolstring only tells where it lies.
+    // SAFETY: for a string lua_tolstring only returns its address.
     unsafe {
         if ffi::lua_type(l, index) != ffi::LUA_TSTRING {
             return None;
@@ -69,13 +69,13 @@ pub(super) unsafe fn string_at<'a>(l: State, index: c_int) -> Option<&'a [u8]> {
     }
 }
 
-/// A float as the integer that it is.
+/// Returns a float as an integer, if it is one.
 pub(super) fn whole(number: f64) -> Option<i64> {
-    /// 2⁶³, the first float that is no `i64`.
+    /// 2⁶³, the first float that is not an `i64`.
     const END: f64 = 9_223_372_036_854_775_808.0;
     (number.fract() == 0.0 && (-END..END).contains(&number)).then_some(number as i64)
 }
-/// Pushes a whole number: exact where Lua has integers, else as near as a float is.
+/// Pushes an integer: exactly if Lua has integers, and otherwise as the nearest float.
 pub(super) unsafe fn push_int(l: State, value: i64) {
     // SAFETY: pushing a number only needs its slot.
     unsafe {
@@ -104,23 +104,23 @@ pub(super) unsafe fn push_array(l: State, len: usize) {
 }
 
 pub(super) unsafe fn pop(l: State, count: c_int) {
-    // SAFETY: the caller's promise that so many are there.
+    // SAFETY: the caller has promised that there are so many values.
     unsafe { ffi::lua_settop(l, -count - 1) };
 }
 
-/// A userdata's contents: a Rust value from when it is filled until it is collected or closed.
+/// The contents of a userdata: a Rust value from when it is filled until it is collected or closed.
 pub(super) type Slot<T> = Option<T>;
 
-/// The slot of the userdata at `index`, which must be one of ours for `T`.
+/// The slot of the userdata at `index`, which must be one of this module for `T`.
 pub(super) unsafe fn slot<T>(l: State, index: c_int) -> *mut Slot<T> {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller has promised it.
     unsafe { ffi::lua_touserdata(l, index).cast() }
 }
 
 /// Pushes an empty slot with the metatable at `metatable`. Can raise an error.
 pub(super) unsafe fn push_slot<T>(l: State, metatable: c_int) {
     const { assert!(mem::align_of::<Slot<T>>() <= 8, "Lua aligns userdata to 8 bytes at least") };
-    // SAFETY: the userdata is written before anyone can see it, and pushing it moves relative indices by one.
+    // SAFETY: the userdata is written before anything can see it. Pushing it moves relative indices by one.
     unsafe {
         let metatable = ffi::lua_absindex(l, metatable);
         let slot: *mut Slot<T> = ffi::lua_newuserdata(l, mem::size_of::<Slot<T>>()).cast();
@@ -130,9 +130,9 @@ pub(super) unsafe fn push_slot<T>(l: State, metatable: c_int) {
     }
 }
 
-/// Pushes a slot with a metatable of its own, which is not for Lua code to see, and fills it. Can raise an error.
+/// Pushes a slot with its own metatable, which Lua code must not see, and fills it. Can raise an error.
 pub(super) unsafe fn push_private<T: Default>(l: State) {
-    // SAFETY: the slot is ours and new.
+    // SAFETY: the slot belongs to this module and is new.
     unsafe {
         ffi::lua_createtable(l, 0, 1);
         set_collector::<T>(l);
@@ -142,7 +142,7 @@ pub(super) unsafe fn push_private<T: Default>(l: State) {
     }
 }
 
-/// Gives the metatable on top of the stack the `__gc` that empties slots of `T`. Can raise an error.
+/// Sets the `__gc` that empties slots of `T` in the metatable on top of the stack. Can raise an error.
 pub(super) unsafe fn set_collector<T>(l: State) {
     // SAFETY: a table is on top.
     unsafe {
@@ -152,9 +152,9 @@ pub(super) unsafe fn set_collector<T>(l: State) {
     }
 }
 
-/// `__gc`: lets go of what a slot holds. The slot stays good, and empty: finalizers of other objects may come by later.
+/// `__gc`: drops the contents of a slot. The slot stays valid, and empty: finalizers of other objects may use it later.
 unsafe extern "C-unwind" fn collect<T>(l: State) -> c_int {
-    // SAFETY: the slot is one for `T`, as its metatable, this function's upvalue, tells. Dropping raises no Lua error,
+    // SAFETY: the slot is one for `T`, as its metatable, this function's upvalue, shows. Dropping raises no Lua error,
     // and a panic in it is caught.
     unsafe {
         if let Some(slot) = slot_of::<T>(l, 1, ffi::lua_upvalueindex(1)) {
@@ -164,18 +164,18 @@ unsafe extern "C-unwind" fn collect<T>(l: State) -> c_int {
     }
 }
 
-/// The slot of the userdata at `index`, if it is one with the metatable at `metatable`, which tells that it is for `T`.
+/// The slot of the userdata at `index`, if its metatable is the one at `metatable`, which shows that it is for `T`.
 pub(super) unsafe fn slot_of<T>(l: State, index: c_int, metatable: c_int) -> Option<*mut Slot<T>> {
-    // SAFETY: the indices are good or none.
+    // SAFETY: the indices are valid, or there is no value.
     unsafe {
         let is_one = ffi::lua_type(l, index) == ffi::LUA_TUSERDATA && has_metatable(l, index, metatable);
         is_one.then(|| slot::<T>(l, index))
     }
 }
 
-/// Has the value at `index` the metatable at `metatable`? Needs a free stack slot.
+/// Whether the value at `index` has the metatable at `metatable`. Needs a free stack slot.
 pub(super) unsafe fn has_metatable(l: State, index: c_int, metatable: c_int) -> bool {
-    // SAFETY: the indices are good, and the stack is left as it was.
+    // SAFETY: the indices are valid, and the stack is left unchanged.
     unsafe {
         if ffi::lua_getmetatable(l, index) == 0 {
             return false;
@@ -186,5 +186,5 @@ pub(super) unsafe fn has_metatable(l: State, index: c_int, metatable: c_int) -> 
     }
 }
 
-/// The light userdata NULL, which stands for JSON's null.
+/// The light userdata NULL, which represents JSON's null.
 pub(super) const NULL: *mut c_void = ptr::null_mut();

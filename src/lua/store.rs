@@ -17,12 +17,12 @@ use crate::namespace::Namespace;
 use crate::store::Store;
 use crate::types::{Durability, Limits, NamespaceStats, OpenOptions};
 
-/// The place of the project's store, which `KV.namespace` opens on first use: one for each Lua state.
+/// Holds the project's store, which `KV.namespace` opens on first use: one for each Lua state.
 #[derive(Default)]
 pub(super) struct Project(OnceCell<Store>);
 
 impl Project {
-    /// A store that is there already.
+    /// A store that exists already.
     #[cfg(target_family = "wasm")]
     pub(super) fn of(store: Store) -> Self {
         Project(OnceCell::with_value(store))
@@ -33,7 +33,7 @@ impl Project {
         self.0.get_or_try_init(|| Store::open_project(None, &OpenOptions::default()))
     }
 
-    /// Where there are no files, the project's store lies in memory, for as long as the state lives.
+    /// Without files, the project's store is in memory, for as long as the state lives.
     #[cfg(not(feature = "sqlite"))]
     fn store(&self) -> Result<&Store> {
         self.0.get_or_try_init(|| Store::open_memory(&OpenOptions::default()))
@@ -50,13 +50,13 @@ pub(super) unsafe extern "C-unwind" fn project_namespace(l: State) -> c_int {
             return bad(1, NO_COLON);
         }
         let name = call.text(1, "namespace")?;
-        // Before a store is made for it.
+        // Before a store is created for it.
         OpenOptions::default().limits.namespace(name)?;
         // SAFETY: the upvalue is the project's slot.
         let project = unsafe { &mut *slot::<Project>(call.l, Upvalue::Project.index()) };
         fill(call, 2, project.get_or_insert_default().store()?.namespace(name)?)
     };
-    // SAFETY: nothing is owned here, and index 2 becomes a namespace's slot.
+    // SAFETY: this frame owns nothing that needs dropping, and index 2 becomes a namespace's slot.
     unsafe {
         mlua::ffi::lua_settop(l, 1);
         push_slot::<Namespace>(l, Upvalue::Namespace.index());
@@ -64,8 +64,8 @@ pub(super) unsafe extern "C-unwind" fn project_namespace(l: State) -> c_int {
     }
 }
 
-/// The collector sees a few bytes where a store has descriptors and a cache. So that much is given to it as garbage with
-/// each store, and it comes by sooner where stores are opened again and again.
+/// The collector sees a userdata of a few bytes, but a store has descriptors and a cache. So this much garbage is
+/// created with each store, and the collector runs sooner if stores are opened again and again.
 const WEIGHT: usize = 64 * 1024;
 
 /// `KV.open(options?)`.
@@ -81,12 +81,12 @@ pub(super) unsafe extern "C-unwind" fn open(l: State) -> c_int {
         };
         match store {
             Ok(store) => fill(call, 3, store),
-            // Perhaps there are no descriptors left.
+            // There may be no descriptors left.
             Err(error) if error.code() == Code::Io => Err(LuaError::FailedWithGarbage(error)),
             Err(error) => Err(error.into()),
         }
     };
-    // SAFETY: nothing is owned here, and index 3 becomes a store's slot.
+    // SAFETY: this frame owns nothing that needs dropping, and index 3 becomes a store's slot.
     unsafe {
         mlua::ffi::lua_settop(l, 2);
         mlua::ffi::lua_newuserdata(l, WEIGHT);
@@ -167,7 +167,7 @@ pub(super) fn this<'a>(call: &Call<'a>) -> Result<&'a Store, LuaError> {
     call.object("luat_kv.store", Upvalue::Store)
 }
 
-/// Puts a new object into the slot at `index`, which is what is answered.
+/// Puts a new object into the slot at `index`, which is the result.
 fn fill<T>(call: &Call<'_>, index: c_int, object: T) -> Result<Return, LuaError> {
     // SAFETY: a slot for `T` was pushed there before the body began.
     unsafe { *slot::<T>(call.l, index) = Some(object) };
@@ -180,7 +180,7 @@ pub(super) unsafe extern "C-unwind" fn namespace(l: State) -> c_int {
         let store = this(call)?;
         fill(call, 3, store.namespace(call.text(2, "namespace")?)?)
     };
-    // SAFETY: nothing is owned here, and index 3 becomes a namespace's slot.
+    // SAFETY: this frame owns nothing that needs dropping, and index 3 becomes a namespace's slot.
     unsafe {
         mlua::ffi::lua_settop(l, 2);
         push_slot::<Namespace>(l, Upvalue::Namespace.index());
@@ -199,7 +199,7 @@ pub(super) unsafe extern "C-unwind" fn sweep(l: State) -> c_int {
         };
         Ok(Return::Count(store.sweep(max)?))
     };
-    // SAFETY: nothing is owned here.
+    // SAFETY: this frame owns nothing that needs dropping.
     unsafe { call(l, 2, body) }
 }
 
@@ -210,7 +210,7 @@ pub(super) unsafe extern "C-unwind" fn namespaces(l: State) -> c_int {
         call.scratch.stats.namespaces = names.map(|name| NamespaceStats { name, ..Default::default() }).collect();
         Ok(Return::Names)
     };
-    // SAFETY: nothing is owned here.
+    // SAFETY: this frame owns nothing that needs dropping.
     unsafe { call(l, 1, body) }
 }
 
@@ -220,7 +220,7 @@ pub(super) unsafe extern "C-unwind" fn stats(l: State) -> c_int {
         call.scratch.stats = this(call)?.stats()?;
         Ok(Return::Stats)
     };
-    // SAFETY: nothing is owned here.
+    // SAFETY: this frame owns nothing that needs dropping.
     unsafe { call(l, 1, body) }
 }
 
@@ -230,14 +230,14 @@ pub(super) unsafe extern "C-unwind" fn compact(l: State) -> c_int {
         this(call)?.compact()?;
         Ok(Return::Nothing)
     };
-    // SAFETY: nothing is owned here.
+    // SAFETY: this frame owns nothing that needs dropping.
     unsafe { call(l, 1, body) }
 }
 
 /// `store:checkpoint()`.
 pub(super) unsafe extern "C-unwind" fn checkpoint(l: State) -> c_int {
     let body = |call: &mut Call<'_>| Ok(Return::Boolean(this(call)?.checkpoint()?));
-    // SAFETY: nothing is owned here.
+    // SAFETY: this frame owns nothing that needs dropping.
     unsafe { call(l, 1, body) }
 }
 
@@ -251,22 +251,22 @@ pub(super) unsafe extern "C-unwind" fn backup(l: State) -> c_int {
         }
         Ok(Return::Nothing)
     };
-    // SAFETY: nothing is owned here.
+    // SAFETY: this frame owns nothing that needs dropping.
     unsafe { call(l, 2, body) }
 }
 
-/// `store:close()`, and `__close`. Closing again is harmless.
+/// `store:close()`, and `__close`. Closing again does nothing.
 pub(super) unsafe extern "C-unwind" fn close(l: State) -> c_int {
     let body = |call: &mut Call<'_>| match this(call) {
         Ok(store) => {
             store.close()?;
             Ok(Return::Nothing)
         }
-        // Collected already, by a state that closes.
+        // The state is closing and has already collected it.
         Err(LuaError::Failed(error)) if error.code() == Code::Invalid => Ok(Return::Nothing),
         Err(fault) => Err(fault),
     };
-    // SAFETY: nothing is owned here.
+    // SAFETY: this frame owns nothing that needs dropping.
     unsafe { call(l, 1, body) }
 }
 
@@ -281,6 +281,6 @@ pub(super) unsafe extern "C-unwind" fn tostring(l: State) -> c_int {
         call.scratch.text.extend_from_slice(format!("luat_kv.store ({label})").as_bytes());
         Ok(Return::Text)
     };
-    // SAFETY: nothing is owned here.
+    // SAFETY: this frame owns nothing that needs dropping.
     unsafe { call(l, 1, body) }
 }

@@ -9,13 +9,13 @@ use super::stack::{State, Upvalue, push_array, push_bytes, push_int};
 use crate::error::Result;
 use crate::json::{self, MAX_DEPTH, OutOfMemory, Part, Sink};
 
-/// One or more documents, in parts that hold no memory of their own.
+/// One or more documents, in parts that own no memory.
 #[derive(Default)]
 pub(super) struct Tape {
     tokens: Vec<Token>,
-    /// Strings that had escapes, end to end.
+    /// Strings that had escapes, one after another.
     unescaped: Vec<u8>,
-    /// Where the arrays and objects that are still open began.
+    /// The positions of the arrays and objects that are still open.
     open: Vec<usize>,
 }
 
@@ -25,31 +25,31 @@ enum Token {
     Bool(bool),
     Int(i64),
     Float(f64),
-    /// That many values follow.
+    /// So many values follow.
     Array(usize),
-    /// That many pairs of a string and a value follow.
+    /// So many pairs of a string and a value follow.
     Object(usize),
-    /// A string within the text that was read.
+    /// A string in the text that was read.
     Text(*const u8, usize),
-    /// A string within `Tape::unescaped`.
+    /// A string in `Tape::unescaped`.
     Unescaped(usize, usize),
 }
 
-// The text that a tape was read from stays where it is until the delivery is over: it is an argument of the call, or in
-// the scratch's entry or page. `Token::Text` rests on that.
+// The text that a tape was read from does not move until the delivery is over: it is an argument of the call, or in the
+// scratch's entry or page. `Token::Text` relies on that.
 
 impl Tape {
-    /// Reads one more document. The text must outlive the delivery, where it lies.
+    /// Reads one more document. The text must not move until the delivery is over.
     pub(super) fn read(&mut self, text: &[u8]) -> Result<()> {
         json::read(text, self)
     }
 
-    /// From the first document on.
+    /// Returns a reader at the first document.
     pub(super) fn reader(&self) -> Reader<'_> {
         Reader { tokens: self.tokens.iter(), unescaped: &self.unescaped }
     }
 
-    /// Empties it, and keeps so many bytes of memory at most.
+    /// Empties it, and keeps at most this many bytes of memory.
     pub(super) fn clear(&mut self, kept: usize) {
         self.tokens.clear();
         self.tokens.shrink_to(kept / size_of::<Token>());
@@ -98,19 +98,19 @@ impl<'t> Sink<'t> for Tape {
     }
 }
 
-/// Pushes the documents of a tape, one after the other. Part of the delivery: owns nothing, and cannot panic.
+/// Pushes the documents of a tape, one after another. Part of the delivery: owns nothing, and cannot panic.
 pub(super) struct Reader<'a> {
     tokens: slice::Iter<'a, Token>,
     unescaped: &'a [u8],
 }
 
 impl Reader<'_> {
-    /// Pushes the next document; one that is only `null` is nil. Can raise an error.
+    /// Pushes the next document; one that is only `null` becomes nil. Can raise an error.
     ///
     /// # Safety
-    /// In a delivery, while the text that was read is where it was.
+    /// Must be called in a delivery, while the text that was read has not moved.
     pub(super) unsafe fn push_document(&mut self, l: State) {
-        // SAFETY: as promised.
+        // SAFETY: the caller has promised it.
         unsafe {
             match self.tokens.as_slice().first() {
                 Some(Token::Null) | None => {
@@ -127,12 +127,13 @@ impl Reader<'_> {
         }
     }
 
-    /// The same within a table, where a missing key must not look like one whose document is `null`.
+    /// Like [`push_document`](Reader::push_document), within a table: a key whose document is `null` must not look
+    /// missing.
     ///
     /// # Safety
     /// As [`push_document`](Reader::push_document).
     pub(super) unsafe fn push_within(&mut self, l: State) {
-        // SAFETY: as promised.
+        // SAFETY: the caller has promised it.
         unsafe {
             match self.tokens.as_slice().first() {
                 Some(Token::Null) => self.push_value(l),
@@ -142,7 +143,7 @@ impl Reader<'_> {
     }
 
     unsafe fn push_value(&mut self, l: State) {
-        // SAFETY: as in `push_document`; a table that is being filled stands right below the key and the value.
+        // SAFETY: as in `push_document`. A table that is being filled is directly below the key and the value.
         unsafe {
             match self.tokens.next().copied() {
                 Some(Token::Null) | None => ffi::lua_pushvalue(l, Upvalue::Null.index()),

@@ -1,4 +1,4 @@
-//! Exports and imports, by path or through a file that Lua has open.
+//! Exports and imports, by path or through a file that is open in Lua.
 
 use std::ffi::{c_int, c_void};
 use std::io::{self, Read, Write};
@@ -37,7 +37,7 @@ pub(super) unsafe extern "C-unwind" fn export(l: State) -> c_int {
         };
         Ok(Return::Count(count))
     };
-    // SAFETY: nothing is owned here.
+    // SAFETY: this frame owns nothing that needs dropping.
     unsafe { with_files(l, body) }
 }
 
@@ -58,7 +58,7 @@ pub(super) unsafe extern "C-unwind" fn import(l: State) -> c_int {
         };
         Ok(Return::Counts(stored, skipped))
     };
-    // SAFETY: nothing is owned here.
+    // SAFETY: this frame owns nothing that needs dropping.
     unsafe { with_files(l, body) }
 }
 
@@ -67,7 +67,7 @@ pub(super) unsafe extern "C-unwind" fn import(l: State) -> c_int {
 /// # Safety
 /// As [`call`].
 unsafe fn with_files(l: State, body: fn(&mut Call<'_>) -> Result<Return, LuaError>) -> c_int {
-    // SAFETY: nothing is owned here.
+    // SAFETY: this frame owns nothing that needs dropping.
     unsafe {
         ffi::lua_settop(l, FILES - 1);
         ffi::luaL_getmetatable(l, c"FILE*".as_ptr());
@@ -85,7 +85,7 @@ fn place<'a>(call: &Call<'a>) -> Result<Place<'a>, LuaError> {
     if let Some(path) = call.bytes(2) {
         return Ok(Place::Path(path));
     }
-    // SAFETY: the indices are good, and a userdata with that metatable is a file of Lua's.
+    // SAFETY: the indices are valid, and a userdata with that metatable is a file of Lua's.
     unsafe {
         if call.type_of(2) == ffi::LUA_TUSERDATA && has_metatable(call.l, 2, FILES) {
             let file = CFile::of(ffi::lua_touserdata(call.l, 2));
@@ -119,23 +119,24 @@ fn import_file(_: &crate::Namespace, _: &[u8], _: bool) -> Result<Imported> {
 
 #[cfg(not(windows))]
 use libc::clearerr;
-// The libc crate has it for other systems only.
+// The libc crate defines it for other systems only.
 #[cfg(windows)]
 unsafe extern "C" {
     fn clearerr(stream: *mut libc::FILE);
 }
 
-/// A file of Lua's `io`, which stays Lua's. Only C's stdio is called, which raises no Lua error and runs no Lua code.
+/// A file of Lua's `io`, which Lua keeps owning. Only C's stdio is called, which raises no Lua error and runs no Lua
+/// code.
 struct CFile(*mut libc::FILE);
 
 impl CFile {
-    /// The stream within a userdata, unless it is closed.
+    /// Returns the stream of a userdata, unless it is closed.
     ///
     /// # Safety
-    /// The userdata is a file of Lua's.
+    /// The userdata is a file of Lua's `io`.
     unsafe fn of(file: *mut c_void) -> Option<CFile> {
-        /// `luaL_Stream`. Up to Lua 5.1 (LuaJIT too) there is the stream alone, and NULL when it is closed; later it
-        /// stays, and the second field is NULL.
+        /// `luaL_Stream`. Up to Lua 5.1 (and in LuaJIT) it is only the stream, which is NULL when it is closed. Later
+        /// the stream stays, and the second field is NULL.
         #[repr(C)]
         struct Stream {
             stream: *mut libc::FILE,
@@ -143,7 +144,7 @@ impl CFile {
         }
         const HAS_CLOSE: bool = !cfg!(any(feature = "lua51", feature = "luajit"));
         let file: *const Stream = file.cast();
-        // SAFETY: as promised; the second field is read only where there is one.
+        // SAFETY: the caller has promised it. The second field is read only if it exists.
         let (stream, closed) = unsafe { ((*file).stream, HAS_CLOSE && (*file).close.is_null()) };
         (!stream.is_null() && !closed).then_some(CFile(stream))
     }
@@ -158,7 +159,7 @@ impl CFile {
 
 impl Write for CFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // SAFETY: the stream is open, and the bytes are good for reading.
+        // SAFETY: the stream is open, and the bytes are valid for reading.
         let written = unsafe { libc::fwrite(bytes.as_ptr().cast(), 1, bytes.len(), self.0) };
         if written == 0 && !bytes.is_empty() { Err(self.failed()) } else { Ok(written) }
     }
@@ -171,7 +172,7 @@ impl Write for CFile {
 
 impl Read for CFile {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        // SAFETY: the stream is open, and there is room for so many bytes.
+        // SAFETY: the stream is open, and the buffer has room for so many bytes.
         let read = unsafe { libc::fread(to.as_mut_ptr().cast(), 1, to.len(), self.0) };
         // SAFETY: the stream is open.
         if read == 0 && unsafe { libc::ferror(self.0) } != 0 { Err(self.failed()) } else { Ok(read) }

@@ -1,9 +1,10 @@
-//! Whose project it may be.
+//! Checks whether a project is trusted.
 //!
-//! The search for a project leaves the folder that it begins in, and may come to one that others can write to, such as
-//! /tmp. A stranger's luat.toml there would send the store to where its owner reads it. So what decides on the place of
-//! the data has to belong to this process's user, to root, or to the owner of the folder that the search begins in: that
-//! one's files are used anyway. (The last is for a project that lies in a container under another user's number.) Who
+//! The search for a project leaves the folder that it starts in, and may reach one that others can write to, such as
+//! /tmp. A stranger's luat.toml there would send the data to a place that the stranger can read. So the files that
+//! determine the place of the data must belong to this process's user, to root, or to the owner of the folder that the
+//! search starts in, whose files are used anyway. (The last rule is for a project in a container that belongs to
+//! another user number.) The owner of the database itself does not matter, since groups share databases.
 //! owns the database itself does not matter, since groups share one.
 
 use std::fs::{self, File, Metadata};
@@ -17,16 +18,16 @@ use crate::error::{Code, Error, Result};
 
 mod way;
 
-/// The environment variable with folders, divided as in PATH, whose projects are trusted whoever owns them.
+/// The environment variable with folders, separated as in PATH, whose projects are trusted whoever owns them.
 const VARIABLE: &str = "LUAT_KV_TRUSTED_PROJECT";
 
 const EVERYBODY_WRITES: u32 = 0o002;
 const STICKY: u32 = 0o1000;
 
 pub(super) struct Trust {
-    /// This process's user.
+    /// The user of this process.
     user: u32,
-    /// The folder that the search began in, and its owner.
+    /// The folder that the search started in, and its owner.
     start: PathBuf,
     owner: u32,
 }
@@ -38,7 +39,7 @@ impl Trust {
         Ok(Trust { user, owner: fs::metadata(start)?.uid(), start: start.to_owned() })
     }
 
-    /// That a luat.toml, which was opened, says where the data is to be.
+    /// Checks that a luat.toml, which was opened, may determine where the data is.
     pub fn config(&self, root: &Path, config: &Path, file: &File) -> Result<()> {
         if is_allowed(root) {
             return Ok(());
@@ -61,16 +62,16 @@ impl Trust {
         Ok(())
     }
 
-    /// Checks that no link, and in a folder that everybody may write to no folder, on the way from the project's root to
-    /// its database is a stranger's; and that the way leads to the file that was opened.
+    /// Checks that no link on the way from the project's root to its database belongs to a stranger, and no folder
+    /// inside of a folder that everybody may write to, and that the way leads to the file that was opened.
     ///
-    /// A stranger may rename folders of their own at any time. So each folder is kept open while the next name is looked up
-    /// in it: all that was checked is one way, which leads to the file at its end.
+    /// A stranger may rename their own folders at any time. So each folder is kept open while the next name is looked
+    /// up in it, and everything that was checked is on one way, which leads to the file at its end.
     pub fn way(&self, root: &Path, path: &Path, stage: Stage) -> Result<()> {
         if is_allowed(root) {
             return Ok(());
         }
-        // A data folder elsewhere is reached from the top.
+        // A data folder outside of the root is reached from `/`.
         let (top, rest) = match path.strip_prefix(root) {
             Ok(rest) => (root, rest),
             Err(_) => (Path::new("/"), path),
@@ -110,7 +111,7 @@ impl Trust {
     }
 }
 
-/// The way ends where a name is missing.
+/// Handles a missing name, where the way ends.
 fn missing(at: &Path, is_last: bool, stage: Stage) -> Result<()> {
     match stage {
         Stage::Begun => Ok(()),
@@ -135,7 +136,7 @@ fn refused(root: &Path, what: &str) -> Error {
     Error::new(Code::Io, format!("{what}; if the project is to be trusted, set {VARIABLE}={folder}"))
 }
 
-/// Did the environment name this folder, which has no links in it?
+/// Whether the environment names this folder, whose path contains no links.
 fn is_allowed(root: &Path) -> bool {
     let Some(folders) = std::env::var_os(VARIABLE) else { return false };
     std::env::split_paths(&folders)
@@ -155,7 +156,7 @@ mod tests {
 
     const STRANGER: u32 = 64_322;
 
-    /// A project without a luat.toml in a folder that everybody may write to, as /tmp.
+    /// A project without a luat.toml, in a folder that everybody may write to, such as /tmp.
     fn project() -> (tempfile::TempDir, Place) {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o1777)).unwrap();
@@ -164,7 +165,7 @@ mod tests {
         (folder, Place { path, trust: Some((Trust::from(&root).unwrap(), root)) })
     }
 
-    /// Opens the store, where the folders change before each check and are changed back after it.
+    /// Opens the store, with changes to the folders before each check that are reverted after it.
     fn opened(place: &Place, before: impl Fn(Stage), after: impl Fn(Stage)) -> Result<Store> {
         Store::open_checked(&place.path, &OpenOptions::default(), &|stage| {
             before(stage);
@@ -280,7 +281,7 @@ mod tests {
         assert!(why.message().contains("symbolic links"), "{why}");
     }
 
-    /// Gives a folder to a stranger, as root can.
+    /// Gives a folder to a stranger, which only root can. Returns whether it did.
     fn is_given(folder: &Path) -> bool {
         // SAFETY: it only returns a number.
         unsafe { libc::geteuid() == 0 && chown(folder, Some(STRANGER), Some(STRANGER)).is_ok() }

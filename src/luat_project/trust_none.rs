@@ -1,4 +1,4 @@
-//! Where files have no owners that could be asked for, every project is trusted.
+//! On systems whose files have no owners, every project is trusted.
 
 use std::fs::File;
 use std::io;

@@ -1,13 +1,14 @@
-//! Comparing bytes, which finding a key is mostly made of.
+//! Compares bytes, which takes most of the time of a lookup.
 //!
 //! WebAssembly has an instruction for copying memory but none for comparing it, and the `memcmp` of Rust's library and
-//! of wasi-libc goes byte by byte. This one takes eight at once, which `make bench-wasm` shows: a get of a key of 100 bytes
-//! takes a third of the time. Linkers prefer it, since those of the libraries are weak, or lie in an archive behind.
+//! of wasi-libc compares byte by byte. This one compares eight at once. According to `make bench-wasm`, a get with a
+//! key of 100 bytes takes a third of the time. Linkers prefer it, since those of the libraries are weak, or in an
+//! archive that is searched later.
 
 /// C's `memcmp`.
 ///
 /// # Safety
-/// Both are good for reading `len` bytes.
+/// Both must be valid for reading `len` bytes.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memcmp(a: *const u8, b: *const u8, len: usize) -> i32 {
     const WORD: usize = size_of::<u64>();
@@ -17,7 +18,7 @@ unsafe extern "C" fn memcmp(a: *const u8, b: *const u8, len: usize) -> i32 {
         while len - at >= WORD {
             let (x, y) = (a.add(at).cast::<u64>().read_unaligned(), b.add(at).cast::<u64>().read_unaligned());
             if x != y {
-                // The first byte in memory is the last one of a number here.
+                // The first byte in memory is the last byte of a number here.
                 return x.swap_bytes().cmp(&y.swap_bytes()) as i32;
             }
             at += WORD;
@@ -33,12 +34,12 @@ unsafe extern "C" fn memcmp(a: *const u8, b: *const u8, len: usize) -> i32 {
     0
 }
 
-/// What LLVM makes of a `memcmp` that is only asked for equality.
+/// LLVM calls this for a `memcmp` whose result is only tested for equality.
 ///
 /// # Safety
 /// As above.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn bcmp(a: *const u8, b: *const u8, len: usize) -> i32 {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller has promised it.
     unsafe { memcmp(a, b, len) }
 }

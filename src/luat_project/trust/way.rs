@@ -1,7 +1,7 @@
 //! Follows a path name by name, and keeps the folder open in which the next name is looked up.
 //!
-//! Nothing that is renamed meanwhile makes two folders one way: a name is looked up in the very folder that was returned
-//! before it. The file at the end is not opened, since closing it would drop the locks that SQLite holds on it.
+//! Renaming cannot combine parts of two ways: each name is looked up in the very folder that was returned before it.
+//! The file at the end is not opened, since closing it would drop the locks that SQLite holds on it.
 
 use std::ffi::{CStr, CString, OsString};
 use std::fs::{File, OpenOptions};
@@ -15,30 +15,30 @@ use std::path::{Component, Path, PathBuf};
 use super::EVERYBODY_WRITES;
 use crate::backend::sqlite::FileId;
 
-/// Opens a folder or a link without any right to it, where the system has that.
+/// Opens a folder or a link without any right to it, on systems that support it.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const LOOK: i32 = libc::O_PATH | libc::O_CLOEXEC;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const LOOK: i32 = libc::O_RDONLY | libc::O_CLOEXEC;
 
-/// As many links as Linux follows.
+/// The limit of Linux.
 const LINKS: usize = 40;
 
-/// How often a name is looked up again that was replaced between two looks.
+/// How often a name is looked up again if it was replaced between two lookups.
 const TRIES: usize = 10;
 
 pub(super) struct Way {
-    /// The folder that was reached, and for messages the path to the name that was looked up last.
+    /// The current folder, and for messages the path of the name that was looked up last.
     folder: File,
     at: PathBuf,
-    /// The names that are left, the next one last.
+    /// The remaining names, the next one last.
     rest: Vec<OsString>,
     links: usize,
 }
 
-/// What a name stands for, and the user whom it belongs to.
+/// What a name refers to, and the owner of that.
 pub(super) enum Step {
-    /// `is_open`: everybody may write to the folder that it lies in.
+    /// `is_open`: everybody may write to the folder that contains it.
     Folder {
         user: u32,
         is_open: bool,
@@ -46,11 +46,11 @@ pub(super) enum Step {
     Link {
         user: u32,
     },
-    /// `is_last`: all folders on the way are there.
+    /// `is_last`: all folders on the way exist.
     Missing {
         is_last: bool,
     },
-    /// The way ends here.
+    /// The end of the way.
     End(FileId),
 }
 
@@ -67,7 +67,7 @@ impl Way {
         Ok(way)
     }
 
-    /// The path to what the last step found.
+    /// The path of what the last step found.
     pub fn at(&self) -> &Path {
         &self.at
     }
@@ -75,7 +75,7 @@ impl Way {
     pub fn step(&mut self) -> Result<Step> {
         let Some(name) = self.rest.pop() else { return Ok(Step::End(id(&self.folder)?)) };
         if name.is_empty() {
-            // Back from a link to the folder that it lies in.
+            // Goes back from a link to the folder that contains it.
             self.at.pop();
             return self.step();
         }
@@ -89,7 +89,7 @@ impl Way {
             Ok(Found::Folder(folder)) => {
                 self.folder = folder;
                 let user = self.folder.metadata()?.uid();
-                // `..` was put there by nobody.
+                // `..` was not created by a user.
                 Ok(Step::Folder { user, is_open: name != ".." && above.mode() & EVERYBODY_WRITES != 0 })
             }
             Ok(Found::Link(user, target)) => {
@@ -98,7 +98,7 @@ impl Way {
                     return Err(Error::from_raw_os_error(libc::ELOOP));
                 }
                 self.add(&target);
-                // The caller is told the link's own path first.
+                // The caller gets the link's own path first.
                 self.rest.push(OsString::new());
                 Ok(Step::Link { user })
             }
@@ -127,14 +127,14 @@ fn look(folder: &File, name: &CStr) -> Result<Found> {
         };
         match opened {
             Ok(found) => return Ok(found),
-            // It was replaced by something else, or removed, after the look.
+            // It was replaced or removed after the lookup.
             Err(why) => last = Some(why),
         }
     }
     Err(last.unwrap_or_else(|| ErrorKind::NotFound.into()))
 }
 
-/// The owner of a link and its target, of one and the same link.
+/// The owner and the target of a link, of the same link in any case.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn link(folder: &File, name: &CStr, _: &libc::stat) -> Result<Found> {
     let link = open_in(folder, name, 0)?;
@@ -180,7 +180,7 @@ fn open_in(folder: &File, name: &CStr, flags: i32) -> Result<File> {
     if opened < 0 {
         return Err(Error::last_os_error());
     }
-    // SAFETY: it was opened just now, and nobody else has it.
+    // SAFETY: it was opened just now and has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(opened) }.into())
 }
 
