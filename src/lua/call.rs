@@ -6,8 +6,8 @@
 //!
 //! 1. **The body** is Rust that returns a `Result`: it reads the arguments, calls the store, writes and parses JSON. It
 //!    calls only functions of Lua that cannot raise an error (types, raw reads, `lua_next`, pushing numbers and copies
-//!    within a stack that was enlarged before), runs no Lua code, and stores its results in the [`Scratch`]. Panics in it
-//!    are caught.
+//!    within a stack that was enlarged before), runs no Lua code, and stores its results in the [`Scratch`]. Panics in
+//!    it are caught.
 //! 2. **The delivery** pushes a [`Return`], or raises an error, and may be interrupted anywhere: it owns nothing, since
 //!    the scratch is a userdata that belongs to Lua, and it cannot panic.
 //!

@@ -1,42 +1,42 @@
-/* What Lua's sources are compiled with, before anything else in them. */
+/* Definitions that Lua's sources are compiled with. This file is included before everything else. */
 
 #ifndef LUAT_KV_CONFIG_H
 #define LUAT_KV_CONFIG_H
 
-/* The crate that Lua's sources come from takes os.clock, os.tmpname and more away where this is defined. What they need
-   is here, in wasi-libc and libc.c. (wasi-libc's own headers want it, so these come first.) */
+/* If this is defined, the crate that provides Lua's sources removes os.clock, os.tmpname and more. wasi-libc and libc.c
+   provide what these need. (wasi-libc's own headers require it, so they are included first.) */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #undef __wasi__
 
-/* Nothing comes by signal here. */
+/* There are no signals. */
 #define l_signalT int
 
-/* There is no shell, and `os.execute` says so; `io.popen` does by itself. */
+/* There is no shell: `os.execute` reports that, and `io.popen` does so by itself. */
 #define l_system(command) ((command) == NULL ? 0 : luat_kv_no_shell())
 
-/* Names of temporary files, in /tmp. */
+/* The names of temporary files, in /tmp. */
 #define LUA_TMPNAMBUFSIZE 32
 #define lua_tmpnam(buffer, failed) ((failed) = luat_kv_temporary_name(buffer))
 
-/* Where `require` looks, of what JavaScript has put into the file system. */
+/* Where `require` looks among the files that JavaScript has put into the file system. */
 #define LUA_PATH_DEFAULT "./?.lua;./?/init.lua"
 #define LUA_CPATH_DEFAULT ""
 
-/* How lvm.c counts, by a change of make/wasm-lua.mk: true when it is time to look at the script (see hook.c). */
+/* lvm.c calls this to count, by a change in make/wasm-lua.mk. It is true when the script must be checked (see hook.c). */
 struct lua_State;
 extern int luat_kv_ticks;
 int luat_kv_look(struct lua_State *L);
 #define luat_kv_tick(L) (--luat_kv_ticks < 0 && luat_kv_look(L))
 
-/* How ldo.c calls what it catches errors from, by another such change: see protected.c. */
+/* ldo.c calls its protected functions through this, by another such change: see protected.c. */
 void luat_kv_protected(struct lua_State *L, void (*f)(struct lua_State *, void *), void *ud);
 
-/* What takes longer than it looks counts for more: what C does in one step, a file, a collection (which goes through
-   all memory), and a call of C's, above all of the store's functions (which have values of their own, as few of Lua's
-   do). The last two are called by changes of make/wasm-lua.mk, as luat_kv_token is. */
+/* An action that takes long in one step counts for more: what C does in one step, a file, a collection (which goes
+   through all memory), and a call of a C function, above all of the store's functions (which, unlike most of Lua's,
+   have upvalues). The last two are called by changes in make/wasm-lua.mk, and so is luat_kv_token. */
 void luat_kv_work(size_t units);
 void luat_kv_token(void);
 int luat_kv_compare(const void *a, const void *b, size_t len);

@@ -1,10 +1,11 @@
-/* Lua's coroutine library, in place of lcorolib.c. It is the same to scripts, but for three things beneath:
+/* Lua's coroutine library, replacing lcorolib.c. Scripts see no difference, but it works differently in three ways:
 
-   - A script runs in a coroutine, and must not notice: for it, that one is the main thread.
-   - When a script is to pause, so that the page lives on, the hook yields from the innermost thread. That is not a
-     yield of the script's: `resume` passes it on outwards, thread by thread, and comes back inwards when the script
-     goes on. A thread that cannot yield (a comparator of table.sort runs in it, say) has the inner one go on at once.
-   - When a script is being stopped, each thread takes that over from the one within. */
+   - A script runs in a coroutine, and must not notice: to the script, that one is the main thread.
+   - To pause a script, so that the page stays responsive, the hook yields from the innermost thread. This is not a
+     yield of the script: `resume` passes it outwards, thread by thread, and returns inwards when the script continues.
+     If a thread cannot yield (for example because a comparator of table.sort runs in it), it resumes the inner thread
+     at once.
+   - When a script is being stopped, each thread takes over the stop from the thread within it. */
 
 #include "lauxlib.h"
 #include "lua.h"
@@ -12,7 +13,7 @@
 
 #include "machine.h"
 
-/* What `advance` returns where it does not answer a number of results. */
+/* Results of `advance` other than a number of Lua values. */
 enum { FAILED = -1, PAUSED = -2 };
 
 int resume(machine *m, lua_State *from, lua_State *thread, int arguments, int *results) {
@@ -37,7 +38,8 @@ static lua_State *thread_at(lua_State *L, int index) {
     return thread;
 }
 
-/* Resumes a thread, with arguments that are in it already, and moves its results here: so many, or an error's one. */
+/* Resumes a thread whose arguments it already holds, and moves its results here. Returns their number, which is one for
+   an error. */
 static int advance(lua_State *L, lua_State *thread, int arguments) {
     machine *m = machine_of(L);
     int results;
@@ -61,7 +63,7 @@ static int advance(lua_State *L, lua_State *thread, int arguments) {
     return results;
 }
 
-/* The same with the topmost arguments, which are here as yet. */
+/* Like `advance`, with the topmost values of this stack as arguments. */
 static int begin(lua_State *L, lua_State *thread, int arguments) {
     if (!lua_checkstack(thread, arguments)) {
         lua_pushliteral(L, "too many arguments to resume");

@@ -1,12 +1,12 @@
-/* A script is looked at every so often, and the host then says whether it goes on. Lua's machine counts where it jumps or
-   calls, without which nothing lasts (luat_kv_tick in config.h), and when it has counted down, a hook is set that looks
-   before the next instruction: there a script can be paused. (A hook that counts instructions, as Lua has it, would make
-   each of them cost three times as much.)
+/* A script is checked regularly, and the host then decides whether it continues. Lua's machine counts jumps and calls,
+   without which no code runs for long (luat_kv_tick in config.h). When the count is over, a hook is set that makes the
+   check before the next instruction, where a script can be paused. (A hook that counts instructions, as Lua provides
+   it, would make each instruction three times as slow.)
 
-   And so is what runs in C for long without an instruction of Lua's: a pattern can take years to find nothing, and
-   table.move can have 2^62 things to move. Lua's libraries are compiled with a call to __sanitizer_cov_trace_pc in each
-   stretch of code. What takes long without either counts for as much as it may take (luat_kv_work): memory is copied,
-   or compared; a C function is called; the store is; or garbage is collected. */
+   C code that runs for long without an instruction of Lua is checked too: a pattern can take years to find nothing, and
+   table.move can have 2^62 values to move. Lua's libraries are compiled with a call to __sanitizer_cov_trace_pc in each
+   basic block. Actions that take long without either count for as much as they may take (luat_kv_work): copying or
+   comparing memory, calling a C function or the store, and collecting garbage. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,13 +17,13 @@
 #include "lstate.h"
 #include "machine.h"
 
-/* In web/src/lua.js: what is to become of the script that runs (enum reason). */
+/* In web/src/lua.js: what happens to the running script (enum reason). */
 __attribute__((import_module("luat_kv"), import_name("proceed"))) int luat_kv_host_proceed(void);
 
-/* Some 100 microseconds of Lua. */
+/* About 100 microseconds of Lua. */
 #define EVERY 10000
 
-/* Some milliseconds of C. */
+/* A few milliseconds of C. */
 #define STRETCHES 1000000
 
 static const char *const words[] = {
@@ -52,13 +52,13 @@ static void look(lua_State *L) {
 int luat_kv_ticks = EVERY;
 static size_t left = STRETCHES;
 
-/* Counts what takes long in one step, for both: in units of some 10 nanoseconds. */
+/* Counts an action that takes long in one step, for both counters, in units of about 10 nanoseconds. */
 void luat_kv_work(size_t units) {
     luat_kv_ticks = units < (size_t)luat_kv_ticks ? luat_kv_ticks - (int)units : 0;
     left = units < left ? left - units : 1;
 }
 
-/* A token of a script that is being compiled: what the compiler does for one can take it a while. */
+/* Counts a token of a script that is being compiled, since the compiler may take long for one. */
 void luat_kv_token(void) {
     luat_kv_work(STRETCHES / 100);
     __sanitizer_cov_trace_pc();
@@ -82,7 +82,7 @@ size_t luat_kv_spanned(size_t len) {
     return len;
 }
 
-/* strcoll, which is strcmp here. */
+/* strcoll, which is the same as strcmp here. */
 int luat_kv_collate(const char *a, const char *b) {
     size_t at = 0;
     while (a[at] && a[at] == b[at]) at++;
@@ -96,7 +96,7 @@ int luat_kv_look(lua_State *L) {
     return 1;
 }
 
-/* Once a script is being stopped, each instruction of its raises the error anew: no `pcall` gets away with it. */
+/* While a script is being stopped, each of its instructions raises the error again, so no `pcall` can ignore it. */
 void keep_stopping(lua_State *L) {
     if (machine_of(L)->stopping) look(L);
 }
@@ -104,12 +104,12 @@ void keep_stopping(lua_State *L) {
 _Noreturn void stop(lua_State *L, enum reason why, int level) {
     machine_of(L)->stopping = why;
     keep_stopping(L);
-    L->allowhook = 1; /* or a __close of a thread that ends by this, or a finalizer within it, would not be looked at */
+    L->allowhook = 1; /* otherwise a __close of a thread that this ends, or a finalizer in it, would not be checked */
     luaL_checkstack(L, 4, NULL);
     luaL_where(L, level);
     lua_pushstring(L, words[why]);
     lua_concat(L, 2);
-    L->errfunc = 0; /* a handler of xpcall's would run without hooks now; pcall puts this right when it ends */
+    L->errfunc = 0; /* a handler of xpcall would run without hooks; pcall restores this when it ends */
     lua_error(L);
     __builtin_unreachable();
 }
@@ -122,7 +122,7 @@ machine *enter(machine *m) {
     return outer;
 }
 
-/* Raises an error in the midst of a library's function, each of which must bear one whenever it allocates. */
+/* Raises an error in the midst of a library function. Each of these must allow for one whenever it allocates. */
 void __sanitizer_cov_trace_pc(void) {
     if (--left) return;
     left = STRETCHES;

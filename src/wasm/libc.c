@@ -1,4 +1,4 @@
-/* What Lua needs of C and wasi-libc has not. */
+/* Functions of C that Lua needs and wasi-libc lacks. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +14,7 @@ int luat_kv_no_shell(void) {
     return -1;
 }
 
-/* Makes an empty file of a new name, so that the name stays its maker's. */
+/* Creates an empty file with a new name, so that nothing else takes the name. */
 int luat_kv_temporary_name(char *buffer) {
     static unsigned count;
     mkdir("/tmp", 0700);
@@ -30,7 +30,7 @@ int luat_kv_temporary_name(char *buffer) {
     return -1;
 }
 
-/* A file without a name, which is gone when it is closed. */
+/* Returns a file without a name, which is gone when it is closed. */
 FILE *luat_kv_temporary_file(void) {
     char name[LUA_TMPNAMBUFSIZE];
     if (luat_kv_temporary_name(name)) return NULL;

@@ -1,4 +1,4 @@
-/* The libraries of a state: Lua's own, with what could end or break the instance taken out, and the store's. */
+/* The libraries of a state: Lua's own, without the functions that could end or damage the instance, and the store's. */
 
 #include <string.h>
 
@@ -19,7 +19,8 @@ static int os_exit(lua_State *L) {
     stop(L, EXIT, 1);
 }
 
-/* debug.getlocal and its like see Lua's functions only: what stands in the frames of C's is not made to be seen. */
+/* debug.getlocal and similar functions are limited to Lua functions, since the values in the frames of C functions are
+   private. */
 static void refuse_c(lua_State *L, int index) {
     if (lua_iscfunction(L, index)) luaL_argerror(L, index, "a function of Lua's expected");
 }
@@ -35,7 +36,7 @@ static int debug_getlocal(lua_State *L) {
         if (level >= 0 && level < INT32_MAX && lua_getstack(thread, (int)level, &frame)) {
             lua_getinfo(thread, "S", &frame);
             if (*frame.what == 'C') return luaL_argerror(L, index, "that level is a function of C's");
-            if (thread == L) { /* this function is a level, too */
+            if (thread == L) { /* this function is a level as well */
                 lua_pushinteger(L, level + 1);
                 lua_replace(L, index);
             }
@@ -56,8 +57,8 @@ static int debug_upvalue(lua_State *L) {
     return lua_gettop(L);
 }
 
-/* Of the debug library there is what cannot reach into C, whose memory is the store's too, and cannot take the hook
-   away by which scripts are stopped. */
+/* The debug library is limited to functions that cannot reach into C, whose memory includes the store, and cannot
+   remove the hook that stops scripts. */
 static void trim_debug(lua_State *L) {
     static const char *const kept[] = {"getinfo", "traceback", "upvalueid", "upvaluejoin", NULL};
     static const luaL_Reg guarded[] = {
@@ -75,7 +76,7 @@ static void trim_debug(lua_State *L) {
         lua_setfield(L, -2, guarded[i].name);
     }
     lua_pushnil(L);
-    while (lua_next(L, -3)) { /* the table stays who it is: other names for it are good */
+    while (lua_next(L, -3)) { /* the table keeps its identity, since it has other names */
         lua_pop(L, 1);
         lua_pushvalue(L, -1);
         lua_pushnil(L);
@@ -90,7 +91,7 @@ static void trim_debug(lua_State *L) {
     lua_pop(L, 2);
 }
 
-/* `require` looks for no libraries of C's, of which there can be none. */
+/* Removes the searchers for C libraries, which cannot exist here. */
 static void trim_searchers(lua_State *L) {
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "searchers");
@@ -101,7 +102,7 @@ static void trim_searchers(lua_State *L) {
     lua_pop(L, 2);
 }
 
-/* What package.preload has for the store: the one module, whose store is the host's. */
+/* The loader in package.preload for the store: it returns the one module, whose store is the host's. */
 static int preloaded(lua_State *L) {
     lua_pushvalue(L, lua_upvalueindex(1));
     return 1;
@@ -124,7 +125,7 @@ int open_libraries(lua_State *L) {
     lua_pushcclosure(L, preloaded, 1);
     lua_setfield(L, -2, "luat_kv");
     lua_pop(L, 1);
-    /* The globals are the module itself, as `require` returns it: the whole state is one script's. */
+    /* The globals are the module itself, as `require` returns it, since the whole state belongs to one script. */
     lua_getfield(L, -1, "json");
     lua_setglobal(L, "json");
     lua_pushvalue(L, -1);

@@ -1,5 +1,6 @@
-/* The exports for the host of the WebAssembly module with Lua: it makes states, and runs scripts on them (web/src/lua.js).
-   Nothing here lets an error of Lua's out: what can raise one runs in lua_pcall, or in a thread that is resumed. */
+/* The exports for the host of the WebAssembly module with Lua: it creates states, and runs scripts on them
+   (web/src/lua.js). No function lets an error of Lua escape: code that can raise one runs in lua_pcall, or in a thread
+   that is resumed. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,19 +14,19 @@
 
 #define EXPORT(name) __attribute__((export_name(#name))) name
 
-/* src/lua/host.rs: the store that KV.namespace of this state uses. The module is on top of the stack. */
+/* src/lua/host.rs: sets the store that KV.namespace of this state uses. The module is on top of the stack. */
 int luat_kv_lua_give(lua_State *L, const void *store);
 
-/* What the host is answered (web/src/lua.js has the same). */
+/* The results for the host (web/src/lua.js has the same). */
 enum answer { DONE = 0, PAUSING = 1, RAISED = 2, STOPPED = 3, NO_MEMORY = 4 };
 
-/* What an outcome is made of: a byte for the kind, the length in four, and so many bytes. */
+/* The parts of an outcome: a byte for the kind, the length in four bytes, and the contents. */
 enum kind { NIL = 0, FALSE = 1, TRUE = 2, INTEGER = 3, FLOAT = 4, STRING = 5, JSON = 6 };
 
-/* Where the state's main thread has the script's own, and the outcome. */
+/* The positions of the script's thread and of the outcome on the main thread's stack. */
 enum { RUN = 1, OUTCOME = 2 };
 
-/* Its address is a name in the registry, for json.encode as it was. */
+/* Its address is the key in the registry for the original json.encode. */
 static const char encode_key;
 
 static int setup(lua_State *L) {
@@ -39,7 +40,7 @@ static int setup(lua_State *L) {
     return 0;
 }
 
-/* A new state, or NULL: there is no memory for one. Its KV.namespace is on that store. */
+/* Creates a state whose KV.namespace uses the given store. Returns NULL if there is no memory. */
 lua_State *EXPORT(luat_kv_lua_new)(void *store) {
     machine *m = calloc(1, sizeof *m);
     lua_State *L = m ? luaL_newstate() : NULL;
@@ -47,7 +48,7 @@ lua_State *EXPORT(luat_kv_lua_new)(void *store) {
         free(m);
         return NULL;
     }
-    setvbuf(stdout, NULL, _IOLBF, BUFSIZ); /* a line comes out when it is complete */
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ); /* a line is written when it is complete */
     m->main = m->current = L;
     *(machine **)lua_getextraspace(L) = m;
     lua_setallocf(L, luat_kv_allocate, NULL);
@@ -71,7 +72,7 @@ static void forget_run(machine *m) {
     m->current = m->main;
 }
 
-/* Runs what is to be run at the end, under the host's eyes as a script, and frees the state. */
+/* Runs finalizers, which the host can stop like a script, and frees the state. */
 void EXPORT(luat_kv_lua_free)(lua_State *L) {
     machine *m = machine_of(L), *outer = enter(m);
     forget_run(m);
@@ -80,8 +81,8 @@ void EXPORT(luat_kv_lua_free)(lua_State *L) {
     enter(outer);
 }
 
-/* Room for a script and its name, or NULL; and its end. (luat_kv_wasm_alloc() wants more to be left than a script
-   does.) */
+/* Allocates and frees memory for a script and its name; NULL if there is none. (luat_kv_wasm_alloc() leaves more memory
+   free than a script needs.) */
 void *EXPORT(luat_kv_lua_room)(size_t len) {
     return malloc(len ? len : 1);
 }
@@ -90,7 +91,7 @@ void EXPORT(luat_kv_lua_leave)(void *room) {
     free(room);
 }
 
-/* Compiles the script and makes the thread that it will run in. */
+/* Compiles the script and creates the thread that runs it. */
 static int prepare(lua_State *L) {
     size_t len, name_len;
     const char *code = lua_touserdata(L, 1), *name = lua_touserdata(L, 3);
@@ -107,7 +108,7 @@ static int prepare(lua_State *L) {
     lua_pushliteral(L, "@");
     lua_pushlstring(L, name, name_len);
     lua_concat(L, 2);
-    if (len && *code == '#') { /* the first line of a Unix script, whose end stays: lines keep their numbers */
+    if (len && *code == '#') { /* skips the first line of a Unix script, but not its end, so that line numbers stay */
         const char *end = memchr(code, '\n', len);
         size_t skipped = end ? (size_t)(end - code) : len;
         code += skipped, len -= skipped;
@@ -125,7 +126,7 @@ static void add(luaL_Buffer *to, enum kind kind, const void *data, size_t len) {
     luaL_addlstring(to, data, len);
 }
 
-/* Puts the value at an index as text or JSON on top of the stack, where it is neither number nor boolean. */
+/* Pushes the value at an index as text or JSON, unless it is a number or a boolean. */
 static enum kind convert(lua_State *L, int index) {
     switch (lua_type(L, index)) {
     case LUA_TNIL: return NIL;
@@ -145,11 +146,11 @@ static enum kind convert(lua_State *L, int index) {
     return STRING;
 }
 
-/* The script's results, as the arguments, become the outcome. */
+/* Converts the script's results, which are the arguments, to the outcome. */
 static int collect(lua_State *L) {
     int count = lua_gettop(L);
     luaL_checkstack(L, LUA_MINSTACK, "too many results");
-    lua_createtable(L, count, 0); /* first all texts: a buffer wants the stack to itself */
+    lua_createtable(L, count, 0); /* converts all values to text first, since a buffer needs the top of the stack */
     for (int i = 1; i <= count; i++) {
         enum kind kind = convert(L, i);
         if (kind < STRING) continue;
@@ -181,7 +182,7 @@ static int collect(lua_State *L) {
     return 1;
 }
 
-/* What was raised becomes text, as Lua's own interpreter does it. */
+/* Converts an error value to text, as Lua's own interpreter does. */
 static int describe(lua_State *L) {
     if (lua_type(L, 1) == LUA_TSTRING) {
         lua_settop(L, 1);
@@ -193,7 +194,7 @@ static int describe(lua_State *L) {
     return 1;
 }
 
-/* An error becomes the outcome: its text, and the calls that it came from. */
+/* Converts an error to the outcome: its text, and a traceback. */
 static int report(lua_State *L) {
     lua_State *thread = lua_tothread(L, 2);
     lua_pushcfunction(L, describe);
@@ -218,7 +219,7 @@ static int report(lua_State *L) {
     return 1;
 }
 
-/* Calls a function of C's with what is above the base of the main thread's stack, and keeps its answer. */
+/* Calls a C function with the values above the base of the main thread's stack, and keeps its result. */
 static int protect(lua_State *L, lua_CFunction function) {
     lua_pushcfunction(L, function);
     lua_insert(L, OUTCOME + 1);
@@ -227,7 +228,7 @@ static int protect(lua_State *L, lua_CFunction function) {
     return status;
 }
 
-/* The error on top of the main thread's stack becomes the outcome. */
+/* Converts the error on top of the main thread's stack to the outcome. */
 static enum answer fail(lua_State *L, lua_State *thread, int status) {
     machine *m = machine_of(L);
     enum answer answer = m->stopping ? STOPPED : status == LUA_ERRMEM ? NO_MEMORY : RAISED;
@@ -238,12 +239,12 @@ static enum answer fail(lua_State *L, lua_State *thread, int status) {
         lua_pushnil(L);
     }
     if (protect(L, report) == LUA_OK) return answer;
-    lua_settop(L, RUN); /* no room even for that */
+    lua_settop(L, RUN); /* there is no memory even for that */
     lua_settop(L, OUTCOME);
     return m->stopping ? STOPPED : NO_MEMORY;
 }
 
-/* Begins a script: DONE is that it is ready to go on. The code and its name are bytes; the name has no NUL. */
+/* Begins a script. DONE means that it is ready to run. The code and its name are bytes; the name contains no NUL. */
 int EXPORT(luat_kv_lua_begin)(lua_State *L, const char *code, size_t len, const char *name, size_t name_len) {
     machine *m = machine_of(L);
     lua_settop(L, OUTCOME);
@@ -265,10 +266,10 @@ int EXPORT(luat_kv_lua_begin)(lua_State *L, const char *code, size_t len, const 
     return DONE;
 }
 
-/* The end of a script that returned so many results. */
+/* Ends a script that returned this many results. */
 static enum answer finish(machine *m, int results) {
     lua_State *L = m->main;
-    if (m->stopping) { /* it caught that, as its last act */
+    if (m->stopping) { /* the script caught the stop in its last instruction */
         lua_pop(m->run, results);
         lua_pushliteral(L, "the script was stopped");
         return fail(L, NULL, LUA_OK);
@@ -299,7 +300,7 @@ static enum answer go_on(machine *m) {
     return answer;
 }
 
-/* Goes on until the script ends, or the host wants it to pause. Afterwards there is an outcome, unless it pauses. */
+/* Continues until the script ends, or the host makes it pause. Unless it pauses, there is an outcome afterwards. */
 int EXPORT(luat_kv_lua_go_on)(lua_State *L) {
     machine *m = machine_of(L), *outer = enter(m);
     enum answer answer = go_on(m);
@@ -308,8 +309,8 @@ int EXPORT(luat_kv_lua_go_on)(lua_State *L) {
     return answer;
 }
 
-/* Where the outcome lies, until the script is ended: for DONE the results, for RAISED, and for STOPPED where there was
-   room for it, a message and a traceback. */
+/* Returns the outcome, which stays until the script is ended: for DONE the results; for RAISED, and for STOPPED if
+   there was memory for it, a message and a traceback. */
 const char *EXPORT(luat_kv_lua_outcome)(lua_State *L, size_t *len) {
     *len = 0;
     return lua_type(L, OUTCOME) == LUA_TSTRING ? lua_tolstring(L, OUTCOME, len) : NULL;
@@ -319,23 +320,22 @@ int EXPORT(luat_kv_lua_exit_code)(lua_State *L) {
     return machine_of(L)->stopping == EXIT ? machine_of(L)->exit_code : -1;
 }
 
-/* Lets go of the script, however far it has come. */
+/* Ends the script, however far it has come. */
 void EXPORT(luat_kv_lua_end)(lua_State *L) {
     forget_run(machine_of(L));
     lua_settop(L, RUN);
     lua_settop(L, OUTCOME);
 }
 
-/* Frees what is garbage, between scripts: Lua does so for itself when it has no memory, but the store cannot ask it
-   to. */
+/* Collects garbage between scripts: Lua does this by itself when it has no memory, but the store cannot trigger it. */
 void EXPORT(luat_kv_lua_collect)(lua_State *L) {
     machine *m = machine_of(L), *outer = enter(m);
     lua_gc(L, LUA_GCCOLLECT);
-    m->stopping = GO_ON; /* a finalizer may have had to be stopped */
+    m->stopping = GO_ON; /* a finalizer may have been stopped */
     enter(outer);
 }
 
-/* What package.preload has for a module of JavaScript's: compiles it when it is wanted. */
+/* The loader in package.preload for a module from JavaScript: compiles it when it is required. */
 static int load_module(lua_State *L) {
     size_t len;
     const char *code = lua_tolstring(L, lua_upvalueindex(1), &len);
@@ -362,13 +362,13 @@ static int keep_module(lua_State *L) {
     lua_insert(L, -2);
     lua_rawset(L, -4); /* preload[name] = the function */
     lua_pushnil(L);
-    lua_rawset(L, -4); /* loaded[name] = nil: an earlier one of that name is no more */
+    lua_rawset(L, -4); /* loaded[name] = nil: forgets an earlier module of that name */
     return 0;
 }
 
-/* Gives `require(name)` its source. Returns NO_MEMORY, or DONE. */
+/* Sets the source for `require(name)`. Returns NO_MEMORY or DONE. */
 int EXPORT(luat_kv_lua_module)(lua_State *L, const char *code, size_t len, const char *name, size_t name_len) {
-    /* A finalizer may have to be stopped here, but not the script that runs meanwhile. */
+    /* A finalizer may be stopped here, but not the script that runs meanwhile. */
     machine *m = machine_of(L), *outer = enter(m), before = *m;
     m->current = L;
     m->stopping = GO_ON;

@@ -1,4 +1,4 @@
-/* What clang turns setjmp and longjmp into, where they are made of WebAssembly's exceptions. */
+/* The functions that clang calls for setjmp and longjmp when they are implemented with WebAssembly's exceptions. */
 
 #include <setjmp.h>
 
@@ -7,7 +7,7 @@ void __wasm_setjmp(struct luat_kv_jump *buffer, unsigned label, void *invocation
     buffer->label = label;
 }
 
-/* The label where this call of the function goes on, or 0: the jump is for somebody further out. */
+/* The label where this invocation of the function continues, or 0 if the jump is for an outer one. */
 unsigned __wasm_setjmp_test(struct luat_kv_jump *buffer, void *invocation) {
     return buffer->invocation == invocation ? buffer->label : 0;
 }

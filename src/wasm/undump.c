@@ -1,5 +1,5 @@
-/* In place of Lua's lundump.c: binary chunks are not loaded. Lua doesn't verify them, and one that somebody has made up
-   could reach any memory of this instance, the store's too. */
+/* Replaces Lua's lundump.c: binary chunks are not loaded. Lua does not verify them, and a crafted one could reach any
+   memory of this instance, including the store's. */
 
 #define LUA_CORE
 #include "lprefix.h"

@@ -1,4 +1,4 @@
-//! What can be asked on the command line, with the help that says so.
+//! The command line and its help.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

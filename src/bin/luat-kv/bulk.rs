@@ -42,8 +42,8 @@ pub fn get(place: &Place, keys: &[String], out: &mut Output) -> Result<(), Fail>
 }
 
 pub fn import(place: &Place, file: &Path, replace: bool, out: &mut Output) -> Result<(), Fail> {
-    // The file comes before the store. So what is missing makes no store; and since the store is then closed before the
-    // file is, not even the store's own database may be given here to lose its locks by it.
+    // The file is opened before the store. So a missing file creates no store; and since the store is closed before the
+    // file, even the store's own database may be given here without losing its locks.
     let (from, len) = input::open(file)?;
     let mut from = BufReader::new(from);
     if from.fill_buf().map_err(|why| Fail::at(file, why))?.starts_with(b"SQLite format 3\0") {
@@ -61,7 +61,7 @@ pub fn import(place: &Place, file: &Path, replace: bool, out: &mut Output) -> Re
     Ok(())
 }
 
-/// The names of the fields of an import that are not known, each once.
+/// The unknown field names of an import, each once.
 #[derive(Default)]
 struct Ignored {
     names: BTreeSet<String>,
@@ -70,7 +70,7 @@ struct Ignored {
 
 impl Ignored {
     fn add(&mut self, field: &str) {
-        /// Of more it is only told that there are some.
+        /// If there are more, the message only says so.
         const MOST: usize = 10;
         if !self.names.contains(field) {
             match self.names.len() < MOST {
@@ -100,7 +100,7 @@ pub fn export(place: &Place, file: &Path, format: Option<Layout>, out: &mut Outp
     if file == Path::new(DASH) {
         let harmless = io::stdout().is_terminal().then(Vec::new);
         let mut bar = ProgressBar::hidden();
-        // On one terminal the bar and the entries would be in each other's way.
+        // The bar and the entries would overwrite each other on one terminal.
         if !io::stdout().is_terminal() && io::stderr().is_terminal() {
             bar = progress::entries("exporting", namespace.count("")?);
         }
@@ -120,13 +120,13 @@ pub fn export(place: &Place, file: &Path, format: Option<Layout>, out: &mut Outp
     Ok(())
 }
 
-/// The terminal that a path leads to, as /dev/stdout or /dev/tty may.
+/// Opens the terminal that a path leads to, such as /dev/stdout or /dev/tty.
 #[cfg(unix)]
 fn terminal(file: &Path) -> io::Result<Option<File>> {
     use std::fs::{self, OpenOptions};
     use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 
-    // Nothing else is opened: to open a pipe would wait for its reader.
+    // Other files are not opened: the opening of a pipe would wait for its reader.
     if !fs::metadata(file).is_ok_and(|found| found.file_type().is_char_device()) {
         return Ok(None);
     }
@@ -153,17 +153,17 @@ fn print(
     }
 }
 
-/// Stdout or a terminal during an export. The library tells of an error only in words; its kind is kept here.
+/// Stdout or a terminal during an export. The library reports an error as text only; its kind is kept here.
 struct Lines<'a> {
     to: &'a mut dyn Write,
     bar: ProgressBar,
-    /// On a terminal: the beginning of a character, of which the rest is still to come.
+    /// On a terminal: the first bytes of an incomplete character.
     harmless: Option<Vec<u8>>,
     failed: Option<io::Error>,
 }
 
 impl Lines<'_> {
-    /// A terminal gets none of the characters that could take it over.
+    /// Does not print characters to a terminal that could control it.
     fn print(&mut self, bytes: &[u8]) -> io::Result<()> {
         let Some(text) = &mut self.harmless else { return self.to.write_all(bytes) };
         text.extend_from_slice(bytes);
@@ -177,7 +177,7 @@ impl Write for Lines<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self.print(bytes) {
             Ok(()) => {
-                // An entry is a line in both formats; an array has two lines more.
+                // An entry is one line in both formats; an array has two more lines.
                 self.bar.inc(bytes.iter().filter(|byte| **byte == b'\n').count() as u64);
                 Ok(bytes.len())
             }
@@ -202,7 +202,7 @@ pub fn delete(place: &Place, file: &Path, out: &mut Output) -> Result<(), Fail> 
     delete_all(&place.namespace(Access::Change)?, &keys, out)
 }
 
-/// A key in JSON: as Wrangler's `bulk delete` has it, or within what a list prints.
+/// A key in JSON: as in Wrangler's `bulk delete`, or as part of an entry that a list prints.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "neither a key, nor an object with one")]
 enum Key {
@@ -220,8 +220,8 @@ impl From<Key> for String {
     }
 }
 
-/// The keys in a text: a JSON array, or JSON Lines of objects. Lines that are the keys themselves, as a plain list has them,
-/// are refused: a key may look like JSON, or hold a line break, and to remove another key in silence would be the worst.
+/// Parses keys: a JSON array, or JSON Lines of objects. Plain lines of keys are refused, since a key may look like JSON
+/// or contain a line break, and to remove another key silently would be the worst outcome.
 fn keys(text: &str) -> Result<Vec<String>, String> {
     if text.trim_ascii_start().starts_with('[') {
         let keys: Vec<Key> = serde_json::from_str(text).map_err(|why| why.to_string())?;
@@ -236,7 +236,7 @@ fn json_key(line: &str) -> Result<String, String> {
         return Err("keys are given as a JSON array, or as `list --json` prints them".to_owned());
     }
     let key: Result<Key, _> = serde_json::from_str(line);
-    // Its place, which may be there, counts from this line on.
+    // The parser counts lines from this line on, so its position is reduced to the column.
     key.map(String::from).map_err(|why| why.to_string().replace(" at line 1 column", ", at column"))
 }
 

@@ -23,7 +23,7 @@ pub fn get(place: &Place, args: &args::Get, out: &mut Output) -> Result<(), Fail
     }
 }
 
-/// What is known of an entry, without its value.
+/// Prints what is known about an entry, without its value.
 fn print_facts(mut entry: Entry, out: &mut Output) -> Result<(), Fail> {
     let len = entry.value().len();
     if out.style == Style::Json {
@@ -37,7 +37,7 @@ fn print_facts(mut entry: Entry, out: &mut Output) -> Result<(), Fail> {
     Ok(out.facts(&facts)?)
 }
 
-/// The value of an entry; as JSON, the rest too.
+/// Prints the value of an entry; as JSON, also the rest.
 fn print_entry(entry: &Entry, raw: bool, out: &mut Output) -> Result<(), Fail> {
     let value = entry.value();
     match out.style {
@@ -60,7 +60,7 @@ pub fn take(place: &Place, args: &args::Take, out: &mut Output) -> Result<(), Fa
     };
     let printed = print_entry(&entry, args.raw, out).and_then(|()| Ok(out.flush()?));
     if printed.is_err() {
-        // Nobody has got the value, which is nowhere else now.
+        // The value was not delivered, and exists nowhere else now.
         let options = PutOptions::new().expires_at(entry.expiration).metadata(entry.metadata.as_deref());
         namespace.add_with(&args.key, entry.value(), &options)?;
     }
@@ -68,7 +68,7 @@ pub fn take(place: &Place, args: &args::Take, out: &mut Output) -> Result<(), Fa
 }
 
 pub fn put(place: &Place, args: &args::Put, out: &mut Output) -> Result<(), Fail> {
-    // Before the store is opened: what cannot be read makes no file.
+    // Before the store is opened: an unreadable value creates no file.
     let given = args.value.as_ref().filter(|value| *value != DASH).or(args.literal.as_ref());
     let value = match given {
         Some(value) => value.as_encoded_bytes().to_vec(),
@@ -105,7 +105,7 @@ pub fn incr(place: &Place, args: &args::Incr, out: &mut Output) -> Result<(), Fa
     let args::Expires { ttl: expiration_ttl, expiration } = args.expires;
     let options = IncrOptions::new().initial(args.initial).expires_at(expiration).ttl(expiration_ttl);
     let sum = place.namespace(Access::Create)?.incr_with(&args.key, args.by, &options).map_err(|error| {
-        // What the key holds is no part of the command line.
+        // The value of the key is not part of the command line.
         match error.detail() == Some(Detail::NotInteger) {
             true => Fail::Failed(told(&error)),
             false => error.into(),
@@ -133,7 +133,7 @@ fn missing(key: &str, namespace: &Namespace) -> Fail {
 }
 
 pub fn list(place: &Place, args: &args::List, out: &mut Output) -> Result<(), Fail> {
-    /// Keys in a page: what every set of limits allows, and little enough to be seen at once.
+    /// The number of keys in a page: every set of limits allows it, and it is small enough to appear at once.
     const PAGE: u64 = 1000;
     let namespace = place.namespace(Access::Read)?;
     let long = args.long || out.style == Style::Terminal;
@@ -153,7 +153,7 @@ pub fn list(place: &Place, args: &args::List, out: &mut Output) -> Result<(), Fa
         )?;
         left -= page.entries.len() as u64;
         print_page(&page.entries, long, &mut table, out)?;
-        // Who reads along sees each page as it comes.
+        // A reader sees each page when it is complete.
         out.flush()?;
         cursor = page.cursor;
         if cursor.is_none() {
@@ -174,7 +174,7 @@ pub fn columns(long: bool, values: bool) -> Vec<&'static str> {
     head
 }
 
-/// Keys, as [`columns`] says; with their values where they were asked for.
+/// Prints keys, as [`columns`] says, and their values if wanted.
 pub fn print_page(entries: &[Entry], long: bool, table: &mut Table<'_>, out: &mut Output) -> Result<(), Fail> {
     if out.style == Style::Json {
         return entries.iter().try_for_each(|entry| Ok(out.json(&Record::of(entry)?)?));

@@ -1,4 +1,4 @@
-//! How a command that did not do what was asked ends: one line on stderr, and a status.
+//! How a command ends that did not do what was asked: one line on stderr, and a status.
 
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
@@ -10,25 +10,25 @@ use crate::text::{name, show};
 
 #[derive(Debug)]
 pub enum Fail {
-    /// Who reads our output has seen enough: no failure at all.
+    /// The reader has closed the output, which is not a failure.
     Closed,
-    /// The answer is no, and the status tells it.
+    /// The result is negative, and only the status tells it.
     Silent,
-    /// The answer is no: no such key, or, where it should be missing, there is one.
+    /// The result is negative: the key is missing, or, if it had to be missing, exists.
     No(String),
     /// The command line is wrong.
     Usage(String),
-    /// It did not work.
+    /// The command failed.
     Failed(String),
 }
 
 impl Fail {
-    /// Something is wrong with a file that is not the store.
+    /// An error of a file that is not the store.
     pub fn at(path: &Path, why: io::Error) -> Self {
         Fail::Failed(format!("{}: {why}", name(path)))
     }
 
-    /// Tells what happened, and what status to end with.
+    /// Prints the message, and returns the exit status.
     pub fn report(self) -> ExitCode {
         let (status, message) = match self {
             Fail::Closed => return ExitCode::SUCCESS,
@@ -42,14 +42,14 @@ impl Fail {
     }
 }
 
-/// A line on stderr, whatever is in the message (a path may have a line break).
+/// Prints one line on stderr, whatever the message contains (a path may have a line break).
 pub fn say(message: &str) {
     let line = format!("luat-kv: {}\n", show(message.as_bytes()));
-    // Not eprintln!, which panics where stderr is closed.
+    // Not eprintln!, which panics if stderr is closed.
     let _ = io::stderr().write_all(line.as_bytes());
 }
 
-/// Arguments that only the library can judge are a part of the command line.
+/// Some arguments are only checked by the library, but they are part of the command line too.
 impl From<Error> for Fail {
     fn from(error: Error) -> Self {
         match error.code() {
@@ -59,7 +59,7 @@ impl From<Error> for Fail {
     }
 }
 
-/// What the library says, and where something can be done about it, what.
+/// The library's message, and advice if there is any.
 pub fn told(error: &Error) -> String {
     let advice = match error.code() {
         Code::Busy if error.detail() != Some(Detail::OpenInOtherLibrary) => {
@@ -70,7 +70,7 @@ pub fn told(error: &Error) -> String {
     format!("{}{advice}", error.message())
 }
 
-/// Writing to stdout; whatever else is read or written is named by its path.
+/// For writing to stdout. Errors of other files name their path.
 impl From<io::Error> for Fail {
     fn from(why: io::Error) -> Self {
         match why.kind() {
@@ -80,7 +80,7 @@ impl From<io::Error> for Fail {
     }
 }
 
-/// clap's words without its layout: what is wrong, its tips, and where to read on.
+/// clap's message without its layout: what is wrong, its tips, and where to read more.
 impl From<clap::Error> for Fail {
     fn from(wrong: clap::Error) -> Self {
         let text = wrong.to_string();

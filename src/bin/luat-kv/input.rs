@@ -1,4 +1,4 @@
-//! What a command reads: a file, or stdin.
+//! The input of a command: a file, or stdin.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::fail::{Fail, say};
 use crate::text::DASH;
 
-/// What is to be read, and how long it is, where that can be known.
+/// Opens the input. Returns also its length, if that can be known.
 pub fn open(file: &Path) -> Result<(Box<dyn Read>, Option<u64>), Fail> {
     if file == Path::new(DASH) {
         if io::stdin().is_terminal() {
@@ -21,7 +21,7 @@ pub fn open(file: &Path) -> Result<(Box<dyn Read>, Option<u64>), Fail> {
     Ok((Box::new(open), len))
 }
 
-/// A value: all that there is, up to one byte more than any may have. The store then says what the limit is.
+/// Reads a value: up to one byte more than the maximum, so that the store reports the limit.
 pub fn value(file: &Path) -> Result<Vec<u8>, Fail> {
     const TOO_LONG: u64 = 512 * 1024 * 1024 + 1;
     let mut value = Vec::new();

@@ -1,8 +1,8 @@
-//! `luat-kv`: the store on the command line, by the crate's public API alone.
+//! `luat-kv`: the store on the command line. It uses only the crate's public API.
 //!
-//! `args` is what can be asked, with the help; `place` finds the store; `entries`, `removal`, `bulk` and `upkeep` do the
-//! commands; `input` is what they read, `output`, `text` and `progress` what is seen of them; `fail` says how it ended,
-//! and `signals` ends it early.
+//! `args` is the command line and its help; `place` finds the store; `entries`, `removal`, `bulk` and `upkeep` carry
+//! out commands; `input` is what they read, `output`, `text` and `progress` what they print; `fail` reports errors, and
+//! `signals` handles interruption.
 
 use std::process::ExitCode;
 
@@ -25,7 +25,7 @@ mod progress;
 mod removal;
 #[cfg(unix)]
 mod signals;
-/// Elsewhere the next backup or export into that folder removes what an interrupted one has left.
+/// On other systems the next backup or export into the folder removes the file of an interrupted one.
 #[cfg(not(unix))]
 mod signals {
     pub fn remove_drafts_at_the_end() {}
@@ -36,7 +36,7 @@ mod upkeep;
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        // The help is printed as it is: on stdout where it was asked for, else, on stderr, for want of a command.
+        // The help is printed unchanged: on stdout if it was requested, and on stderr if the command is missing.
         Err(help) if is_help(&help) => {
             let _ = help.print();
             return ExitCode::from(if help.use_stderr() { 2 } else { 0 });
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     match run(&cli, &mut out).and_then(|()| Ok(out.flush()?)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fail) => {
-            // What was found before it failed is still the answer to a part of the question.
+            // The output before a failure is still part of the result.
             let _ = out.flush();
             fail.report()
         }
@@ -87,7 +87,7 @@ fn run(cli: &Cli, out: &mut Output) -> Result<(), Fail> {
 }
 
 fn completions(shell: Shell, out: &mut Output) -> Result<(), Fail> {
-    // By way of memory: clap_complete panics where it cannot write.
+    // It is written to memory first: clap_complete panics if it cannot write.
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "luat-kv", &mut script);
     Ok(out.raw(&script)?)

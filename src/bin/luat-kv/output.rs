@@ -1,4 +1,4 @@
-//! What a command prints: JSON for programs, tables for people, tab-separated lines for everything between.
+//! The output of a command: JSON for programs, tables for people, and tab-separated lines otherwise.
 
 use std::borrow::Cow;
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
@@ -38,7 +38,7 @@ impl Output {
         Output { to: BufWriter::new(io::stdout().lock()), style, now: Clock::system().now() }
     }
 
-    /// Bytes as they are.
+    /// Prints bytes unchanged.
     pub fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.to.write_all(bytes)
     }
@@ -51,13 +51,13 @@ impl Output {
         writeln!(self.to, "{text}")
     }
 
-    /// A line of JSON, which may be shown on a terminal.
+    /// Prints a line of JSON, which may appear on a terminal.
     pub fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
         value.serialize(&mut serde_json::Serializer::with_formatter(&mut self.to, Harmless))?;
         self.to.write_all(b"\n")
     }
 
-    /// A few named results: one JSON object, or a name and a value a line.
+    /// Prints a few named results: one JSON object, or one name and value on each line.
     pub fn facts(&mut self, facts: &[(&str, Value)]) -> io::Result<()> {
         if self.style == Style::Json {
             return self.json(&Object(facts));
@@ -80,7 +80,7 @@ impl Output {
         self.to.flush()
     }
 
-    /// When an entry ends, as this kind of output says it.
+    /// When an entry expires, in this format.
     pub fn expiration(&self, expiration: Option<i64>) -> String {
         match (expiration, self.style) {
             (None, _) => String::new(),
@@ -95,7 +95,7 @@ impl Output {
     }
 }
 
-/// Compact JSON in which every character that could take over a terminal is an escape.
+/// Compact JSON in which characters that could control a terminal are escaped.
 struct Harmless;
 
 impl Formatter for Harmless {
@@ -108,7 +108,7 @@ impl Formatter for Harmless {
     }
 }
 
-/// `serde_json::Map` would sort them.
+/// An object whose fields keep their order. `serde_json::Map` would sort them.
 struct Object<'a>(&'a [(&'a str, Value)]);
 
 impl Serialize for Object<'_> {
@@ -117,7 +117,7 @@ impl Serialize for Object<'_> {
     }
 }
 
-/// Rows in columns, which come page by page: the first page sets the widths, and later ones only widen them.
+/// Rows in columns, which arrive page by page: the first page sets the widths, and later ones only increase them.
 pub struct Table<'a> {
     head: &'a [&'a str],
     widths: Vec<usize>,
@@ -152,8 +152,7 @@ impl<'a> Table<'a> {
         Ok(())
     }
 
-    /// The first cell, which names the row, is never cut; what comes behind it may be. A long name pushes aside what is
-    /// in its own row only.
+    /// The first cell, which names the row, is never truncated; the others may be. A long name shifts only its own row.
     fn layout(&self, row: &[String], room: usize) -> String {
         const GAP: usize = 2;
         let mut text = String::new();
@@ -173,7 +172,7 @@ impl<'a> Table<'a> {
     }
 }
 
-/// An entry as JSON: the fields of an export, with its version.
+/// An entry as JSON: the fields of an export, and its version.
 #[derive(Serialize)]
 pub struct Record<'a> {
     key: &'a str,
@@ -203,7 +202,7 @@ impl<'a> Record<'a> {
     }
 }
 
-/// A line break in JSON is only ever white space: within a string it is an escape.
+/// A line break in JSON is always white space: in a string it is an escape.
 fn one_line(json: &str) -> String {
     json.replace(['\n', '\r'], " ")
 }

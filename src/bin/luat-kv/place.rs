@@ -1,4 +1,4 @@
-//! Which store, which namespace, and how it is opened.
+//! Which store and which namespace a command uses, and how the store is opened.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -33,21 +33,21 @@ pub struct Place {
     busy_timeout: Duration,
 }
 
-// Without doc comments, which would make the help a long one.
+// These have no doc comments, since those would expand the help.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum LimitSet {
     Default,
     Cloudflare,
 }
 
-/// What a command does to the store.
+/// How a command accesses the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Reads, and makes nothing.
+    /// Reads, and creates nothing.
     Read,
-    /// Changes what is there: nothing is made by it where a path was mistyped.
+    /// Changes an existing store. A mistyped path creates nothing.
     Change,
-    /// Puts something in, and makes the file for it.
+    /// Stores something, and creates the file if it is missing.
     Create,
 }
 
@@ -69,7 +69,7 @@ impl Place {
         })
     }
 
-    /// The namespace that was named. That one was is looked at first: with a mistake nothing is opened or made.
+    /// Opens the namespace. Its name is checked first, so that a missing one creates and opens nothing.
     pub fn namespace(&self, access: Access) -> Result<Namespace, Fail> {
         let Some(name) = &self.namespace else {
             return Err(Fail::Usage(

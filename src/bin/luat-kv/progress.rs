@@ -1,4 +1,4 @@
-//! Progress of long work, on stderr, and only where that is a terminal (indicatif sees to it).
+//! Progress of long operations on stderr, shown only if that is a terminal (indicatif checks it).
 
 use std::time::Duration;
 
@@ -6,29 +6,29 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 const TICK: Duration = Duration::from_millis(100);
 
-/// Shows a bar while something is done, and takes it away before anything is said about that.
+/// Shows a bar during an operation, and removes it before anything else is printed.
 pub fn during<T>(bar: ProgressBar, work: impl FnOnce(&ProgressBar) -> T) -> T {
     let done = work(&bar);
     bar.finish_and_clear();
     done
 }
 
-/// Work whose end cannot be seen.
+/// For an operation of unknown length.
 pub fn spinner(what: &str) -> ProgressBar {
     shown(ProgressBar::new_spinner(), "{spinner} {msg}  {elapsed}", what)
 }
 
-/// Work that counts things, without knowing how many there are.
+/// Counts items whose total is not known.
 pub fn counter(what: &str) -> ProgressBar {
     shown(ProgressBar::new_spinner(), "{spinner} {msg}  {human_pos}  {elapsed}", what)
 }
 
-/// So many entries.
+/// For a number of entries.
 pub fn entries(what: &str, count: u64) -> ProgressBar {
     shown(ProgressBar::new(count), "{msg} {wide_bar} {human_pos}/{human_len}  {eta}", what)
 }
 
-/// So many bytes; from a pipe one cannot know.
+/// For a number of bytes, which is not known for a pipe.
 pub fn bytes(what: &str, len: Option<u64>) -> ProgressBar {
     match len {
         Some(len) => shown(ProgressBar::new(len), "{msg} {wide_bar} {bytes}/{total_bytes}  {eta}", what),
@@ -37,10 +37,10 @@ pub fn bytes(what: &str, len: Option<u64>) -> ProgressBar {
 }
 
 fn shown(bar: ProgressBar, template: &str, what: &str) -> ProgressBar {
-    // The templates stand above; one that is wrong would cost no more than its looks.
+    // The templates are constants. An invalid one would only change the looks.
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = bar.with_style(style).with_message(what.to_owned());
-    bar.tick(); // it is seen even if the work is done before the first tick
+    bar.tick(); // shows it even if the operation ends before the first tick
     bar.enable_steady_tick(TICK);
     bar
 }

@@ -14,7 +14,7 @@ use crate::text::quoted;
 pub fn delete(place: &Place, args: &args::Delete, out: &mut Output) -> Result<(), Fail> {
     match args.prefix.as_deref() {
         None => delete_all(&place.namespace(Access::Change)?, &args.keys, out),
-        // A variable of a script's may not have been set.
+        // A variable in a script may be unset.
         Some("") => Err(Fail::Usage("the prefix is empty; to remove all keys: luat-kv clear".into())),
         Some(prefix) => remove(place, prefix, args.yes, out),
     }
@@ -24,7 +24,7 @@ pub fn clear(place: &Place, yes: bool, out: &mut Output) -> Result<(), Fail> {
     remove(place, "", yes, out)
 }
 
-/// All of them or none.
+/// Removes all of the keys, or none.
 pub fn delete_all(namespace: &Namespace, keys: &[String], out: &mut Output) -> Result<(), Fail> {
     let mut batch = namespace.store().batch();
     for key in keys {
@@ -47,7 +47,7 @@ fn remove(place: &Place, prefix: &str, yes: bool, out: &mut Output) -> Result<()
     Ok(())
 }
 
-/// Asks a person. A script is not asked: nobody could answer.
+/// Asks for confirmation on a terminal. A script cannot answer, so it is not asked.
 fn confirm(namespace: &Namespace, prefix: &str) -> Result<(), Fail> {
     let count = namespace.count(prefix)?;
     let which = if prefix.is_empty() { String::new() } else { format!(" that begin with {}", quoted(prefix)) };

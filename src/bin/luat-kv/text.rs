@@ -1,4 +1,4 @@
-//! How keys, bytes and paths are shown.
+//! How keys, bytes and paths are displayed.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -7,11 +7,11 @@ use std::str;
 
 use console::truncate_str;
 
-/// What stands for stdin, and for stdout.
+/// The argument for stdin and stdout.
 pub const DASH: &str = "-";
 
-/// Bytes as text on one line, which neither moves a cursor nor ends a field: control characters, and bytes that are no
-/// UTF-8, are shown as escapes.
+/// Displays bytes as text on one line, without effects on a terminal or on fields: control characters and bytes that
+/// are not UTF-8 become escapes.
 pub fn show(bytes: &[u8]) -> Cow<'_, str> {
     match str::from_utf8(bytes) {
         Ok(text) if !text.contains(unprintable) => return text.into(),
@@ -33,7 +33,7 @@ pub fn show(bytes: &[u8]) -> Cow<'_, str> {
     shown.into()
 }
 
-/// The same for text of many lines: tabs and line breaks stay.
+/// Like [`show`], for text of several lines: tabs and line breaks stay.
 pub fn show_lines(bytes: &[u8]) -> String {
     let mut shown = String::new();
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -49,7 +49,7 @@ pub fn show_lines(bytes: &[u8]) -> String {
     shown
 }
 
-/// JSON in which what is unprintable is an escape: JSON itself asks that only of those below U+0020.
+/// JSON in which unprintable characters are escaped. JSON itself requires that only below U+0020.
 pub fn json_escaped(json: &str) -> Cow<'_, str> {
     let is_special = |c: char| c >= '\u{7f}' && unprintable(c);
     if !json.contains(is_special) {
@@ -58,7 +58,7 @@ pub fn json_escaped(json: &str) -> Cow<'_, str> {
     let mut escaped = String::with_capacity(json.len());
     for c in json.chars() {
         match is_special(c) {
-            // None of them lies beyond U+FFFF.
+            // All of them are below U+10000.
             true => drop(write!(escaped, "\\u{:04x}", u32::from(c))),
             false => escaped.push(c),
         }
@@ -66,18 +66,18 @@ pub fn json_escaped(json: &str) -> Cow<'_, str> {
     escaped.into()
 }
 
-/// Control characters, and those that turn the direction of the text around them.
+/// Control characters, and those that change the direction of the surrounding text.
 fn unprintable(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{206f}')
 }
 
-/// A key in a message: quoted, and cut where it is long.
+/// A key in a message: quoted, and truncated if it is long.
 pub fn quoted(key: &str) -> String {
     format!("\"{}\"", truncate_str(&show(key.as_bytes()), 60, "…"))
 }
 
-/// What a message calls it.
+/// The name of a file in a message.
 pub fn name(file: &Path) -> String {
     if file == Path::new(DASH) { "stdin".to_owned() } else { file.display().to_string() }
 }

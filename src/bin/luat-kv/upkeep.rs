@@ -81,7 +81,7 @@ pub fn stats(place: &Place, out: &mut Output) -> Result<(), Fail> {
 }
 
 pub fn sweep(place: &Place, max: Option<u64>, out: &mut Output) -> Result<(), Fail> {
-    /// Between two steps the bar moves.
+    /// The bar is updated between steps.
     const STEP: u64 = 10_000;
     let store = place.open(Access::Change)?;
     let removed = progress::during(progress::counter("sweeping"), |bar| -> Result<u64, Fail> {
