@@ -25,7 +25,7 @@
 #define LUA_PATH_DEFAULT "./?.lua;./?/init.lua"
 #define LUA_CPATH_DEFAULT ""
 
-/* lvm.c calls this to count, by a change in make/wasm-lua.mk. It is true when the script must be checked (see hook.c). */
+/* lvm.c calls this to count, by a change in make/wasm-lua.mk. True when the script must be checked (see hook.c). */
 struct lua_State;
 extern int luat_kv_ticks;
 int luat_kv_look(struct lua_State *L);
