@@ -1,12 +1,12 @@
-# ---- What is made from the comments of the headers: manual pages, and HTML
+# ---- Documentation from the comments of the headers: manual pages and HTML
 
 .PHONY: docs man
 docs: need-docs ## renders the C and the C++ header: target/docs/html/index.html
 	@rm -rf target/docs && mkdir -p target/docs
 	{ cat make/docs/Doxyfile; echo 'OUTPUT_DIRECTORY = target/docs'; echo 'PROJECT_NUMBER = $(version)'; } | doxygen -
 
-# A page for each function and one for all; the options structs are told of where their _init function is. A page has
-# the date of the header, or the one that those who package set.
+# One page for each function, and one for all. Pages of options structs name their _init function. The date of a page is
+# that of the header, or the one that a packager sets.
 structs   := $(patsubst %_init,%,$(filter %_options_init,$(functions)))
 man-pages := luat_kv.3 $(functions:%=%.3)
 man-links := $(structs:%=%.3)

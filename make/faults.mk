@@ -1,8 +1,8 @@
-# ---- Faults: the store under what comes from outside (tests/faults)
+# ---- Faults: the store under failures from outside (tests/faults)
 
-# All of these together take at most five minutes, so that `make test` stays bearable. `make torture` runs the same suites
-# for longer, and that of failing system calls until each has failed. A suite ends with a line of figures, and prints the
-# seed that repeats it.
+# Together these take at most five minutes, so that `make test` stays usable. `make torture` runs the same suites for
+# longer, and the one of failing system calls until each call has failed. A suite ends with a line of figures, and
+# prints the seed that repeats it.
 faults  := faults-kills faults-power faults-syscalls faults-linear faults-crafted faults-damaged
 MINUTES := 10
 .PHONY: test-faults torture $(faults)

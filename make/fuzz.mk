@@ -7,8 +7,8 @@ FUZZ_SECONDS ?= 30
 fuzz: $(fuzz) ## the fuzz targets, FUZZ_SECONDS=30 each; what they find lies in target/fuzz
 $(fuzz): need-fuzz
 
-# As cargo-fuzz builds them, but with the stable compiler (see make/sanitizers.mk). Each target starts from its committed
-# corpus, and what it finds beyond that stays in target/fuzz/corpus.
+# Built as by cargo-fuzz, but with the stable compiler (see make/sanitizers.mk). Each target starts from its committed
+# corpus. New inputs stay in target/fuzz/corpus.
 coverage      = -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares

@@ -20,7 +20,7 @@ node: need-node
 python: need-python
 ffi: need-luajit
 
-# Names within this folder, so that nothing is written or removed elsewhere whatever the folder is called.
+# Relative names, so that nothing outside of this folder is written or removed, whatever the folder is called.
 library := target/prefix/lib/libluat_kv.so
 hooked  := target/hooked/libluat_kv.so
 $(library): target/lib/libluat_kv.so $(headers) $(wildcard make/install/*) make/install.mk
@@ -28,7 +28,7 @@ $(library): target/lib/libluat_kv.so $(headers) $(wildcard make/install/*) make/
 	@$(MAKE) --no-print-directory install DESTDIR= PREFIX='$(CURDIR)/target/prefix' >/dev/null
 	@touch -h $@
 
-# Every binding's tests find the library as its users do, and the one that panics on demand by this.
+# With this, the tests of every binding find the library as users do, and the one that panics on demand.
 host = LUAT_KV_LIBRARY='$(CURDIR)/$(library).$(abi)' LUAT_KV_HOOKED_LIBRARY='$(CURDIR)/$(hooked)' \
     PKG_CONFIG_PATH='$(CURDIR)/target/prefix/lib/pkgconfig' LD_LIBRARY_PATH='$(CURDIR)/target/prefix/lib'
 

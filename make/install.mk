@@ -30,8 +30,8 @@ install: may-install lib ## installs the C library and its manual: PREFIX=/usr/l
 	find target/man/man3 -type l -exec cp -Pf -t '$(DESTDIR)$(mandir)/man3' {} +
 	@[ -n '$(DESTDIR)' ] || [ "$$(id -u)" != 0 ] || ldconfig || :
 
-# Said before minutes of building. Nothing is written into this folder as root: `make lib` has made all that is
-# installed, so `sudo make install` needs no Rust and leaves no file of root's here.
+# These checks come before minutes of building. This folder is not written as root: `make lib` has built everything that
+# is installed, so `sudo make install` needs no Rust and leaves no files of root here.
 .PHONY: may-install
 may-install:
 	$(checked)
@@ -51,7 +51,7 @@ uninstall: ## takes away what install has put there, with the same PREFIX and DE
 	rm -f $(patsubst %,'$(DESTDIR)$(mandir)/man3/%',$(man-pages) $(man-links))
 	rmdir '$(DESTDIR)$(cmakedir)' 2>/dev/null || :
 
-# Neither make nor pkg-config can do with every path, so they are looked at before anything is written.
+# make and pkg-config do not support every path, so paths are checked before anything is written.
 folders := PREFIX libdir includedir pkgconfigdir cmakedir mandir
 odd     := & ' " | \ ; < > * ? ! `
 checked  = $(foreach name,$(folders),$(if $(filter-out /%,$($(name)) $(if $($(name)),,nothing)),\
@@ -61,7 +61,7 @@ checked  = $(foreach name,$(folders),$(if $(filter-out /%,$($(name)) $(if $($(na
 
 installed-into := $(includedir) $(libdir) $(pkgconfigdir) $(cmakedir) $(mandir)/man3
 
-# What the templates ask for.
+# The variables in the templates.
 filled-in := PREFIX libdir includedir version major minor abi link-needs libdir-from-cmakedir includedir-from-cmakedir
 major      = $(word 1,$(subst ., ,$(version)))
 minor      = $(word 2,$(subst ., ,$(version)))

@@ -1,6 +1,6 @@
-# ---- The C library on macOS, whose linker and binutils are not GNU's. No test runs this: docs/platforms.md
+# ---- The C library on macOS, whose linker and binutils are not GNU's. No test runs this: see docs/platforms.md
 
-# As elsewhere, all that our functions need becomes one object, in which no other name is seen.
+# As on Linux, everything that the library's functions need becomes one object, in which all other names are hidden.
 exported := target/lib/exported
 target/lib/libluat_kv.a: $(sources) include/luat_kv.map Makefile make/macos.mk
 	@$(MAKE) --no-print-directory toolchain

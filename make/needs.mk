@@ -1,13 +1,13 @@
-# ---- What this needs from the machine
+# ---- What the targets need from the machine
 
-# need-NAME installs what is missing of packages-NAME. A suite needs its own packages only, so one suite can run on a
-# machine that lacks what others need. What stands in no list needs Rust and a C compiler only.
+# need-NAME installs the missing packages of packages-NAME. Each suite needs only its own packages, so one suite can run
+# on a machine that lacks those of others. Targets in no list need only Rust and a C compiler.
 packages-demo    := lua5.4
 packages-bench   := lua5.4 lua-cjson liblua5.4-dev
 packages-docs    := doxygen
 packages-header  := lua5.4 nodejs
 packages-wasm     = nodejs npm clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32 $(if $(own-std),,rustc-web rust-web-src)
-# Suites, or groups of them.
+# Suites, and groups of suites.
 packages-c++     := g++
 packages-cli     := util-linux
 packages-c       := sqlite3
@@ -27,12 +27,12 @@ packages-valgrind  := valgrind libc6-dbg sqlite3
 packages-sanitizer := binutils sqlite3
 packages-fuzz      := g++ binutils
 packages-browsers = $(packages-wasm) lua5.4 lua-unit chromium firefox-esr webkit2gtk-driver xvfb
-# All at once, for `make test`, since apt takes its time each time.
+# All at once for `make test`, since each run of apt takes time.
 sets             := c++ cli c luajit lua rocks exports setup abi install man clang++ go node python valgrind sanitizer fuzz \
     browsers docs
 packages-test     = $(sort $(foreach set,$(sets),$(packages-$(set))))
 
-# How to see that a Debian package, or the same thing from elsewhere, is there.
+# How to check that a Debian package, or the same software from elsewhere, is installed.
 has-lua5.1        := command -v lua5.1
 has-lua5.2        := command -v lua5.2
 has-lua5.3        := command -v lua5.3
@@ -81,7 +81,7 @@ $(needs): need-%: toolchain
 	@lack=; $(foreach p,$(packages-$*),$(has-$p) >/dev/null 2>&1 || lack="$$lack $p";) \
 	[ -z "$$lack" ] || make/debian $* $$lack
 
-# Of rustup's components, rust-src is for the sanitizers, and for WebAssembly.
+# Components of rustup: rust-src is for the sanitizers and for WebAssembly.
 need-test: components rust-src
 need-sanitizer need-fuzz need-browsers: rust-src
 need-wasm: $(if $(own-std),rust-src)
@@ -90,7 +90,7 @@ components: toolchain
 rust-src: toolchain
 	@test -d "$$(rustc --print sysroot)/lib/rustlib/src/rust/library" || rustup component add rust-src
 
-# Debian's own cargo cannot even read Cargo.toml, so its version is looked at first.
+# Debian's own cargo cannot even parse Cargo.toml, so its version is checked first.
 rust-needed := $(shell sed -n 's/^rust-version = "\([0-9.]*\)".*/\1/p' Cargo.toml)
 get-rust    := Install it with rustup (https://rustup.rs), or on Debian: apt-get install cargo-web
 toolchain:

@@ -4,7 +4,7 @@
 playground: playground-site ## builds the playground page and serves it on 127.0.0.1, until Ctrl-C
 	@$(with-node) npm --prefix web/playground --silent run preview
 
-# It takes a second, so it is made anew each time.
+# It takes only a second, so it is always rebuilt.
 playground-site: target/wasm/luat_kv.wasm target/wasm/luat_kv_lua.wasm web/playground/node_modules/.package-lock.json
 	$(with-node) npm --prefix web/playground --silent run build
 

@@ -1,6 +1,6 @@
-# ---- Sanitizers: the C suite again, under tools that see what no assert can
+# ---- Sanitizers: the C suite again, with tools that detect what no assertion can
 
-# Each program of tests/c, under each tool; but those that have no threads need no look for races.
+# Each program of tests/c, with each tool. Only those with threads are checked for races.
 names      = $(patsubst test_%,%,$(basename $(notdir $1)))
 programs  := $(call names,$(wildcard tests/c/*.c))
 threaded  := $(call names,$(shell grep -l '"threads.h"' tests/c/*.c))
@@ -12,10 +12,10 @@ check-sanitizers: $(sanitized) ## the C suite under AddressSanitizer, UBSan, Thr
 $(filter valgrind-%,$(sanitized)): need-valgrind
 $(filter-out valgrind-%,$(sanitized)): need-sanitizer
 
-# The libraries, SQLite in them too. Rust's part in this is unstable still. RUSTC_BOOTSTRAP lets the stable compiler do
-# it: the very compiler that builds what is released, and no nightly that may not come with what is needed today.
-# --target keeps build scripts and macros as they are. For ThreadSanitizer the standard library is built anew: it would
-# not see what the one that comes with Rust synchronizes. (AddressSanitizer sees all memory that one takes as it is.)
+# The libraries, including SQLite. Rust's support is still unstable. RUSTC_BOOTSTRAP lets the stable compiler do it:
+# this is the compiler that builds releases, while a nightly may lack what is needed on some day. With --target, build
+# scripts and macros are built without sanitizers. For ThreadSanitizer the standard library is rebuilt, since the
+# synchronization in the one that comes with Rust would not be seen. (AddressSanitizer works with that one.)
 triple         = $(shell rustc -vV | sed -n 's/^host: //p')
 rust-libraries = $(shell rustc --print sysroot 2>/dev/null)/lib/rustlib
 rust-asan  := address
@@ -32,7 +32,7 @@ $(instrumented): target/%/libluat_kv.a: $(sources) make/sanitizers.mk | need-san
 $(instrumented:.a=.so): %.so: %.a
 	@$(CC) -shared $(functions:%=-Wl,-u,%) $< -Wl,--version-script=include/luat_kv.map -Wl,-z,nodelete $(link-needs) -o $@
 
-# Rust's own runtimes go with what its compiler makes; C's from GCC or clang goes with them too.
+# Rust's runtimes match what its compiler produces, and also work with the C code of GCC or clang.
 runtime    = -rdynamic -lrt \
     -Wl,--whole-archive $(rust-libraries)/$(triple)/lib/librustc-stable_rt.$1.a -Wl,--no-whole-archive
 with-asan      = target/asan/libluat_kv.a $(call runtime,asan) $(link-needs)
@@ -40,11 +40,13 @@ with-tsan      = target/tsan/libluat_kv.a $(call runtime,tsan) $(link-needs)
 with-valgrind := $(link-static)
 asan-% tsan-%: export LUAT_KV_SO = target/$(firstword $(subst -, ,$@))/libluat_kv.so
 
-# Reports and suppressions get their names and lines from binutils' addr2line, which is there wherever ld is.
+# addr2line, from binutils, adds names and lines to reports, and suppressions need these. It is installed wherever ld
+# is.
 symbolizer     = external_symbolizer_path=$(shell command -v addr2line)
-# Forked children end without exit handlers, and so without a look for leaks by AddressSanitizer; valgrind has one there
-# too. To it, what is reached by pointers into its midst only is "possibly lost": Rust and SQLite live by such pointers.
-# What is definitely or indirectly lost is lost. (Suppressions look for a thread's own function, which is far out.)
+# Forked children end without exit handlers, so AddressSanitizer does not look for leaks in them; valgrind does. It
+# reports memory that only pointers into its middle refer to as "possibly lost", and Rust and SQLite use such pointers.
+# Memory that is definitely or indirectly lost is a leak. (Suppressions name the function that a thread starts with,
+# which is far out in the stack.)
 under-asan     = env UBSAN_OPTIONS=print_stacktrace=1:$(symbolizer) \
     ASAN_OPTIONS=$(symbolizer):detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1
 under-tsan     = env TSAN_OPTIONS=$(symbolizer):die_after_fork=0:suppressions=tests/sanitizers/tsan.supp
@@ -52,10 +54,11 @@ under-valgrind = valgrind -q --vgdb=no --leak-check=full --show-leak-kinds=defin
     --errors-for-leak-kinds=definite,indirect --error-exitcode=9 --trace-children=yes --trace-children-skip=*/sqlite3 \
     --num-callers=40 --fair-sched=yes $(patsubst %,--suppressions=%,$(wildcard tests/sanitizers/$@.supp))
 
-# All takes longer here, so a test may. Wrapped is what test_starved cannot have enough of in another way.
+# Everything takes longer here, so time limits are longer. Under sanitizers, test_starved can be denied memory only by
+# wrappers around malloc and realloc.
 defines-starved := -DSTARVED_BY_WRAP
 links-starved   := -Wl,--wrap=malloc,--wrap=realloc
-# (Linked without -fsanitize, which would bring the C compiler's own runtime.)
+# (Linked without -fsanitize, which would add the C compiler's own runtime.)
 compile = mkdir -p target/c; $(CC) -std=c99 -D_POSIX_C_SOURCE=200809L -DCHECK_PATIENCE=600 -g $(warnings) $(c-$1) \
     -Iinclude -c $2 -o target/c/$@.o; $(CC) target/c/$@.o $3 $(with-$1) -o target/c/$@
 source  = $(or $(wildcard tests/c/test_$1.c),tests/c/$1.c)
@@ -70,7 +73,7 @@ $(threaded:%=tsan-%): tsan-%: target/tsan/libluat_kv.so
 	@$(call run,tsan,$*)
 $(programs:%=valgrind-%): valgrind-%: lib
 	@$(call run,valgrind,$*)
-# Panics are provoked in a library of their own.
+# Panics are provoked in a separate library.
 valgrind-panic: target/hooked/libluat_kv.a
 valgrind-panic: with-valgrind = target/hooked/libluat_kv.a $(link-needs)
 

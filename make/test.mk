@@ -1,6 +1,6 @@
-# ---- Tests: suites, each run and counted by the test runner: tests/runner
+# ---- Tests: suites, which the test runner (tests/runner) runs and counts
 
-# What a user has set for the store is not for the tests.
+# The user's settings for the store must not affect the tests.
 unexport LUAT_KV_DB LUAT_KV_NAMESPACE LUAT_KV_TRUSTED_PROJECT
 
 .PHONY: test lint test-header test-rust test-cli test-c test-lua test-rocks test-readme test-exports test-install test-setup test-abi test-docs check-cross
@@ -18,7 +18,7 @@ test-setup   := setup runner version
 test-abi     := abi-promise
 check-cross  := cross
 test-docs    := docs-man docs-doxygen docs-links docs-c
-# Most suites run one after another, since they build the same things or use every core. The rest runs two at a time.
+# Most suites run one after another, since they build the same things or use every core. The others run two at a time.
 one-by-one    = $(lint) $(test-header) $(test-rust) $(test-cli) $(test-lua) $(test-rocks) $(test-readme) $(test-exports) \
                 $(test-install) $(test-setup) $(test-abi) $(test-docs) $(test-hosts)
 two-at-a-time = $(test-wasm) $(check-cross) $(test-c) $(sanitized) $(faults) $(fuzz)
@@ -31,8 +31,8 @@ test: need-test ## runs every test; the last line is "N passed, N failed"; V=1 s
 	@$(MAKE) --no-print-directory --keep-going PARALLEL=1 -j 2 --output-sync=target $(two-at-a-time) || :
 	@echo; tests/runner total $(SUITES)
 
-# For each change: what finds most in the shortest time, on builds without optimization, which need no linking of the
-# whole program anew. It needs Rust, a C compiler and lua5.4.
+# For each change: what finds most faults in the shortest time, on builds without optimization, which need no link-time
+# optimization of the whole program. It needs Rust, a C compiler and lua5.4.
 quick := fmt clippy-default rust-unit header-c c-quick lua-quick
 .PHONY: quick $(quick)
 quick: need-demo ## a part of the tests, in less than two minutes, that needs only Rust, cc and lua5.4
@@ -70,7 +70,7 @@ abi-promise: need-abi
 docs-man: need-man
 docs-doxygen: need-docs
 
-# The runner's limit of time is generous already; but these build much, or run everything under valgrind.
+# The runner's time limit is long enough for most suites, but these build much, or run everything under valgrind.
 $(test-rust) cli-commands cross rocks $(test-lua) $(test-wasm) $(sanitized): export SUITE_SECONDS ?= 2400
 
 features-default :=
@@ -83,7 +83,7 @@ fmt:
 	@tests/runner check $@ sh -ec 'cargo fmt --check; cargo fmt --check --manifest-path fuzz/Cargo.toml'
 clippy-default clippy-core clippy-cli clippy-lua: clippy-%:
 	@tests/runner check $@ cargo clippy --all-targets $(features-$*) -- -D warnings
-# Cargo leaves it out of all targets, since plain `cargo test` does.
+# Cargo excludes it from --all-targets, since plain `cargo test` runs it.
 clippy-faults:
 	@tests/runner check $@ cargo clippy --test faults -- -D warnings
 doc-default doc-lua: doc-%:
@@ -101,11 +101,11 @@ rust-default rust-core: rust-%:
 rust-unit:
 	@tests/runner cargo $@ cargo test --no-fail-fast --lib --test header
 
-# Its own tests only: the library's are the same with it.
+# Only its own tests: those of the library are the same with this feature.
 cli-commands:
 	@tests/runner cargo $@ cargo test --no-fail-fast $(features-cli) --bin luat-kv --test cli
 
-# A C program is compiled within its suite, so that one that doesn't compile counts as failed.
+# A C program is compiled within its suite, so one that does not compile counts as failed.
 link-shared := -Ltarget/lib -lluat_kv -Wl,-rpath,\$$ORIGIN/../lib
 link-static := target/lib/libluat_kv.a $(link-needs)
 comma := ,
@@ -121,9 +121,9 @@ c-quick: target/hooked/libluat_kv.so
 $(filter c-static-%,$(test-c)): c-static-%: lib
 	@$(call run-c,test_$*,$(link-static))
 
-# Debian 12 has no Lua 5.5, so its tests run on an interpreter built here, from crates whose checksums are pinned: see
-# tests/lua/interpreter/Cargo.toml. lua.c is compiled apart: from stdin, since its folder has its own Lua's headers, and
-# with llimits.h, where Lua 5.5 has some macros that lauxlib.h had.
+# Debian 12 has no Lua 5.5, so its tests run on an interpreter that is built here, from crates with pinned checksums:
+# see tests/lua/interpreter/Cargo.toml. lua.c is compiled separately: from stdin, since its folder has the headers of
+# its own Lua, and with llimits.h, since Lua 5.5 has moved some macros there from lauxlib.h.
 lua5.5      := target/lua/5.5/lua5.5
 lua5.5-from := tests/lua/interpreter/Cargo.toml tests/lua/interpreter/Cargo.lock
 $(lua5.5): $(lua5.5-from) | toolchain
@@ -133,7 +133,7 @@ $(lua5.5): $(lua5.5-from) | toolchain
 	    $$cc -include lprefix.h -include llimits.h -c -x c - -o lua.o <rlua-lua54-sys/lua-5.4.6/src/lua.c && \
 	    $$cc lua-src/lua-5.5.1/*.c lua.o -Wl,-E -lm -ldl -o ../$(@F)
 
-# An interpreter whose clock the tests move, so that they need not wait until something expires.
+# An interpreter whose clock tests can move, so that they need not wait until something expires.
 target/c/clock.so: tests/lua/clock.c tests/c/clock.h | toolchain
 	@mkdir -p $(@D)
 	$(CC) -std=c99 $(warnings) -O -shared -fPIC $< -o $@
@@ -143,7 +143,7 @@ $(LUAS:%=lua-%) lua-quick ffi: export TEST_CLOCK = $(CURDIR)/target/test/$@.cloc
 $(LUAS:%=lua-%): lua-%: target/lua/%/luat_kv.so
 	@$(lua-path) $(call lua_cpath,$*) tests/runner tap $@ $(with-clock) $(interpreter) tests/lua/run.lua -o tap
 $(LUAS:%=lua-%): interpreter = lua$*
-# luaunit is plain Lua, and Debian has it for the older ones.
+# luaunit is plain Lua, and Debian packages it for the older versions.
 lua-5.5: $(lua5.5)
 lua-5.5: interpreter = $(lua5.5)
 lua-5.5: lua-path = LUA_PATH="$$(lua5.4 -e 'print(package.path)')"

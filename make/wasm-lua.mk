@@ -6,10 +6,10 @@ lua-wasm-c    := $(wildcard src/wasm/*.c src/wasm/*.h src/wasm/include/*.h)
 
 wasm: target/wasm/luat_kv_lua.wasm
 
-# Of Lua's own files, lundump.c and lcorolib.c have another in src/wasm in their place (undump.c, coroutine.c). In lgc.c
-# a line is taken out: a finalizer too can be stopped. And what goes on is counted, as src/wasm/hook.c has it: in lvm.c
-# where it jumps and calls, in ldo.c calls of C's, in lapi.c collections, and in llex.c tokens. In ldo.c, too, what an
-# error is caught from is called by a function of its own (protected.c).
+# In place of lundump.c and lcorolib.c, src/wasm has its own files (undump.c, coroutine.c). A line is removed from
+# lgc.c, so that finalizers can be stopped too. Calls are added that count, as src/wasm/hook.c describes: in lvm.c for
+# jumps and calls, in ldo.c for calls of C functions, in lapi.c for collections, and in llex.c for tokens. ldo.c also
+# calls a protected function through a function of its own (protected.c).
 $(lua-wasm-dir)/src/lua.h: $(lua-wasm-from) make/wasm-lua.mk | toolchain
 	rm -rf $(lua-wasm-dir)/vendor $(lua-wasm-dir)/src
 	cargo vendor --quiet --locked --manifest-path $< $(lua-wasm-dir)/vendor >/dev/null
@@ -28,24 +28,24 @@ $(lua-wasm-dir)/src/lua.h: $(lua-wasm-from) make/wasm-lua.mk | toolchain
 	rm -rf $(lua-wasm-dir)/vendor
 	touch $@
 
-# Exceptions as browsers have had them since 2021, of which setjmp is made.
+# WebAssembly exceptions in the form that browsers have supported since 2021. setjmp is implemented with them.
 clang-wasm := clang-19 --target=wasm32-wasi -mllvm -wasm-enable-sjlj -mexception-handling -mbulk-memory
-# Those of Lua's libraries that can be long about something: see src/wasm/hook.c.
+# The libraries of Lua with functions that can take long: see src/wasm/hook.c.
 looked-at  := lbaselib liolib loadlib loslib lstrlib ltablib lutf8lib
 look       := -fsanitize-coverage=bb,trace-pc -mllvm -sanitizer-coverage-prune-blocks=0
 cflags-wasm := -std=gnu11 -O2 -D_WASI_EMULATED_PROCESS_CLOCKS -Isrc/wasm/include -Isrc/wasm -I$(lua-wasm-dir)/src \
     -include config.h
 
-# The stack lies first in memory, so that overflowing it traps. Functions keep their names, which wasm-opt is to know one
-# by, until it takes them away.
+# The stack is first in memory, so that an overflow traps. Functions keep their names until wasm-opt removes them, since
+# it needs one of the names.
 link-wasm  := -mexec-model=reactor -lwasi-emulated-process-clocks -Wl,--import-memory \
     -Wl,--stack-first,-z,stack-size=1048576 -Wl,--gc-sections,--strip-debug
 exports-wasm = $(addprefix -Wl$(comma)--export-if-defined=, \
     $(functions) $(addprefix luat_kv_wasm_,alloc free changes load))
 
-# Without what luat_kv.wasm has for its size: a library that is built to abort at once would trap wherever an error of
-# Lua's passes through Rust, and the messages for scripts show numbers by `{:?}`. And with an eye to speed, too.
-# It is built after the other module, because cargo locks the folder that both build in.
+# Without the options that make luat_kv.wasm small: a library that aborts on panics would trap whenever an error of Lua
+# passes through Rust, and the messages for scripts format numbers with `{:?}`. It is also optimized for speed. It is
+# built after the other module, because cargo locks the folder that both build in.
 target/wasm/lua/libluat_kv.a: $(sources) make/wasm.mk make/wasm-lua.mk | need-wasm target/wasm/luat_kv.wasm
 	RUSTC_BOOTSTRAP=1 $(if $(own-std),,$(debians-rust)) cargo rustc --lib --crate-type staticlib --no-default-features \
 	    --features lua54 --target wasm32-wasip1 --profile wasm --config 'profile.wasm.opt-level="s"' \
