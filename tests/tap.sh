@@ -1,4 +1,4 @@
-# TAP (testanything.org) for shell scripts, which source this file.
+# TAP (testanything.org) for shell scripts, to be sourced by them.
 failed=0 number=0
 
 # check NAME COMMAND: runs a shell command. The check passes if the command ends with 0.

@@ -1,4 +1,4 @@
-//! The real `luat-kv` on real files: what it prints, to whom, and how it ends.
+//! The real `luat-kv` on real files: its output, its exit status, and its effects.
 
 mod bulk;
 mod entries;

@@ -1,4 +1,4 @@
-//! Which store it is, who may open it, and what is made.
+//! Which store is used, who may open it, and what is created.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,4 @@
-//! What a signal leaves of a backup and an export.
+//! What a signal leaves behind of a backup and an export.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;

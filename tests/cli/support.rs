@@ -1,4 +1,4 @@
-//! A project of its own for each test, and the tool in it.
+//! A separate project for each test, and the tool in it.
 
 use std::ffi::OsStr;
 use std::fs;

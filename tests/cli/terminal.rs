@@ -1,4 +1,4 @@
-//! What people see, and pipes do not.
+//! Output that only a terminal gets, and a pipe does not.
 
 use crate::support::Project;
 

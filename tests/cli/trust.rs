@@ -1,4 +1,4 @@
-//! Whose project is trusted. Much of this takes root, which alone can give files to others.
+//! Which projects are trusted. Much of this needs root, since only root can give files to other users.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink};

@@ -1,4 +1,4 @@
-# For the scripts beside this one: $root, a temporary folder $tmp as working directory, TAP, and the header's functions.
+# For the scripts in this folder: $root, a temporary working directory $tmp, TAP, and the header's functions.
 set -u
 root=$(cd "$(dirname "$0")/../.." && pwd)
 tmp=$(mktemp -d) && cd "$tmp" || exit 1

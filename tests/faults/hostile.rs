@@ -1,5 +1,5 @@
-//! Files that somebody crafted, and files that are damaged. A store on such a file is opened in a process of its own, with
-//! little memory and time.
+//! Files that were crafted, and files that are damaged. A store on such a file is opened in a separate process, with
+//! limited memory and time.
 
 mod child;
 mod crafted;

@@ -1,9 +1,9 @@
 //! SIGKILL of several writers at random moments.
 //!
-//! In each round a few processes write to one file, each by several threads, until each is killed after some number of
-//! acknowledgements. A thread (a lane) has a namespace of its own, so a model knows what it must hold: all that was
-//! acknowledged by a line in the process's pipe, and of the one operation that was not, all or nothing (or, of what goes
-//! in steps, a part).
+//! In each round a few processes write to one file, each with several threads, until each process is killed after some
+//! number of acknowledgements. A thread (a lane) has its own namespace, so a model knows what it must contain:
+//! everything that a line in the process's pipe has acknowledged, and of the one operation that was in progress, all or
+//! nothing (or a part, if it works in steps).
 
 mod model;
 mod older;

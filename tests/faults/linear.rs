@@ -1,9 +1,9 @@
-//! Linearizability: whatever processes and threads do at once, each operation happens at one moment between its call and
-//! its return, for all alike.
+//! Linearizability: whatever processes and threads do at the same time, each operation happens at one moment between
+//! its call and its return, in the same order for all observers.
 //!
-//! Clients in several processes use the keys of a group at the same time, and record what they did and saw. Whether there
-//! is an order of all operations that explains it is checked for each group by itself, which is as good as checking all
-//! of them together, since no operation concerns two groups.
+//! Clients in several processes use the keys of a group at the same time, and record their operations and results. For
+//! each group it is checked separately whether an order of all its operations explains the results. That is equivalent
+//! to checking all groups together, since no operation concerns two groups.
 
 mod checker;
 mod client;

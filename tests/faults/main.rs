@@ -1,18 +1,18 @@
-//! The store under faults that come from outside. Each suite is a target of `make` (see make/faults.mk):
+//! The store under faults from outside. Each suite is a target of `make` (see make/faults.mk):
 //!
 //! - `kills`: processes that write are killed at any moment, and what was acknowledged must be there.
-//! - `power`: the power is cut at any moment, and a sync fails: what was promised must be there, and nothing else.
-//! - `syscalls`: each system call fails in turn, and what failed changed nothing.
-//! - `linear`: what processes and threads do at once has an order.
-//! - `crafted`: databases whose schema or pages were made to do harm.
-//! - `damaged`: flipped bits, exchanged pages, cut files: the database, its log, its shared memory, also in use.
+//! - `power`: the power fails at any moment, or a sync fails: what was promised must be there, and nothing else.
+//! - `syscalls`: each system call fails in turn, and an operation that failed has changed nothing.
+//! - `linear`: concurrent operations of processes and threads have an order.
+//! - `crafted`: databases whose schema or pages were crafted to do harm.
+//! - `damaged`: flipped bits, exchanged pages, truncated files: the database, its log, its shared memory, also in use.
 //!
-//! Only a process can be killed, or have system calls that fail, so this program starts itself again with the name of a
-//! role in place of a suite's. It prints TAP; lines with `#` give the figures.
+//! Only a process can be killed, or have failing system calls, so this program starts itself again with the name of a
+//! role instead of a suite. It prints TAP; lines with `#` contain figures.
 //!
 //! Environment variables:
 //! - `FAULTS_MINUTES`: how long a suite runs; without it a minute or less. `make torture` sets it.
-//! - `FAULTS_SEED`: the seed of a run that is to be repeated. Each suite prints its own.
+//! - `FAULTS_SEED`: the seed of a run to repeat. Each suite prints its own.
 
 mod hostile;
 mod kills;

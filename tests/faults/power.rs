@@ -1,12 +1,12 @@
-//! Power cuts, and commits that fail.
+//! Power failures, and commits that fail.
 //!
-//! A process does its operations under a recorder (power/recorder.c), which logs each write, truncation, sync, change of a
-//! name, and acknowledgement, in order. From the log come the states that a power cut at any moment could leave
-//! (power/disk.rs). Each is written to a folder and opened by the library, and what it holds is compared with the model
-//! (power/work.rs).
+//! A process carries out its operations under a recorder (power/recorder.c), which logs each write, truncation, sync,
+//! change of a name, and acknowledgement, in order. The states that a power failure at any moment could leave are
+//! derived from the log (power/disk.rs). Each state is written to a folder and opened by the library, and its contents
+//! are compared with the model (power/work.rs).
 //!
-//! The recorder can make the sync of the log fail. A write that failed so must stay undone, also when its process is killed
-//! before anybody else writes.
+//! The recorder can make the sync of the log fail. A write that failed in this way must stay undone, even if its
+//! process is killed before another write.
 
 mod disk;
 mod log;

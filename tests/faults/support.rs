@@ -1,4 +1,4 @@
-//! What all suites need: random numbers, time, scratch folders, and the TAP that the test runner counts.
+//! What all suites use: random numbers, time, scratch folders, and TAP for the test runner.
 
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;

@@ -1,9 +1,9 @@
 //! The N-th system call of a kind fails, for every N, during a script of all operations.
 //!
-//! A worker's calls fail (see `trap`): once, or from the N-th one on until the fault is lifted. Whatever fails must say
-//! so with a fitting code and a message that names the file, within the busy timeout, and must have changed nothing: the
-//! same store then does what it failed to do. Or the worker dies at the first failure. At the end another process opens
-//! the file and compares all with what was acknowledged.
+//! A worker's calls fail (see `trap`): once, or from the N-th one on until the fault is removed. A failing operation
+//! must report a fitting code and a message that names the file, within the busy timeout, and must have changed
+//! nothing: the same store then carries it out. In other runs the worker dies at the first failure. At the end another
+//! process opens the file and compares everything with what was acknowledged.
 
 mod script;
 mod worker;

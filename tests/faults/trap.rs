@@ -1,8 +1,8 @@
-//! System calls that fail, are cut short, or take long.
+//! Makes system calls fail, transfer less than requested, or take long.
 //!
-//! A seccomp filter turns this process's calls on files into a signal, whose handler answers them: as the kernel does, or
-//! with a fault. So calls are caught that go past the C library too, as those of the crate rustix do, which a library in
-//! LD_PRELOAD never sees. Only files below one folder are concerned. Linux on x86-64 and on 64-bit ARM.
+//! A seccomp filter turns this process's calls on files into a signal, whose handler carries them out, or returns a
+//! fault. So it also catches calls that bypass the C library, such as those of the crate rustix, which a library in
+//! LD_PRELOAD never sees. Only files below one folder are affected. Supports Linux on x86-64 and on 64-bit ARM.
 
 use std::ffi::{CStr, c_char, c_int, c_long, c_void};
 use std::os::unix::ffi::OsStrExt;

@@ -1,4 +1,4 @@
---- Files that cannot be used, or not for writing: clear errors, and nothing is touched.
+--- Files that cannot be used, or not be written: the errors are clear, and nothing is changed.
 local lu = require("luaunit")
 local KV = require("luat_kv")
 local support = require("support")

@@ -1,6 +1,6 @@
---- The contract, stated once (one file a section, in contract/) and run against every back end.
+--- The contract, stated once (one file for each section, in contract/) and run against every back end.
 -- A section is a table of test methods. A test finds in self:
---   kv        a namespace of its own, empty
+--   kv        an empty namespace of its own
 --   store     the store it is in
 --   open      opens another store of the same back end: self.open{ limits = "cloudflare" }
 --   backends  the open functions of all back ends that this build has

@@ -1,4 +1,4 @@
---- What was acknowledged stays: through the end of a process, its violent death, and other writers.
+--- Acknowledged writes survive the end of a process, its violent death, and other writers.
 local lu = require("luaunit")
 local KV = require("luat_kv")
 local support = require("support")

@@ -1,4 +1,4 @@
---- The seed's examples, in lua/examples/site, do what the seed says; so do the scripts that show them.
+--- The example projects in lua/examples/site work as intended, and so do the scripts that show them.
 local lu = require("luaunit")
 local support = require("support")
 

@@ -1,4 +1,4 @@
---- KV.json, KV.null and KV.array: contract.md's JSON where it needs no store.
+--- KV.json, KV.null and KV.array: JSON without a store.
 local lu = require("luaunit")
 local KV = require("luat_kv")
 local support = require("support")

@@ -1,4 +1,4 @@
---- What differs between the Luas: each row of the table in docs/lua.md, on the Lua that runs this.
+--- Differences between versions of Lua: each row of the table in docs/lua.md, on the Lua that runs this.
 local lu = require("luaunit")
 local KV = require("luat_kv")
 local support = require("support")

@@ -1,5 +1,5 @@
---- Files are good both ways: ours for Luat's own statements, and Luat's for us.
--- sqlite3's shell, a process of its own, stands for Luat.
+--- Files are compatible in both directions: this library's for Luat's own statements, and Luat's for this library.
+-- sqlite3's shell, in its own process, represents Luat.
 local lu = require("luaunit")
 local KV = require("luat_kv")
 local support = require("support")

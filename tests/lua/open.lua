@@ -1,4 +1,4 @@
---- KV.open: what it takes, and what it refuses.
+--- KV.open: what it accepts, and what it refuses.
 local lu = require("luaunit")
 local KV = require("luat_kv")
 local support = require("support")

@@ -1,6 +1,6 @@
---- What support.lua has of files and of waiting, where there is no shell: in a page, on the file system in memory that
--- Lua has there (see web/test/contract.js). Its `io` and `os` make no folders; but they move one, and before the tests
--- begin some lie ready at /folders/1, /folders/2 and so on.
+--- The functions of support.lua for files and waiting, in a page, which has no shell: on the file system in memory that
+-- Lua has there (see web/test/contract.js). Its `io` and `os` cannot create folders, but can move one, and before the
+-- tests begin some empty ones exist at /folders/1, /folders/2 and so on.
 
 -- What the shell of SQLite makes of an empty file is told from an export by its first bytes.
 local DATABASE = "SQLite format 3\0"

@@ -1,5 +1,5 @@
---- A bug in the library, provoked: it is raised as PANIC, has changed nothing, and the store works on. Runs with a module
--- that has the feature debug-hooks, and LUAT_KV_DEBUG_PANIC_KEY=boom. Prints TAP.
+--- A bug in the library, provoked: it is raised as PANIC, has changed nothing, and the store remains usable. Runs with
+-- a module that has the feature debug-hooks, and LUAT_KV_DEBUG_PANIC_KEY=boom. Prints TAP.
 local KV = require("luat_kv")
 
 local path = os.tmpname()

@@ -1,4 +1,4 @@
---- The contract, on a machine that has a stock Lua and nothing else: from the repository root,
+--- The contract, on a machine that has only a stock Lua: from the repository root,
 --   LUA_CPATH="target/lua/5.4/?.so;;" lua5.4 tests/lua/quick.lua
 -- run.lua runs more, and reports failures better, but needs luaunit. Here the part of luaunit that the contract uses is
 -- defined in a few lines. Prints TAP.

@@ -1,4 +1,4 @@
---- What the tests share: what an error must look like, temporary folders, child processes.
+--- What the tests share: checks of errors, temporary folders, child processes.
 local lu = require("luaunit")
 
 local M = {}

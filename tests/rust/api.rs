@@ -1,4 +1,4 @@
-//! What only the Rust API has: builders, iterators, and the sources of errors.
+//! Features of the Rust API only: builders, iterators, and the sources of errors.
 
 use std::error::Error as _;
 use std::io::{self, ErrorKind};

@@ -1,6 +1,6 @@
-//! What a file says of its format, and how files of older and later formats are used.
+//! The format that a file declares, and the use of files of older and later formats.
 //!
-//! The connections here are made by the same copy of SQLite as the store's.
+//! The connections here use the same copy of SQLite as the store.
 
 use std::fs;
 use std::path::{Path, PathBuf};

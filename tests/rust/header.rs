@@ -1,4 +1,4 @@
-//! `include/luat_kv.h` is what cbindgen makes of `src/ffi`. With LUAT_KV_WRITE_HEADER set, it becomes so.
+//! Checks that `include/luat_kv.h` is what cbindgen generates from `src/ffi`. With LUAT_KV_WRITE_HEADER set, writes it.
 
 use std::{env, fs, path::Path};
 

@@ -1,6 +1,6 @@
-//! Files that Luat wrote, and Luat's own statements on files of ours.
+//! Files that Luat wrote, and Luat's own statements on this library's files.
 //!
-//! The connections here go through the same copy of SQLite as the store's, but are not the store's own, and are closed
+//! The connections here use the same copy of SQLite as the store, but are separate from the store's, and are closed
 //! before it opens: two libraries on one file in one process are refused.
 
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Random operations, with time moved by hand: both back ends answer as a simple model does.
+//! Random operations, with a manual clock: both back ends return the same as a simple model.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 

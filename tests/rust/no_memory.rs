@@ -1,4 +1,4 @@
-//! NOMEM needs no memory: an error that says so is made, handed out and freed without an allocation.
+//! NOMEM needs no memory: such an error is created, returned and freed without an allocation.
 // A build with the Lua binding has no C interface.
 #![cfg(not(feature = "module"))]
 

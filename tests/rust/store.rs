@@ -1,4 +1,4 @@
-//! What a Rust host can do beyond the model's operations: opening, sweeping, sharing, closing.
+//! Features of a store in Rust besides the model's operations: opening, sweeping, sharing, closing.
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};

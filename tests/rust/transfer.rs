@@ -1,4 +1,4 @@
-//! Imports: what is taken, what is refused and where, and how little is read of what is too long.
+//! Imports: what is accepted, what is refused and at which position, and how little is read of an oversized field.
 
 use std::io::{self, Read};
 

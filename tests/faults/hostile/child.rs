@@ -1,4 +1,4 @@
-//! A process that uses a store on a file which may be anything, with little memory and little time.
+//! A process that uses a store on a file which may contain anything, with limited memory and time.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, Read, Write};

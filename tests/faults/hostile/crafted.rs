@@ -1,4 +1,4 @@
-//! Databases that were made to do harm: by their schema, by their pages, by the size of what they hold.
+//! Databases that were crafted to do harm: by their schema, their pages, or the size of their contents.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

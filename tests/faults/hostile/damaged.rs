@@ -1,8 +1,8 @@
 //! Files with damage of every kind, in every place, also while processes use them.
 //!
-//! The store that is damaged has a history: each commit of its log writes the same number into a group of keys. What is
-//! read must be the state after one of the commits, unless the damage is in the database itself, whose rows carry no
-//! checksum: there a wrong value cannot be told from a right one, and is counted.
+//! The damaged store has a history: each commit in its log writes one number into a group of keys. A read must return
+//! the state after one of the commits, unless the damage is in the database itself, whose rows have no checksums: there
+//! a wrong value cannot be told from a right one, and is counted.
 
 use std::fs::{self, File, OpenOptions as FileOptions};
 use std::os::unix::fs::FileExt;

@@ -1,4 +1,4 @@
-//! The pages of an SQLite database, as <https://www.sqlite.org/fileformat2.html> has them, to be bent.
+//! The pages of an SQLite database, in the format of <https://www.sqlite.org/fileformat2.html>, for modification.
 
 use std::fs;
 use std::path::{Path, PathBuf};

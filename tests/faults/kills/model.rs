@@ -1,4 +1,4 @@
-//! What a lane's namespace must hold.
+//! What a lane's namespace must contain.
 
 use std::collections::BTreeMap;
 use std::iter::Peekable;

@@ -1,4 +1,4 @@
-//! SIGKILL, or a disk that is full, while a file of an older format is brought to this one.
+//! SIGKILL, or a full disk, while a file of an older format is converted.
 
 use std::fs;
 use std::path::Path;

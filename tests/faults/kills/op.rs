@@ -1,4 +1,4 @@
-//! What a lane does: operations that a seed repeats, so that writer and model have the same ones.
+//! The operations of a lane, generated from a seed, so that writer and model have the same ones.
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,6 @@
-//! Is there an order of the operations, each at one moment between its call and its return, in which every one returns
-//! what it did? By Wing and Gong's search, with Lowe's memory of what was tried ("Testing for linearizability", 2017).
+//! Checks whether there is an order of the operations, each at one moment between its call and its return, in which
+//! each returns its recorded result. This is Wing and Gong's search, with Lowe's cache of visited states ("Testing for
+//! linearizability", 2017).
 
 use std::collections::HashSet;
 

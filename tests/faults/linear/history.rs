@@ -1,4 +1,4 @@
-//! Operations on a few keys, with when each was called and when it returned.
+//! Operations on a few keys, with the times of their calls and returns.
 
 use std::fmt;
 

@@ -1,4 +1,5 @@
-//! Tests the checker: histories of which it is known whether they have an order, and recorded ones that were changed.
+//! Tests the checker, with histories that are known to have or lack an order, and with recorded ones that were
+//! modified.
 
 use super::checker::{Failure, check};
 use super::history::{Event, INCREMENTS, Op};

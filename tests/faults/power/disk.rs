@@ -1,11 +1,11 @@
-//! A disk that loses its power: what of a record is surely there, and what may be there.
+//! A disk that loses its power: which parts of a record certainly survive, and which may survive.
 //!
-//! The rules are those of POSIX and of disks, not those of one file system, so they allow more than a given one does:
+//! These are the rules of POSIX and of disks, not of one file system, so they allow more than a particular one does:
 //!
-//! - What was written to a file before its last sync is there. Of what was written or truncated after it, any part is,
-//!   whatever the order, in sectors of 512 bytes.
-//! - A name is there, or is gone, for certain once its folder was synced after the change. Otherwise any of the states that
-//!   the name had since then is possible. A rename is a change of two names.
+//! - What was written to a file before its last sync survives. Any part of what was written or truncated after it may
+//!   survive, in any order, in sectors of 512 bytes.
+//! - A change of a name is certain once its folder was synced after it. Otherwise any of the states that the name had
+//!   since the last sync is possible. A rename is a change of two names.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;

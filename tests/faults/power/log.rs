@@ -1,4 +1,4 @@
-//! The log that recorder.c writes.
+//! Reads the log that recorder.c writes.
 
 /// What a process did to a folder, in order. Paths are absolute.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! What the recorded process does, and what the store must hold after each step.
+//! The operations of the recorded process, and what the store must contain after each.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,4 +1,4 @@
-//! The operations during which a system call fails: each once at least, from the making of the folders to the close.
+//! The operations during which a system call fails: each at least once, from the creation of the folders to the close.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
---- incr, add and touch: changes that depend on what is there, and that nobody comes between.
+--- incr, add and touch: changes that depend on the present value, and that no other write can interrupt.
 local lu = require("luaunit")
 local KV = require("luat_kv")
 local support = require("support")

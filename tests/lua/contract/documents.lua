@@ -1,4 +1,4 @@
---- contract.md, JSON, as it goes through a store. What needs no store is in ../json.lua.
+--- JSON that goes through a store. Tests that need no store are in ../json.lua.
 local lu = require("luaunit")
 local KV = require("luat_kv")
 local support = require("support")

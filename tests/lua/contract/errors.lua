@@ -1,4 +1,4 @@
---- contract.md, Errors: plain strings with the caller's position, and a store that stays usable.
+--- Errors: plain strings with the caller's position, and a store that remains usable.
 local lu = require("luaunit")
 local KV = require("luat_kv")
 local support = require("support")

@@ -1,4 +1,4 @@
---- contract.md, Expiry, once the time is over: at `now >= expiration` an entry is gone everywhere at once.
+--- Expired entries: at `now >= expiration` an entry is gone for every operation at once.
 local lu = require("luaunit")
 local support = require("support")
 

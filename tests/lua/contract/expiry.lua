@@ -1,4 +1,4 @@
---- contract.md, Expiry: what is taken, and what is told. What happens once the time is over: expired.lua.
+--- Expirations: what is accepted, and what is returned. For what happens after the time is over, see expired.lua.
 local lu = require("luaunit")
 local support = require("support")
 local refuses = support.refuses

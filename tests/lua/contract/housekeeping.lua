@@ -1,4 +1,4 @@
---- What a store tells of itself, and what keeps its file in order.
+--- The statistics of a store, and the maintenance of its file.
 local lu = require("luaunit")
 local support = require("support")
 local fails = support.fails

@@ -1,4 +1,4 @@
---- contract.md, Limits: going over one is an error that names the limit and the length.
+--- Limits: exceeding one is an error that names the limit and the length.
 local lu = require("luaunit")
 local support = require("support")
 local fails, refuses = support.fails, support.refuses

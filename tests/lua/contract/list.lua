@@ -1,4 +1,4 @@
---- contract.md, list: pages of keys in byte order, after a prefix, from a cursor on.
+--- list: pages of keys in byte order, with a prefix, from a cursor on.
 local lu = require("luaunit")
 local support = require("support")
 local refuses = support.refuses

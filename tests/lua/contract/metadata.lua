@@ -1,4 +1,4 @@
---- contract.md, Metadata: any JSON value but null.
+--- Metadata: any JSON value except null.
 local lu = require("luaunit")
 local KV = require("luat_kv")
 local support = require("support")

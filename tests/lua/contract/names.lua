@@ -1,4 +1,4 @@
---- contract.md, Names: a namespace name and a key are UTF-8 text.
+--- Names: the name of a namespace and a key are UTF-8 text.
 local lu = require("luaunit")
 local support = require("support")
 local fails, refuses = support.fails, support.refuses

@@ -1,4 +1,4 @@
---- contract.md, Options: nothing is ever silently ignored.
+--- Options: none is ever silently ignored.
 local lu = require("luaunit")
 local support = require("support")
 local refuses = support.refuses

@@ -1,4 +1,4 @@
---- contract.md, Presence and removal: has, delete, take, and the version that put and add return.
+--- Presence and removal: has, delete, take, and the version that put and add return.
 local lu = require("luaunit")
 local KV = require("luat_kv")
 local support = require("support")

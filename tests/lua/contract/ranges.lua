@@ -1,4 +1,4 @@
---- Lists beyond pages of names: directions, bounds, values, loops, counts, and removal of many keys.
+--- More about ranges: directions, bounds, values, loops, counts, and the removal of many keys.
 local lu = require("luaunit")
 local KV = require("luat_kv")
 local support = require("support")

@@ -1,4 +1,4 @@
---- Exports and imports, by path and through files that Lua has open.
+--- Exports and imports, by path and through files that are open in Lua.
 local lu = require("luaunit")
 local KV = require("luat_kv")
 local support = require("support")

@@ -1,4 +1,4 @@
---- contract.md, Values: what put takes, and what the types of get give back.
+--- Values: what put accepts, and what the types of get return.
 local lu = require("luaunit")
 local KV = require("luat_kv")
 local support = require("support")

@@ -1,5 +1,5 @@
---- What concerns luat_kv_ffi alone: how it finds its library, that it says what the C module says, and what C's memory
--- and LuaJIT's collector can do to each other.
+--- Tests for luat_kv_ffi only: how it finds its library, that its messages are those of the C module, and how C's
+-- memory and LuaJIT's collector interact.
 local lu = require("luaunit")
 local KV = require("luat_kv")
 local support = require("support")
