@@ -1,5 +1,5 @@
 /*
- * For tests that hold on both back ends alike: each opens its store here, and runs twice.
+ * For tests that apply to both back ends: each opens its store with this, and runs twice.
  */
 #ifndef BACKENDS_H
 #define BACKENDS_H

@@ -1,8 +1,9 @@
 /*
  * The asserts of the C suite, and the runner that prints TAP (testanything.org). To be included before anything else.
  *
- * An assert that fails says where and why, and goes on: every luat_kv_* function takes the NULLs that a failed one
- * leaves. Asserts work in any thread; those of a child process (process.h) fail the test through its exit status.
+ * A failed assert prints where and why, and the test continues: every luat_kv_* function accepts the NULLs that a
+ * failed one leaves. Asserts work in any thread; those of a child process (process.h) fail the test through its exit
+ * status.
  */
 #ifndef CHECK_H
 #define CHECK_H

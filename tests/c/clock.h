@@ -1,6 +1,6 @@
 /*
- * A clock that a test moves: this program's own time and clock_gettime take the place of the C library's, also for the
- * code under test. Children that it forks have a clock of their own, which begins as their parent's.
+ * A clock that a test moves: this program's own time and clock_gettime replace those of the C library, also for the
+ * code under test. Forked children have their own clock, which starts as their parent's.
  */
 #ifndef CLOCK_H
 #define CLOCK_H

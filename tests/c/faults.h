@@ -1,6 +1,6 @@
 /*
- * System calls that fail when a test wants them to: this program's own open, fcntl, pread and pwrite take the place of
- * the C library's, also for the code under test, and count how long it asks to sleep.
+ * System calls that fail when a test requests it: this program's own open, fcntl, pread and pwrite replace those of the
+ * C library, also for the code under test. They also count how long it asks to sleep.
  */
 #ifndef FAULTS_H
 #define FAULTS_H

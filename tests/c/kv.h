@@ -1,5 +1,5 @@
 /*
- * What the tests do again and again with a store.
+ * Helpers for common operations on a store.
  */
 #ifndef KV_H
 #define KV_H

@@ -1,6 +1,6 @@
 /*
- * A bug in the library, provoked: it comes out as PANIC, has changed nothing, and the store works on. Linked with the
- * library that has the feature debug-hooks, in which all that touches the key "boom" panics in the midst of it.
+ * A bug in the library, provoked: it is returned as PANIC, has changed nothing, and the store remains usable. Linked
+ * with the library that has the feature debug-hooks, in which every operation on the key "boom" panics in its midst.
  */
 #include "backends.h"
 #include "threads.h"

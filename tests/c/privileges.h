@@ -1,5 +1,5 @@
 /*
- * Mounts and other users, for children of a test: what they change ends with them.
+ * Mounts and other users, for child processes of a test: their changes end with them.
  */
 #ifndef PRIVILEGES_H
 #define PRIVILEGES_H

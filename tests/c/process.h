@@ -1,6 +1,6 @@
 /*
  * Child processes: forked ones, which run a function, and spawned ones, which run a program (this one again, or the
- * sqlite3 shell). Each dies by itself when it takes too long.
+ * sqlite3 shell). Each ends by itself if it takes too long.
  */
 #ifndef PROCESS_H
 #define PROCESS_H

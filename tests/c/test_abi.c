@@ -1,5 +1,5 @@
 /*
- * The rules that every function keeps (the header's preamble): NULLs, lengths, outputs, errors, and handles that are
+ * The rules that every function follows (the header's preamble): NULLs, lengths, outputs, errors, and handles that are
  * freed in any order. (Options structs: test_options.c.)
  */
 #include "kv.h"

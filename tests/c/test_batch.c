@@ -1,5 +1,5 @@
 /*
- * Batches, on both back ends: all or nothing, versions and conditions, and what is no batch.
+ * Batches, on both back ends: all or nothing, versions and conditions, and invalid batches.
  */
 #include "backends.h"
 #include "process.h"

@@ -1,7 +1,7 @@
 /*
- * The boundary attacked: NULL for every pointer of every function that can fail, and a length that no memory has for
- * every length, each once with an error object and once without; then inputs that end where readable memory does. The
- * last test reads the header, and finds what was left out.
+ * Attacks on the boundary: NULL for every pointer of every function that can fail, and a length beyond all memory for
+ * every length, each with and without an error object; then inputs that end where readable memory does. The last test
+ * reads the header, and finds functions that are not covered.
  */
 #include "kv.h"
 

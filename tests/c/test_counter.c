@@ -1,5 +1,5 @@
 /*
- * Writes that depend on what is there, on both back ends: incr, add and touch.
+ * Writes that depend on the present entry, on both back ends: incr, add and touch.
  */
 #define _GNU_SOURCE /* clock.h */
 #include "backends.h"

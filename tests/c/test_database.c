@@ -1,6 +1,6 @@
 /*
- * Stores on one file share a database: what an open costs then, what stays a store's own, and that nothing that takes
- * long keeps others from reading.
+ * Stores on one file share a database: the cost of an open, what is separate for each store, and that no long operation
+ * delays reads.
  */
 #define _GNU_SOURCE
 #include "shared.h"

@@ -1,5 +1,5 @@
 /*
- * What is particular to a store in a file: where it lies, what is kept, other processes, and files that are none.
+ * What is particular to a store in a file: its location, durability, other processes, and files that are not databases.
  */
 #include "process.h"
 

@@ -1,5 +1,5 @@
 /*
- * The end of a process: handles that are left open, calls from exit handlers, and threads that are in a call meanwhile.
+ * The end of a process: handles that are still open, calls from exit handlers, and threads in calls.
  */
 #include "process.h"
 #include "threads.h"

@@ -1,6 +1,6 @@
 /*
- * What has expired is gone everywhere at once, and hides nothing that lives. All tests share one wait: the stores are
- * filled, both back ends are looked at until the time has come, and only then the tests run.
+ * Expired entries are gone for every operation at once, and hide no live ones. All tests share one wait: the stores are
+ * filled, both back ends are checked until the time has come, and only then do the tests run.
  */
 #include "backends.h"
 

@@ -1,6 +1,6 @@
 /*
- * A process that has a store open may fork: parent and child both go on, whatever else is going on, and nothing that
- * was acknowledged to either is ever lost.
+ * A process with an open store may fork: parent and child both continue, whatever else happens, and no write that was
+ * acknowledged to either is lost.
  */
 #include "shared.h"
 

@@ -1,5 +1,5 @@
 /*
- * Forks while other threads use the store, open and close it, fork as well, or wait for the database.
+ * Forks while other threads use the store, open and close it, fork too, or wait for the database.
  */
 #include "shared.h"
 #include "threads.h"

@@ -1,5 +1,5 @@
 /*
- * A store is a guest in its process, which closes descriptors, has none of the usual ones, and counts on its locks.
+ * A store is a guest in its process, which may close descriptors, lack the standard ones, and rely on its locks.
  */
 #define _GNU_SOURCE /* unshare */
 #include "shared.h"

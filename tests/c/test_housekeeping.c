@@ -1,5 +1,5 @@
 /*
- * What is done with a store as a whole: its namespaces, stats, compaction, checkpoints and backups.
+ * Operations on a whole store: its namespaces, stats, compaction, checkpoints and backups.
  */
 #define _GNU_SOURCE /* clock.h */
 #include "backends.h"

@@ -1,5 +1,5 @@
 /*
- * Where a database may lie: mounts of the file alone, folders that may not be written, other users.
+ * Where a database may be: mounts of the file alone, folders that must not be written, other users.
  */
 #define _GNU_SOURCE
 #include "faults.h"

@@ -1,5 +1,5 @@
 /*
- * Options structs: their _init functions, sizes of other versions of the library, and fields that mean nothing.
+ * Options structs: their _init functions, sizes of other versions of the library, and fields without a meaning.
  */
 #include "kv.h"
 

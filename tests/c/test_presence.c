@@ -1,5 +1,5 @@
 /*
- * Whether keys are there, removal that reports, take, and writes that give their version, on both back ends.
+ * Presence of keys, removal that reports, take, and writes that return their version, on both back ends.
  */
 #include "backends.h"
 #include "threads.h"

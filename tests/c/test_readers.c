@@ -1,5 +1,5 @@
 /*
- * A user who may only read a database, while others keep changing it, or have to set its log up again.
+ * A user who may only read a database, while others keep changing it, or have to recreate its log.
  */
 #define _GNU_SOURCE
 #include "faults.h"

@@ -1,6 +1,6 @@
 /*
- * What an error says: the file, the system's own word, and what to do. And what a system call that fails for a moment, or
- * for good, makes of a store.
+ * The contents of errors: the file, the system's message, and advice. Also the effects on a store of a system call that
+ * fails for a moment, or permanently.
  */
 #define _GNU_SOURCE
 #include "faults.h"

@@ -1,5 +1,6 @@
 /*
- * What root makes for others, and a process that gives up its rights or its root folder while a store is open.
+ * What root creates for other users, and a process that drops its rights or changes its root folder while a store is
+ * open.
  */
 #define _GNU_SOURCE /* chroot, setgroups, clock.h */
 #include "clock.h"

@@ -1,5 +1,5 @@
 /*
- * The process's memory runs out: that is NOMEM, and the store works on.
+ * The process's memory is exhausted: the result is NOMEM, and the store remains usable.
  */
 #include "backends.h"
 

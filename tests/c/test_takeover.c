@@ -1,5 +1,5 @@
 /*
- * What another user has left beside a database: a log with writes in it, or something else altogether.
+ * Files that another user has left beside a database: a log with writes, or something unrelated.
  */
 #define _GNU_SOURCE
 #include "privileges.h"

@@ -1,6 +1,5 @@
 /*
- * Stores and namespaces are any thread's at any time; entries, pages, batches, stats and errors go from one to
- * another.
+ * Any thread may use stores and namespaces at any time; entries, pages, batches, stats and errors move between threads.
  */
 #include "backends.h"
 #include "threads.h"

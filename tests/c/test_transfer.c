@@ -1,5 +1,5 @@
 /*
- * Exports and imports, on both back ends: exact round trips, what is no export, descriptors, and full disks.
+ * Exports and imports, on both back ends: exact round trips, invalid input, descriptors, and full disks.
  */
 #include "backends.h"
 #include "process.h"

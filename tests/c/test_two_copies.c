@@ -1,9 +1,9 @@
 /*
- * Two copies of SQLite in one process would drop each other's locks on a file that both have open. This program has
- * one copy of the library, loads another, and sees that whoever comes second is refused.
+ * Two copies of SQLite in one process would drop each other's locks on a file that both have open. This program has one
+ * copy of the library, loads another, and checks that the second to open a file is refused.
  *
- * The other copy is made from LUAT_KV_SO, else from target/lib/libluat_kv.so: a file of its own, which the dynamic
- * linker cannot take for the one that is loaded already.
+ * The other copy is made from LUAT_KV_SO, or else from target/lib/libluat_kv.so: a separate file, which the dynamic
+ * linker cannot mistake for the one that is already loaded.
  */
 #define _DEFAULT_SOURCE /* syscall */
 #include "process.h"

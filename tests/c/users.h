@@ -1,5 +1,5 @@
 /*
- * Users: one who owns the database, and one of its group who may only read it.
+ * Users: the owner of the database, and a user of the owner's group who may only read it.
  */
 #ifndef USERS_H
 #define USERS_H

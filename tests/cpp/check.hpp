@@ -1,5 +1,5 @@
 /*
- * What the C++ suite adds to that of C: tests and asserts that know exceptions, and a store on each back end.
+ * What the C++ suite adds to the C suite's: tests and asserts that handle exceptions, and a store on each back end.
  */
 #ifndef CHECK_HPP
 #define CHECK_HPP

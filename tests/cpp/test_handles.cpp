@@ -1,5 +1,5 @@
 /*
- * Errors with their codes; handles that were closed, moved from, or left behind; threads; memory.
+ * Errors with their codes; handles that were closed, moved from, or left open; threads; memory.
  */
 #include "check.hpp"
 

@@ -1,5 +1,5 @@
 /*
- * The library as the loader finds it, and so for the shared one only: with another ABI, and with a bug inside.
+ * The library that the loader finds, so only the shared one: with another ABI, and with a bug in it.
  */
 #include "check.hpp"
 

@@ -1,4 +1,4 @@
-/* A program of somebody else's: all it knows is the name luat_kv. */
+/* A user's program, which knows only the name luat_kv. */
 #include <luat_kv.h>
 #include <stdio.h>
 

@@ -1,7 +1,7 @@
 /*
- * For an interpreter that runs the tests: its time and that of the module are TEST_CLOCK seconds ahead of the system's.
- * That names a file with a number of eight bytes, which the tests write (see support.lua). This library is loaded with
- * LD_PRELOAD, and processes that the interpreter starts do without it.
+ * For an interpreter that runs the tests: its time and that of the module are ahead of the system's by the number of
+ * seconds in the file TEST_CLOCK, a number of eight bytes, which the tests write (see support.lua). This library is
+ * loaded with LD_PRELOAD; processes that the interpreter starts run without it.
  */
 #define _GNU_SOURCE
 #include "../c/clock.h"

@@ -1,6 +1,6 @@
 /*
- * Lua's memory runs out at every point of the module's work, one after the other: each time that is an error of Lua's
- * and nothing more, and the store works on. A host of its own, since only a host can choose Lua's allocator.
+ * Lua's memory runs out at every point of the module's work, one after another: each time the result is a Lua error and
+ * nothing more, and the store remains usable. It is a host of its own, since only a host can choose Lua's allocator.
  */
 #include <lauxlib.h>
 #include <lualib.h>

@@ -1,6 +1,6 @@
 /*
- * Misuse of the library, one kind at a time, by the name in the first argument: what sanitizers are to notice, within
- * the library too, if they are at work at all. Exits with 0 where nobody notices.
+ * Misuse of the library, one kind at a time, selected by the first argument: defects that sanitizers must detect, also
+ * within the library, if they work at all. Exits with 0 if nothing is detected.
  */
 #include "../c/kv.h"
 #include "../c/threads.h"

@@ -1,10 +1,10 @@
 /*
  * Records what a process does to the files of one folder: loaded by LD_PRELOAD, it appends an event to a log for each
- * call that succeeded. The checker (../power.rs) makes from that log the states that a power cut could leave.
+ * call that succeeded. The checker (../power.rs) derives from that log the states that a power failure could leave.
  *
- *   POWER_ROOT   the folder, as an absolute path; what is done elsewhere, and to -shm files, is not recorded
- *   POWER_LOG    the log. What the process writes to stdout (its acknowledgements) is in it too, in order.
- *   POWER_FAIL   "7": the 7th sync of a log file (-wal) fails with EIO; "7+": that one and all after it
+ * POWER_ROOT: the folder, as an absolute path. Changes elsewhere, and to -shm files, are not recorded.
+ * POWER_LOG: the log. It also contains, in order, what the process writes to stdout (its acknowledgements).
+ * POWER_FAIL: "7" makes the 7th sync of a log file (-wal) fail with EIO; "7+", that one and all after it.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
