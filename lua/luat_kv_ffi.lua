@@ -1,7 +1,7 @@
 --- luat_kv for LuaJIT over the C library: the same functions, methods, options and errors as the C module `luat_kv`, for
 -- hosts that cannot load a C module. See docs/luajit-ffi.md.
 --
--- This is the door; what is behind it lies in the folder luat_kv_ffi, beside this file:
+-- This file is the entry point. The rest is in the folder luat_kv_ffi, beside this file:
 --   library, cdef         finds libluat_kv; what its header declares
 --   call, fail, handle    how C is called; errors; userdata that hold C's objects
 --   args, text            arguments and options; text in messages
@@ -44,7 +44,7 @@ end
 
 local new_module
 
---- A module table of its own. It shares nothing that Lua code could change with any other.
+--- Creates a module table. It shares nothing that Lua code could change with any other.
 function new_module(settings)
   local KV = { _VERSION = "luat_kv " .. ffi.string(C.luat_kv_version()), null = settings.null, json = {} }
 

@@ -1,4 +1,4 @@
---- Reading arguments and options. Strict: nothing is converted, and nothing is silently ignored.
+--- Reads arguments and options. It converts nothing and ignores nothing.
 
 local fail = require("luat_kv_ffi.fail")
 local text = require("luat_kv_ffi.text")
@@ -8,7 +8,7 @@ local floor = math.floor
 
 local M = {}
 
---- A string argument that must be UTF-8. Numbers are none: 10/2 is "5.0" in one Lua and "5" in the next.
+--- A string argument that must be UTF-8. Numbers are refused: 10/2 is "5.0" in one version of Lua and "5" in another.
 function M.text(value, index, what)
   if type(value) ~= "string" then
     argument(index, "string expected, got " .. type(value))
@@ -22,13 +22,13 @@ function M.utf8(value, what)
   end
 end
 
---- Is a number whole, and one of 64 bits?
+--- Whether a number is a 64-bit integer.
 local function is_whole(number)
   return number >= -2 ^ 63 and number < 2 ^ 63 and floor(number) == number
 end
 M.is_whole = is_whole
 
---- A whole number argument, or nil.
+--- An integer argument, or nil.
 function M.optional_whole(value, index)
   if value ~= nil then
     if type(value) ~= "number" then
@@ -42,7 +42,7 @@ end
 
 -- Suggestions ------------------------------------------------------------------------------------
 
---- How alike two words are, from 0 to 1: Jaro's measure.
+--- The similarity of two words, from 0 to 1: Jaro's measure.
 local function jaro(a, b)
   if #a == 0 or #b == 0 then return #a == #b and 1 or 0 end
   local reach = math.max(floor(math.max(#a, #b) / 2) - 1, 0)
@@ -66,10 +66,10 @@ local function jaro(a, b)
   return (matches / #a + matches / #b + (matches - floor(swapped / 2)) / matches) / 3
 end
 
---- Below this, two words are not taken for the same one misspelt.
+--- Words that are less similar are not suggested.
 local NEAR = 0.7
 
---- `'expiration_ttl' (did you mean 'expirationTtl'?)`, or without a near one, what there is.
+--- `'expiration_ttl' (did you mean 'expirationTtl'?)`. If no word is similar, all are listed.
 function M.with_suggestion(name, known)
   local lower = name:lower()
   local letters = text.characters(lower)
@@ -77,7 +77,7 @@ function M.with_suggestion(name, known)
   for _, word in ipairs(known) do
     local other = word:lower()
     local likeness = jaro(text.characters(other), letters)
-    -- "ttl" is a part of "expirationTtl".
+    -- For example "ttl" in "expirationTtl".
     if #lower > 2 and other:find(lower, 1, true) then likeness = math.max(likeness, 0.75) end
     if not best or likeness >= best then nearest, best = word, likeness end
   end
@@ -88,7 +88,7 @@ function M.with_suggestion(name, known)
   return ("'%s' (there are: %s)"):format(shown, table.concat(known, ", "))
 end
 
---- What one of a few words means; else nil and the word for a message.
+--- Returns the meaning of one of a few words; otherwise nil and the word for a message.
 function M.word(word, meanings)
   local meaning = meanings[word]
   if meaning == nil or word == "words" then
@@ -136,16 +136,16 @@ function Option:word(meanings)
   return meaning
 end
 
---- Goes through an options table, which may be missing, and returns `into`. `known` has the names in their order, and for each one a
--- function that takes the option and writes what it says into `into`.
+--- Goes through an options table, which may be missing, and returns `into`. `known` has the names in their order, and
+-- for each name a function that takes the option and stores its value in `into`.
 local function read_options(options, index, known, into)
   if type(options) ~= "table" then
-    -- A string in the place of options is most likely meant for the first of those that take one.
+    -- A string in place of options is most likely meant for the first option that takes one.
     local meant = type(options) == "string" and (known.path and "path" or known.prefix and "prefix")
     local hint = meant and (": did you mean { %s = … }?"):format(meant) or ""
     argument(index, "table expected, got " .. type(options) .. hint)
   end
-  -- What an __index stands for is not seen by raw reads, and would be ignored.
+  -- Raw reads do not see what an __index provides, and would ignore it.
   local metatable = debug.getmetatable(options)
   if metatable and rawget(metatable, "__index") ~= nil then
     argument(index, "options stand in the table itself, but it has a metatable with __index")
@@ -164,8 +164,9 @@ local function read_options(options, index, known, into)
   end
   return into
 end
--- Functions that go through a table with `next` are not compiled, here and elsewhere: LuaJIT from 2021 on compiles that,
--- but then may leave out keys (its issues 827 and 1510) or never end (1000). Debian's of March 2022 did both in our tests.
+-- Functions that go through a table with `next` are not compiled, here and elsewhere: LuaJIT from 2021 on compiles
+-- them, but then may skip keys (its issues 827 and 1510) or never end (1000). Debian's version of March 2022 did both
+-- in tests.
 jit.off(read_options)
 
 function M.options(options, index, known, into)

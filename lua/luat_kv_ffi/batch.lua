@@ -20,9 +20,9 @@ local new_batch, batches, this = handles.kind("luat_kv.batch", Batch, function(b
 
 local cell = ffi.new("luat_kv_batch *[1]")
 
---- `kv:atomic()`, which begins in the namespace with that handle, and `store:atomic()`.
+--- `kv:atomic()`, which starts in the namespace with that handle, and `store:atomic()`.
 local function begin(owner, settings, namespace, extra)
-  -- A function, perhaps, which would never be called.
+  -- It could be a function, which would never be called.
   if extra ~= nil then
     fail.argument(2, "no argument expected; a batch is a chain, as in atomic():put(key, value):commit()")
   end
@@ -30,7 +30,7 @@ local function begin(owner, settings, namespace, extra)
   local batch = { ptr = false, free = C.luat_kv_batch_free, store = store, owner = owner, settings = settings,
     namespace = namespace, committed = false }
   local handle = new_batch(batch)
-  -- One of a closed store says so when it is used.
+  -- A batch of a closed store reports that when it is used.
   if store.ptr then
     store.users[batch] = true
     local status = C.luat_kv_batch_open(store.ptr or fail.closed(), cell, problem)
@@ -40,7 +40,7 @@ local function begin(owner, settings, namespace, extra)
   return handle
 end
 
---- What C knows a batch by.
+--- The C object of a batch.
 local function ptr(self)
   local batch = batches[self]
   if batch.ptr then return batch.ptr end
@@ -48,7 +48,7 @@ local function ptr(self)
   fail.closed()
 end
 
---- The contents of the namespace for the next step, whose handle the batch keeps.
+--- The contents of the namespace for the next step. The batch keeps its handle.
 local function space_of(self)
   return spaces[batches[self].namespace or false] or fail.invalid("the batch has no namespace yet: call namespace(name) first")
 end
@@ -78,7 +78,7 @@ function Batch.check(self, ...)
     fail.argument(3, "a version or nil expected, got " .. type(version))
   elseif version then
     args.utf8(version, "version")
-    -- To C, an empty one is none.
+    -- To C, an empty version means none.
     if version == "" then fail.invalid('"" is no version of an entry') end
   end
   space_of(self)

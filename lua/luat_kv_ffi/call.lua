@@ -1,13 +1,13 @@
---- Calls to C: where results are put, and how they are taken.
+--- Calls to C: where results are stored, and how they are read.
 --
--- A finalizer may run in the midst of a call, and call this module. In interpreted code that happens where Lua allocates:
--- so what all calls share (the cells below, the options of a put) is filled, used and read with no allocation in
--- between. None of these allocates: storing a number or a string in a field of C's, calling a C function that returns a
--- status, and reading a cell before it has read.
+-- A finalizer may run in the midst of a call, and call this module. In interpreted code that happens only where Lua
+-- allocates. So what all calls share (the cells below, the options of a put) is filled, used and read without an
+-- allocation in between. None of these allocates: storing a number or a string in a field of a C struct, calling a C
+-- function that returns a status, and reading a cell again after a first read.
 --
--- In compiled code it may happen anywhere, since whatever leaves it may run the collector; and there a variable dies with
--- its last use. So the files that call C are not compiled, but for what is called most (fast.lua) and for the reading of
--- entries (entry.lua), which share nothing.
+-- In compiled code a finalizer may run anywhere, since each exit from it may run the collector, and a variable ends
+-- with its last use. So the files that call C are not compiled, except for the most frequent calls (fast.lua) and the
+-- reading of entries (entry.lua), which share nothing.
 jit.off(true, true)
 
 local ffi = require("ffi")
@@ -20,14 +20,14 @@ local M = { constants = constants }
 M.problem = fail.cell
 M.page = ffi.new("luat_kv_page *[1]")
 M.entry = ffi.new("luat_kv_entry *[1]")
---- A length, of the caller's own.
+--- A length, owned by the caller.
 M.size = ffi.typeof("size_t[1]")
 
 local put_options = ffi.new("luat_kv_put_options")
 C.luat_kv_put_options_init(put_options, ffi.sizeof(put_options))
 local metadata = put_options.metadata
 
---- Options for a put, good for the very next call.
+--- Options for a put, valid for the next call only.
 function M.put_options(options)
   put_options.expiration = options.expiration or 0
   put_options.expiration_ttl = options.ttl or 0
@@ -36,7 +36,7 @@ function M.put_options(options)
   return put_options
 end
 
---- The same for an increment.
+--- Options for an increment, valid for the next call only.
 local incr_options = ffi.new("luat_kv_incr_options")
 C.luat_kv_incr_options_init(incr_options, ffi.sizeof(incr_options))
 
@@ -47,7 +47,7 @@ function M.incr_options(options)
   return incr_options
 end
 
---- A time of 0 is none to C, and an error to Lua users: C gets -1 for it, which is an error of the same kind, and this
+--- To C, a time of 0 means none, but Lua users get an error. So C gets -1, which is an error of the same kind, and this
 -- puts the 0 back into its message.
 function M.raise_time(status, key, options)
   local code, message = fail.taken(status)

@@ -1,4 +1,4 @@
---- From JSON text to Lua values: serde_json's language, and its words where a text is not JSON.
+--- Converts JSON text to Lua values, with serde_json's grammar and error messages.
 
 local ffi = require("ffi")
 local json = require("luat_kv_ffi.json")
@@ -9,8 +9,8 @@ local sub, char, find = string.sub, string.char, string.find
 local band, bnot, bor, rshift = bit.band, bit.bnot, bit.bor, bit.rshift
 local ARRAY, MAX_DEPTH = json.ARRAY, json.MAX_DEPTH
 
---- What a byte is: 1 white space, 2 a digit; within a string 4 what ends the plain run (a quote, a backslash, a control
--- character), 8 beyond ASCII.
+--- Classes of bytes: 1 white space, 2 a digit; within a string 4 the end of a plain part (a quote, a backslash, a
+-- control character), 8 a byte outside of ASCII.
 local SPACE, DIGIT, STOP, WIDE = 1, 2, 4, 8
 local CLASS = ffi.new("uint8_t[256]")
 for code = 0, 31 do CLASS[code] = STOP end
@@ -18,13 +18,13 @@ for code = 128, 255 do CLASS[code] = WIDE end
 for code = 48, 57 do CLASS[code] = DIGIT end
 CLASS[34], CLASS[92] = STOP, STOP
 CLASS[32] = SPACE
--- White space that is a control character, too.
+-- White space that is also a control character.
 local SPACES = ffi.new("uint8_t[256]")
 SPACES[32], SPACES[9], SPACES[10], SPACES[13] = 1, 1, 1, 1
 
 local bytes = ffi.typeof("const uint8_t *")
 
---- The words of an error, `at` so many bytes from the start.
+--- The message of an error, `at` bytes from the start.
 local function wrong(source, what, at)
   local before = sub(source, 1, at)
   local _, lines = before:gsub("\n", "")
@@ -32,7 +32,7 @@ local function wrong(source, what, at)
   return nil, ("%s at line %d column %d"):format(what, lines + 1, at - last)
 end
 
---- The same about the byte at a place, which was looked at and not yet taken.
+--- An error about the byte at a position, which was examined but not consumed.
 local function wrong_at(source, what, i)
   return wrong(source, what, math.min(i + 1, #source))
 end
@@ -46,19 +46,19 @@ for letter, meant in pairs({
   ESCAPES[letter:byte()] = meant:byte()
 end
 
---- The values of hexadecimal digits; 16 for what is none.
+--- The values of hexadecimal digits; 16 for other bytes.
 local HEX = ffi.new("uint8_t[256]")
 for code = 0, 255 do HEX[code] = tonumber(char(code), 16) or 16 end
 for _, code in ipairs({ 9, 10, 11, 12, 13, 32, 45 }) do HEX[code] = 16 end
 
---- The number in four hexadecimal digits at a place; 2^16 or more where there are others.
+--- The number in four hexadecimal digits at a position; 2^16 or more if they are not all digits.
 local function hex(p, i)
   local a, b, c, d = HEX[p[i]], HEX[p[i + 1]], HEX[p[i + 2]], HEX[p[i + 3]]
   if a > 15 or b > 15 or c > 15 or d > 15 then return 65536 end
   return a * 4096 + b * 256 + c * 16 + d
 end
 
---- What is wrong with the digits of an escape.
+--- The error for the digits of an escape.
 local function wrong_hex(source, i)
   if i + 4 > #source then
     return wrong(source, "EOF while parsing a string", #source)
@@ -66,7 +66,7 @@ local function wrong_hex(source, i)
   return wrong(source, "invalid escape", i + 4)
 end
 
---- Writes a character as UTF-8, and returns the place behind it.
+--- Writes a character as UTF-8, and returns the position after it.
 local function put_utf8(to, at, code)
   if code < 0x80 then
     to[at] = code
@@ -83,7 +83,7 @@ local function put_utf8(to, at, code)
   return at + 4
 end
 
---- What \u stands for, from its digits on, and the place behind it.
+--- The character of a \u escape, from its digits on, and the position after it.
 local function unicode(source, p, i)
   local high = hex(p, i)
   if high > 65535 then return wrong_hex(source, i) end
@@ -107,8 +107,8 @@ local function unicode(source, p, i)
   return 0x10000 + (high - 0xd800) * 0x400 + (low - 0xdc00), i
 end
 
---- Where strings with escapes are put together. What is in use is not here: a finalizer which decodes in the midst of
--- that makes another.
+--- The buffer for strings with escapes. While it is in use it is taken from here, so a finalizer that decodes meanwhile
+-- creates another.
 local KEPT = 64 * 1024
 local room
 
@@ -143,7 +143,7 @@ local function escaped(source, p, start, i, plain)
     elseif one == 34 then
       local whole = ffi.string(to, at)
       if not large then room = to end
-      -- What escapes stand for is UTF-8 anyhow.
+      -- The values of escapes are always UTF-8.
       local valid = plain and at or text.valid_up_to(whole)
       if valid < at then return wrong(source, "invalid unicode code point", i - (at - valid)) end
       return whole, i
@@ -155,13 +155,13 @@ local function escaped(source, p, start, i, plain)
   end
 end
 
---- Has a text no byte but ASCII's visible ones and the space? Then its strings need not be looked through.
+--- Whether a text contains only ASCII's visible characters and spaces. Then its strings need not be examined.
 local function is_plain(source, p)
   local words, len = ffi.cast("const int32_t *", p), #source
   local seen = 0
   for i = 0, rshift(len, 2) - 1 do
     local word = words[i]
-    -- The highest bit of each byte: its own, and what it borrows where it is below a space.
+    -- The highest bit of each byte: its own, and the borrow if it is below a space.
     seen = bor(seen, word, band(word - 0x20202020, bnot(word)))
   end
   for i = band(len, -4), len - 1 do
@@ -170,7 +170,7 @@ local function is_plain(source, p)
   return band(seen, 0x80808080) == 0
 end
 
---- A string, from behind its first quote on, and the place behind its last; or nil and why not.
+--- A string, from after its opening quote on, and the position after its closing quote; or nil and an error.
 local function string_at(source, p, i, plain)
   if plain then
     local behind = find(source, '"', i + 1, true)
@@ -182,7 +182,7 @@ local function string_at(source, p, i, plain)
   end
   local start, wide = i, 0
   local class = CLASS[p[i]]
-  -- The text ends in a NUL, which stops this.
+  -- The text ends with a NUL, which ends this loop.
   while class ~= STOP do
     wide = bor(wide, class)
     i = i + 1
@@ -206,7 +206,7 @@ local function behind_digits(p, i)
   return i
 end
 
---- A number that is no short integer, from its first byte on.
+--- A number that is not a short integer, from its first byte on.
 local function long_number(source, p, start)
   local len, i, negative = #source, start, false
   if p[i] == 45 then i = i + 1 end
@@ -243,7 +243,7 @@ local function long_number(source, p, start)
     end
     if zero then return p[start] == 45 and -1 / math.huge or 0, i end
   end
-  -- LuaJIT reads no number whose exponent has very many digits.
+  -- LuaJIT does not read a number whose exponent has very many digits.
   local number = tonumber(sub(source, start + 1, i)) or (negative and 0 or math.huge)
   if number == math.huge or number == -math.huge then
     return wrong(source, "number out of range", i)
@@ -252,7 +252,7 @@ local function long_number(source, p, start)
   return number, i
 end
 
---- The same for any number.
+--- A number of any kind.
 local function number_at(source, p, start)
   local i, number = start, 0
   if p[i] == 45 then i = i + 1 end
@@ -271,7 +271,7 @@ end
 
 -- Words ------------------------------------------------------------------------------------------
 
---- What is wrong with a word that is not what its first letter promised.
+--- The error for a word that differs from the one its first letter begins.
 local function wrong_word(source, p, i, word)
   for place = 1, #word do
     if i >= #source then return wrong(source, "EOF while parsing a value", #source) end
@@ -282,7 +282,7 @@ end
 
 -- Documents --------------------------------------------------------------------------------------
 
---- What serde_json has read when it tells of a container that is too deep: it looks for its end before.
+--- The position at which serde_json reports a container that is too deep: it looks for the container's end before.
 local function too_deep(source, p, i, array)
   while SPACES[p[i]] ~= 0 do i = i + 1 end
   if p[i] == (array and 93 or 125) then
@@ -294,7 +294,7 @@ local function too_deep(source, p, i, array)
   return wrong(source, ("nested deeper than %d"):format(MAX_DEPTH), i)
 end
 
---- An object's key and the place of its value, from where the key should begin.
+--- An object's key and the position of its value, from where the key should begin.
 local function key_at(source, p, i, plain, first)
   if p[i] ~= 34 then
     if i >= #source then
@@ -314,7 +314,7 @@ local function key_at(source, p, i, plain, first)
   return key, i + 1
 end
 
---- A value that is no array or object, and the place behind it.
+--- A value other than an array or object, and the position after it.
 local function scalar_at(source, p, i, plain, null)
   local one = p[i]
   if one == 34 then
@@ -334,13 +334,13 @@ local function scalar_at(source, p, i, plain, null)
   return wrong_at(source, i < #source and "expected value" or "EOF while parsing a value", i)
 end
 
---- The value of a JSON text, and nothing else; or nil and why it is none. A document that is only `null` is nil, and
--- within one it is what is given as `null`.
+--- Returns the value of a JSON text that contains nothing else; or nil and an error. A document that is only `null` is
+-- nil; within a document, `null` is the given value.
 return function(source, null)
   local p, len, i = ffi.cast(bytes, source), #source, 0
   local plain = is_plain(source, p)
-  -- The innermost container that is open, with its key or its count of items (an array's key is false), and those
-  -- around it.
+  -- The innermost open container, with its key or its count of items (for an array the key is false), and the
+  -- containers around it.
   local inner, key, count, depth = nil, false, 0, 0
   local outer = {}
   while true do
@@ -368,7 +368,7 @@ return function(source, null)
       value, i = scalar_at(source, p, i, plain, null)
       if value == nil then return nil, i end
     end
-    -- The value goes where it belongs, and so does each container that ends behind it.
+    -- Stores the value in its container, and each container that ends after it in its own.
     while not opened do
       while SPACES[p[i]] ~= 0 do i = i + 1 end
       if depth == 0 then

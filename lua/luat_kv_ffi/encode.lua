@@ -1,5 +1,5 @@
---- From Lua values to JSON text. Only raw reads, but for a table that has to be read through metamethods, of which a plain
--- copy is taken (plain.lua). What a table means is what lua-cjson takes it for.
+--- Converts Lua values to JSON text. It reads only raw, and takes a plain copy of a table that has to be read through
+-- metamethods (plain.lua). Tables are interpreted as in lua-cjson.
 
 local ffi = require("ffi")
 local fail = require("luat_kv_ffi.fail")
@@ -17,12 +17,12 @@ local make_plain = require("luat_kv_ffi.plain")
 jit.off(make_plain, true) -- see args.lua
 local plain = make_plain(getmetatable, ARRAY)
 
---- An array may have this many items before its holes are counted, and then this many places an item: the defaults of
--- lua-cjson's encode_sparse_array.
+--- An array may have this many items before its holes are counted, and then this many slots for each item: the defaults
+-- of lua-cjson's encode_sparse_array.
 local SPARSE_SAFE, SPARSE_RATIO = 10, 2
 
---- How each byte of a string is written: 0 as it is; the letter of a short escape; 1 as \u00xx; 2 begins a character
--- beyond ASCII.
+--- How each byte of a string is written: 0 unchanged; the letter of a short escape; 1 as \u00xx; 2 starts a character
+-- outside of ASCII.
 local CLASS = ffi.new("uint8_t[256]")
 for code = 0, 31 do CLASS[code] = 1 end
 for code = 128, 255 do CLASS[code] = 2 end
@@ -32,12 +32,12 @@ end
 local HEX = ffi.new("uint8_t[17]", "0123456789abcdef")
 
 -- Writers ----------------------------------------------------------------------------------------
--- A writer is memory that grows. One that is in use is out of the pool, so that a finalizer which encodes in the midst of
--- it takes another; and one that an error has left behind is collected.
+-- A writer is a growing buffer. While it is in use it is not in the pool, so a finalizer that encodes meanwhile takes
+-- another. One that is left behind by an error is collected.
 
 local pool
 
---- Writers that have grown beyond this are not kept.
+--- Larger writers are not kept.
 local KEPT, KEPT_KEYS = 256 * 1024, 1000
 
 local function grow(writer, len)
@@ -64,7 +64,7 @@ local function invalid(message)
   fail.invalid(message)
 end
 
---- Stops early: shared tables can stand for more text than there is memory.
+--- Stops early: shared tables can produce more text than there is memory.
 local function over_limit(writer, len)
   fail.failed("LIMIT", format("%s is at least %d bytes long; the limit is %d", writer.what, len, writer.limit))
 end
@@ -121,7 +121,7 @@ local function put_string(writer, value)
   writer.len = len + 1
 end
 
---- Is it written as an integer is: whole, of 64 bits, and not -0.0?
+--- Whether a number is written as an integer: it has no fraction, fits in 64 bits, and is not -0.0.
 local function is_integer(number)
   return floor(number) == number and number >= -2 ^ 63 and number < 2 ^ 63 and (number ~= 0 or 1 / number > 0)
 end
@@ -155,14 +155,14 @@ local function put_number(writer, number)
   end
 end
 
---- A number among a table's keys as text; nil for NaN, which is none.
+--- The text of a numeric key of a table; nil for NaN, which cannot be a key.
 local function key_text(number)
   if number == 0 then return "0" end
   if is_integer(number) then return format("%.0f", number) end
   return number - number == 0 and text.float(number) or nil
 end
 
---- Has the table a number among its keys whose text is `name`?
+--- Whether the table has a numeric key with the text `name`.
 local function is_a_number_too(value, name)
   if not name:find("^[-%d]") then return false end
   local number = tonumber(name)
@@ -186,7 +186,7 @@ local function put_key(writer, value, key)
   end
 end
 
---- The table itself, or a plain copy of one that has metamethods which say where its contents are.
+--- Returns the table itself or, if its contents are behind metamethods, a plain copy.
 local function without_metamethods(value, metatable, null)
   local reads = rawget(metatable, "__pairs") ~= nil
   if not reads and (rawget(metatable, "__len") ~= nil or (next(value) == nil and rawget(metatable, "__index") ~= nil)) then
@@ -198,8 +198,9 @@ local function without_metamethods(value, metatable, null)
   return copied
 end
 
---- What a table is: the length of an array, holes included, or nil and the count of an object's keys, which are put into
--- `keys` from behind `top` on; and the table that this is said of. An array has only whole keys from 1 up, and not too many holes.
+--- Returns the shape of a table: the length of an array, including holes, or nil and the number of an object's keys,
+-- which are stored in `keys` after `top`; and the table that this applies to. An array has only integer keys from 1 on,
+-- and not too many holes.
 local function shape(value, keys, top, null)
   local metatable = getmetatable(value)
   local marked = rawequal(metatable, ARRAY)
@@ -283,7 +284,8 @@ function put_value(writer, value, depth, top)
   if writer.len > writer.limit then over_limit(writer, writer.len) end
 end
 
---- The JSON text of a value. `what` is too long beyond `limit` bytes. What `null` is, is null.
+--- Returns the JSON text of a value. A text of more than `limit` bytes is an error about `what`. The value `null` is
+-- written as null.
 return function(value, limit, what, null)
   local writer = take(limit, what, null)
   put_value(writer, value, 0, 0)

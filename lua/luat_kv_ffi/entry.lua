@@ -1,4 +1,4 @@
---- Entries of C's as Lua tables. Whoever calls this holds what the entries belong to, and frees it later.
+--- Converts C's entries to Lua tables. The caller holds the object that the entries belong to, and frees it later.
 
 local ffi = require("ffi")
 local C = require("luat_kv_ffi.library")
@@ -8,11 +8,11 @@ local text = require("luat_kv_ffi.text")
 
 local M = {}
 
---- The types that a value can be asked for.
+--- The types in which a value can be requested.
 M.TYPES = { words = { "text", "json", "arrayBuffer" }, text = "text", json = "json", arrayBuffer = "text" }
 M.CLOUDFLARES_BULK_TYPES = { words = { "text", "json" }, text = "text", json = "json" }
 
---- The document that a value is; nil where it is only `null`.
+--- The value as a document; nil if it is only `null`.
 function M.document(value, key, null)
   local document, why = decode(value, null)
   if why then
@@ -30,8 +30,8 @@ local function metadata_of(json, key, null)
   return document
 end
 
---- What C knows of an entry, as it is: its key, version, expiration, metadata as JSON and, with `values`, its value. A
--- field that is not set is absent. `size` is a size_t[1] of the caller's own.
+--- Returns what C knows about an entry, unchanged: its key, version, expiration, metadata as JSON and, with `values`,
+-- its value. A field without a value is absent. `size` is a size_t[1] of the caller.
 function M.read(entry, size, values)
   local data = C.luat_kv_entry_key(entry, size)
   local about = { name = ffi.string(data, size[0]) }
@@ -48,22 +48,22 @@ function M.read(entry, size, values)
   return about
 end
 
---- Puts documents in the places of their texts: of the value, where it is wanted as JSON, and of the metadata. A value
--- that is only `null` is absent.
+--- Replaces texts by their documents: the value's, if it is wanted as JSON, and the metadata's. A value that is only
+-- `null` becomes absent.
 local function documents(about, kind, null)
   if kind == "json" then about.value = M.document(about.value, about.name, null) end
   if about.metadata then about.metadata = metadata_of(about.metadata, about.name, null) end
   return about
 end
 
---- The same for what stays in a table, where a missing key must not look like one whose document is `null`.
+--- The same for a table of entries, where a key whose document is `null` must not look missing.
 function M.documents(about, kind, null)
   documents(about, kind, null)
   if kind == "json" and about.value == nil then about.value = null end
   return about
 end
 
---- What `getWithMetadata` returns.
+--- The results of `getWithMetadata`.
 function M.results(about, kind, null)
   documents(about, kind, null)
   local value = about.value
@@ -71,14 +71,14 @@ function M.results(about, kind, null)
   return value, about
 end
 
---- The value of an entry, of one that has a value.
+--- The value of an entry that has one.
 function M.value(entry)
   local size = ffi.new("size_t[1]")
   local data = C.luat_kv_entry_value(entry, size)
   return ffi.string(data, size[0])
 end
 
---- All entries of a page of C's, read as above; the page is freed.
+--- All entries of a page, as read above. The page is freed.
 function M.page(page, values)
   ffi.gc(page, C.luat_kv_page_free)
   local keys, size = {}, ffi.new("size_t[1]")

@@ -1,4 +1,4 @@
---- Errors: plain strings with the position of whoever called a function of the module.
+--- Errors: plain strings with the position of the caller of a function of the module.
 
 jit.off(true, true) -- see call.lua
 
@@ -14,7 +14,7 @@ local M = {}
 -- (So none of them may end in a tail call to a function that can fail.)
 local public = setmetatable({}, { __mode = "k" })
 
---- Marks a table's functions, or a function, as such.
+--- Marks a table's functions, or a function, as public.
 function M.public(functions)
   if type(functions) == "function" then
     public[functions] = true
@@ -26,7 +26,7 @@ function M.public(functions)
   return functions
 end
 
---- The level of the innermost of them, as seen from who calls this.
+--- The stack level of the innermost public function, as seen from the caller of this function.
 local function level()
   local found = 2
   while true do
@@ -37,7 +37,7 @@ local function level()
   end
 end
 
---- How many calls of the module's functions are under way: more than one where a finalizer makes one.
+--- The number of calls of public functions in progress: more than one if a finalizer makes one.
 function M.depth()
   local depth, at = 0, 2
   while true do
@@ -61,7 +61,7 @@ function M.closed()
   error("luat_kv: INVALID: the store is closed", level() + 1)
 end
 
---- Misuse, in Lua's own words. `index` counts the object of a method, too.
+--- Misuse, in Lua's own words. For a method, `index` counts its object.
 function M.argument(index, message)
   local at = level()
   local info = getinfo(at, "n")
@@ -74,11 +74,11 @@ function M.argument(index, message)
   error(("bad argument #%d to '%s' (%s)"):format(index, name, message), at + 1)
 end
 
---- Where C puts its error objects. There is one for all calls: it is read right after a call, before anything can run
--- that makes another.
+--- C's error objects are returned in this cell. All calls share it: it is read right after a call, before any code can
+-- run that makes another.
 M.cell = ffi.new("luat_kv_error *[1]")
 
---- Takes the error of the call that just failed, from that cell or another: its code and its message.
+--- Takes the error of the call that just failed from that cell or another: its code and its message.
 function M.taken(status, cell)
   cell = cell or M.cell
   local problem = cell[0]
@@ -89,7 +89,7 @@ function M.taken(status, cell)
   return code, message
 end
 
---- A failed operation on a key. One that is not UTF-8 is shown, which C does not do.
+--- A failed operation on a key. A key that is not UTF-8 is shown, which C does not do.
 function M.failed_with_key(code, message, key)
   if key and code == "INVALID" and not text.is_utf8(key) then
     message = "the key is not UTF-8: " .. text.quoted(key)

@@ -1,8 +1,8 @@
---- The short ways of the methods that are called most, written to be compiled. What is not quite usual goes the long way,
--- in namespace.lua.
+--- Short versions of the most frequent methods, written to be compiled. Unusual cases use the full version in
+-- namespace.lua.
 --
--- These functions share nothing with a call in whose midst they run (see call.lua): each takes the scratch, if it is
--- there, and gives it back. One that an error has left behind is collected. A store that a finalizer closes meanwhile is
+-- These functions share nothing with a call that they interrupt (see call.lua): each takes the scratch, if it is there,
+-- and returns it. A scratch that is left behind by an error is collected. A store that a finalizer closes meanwhile is
 -- freed later (handle.lua), and the handle is used after the call of C, so that it lives until then.
 
 local ffi = require("ffi")
@@ -19,7 +19,7 @@ local VERSION_LEN = constants.LUAT_KV_VERSION_SIZE - 1
 
 local idle
 
---- The low half of a size_t is enough of a length, and read as a number: the whole would be made an object of.
+--- The low half of a size_t is enough for a length, and is read as a number. The whole would be boxed.
 local LOW = ffi.abi("be") and ffi.sizeof("size_t") / 4 - 1 or 0
 
 local function new_scratch()
@@ -38,7 +38,7 @@ local function take()
   return scratch or new_scratch()
 end
 
---- The buffer grows up to this; what is longer is read in C's own memory.
+--- The buffer grows up to this size; longer values are read from C's own memory.
 local KEPT = 1024 * 1024
 
 local function grow(scratch)
@@ -114,7 +114,7 @@ return function(Namespace, spaces)
     local space = spaces[self]
     if space and space.ptr and options == nil and type(key) == "string" then
       local bytes = value
-      -- What is wrong with a key is told before what is wrong with a table.
+      -- An error about the key takes precedence over one about the table.
       if type(value) == "table" and text.is_utf8(key) and not rawequal(value, space.settings.null) then
         bytes = encode(value, space.store.limits.value, "the value", space.settings.null)
       end

@@ -1,18 +1,18 @@
---- Handles: userdata, as those of the C module are, whose contents Lua code cannot reach.
+--- Handles: userdata like those of the C module, whose contents Lua code cannot reach.
 --
--- What a handle holds stands in a table that knows it by the handle; its field `ptr` is an object of C's, or false once
--- that is freed. The handle's finalizer frees it, and no finalizer of cdata does: when a state closes these run first, and
--- finalizers of other userdata, which may still use the handle, would find what is gone. The contents must not lead to
--- the handle itself, or it would never be collected.
+-- The contents of a handle are in a table that is found by the handle. Their field `ptr` is a C object, or false once
+-- that is freed. The handle's finalizer frees it. A finalizer of cdata would not do: when a state closes, those run
+-- first, and finalizers of other userdata, which may still use the handle, would find a freed object. The contents must
+-- not refer to the handle itself, or it would never be collected.
 --
--- Who uses `ptr` has the handle in a variable until C has been called.
+-- Code that uses `ptr` keeps the handle in a variable until C has been called.
 jit.off(true, true) -- see call.lua
 
 local fail = require("luat_kv_ffi.fail")
 
 local M = {}
 
---- Frees an object of C's when no call is under way any more.
+--- Frees a C object when no call is in progress.
 local function bury(ptr, free)
   getmetatable(newproxy(true)).__gc = function()
     if fail.depth() == 0 then
@@ -23,7 +23,7 @@ local function bury(ptr, free)
   end
 end
 
---- Frees what some contents hold of C's: later, if `calls` others may be about to use it. Again is harmless.
+--- Frees the C object of some contents: later, if `calls` others may be about to use it. A second call does nothing.
 function M.release(it, calls)
   local ptr = it.ptr
   if ptr then
@@ -36,22 +36,23 @@ function M.release(it, calls)
   end
 end
 
---- Takes an object of a store from the cell where C has put it. (Reading the cell allocates, and so may run a finalizer,
--- which may close the store.)
+--- Takes an object of a store from the cell where C has put it. (Reading the cell allocates, and so may run a
+-- finalizer, which may close the store.)
 function M.hold(it, cell)
   it.ptr = cell[0]
   if not it.store.ptr then M.release(it, 0) end
 end
 
---- A new kind of handle. Returns: a function that makes one for some contents, perhaps with other methods; a table from each handle to its contents; a
--- function that returns a method's contents, or fails; one that returns what C knows them by, or fails; the metatable.
+--- Creates a kind of handle. Returns a function that creates a handle for some contents, perhaps with other methods; a
+-- table from each handle to its contents; a function that returns a method's contents, or fails; one that returns the C
+-- object, or fails; and the metatable.
 function M.kind(name, methods, describe)
   local contents = setmetatable({}, { __mode = "k" })
 
   local function this(object)
     local it = contents[object]
     if not it then
-      -- The common mistake is a full stop in place of the colon.
+      -- A common mistake is a full stop instead of the colon.
       fail.argument(1, ("%s expected, got %s; a method is called with ':'"):format(name, type(object)))
     end
     return it
@@ -61,7 +62,7 @@ function M.kind(name, methods, describe)
     return this(object).ptr or fail.closed()
   end
 
-  --- The model of the handles with these methods, and its metatable.
+  --- The template of handles with these methods, and its metatable.
   local function new_model(methods)
     local model = newproxy(true)
     local metatable = getmetatable(model)
@@ -70,7 +71,7 @@ function M.kind(name, methods, describe)
       local it = contents[object]
       if it then
         M.release(it, 0)
-        -- The handles that it kept can be collected as soon as it is.
+        -- The handles that it kept can be collected from now on.
         it.owner, it.namespace = nil, nil
       end
     end

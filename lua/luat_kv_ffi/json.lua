@@ -1,19 +1,19 @@
---- What JSON's two directions share, and `KV.json`, `KV.null` and `KV.array`.
+--- What reading and writing JSON share, and `KV.json`, `KV.null` and `KV.array`.
 
 local M = {}
 
---- How deep arrays and objects may nest, both ways.
+--- The maximum depth of arrays and objects, for reading and for writing.
 M.MAX_DEPTH = 128
 
---- The metatable that marks arrays: where the C module is loaded in the same state, the same one.
+--- The metatable that marks arrays: the same one as the C module's, if that is loaded in the same state.
 local registry = debug.getregistry()
 M.ARRAY = registry["luat_kv.array"] or {}
--- Lua code that changed it would change every array of the state.
+-- If Lua code could change it, that would change every array of the state.
 M.ARRAY.__metatable = "luat_kv.array"
 registry["luat_kv.array"] = M.ARRAY
 
---- The light userdata NULL, which stands for JSON's null. Lua code cannot make one; string.buffer (in LuaJIT since 2021)
--- and lua-cjson can. Without either, a userdata of our own has to do.
+--- The light userdata NULL, which represents JSON's null. Lua code cannot create one; string.buffer (in LuaJIT since
+-- 2021) and lua-cjson can. Without either, this is a userdata of the module's own.
 local function null()
   local found, buffer = pcall(require, "string.buffer")
   if found then

@@ -3,7 +3,7 @@
 local ffi = require("ffi")
 local header = require("luat_kv_ffi.cdef")
 
---- What the system's loader is asked for, unless LUAT_KV_LIBRARY names a file.
+--- The names for the system's loader, unless LUAT_KV_LIBRARY names a file.
 local names = ffi.os == "Linux" and { "libluat_kv.so.0", "luat_kv" } or { "luat_kv" }
 
 local function refuse(message, ...)
@@ -28,7 +28,7 @@ local function has(library, name)
   return (pcall(function() return library[name] end))
 end
 
--- A struct can be declared once in a Lua state, and this file be loaded twice.
+-- A struct can be declared only once in a Lua state, but this file may be loaded twice.
 if not pcall(ffi.typeof, "luat_kv_open_options") then
   ffi.cdef(header.declarations)
 end

@@ -1,4 +1,4 @@
---- The methods of a namespace that concern ranges of keys: listing, walking, counting, clearing.
+--- The methods of a namespace for ranges of keys: listing, iterating, counting, clearing.
 
 jit.off(true, true) -- see call.lua
 
@@ -35,7 +35,7 @@ function RANGE.reverse(option, into)
   into.reverse = option:boolean()
 end
 
---- `true`, or a type as `get` has it.
+--- `true`, or a type as in `get`.
 function RANGE.values(option, into)
   local kind = type(option.value)
   if kind == "boolean" then
@@ -58,15 +58,15 @@ function LIST.limit(option, into)
   if into.limit < 0 then option:wrong("a whole number from 1 up expected") end
 end
 
---- The greatest limit that C takes; more than any page has.
+--- The greatest limit that C accepts; more than any page has.
 local FAR = 2 ^ 32 - 1
 
 local function set(view, bytes)
   view.data, view.len = bytes, bytes and #bytes or 0
 end
 
---- A page: its keys, with documents as text, and its cursor. What only Lua can be asked for is put so that C says the
--- same of it: a limit of 0 or beyond 32 bits, and a cursor of "", which is malformed.
+--- Reads a page: its keys, with documents as text, and its cursor. Arguments that only Lua allows are changed so that C
+-- reports the same error: a limit of 0 or beyond 32 bits, and a cursor of "", which is malformed.
 local function read_page(ptr, object, range)
   local options = ffi.new("luat_kv_list_options")
   C.luat_kv_list_options_init(options, ffi.sizeof(options))
@@ -96,10 +96,10 @@ end
 
 local new_walk, _, this_walk, _, walk_metatable = handles.kind("luat_kv.each")
 
---- A walk that ends early has read little, so its pages begin small and double.
+--- A loop that ends early should read little, so the first page is small and the size doubles.
 local FIRST_PAGE, LARGEST_PAGE = 16, 1000
 
---- What a generic `for` calls for each key: the next one that still lives, and what is known of it.
+--- A generic `for` calls this for each key: returns the next one that is still live, and its table.
 function walk_metatable.__call(self)
   local walk = this_walk(self)
   if not walk.space.ptr then fail.closed() end
@@ -121,7 +121,7 @@ function walk_metatable.__call(self)
   end
 end
 
---- The loop is over, and so is its page.
+--- Releases the page when the loop ends.
 function walk_metatable.__close(self)
   local walk = this_walk(self)
   walk.keys, walk.place, walk.finished = {}, 0, true
@@ -148,7 +148,7 @@ return function(Namespace, this, ptr)
   function Namespace.each(self, options)
     local space = this(self)
     local range = args.options(options, 2, RANGE, {})
-    -- What is wrong with the range is told at once, by a page that nobody looks at.
+    -- Errors about the range are raised at once, by a page that is not used.
     read_page(ptr, self, { prefix = range.prefix, start = range.start, stop = range.stop, limit = 1 })
     range.limit = FIRST_PAGE
     local walk = new_walk({ space = space, owner = self, ptr_of = ptr, range = range, keys = {}, place = 0, finished = false })

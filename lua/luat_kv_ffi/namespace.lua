@@ -1,4 +1,4 @@
---- The methods of a namespace that concern single keys, and bulk reads.
+--- The methods of a namespace for single keys, and bulk reads.
 
 jit.off(true, true) -- see call.lua
 
@@ -20,14 +20,15 @@ local M = {}
 
 local Namespace = {}
 
---- The methods without those that reach files, for code that is not trusted.
+--- The methods without those that reach files, for untrusted code.
 local WithoutFiles = {}
 
 local new_handle, spaces, this, ptr = handles.kind("luat_kv.namespace", Namespace, function(space)
   return ("%s in %s"):format(space.name, stores.label(space.store))
 end)
 
---- A namespace of the store whose handle is `owner`, and its contents. The settings are those of the module that made it.
+--- A namespace of the store whose handle is `owner`, and its contents. The settings are those of the module that
+-- creates it.
 function M.new(owner, name, settings)
   local space = {
     ptr = false, free = C.luat_kv_namespace_free, store = stores.stores[owner], owner = owner, name = name, settings = settings,
@@ -39,7 +40,7 @@ end
 
 -- Reading ----------------------------------------------------------------------------------------
 
---- A value's bytes; nil where there is none.
+--- Returns a value's bytes; nil if there is none.
 local function read(self, key)
   local status = C.luat_kv_get_entry(ptr(self), key, #key, call.entry, problem)
   if status < 0 then fail.raise(status, key) end
@@ -61,7 +62,7 @@ function BULK_TYPE.type(option, into)
   into.type = option:word(entry.CLOUDFLARES_BULK_TYPES)
 end
 
---- The type argument: a word, or Cloudflare's `{ type = "json" }`.
+--- Reads the type argument: a word, or Cloudflare's `{ type = "json" }`.
 local function wanted(kind, types, option)
   if kind == nil then
     return "text"
@@ -75,9 +76,9 @@ local function wanted(kind, types, option)
   fail.argument(3, "string expected, got " .. type(kind))
 end
 
---- The strings of an array; their order does not matter.
+--- Returns the strings of an array, in any order.
 local function keys_of(list)
-  -- More than any limit allows need not be read.
+  -- More than any limit allows, so the rest need not be read.
   local ENOUGH = 100000
   local keys = {}
   for place, key in next, list do
@@ -93,7 +94,7 @@ local function keys_of(list)
   return keys
 end
 
---- A table from each of many keys that is there to its value or, `about` it, to a table.
+--- Returns a table from each existing key to its value or, with `about`, to a table.
 local function get_many(self, list, kind, about)
   local types, option = entry.TYPES, TYPE
   local space = spaces[self]
@@ -136,7 +137,7 @@ function Namespace.get(self, key, kind)
   return value
 end
 
---- What is known of an entry, its value among it; nil where there is none.
+--- Returns what is known about an entry, including its value; nil if there is none.
 local function read_entry(self, key)
   local status = C.luat_kv_get_entry(ptr(self), key, #key, call.entry, problem)
   if status < 0 then fail.raise(status, key) end
@@ -177,7 +178,7 @@ function PUT.metadata(option, into)
   into.metadata = encode(option.value, into.limits.metadata, "the metadata", into.null)
 end
 
---- Reads what is to be stored: the value's bytes and the options.
+--- Reads the bytes of the value and the options to store.
 function M.to_store(limits, null, key, value, options)
   args.text(key, 2, "key")
   local kind = type(value)
@@ -190,7 +191,7 @@ function M.to_store(limits, null, key, value, options)
   return value, args.options(options, 4, PUT, { limits = limits, null = null })
 end
 
---- Where C writes the version of what was stored, for `ffi.string` right after the call.
+--- C writes the version of a stored entry here. `ffi.string` reads it right after the call.
 local version = ffi.new("char[?]", constants.LUAT_KV_VERSION_SIZE)
 
 function Namespace.put(self, key, value, options)
@@ -232,7 +233,7 @@ function INCR.initial(option, into)
   into.initial = option:whole()
 end
 
---- By how much to count, and how.
+--- Reads the amount and the options of an increment.
 function M.increment(by, options)
   return args.optional_whole(by, 3) or 1, args.options(options, 4, INCR, {})
 end
@@ -258,7 +259,7 @@ end
 
 local batch_cell = ffi.new("luat_kv_batch *[1]")
 
---- Removes a key if its entry has this version still, and returns whether it did.
+--- Removes a key if its entry still has this version, and returns whether it did.
 local function delete_version(self, key, expected)
   local status = C.luat_kv_batch_open(this(self).store.ptr or fail.closed(), batch_cell, problem)
   if status < 0 then fail.raise(status) end
@@ -273,8 +274,8 @@ local function delete_version(self, key, expected)
   return status == OK
 end
 
---- The entry is removed last, when nothing can fail any more: not `luat_kv_take`, after which a value that is not JSON, or
--- for which Lua has no memory, would be lost.
+--- The entry is removed last, when nothing can fail any more. `luat_kv_take` would lose a value that is not JSON, or
+-- for which Lua has no memory.
 function Namespace.take(self, key, kind)
   local space = this(self)
   args.text(key, 2, "key")
@@ -296,7 +297,7 @@ require("luat_kv_ffi.listing")(Namespace, this, ptr)
 require("luat_kv_ffi.transfer")(Namespace, this, ptr)
 require("luat_kv_ffi.fast")(Namespace, spaces)
 
---- Completes the methods with those that make other handles.
+--- Adds the methods that create other handles.
 function M.complete(begin_batch)
   function Namespace.atomic(self, extra)
     local space = this(self)

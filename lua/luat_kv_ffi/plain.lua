@@ -1,13 +1,13 @@
---- Reads through metamethods what JSON is to be made of: both modules for Lua use this file.
+--- Reads tables through metamethods for conversion to JSON. Both modules for Lua use this file.
 --
--- It returns a function that takes one which returns any table's metatable, and the metatable that marks arrays. That
--- returns a function `plain(value, null, field?)`, which returns a copy of a value in which no table has `__pairs`,
--- `__len` or `__index`; or nil and what is wrong. With `field`, only what stands there in `value` is copied so.
--- It needs no library but Lua's basic functions, and no file to be there.
+-- It returns a function that takes a function which returns any table's metatable, and the metatable that marks arrays.
+-- That function returns `plain(value, null, field?)`, which returns a copy of a value in which no table has `__pairs`,
+-- `__len` or `__index`; or nil and an error. With `field`, only that field of `value` is copied in this way. It needs
+-- only Lua's basic functions, and no other file.
 
 local next, pcall, rawequal, rawget, setmetatable, type = next, pcall, rawequal, rawget, setmetatable, type
 
---- As JSON's (see json.lua and encode.lua).
+--- The same as for JSON (see json.lua and encode.lua).
 local MAX_DEPTH, SPARSE_SAFE, SPARSE_RATIO = 128, 10, 2
 
 --- No value has room for more items: each takes two bytes of 512 MiB.
@@ -16,10 +16,10 @@ local MAX_ITEMS = 2 ^ 28
 --- How many `__index` are followed, as in LuaJIT, and how many `__call`.
 local MAX_INDEXES, MAX_CALLS = 100, 10
 
---- Can the `__call` of a table be another such table? In Lua from 5.4 on.
+--- Whether the `__call` of a table can be another such table, as in Lua 5.4 and later.
 local CALLS_CHAIN = pcall(setmetatable({}, { __call = setmetatable({}, { __call = function() end }) }))
 
---- A value as messages name it.
+--- A value as it is named in messages.
 local function shown(value)
   if type(value) == "number" then return "" .. value end
   return value == nil and "nil" or "a " .. type(value)
@@ -28,7 +28,7 @@ end
 return function(getmetatable, ARRAY)
   local copy
 
-  -- What cannot be called is found before Lua raises an error for it, which would have a position in this file.
+  -- Values that cannot be called are detected before Lua raises an error, which would have a position in this file.
   local function can_be_called(value, calls)
     if type(value) == "function" then return true end
     local metatable = getmetatable(value)
@@ -37,7 +37,7 @@ return function(getmetatable, ARRAY)
     return CALLS_CHAIN and call ~= nil and calls < MAX_CALLS and can_be_called(call, calls + 1)
   end
 
-  --- Would `next` refuse what it is called with first?
+  --- Whether `next` would refuse its first arguments.
   local function is_refused_by_next(from, key)
     return type(from) ~= "table" or (key ~= nil and rawget(from, key) == nil)
   end
@@ -63,7 +63,7 @@ return function(getmetatable, ARRAY)
     end
   end
 
-  --- The item at a place, as indexing finds it. Returns nil and what is wrong where an `__index` is of no use.
+  --- Returns the item at a position, as indexing does. Returns nil and an error if an `__index` is unusable.
   local function item(value, place)
     local found = value
     for _ = 1, MAX_INDEXES do
@@ -104,7 +104,7 @@ return function(getmetatable, ARRAY)
     end
   end
 
-  --- What a table has of its own: nothing, items (whole keys from 1 up and no others), or fields.
+  --- Returns what a table itself contains: nothing, items (only integer keys from 1 on), or fields.
   local function own(value)
     local found = "nothing"
     for key in next, value do
@@ -114,7 +114,8 @@ return function(getmetatable, ARRAY)
     return found
   end
 
-  --- Has an `__index` data behind it? A class has functions there, and perhaps defaults in the metatable itself.
+  --- Whether an `__index` leads to data. That of a class contains functions, and perhaps defaults in the metatable
+  -- itself.
   local function has_data(index, metatable, steps)
     if index == nil or rawequal(index, metatable) then return false end
     if type(index) ~= "table" or steps == MAX_DEPTH then return true end
@@ -125,7 +126,7 @@ return function(getmetatable, ARRAY)
     return behind ~= nil and has_data(rawget(behind, "__index"), behind, steps + 1)
   end
 
-  --- Puts what a table holds into another, as it is. Returns what is wrong, if anything.
+  --- Copies the contents of a table into another, unchanged. Returns an error, if there is one.
   local function fill(value, copied, null)
     local metatable = getmetatable(value) or {}
     local pairs_of, len_of = rawget(metatable, "__pairs"), rawget(metatable, "__len")
@@ -151,7 +152,7 @@ return function(getmetatable, ARRAY)
     copied = {}
     state.seen[value] = copied
     state.problem = fill(value, copied, state.null)
-    -- Only now, and in a table that no other code knows: metamethods may change those that they are for.
+    -- This is done last, and in a table that no other code knows: metamethods may change their own tables.
     for key, one in next, copied do
       if state.problem then return nil end
       copied[key] = copy(state, one, depth + 1)

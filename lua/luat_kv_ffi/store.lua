@@ -35,7 +35,7 @@ local LIMITS = {
 }
 M.JSON_LIMIT = LIMITS[constants.LUAT_KV_LIMITS_DEFAULT].value
 
---- The database file's absolute path, or `memory`. The project's is asked for when it is first needed.
+--- The absolute path of the database file, or `memory`. That of the project is found when it is first needed.
 function M.label(store)
   if not store.path then
     if not store.ptr then return "closed" end
@@ -50,7 +50,7 @@ local new_store, stores, this, ptr = handles.kind("luat_kv.store", Store, M.labe
 
 pcall(ffi.cdef, "char *getcwd(char *, size_t);")
 
---- A path as std::path::absolute has it: with the working directory, without "." and doubled slashes.
+--- A path as std::path::absolute returns it: with the working directory, without "." and doubled slashes.
 local function absolute(path)
   if path:sub(1, 1) ~= "/" then
     local room = ffi.new("char[?]", 4096)
@@ -67,7 +67,7 @@ end
 
 local cell = ffi.new("luat_kv_store *[1]")
 
---- A handle for a store that is opened into the cell, and its contents.
+--- Creates a handle for a store that is opened into the cell, and its contents.
 local function new(limits, path, settings)
   local store = {
     ptr = false, free = C.luat_kv_close, limits = LIMITS[limits], path = path, settings = settings,
@@ -137,16 +137,16 @@ end
 --- The functions of the module itself are called with a full stop.
 local NO_COLON = "called with ':', which is for methods; here it is '.'"
 
---- The collector sees a few bytes where a store has descriptors and a cache. So that much is given to it as garbage with
--- each store, and it comes by sooner where stores are opened again and again.
+--- The collector sees a userdata of a few bytes, but a store has descriptors and a cache. So this much garbage is
+-- created with each store, and the collector runs sooner if stores are opened again and again.
 local WEIGHT = 64 * 1024
 
---- Opens a file, and again when garbage was collected if that failed: perhaps there are no descriptors left.
+--- Opens a file, and tries again after collecting garbage if that failed, since there may be no descriptors left.
 local function open_file(store, open)
   local status = open()
   if status == constants.LUAT_KV_IO then
     fail.taken(status)
-    -- A batch keeps its namespace, and that its store, until it is finalized.
+    -- A batch keeps its namespace, which keeps its store, until it is finalized.
     for _ = 1, 3 do pcall(collectgarbage) end
     status = open()
   end
@@ -196,13 +196,13 @@ end
 --- The project's store, which opens on first use.
 local project
 
---- `KV.namespace(name)`, for the kind of handle that namespaces are.
+--- `KV.namespace(name)`. `new_namespace` creates the handle.
 function M.project_namespace(new_namespace)
   return function(name, settings)
     if type(name) == "table" then fail.argument(1, NO_COLON) end
     args.text(name, 1, "namespace")
     if not project then
-      -- The name is checked before a store is made for it.
+      -- The name is checked before a store is created for it.
       local check, store = new(constants.LUAT_KV_LIMITS_DEFAULT, "memory")
       opened(store, C.luat_kv_open_memory(nil, cell, problem))
       new_namespace(check, name, settings)
@@ -215,7 +215,7 @@ function M.project_namespace(new_namespace)
   end
 end
 
---- Completes the methods of stores with those that make other handles.
+--- Adds the methods of stores that create other handles.
 function M.complete(new_namespace, begin_batch)
   function Store.namespace(self, name)
     local store = this(self)
@@ -239,7 +239,7 @@ function Store.sweep(self, max)
   this(self)
   args.optional_whole(max, 2)
   if max and max < 0 then fail.argument(2, "whole number from 0 up expected") end
-  -- 0 is all of them to C.
+  -- To C, 0 means all of them.
   if max == 0 then return 0 end
   local status = C.luat_kv_sweep(ptr(self), max or 0, count, problem)
   if status < 0 then fail.raise(status) end
@@ -299,7 +299,7 @@ end
 
 function Store.close(self)
   local store, others = this(self), fail.depth() - 1
-  -- The store itself closes with the last of what uses it.
+  -- The store itself closes with the last object that uses it.
   for user in next, store.users do
     handles.release(user, others)
   end

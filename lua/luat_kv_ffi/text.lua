@@ -1,11 +1,11 @@
---- Text as it stands in messages: UTF-8 checked, quoted as Rust's `{:?}` does it, numbers in their shortest form.
+--- Text for messages: checks UTF-8, quotes like Rust's `{:?}`, and formats numbers in their shortest form.
 
 local byte, find, format = string.byte, string.find, string.format
 
 local M = {}
 
---- The length of the character at a place, or nothing and how many bytes are wrong (as Unicode counts them, so that each
--- such run is shown as one U+FFFD).
+--- Returns the length of the character at a position, or nothing and the number of invalid bytes (as Unicode counts
+-- them, so that each such sequence is shown as one U+FFFD).
 local function character(text, i)
   local a, b = byte(text, i, i + 1)
   if a < 0x80 then return 1 end
@@ -29,7 +29,7 @@ local function character(text, i)
   return len
 end
 
---- How many bytes at the beginning are UTF-8.
+--- Returns how many bytes at the beginning are UTF-8.
 function M.valid_up_to(text)
   local i, len = 1, #text
   while i <= len do
@@ -50,7 +50,7 @@ end
 
 local escapes = { ["\0"] = "\\0", ["\t"] = "\\t", ["\n"] = "\\n", ["\r"] = "\\r", ['"'] = '\\"', ["\\"] = "\\\\" }
 
---- Characters beyond ASCII that show nothing, or change how others are shown: first and last of each range.
+--- Characters outside of ASCII that are invisible, or change how others are shown: the first and last of each range.
 local unseen = {
   0x80, 0xa0, 0xad, 0xad, 0x34f, 0x34f, 0x61c, 0x61c, 0x115f, 0x1160, 0x17b4, 0x17b5, 0x180b, 0x180f, 0x2000, 0x200f,
   0x2028, 0x202f, 0x205f, 0x206f, 0x3000, 0x3000, 0xe000, 0xf8ff, 0xfe00, 0xfe0f, 0xfeff, 0xfeff, 0xfff0, 0xfffb,
@@ -78,10 +78,10 @@ local function shown(one)
   return one
 end
 
---- How many characters of a name a message has.
+--- The maximum number of characters of a name in a message.
 local LONGEST = 60
 
---- The text without quotes, escaped, and whether it was cut.
+--- Returns the text without quotes, escaped, and whether it was truncated.
 function M.escaped(text)
   local out, i, len = {}, 1, #text
   while i <= len do
@@ -93,18 +93,19 @@ function M.escaped(text)
   return table.concat(out), false
 end
 
---- A name or key, fit for a message.
+--- Quotes a name or key for a message.
 function M.quoted(text)
   local inside, cut = M.escaped(text)
   return '"' .. inside .. (cut and '"…' or '"')
 end
 
---- One line of a message from text that may have line breaks.
+--- Converts text that may have line breaks to one line of a message.
 function M.one_line(text)
   return (text:gsub("%c", function(one) return shown(one) end))
 end
 
---- Half-way between two texts of so many digits, LuaJIT takes the larger, and everyone else the even one.
+--- Between two decimal texts of equal length that are equally near, LuaJIT takes the larger one; all others take the
+-- even one.
 local function to_even(text, number)
   local digits, last, exponent = text:match("^(.*)([13579])(e.*)$")
   if not digits then return text end
@@ -113,17 +114,17 @@ local function to_even(text, number)
   return digits .. (last - 1) .. exponent
 end
 
---- The digits of a finite number and its exponent: the fewest that mean this number and no other.
+--- Returns the digits of a finite number and its exponent: the fewest that identify this number.
 local function shortest(number)
   local first = math.abs(number) < 2.2250738585072014e-308 and 1 or 15
   local text
   for precision = first, 17 do
     text = to_even(format("%." .. precision - 1 .. "e", number), number)
     if tonumber(text) == number then break end
-    -- Below a power of two floats are denser than above: there the nearest 16 digits may be another number, and the
-    -- next ones up be this.
+    -- Below a power of two floats are denser than above: the nearest text of 16 digits may be another number there, and
+    -- the next one up may be this one.
     if precision == 16 and math.abs(math.frexp(number)) == 0.5 then
-      -- (Behind a 9 comes a 0, and so fewer digits, which were tried.)
+      -- (After a 9 comes a 0, and so fewer digits, which were tried before.)
       local up = text:gsub("([0-8])e", function(last) return (last + 1) .. "e" end)
       if tonumber(up) == number then
         text = up
@@ -153,7 +154,7 @@ end
 
 --- A float in JSON, as serde_json writes it.
 function M.float(number)
-  -- The short way: fifteen digits are exact as they are, if they are enough.
+  -- A shortcut: fifteen digits are exact if they are enough.
   local brief = format("%.15g", number)
   if tonumber(brief) == number and find(brief, ".", 1, true) and not find(brief, "e", 1, true) then return brief end
   return decimal(number, -5, "+")
@@ -167,7 +168,7 @@ function M.number(number)
   return decimal(number, -4, "")
 end
 
---- The characters of a text, as a list.
+--- Returns the characters of a text, as a list.
 function M.characters(text)
   local list, i = {}, 1
   while i <= #text do

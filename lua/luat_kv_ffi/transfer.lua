@@ -1,4 +1,4 @@
---- Exports and imports, by path or through a file that Lua has open.
+--- Exports and imports, by path or through a file that is open in Lua.
 
 jit.off(true, true) -- see call.lua
 
@@ -11,7 +11,7 @@ local text = require("luat_kv_ffi.text")
 
 local constants, problem = call.constants, call.problem
 
--- A file of Lua's is a FILE * to C.
+-- To C, a file of Lua's is a FILE *.
 pcall(ffi.cdef, "int fileno(void *);")
 pcall(ffi.cdef, "int fflush(void *);")
 pcall(ffi.cdef, "long lseek(int, long, int);")
@@ -30,7 +30,7 @@ function IMPORT.replace(option, into)
   into.replace = option:boolean()
 end
 
---- Argument 2: is it a file, rather than a path?
+--- Whether argument 2 is a file, and not a path.
 local function is_file(place)
   if type(place) == "string" then return false end
   local kind = io.type(place)
@@ -53,14 +53,14 @@ local function failed(doing)
 end
 local export_failed, import_failed = failed("exporting: "), failed("importing: ")
 
---- The file's own idea of where it stands, after C has moved its descriptor. A pipe stands nowhere.
+--- Updates the file's own position, after C has moved that of its descriptor. A pipe has no position.
 local function stand_where_it_is(file, fd)
   local place = ffi.C.lseek(fd, 0, 1)
   if place >= 0 then file:seek("set", tonumber(place)) end
 end
 
---- A file whose descriptor stands where the file does. One that cannot be moved there (a pipe) may have been read ahead
--- of: what is left of it is copied.
+--- Returns a file whose descriptor has the position of the file. Some input of a file that cannot be moved there (a
+-- pipe) may be buffered already: the rest of it is copied.
 local function readable(file)
   if file:seek("cur") then
     ffi.C.fflush(file)
