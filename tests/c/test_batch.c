@@ -350,7 +350,7 @@ static void a_batch_needs_its_arguments(void)
 
 enum { PROCESSES = 8, TIMES = 200 };
 
-/* Reads a number and puts the next one, unless somebody has written meanwhile: then again. */
+/* Reads a number and puts the next one. If another process has written meanwhile, it starts again. */
 static void check_and_put(void *path)
 {
     struct kv kv = kv_open(path);

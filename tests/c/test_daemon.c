@@ -98,7 +98,7 @@ static void a_daemon_outlives_a_parent_whose_threads_close(void)
     check_daemon();
 }
 
-/* ---- A parent, its child and a third program that empties the log: whoever leaves first, all counts are kept */
+/* ---- A parent, its child and a third program that empties the log: whichever ends first, all counts are kept */
 
 enum { ROUNDS = 6, COUNTS = 150 };
 

@@ -187,7 +187,7 @@ static void others_read_while_one_imports(void)
     close_shared();
 }
 
-/* An export that nobody reads yet stands still; writes do not wait for it, and it shows the moment it began. */
+/* An export blocks while its output is not read. Writes do not wait for it, and it contains the state at its start. */
 static void others_write_while_one_exports(void)
 {
     enum { KEYS = 3000 };
@@ -250,7 +250,7 @@ static void come_and_go(int number)
     }
 }
 
-/* Nobody else has the file open, so that the last one closes it and the next one opens it, over and over. */
+/* No other process has the file open, so the last thread closes it and the next one opens it, repeatedly. */
 static void stores_of_threads_come_and_go(void)
 {
     open_shared();

@@ -267,7 +267,7 @@ static void what_is_no_file_is_refused(void)
     CHECK_STATUS(luat_kv_open(":memory:", NULL, &store, &error), LUAT_KV_INVALID);
 }
 
-/* Each name would have a log of its own, and what is in one is lost to who reads by the other. */
+/* Each name would have its own log, and writes in one log are lost to users of the other name. */
 static void a_file_with_two_names_is_refused(void)
 {
     struct kv kv = kv_open(scratch("kv.db"));

@@ -143,7 +143,7 @@ static void closing_in_the_child_leaves_the_parent_its_handles(void)
     close_shared();
 }
 
-/* One who only copies the file away finds everything in it. */
+/* A process that only copies the file finds everything in it. */
 static void closing_after_a_fork_leaves_one_file(void)
 {
     char log[PATH_MAX + 4];

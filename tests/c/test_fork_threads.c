@@ -75,7 +75,7 @@ static void open_and_close_until_stopped(int number)
         kv_close(kv_open(database));
 }
 
-/* A connection that came over would bring the parent's view of who holds which lock. */
+/* An inherited connection would have the parent's record of locks. */
 static void check_that_nothing_came_over(void *round)
 {
     CHECK(descriptors_of_database() == 0);

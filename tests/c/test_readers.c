@@ -130,9 +130,9 @@ static void a_read_of_what_changes_all_the_time_ends(void)
     child_join(reader);
 }
 
-/* ---- A log that somebody else must set up again, as when members come and go */
+/* ---- A log that another process must recreate, as when members come and go */
 
-/* What a member finds who has just made the shared memory anew. */
+/* The state that a member finds when it has just recreated the shared memory. */
 static void shared_memory_is_emptied(void *context)
 {
     static const char nothing[136]; /* both copies of the header, and where readers are */

@@ -220,7 +220,7 @@ static void a_child_makes_no_new_file(void)
         CHECK(access(beside("kv.db", endings[i]), F_OK) != 0);
 }
 
-/* The inode's number may be given to the new file, when nobody has the old one open any more. */
+/* The new file may get the number of the old inode when no process has the old file open any more. */
 static void wait_and_use(void *pipe_)
 {
     char byte;

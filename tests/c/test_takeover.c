@@ -99,7 +99,7 @@ static void other_reads(void *context)
     luat_kv_close(store);
 }
 
-/* SQLite makes a log for a member who only reads, too, and leaves it. */
+/* SQLite also creates a log for a member that only reads, and leaves it. */
 static void an_empty_log_that_cannot_be_read_is_removed(void)
 {
     if (!make_database(0660))

@@ -17,7 +17,7 @@ static const char *prefix_of(int number)
 
 /* ---- One namespace handle for all */
 
-/* Each has keys of its own, which nobody else may disturb, and all fight over one. */
+/* Each thread has its own keys, which no other thread may disturb, and all compete for one key. */
 static void mix(int number)
 {
     const char *prefix = prefix_of(number);

@@ -407,7 +407,7 @@ static void fork_meanwhile(int number)
     child_run(do_nothing, NULL);
 }
 
-/* The import waits for its pipe, and the fork for the import: who feeds the pipe must not wait for either. */
+/* The import waits for its pipe, and the fork for the import: the process that feeds the pipe must not wait for either. */
 static void a_fork_that_waits_for_an_import_keeps_nobody_else_waiting(void)
 {
     const struct timespec moment = { 0, 100 * 1000 * 1000 };

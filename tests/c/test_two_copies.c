@@ -170,7 +170,7 @@ static void a_descriptor_of_the_host_is_such_a_case(void)
     kv_close(kv_open(path));
 }
 
-/* Then nobody can list the descriptors, as where there is no /proc. */
+/* Then the descriptors cannot be listed, as without /proc. */
 static void a_process_without_a_free_descriptor_is_no_way_round(void)
 {
     enum { MOST = 64 };
@@ -222,7 +222,7 @@ static void of_two_at_once_one_is_refused(void)
     pthread_barrier_destroy(&together);
 }
 
-/* ---- How copies take turns: by a lock that nobody else can hold */
+/* ---- How copies exclude each other: by a lock that no other user can hold */
 
 static struct stat data_folder;
 static int flocks, flocks_of_data;

@@ -72,7 +72,7 @@ impl Project {
         self.typed("", line)
     }
 
-    /// The same, where somebody types.
+    /// The same, with typed input.
     pub fn typed(&self, input: &str, line: &str) -> Done {
         let line = format!("stty cols 80 rows 24 2>/dev/null; {line}");
         let mut command = self.command("script");

@@ -142,6 +142,6 @@ fn a_pipe_that_closes_is_the_quiet_end() {
         let why = project.shell(&format!("$K {command} >/dev/full")).fails(3);
         assert!(why.contains("No space left"), "{command}: {why}");
     }
-    // Nobody to tell it to either.
+    // No stderr for the message either.
     assert_eq!(project.shell("$K get none >&- 2>&-").status, Some(1));
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::support::{BIN, Done, Project, missing};
 
-/// Users of nobody's.
+/// User numbers that belong to no user.
 const OWNER: u32 = 64_321;
 const STRANGER: u32 = 64_322;
 
@@ -171,7 +171,7 @@ fn a_strangers_link_is_not_followed() {
                 fs::remove_file(project.path(&link_name)).unwrap();
                 missing(&project.path(&format!("trap{}", if exists { "/new.db" } else { "" })));
             }
-            // The links of those who are trusted are.
+            // Links of trusted users are followed.
             link(&project, to, &link_name, OWNER);
             within(&project, &root, 0, "$K put a 1").ok();
             assert_eq!(within(&project, &root, 0, "$K get a").ok(), "1");
@@ -192,7 +192,7 @@ fn a_strangers_folder_is_taken_only_where_not_everybody_could_put_it() {
     mode(&project, "app", 0o1777);
     let why = within(&project, "app", 0, "$K put a 2").fails(3);
     assert!(why.contains("app/.luat is in a folder that everybody may write to, and belongs to user 64322"), "{why}");
-    // Who owns the database does not matter.
+    // The owner of the database does not matter.
     folder(&project, "app/.luat", 0);
     file(&project, "app/.luat/data/kv.db", "", STRANGER);
     within(&project, "app", 0, "$K put a 2").ok();

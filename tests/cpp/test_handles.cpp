@@ -384,7 +384,7 @@ static void handles_may_be_left_to_the_end() {
     CHECK(luat_kv::store::open(path).open_namespace("test").get("k") == "last");
 }
 
-/* In the child: handles of static objects, which destructors free at exit, and one that nobody ever frees. */
+/* In the child: handles of static objects, which destructors free at exit, and one that is never freed. */
 static int leave(const char* path) {
     last_store = luat_kv::store::open(path);
     last_kv = last_store->open_namespace("test");

@@ -219,7 +219,7 @@ impl Round<'_> {
     /// Opens the file as any process would afterwards, and compares it with the model.
     fn compare(&self, lanes: &mut [Lane], shared: &mut i64, backups: &mut u64) -> Result<(), String> {
         let database = self.folder.join("kv.db");
-        // Whoever comes first recovers the log: either.
+        // The log is recovered by the first process that opens the file, which may be either.
         if self.seed.is_multiple_of(2) && database.exists() {
             sound(&database)?;
         }

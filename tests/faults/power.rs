@@ -185,7 +185,7 @@ impl FailedCommits {
     }
 }
 
-/// Is there soon a write that begins the log anew? The header of the log is synced then, before the first frame.
+/// Whether there is soon a write at the start of the log. The header of the log is synced then, before the first frame.
 fn empties_the_log(seed: u64) -> bool {
     matches!(work::ops(seed, 4)[..], [Op::Put(..), Op::Put(..), Op::Checkpoint, Op::Put(..)])
 }

@@ -173,7 +173,7 @@ M.root = M.must("cd %s/../.. && pwd", arg[0]:match("^(.*)/[^/]*$") or ".")
 
 local temporary, count = nil, 0
 
---- A path that is in nobody's use. Its folder does not exist yet.
+--- Returns an unused path. Its folder does not exist yet.
 function M.path(name)
   temporary = temporary or M.must('mktemp -d "${TMPDIR:-/tmp}/luat_kv.XXXXXX"')
   count = count + 1

@@ -149,7 +149,7 @@ fn nothing_else_in_the_file_is_hurt() {
         expect_rows(&store);
         store.close().unwrap();
         assert_eq!(query::<String>(&path, question), before, "{more}");
-        // Nor does it stand in the way of ours: the expired row can be swept away.
+        // It does not prevent this library's writes: the expired row can be swept.
         assert_eq!(open(&path).sweep(None).unwrap(), 1, "{more}");
     }
 }
@@ -342,7 +342,7 @@ fn a_rule_that_comes_while_the_store_is_open_is_named() {
     let (_folder, path) = file(&[LUAT, ROWS].concat());
     let n = open(&path).namespace("n").unwrap();
     n.put("k", b"v").unwrap();
-    // In the same second nobody looks again.
+    // Within the same second the schema is not checked again.
     Connection::open(&path).unwrap().execute_batch("CREATE UNIQUE INDEX once ON kv (value)").unwrap();
     let error = n.put("k2", b"v").unwrap_err();
     assert_eq!(error.code(), Code::ReadOnly, "{error}");

@@ -161,10 +161,10 @@ struct Held {
     version: Version,
 }
 
-/// What a store should do, written as plainly as it can be said.
+/// What a store should do, in the simplest form.
 ///
-/// Its clock only goes forwards. Set back, it would bring those expired entries to life again that nobody has removed
-/// yet, and which those are is a back end's own affair.
+/// Its clock only goes forwards. If it were set back, those expired entries would return that have not been removed
+/// yet, and which ones those are depends on the back end.
 #[derive(Clone, Default)]
 struct Model {
     now: i64,

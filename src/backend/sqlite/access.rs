@@ -129,7 +129,7 @@ impl Access {
     }
 }
 
-/// The state of the file at a moment when nobody was writing it.
+/// The state of the file at a moment when it was not being written.
 pub(super) struct Snapshot {
     path: PathBuf,
     stamp: Stamp,

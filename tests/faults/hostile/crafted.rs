@@ -58,7 +58,7 @@ pub fn suite(run: &mut Run) -> ExitCode {
     run.done(&format!("{files} files"))
 }
 
-/// How to make a file, beginning with one of ours or one of Luat's.
+/// How to make a file, starting from one of this library's or one of Luat's.
 struct Craft {
     luats: bool,
     sql: String,
@@ -319,7 +319,7 @@ fn trigger(does: &str) -> String {
         .collect()
 }
 
-/// Views each of which names the one before it twice: whoever resolves the last one never ends.
+/// Views that each refer twice to the one before: to resolve the last one never ends.
 fn bomb() -> String {
     let first = "CREATE VIEW v0 AS SELECT 1 AS x;".to_owned();
     let more = (1..40).map(|i| format!("CREATE VIEW v{i} AS SELECT a.x FROM v{j} a, v{j} b;", j = i - 1));

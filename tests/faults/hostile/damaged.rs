@@ -136,7 +136,7 @@ fn at_rest(run: &mut Run, origin: &Path, part: Part) -> bool {
     let known = (0..=COMMITS).any(|commits| state(commits) == dump);
     match part {
         Part::Log if dump.starts_with("OK") && !known => run.complain(format_args!("{what}: no state: {dump}")),
-        // Who reads only, and cannot make the index of the log anew, is told so.
+        // A reader that cannot recreate the index of the log gets an error.
         Part::SharedMemory if dump != state(COMMITS) && !(readonly && report.answer("open").starts_with("IO")) => {
             run.complain(format_args!("{what}: {dump}; open: {}", report.answer("open")));
         }

@@ -91,7 +91,7 @@ impl Lane {
         Ok(())
     }
 
-    /// Compares an export, which is made anew each time.
+    /// Compares an export, which is rewritten each time.
     pub fn settle_export(&mut self, found: Option<Rows>) -> Result<(), String> {
         let live = |rows: &Rows| -> Rows {
             let live = rows.iter().filter(|(_, (_, expiration))| expiration.is_none_or(|at| at > self.clock));

@@ -70,7 +70,7 @@ fn now() -> u64 {
 struct Thread {
     namespace: Namespace,
     rng: Rng,
-    /// The next number to be stored, which nobody else stores.
+    /// The next number to store, which is unique to this client.
     next: u64,
     /// What each key was last seen to hold, with its version; a missing key has none.
     seen: [Option<(u64, Option<Version>)>; KEYS],
