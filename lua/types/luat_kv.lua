@@ -1,6 +1,6 @@
 ---@meta luat_kv
 
---- A key-value store for Luat, with the API of Cloudflare Workers KV, kept in SQLite or in memory.
+--- A key-value store for Luat, with the API of Cloudflare Workers KV, in SQLite or in memory.
 ---
 --- ```lua
 --- local KV = require("luat_kv")
@@ -9,19 +9,19 @@
 --- print(kv:get("post:1", "json").title)
 --- ```
 ---
---- Every error is raised, as a plain string with the caller's position:
+--- Every error is raised as a plain string with the caller's position:
 ---
 --- * misuse: `bad argument #1 to 'get' (string expected, got nil)`
 --- * a failed operation: `luat_kv: CODE: what happened`. The codes:
----   * `INVALID`: a name, value, option or cursor that cannot be; JSON that is none; a closed store
+---   * `INVALID`: an invalid name, value, option or cursor; text that is not JSON; a closed store
 ---   * `LIMIT`: too long, too many, too short a time; see `luat_kv.OpenOptions.limits`
 ---   * `BUSY`: another process wrote for longer than `busy_timeout`
 ---   * `READONLY`: a write to a store that is read-only
----   * `CORRUPT`: the file is no database, or a damaged one
+---   * `CORRUPT`: the file is not a database, or is damaged
 ---   * `IO`: the file system refused
----   * `NOMEM`, `PANIC`, `INTERNAL`: no memory; a fault in this library, which the process survives
+---   * `NOMEM`, `PANIC`, `INTERNAL`: no memory; a bug in this library, which the process survives
 ---
---- After an error the data is as it was before the call, and the store can be used.
+--- After an error the data is as before the call, and the store can still be used.
 ---@class luat_kv
 local KV = {}
 
@@ -30,23 +30,23 @@ local KV = {}
 KV._VERSION = "luat_kv 0.1.0"
 
 --- `null` inside a JSON document, and in a table of many values. It is the light userdata NULL, so it equals
---- `cjson.null` and `ngx.null`; `KV.new` names another. (A single value that is only `null` is `nil`.)
+--- `cjson.null` and `ngx.null`; `KV.new` can set another. (A single value that is only `null` is `nil`.)
 ---@type any
 KV.null = nil
 
---- The namespace `name` of the project's store. Namespaces never see each other's keys.
+--- The namespace `name` of the project's store. Namespaces have separate keys.
 ---
---- The store is the file that the environment variable `LUAT_KV_DB` names. Where that is not set, or empty, the project
---- is the nearest folder, from the working directory upwards, that has a `luat.toml`, or else the working directory. Its
---- data lies in `kv.db` in `.luat/data`, or in the folder that `luat.toml` gives, relative to it:
+--- The store is the file that the environment variable `LUAT_KV_DB` names. If that is not set, or empty, the project is
+--- the nearest folder, from the working directory upwards, that has a `luat.toml`, or else the working directory. Its
+--- data is in `kv.db` in `.luat/data`, or in the folder that `luat.toml` names, relative to the project:
 ---
 --- ```toml
 --- [routing]
 --- data_dir = ".luat/data"
 --- ```
 ---
---- Errors: `INVALID` where the name is empty or not UTF-8, or `luat.toml` is malformed (names file and line); `LIMIT`
---- where the name is longer than 4 KiB; `IO`, `CORRUPT`, `BUSY` of the file, which the first call opens.
+--- Errors: `INVALID` if the name is empty or not UTF-8, or `luat.toml` is malformed (names file and line); `LIMIT` if
+--- the name is longer than 4 KiB; `IO`, `CORRUPT`, `BUSY` of the file, which the first call opens.
 ---
 --- ```lua
 --- local sessions = KV.namespace("sessions")
@@ -56,12 +56,12 @@ KV.null = nil
 ---@nodiscard
 function KV.namespace(name) end
 
---- Opens a store: a file, memory that is gone with the store, or without either the project's store (`KV.namespace`).
---- Missing folders are made (mode 0700), and so is the file (0600). Open a store once and keep it: that takes a
---- millisecond or so, and some descriptors until it is closed or collected.
+--- Opens a store: in a file, in memory, or, without either, the project's store (`KV.namespace`). Missing folders are
+--- created (mode 0700), and so is the file (0600). Open a store once and keep it: an open takes about a millisecond,
+--- and the store has some descriptors until it is closed or collected.
 ---
---- Errors: bad argument where both `path` and `memory` are given, and for unknown options; `IO`, `CORRUPT`, `BUSY`,
---- `READONLY` of the file. After `IO` the collector closes stores that nobody holds, and it is tried once more.
+--- Errors: bad argument if both `path` and `memory` are given, and for unknown options; `IO`, `CORRUPT`, `BUSY`,
+--- `READONLY` of the file. After `IO` the collector closes unreferenced stores, and the open is tried once more.
 ---
 --- ```lua
 --- local store = KV.open({ path = "data/kv.db", durability = "full" })
@@ -72,12 +72,12 @@ function KV.namespace(name) end
 ---@nodiscard
 function KV.open(options) end
 
---- Marks a table as a JSON array, and returns it; without argument, a new one. Only an empty table needs it, since an
---- unmarked one is an object. (Arrays that were read from JSON are marked already.)
+--- Marks a table as a JSON array, and returns it; without an argument, returns a new one. Only an empty table needs the
+--- mark, since it would be an object otherwise. (Arrays that were read from JSON are already marked.)
 ---
 --- The mark is a metatable, for which `getmetatable` returns `"luat_kv.array"`. It can be neither changed nor replaced.
 ---
---- Errors: bad argument where the table has another metatable. Keys other than 1..n are an error when it is encoded.
+--- Errors: bad argument if the table has another metatable. Keys other than 1..n are an error when it is encoded.
 ---
 --- ```lua
 --- kv:put("post:1", { tags = KV.array() }) -- {"tags":[]}
@@ -87,11 +87,11 @@ function KV.open(options) end
 ---@return T
 function KV.array(list) end
 
---- Puts a `KV` of its own (see `KV.new`) and, where there is none, its `json` into a table, and returns it. A host calls
---- it for the environments of its server-side files (`+page.server.lua`, `+server.lua`); loading the module sets no
---- global. What a script changes in its `KV` or `json` is changed for nobody else.
+--- Puts a separate `KV` (see `KV.new`) and, if there is none, its `json` into a table, and returns the table. A host
+--- calls it for the environments of its server-side files (`+page.server.lua`, `+server.lua`). Loading the module sets
+--- no globals. If a script changes its `KV` or `json`, no other script is affected.
 ---
---- Errors: bad argument where `env` is no table, and for unknown options.
+--- Errors: bad argument if `env` is not a table, and for unknown options.
 ---
 --- ```lua
 --- local env = KV.install(setmetatable({}, { __index = _G }))
@@ -103,8 +103,8 @@ function KV.array(list) end
 ---@return T
 function KV.install(env, options) end
 
---- The module once more, with settings of its own, which what it opens keeps. What is not given is as here. Its handles
---- and tables have metatables of their own.
+--- Returns another instance of the module with its own settings, which also apply to everything that it opens. Settings
+--- that are not given are those of this instance. Its handles and tables have their own metatables.
 ---
 --- Errors: bad argument for unknown options.
 ---
@@ -117,7 +117,7 @@ function KV.install(env, options) end
 ---@nodiscard
 function KV.new(options) end
 
---- JSON, as `put` and `get` write and read it.
+--- JSON, as `put` writes it and `get` reads it.
 ---
 --- | JSON | Lua |
 --- | --- | --- |
@@ -128,12 +128,12 @@ function KV.new(options) end
 ---@class luat_kv.json
 KV.json = {}
 
---- The JSON text of a value, without spaces. `nil` is `null`. A table is read by what it has of its own, but for one with
---- `__pairs`, or with `__len` and no other keys than those of an array, which is read by these.
+--- The JSON text of a value, without spaces. `nil` is `null`. A table is read by its own fields, except for one with
+--- `__pairs`, or with `__len` and only the keys of an array, which is read through these.
 ---
 --- Errors: `INVALID` for NaN and infinities, strings that are not UTF-8, functions, userdata and threads, more than 128
---- levels (so cycles, too), arrays with more holes than lua-cjson takes, two keys of one name (`t[1]` beside `t["1"]`),
---- tables that are empty but for data behind `__index`, metamethods of no use (`__pairs` that returns no function);
+--- levels (so also for cycles), arrays with more holes than lua-cjson accepts, two keys with one name (`t[1]` beside
+--- `t["1"]`), empty tables with data behind `__index`, unusable metamethods (`__pairs` that returns no function);
 --- `LIMIT` for text longer than 512 MiB.
 ---
 --- ```lua
@@ -146,7 +146,7 @@ function KV.json.encode(value) end
 
 --- The value of a JSON text.
 ---
---- Errors: `INVALID`, with the place, where the text is not JSON or has more than 128 levels.
+--- Errors: `INVALID`, with the position, if the text is not JSON or has more than 128 levels.
 ---
 --- ```lua
 --- KV.json.decode('{"a":[1,null]}').a[2] == KV.null
@@ -156,22 +156,23 @@ function KV.json.encode(value) end
 ---@nodiscard
 function KV.json.decode(text) end
 
---- A file or a memory with namespaces in it. It is collected when nothing uses it any more; namespaces keep it alive.
+--- A file or memory that contains namespaces. It is collected when it is no longer referenced; namespaces keep it
+--- alive.
 ---@class luat_kv.Store
 local Store = {}
 
 --- A namespace of this store.
 ---
---- Errors: `INVALID` where the name is empty or not UTF-8, or the store is closed; `LIMIT` where the name is too long.
+--- Errors: `INVALID` if the name is empty or not UTF-8, or the store is closed; `LIMIT` if the name is too long.
 ---@param name string
 ---@return luat_kv.Namespace
 ---@nodiscard
 function Store:namespace(name) end
 
---- Removes expired entries, and returns how many. It is seldom needed: nobody sees an expired entry, and each write
---- removes a few.
+--- Removes expired entries, and returns how many. It is seldom needed: results never contain expired entries, and each
+--- write removes a few.
 ---
---- Errors: `INVALID` where the store is closed, `READONLY`, `BUSY`, `IO`.
+--- Errors: `INVALID` if the store is closed, `READONLY`, `BUSY`, `IO`.
 ---
 --- ```lua
 --- store:sweep(1000) -- at most so many, so that other writers need not wait
@@ -180,7 +181,7 @@ function Store:namespace(name) end
 ---@return integer removed
 function Store:sweep(max) end
 
---- A new batch of changes, for which each step names its namespace: see `luat_kv.Batch`.
+--- A new batch of changes, whose steps need a namespace first: see `luat_kv.Batch`.
 ---
 --- ```lua
 --- store:atomic():namespace("stock"):incr("apples", -1):namespace("orders"):put(id, order):commit()
@@ -191,12 +192,12 @@ function Store:atomic() end
 
 --- The names of the namespaces that have keys, in byte order.
 ---
---- Errors: `INVALID` where the store is closed, `BUSY`, `IO`, `CORRUPT`.
+--- Errors: `INVALID` if the store is closed, `BUSY`, `IO`, `CORRUPT`.
 ---@return string[]
 ---@nodiscard
 function Store:namespaces() end
 
---- What the store holds, counted row by row.
+--- What the store contains. Counts every row.
 ---
 --- Errors: as `namespaces`.
 ---
@@ -207,23 +208,24 @@ function Store:namespaces() end
 ---@nodiscard
 function Store:stats() end
 
---- Writes the file anew, without the room that deleted entries have left in it. It takes as much room again meanwhile,
---- and writers wait. In memory there is nothing to do.
+--- Rewrites the file without the space that deleted entries have left. Meanwhile it needs as much disk space again, and
+--- writers wait. Does nothing in memory.
 ---
---- Errors: `INVALID` where the store is closed, `READONLY`, `BUSY`, `IO`.
+--- Errors: `INVALID` if the store is closed, `READONLY`, `BUSY`, `IO`.
 function Store:compact() end
 
---- Moves the log (`kv.db-wal`) into the file, and returns whether all of it got there: who reads an older state holds
---- the rest back. SQLite does so by itself now and then.
+--- Moves the log (`kv.db-wal`) into the file, and returns whether all of it was moved: a reader of an older state holds
+--- back the rest. SQLite also does this by itself from time to time.
 ---
 --- Errors: as `compact`.
 ---@return boolean complete
 function Store:checkpoint() end
 
---- Copies the whole store, as it is at one moment, into a new file, while others go on writing. The copy gets its name
---- when it is whole and was checked.
+--- Copies the whole store, as of one moment, into a new file, while others go on writing. The copy gets its name when
+--- it is complete and checked.
 ---
---- Errors: `CORRUPT` where the store is damaged; `IO` where there is a file of that name, too; `INVALID` for a store in memory, or a closed one; `BUSY`.
+--- Errors: `CORRUPT` if the store is damaged; `IO`, also if there is a file of that name; `INVALID` for a store in
+--- memory, or a closed one; `BUSY`.
 ---
 --- ```lua
 --- store:backup(os.date("backups/kv-%Y-%m-%d.db"))
@@ -239,15 +241,15 @@ function Store:close() end
 ---@class luat_kv.Namespace
 local Namespace = {}
 
---- The value of a key, or `nil` where there is none or it has expired.
+--- The value of a key, or `nil` if it is missing or has expired.
 ---
---- `"text"`, the default, and `"arrayBuffer"` give the stored bytes; `"json"` gives the document they are.
+--- `"text"`, the default, and `"arrayBuffer"` return the stored bytes; `"json"` returns the document in them.
 ---
---- An array of keys, 1 to 10,000 of them (Cloudflare's limits: 100), gives a table from each key that is there to its
---- value, all as they are at one moment. There a document that is only `null` is `KV.null`; a single one is `nil`.
+--- An array of keys, 1 to 10,000 of them (Cloudflare's limits: 100), returns a table from each existing key to its
+--- value, all as of one moment. There a document that is only `null` is `KV.null`; a single one is `nil`.
 ---
---- Errors: bad argument for another type; `INVALID` where the key is empty or not UTF-8, or the value is not JSON (says
---- where), or the store is closed; `LIMIT` where the key is too long, or there are too many; `BUSY`, `IO`, `CORRUPT`.
+--- Errors: bad argument for another type; `INVALID` if the key is empty or not UTF-8, or the value is not JSON (says
+--- where), or the store is closed; `LIMIT` if the key is too long, or there are too many; `BUSY`, `IO`, `CORRUPT`.
 ---
 --- ```lua
 --- local name = kv:get("user:123")
@@ -264,8 +266,8 @@ local Namespace = {}
 ---@nodiscard
 function Namespace:get(key, type) end
 
---- The value of a key, as `get` gives it, with its metadata, expiration and version; `nil, nil` where there is none.
---- An array of keys gives a table from each key that is there to a table of all these.
+--- The value of a key, as `get` returns it, with its metadata, expiration and version; `nil, nil` if it is missing. An
+--- array of keys returns a table from each existing key to a table of all these.
 ---
 --- Errors: as `get`.
 ---
@@ -290,14 +292,14 @@ function Namespace:getWithMetadata(key, type) end
 ---@nodiscard
 function Namespace:has(key) end
 
---- Stores a value, and replaces all that was there: value, expiration and metadata.
+--- Stores a value, and replaces everything that the key held: value, expiration and metadata.
 ---
---- A string is stored byte for byte; a table, number or boolean as JSON, which `get(key, "json")` gives back. Returns the
+--- A string is stored byte for byte; a table, number or boolean as JSON, which `get(key, "json")` returns. Returns the
 --- version of what it stored, for `check` of a batch.
 ---
---- Errors: bad argument for values of other types, and for unknown options; `INVALID` where the key is empty or not
---- UTF-8, the value or metadata has no JSON (see `KV.json.encode`), the expiration is not a whole number in the future,
---- or the store is closed; `LIMIT`; `READONLY`, `BUSY`, `IO`. Nothing is stored then.
+--- Errors: bad argument for values of other types, and for unknown options; `INVALID` if the key is empty or not UTF-8,
+--- the value or metadata cannot be JSON (see `KV.json.encode`), the expiration is not an integer in the future, or the
+--- store is closed; `LIMIT`; `READONLY`, `BUSY`, `IO`. Nothing is stored then.
 ---
 --- ```lua
 --- kv:put("user:123", "Alice")
@@ -310,8 +312,8 @@ function Namespace:has(key) end
 ---@return string version
 function Namespace:put(key, value, options) end
 
---- Stores a value where there is none, and returns whether it did, and then the version: a lock, with an `expirationTtl`
---- that frees it if its holder dies.
+--- Stores a value if the key is missing. Returns whether it did, and then the version. With an `expirationTtl` it is a
+--- lock that is freed if its holder dies.
 ---
 --- Errors: as `put`.
 ---
@@ -325,8 +327,8 @@ function Namespace:put(key, value, options) end
 ---@return string? version
 function Namespace:add(key, value, options) end
 
---- Gives a key another expiration, and returns whether it was there. Value and metadata stay; the version is a new one,
---- as with every write. Without options it lives for ever.
+--- Gives a key another expiration, and returns whether it was there. Value and metadata stay; the version changes, as
+--- with every write. Without options the key no longer expires.
 ---
 --- Errors: bad argument for options without `expiration` and `expirationTtl`, or with others; `INVALID`, `LIMIT`,
 --- `READONLY`, `BUSY`, `IO` as `put`.
@@ -339,14 +341,14 @@ function Namespace:add(key, value, options) end
 ---@return boolean touched
 function Namespace:touch(key, options) end
 
---- Adds to the whole number that a key holds as text, and returns the sum; a missing key begins at `initial`. Other
---- processes cannot come in between. A key that is there keeps its expiration and metadata.
+--- Adds to the integer that a key holds as text, and returns the sum; a missing key starts at `initial`. The change is
+--- atomic. An existing key keeps its expiration and metadata.
 ---
---- Numbers have 64 bits. (Up to Lua 5.2, and in LuaJIT, a sum beyond 2^53 is returned as the nearest float; what is
---- stored is exact.)
+--- Numbers have 64 bits. (Up to Lua 5.2, and in LuaJIT, a sum beyond 2^53 is returned as the nearest float; the stored
+--- value is exact.)
 ---
---- Errors: bad argument for numbers that are not whole; `INVALID` where the value is no whole number of 64 bits, or the
---- sum would be none, and otherwise as `put`.
+--- Errors: bad argument for numbers that are not integers; `INVALID` if the value is not a 64-bit integer, or the sum
+--- would overflow one; otherwise as `put`.
 ---
 --- ```lua
 --- if kv:incr("hits:" .. address, 1, { expirationTtl = 60 }) > 100 then return fail(429) end
@@ -357,14 +359,14 @@ function Namespace:touch(key, options) end
 ---@return integer sum
 function Namespace:incr(key, by, options) end
 
---- Deletes a key, and returns whether it was there. It is no error if there is none.
+--- Deletes a key, and returns whether it was there. A missing key is not an error.
 ---
 --- Errors: `INVALID` where the key is empty or not UTF-8, or the store is closed; `LIMIT`; `READONLY`, `BUSY`, `IO`.
 ---@param key string
 ---@return boolean deleted
 function Namespace:delete(key) end
 
---- Deletes a key, and returns what `getWithMetadata` would have returned: nil, nil where it is missing. Where several
+--- Deletes a key, and returns what `getWithMetadata` would have returned: nil, nil if it is missing. If several
 --- processes take the same key, one of them gets it. After an error the key is still there.
 ---
 --- Errors: as `getWithMetadata` of one key, and as `delete`.
@@ -379,7 +381,7 @@ function Namespace:delete(key) end
 ---@overload fun(self: luat_kv.Namespace, key: string, type: luat_kv.JsonType): any, luat_kv.Meta?
 function Namespace:take(key, type) end
 
---- A new batch of changes that begins in this namespace: see `luat_kv.Batch`.
+--- A new batch of changes that starts in this namespace: see `luat_kv.Batch`.
 ---
 --- ```lua
 --- local stock, meta = kv:getWithMetadata("apples", "json")
@@ -389,10 +391,10 @@ function Namespace:take(key, type) end
 ---@nodiscard
 function Namespace:atomic() end
 
---- The live keys, in byte order or the reverse of it, a page at a time.
+--- The live keys, in byte order or in reverse, one page at a time.
 ---
 --- Errors: bad argument for unknown options; `INVALID` for a cursor that is malformed or comes from a list with another
---- prefix or direction, or where the store is closed; `LIMIT` for a limit or prefix over the greatest; `BUSY`, `IO`,
+--- prefix or direction, or if the store is closed; `LIMIT` for a limit or prefix that is too large; `BUSY`, `IO`,
 --- `CORRUPT`.
 ---
 --- ```lua
@@ -408,9 +410,9 @@ function Namespace:atomic() end
 ---@nodiscard
 function Namespace:list(options) end
 
---- Walks all live keys, for a generic `for`. Pages are read as the loop comes to them, and freed as it ends (in Lua 5.4
---- at once, also by a `break`). The first page has 16 keys and each further one twice as many, up to 1000; a key that is
---- put or deleted on a page that was not yet read is seen as it is by then.
+--- Iterates over all live keys, for a generic `for`. Pages are read when the loop reaches them, and freed when it ends
+--- (in Lua 5.4 at once, also by a `break`). The first page has 16 keys and each further one twice as many, up to 1000.
+--- If a key is put or deleted on a page that was not yet read, the loop sees its later state.
 ---
 --- Errors: as `list`.
 ---
