@@ -424,7 +424,7 @@ function Namespace:list(options) end
 ---@nodiscard
 function Namespace:each(options) end
 
---- How many live keys there are.
+--- The number of live keys.
 ---
 --- Errors: bad argument for unknown options; `INVALID`, `LIMIT`, `BUSY`, `IO`, `CORRUPT`.
 ---@param options? { prefix?: string }
@@ -432,10 +432,11 @@ function Namespace:each(options) end
 ---@nodiscard
 function Namespace:count(options) end
 
---- Deletes all keys that begin with a prefix, and returns how many. Not at once but in small steps, between which
---- others can write: an error half-way leaves the rest.
+--- Deletes all keys that begin with a prefix, and returns how many. It works in small steps, between which others can
+--- write: an error half-way leaves the rest of the keys.
 ---
---- Errors: bad argument for an empty prefix (an unset variable, perhaps); `INVALID`, `LIMIT`, `READONLY`, `BUSY`, `IO`.
+--- Errors: bad argument for an empty prefix (it may be an unset variable); `INVALID`, `LIMIT`, `READONLY`, `BUSY`,
+--- `IO`.
 ---
 --- ```lua
 --- kv:deletePrefix("session:")
@@ -448,13 +449,13 @@ function Namespace:deletePrefix(prefix) end
 ---@return integer deleted
 function Namespace:clear() end
 
---- Writes all live entries, as they are at one moment, to a file, and returns how many. A path's file is replaced when
---- the new one is whole; `"-"` is no special name. A file that Lua has open is written to from where it stands.
+--- Writes all live entries, as of one moment, to a file, and returns how many. The file at a path is replaced when the
+--- new one is complete; `"-"` is an ordinary name. A file that is open in Lua is written from its current position.
 ---
---- Each entry is an object `{ "key", "value", "expiration"?, "metadata"?, "base64"? }`, in an array as Wrangler's bulk
---- files have it, or as JSON Lines. Values that are not UTF-8 go as base64.
+--- Each entry is an object `{ "key", "value", "expiration"?, "metadata"?, "base64"? }`, in an array as in Wrangler's
+--- bulk files, or as JSON Lines. Values that are not UTF-8 are written as base64.
 ---
---- Errors: `IO`; `INVALID` for the store's own file, or where the store is closed; `BUSY`, `CORRUPT`.
+--- Errors: `IO`; `INVALID` for the store's own file, or if the store is closed; `BUSY`, `CORRUPT`.
 ---
 --- ```lua
 --- kv:export("posts.json")
@@ -465,13 +466,12 @@ function Namespace:clear() end
 ---@return integer count
 function Namespace:export(file, options) end
 
---- Stores the entries of an export, or of a bulk file of Wrangler's, in one transaction, in whichever of the two forms.
---- Returns how many were stored, and how many left out: those that have expired and, without `replace`, those that
---- were there. With `replace`, one that has expired removes its key. Unknown fields are ignored. While it reads, other
---- writers wait.
+--- Stores the entries of an export, or of a bulk file of Wrangler's, in one transaction, in either format. Returns how
+--- many were stored, and how many were skipped: those that have expired and, without `replace`, those whose keys exist.
+--- With `replace`, an expired entry removes its key. Unknown fields are ignored. Other writers wait while it reads.
 ---
---- Errors: `INVALID`, with the line, where an entry is not what it should be; `LIMIT`, `IO`, `READONLY`, `BUSY`. Then
---- nothing of the file is stored.
+--- Errors: `INVALID`, with the line, if an entry is malformed; `LIMIT`, `IO`, `READONLY`, `BUSY`. Then nothing of the
+--- file is stored.
 ---
 --- ```lua
 --- local stored, skipped = kv:import("posts.json")
@@ -482,28 +482,28 @@ function Namespace:export(file, options) end
 ---@return integer skipped
 function Namespace:import(file, options) end
 
---- Changes that are made together or not at all. Steps are gathered in their order, and `commit` makes them in one
---- transaction. Each step returns the batch, so that it reads as a chain:
+--- Changes that are made together or not at all. The batch collects steps in their order, and `commit` carries them out
+--- in one transaction. Each step returns the batch, so that steps can be chained:
 ---
 --- ```lua
 --- local done, version = kv:atomic()
----   :check("stock", meta.version) -- nobody has written it since
+---   :check("stock", meta.version) -- it was not written since
 ---   :put("stock", left)
 ---   :namespace("orders"):put(id, order)
 ---   :commit()
 --- ```
 ---
---- What is wrong with a step is raised by it, and the batch stays without it. In place of `add` there is a check for nil
---- and a put; a batch that is never committed does nothing.
+--- A step raises an error for wrong arguments, and the batch stays without it. Instead of `add`, use a check for nil
+--- and a put. A batch that is never committed does nothing.
 ---@class luat_kv.Batch
 local Batch = {}
 
---- The steps that follow are for this namespace.
+--- Sets the namespace of the following steps.
 ---@param name string
 ---@return luat_kv.Batch
 function Batch:namespace(name) end
 
---- Goes on only if the key still has this version. With `nil`, only if the key is missing (or has expired).
+--- Makes the commit depend on the key still having this version. With `nil`, on the key being missing (or expired).
 ---@param key string
 ---@param version string? of `getWithMetadata`, `list` or `commit`
 ---@return luat_kv.Batch
@@ -521,19 +521,19 @@ function Batch:put(key, value, options) end
 ---@return luat_kv.Batch
 function Batch:delete(key) end
 
---- As `incr` of a namespace. What cannot be counted is an error of the commit.
+--- As `incr` of a namespace. If the value is not an integer, the commit fails.
 ---@param key string
 ---@param by? integer
 ---@param options? luat_kv.IncrOptions
 ---@return luat_kv.Batch
 function Batch:incr(key, by, options) end
 
---- Makes the changes, and returns `true` and the version that all it has put now has; or `false`, with nothing changed,
---- where a check does not hold. That is the end of a batch. After an error, which changed nothing either, it can be
---- tried again.
+--- Makes the changes, and returns `true` and the version of everything that it put; or `false`, with nothing changed,
+--- if a check does not hold. The batch cannot be used again after either. An error also changes nothing, and the commit
+--- may then be repeated.
 ---
---- Errors: `INVALID` for a batch that was committed, a number that cannot be counted on, an expiration that has passed
---- meanwhile, or where the store is closed; `READONLY`, `BUSY`, `IO`.
+--- Errors: `INVALID` for a batch that was committed, a counter whose value is not an integer or would overflow, an
+--- expiration that has passed meanwhile, or if the store is closed; `READONLY`, `BUSY`, `IO`.
 ---@return boolean done
 ---@return string? version
 function Batch:commit() end
@@ -541,7 +541,7 @@ function Batch:commit() end
 ---@alias luat_kv.BytesType "text"|"arrayBuffer"|{ type?: "text"|"arrayBuffer" }
 ---@alias luat_kv.JsonType "json"|{ type: "json" }
 
---- What may be written or asked for. What is stored already stays as it is.
+--- Limits of what can be written or requested. What is already stored stays as it is.
 ---
 --- | | key, namespace, prefix | value | metadata as JSON | `expirationTtl` | page |
 --- | --- | --- | --- | --- | --- | --- |
@@ -551,42 +551,42 @@ function Batch:commit() end
 ---| "default"
 ---| "cloudflare" # for an app that must later run on Cloudflare KV: what fails there fails here first
 
---- What outlives a power cut. The death of the process alone loses nothing that was acknowledged.
+--- What survives a power failure. The end of the process alone loses no acknowledged write.
 ---@alias luat_kv.Durability
 ---| "normal" # all but the last moments
 ---| "full" # everything, at the cost of waiting for the disk with each write
 
---- `KV.open`, export, import and backup reach any file that the process can reach. Without `open` there
---- is nothing that takes a path: of the functions `namespace` and `array` are left, with `json`, `null` and `_VERSION`,
---- and its namespaces have no `export` and no `import`. A batch of theirs can still write to any namespace of the store.
+--- `KV.open`, export, import and backup reach any file that the process can reach. Without `open`, no function takes a
+--- path: only `namespace`, `array`, `json`, `null` and `_VERSION` are left, and namespaces have no `export` and no
+--- `import`. A batch can still write to any namespace of the store.
 ---@class luat_kv.ModuleOptions
----@field open? boolean false for code that is not trusted (default: true)
----@field null? userdata|table a host's own null (`vim.NIL`): read for JSON's null, and written as it, beside the light userdata NULL
+---@field open? boolean false for untrusted code (default: true)
+---@field null? userdata|table a host's own null (`vim.NIL`), used for JSON's null in reading and, besides the light userdata NULL, in writing
 
---- Without `path` and `memory = true`, the project's store is opened.
+--- Without `path` and `memory = true`, opens the project's store.
 ---@class luat_kv.OpenOptions
 ---@field path? string the file, relative to the working directory
 ---@field memory? boolean a store in memory
 ---@field limits? luat_kv.Limits what may be written (default: `"default"`)
----@field durability? luat_kv.Durability what outlives a power cut (default: `"normal"`)
+---@field durability? luat_kv.Durability what survives a power failure (default: `"normal"`)
 ---@field busy_timeout? number seconds that a call waits for other processes, from 0 on, fractions too (default: 5)
 ---@field readonly? boolean no data is written, and the file must be there; SQLite still makes its -wal and -shm beside it
 
 ---@class luat_kv.PutOptions
----@field expiration? integer Unix time in seconds, in the future, from which on the entry is gone
----@field expirationTtl? integer seconds from now until then, at least 1; it wins over `expiration`
+---@field expiration? integer Unix time in seconds, in the future, at which the entry expires
+---@field expirationTtl? integer seconds from now until then, at least 1; overrides `expiration`
 ---@field metadata? table|string|number|boolean any JSON value, of at most 64 KiB as JSON
 
 ---@class luat_kv.TouchOptions
----@field expiration? integer Unix time in seconds, in the future, from which on the entry is gone
----@field expirationTtl? integer seconds from now until then, at least 1; it wins over `expiration`
+---@field expiration? integer Unix time in seconds, in the future, at which the entry expires
+---@field expirationTtl? integer seconds from now until then, at least 1; overrides `expiration`
 
 ---@class luat_kv.IncrOptions
----@field initial? integer what a missing key counts from (default: 0)
----@field expiration? integer Unix time in seconds from which on a key that is created here is gone
----@field expirationTtl? integer seconds from now until then, at least 1; it wins over `expiration`
+---@field initial? integer the value that a missing key starts from (default: 0)
+---@field expiration? integer Unix time in seconds at which a key that is created expires
+---@field expirationTtl? integer seconds from now until then, at least 1; overrides `expiration`
 
---- What a list goes through. Bounds are in byte order, whichever way it goes.
+--- The range of a list. Bounds are in byte order, in either direction.
 ---@class luat_kv.RangeOptions
 ---@field prefix? string only keys that begin with it, literally
 ---@field start? string only keys from this one on, itself included
@@ -602,30 +602,30 @@ function Batch:commit() end
 ---@field format? "json"|"jsonl" an array, or JSON Lines (default: by the path, `.jsonl` and `.ndjson` are JSON Lines)
 
 ---@class luat_kv.ImportOptions
----@field replace? boolean entries that are there already are replaced (default: they stay)
+---@field replace? boolean whether existing entries are replaced (default: they stay)
 
---- What `getWithMetadata` tells about an entry. What was not set is absent.
+--- What `getWithMetadata` returns about an entry. A field that was not set is absent.
 ---@class luat_kv.Meta
 ---@field expiration? integer Unix time in seconds
 ---@field metadata? table|string|number|boolean
----@field version string which write it comes from: opaque, and another one for each write that the key ever had
+---@field version string opaque text that identifies the write; each write of a key has a different one
 
---- What it tells where it was asked for many.
+--- The same for an array of keys.
 ---@class luat_kv.Found: luat_kv.Meta
 ---@field value any
 
 ---@class luat_kv.Page
 ---@field keys luat_kv.Key[]
----@field list_complete boolean true where no live key follows
+---@field list_complete boolean whether no live key follows
 ---@field cursor? string where the next page begins; absent on a complete list
 
---- A key of a page. What was not set is absent.
+--- A key of a page. A field that was not set is absent.
 ---@class luat_kv.Key
 ---@field name string
 ---@field expiration? integer Unix time in seconds
 ---@field metadata? table|string|number|boolean
----@field version string which write it comes from
----@field value? any where values were asked for
+---@field version string opaque text that identifies the write
+---@field value? any if values were requested
 
 ---@class luat_kv.Stats
 ---@field path string the file, or `memory`
