@@ -1,18 +1,18 @@
---- A small host, in the place of Luat: it loads files of site/ as server-side files.
--- KV and json come from the module, by KV.install. The other names that the seed's examples use come from here.
+--- A small host that represents Luat: it loads files of site/ as server-side files. KV and json come from the module,
+-- by KV.install. The other names that the examples use are defined here.
 
 local here = debug.getinfo(1, "S").source:match("^@(.*)host%.lua$")
 
--- In a checkout the module need not be installed: `make lua` has left it in target/.
+-- In a clone the module need not be installed: `make lua` builds it in target/.
 local version = jit and "jit" or _VERSION:match("%d%.%d")
 package.cpath = ("%s;%s../../target/lua/%s/?.so"):format(package.cpath, here, version)
 
 local KV = require("luat_kv")
 
--- What server-side files see: Lua's own globals, and these.
+-- The globals of server-side files: Lua's own, and these.
 local server = KV.install(setmetatable({}, { __index = _G }))
 
---- Runs a file of the site. Returns what it returned, and the table of its globals.
+--- Runs a file of the site. Returns its result, and the table of its globals.
 local function run(path)
   local globals = setmetatable({}, { __index = server })
   local chunk
@@ -26,7 +26,7 @@ end
 
 local libraries = {}
 
---- The modules in src/lib first, then any other.
+--- Loads modules in src/lib, or any other.
 function server.require(name)
   local path = ("src/lib/%s.lua"):format(name)
   local file = io.open(here .. "site/" .. path)
@@ -38,7 +38,7 @@ function server.require(name)
   return libraries[name]
 end
 
---- 128 bits that nobody can guess, as a session's id must be.
+--- 128 bits that cannot be guessed, as required for the id of a session.
 function server.generate_id()
   local file = assert(io.open("/dev/urandom", "rb"))
   local bytes = file:read(16)
@@ -46,7 +46,7 @@ function server.generate_id()
   return (bytes:gsub(".", function(byte) return ("%02x"):format(byte:byte()) end))
 end
 
---- Stands for something slow.
+--- Represents a slow operation.
 function server.fetch_posts_from_db()
   return {
     { slug = "hello", title = "Hello" },
@@ -54,16 +54,16 @@ function server.fetch_posts_from_db()
   }
 end
 
---- What a form action returns where it could not do its work.
+--- The result of a form action that failed.
 function server.fail(status, data)
   return { status = status, data = data }
 end
 
 return {
-  --- The names that server-side files see.
+  --- The globals of server-side files.
   server = server,
 
-  --- A module of src/lib, as server-side files get it.
+  --- Loads a module of src/lib, as in server-side files.
   require = server.require,
 
   --- The globals of a route's file: GET, load, actions …

@@ -1,16 +1,16 @@
 --- A job that one process at a time may do: lua5.4 lua/examples/job_lock.lua
--- The lock ends by itself, should its holder die; and only its holder gives it back.
+-- The lock expires if its holder dies, and only its holder releases it.
 local host = dofile((arg[0]:match("^.*/") or "") .. "host.lua")
 local kv = host.server.KV.namespace("locks")
 
---- Does the job if nobody else is at it. Returns whether it did.
+--- Does the job unless another process is doing it. Returns whether it did.
 local function exclusively(name, seconds, job)
   local key, me = "lock:" .. name, host.server.generate_id()
   if not kv:add(key, me, { expirationTtl = seconds }) then
     return false
   end
   local ok, err = pcall(job)
-  -- If the job took too long the lock is another's by now: then it stays.
+  -- If the job took too long, the lock may belong to another process by now. Then it stays.
   local holder, lock = kv:getWithMetadata(key)
   if holder == me then
     kv:atomic():check(key, lock.version):delete(key):commit()

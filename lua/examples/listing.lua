@@ -1,5 +1,5 @@
 --- The blog's front page in one call: lua5.4 lua/examples/listing.lua
--- The blog library asks for the keys and then for each post. With values, a list is all there is to ask for.
+-- The blog library requests the keys and then each post. With values, one list is enough.
 local host = dofile((arg[0]:match("^.*/") or "") .. "host.lua")
 local blog = host.require("blog")
 local kv = host.server.KV.namespace("blog")

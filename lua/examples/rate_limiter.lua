@@ -1,11 +1,11 @@
 --- A rate limiter: lua5.4 lua/examples/rate_limiter.lua
--- One counter for each client, which begins anew with each window. All processes of a site count together.
+-- Each client has a counter, which starts again with each window. All processes of a site share the counters.
 local host = dofile((arg[0]:match("^.*/") or "") .. "host.lua")
 local kv = host.server.KV.namespace("limits")
 
 local LIMIT, WINDOW = 5, 60
 
---- May this client go on? The time to live is set when the counter is created, so the window ends by itself.
+--- Whether this client may continue. The time to live is set when the counter is created, so the window ends by itself.
 local function allow(client)
   local hits = kv:incr("hits:" .. client, 1, { expirationTtl = WINDOW })
   return hits <= LIMIT, math.max(LIMIT - hits, 0)

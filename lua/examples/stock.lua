@@ -1,5 +1,5 @@
---- A shop that never sells what it has not: lua5.4 lua/examples/stock.lua
--- The stock is counted down and the order written together, or neither, whoever else buys meanwhile.
+--- A shop that never sells more than its stock: lua5.4 lua/examples/stock.lua
+-- The stock is reduced and the order stored in one transaction, or neither, even if others buy at the same time.
 local host = dofile((arg[0]:match("^.*/") or "") .. "host.lua")
 local KV = host.server.KV
 local stock, orders = KV.namespace("stock"), KV.namespace("orders")

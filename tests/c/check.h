@@ -29,7 +29,7 @@
 /* How many asserts failed in this process. */
 static int check_failures;
 
-/* What a call must overwrite: outputs are filled with it before. */
+/* Outputs point here before a call, which must overwrite them. */
 static char check_garbage;
 #define GARBAGE ((void *)&check_garbage)
 
@@ -44,18 +44,18 @@ static inline void check_fail(const char *file, int line, const char *format, ..
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    /* No stdio: after a fork, its locks and buffers are another process's. */
+    /* No stdio: a forked child inherits its locks and buffers in the state that they had in the parent. */
     dprintf(STDOUT_FILENO, "# %s:%d: %s\n", file, line, text);
 }
 
 #define CHECK(condition) \
     ((condition) ? (void)0 : check_fail(__FILE__, __LINE__, "%s", #condition))
 
-/* ---- Statuses. The call is to take &error, which is the macro's own; or NULL. */
+/* ---- Statuses. The call has to pass &error, which is the macro's own, or NULL. */
 
 #define CHECK_STATUS(call, expected) CHECK_REFUSED(call, expected, "")
 
-/* The same, and the error's message holds these words. */
+/* The same, and the error's message contains these words. */
 #define CHECK_REFUSED(call, expected, words) \
     do { \
         luat_kv_error *error = GARBAGE; \
@@ -87,12 +87,12 @@ static inline void check_status(luat_kv_status status, luat_kv_status expected, 
 
 /* ---- Bytes */
 
-/* A literal as a pointer and a length, with whatever NULs are in it. */
+/* A literal as a pointer and a length. It may contain NULs. */
 #define BYTES(literal) LUAT_KV_TEXT(literal)
 
 #define CHECK_BYTES(data, len, literal) check_bytes(data, len, BYTES(literal), __FILE__, __LINE__)
 
-/* What an accessor (luat_kv_entry_key, ...) answers for an object. */
+/* The result of an accessor (luat_kv_entry_key, ...) for an object. */
 #define CHECK_VIEW(view, object, literal) \
     do { \
         size_t len_ = SIZE_MAX; \
@@ -108,7 +108,7 @@ static inline void check_status(luat_kv_status status, luat_kv_status expected, 
         CHECK(view(object, NULL) == NULL); \
     } while (0)
 
-/* Bytes as text for people: \x00 for what cannot be printed, and cut when they are many. */
+/* Bytes as readable text: unprintable ones become \x00, and long text is truncated. */
 static inline const char *check_shown(const uint8_t *data, size_t len, char shown[200])
 {
     size_t end = 0;
@@ -128,12 +128,12 @@ static inline void check_bytes(const uint8_t *data, size_t len, const uint8_t *e
                check_shown(data, len, shown), len, check_shown(expected, expected_len, wanted), expected_len);
 }
 
-/* ---- Scratch folders: each test has an empty one of its own; all go when the program is done */
+/* ---- Scratch folders: each test has an empty one; all are removed when the program ends */
 
 static char check_root[PATH_MAX];
 static int check_count;
 
-/* The path of a file in this test's folder; good until fifteen more are asked for. */
+/* The path of a file in this test's folder, valid for the next fifteen calls. */
 static inline char *scratch(const char *name)
 {
     static char paths[16][PATH_MAX];
@@ -163,7 +163,7 @@ static inline int check_remove(const char *path, const struct stat *status, int 
     return remove(path);
 }
 
-/* ---- Tests. main() calls check_tests(), as often as it likes, and returns check_done(). */
+/* ---- Tests. main() calls check_tests(), any number of times, and returns check_done(). */
 
 struct check_test {
     const char *name;
@@ -172,12 +172,12 @@ struct check_test {
 
 #define TEST(function) { #function, function }
 
-/* Runs a table of tests. `on`, which may be "", tells runs of one table apart. */
+/* Runs a table of tests. `on`, which may be "", distinguishes several runs of one table. */
 #define check_tests(on, tests) check_table(on, tests, sizeof tests / sizeof *tests)
 
 static int check_failed;
 
-/* Why the test that runs cannot be run on this machine. */
+/* Why the current test cannot run on this machine. */
 static const char *check_skipped;
 
 static inline void check_skip(const char *reason)
@@ -185,7 +185,7 @@ static inline void check_skip(const char *reason)
     check_skipped = reason;
 }
 
-/* A test takes a few seconds; one that takes this long hangs. (Under sanitizers all takes longer.) */
+/* A test takes a few seconds; one that takes this long hangs. (Under sanitizers everything takes longer.) */
 #ifndef CHECK_PATIENCE
 #define CHECK_PATIENCE 90
 #endif
@@ -219,7 +219,7 @@ static inline void check_table(const char *on, const struct check_test *tests, s
     }
 }
 
-/* Removes the scratch folders, ends the TAP, and answers main()'s exit status. */
+/* Removes the scratch folders, ends the TAP, and returns main()'s exit status. */
 static inline int check_done(void)
 {
     nftw(check_root, check_remove, 16, FTW_DEPTH | FTW_PHYS);

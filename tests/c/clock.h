@@ -22,7 +22,7 @@
 #define CLOCK_NOEXCEPT
 #endif
 
-/* How many seconds it is ahead of the system's. */
+/* How many seconds the clock is ahead of the system's. */
 static int64_t clock_own, *clock_ahead = &clock_own;
 
 static inline void clock_advance(int64_t seconds)
@@ -30,7 +30,7 @@ static inline void clock_advance(int64_t seconds)
     *clock_ahead += seconds;
 }
 
-/* CLOCK_MONOTONIC stays as it is, since the kernel compares it with the end of a wait. */
+/* CLOCK_MONOTONIC is unchanged, since the kernel compares it with the end of a wait. */
 CLOCK_C int clock_gettime(clockid_t clock, struct timespec *now) CLOCK_NOEXCEPT
 {
     int failed = (int)syscall(SYS_clock_gettime, clock, now);

@@ -18,7 +18,7 @@
 
 enum fault_call { FAULT_NONE, FAULT_OPEN, FAULT_OPEN_TO_WRITE, FAULT_LOCK, FAULT_READ, FAULT_WRITE };
 
-/* The next `times` calls of this kind for a file whose path ends so fail with `error`. */
+/* The next `times` calls of this kind for a file with this ending fail with `error`. */
 static struct {
     enum fault_call call;
     const char *ending;
@@ -26,7 +26,7 @@ static struct {
     int times;
 } fault;
 
-/* How many have failed so, and how long the process was told to sleep, in microseconds. */
+/* How many calls have failed, and how long the process was asked to sleep, in microseconds. */
 static int fault_count;
 static long long fault_slept;
 
@@ -69,7 +69,7 @@ static inline bool fault_hits_descriptor(enum fault_call call, int descriptor)
     return fault_hits(call, path);
 }
 
-/* What is done before a read: before the next one if `reads` is 1. */
+/* A callback before a read: before the next one if `reads` is 1. */
 static struct {
     int reads;
     void (*act)(void);
@@ -131,7 +131,7 @@ FAULT_TRANSFER_AS(pread64, FAULT_READ, SYS_pread64, void *)
 FAULT_TRANSFER_AS(pwrite, FAULT_WRITE, SYS_pwrite64, const void *)
 FAULT_TRANSFER_AS(pwrite64, FAULT_WRITE, SYS_pwrite64, const void *)
 
-/* What is done before the process sleeps. */
+/* A callback before the process sleeps. */
 static void (*fault_before_sleep)(void);
 
 static inline int fault_sleep(const struct timespec *time, struct timespec *left)

@@ -12,7 +12,7 @@ struct kv {
     luat_kv_namespace *ns;
 };
 
-/* Takes a store over, which may be NULL after a failure, and opens its namespace "test". */
+/* Takes ownership of a store, which may be NULL after a failure, and opens its namespace "test". */
 static inline struct kv kv_over(luat_kv_store *store)
 {
     struct kv kv = { store, NULL };
@@ -64,13 +64,13 @@ static inline luat_kv_status kv_delete(luat_kv_namespace *ns, const char *key, l
     return luat_kv_delete(ns, TEXT(key), error);
 }
 
-/* ---- What a key holds. Keys and values are literals. */
+/* ---- The contents of a key. Keys and values are literals. */
 
 #define CHECK_PUT(ns, key, value) CHECK_STATUS(luat_kv_put(ns, BYTES(key), BYTES(value), NULL, &error), LUAT_KV_OK)
 #define CHECK_VALUE(ns, key, value) kv_check_value(ns, BYTES(key), BYTES(value), __FILE__, __LINE__)
 #define CHECK_MISSING(ns, key) kv_check_missing(ns, BYTES(key), __FILE__, __LINE__)
 
-/* Both ways of reading find this value. */
+/* Checks that both ways of reading return this value. */
 static inline void kv_check_value(luat_kv_namespace *ns, const uint8_t *key, size_t key_len, const uint8_t *value,
                                   size_t value_len, const char *file, int line)
 {
@@ -93,7 +93,7 @@ static inline void kv_check_value(luat_kv_namespace *ns, const uint8_t *key, siz
     free(copy);
 }
 
-/* Both ways of reading find nothing, and say so in their outputs. */
+/* Checks that both ways of reading find nothing, and set their outputs accordingly. */
 static inline void kv_check_missing(luat_kv_namespace *ns, const uint8_t *key, size_t key_len, const char *file,
                                     int line)
 {
@@ -143,7 +143,7 @@ static inline void kv_put_numbers(luat_kv_namespace *ns, const char *prefix, int
         CHECK_STATUS(kv_put_number(ns, prefix, number, &error), LUAT_KV_OK);
 }
 
-/* Is the key there, holding its own name? */
+/* Whether the key exists and its value is its own name. */
 static inline bool kv_has_number(luat_kv_namespace *ns, const char *prefix, int number)
 {
     char key[100];
@@ -172,7 +172,7 @@ static inline luat_kv_list_options kv_list_options(const char *prefix, uint32_t 
     return options;
 }
 
-/* How many keys begin with the prefix, all pages taken together. */
+/* The number of keys that begin with the prefix, over all pages. */
 static inline size_t kv_count(luat_kv_namespace *ns, const char *prefix)
 {
     luat_kv_list_options options = kv_list_options(prefix, 0);

@@ -14,7 +14,7 @@
 #include <sched.h>
 #include <sys/mount.h>
 
-/* A child's exit status where the machine does not let it do what it is to test. */
+/* A child's exit status if the machine does not allow what it has to test. */
 enum { CHILD_SKIPPED = 77 };
 
 static inline void write_text(const char *path, const char *text)
@@ -23,7 +23,7 @@ static inline void write_text(const char *path, const char *text)
     CHECK(file >= 0 && write(file, text, strlen(text)) == (ssize_t)strlen(text) && close(file) == 0);
 }
 
-/* Gives this child mounts of its own: as root, or as the root of a user namespace. Ends it where neither may be. */
+/* Gives this child its own mounts: as root, or as the root of a user namespace. Ends the child if neither is allowed. */
 static inline void own_mounts(void)
 {
     char map[50];
@@ -37,14 +37,14 @@ static inline void own_mounts(void)
         _exit(CHILD_SKIPPED);
 }
 
-/* Makes this child a user with one group more. Ends it where this process may not. */
+/* Makes this child a user with one more group. Ends the child if that is not allowed. */
 static inline void become(uid_t user, gid_t group)
 {
     if (geteuid() != 0 || setgroups(1, &group) != 0 || setgid(user) != 0 || setuid(user) != 0)
         _exit(CHILD_SKIPPED);
 }
 
-/* Runs it in a child, and skips the test where that child was not allowed to. */
+/* Runs the body in a child, and skips the test if the child was not allowed to do it. */
 static inline void child_run_if_allowed(void (*body)(void *), void *context)
 {
     int status = child_status(child_start(body, context));

@@ -16,7 +16,7 @@ extern char **environ;
 
 enum { CHILD_PATIENCE = CHECK_PATIENCE / 3 };
 
-/* ---- Forked: the asserts that fail in the child fail the test when it is joined. */
+/* ---- Forked children: asserts that fail in the child fail the test when it is joined. */
 
 static inline pid_t child_start(void (*body)(void *), void *context)
 {
@@ -32,7 +32,7 @@ static inline pid_t child_start(void (*body)(void *), void *context)
     return child;
 }
 
-/* The child's exit status; 128 and its number if a signal ended it, as a shell has it. */
+/* The child's exit status; 128 plus the signal's number if a signal ended it, as in a shell. */
 static inline int child_status(pid_t child)
 {
     int status = -1;
@@ -48,15 +48,15 @@ static inline void child_run(void (*body)(void *), void *context)
     child_join(child_start(body, context));
 }
 
-/* ---- Spawned, with pipes to its standard input and from its standard output. A spawn is no fork: no fork handler
- * runs, and the handles of this process stay as they are. */
+/* ---- Spawned children, with pipes to their standard input and from their standard output. A spawn is not a fork: no
+   fork handler runs, and the handles of this process are not affected. */
 
 struct process {
     pid_t id;
     int in, out;
 };
 
-/* This program's own path, absolute; main() sets it with process_main(). */
+/* The absolute path of this program. main() sets it with process_main(). */
 static char process_self[PATH_MAX];
 
 static inline struct process process_start(const char *const arguments[])
@@ -71,7 +71,7 @@ static inline struct process process_start(const char *const arguments[])
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, in[0], STDIN_FILENO);
     posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
-    for (int end = 0; end < 2; end++) { /* no other child shall hold them open */
+    for (int end = 0; end < 2; end++) { /* other children must not inherit them */
         fcntl(in[end], F_SETFD, FD_CLOEXEC);
         fcntl(out[end], F_SETFD, FD_CLOEXEC);
     }
@@ -93,7 +93,7 @@ static inline void process_write(struct process process, const char *text)
     CHECK(write(process.in, text, strlen(text)) == (ssize_t)strlen(text));
 }
 
-/* Reads a line, without its end; false when there is none any more. */
+/* Reads a line, without its line break. Returns false at the end. */
 static inline bool process_read(struct process process, char *line, size_t size)
 {
     size_t len = 0;
@@ -104,7 +104,7 @@ static inline bool process_read(struct process process, char *line, size_t size)
     return len > 0 || byte == '\n';
 }
 
-/* Waits for its end, and answers its exit status. What it still printed goes into the TAP as comments. */
+/* Waits for its end, and returns its exit status. Its remaining output goes into the TAP as comments. */
 static inline int process_end(struct process process)
 {
     char line[2048];
@@ -115,8 +115,8 @@ static inline int process_end(struct process process)
     return child_status(process.id);
 }
 
-/* ---- What this program does when it was spawned by itself: WORK PATH PREFIX COUNT. It prints each number that was
- * acknowledged. */
+/* ---- What this program does when it has spawned itself: WORK PATH PREFIX COUNT. It prints each number that was
+   acknowledged. */
 
 /* Puts PREFIX0, PREFIX1, ... into one store that stays open. */
 static inline void work_write(const char *path, const char *prefix, int count)
@@ -140,7 +140,7 @@ static inline void work_churn(const char *path, const char *prefix, int count)
     }
 }
 
-/* Opens the store, empties its log into it, and closes the store, again and again. */
+/* Opens the store, empties its log into it, and closes the store, repeatedly. */
 static inline void work_checkpoint(const char *path, const char *unused, int count)
 {
     (void)unused;
@@ -151,7 +151,7 @@ static inline void work_checkpoint(const char *path, const char *unused, int cou
     }
 }
 
-/* To be called first by main(): does not return where this is a child with work to do. */
+/* To be called first by main(). Does not return if this is a child with work to do. */
 static inline void process_main(int argc, char **argv)
 {
     if (!realpath(argv[0], process_self))
@@ -166,7 +166,7 @@ static inline void process_main(int argc, char **argv)
     exit(check_failures > 0);
 }
 
-/* Reads what a worker prints until its end, and answers how many numbers it was told were written. */
+/* Reads a worker's output to its end, and returns how many numbers it has reported as written. */
 static inline int process_written(struct process process)
 {
     char line[2048];
@@ -181,9 +181,9 @@ static inline int process_written(struct process process)
     return written;
 }
 
-/* ---- The sqlite3 shell: SQLite as another program has it */
+/* ---- The sqlite3 shell: SQLite in another program */
 
-/* The first line that some SQL answers. */
+/* The first line of the result of some SQL. */
 static inline const char *sqlite_answer(const char *path, const char *sql)
 {
     static char line[2048];

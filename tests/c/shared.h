@@ -17,14 +17,14 @@ static inline void open_shared(void)
     shared = kv_open(database);
 }
 
-/* Closes it, and looks at the file with other eyes. */
+/* Closes it, and checks the file with another program. */
 static inline void close_shared(void)
 {
     kv_close(shared);
     CHECK_INTEGRITY(database);
 }
 
-/* How many of this process's descriptors are the database's. */
+/* How many of this process's descriptors are open for the database. */
 static inline int descriptors_of_database(void)
 {
     struct stat file, open;

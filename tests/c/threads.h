@@ -10,7 +10,7 @@
 
 enum { THREADS = 8 };
 
-/* A host's threads may have little room: this is musl's default, a fraction of glibc's. */
+/* Threads of a host may have small stacks: this is musl's default, a fraction of glibc's. */
 enum { THREAD_STACK = 128 * 1024 };
 
 struct thread {
@@ -52,7 +52,7 @@ static inline void threads_run(int count, void (*body)(int number))
     threads_join(threads, count);
 }
 
-/* What one thread tells others. */
+/* Sets a flag for other threads. */
 static inline void set(int *flag, int value)
 {
     __atomic_store_n(flag, value, __ATOMIC_RELEASE);

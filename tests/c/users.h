@@ -24,7 +24,7 @@ static inline void check_holds(struct kv kv, const char *key, const char *value)
     kv_check_value(kv.ns, TEXT(key), TEXT(value), __FILE__, __LINE__);
 }
 
-/* Two processes that take turns: each tells the other to go on, and waits until it is told. */
+/* Two processes that take turns: each tells the other to continue, and waits until it is told. */
 struct turns {
     int told[2][2];
 };
@@ -39,7 +39,7 @@ static inline void turns_tell(struct turns *turns, bool child)
     CHECK(write(turns->told[child][1], "", 1) == 1);
 }
 
-/* (Where the other has ended, the alarm of the test ends this one.) */
+/* (If the other process has ended, the alarm of the test ends this one.) */
 static inline void turns_wait(struct turns *turns, bool child)
 {
     char byte;
@@ -54,7 +54,7 @@ static inline void owner_puts(void *value)
     kv_close(kv);
 }
 
-/* Makes the database in a folder that gives its group to what is made in it. False where this cannot be. */
+/* Creates the database in a folder whose group is inherited by new files. Returns false if that is not possible. */
 static inline bool make_shared_database(void)
 {
     CHECK(chmod(check_root, 0755) == 0 && chmod(scratch(""), 0755) == 0);

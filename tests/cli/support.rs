@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 pub const BIN: &str = env!("CARGO_BIN_EXE_luat-kv");
 
-/// A folder with a luat.toml. What runs in it works in the namespace `blog`.
+/// A folder with a luat.toml. Commands in it use the namespace `blog`.
 pub struct Project(TempDir);
 
 impl Project {
@@ -33,7 +33,7 @@ impl Project {
         fs::read_to_string(self.path(name)).unwrap()
     }
 
-    /// The database, where this project's luat.toml has it.
+    /// The path of the database that this project's luat.toml determines.
     pub fn database(&self) -> PathBuf {
         self.path(".luat/data/kv.db")
     }
@@ -62,12 +62,12 @@ impl Project {
         Done::of(child.wait_with_output().unwrap())
     }
 
-    /// Runs a line of shell, in which `$K` is the tool.
+    /// Runs a shell command, in which `$K` is the tool.
     pub fn shell(&self, line: &str) -> Done {
         Done::of(self.command("sh").env("K", BIN).args(["-c", line]).output().unwrap())
     }
 
-    /// The same on a terminal of 80 columns. What is on stdout and on stderr is what is seen there.
+    /// The same on a terminal of 80 columns, which shows both stdout and stderr.
     pub fn terminal(&self, line: &str) -> Done {
         self.typed("", line)
     }
@@ -85,7 +85,7 @@ impl Project {
         done
     }
 
-    /// Changes the database behind the tool's back.
+    /// Changes the database by another program.
     pub fn sql(&self, sql: &str) {
         rusqlite::Connection::open(self.database()).unwrap().execute_batch(sql).unwrap();
     }
@@ -106,20 +106,20 @@ impl Done {
         Done { status: output.status.code(), bytes: output.stdout, out, err }
     }
 
-    /// It did what was asked without a word on stderr. Answers what it printed.
+    /// Asserts that it succeeded without output on stderr. Returns its output.
     #[track_caller]
     pub fn ok(self) -> String {
         assert_eq!((self.status, &*self.err), (Some(0), ""), "{self:?}");
         self.out
     }
 
-    /// The same, and it printed JSON, of which each line is one value.
+    /// The same for JSON output, in which each line is one value.
     #[track_caller]
     pub fn json(self) -> Vec<Value> {
         self.ok().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// It ended with this status and one line on stderr. Answers that line's message.
+    /// Asserts that it ended with this status and one line on stderr. Returns the message in that line.
     #[track_caller]
     pub fn fails(self, status: i32) -> String {
         assert_eq!(self.status, Some(status), "{self:?}");
@@ -130,7 +130,7 @@ impl Done {
     }
 }
 
-/// Takes away what differs from run to run, after a look at it.
+/// Checks and removes the parts that differ between runs.
 #[track_caller]
 pub fn without_version(mut entry: Value) -> Value {
     let version = entry.as_object_mut().unwrap().remove("version").unwrap();

@@ -12,7 +12,7 @@ using namespace std::chrono_literals;
 using namespace std::string_literals;
 using namespace std::string_view_literals;
 
-/* The call throws this code, and its message holds these words. */
+/* The call throws this code, and its message contains these words. */
 #define CHECK_THROWS(call, expected, words) \
     check_throws([&] { (void)(call); }, luat_kv::errc::expected, words, #call, __FILE__, __LINE__)
 
@@ -27,7 +27,7 @@ void check_throws(Call call, luat_kv::errc expected, const char* words, const ch
     }
 }
 
-/* A test that something escapes from has failed, and the next one runs. */
+/* If an exception leaves a test, the test has failed, and the next one runs. */
 template <void (*Run)()>
 void check_escapes() {
     try {
@@ -57,7 +57,7 @@ static inline luat_kv::kv_namespace open_default() { return open_store().open_na
         check_tests("disk", tests); \
     } while (0)
 
-/* The keys of a page or a range, joined, as in "a,b". */
+/* The keys of a page or a range, joined, for example "a,b". */
 template <class Range>
 std::string keys(Range&& range) {
     std::string all;

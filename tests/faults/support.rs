@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-/// Random numbers that a seed repeats (SplitMix64).
+/// Random numbers that a seed reproduces (SplitMix64).
 #[derive(Clone, Debug)]
 pub struct Rng(pub u64);
 
@@ -29,13 +29,13 @@ impl Rng {
         }
     }
 
-    /// True once in `n` times.
+    /// Returns true once in `n` times on average.
     pub fn one_in(&mut self, n: u64) -> bool {
         self.below(n) == 0
     }
 }
 
-/// A suite under way: its seed, its time, and its tests.
+/// A running suite: its seed, its time, and its tests.
 pub struct Run {
     name: &'static str,
     pub rng: Rng,
@@ -48,7 +48,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// A suite that takes so many seconds, or in `make torture` as long as that is told.
+    /// A suite that takes this many seconds, or in `make torture` the time that is set for it.
     pub fn new(name: &'static str, seconds: u64) -> Run {
         let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
         let seed = number("FAULTS_SEED").unwrap_or_else(|| RandomState::new().hash_one(name) % 1_000_000_000);
@@ -63,14 +63,14 @@ impl Run {
         Instant::now() + self.time.mul_f64(share)
     }
 
-    /// Whether this is `make torture`, and all is to be tried that there is to try.
+    /// Whether this is `make torture`, and everything is to be tried.
     pub fn is_torture(&self) -> bool {
         self.torture
     }
 
-    /// Something is wrong: the test that is under way fails.
+    /// Reports an error: the current test fails.
     pub fn complain(&mut self, what: impl std::fmt::Display) {
-        /// So many say what there is to say.
+        /// Further messages would add nothing.
         const SHOWN: u32 = 20;
         self.complaints += 1;
         if self.complaints <= SHOWN {
@@ -98,26 +98,26 @@ impl Run {
     }
 }
 
-/// This program in another role.
+/// A command that runs this program in another role.
 pub fn role(name: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("this program's own path"));
     command.arg(name).stdin(Stdio::null());
     command
 }
 
-/// Ends this process when it hangs: nothing that is well takes this long.
+/// Ends this process if it hangs: no healthy process takes this long.
 pub fn end_if_it_hangs() {
     const SECONDS: u32 = 900;
     // SAFETY: it only sets a timer, whose signal ends the process.
     unsafe { libc::alarm(SECONDS) };
 }
 
-/// A scratch folder in memory where there is one: for what no power cut comes to, and what is to be done often.
+/// A scratch folder in memory if possible: for tests without power failures, and for frequent operations.
 pub fn quick_folder() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a scratch folder")
 }
 
-/// What `PRAGMA integrity_check` says of a database, asked by the sqlite3 shell: another process, and another SQLite.
+/// The result of `PRAGMA integrity_check`, from the sqlite3 shell: another process, and another SQLite.
 pub fn integrity(database: &Path) -> String {
     let answer = Command::new("sqlite3").arg(database).arg("PRAGMA integrity_check").output().expect("sqlite3");
     let text = [answer.stdout, answer.stderr].concat();

@@ -7,10 +7,10 @@ local M = {}
 
 M.unpack = table.unpack or unpack
 
---- True where Lua has integers of 64 bits beside its floats (5.3 and later).
+--- True if Lua has 64-bit integers besides its floats (5.3 and later).
 M.has_integers = math.type ~= nil
 
---- Asserts that two numbers are the same one: -0.0 is not 0.0, and 1.0 is not 1 where Lua tells them apart.
+--- Asserts that two numbers are identical: -0.0 is not 0.0, and 1.0 is not 1 if Lua distinguishes them.
 function M.same_number(actual, expected)
   local same = actual == expected and 1 / actual == 1 / expected
     and (not M.has_integers or math.type(actual) == math.type(expected))
@@ -19,13 +19,13 @@ function M.same_number(actual, expected)
   end
 end
 
---- -0.0, computed, since Lua 5.1 takes the constants 0 and -0.0 of a function for one.
+--- -0.0, computed, since Lua 5.1 merges the constants 0 and -0.0 of a function.
 M.minus_zero = -1 / math.huge
 
---- A value of the type thread. (Lua 5.1 makes none from a C function.)
+--- A value of the type thread. (Lua 5.1 cannot make one from a C function.)
 M.thread = coroutine.create(function() end)
 
---- Arrays in arrays, depth of them.
+--- Nested arrays of this depth.
 function M.nested(depth)
   local value = {}
   for _ = 2, depth do
@@ -36,8 +36,8 @@ end
 
 -- Errors -----------------------------------------------------------------------------------------
 
---- Asserts that fn raises a plain string, with the caller's position, that holds each of the texts.
--- A text in capitals is a code: "LIMIT" stands for "luat_kv: LIMIT: ".
+--- Asserts that fn raises a plain string, with the caller's position, that contains each of the texts. A text in
+-- capitals is a code: "LIMIT" stands for "luat_kv: LIMIT: ".
 function M.fails(fn, ...)
   local ok, message = pcall(fn)
   if ok then
@@ -77,13 +77,13 @@ end
 
 -- Versions ---------------------------------------------------------------------------------------
 
---- Asserts that a version is opaque text, as it always is.
+--- Asserts that a version is opaque text of the right form.
 function M.is_version(version)
   lu.assertIsString(version)
   lu.assertStrMatches(version, ("[%w_-]"):rep(16))
 end
 
---- Takes the versions, which are different every time, out of a page, its keys, or what getWithMetadata told.
+--- Removes the versions, which always differ, from a page, its keys, or a result of getWithMetadata.
 function M.unversioned(told)
   local keys = told.keys or told
   for _, about in ipairs(keys[1] and keys or not told.keys and { told } or {}) do
@@ -102,8 +102,8 @@ function M.read(path)
   return text
 end
 
---- That an expiration is the end of a lifetime which began after `before`, a time of os.time(). Lifetimes begin at the
--- next full second; and os.time() may lag the clock that tells it by a moment.
+--- Asserts that an expiration is the end of a lifetime that began after `before`, a time of os.time(). Lifetimes begin
+-- at the next full second, and os.time() may lag behind the clock for that by a moment.
 function M.is_end(expiration, ttl, before)
   local after = os.time()
   lu.assertTrue(before + ttl <= expiration and expiration <= after + ttl + 2,
@@ -118,8 +118,8 @@ function M.wait_for_end(kv, key)
   end
 end
 
--- A page in a browser has no shell and no processes. What needs none has another way there, in page.lua; all that
--- follows here is for machines.
+-- A page in a browser has no shell and no processes. Functions that need neither have a version for it in page.lua.
+-- Everything below is for machines.
 local has_shell, shell = pcall(io.popen, "exit")
 if not has_shell then
   return require("page")(M)
@@ -132,8 +132,8 @@ function M.quote(text)
   return "'" .. text:gsub("'", "'\\''") .. "'"
 end
 
---- Runs a shell command, in which each %s stands for one of the words that follow, quoted.
--- Returns what it printed, on either stream, and its exit code.
+--- Runs a shell command, in which each %s is replaced by one of the following words, quoted. Returns its output, on
+-- either stream, and its exit code.
 function M.sh(command, ...)
   local words = {}
   for i, word in ipairs({ ... }) do
@@ -145,7 +145,7 @@ function M.sh(command, ...)
   return output, tonumber(code)
 end
 
---- Like sh, but a command that fails is a failure of the test, and the last newline is taken off.
+--- Like sh, but a command that fails fails the test, and the last newline is removed.
 function M.must(command, ...)
   local output, code = M.sh(command, ...)
   if code ~= 0 then
@@ -154,7 +154,7 @@ function M.must(command, ...)
   return (output:gsub("\n$", ""))
 end
 
---- Waits until the clock has come to a Unix time. Where the clock is that of clock.c, it is moved.
+--- Waits until a Unix time. If the clock is that of clock.c, moves it instead.
 function M.wait_until(time)
   local clock = os.getenv("TEST_CLOCK")
   if clock and os.time() < time then
@@ -180,26 +180,26 @@ function M.path(name)
   return ("%s/%d/%s"):format(temporary, count, name or "kv.db")
 end
 
---- A new, empty folder.
+--- Creates an empty folder.
 function M.folder()
   local folder = M.path("folder")
   M.must("mkdir -p %s", folder)
   return folder
 end
 
---- Removes all that the tests have left.
+--- Removes everything that the tests have left.
 function M.cleanup()
   M.must("rm -rf %s", temporary or "")
 end
 
---- Asks another process: a database must not be opened in the one that has a store on it, since closing it again would
--- drop the store's locks.
+--- Asks another process: a database must not be opened in the process that has a store on it, since closing it again
+-- would drop the store's locks.
 function M.exists(path)
   local _, code = M.sh("test -e %s", path)
   return code == 0
 end
 
---- Writes a file, and the folders to it.
+--- Writes a file, and creates its folders.
 function M.write(path, text)
   M.must("mkdir -p %s", path:match("^(.*)/"))
   local file = assert(io.open(path, "wb"))
@@ -224,7 +224,7 @@ end
 
 local interpreter = find_interpreter()
 
---- The words, for a command of sh, that set variables for the interpreter and start it.
+--- Returns the words of a shell command that set variables for the interpreter and start it.
 local function words(variables)
   local set = "env -u LUA_CPATH_5_2 -u LUA_CPATH_5_3 -u LUA_CPATH_5_4 -u LUA_CPATH_5_5"
   for name, value in pairs(variables) do
@@ -233,8 +233,9 @@ local function words(variables)
   return ((set .. " " .. M.quote(interpreter)):gsub("%%", "%%%%"))
 end
 
--- How the module under test reaches a child process, and a folder. There are two modules of one behaviour: the C module,
--- and with LUAT_KV_MODULE=luat_kv_ffi the one for LuaJIT's ffi, which a file of tests/lua/ffi answers for "luat_kv".
+-- How a child process and a folder reach the module under test. There are two modules with the same behaviour: the C
+-- module, and with LUAT_KV_MODULE=luat_kv_ffi the one for LuaJIT's ffi, which a file in tests/lua/ffi returns for
+-- "luat_kv".
 local under_test = {}
 
 function under_test.luat_kv()
@@ -275,17 +276,17 @@ function under_test.luat_kv_ffi()
   end
 end
 
---- Defines two functions. `interpreter(folder)` answers the words, for a command of sh, that start this interpreter with
+--- Defines two functions. `interpreter(folder)` returns the words of a shell command that start this interpreter with
 -- the module in reach from anywhere, or with the copy of it in a folder; `copy_module(folder)` makes that copy.
 assert(under_test[os.getenv("LUAT_KV_MODULE") or "luat_kv"], "LUAT_KV_MODULE is unknown")()
 
---- Writes a Lua script with KV in it, and returns its path.
+--- Writes a Lua script that starts with KV, and returns its path.
 function M.script(code)
   return M.write(M.path("child.lua"), 'local KV = require("luat_kv") ' .. code)
 end
 
---- Runs Lua code in a process of its own, and returns what it printed and its exit code.
--- The arguments reach the code as `...`; options: dir, the working directory.
+--- Runs Lua code in its own process, and returns its output and its exit code. The code receives the arguments as
+-- `...`; options: dir, the working directory.
 function M.try(code, options)
   options = options or {}
   local words = { options.dir or M.folder(), M.script(code) }
@@ -304,7 +305,7 @@ function M.run(code, options)
   return (output:gsub("\n$", ""))
 end
 
---- Runs SQL in sqlite3's shell, a process of its own.
+--- Runs SQL in sqlite3's shell, in its own process.
 function M.sqlite(path, sql)
   return M.must("sqlite3 -batch -bail %s %s", path, sql)
 end
