@@ -27,10 +27,10 @@ pub use self::writer::writer;
 
 const PROCESSES: usize = 4;
 const LANES_PER_PROCESS: usize = 2;
-/// After so many rounds a new file is made, so that its making is interrupted too.
+/// A new file is made after this many rounds, so that its creation is interrupted too.
 const ROUNDS_PER_FILE: i64 = 12;
 
-/// Files that are worked on at once: writers mostly wait for one another, and leave the processor idle.
+/// The number of files in use at once: writers mostly wait for one another, and leave the processor idle.
 const FILES_AT_ONCE: usize = 2;
 
 #[derive(Default)]
@@ -88,13 +88,13 @@ impl Figures {
     }
 }
 
-/// A file, from its making on, with what it must hold.
+/// A file since its creation, with its expected contents.
 struct File {
     folder: tempfile::TempDir,
     durability: Durability,
     rng: Rng,
     lanes: Vec<Lane>,
-    /// What the counter holds that all lanes count in.
+    /// The value of the counter that all lanes share.
     shared: i64,
     figures: Figures,
 }
@@ -117,8 +117,8 @@ impl File {
         (self, outcome)
     }
 
-    /// What killed processes left is gone when the store was closed once, and their drafts of backups and exports with
-    /// the next backup.
+    /// Remains of killed processes are gone after the store was closed once, and their drafts of backups and exports
+    /// after the next backup.
     fn leftovers(&self) -> Result<(), String> {
         let store = Store::open(self.folder.path().join("kv.db"), &options(self.durability, EPOCH));
         let done =
@@ -148,7 +148,7 @@ impl File {
     }
 }
 
-/// When a process is killed: after so many acknowledgements, and then so much time.
+/// When a process is killed: after some number of acknowledgements, and then some time.
 #[derive(Clone, Copy)]
 struct Fate {
     acknowledgements: u64,
@@ -158,7 +158,7 @@ struct Fate {
 impl Fate {
     fn random(rng: &mut Rng) -> Fate {
         match rng.one_in(4) {
-            // While it starts and opens the file.
+            // During its start and the opening of the file.
             true => Fate { acknowledgements: 0, then: Duration::from_micros(rng.below(20_000)) },
             false => Fate { acknowledgements: 1 + rng.below(60), then: Duration::from_micros(rng.below(3000)) },
         }
@@ -172,11 +172,11 @@ struct Round<'a> {
     seed: u64,
 }
 
-/// A line of a writer's: the lane, and what the operation answered. Or what went wrong.
+/// A line from a writer: the lane and the result of the operation, or an error.
 type Told = Result<(usize, String), String>;
 
 impl Round<'_> {
-    /// Runs the writers until all are killed, and returns what they acknowledged.
+    /// Runs the writers until all are killed, and returns what they have acknowledged.
     fn run(&self, fates: &[Fate]) -> Vec<Told> {
         thread::scope(|scope| {
             let writers: Vec<_> = fates
@@ -246,7 +246,7 @@ impl Round<'_> {
         Ok(())
     }
 
-    /// An export is one that was acknowledged, or the next one, and always whole.
+    /// An export is one that was acknowledged, or the next one, and always complete.
     fn compare_export(&self, lane: &mut Lane) -> Result<(), String> {
         let path = op::export_path(self.folder, &lane.name());
         let exists = path.exists();
@@ -254,7 +254,7 @@ impl Round<'_> {
         if exists {
             let store = Store::open_memory(&self.options()).map_err(|error| error.to_string())?;
             let namespace = store.namespace(&lane.name()).map_err(|error| error.to_string())?;
-            // As JSON Lines, nothing is an empty file, which an import refuses.
+            // An empty export as JSON Lines is an empty file, which an import refuses.
             if std::fs::metadata(&path).map_err(|error| error.to_string())?.len() > 0 {
                 namespace.import_file(&path, true).map_err(|error| format!("{}: {error}", path.display()))?;
             }
@@ -263,7 +263,7 @@ impl Round<'_> {
         lane.settle_export(found)
     }
 
-    /// Backups that were acknowledged are there, others there or not; and what is there is whole.
+    /// Backups that were acknowledged exist, others may; all that exist are complete.
     fn compare_backups(&self, lane: &mut Lane) -> Result<u64, String> {
         let mut compared = 0;
         for (number, expected, acknowledged) in lane.take_backups() {
@@ -307,14 +307,14 @@ fn sound(database: &Path) -> Result<(), String> {
     }
 }
 
-/// `LANE ANSWER`, or what failed in the writer.
+/// `LANE ANSWER`, or an error of the writer.
 fn parse(line: &str) -> Told {
     let (lane, answer) = line.split_once(' ').ok_or_else(|| format!("a writer said {line:?}"))?;
     let lane = lane.parse().map_err(|_| format!("a writer failed: {line}"))?;
     Ok((lane, answer.to_owned()))
 }
 
-/// All that a namespace holds.
+/// The contents of a namespace.
 fn rows(store: &Store, namespace: &str) -> Result<Rows, String> {
     listed(&store.namespace(namespace).map_err(|error| error.to_string())?)
 }

@@ -22,7 +22,7 @@ use crate::support::{Run, role};
 
 pub use self::client::client;
 
-/// So many groups are used one after another by the same processes.
+/// The number of groups that the same processes use one after another.
 const GROUPS: u64 = 30;
 
 pub fn suite(run: &mut Run) -> ExitCode {
@@ -61,11 +61,11 @@ pub fn suite(run: &mut Run) -> ExitCode {
     ))
 }
 
-/// What some processes did with some groups of keys of a new file.
+/// The record of some processes with some groups of keys of a new file.
 fn record(run: &mut Run) -> BTreeMap<u64, Vec<Event>> {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let seed = run.rng.next() >> 1;
-    // Eight at once at most: with more, the search for an order may take very long.
+    // At most eight at once: with more, the search for an order may take very long.
     let processes = 2 + run.rng.below(7);
     let threads = if processes > 4 { 1 } else { 2 };
     let operations = 300 / (processes * threads);
@@ -73,7 +73,7 @@ fn record(run: &mut Run) -> BTreeMap<u64, Vec<Event>> {
         .map(|process| Client::start(folder.path(), [process, seed, GROUPS, operations, threads]))
         .collect();
     let mut histories = BTreeMap::new();
-    // All are ready for a group, and then all begin; after the last one all come to their ends.
+    // All get ready for a group, and then all start. After the last group all end.
     for _ in 0..=GROUPS {
         clients.iter_mut().for_each(|client| client.read(&mut histories));
         for client in &mut clients {
@@ -104,7 +104,7 @@ impl Client {
         Client { child, stdin, lines: BufReader::new(stdout).lines() }
     }
 
-    /// Reads what it did until it is ready for more, or at its end.
+    /// Reads a client's events until it is ready for the next group, or at its end.
     fn read(&mut self, histories: &mut BTreeMap<u64, Vec<Event>>) {
         while let Some(Ok(line)) = self.lines.next()
             && line != "ready"

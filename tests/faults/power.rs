@@ -28,13 +28,13 @@ use crate::support::{Rng, Run, role};
 
 pub use self::work::worker;
 
-/// In one record.
+/// The number of operations in one record.
 const OPS: usize = 80;
 
-/// What must hold after a power cut.
+/// What must hold after a power failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rule {
-    /// Some of the states that there were: no write is half done, and none is there without those before it.
+    /// One of the states that existed: no write is partial, and none is there without those before it.
     Normal,
     /// The last state that was acknowledged, or the next one.
     Full,
@@ -90,7 +90,7 @@ fn records_are_whole(run: &mut Run, recorder: &Recorder) {
     }
 }
 
-/// All files but those that are not recorded.
+/// All files except those that are not recorded.
 fn files_below(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
     let mut files: Vec<_> =
@@ -100,13 +100,13 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Judges states of records, one record after another, until its share of the time is over.
+/// Checks states of records, one record after another, until its share of the time is over.
 fn cut_power(run: &mut Run, recorder: &Recorder, durability: &str, rule: Rule, share: f64) -> Figures {
     let mut figures = Figures::default();
     let end = run.share(share);
     while figures.records == 0 || (Instant::now() < end && !run.complains()) {
         let record = recorder.record(run.rng.next(), durability, "");
-        // However slow the machine is, one record is judged to its end.
+        // However slow the machine is, one record is checked to its end.
         let end = (figures.records > 0).then_some(end);
         figures.records += 1;
         for wrong in judge(&record, rule, &mut run.rng, end, &mut figures) {
@@ -129,7 +129,7 @@ fn losses_are_found(run: &mut Run, recorder: &Recorder) -> Figures {
     figures
 }
 
-/// Each sync of the log fails once, and then from each one on all of them. The process is killed at the first error.
+/// Each sync of the log fails once, and then all from each one on. The process is killed at the first error.
 fn failed_commits(run: &mut Run, recorder: &Recorder) -> String {
     let end = run.share(0.15);
     let mut figures = [FailedCommits::default(), FailedCommits::default()];
@@ -151,7 +151,7 @@ struct FailedCommits {
 
 impl FailedCommits {
     fn round(&mut self, run: &mut Run, recorder: &Recorder, how: &str) {
-        /// Of the log, in one record.
+        /// The number of syncs of the log in one record.
         const SYNCS: usize = 28;
         self.rounds += 1;
         let early = std::iter::repeat_with(|| run.rng.next()).find(|seed| empties_the_log(*seed)).expect("a seed");
@@ -167,7 +167,8 @@ impl FailedCommits {
             }
             let states = judge_failed(&record, &mut Rng(seed));
             self.back_after_power_cut += states.len();
-            // After a single failure the frames were overwritten, and synced. Otherwise the error says what may come.
+            // After a single failure the frames were overwritten, and synced. Otherwise the error tells what may
+            // happen.
             if !states.is_empty() && !error.contains("may still appear") {
                 complain(&format!("after a power cut {}", states[0]));
             }
@@ -195,7 +196,7 @@ struct Recorder {
     folder: TempDir,
 }
 
-/// What a process did.
+/// A process's record.
 struct Record {
     root: TempDir,
     seed: u64,
@@ -245,7 +246,7 @@ impl Recorder {
 }
 
 impl Record {
-    /// How many operations were acknowledged by then.
+    /// The number of operations that were acknowledged by then.
     fn acknowledged(&self, events: usize) -> usize {
         let told = self.events[..events].iter().rev().find_map(|event| match event {
             Event::Told { text } => text.trim_end().parse().ok(),
@@ -255,17 +256,17 @@ impl Record {
     }
 }
 
-/// In memory where that is possible: thousands of states are written.
+/// A folder in memory if possible: thousands of states are written.
 fn scratch() -> TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder")
 }
 
-/// Cuts the power after some of the events, and says what was wrong then.
+/// Cuts the power after some of the events, and returns what was wrong then.
 fn judge(record: &Record, rule: Rule, rng: &mut Rng, end: Option<Instant>, figures: &mut Figures) -> Vec<String> {
     let mut disk = Disk::new(record.root.path());
     let mut wrong = Vec::new();
     figures.events += record.events.len() as u64;
-    // Begins anywhere, so that a record which the time is too short for is not judged at its beginning only.
+    // Starts anywhere, so that a record for which there is too little time is not checked only at its beginning.
     let first = rng.below(record.events.len() as u64 / 2) as usize;
     for (number, event) in record.events.iter().enumerate() {
         disk.apply(event);
@@ -292,7 +293,7 @@ fn judge_state(record: &Record, root: &Path, acknowledged: usize, rule: Rule, rn
     judge_exports(record, root, acknowledged)
 }
 
-/// The database must be whole, and hold one of these states. One that is not there holds nothing.
+/// The database must be intact, and contain one of these states. A missing one contains nothing.
 fn judge_database(path: &Path, states: &[Rows]) -> Result<(), String> {
     let rows = match path.exists() {
         true => read_database(path)?,
@@ -318,14 +319,14 @@ fn read_database(path: &Path) -> Result<Rows, String> {
     }
 }
 
-/// Backups are whole or not there, and there if they were acknowledged: whatever the durability.
+/// Backups are complete or missing, and those that were acknowledged exist, whatever the durability.
 fn judge_backups(record: &Record, root: &Path, acknowledged: usize, rng: &mut Rng) -> Result<(), String> {
     let begun = (0..=acknowledged).filter(|number| matches!(record.ops.get(*number), Some(Op::Backup(_))));
     let begun: Vec<_> = begun.map(|number| (number, work::backup(root, number))).collect();
     if let Some((lost, _)) = begun.iter().find(|(number, path)| *number < acknowledged && !path.exists()) {
         return Err(format!("{acknowledged} acknowledged, backup {lost} is missing"));
     }
-    // To read all of them for each state would take most of the time.
+    // Reading all of them for each state would take most of the time.
     let present: Vec<_> = begun.into_iter().filter(|(_, path)| path.exists()).collect();
     if present.is_empty() {
         return Ok(());
@@ -335,7 +336,7 @@ fn judge_backups(record: &Record, root: &Path, acknowledged: usize, rng: &mut Rn
         .map_err(|what| format!("{acknowledged} acknowledged, backup {number}: {what}"))
 }
 
-/// Exports too, but one replaces the other.
+/// The same for exports, but one replaces the other.
 fn judge_exports(record: &Record, root: &Path, acknowledged: usize) -> Result<(), String> {
     let begun = &record.ops[..(acknowledged + 1).min(OPS)];
     for namespace in 0..work::NAMESPACES.len() {
@@ -365,13 +366,13 @@ fn read_export(path: &Path, number: usize) -> Result<Rows, String> {
     Ok(rows)
 }
 
-/// The folder of a process that was killed when an operation failed: it was not done.
+/// The folder of a process that was killed when an operation failed: it must not have happened.
 fn judge_killed(record: &Record) -> Result<(), String> {
     let acknowledged = record.acknowledged(record.events.len());
     judge_database(&work::database(record.root.path()), &record.states[acknowledged..=acknowledged])
 }
 
-/// The same after a power cut at that moment: what was wrong in some of the states that it could leave.
+/// The same after a power failure at that moment. Returns what was wrong in some of the states that it could leave.
 fn judge_failed(record: &Record, rng: &mut Rng) -> Vec<String> {
     const STATES: usize = 10;
     let mut disk = Disk::new(record.root.path());

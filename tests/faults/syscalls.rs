@@ -25,7 +25,7 @@ use crate::trap::{self, CALLS, Call, SHORT};
 
 pub use self::worker::worker;
 
-/// What a kind of call fails with.
+/// The errors that a kind of call fails with.
 fn faults(call: Call) -> &'static [i32] {
     use libc::*;
     match call {
@@ -86,7 +86,7 @@ impl Job {
     }
 }
 
-/// What all jobs together came to.
+/// The results of all jobs.
 #[derive(Default)]
 struct Totals {
     jobs: usize,
@@ -133,7 +133,7 @@ pub fn suite(run: &mut Run) -> ExitCode {
     ))
 }
 
-/// Each kind of complaint once, with how often it came.
+/// Each kind of complaint once, with its count.
 fn report(run: &mut Run, wrong: &[String]) {
     let mut kinds: BTreeMap<&str, (usize, &str)> = BTreeMap::new();
     for complaint in wrong {
@@ -145,8 +145,8 @@ fn report(run: &mut Run, wrong: &[String]) {
     }
 }
 
-/// All faults in random order, but each kind of call in each step before any comes again; and how many of these kinds
-/// there are.
+/// All faults in random order, but each kind of call in each step once before any is repeated; and the number of these
+/// kinds.
 fn jobs(run: &mut Run, folder: &Path) -> (Vec<Job>, usize) {
     let mut kinds: BTreeMap<(usize, usize), Vec<Job>> = BTreeMap::new();
     for durability in [Durability::Normal, Durability::Full] {
@@ -176,11 +176,11 @@ fn jobs(run: &mut Run, folder: &Path) -> (Vec<Job>, usize) {
     (jobs, kinds.len())
 }
 
-/// What can be wrong with one call.
+/// The faults of one call.
 fn variants(job: Job) -> impl Iterator<Item = Job> {
     faults(job.call).iter().flat_map(move |fault| {
         let once = Job { last: job.first, fault: *fault, ..job };
-        // An interrupted call that is made again and again goes through at last.
+        // An interrupted call that is repeated succeeds in the end.
         let lasts = (*fault != libc::EINTR).then_some(Job { last: u64::MAX, ..once });
         [Some(once), Some(Job { dies: true, ..once }), lasts].into_iter().flatten()
     })
@@ -201,14 +201,14 @@ impl Worker {
     }
 }
 
-/// What a job came to.
+/// The result of a job.
 #[derive(Default)]
 struct Outcome {
-    /// How many calls of each kind there were up to the end of each step.
+    /// The number of calls of each kind up to the end of each step.
     counts: Vec<Vec<u64>>,
     hits: u64,
     failures: u64,
-    /// How many steps are done; `None` where the worker did not come to say so.
+    /// How many steps are done; `None` if the worker did not report it.
     done: Option<usize>,
     wrong: Vec<String>,
 }
@@ -259,7 +259,7 @@ impl Outcome {
         }
     }
 
-    /// Judges an error.
+    /// Checks an error.
     fn judge(&mut self, step: Step, code: &str, slept: u64, message: &str, job: &Job, place: &Path) {
         let fits =
             code == "IO" || code == "BUSY" && job.call == Call::Lock || code == "NOMEM" && job.fault == libc::ENOMEM;
@@ -271,7 +271,7 @@ impl Outcome {
         if !message.contains(&place) {
             self.wrong.push(format!("the message of {step:?} names no file: {shown}"));
         }
-        // A step is a few calls at most, each of which may wait.
+        // A step makes only a few calls, each of which may wait.
         let patience = 3 * BUSY_TIMEOUT.as_millis() as u64;
         if slept > patience {
             self.wrong.push(format!("{step:?} slept for {slept} ms"));
@@ -286,7 +286,7 @@ impl Outcome {
     }
 }
 
-/// Compares what lies in the folder with the steps that were done. This is another process than the worker.
+/// Compares the contents of the folder with the steps that were done. This is not the worker's process.
 fn compare(place: &Path, job: &Job, done: usize) -> Result<(), String> {
     let before = |end: usize| {
         let mut rows = Rows::new();

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use libc::{sock_filter, sock_fprog};
 
-/// The kinds of calls, each counted by itself.
+/// The kinds of calls, each counted separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
     Read,
@@ -23,7 +23,7 @@ pub enum Call {
     Map,
     Truncate,
     Unlink,
-    /// And a new link, by which a file without a name gets one.
+    /// Also a new link, which gives a name to a file without one.
     Rename,
     MakeFolder,
     Lock,
@@ -42,28 +42,28 @@ pub const CALLS: [Call; 10] = [
     Call::Lock,
 ];
 
-/// A fault with this in place of an error's number: the call does half of what it was asked for.
+/// This value instead of an error number makes the call transfer half of what was requested.
 pub const SHORT: i32 = -1;
 
-/// The folder whose files are concerned.
+/// The folder whose files are affected.
 static FOLDER: OnceLock<Vec<u8>> = OnceLock::new();
 static COUNTS: [AtomicU64; CALLS.len()] = [const { AtomicU64::new(0) }; CALLS.len()];
-/// The call that fails ([`NONE`]: none does), from which one on and up to which one, and how.
+/// The kind of call that fails ([`NONE`]: none), from which call on and up to which one, and how.
 static CALL: AtomicUsize = AtomicUsize::new(NONE);
 static FIRST: AtomicU64 = AtomicU64::new(0);
 static LAST: AtomicU64 = AtomicU64::new(0);
 static FAULT: AtomicI32 = AtomicI32::new(0);
 static HITS: AtomicU64 = AtomicU64::new(0);
-/// Nanoseconds for which this process asked to sleep.
+/// For how many nanoseconds this process asked to sleep.
 static SLEPT: AtomicU64 = AtomicU64::new(0);
-/// One call in so many is delayed, by up to so many microseconds; 0: none is.
+/// One call in this many is delayed, by up to this many microseconds; 0: none.
 static DELAYED: AtomicU64 = AtomicU64::new(0);
 static DELAY: AtomicU64 = AtomicU64::new(0);
 static DICE: AtomicU64 = AtomicU64::new(0);
 
 const NONE: usize = usize::MAX;
 
-/// Has the `first` and each later call of a kind fail, up to the `last` one, counted from here on.
+/// Makes the `first` and each later call of a kind fail, up to the `last` one, counted from now on.
 pub fn arm(call: Call, first: u64, last: u64, fault: i32) {
     COUNTS.iter().chain([&HITS]).for_each(|count| count.store(0, Relaxed));
     FIRST.store(first, Relaxed);
@@ -72,22 +72,22 @@ pub fn arm(call: Call, first: u64, last: u64, fault: i32) {
     CALL.store(call as usize, Relaxed);
 }
 
-/// Lets all calls work again.
+/// Lets all calls succeed again.
 pub fn disarm() {
     CALL.store(NONE, Relaxed);
 }
 
-/// How many calls of a kind there were since the last [`arm`].
+/// The number of calls of a kind since the last [`arm`].
 pub fn count(call: Call) -> u64 {
     COUNTS[call as usize].load(Relaxed)
 }
 
-/// How many calls had a fault since the last [`arm`].
+/// The number of faults since the last [`arm`].
 pub fn hits() -> u64 {
     HITS.load(Relaxed)
 }
 
-/// For how long this process asked to sleep until now. Unlike the time that passes, it does not depend on the machine.
+/// For how long this process has asked to sleep so far. Unlike elapsed time, this does not depend on the machine.
 pub fn slept() -> Duration {
     Duration::from_nanos(SLEPT.load(Relaxed))
 }
@@ -99,8 +99,8 @@ pub fn delay(one_in: u64, longest: Duration, seed: u64) {
     DELAYED.store(one_in, Relaxed);
 }
 
-/// What marks the handler's own calls: the sixth argument, which only mmap has; there it is the descriptor's upper half,
-/// which the kernel ignores.
+/// Marks the handler's own calls: the sixth argument, which only mmap uses; there it is the upper half of the
+/// descriptor, which the kernel ignores.
 const OURS: u32 = 0x6b76_6b76;
 
 #[cfg(target_arch = "x86_64")]
@@ -108,7 +108,7 @@ const ARCHITECTURE: u32 = 0xc000_003e;
 #[cfg(target_arch = "aarch64")]
 const ARCHITECTURE: u32 = 0xc000_00b7;
 
-/// The calls that are trapped. (libc and the kernel have the older ones on x86-64 only.)
+/// The trapped calls. (libc and the kernel have the older ones on x86-64 only.)
 const TRAPPED: &[c_long] = &[
     libc::SYS_read,
     libc::SYS_pread64,
@@ -139,7 +139,7 @@ const TRAPPED: &[c_long] = &[
     libc::SYS_mkdir,
 ];
 
-/// Traps this process's calls from now on, for good.
+/// Traps this process's calls from now on, permanently.
 pub fn install(folder: &Path) {
     FOLDER.set(folder.as_os_str().as_bytes().to_vec()).expect("one folder for a process");
     let filter = filter();
@@ -156,14 +156,14 @@ pub fn install(folder: &Path) {
     }
 }
 
-/// The filter, in the kernel's language: jumps skip so many instructions.
+/// The filter, as a BPF program: jumps skip this many instructions.
 fn filter() -> Vec<sock_filter> {
     const ALLOW: u32 = 0x7fff_0000;
     const TRAP: u32 = 0x0003_0000;
     let load = |offset| sock_filter { code: 0x20, jt: 0, jf: 0, k: offset };
     let equal = |k, jt, jf| sock_filter { code: 0x15, jt, jf, k };
     let answer = |k| sock_filter { code: 0x06, jt: 0, jf: 0, k };
-    // Where seccomp_data has the architecture, the call's number, and an argument's lower half.
+    // The offsets in seccomp_data of the architecture, the call's number, and the lower half of an argument.
     let (architecture, number, argument) = (4, 0, |index: u32| 16 + 8 * index);
     let mut filter = vec![
         load(architecture),
@@ -208,7 +208,7 @@ extern "C" fn on_trap(_: c_int, _: *mut libc::siginfo_t, context: *mut c_void) {
     }
 }
 
-/// What the call returns: as the kernel has it, with an error as a negative number.
+/// The result of the call, as from the kernel: an error is a negative number.
 fn answer(number: c_long, mut arguments: Arguments) -> c_long {
     let Some(call) = kind(number, &arguments) else { return pass(number, arguments) };
     let dice = DELAYED.load(Relaxed);
@@ -232,7 +232,7 @@ fn answer(number: c_long, mut arguments: Arguments) -> c_long {
     }
 }
 
-/// Which kind of call it is; `None` where it concerns no file below the folder.
+/// The kind of the call; `None` if it concerns no file below the folder.
 fn kind(number: c_long, arguments: &Arguments) -> Option<Call> {
     let (call, concerned) = match number {
         libc::SYS_read | libc::SYS_pread64 => (Call::Read, is_open_below(arguments[0])),
@@ -266,7 +266,7 @@ fn kind(number: c_long, arguments: &Arguments) -> Option<Call> {
     concerned.then_some(call)
 }
 
-/// Whether a lock is given back, which no local file system refuses.
+/// Whether a lock is released, which no local file system refuses.
 fn unlocks(lock: usize) -> bool {
     // SAFETY: a caller of fcntl passes a lock with these commands.
     unsafe { (lock as *const libc::flock).as_ref() }.is_none_or(|lock| c_int::from(lock.l_type) == libc::F_UNLCK)
@@ -285,7 +285,7 @@ fn sleep(microseconds: u64) {
     pass(libc::SYS_nanosleep, [&raw const time as usize, 0, 0, 0, 0, 0]);
 }
 
-/// Has the kernel do it.
+/// Lets the kernel carry it out.
 fn pass(number: c_long, mut arguments: Arguments) -> c_long {
     match number {
         libc::SYS_mmap => arguments[4] = (OURS as usize) << 32 | arguments[4] & 0xffff_ffff,
@@ -301,7 +301,7 @@ fn pass(number: c_long, mut arguments: Arguments) -> c_long {
     }
 }
 
-/// A path may begin at the folder that a descriptor is open for.
+/// A path may be relative to the folder of a descriptor.
 fn is_in(folder: usize, path: usize) -> bool {
     // SAFETY: as in `is_below`.
     let begins_there = path != 0 && unsafe { *(path as *const u8) } != b'/';
@@ -315,7 +315,7 @@ fn is_below(path: usize) -> bool {
 
 fn is_open_below(descriptor: usize) -> bool {
     let (mut name, mut at, mut number) = (*b"/proc/self/fd/\0\0\0\0\0\0\0\0\0\0\0", 24, descriptor as u32);
-    // The digits from the end of the buffer, and then to where they belong.
+    // Writes the digits from the end of the buffer, and then moves them to its start.
     let mut digits = [0; 10];
     loop {
         digits[at - 15] = b'0' + (number % 10) as u8;

@@ -27,18 +27,18 @@ Examples:
   luat-kv -n blog list --prefix post:
   luat-kv -n blog export blog.jsonl
 
-What begins with a dash: --prefix=-x for an option, and -- before keys and values.
-Status: 0 done, 1 not found, 2 the command line is wrong, 3 it failed.
+Arguments that begin with a dash: --prefix=-x for an option, and -- before keys and values.
+Status: 0 done, 1 not found, 2 the command line is wrong, 3 failed.
 Each command has examples of its own: luat-kv put --help";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Get(Get),
-    // Names that fingers know from Redis and the shell.
+    // Names that users know from Redis and the shell.
     #[command(alias = "set")]
     Put(Put),
 
-    /// Tell by the status whether a key is there, without its value
+    /// Tell by the exit status whether a key exists, without reading its value
     #[command(after_help = "\
 Examples:
   luat-kv -n blog has post:1 && echo yes
@@ -46,7 +46,7 @@ Examples:
 
 Status 0 if it is there, 1 if it is missing; nothing is printed.
 
-With --json: {\"found\":true}; false, with status 1, where it is missing")]
+With --json: {\"found\":true}; false, with status 1, if it is missing")]
     Has {
         /// The key
         key: String,
@@ -70,7 +70,7 @@ meanwhile may stay.
 
 With --json: {\"removed\":42}")]
     Clear {
-        /// Do not ask
+        /// Do not ask for confirmation
         #[arg(short, long)]
         yes: bool,
     },
@@ -94,22 +94,22 @@ With --json: {\"count\":42}")]
     #[command(subcommand)]
     Bulk(Bulk),
 
-    /// Write all entries of the namespace as JSON, as they are at one moment
+    /// Write all entries of the namespace as JSON, as of one moment
     #[command(after_help = "\
 Examples:
   luat-kv -n blog export blog.json          Wrangler's bulk file, one array
   luat-kv -n blog export blog.jsonl         JSON Lines, an entry a line
   luat-kv -n blog export --format jsonl | gzip >blog.jsonl.gz
 
-A file gets its name, in place of any other, when it is whole.
-Values that are no UTF-8 are base64, and marked with \"base64\":true.
+A file gets its name, replacing any other, when it is complete.
+Values that are not UTF-8 are base64, and marked with \"base64\":true.
 
 With --json, of an export to a file: {\"exported\":42}")]
     Export {
-        /// Where to; - or nothing is stdout
+        /// The output file; - or none is stdout
         #[arg(default_value = "-", hide_default_value = true)]
         file: PathBuf,
-        /// What it looks like; by default as the file's name says, else JSON
+        /// The format; by default by the file's name, otherwise JSON
         #[arg(long, value_enum)]
         format: Option<Layout>,
     },
@@ -121,18 +121,17 @@ Examples:
   luat-kv -n blog import --replace blog.json
   luat-kv -n blog export | luat-kv --db copy.db -n blog import
 
-Takes Wrangler's bulk files and JSON Lines. Keys that are there already stay as
-they are unless --replace is given; entries that have expired are left out.
-Unknown fields are ignored, and told once on stderr. An error names its line, and
-nothing is stored. While it reads, other writers wait: what
-comes slowly is better put into a file first.
+Takes Wrangler's bulk files and JSON Lines. Existing keys are
+skipped unless --replace is given; expired entries are skipped. Unknown fields are
+ignored, and reported once on stderr. An error names its line, and nothing is
+stored. Other writers wait while it reads, so write slow input to a file first.
 
 With --json: {\"stored\":40,\"skipped\":2}")]
     Import {
-        /// Where from; - or nothing is stdin
+        /// The input file; - or none is stdin
         #[arg(default_value = "-", hide_default_value = true)]
         file: PathBuf,
-        /// Replace the keys that are there already
+        /// Replace existing keys
         #[arg(long)]
         replace: bool,
     },
@@ -143,7 +142,7 @@ Examples:
   luat-kv backup kv-monday.db
   luat-kv --db kv-monday.db namespaces
 
-The copy is a store like any other. It gets its name when it is whole, and never replaces a file.
+The copy is a store like any other. It gets its name when it is complete, and never replaces a file.
 
 With --json: {\"path\":\"kv-monday.db\",\"bytes\":28672}")]
     Backup {
@@ -157,23 +156,23 @@ Examples:
   luat-kv namespaces
   luat-kv --db other.db namespaces
 
-With --json, a line each: {\"name\":\"blog\"}")]
+With --json, one line each: {\"name\":\"blog\"}")]
     Namespaces,
 
-    /// Show where the store lies, how large it is, and what each namespace holds
+    /// Show the store's path and size, and the number of keys in each namespace
     #[command(after_help = "\
 Examples:
   luat-kv stats
   luat-kv --json stats
 
-In a pipe, with tabs between: `path` and it, `bytes` and how many, and for each
-namespace `namespace`, its name, how many keys are live, how many expired.
+In a pipe, lines separated by tabs: `path` and the path, `bytes` and the size, and for
+each namespace `namespace`, its name, and the numbers of live and of expired keys.
 
 With --json: {\"path\":\"/srv/app/.luat/data/kv.db\",\"bytes\":28672,
 \"namespaces\":[{\"name\":\"blog\",\"live\":42,\"expired\":1}]}")]
     Stats,
 
-    /// Remove expired entries from the file; nobody sees them, and writes do so little by little
+    /// Remove expired entries from the file; results omit them anyway, and each write removes some
     #[command(after_help = "\
 Examples:
   luat-kv sweep
@@ -181,12 +180,12 @@ Examples:
 
 With --json: {\"removed\":7}")]
     Sweep {
-        /// Stop after so many
+        /// Stop after this many
         #[arg(long, value_name = "COUNT", value_parser = whole::<u64>)]
         max: Option<u64>,
     },
 
-    /// Write the file anew, without the room that deleted entries have left; writers wait meanwhile
+    /// Rewrite the file without the space of deleted entries; writers wait meanwhile
     #[command(after_help = "\
 Examples:
   luat-kv compact
@@ -202,7 +201,7 @@ Examples:
   luat-kv completions zsh >~/.zfunc/_luat-kv        with `fpath+=~/.zfunc` before compinit in ~/.zshrc
   luat-kv completions fish >~/.config/fish/completions/luat-kv.fish")]
     Completions {
-        /// Which shell
+        /// The shell
         shell: Shell,
     },
 }
@@ -215,26 +214,26 @@ Examples:
   luat-kv -n blog get logo.png >logo.png
   luat-kv -n blog get post:1 --metadata
 
-Status 1 if the key is missing. On a terminal a line break is added where the
-value ends without one, and what could take over the terminal (control
-characters but tabs and line breaks, and those that turn the direction of text)
-is shown as \\u{1b}, unless --raw is given.
+Status 1 if the key is missing. On a terminal a line break is added if the
+value ends without one, and characters that could control the terminal (control
+characters except tabs and line breaks, and those that change the direction of
+text) are shown as \\u{1b}, unless --raw is given.
 
 With --json: {\"key\":\"post:1\",\"value\":\"Hello\",\"expiration\":1767225600,
-\"metadata\":{\"author\":\"alice\"},\"version\":\"…\"}; what is not set is absent.
-A value that is no UTF-8 is base64, and marked with \"base64\":true.")]
+\"metadata\":{\"author\":\"alice\"},\"version\":\"…\"}; fields that are not set are absent.
+A value that is not UTF-8 is base64, and marked with \"base64\":true.")]
 pub struct Get {
     /// The key
     pub key: String,
-    /// In place of the value show what is known of it: length, expiration, metadata, version
+    /// Show length, expiration, metadata and version instead of the value
     #[arg(long)]
     pub metadata: bool,
-    /// Byte for byte on a terminal too
+    /// Print the unchanged bytes on a terminal too
     #[arg(long, conflicts_with = "metadata")]
     pub raw: bool,
 }
 
-/// Store a value, and replace all that the key held before: value, metadata and expiration
+/// Store a value, replacing all that the key held: value, metadata and expiration
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -245,30 +244,30 @@ Examples:
   luat-kv -n jobs put lock \"$$\" --if-missing --ttl 10m && run-the-job
 
 With --json: {\"stored\":true,\"version\":\"…\"}; {\"stored\":false}, with status 1,
-where --if-missing found a key")]
+if --if-missing found a key")]
 pub struct Put {
     /// The key
     pub key: String,
-    /// The value; - or nothing is stdin
+    /// The value; - or none is stdin
     #[arg(allow_negative_numbers = true)]
     pub value: Option<OsString>,
-    /// The value, whatever it is: also - and what begins with a dash
+    /// The value, also - or one that begins with a dash
     #[arg(long = "value", value_name = "TEXT", allow_hyphen_values = true, conflicts_with_all = ["value", "file"])]
     pub literal: Option<OsString>,
-    /// The value is what this file holds
+    /// Read the value from this file
     #[arg(short, long, value_name = "PATH", conflicts_with = "value")]
     pub file: Option<PathBuf>,
     #[command(flatten)]
     pub expires: Expires,
-    /// Metadata to keep with it, any JSON but null
+    /// Metadata for the entry: any JSON except null
     #[arg(long, value_name = "JSON", allow_negative_numbers = true)]
     pub metadata: Option<String>,
-    /// Store it only if the key is missing; status 1 if it is there
+    /// Store it only if the key is missing; status 1 if it exists
     #[arg(long)]
     pub if_missing: bool,
 }
 
-/// Add to a whole number, and print the sum
+/// Add to an integer, and print the sum
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -276,8 +275,8 @@ Examples:
   luat-kv -n blog incr stock -3
   luat-kv -n blog incr requests --ttl 1m
 
-A missing key begins at --initial, and with the expiration that is given; one
-that is there keeps its expiration and metadata. Status 3 if it holds no number.
+A missing key starts at --initial, with the given expiration; an existing key
+keeps its expiration and metadata. Status 3 if its value is not an integer.
 
 With --json: {\"value\":42}")]
 pub struct Incr {
@@ -286,14 +285,14 @@ pub struct Incr {
     /// How much to add
     #[arg(allow_negative_numbers = true, default_value_t = 1, value_parser = whole::<i64>)]
     pub by: i64,
-    /// What a missing key counts from
+    /// The value that a missing key starts from
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, default_value_t = 0, value_parser = whole::<i64>)]
     pub initial: i64,
     #[command(flatten)]
     pub expires: Expires,
 }
 
-/// Give a key another expiration, or without options none
+/// Set another expiration for a key, or none without options
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -302,7 +301,7 @@ Examples:
 
 Value and metadata stay. Status 1 if the key is missing.
 
-With --json: {\"touched\":true}; false, with status 1, where the key is missing")]
+With --json: {\"touched\":true}; false, with status 1, if the key is missing")]
 pub struct Touch {
     /// The key
     pub key: String,
@@ -317,30 +316,30 @@ Examples:
   luat-kv -n jobs take job:1
   luat-kv -n jobs take job:1 --json | jq .metadata
 
-Where several commands take the same key, one of them gets the value. Status 1
-if the key is missing. A value that cannot be printed is put back.
+If several commands take the same key, one of them gets the value. Status 1 if
+the key is missing. A value that cannot be printed is put back.
 
 With --json: as from `get`")]
 pub struct Take {
     /// The key
     pub key: String,
-    /// Byte for byte on a terminal too
+    /// Print the unchanged bytes on a terminal too
     #[arg(long)]
     pub raw: bool,
 }
 
-/// When an entry is gone.
+/// When an entry expires.
 #[derive(Args, Debug)]
 pub struct Expires {
-    /// Seconds until it is gone, or as 90s, 15m, 24h, 7d
+    /// Lifetime in seconds, or as 90s, 15m, 24h, 7d
     #[arg(long, value_name = "TIME", value_parser = lifetime, allow_negative_numbers = true)]
     pub ttl: Option<i64>,
-    /// Unix seconds when it is gone
+    /// Time of expiration in Unix seconds
     #[arg(long, value_name = "SECONDS", conflicts_with = "ttl", allow_negative_numbers = true, value_parser = whole::<i64>)]
     pub expiration: Option<i64>,
 }
 
-/// Remove keys, all of them or none; a missing one is no error
+/// Remove keys, all of them or none; a missing key is not an error
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -361,7 +360,7 @@ pub struct Delete {
     /// All keys that begin with this
     #[arg(long, value_name = "TEXT")]
     pub prefix: Option<String>,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     pub yes: bool,
 }
@@ -376,16 +375,17 @@ Examples:
   luat-kv -n blog list --values --json | jq -r .value
 
 On a terminal: a table of keys, expirations and metadata.
-In a pipe: a key a line; with --long, tabs between, Unix seconds or nothing, and
-metadata or nothing; with --values the value. Control characters are shown as
-\\n, \\t, \\u{1b}; only --json tells them from keys that are spelt so.
+In a pipe: one key on each line; with --long followed by the expiration in Unix
+seconds and the metadata, separated by tabs, each possibly empty; with --values by
+the value. Control characters are shown as \\n, \\t, \\u{1b}; only --json
+distinguishes them from keys that contain these texts.
 
-With --json, a line each, as from `get`; the value only with --values.")]
+With --json, one line each, as from `get`; the value only with --values.")]
 pub struct List {
     /// Only keys that begin with this
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub prefix: String,
-    /// Only from this key on, itself included
+    /// Only this key and those after it
     #[arg(long, value_name = "KEY", default_value = "", hide_default_value = true)]
     pub start: String,
     /// Only keys before this one
@@ -394,20 +394,20 @@ pub struct List {
     /// From the last key to the first
     #[arg(short, long)]
     pub reverse: bool,
-    /// Stop after so many
+    /// Stop after this many
     #[arg(long, value_name = "COUNT", value_parser = positive)]
     pub limit: Option<u64>,
     /// With the values
     #[arg(long)]
     pub values: bool,
-    /// With expirations and metadata, which a terminal shows anyway
+    /// With expirations and metadata, which a terminal always shows
     #[arg(short, long)]
     pub long: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Bulk {
-    /// Print the values of many keys, in byte order, all as they are at one moment
+    /// Print the values of many keys, in byte order, as of one moment
     #[command(after_help = "\
 Examples:
   luat-kv -n blog bulk get post:1 post:2
@@ -416,14 +416,14 @@ Examples:
 In a pipe: a line each, a key, a tab and the value, with control characters
 shown as by `list`. Status 1 if a key is missing; those that are there are printed.
 
-With --json, a line each: as from `get`")]
+With --json, one line each: as from `get`")]
     Get {
         /// The keys
         #[arg(required = true, value_name = "KEY")]
         keys: Vec<String>,
     },
 
-    /// Store many entries, all of them or none, and replace what was there
+    /// Store many entries, all of them or none, replacing existing ones
     #[command(after_help = "\
 Examples:
   luat-kv -n blog bulk put posts.json
@@ -435,12 +435,12 @@ and nothing is stored.
 
 With --json: {\"stored\":40,\"skipped\":2}; what has expired is skipped")]
     Put {
-        /// Where from; - or nothing is stdin
+        /// The input file; - or none is stdin
         #[arg(default_value = "-", hide_default_value = true)]
         file: PathBuf,
     },
 
-    /// Remove many keys, all of them or none; missing ones are no error
+    /// Remove many keys, all of them or none; missing keys are not an error
     #[command(after_help = "\
 Examples:
   luat-kv -n blog bulk delete keys.json
@@ -453,7 +453,7 @@ itself look like JSON.
 
 With --json: {\"keys\":2}, how many were named")]
     Delete {
-        /// Where from; - or nothing is stdin
+        /// The input file; - or none is stdin
         #[arg(default_value = "-", hide_default_value = true)]
         file: PathBuf,
     },

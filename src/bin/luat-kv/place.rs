@@ -16,15 +16,15 @@ pub struct Place {
     #[arg(short, long, global = true, value_name = "NAME", env = "LUAT_KV_NAMESPACE", hide_env_values = true)]
     namespace: Option<String>,
 
-    /// The database file, in place of the project's: that of LUAT_KV_DB, or of the nearest luat.toml
+    /// The database file, instead of the project's: that of LUAT_KV_DB, or of the nearest luat.toml
     #[arg(long, global = true, value_name = "PATH")]
     db: Option<PathBuf>,
 
-    /// Print JSON: an object, or where there may be many, an object a line
+    /// Print JSON: one object, or one on each line
     #[arg(long, global = true)]
     pub json: bool,
 
-    /// Limits on what is written or asked: wide ones, or those of Cloudflare Workers KV
+    /// Limits for what is written or requested: wide, or those of Cloudflare Workers KV
     #[arg(long, global = true, value_enum, value_name = "SET", default_value_t = LimitSet::Default)]
     limits: LimitSet,
 

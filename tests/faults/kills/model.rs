@@ -9,17 +9,17 @@ use crate::support::Run;
 /// Each key with its value and expiration.
 pub type Rows = BTreeMap<String, (Vec<u8>, Option<i64>)>;
 
-/// A lane: its namespace by the model, its operations of this round, and what else it left.
+/// A lane: the expected contents of its namespace, its operations of this round, and its other files.
 pub struct Lane {
     number: usize,
     rows: Rows,
     clock: i64,
     ops: Peekable<Ops>,
-    /// How many operations were acknowledged in this round.
+    /// The number of operations that were acknowledged in this round.
     done: usize,
     shared: i64,
     exported: Option<Rows>,
-    /// The operation's number, the rows then, and whether it was acknowledged.
+    /// The number of the operation, the rows then, and whether it was acknowledged.
     backups: Vec<(usize, Rows, bool)>,
 }
 
@@ -34,7 +34,7 @@ impl Lane {
         name(self.number)
     }
 
-    /// Begins a round: what has expired by then is gone.
+    /// Starts a round: what has expired by then is gone.
     pub fn begin(&mut self, clock: i64, seed: u64) {
         (self.clock, self.done, self.shared) = (clock, 0, 0);
         self.ops = Ops::new(seed, self.number).peekable();
@@ -64,13 +64,13 @@ impl Lane {
         self.shared
     }
 
-    /// Whether the operation that was not acknowledged may have counted.
+    /// Whether the operation that was not acknowledged may have increased the counter.
     pub fn shared_uncertain(&mut self) -> i64 {
         i64::from(self.ops.peek() == Some(&Op::Shared))
     }
 
-    /// Compares what was found in the namespace, and goes on from there: the operation that was not acknowledged was done
-    /// or not, but never by half. Only a long removal goes in steps.
+    /// Compares the contents of the namespace, and continues from there: the operation that was not acknowledged was
+    /// done or not, but not partially. Only a long removal works in steps.
     pub fn settle(&mut self, found: Rows) -> Result<(), String> {
         let op = self.ops.peek().cloned().expect("operations never end");
         if op == Op::Backup {
@@ -115,7 +115,7 @@ pub fn name(lane: usize) -> String {
     format!("lane {lane}")
 }
 
-/// What an operation does, and what it answers where that is certain.
+/// The effect of an operation, and its result if that is certain.
 fn apply(rows: &mut Rows, op: &Op, clock: i64, number: usize) -> Option<String> {
     let answer = match op {
         Op::Put { key, len, brief } => {
@@ -163,14 +163,14 @@ fn count(rows: &mut Rows, key: &str, by: i64) -> String {
     sum
 }
 
-/// Is this what a removal of the prefix leaves that was cut short? It takes the first keys first.
+/// Whether this is what an interrupted removal of the prefix leaves. It takes the first keys first.
 fn is_rest(before: &Rows, found: &Rows) -> bool {
     let gone: Vec<&String> = before.keys().filter(|key| !found.contains_key(*key)).collect();
     let first = before.keys().filter(|key| key.starts_with("filled:")).take(gone.len());
     first.eq(gone.iter().copied()) && found.iter().all(|(key, row)| before.get(key) == Some(row))
 }
 
-/// Tests the comparison itself: each of these is no state that a kill may leave.
+/// Tests the comparison itself: a kill cannot leave any of these states.
 pub fn notices_losses(run: &mut Run) {
     let (clock, seed) = (op::EPOCH, run.rng.next());
     let mut lane = Lane::new(0);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::support::Rng;
 
-/// The time in the first round. Each round is a second later, and the clock stands within one.
+/// The time in the first round. Each round is a second later, and the clock stands still within a round.
 pub const EPOCH: i64 = 1_800_000_000;
 
 /// The keys that `Fill` puts and `DeletePrefix` removes: more than one step of a long removal takes.
@@ -15,7 +15,7 @@ pub const IMPORTED: usize = 300;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
-    /// With `brief`, the entry is gone in the next round.
+    /// With `brief`, the entry has expired in the next round.
     Put {
         key: String,
         len: usize,
@@ -27,9 +27,9 @@ pub enum Op {
     Incr {
         by: i64,
     },
-    /// Counts in a key that all lanes share.
+    /// Increments a key that all lanes share.
     Shared,
-    /// Puts these keys, counts itself, and deletes a key.
+    /// Puts these keys, increments the counter, and deletes a key.
     Batch {
         keys: Vec<String>,
         len: usize,
@@ -46,7 +46,7 @@ pub enum Op {
     Reopen,
 }
 
-/// A lane's operations in one round.
+/// The operations of a lane in one round.
 pub struct Ops(Rng);
 
 impl Ops {
@@ -86,7 +86,7 @@ fn key(rng: &mut Rng) -> String {
     format!("key {:02}", rng.below(30))
 }
 
-/// Mostly small, now and then over many pages.
+/// Mostly small; some take many pages.
 fn len(rng: &mut Rng) -> usize {
     let most = if rng.one_in(20) { 150_000 } else { 400 };
     rng.below(most) as usize
@@ -100,7 +100,7 @@ pub fn imported_key(index: usize) -> String {
     format!("imported {index}")
 }
 
-/// The value that an operation stores: it tells which one it was.
+/// The value that an operation stores, which identifies it.
 pub fn value(clock: i64, number: usize, len: usize) -> Vec<u8> {
     let mut value = format!("{}.{number}.", clock - EPOCH).into_bytes();
     value.resize(value.len() + len, b'.');

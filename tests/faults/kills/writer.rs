@@ -11,8 +11,8 @@ use super::model;
 use super::op::{self, FILLED, Op, Ops};
 use crate::support::end_if_it_hangs;
 
-/// Arguments: the folder, the durability, the time, the seed, and the numbers of its lanes. It writes until it is killed,
-/// and acknowledges each operation by a line: the lane and the answer.
+/// Arguments: the folder, the durability, the time, the seed, and the numbers of its lanes. It writes until it is
+/// killed, and acknowledges each operation with a line: the lane and the result.
 pub fn writer(arguments: &[&str]) -> ExitCode {
     let [folder, durability, clock, seed, lanes @ ..] = arguments else { return ExitCode::from(2) };
     end_if_it_hangs();
@@ -37,7 +37,7 @@ pub fn writer(arguments: &[&str]) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// One system call, so that a line comes whole or not at all.
+/// One system call, so that a line arrives whole or not at all.
 fn say(line: &str) {
     let written = std::io::stdout().write(line.as_bytes()).expect("the pipe");
     std::io::stdout().flush().expect("the pipe");
@@ -96,7 +96,7 @@ impl Lane<'_> {
             Op::Sweep => return Ok(self.store.sweep(None)?.to_string()),
             Op::Compact => self.store.compact()?,
             Op::Checkpoint => drop(self.store.checkpoint()?),
-            // A store of this lane's own from now on, beside the one that it began with.
+            // From now on this lane has its own store, besides the first one.
             Op::Reopen => self.store = Store::open(self.folder.join("kv.db"), &self.options)?,
         }
         Ok(String::new())

@@ -16,7 +16,7 @@ use crate::support::Rng;
 
 const SECTOR: usize = 512;
 
-/// What a name leads to.
+/// What a name refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Node {
     File(u32),
@@ -26,7 +26,7 @@ enum Node {
 #[derive(Default)]
 struct Name {
     durable: Option<Node>,
-    /// What came after, each with the number of the change.
+    /// The changes after it, each with its number.
     changes: Vec<(usize, Option<Node>)>,
 }
 
@@ -48,7 +48,7 @@ struct File {
     changes: Vec<Change>,
 }
 
-/// The disk after a number of events.
+/// The disk after some number of events.
 pub struct Disk {
     root: PathBuf,
     names: BTreeMap<PathBuf, Name>,
@@ -56,18 +56,18 @@ pub struct Disk {
     changes: usize,
 }
 
-/// How much of what is not durable is there.
+/// How much of the changes that are not durable survives.
 #[derive(Clone, Copy)]
 enum Loss {
-    /// Nothing of it.
+    /// Nothing.
     All,
-    /// All of it.
+    /// Everything.
     None,
-    /// All before some moment.
+    /// Everything before some moment.
     After,
-    /// Any of it.
+    /// Any part.
     Some,
-    /// Any of it, down to the sectors of a write.
+    /// Any part, down to the sectors of a write.
     Torn,
 }
 
@@ -131,7 +131,7 @@ impl Disk {
         self.files.entry(file).or_default().changes.push(change);
     }
 
-    /// Every file as it is now, with its contents.
+    /// Every file in its present state, with its contents.
     pub fn files(&self) -> BTreeMap<&Path, Vec<u8>> {
         let files = self.names.iter().filter_map(|(path, name)| match name.now() {
             Some(Node::File(file)) => {
@@ -145,7 +145,7 @@ impl Disk {
         files.collect()
     }
 
-    /// Writes into an empty folder what a power cut could leave now.
+    /// Writes a state that a power failure could leave now into an empty folder.
     pub fn lose_power(&self, rng: &mut Rng, to: &Path) {
         let names = self.names_left(rng);
         for (name, node) in &names {
@@ -187,7 +187,7 @@ impl File {
                 Loss::All => break,
                 Loss::None => change.apply(&mut content),
                 Loss::After if number < moment => change.apply(&mut content),
-                // The write at that moment is torn.
+                // The write at that moment is partial.
                 Loss::After if number == moment => change.apply_torn(rng, &mut content),
                 Loss::After => break,
                 Loss::Some if rng.one_in(2) => change.apply(&mut content),
@@ -207,7 +207,7 @@ impl Change {
         }
     }
 
-    /// Of a write each sector by chance.
+    /// Each sector of a write at random.
     fn apply_torn(&self, rng: &mut Rng, content: &mut Vec<u8>) {
         match self {
             Change::Write { offset, data } => {

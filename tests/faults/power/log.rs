@@ -42,7 +42,7 @@ pub enum Event {
     },
 }
 
-/// Reads a log. One that ends within an event is an error: the recorder writes each at once.
+/// Reads a log. One that ends within an event is an error: the recorder writes each event at once.
 pub fn read(mut bytes: &[u8]) -> Result<Vec<Event>, String> {
     let mut events = Vec::new();
     while !bytes.is_empty() {

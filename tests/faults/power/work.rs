@@ -15,14 +15,14 @@ pub const NAMESPACES: [&str; 2] = ["a", "b"];
 /// Namespace and key.
 type Key = (usize, String);
 
-/// A value, which says itself what it is: so one that is garbled is noticed.
+/// A value that identifies itself, so that a garbled one is detected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Value {
     Bytes { seed: u64, len: usize },
     Number(i64),
 }
 
-/// All that a store holds.
+/// The contents of a store.
 pub type Rows = BTreeMap<Key, Value>;
 
 #[derive(Clone, Debug)]
@@ -69,7 +69,7 @@ impl Value {
     }
 }
 
-/// The operations of a seed.
+/// The operations for a seed.
 pub fn ops(seed: u64, count: usize) -> Vec<Op> {
     let mut rng = Rng(seed);
     (0..count).map(|number| op(&mut rng, number)).collect()
@@ -107,7 +107,7 @@ fn value(rng: &mut Rng) -> Value {
     Value::Bytes { seed: rng.next(), len: len as usize }
 }
 
-/// What the store holds after each number of operations.
+/// The contents of the store after each number of operations.
 pub fn states(ops: &[Op]) -> Vec<Rows> {
     let mut states = vec![Rows::new()];
     for op in ops {
@@ -152,7 +152,7 @@ pub fn of_namespace(rows: &Rows, namespace: usize) -> Rows {
     rows.iter().filter(|((of, _), _)| *of == namespace).map(|(key, value)| (key.clone(), *value)).collect()
 }
 
-/// Reads all of a store.
+/// Reads the contents of a store.
 pub fn read(store: &Store) -> Result<Rows, String> {
     let mut rows = Rows::new();
     for (number, name) in NAMESPACES.into_iter().enumerate() {
@@ -191,8 +191,8 @@ pub fn export(root: &Path, namespace: usize) -> PathBuf {
     root.join(format!("kept/{namespace}.json"))
 }
 
-/// The role of the process that is recorded: it does the operations, and tells on stdout how many are done. Arguments:
-/// the folder, the seed, how many operations, and the durability. Where one fails, it tells that and dies at once.
+/// The role of the recorded process: it carries out the operations, and reports on stdout how many are done. Arguments:
+/// the folder, the seed, the number of operations, and the durability. If one fails, it reports that and dies at once.
 pub fn worker(arguments: &[&str]) -> ExitCode {
     let [root, seed, count, durability] = arguments else { panic!("a worker's arguments: {arguments:?}") };
     let root = Path::new(root);
