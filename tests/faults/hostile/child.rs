@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use luat_kv::{Format, ListOptions, Namespace, OpenOptions, PutOptions, Result, Store};
 
-/// What such a process may take.
+/// The limits of such a process.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Of address space, in MiB. Where Rust gets none, the process aborts, and the test fails.
+    /// Address space in MiB. If Rust gets none, the process aborts, and the test fails.
     pub space: u64,
-    /// Of memory that is in use at once, in MiB.
+    /// Memory that is in use at once, in MiB.
     pub memory: u64,
-    /// Seconds of the processor's, which an idle machine needs hundredths of.
+    /// Seconds of processor time. An idle machine needs hundredths.
     pub time: u64,
 }
 
@@ -26,11 +26,11 @@ impl Default for Limits {
     }
 }
 
-/// How a child ended, and what it said: an operation, and its answer, which is "OK …" or an error.
+/// How a child ended, and its output: each operation and its result, which is "OK …" or an error.
 #[derive(Debug)]
 pub struct Report {
     status: ExitStatus,
-    /// MiB at its height.
+    /// The maximum of its memory in MiB.
     memory: u64,
     answers: BTreeMap<String, String>,
     limits: Limits,
@@ -63,12 +63,12 @@ impl Report {
     }
 }
 
-/// Starts a child in this role.
+/// Starts a child with this role.
 pub fn start(role: &str, path: &Path, limits: Limits) -> Child {
     let mut command = Command::new(std::env::current_exe().expect("this program's own path"));
     command.args(["hostile-child", role]).arg(path);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // SAFETY: between fork and exec setrlimit alone is called, which may be.
+    // SAFETY: between fork and exec only setrlimit is called, which is allowed there.
     unsafe {
         command.pre_exec(move || {
             for (what, most) in
@@ -85,7 +85,7 @@ pub fn start(role: &str, path: &Path, limits: Limits) -> Child {
     command.spawn().expect("a child")
 }
 
-/// Ends a child's input, which is when one that works until then stops, and waits for its end.
+/// Ends a child's input, which tells one that works until then to stop, and waits for its end.
 pub fn finish(mut child: Child, limits: Limits) -> Report {
     drop(child.stdin.take());
     let mut errors = child.stderr.take().expect("a pipe");
@@ -100,7 +100,7 @@ pub fn finish(mut child: Child, limits: Limits) -> Report {
     let answers = said.lines().filter_map(|line| line.split_once(": "));
     let answers = answers.map(|(operation, answer)| (operation.to_owned(), answer.to_owned())).collect();
     let (mut status, mut used) = (0, std::mem::MaybeUninit::<libc::rusage>::zeroed());
-    // SAFETY: the child is this process's, and not waited for by anyone else; both results are written to.
+    // SAFETY: the child belongs to this process, and nothing else waits for it; both results are written to.
     let waited = unsafe { libc::wait4(child.id() as i32, &mut status, 0, used.as_mut_ptr()) };
     assert_eq!(waited, child.id() as i32);
     // SAFETY: zeros are a valid value, and wait4 wrote all of it.
@@ -114,7 +114,7 @@ pub fn exercise(role: &str, path: &Path, limits: Limits) -> Report {
     finish(start(role, path, limits), limits)
 }
 
-/// The child itself.
+/// The child's own code.
 pub fn run(arguments: &[&str]) -> ExitCode {
     let [role, path] = arguments else { return ExitCode::from(2) };
     let path = Path::new(path);
@@ -127,7 +127,7 @@ pub fn run(arguments: &[&str]) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// One line an operation, written at once: what stands there is known to have ended.
+/// One line for each operation, written in one call: an operation whose line is there has ended.
 fn tell<T>(operation: &str, answer: Result<T>, show: impl FnOnce(T) -> String) -> Option<String> {
     let answer = match answer {
         Ok(found) => format!("OK {}", show(found)),
@@ -200,7 +200,7 @@ fn write_all(store: &Store, n: &Namespace) {
     tell("clear", n.clear(), |count| count.to_string());
 }
 
-/// Goes on with the store until its input ends.
+/// Continues to use the store until its input ends.
 fn keep(path: &Path) {
     let store = Store::open(path, &options(false));
     tell("open", store.as_ref().map(|_| ()).map_err(Clone::clone), |()| String::new());
@@ -208,7 +208,7 @@ fn keep(path: &Path) {
     let n = store.namespace("n").expect("a name");
     let mut input = std::io::stdin().lock();
     let mut line = String::new();
-    // Each line is a round; the answers of the last are kept.
+    // Each line is a round; the results of the last one are kept.
     while input.read_line(&mut line).is_ok_and(|len| len > 0) {
         line.clear();
         read_all(&store, &n);

@@ -20,15 +20,15 @@ const ROWS: &str = "INSERT INTO kv (namespace, key, value, metadata, expiration)
     ('n', 'a', CAST('one' AS BLOB), NULL, NULL), ('n', 'b', CAST('two' AS BLOB), '{}', 4102444800),
     ('n', 'dead', x'00', NULL, 1), ('other', 'a', x'00', NULL, NULL);";
 
-/// What a child must have answered.
+/// The expected results of a child.
 enum Expect {
-    /// Everything right: reads and writes.
+    /// Everything works: reads and writes.
     Usable,
-    /// Reads are right, and writes READONLY with this in the message.
+    /// Reads work, and writes are READONLY with this text in the message.
     ReadOnly(&'static str),
-    /// The open fails: CORRUPT with this in the message.
+    /// The open fails: CORRUPT with this text in the message.
     Refused(&'static str),
-    /// These operations are CORRUPT; what else there is may be right or fail.
+    /// These operations are CORRUPT; all others may work or fail.
     Corrupt(&'static [&'static str]),
 }
 
@@ -62,9 +62,9 @@ pub fn suite(run: &mut Run) -> ExitCode {
 struct Craft {
     luats: bool,
     sql: String,
-    /// A definition that is put in the place of another: the name, and the new text.
+    /// A definition that replaces another: the name, and the new text.
     edit: Option<(&'static str, String)>,
-    /// The tree whose pages are to have no end.
+    /// The tree whose pages are made endless.
     endless: Option<&'static str>,
 }
 
@@ -84,7 +84,7 @@ fn file(craft: &Craft) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("kv.db");
     if !craft.luats {
-        // With small pages trees are deep.
+        // Small pages make deep trees.
         let small = Connection::open(&path).expect("a database");
         small.execute_batch("PRAGMA page_size = 512; VACUUM").expect("small pages");
         drop(small);
@@ -108,7 +108,7 @@ fn file(craft: &Craft) -> (TempDir, PathBuf) {
             connection.query_row("SELECT rootpage FROM sqlite_schema WHERE name = ?1", (name,), |row| row.get(0));
         root.expect("a tree")
     });
-    // No log is left over that would hide what is done to the pages.
+    // There must be no log that would hide the changes to the pages.
     connection.execute_batch("PRAGMA journal_mode = DELETE").expect("no log");
     connection.close().expect("closed");
     if let Some(root) = root {
@@ -169,7 +169,7 @@ fn complaints(report: &Report, expect: &Expect, readonly: bool) -> Vec<String> {
     complaints
 }
 
-/// No trigger of the file has done anything, and it is sound.
+/// No trigger of the file has run, and the file is intact.
 fn untouched(run: &mut Run, path: &Path) {
     let connection = Connection::open(path).expect("a database");
     let question = "SELECT count(*) FROM kv WHERE namespace = 'stolen'";
@@ -181,7 +181,7 @@ fn untouched(run: &mut Run, path: &Path) {
 
 type Case = (&'static str, Craft, Expect);
 
-/// A query without end, and one value that takes a lot of memory.
+/// An endless query, and one value that takes a lot of memory.
 const ENDLESS: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT";
 const HUGE: &str = "length(hex(zeroblob(400000000)))";
 
@@ -293,7 +293,7 @@ fn schemas() -> Vec<Case> {
 
 const ROWS_MORE: &str = "INSERT INTO kv (namespace, key, value) VALUES ('n', 'c', 'three')";
 
-/// Views by which a file answers questions about itself, were they asked of table-valued functions.
+/// Views by which a file would answer questions about itself, if table-valued functions were used.
 fn shadows() -> String {
     let endless = |name: &str, columns: &str| format!("CREATE VIEW {name} AS {ENDLESS} {columns} FROM n;");
     [
@@ -326,7 +326,7 @@ fn bomb() -> String {
     [first].into_iter().chain(more).collect()
 }
 
-/// Trees whose pages lead back to one another.
+/// Trees whose pages form cycles.
 fn trees() -> Vec<Case> {
     let rows = "INSERT INTO kv (namespace, key, value, expiration)
         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9000)
@@ -348,10 +348,10 @@ fn trees() -> Vec<Case> {
     ]
 }
 
-/// Names and keys that no memory holds twice.
+/// Names and keys of which two copies do not fit in memory.
 fn large(run: &mut Run) {
     let size = 60_000_000;
-    // SQLite itself takes a name three times.
+    // SQLite itself makes three copies of a name.
     let limits = Limits { space: 300, memory: 300, time: 120 };
     for (name, row, operations) in [
         (

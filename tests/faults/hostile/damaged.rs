@@ -16,10 +16,10 @@ use tempfile::TempDir;
 use super::child::{Limits, Report, exercise, finish, start};
 use crate::support::{Rng, Run};
 
-/// Commits that are in the log alone.
+/// The number of commits that are only in the log.
 const COMMITS: u32 = 40;
 
-/// Keys that each commit writes, of all that there are.
+/// The number of keys that each commit writes.
 const GROUP: u32 = 20;
 const KEYS: u32 = 400;
 
@@ -68,7 +68,7 @@ pub fn suite(run: &mut Run) -> ExitCode {
     run.done(&format!("{rounds} damaged at rest ({wrong} of them read as a state that never was), {uses} in use"))
 }
 
-/// A store with a log that was never taken into it, since its process was killed.
+/// A store with a log that was never moved into the file, since its process was killed.
 fn origin() -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("kv.db");
@@ -77,7 +77,7 @@ fn origin() -> TempDir {
     folder
 }
 
-/// In a child: makes that store, and ends without closing it.
+/// In a child: creates that store, and ends without closing it.
 pub fn fill(path: &Path) {
     let store = Store::open(path, &OpenOptions::default()).expect("a store");
     let n = store.namespace("n").expect("a name");
@@ -92,12 +92,12 @@ pub fn fill(path: &Path) {
     commit(0);
     store.checkpoint().expect("a checkpoint");
     (1..=COMMITS).for_each(commit);
-    // SAFETY: the process ends here, as a killed one does.
+    // SAFETY: the process ends here, like a killed one.
     unsafe { libc::_exit(0) }
 }
 
 fn name(number: u32, key: u32) -> String {
-    // Some keys are written again and again, others once: and none but the first twenty tells the number.
+    // Some keys are written repeatedly, others once, and only the first twenty contain the number.
     if key < GROUP / 2 { format!("g{key:04}") } else { format!("k{:04}", (number * GROUP + key) % KEYS) }
 }
 
@@ -105,7 +105,7 @@ fn value(number: u32, key: u32) -> String {
     format!("{number}:{key}:{}", "v".repeat((key as usize * 37) % 700))
 }
 
-/// What all keys hold after so many commits, as `child` tells it.
+/// The contents of all keys after this many commits, in the form that `child` prints.
 fn state(commits: u32) -> String {
     let mut keys = std::collections::BTreeMap::new();
     for number in 0..=commits {
@@ -117,7 +117,7 @@ fn state(commits: u32) -> String {
     format!("OK {} {hash}", keys.len())
 }
 
-/// Copies the store, damages one of its files, and uses it. Returns whether it read as no state of its history.
+/// Copies the store, damages one of its files, and uses it. Returns whether a read returned no state of its history.
 fn at_rest(run: &mut Run, origin: &Path, part: Part) -> bool {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("kv.db");
@@ -157,7 +157,7 @@ fn check(run: &mut Run, report: &Report, what: &str) {
     }
 }
 
-/// Does something to a file, and tells what.
+/// Damages a file, and returns what it did.
 fn damage(rng: &mut Rng, path: &Path, may_cut: bool) -> String {
     let file = FileOptions::new().read(true).write(true).open(path).expect("a file to damage");
     let len = file.metadata().expect("its length").len();
@@ -165,7 +165,7 @@ fn damage(rng: &mut Rng, path: &Path, may_cut: bool) -> String {
         return " nothing left".to_owned();
     }
     let page = 4096.min(len);
-    // Half of the damage is where it does most: among the first bytes of the file or of a page.
+    // Half of the damage is where it has most effect: among the first bytes of the file or of a page.
     let at = match rng.below(4) {
         0 => rng.below(100.min(len)),
         1 => rng.below(len.div_ceil(page)) * page + rng.below(16),
@@ -212,7 +212,7 @@ fn change(file: &File, at: u64, count: u64, mut by: impl FnMut(u8) -> u8) {
     file.write_all_at(&bytes, at).expect("damage");
 }
 
-/// Two processes have the store open and go on with it, while its files are damaged; a third one comes.
+/// Two processes keep using the open store while its files are damaged; a third one opens it.
 fn in_use(run: &mut Run, origin: &Path) {
     use std::io::Write;
     let folder = tempfile::tempdir().expect("a folder");
@@ -225,13 +225,13 @@ fn in_use(run: &mut Run, origin: &Path) {
     let mut told = String::new();
     for round in 0..6 {
         for keeper in &mut keepers {
-            // One that could not open the store any more has ended.
+            // A process that could not open the store any more has ended.
             let _ = keeper.stdin.as_mut().expect("a pipe").write_all(b"\n");
         }
         std::thread::sleep(std::time::Duration::from_millis(run.rng.below(30)));
         let part = [Part::Database, Part::Log, Part::SharedMemory][run.rng.below(3) as usize];
         let part_path = part.of(&path);
-        // Shared memory is not cut: no process survives it, with any SQLite (see docs/embedding.md).
+        // Shared memory is not truncated: no process survives that, with any SQLite (see docs/embedding.md).
         if part_path.exists() {
             told.push_str(&format!(" {part:?}"));
             told.push_str(&damage(&mut run.rng, &part_path, part != Part::SharedMemory));

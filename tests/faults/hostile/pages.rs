@@ -23,8 +23,8 @@ impl Pages {
         fs::write(&self.path, &self.bytes).expect("a database");
     }
 
-    /// Makes an end that no walk through a tree reaches: each of its inner pages has another one as all of its
-    /// children, as deep as SQLite goes, and the last a leaf. Returns how many levels there are.
+    /// Makes a tree endless: each of its inner pages has another one as all of its children, as deep as SQLite goes,
+    /// and the last one has a leaf. Returns the number of levels.
     pub fn make_endless(&mut self, root: usize) -> usize {
         let (mut inner, mut leaf, mut next) = (vec![root], None, 0);
         while let Some(&page) = inner.get(next) {
@@ -60,7 +60,7 @@ impl Pages {
         u32::from_be_bytes(self.bytes[place..place + 4].try_into().expect("four bytes"))
     }
 
-    /// Where an inner page has the numbers of its children.
+    /// The positions of the children's page numbers in an inner page.
     fn children(&self, page: usize) -> Vec<usize> {
         let (start, base) = (self.start(page), (page - 1) * self.size);
         let short = |place: usize| usize::from(u16::from_be_bytes([self.bytes[place], self.bytes[place + 1]]));

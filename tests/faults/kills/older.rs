@@ -29,7 +29,7 @@ const LUAT: &str = "CREATE TABLE kv (
         namespace TEXT, key TEXT, value BLOB, metadata TEXT, expiration INTEGER, PRIMARY KEY (namespace, key));
     CREATE INDEX idx_kv_namespace_key ON kv (namespace, key);";
 
-/// How many there are.
+/// The number of rows.
 const COUNT: u64 = 2000;
 
 /// Values of 0 to 4000 bytes, and some that take many pages. Several megabytes in all.
@@ -41,16 +41,16 @@ const ROWS: &str = "INSERT INTO kv (namespace, key, value, metadata, expiration)
 #[derive(Default)]
 pub struct Figures {
     pub kills: u64,
-    /// How many of them left a log with part of the work.
+    /// How many of them left a log with a part of the work.
     pub within: u64,
     /// How often the disk was full.
     pub full: u64,
 }
 
-/// Rounds with each kind of file, however slow the machine is.
+/// The minimum number of rounds with each kind of file, however slow the machine is.
 const LEAST: usize = 5;
 
-/// Kills processes that open such files, or has the disk full for them, until it is time to end.
+/// Kills processes that open such files, or lets the disk be full for them, until the time is over.
 pub fn suite(run: &mut Run, end: Instant) -> Figures {
     let mut figures = Figures::default();
     for (name, table) in [("format 1", FORMAT_1), ("Luat's", LUAT)] {
@@ -66,8 +66,8 @@ pub fn suite(run: &mut Run, end: Instant) -> Figures {
         while !run.complains() {
             let path = folder.path().join("kv.db");
             fs::copy(&original, &path).expect("a copy");
-            // In the first round nothing goes wrong, and it tells how long the others may take. The disk is full in each
-            // second one of the others.
+            // In the first round nothing fails, and it shows how long the others may take. In every second one of the
+            // others the disk is full.
             let begun = Instant::now();
             let kills = if rounds % 2 == 1 { 1 + run.rng.below(3) } else { 0 };
             for _ in 0..kills {
@@ -109,7 +109,7 @@ fn killed(path: &Path, after: Duration) {
 
 /// Opens the file in a process for which the disk is full from the `at`-th write on.
 fn full(path: &Path, at: u64, versioned: bool) -> Result<(), String> {
-    /// What it takes at most to give the file a log.
+    /// The maximum number of writes to give the file a log.
     const FIRST_WRITES: u64 = 50;
     let child = role("kills-opener").arg(path).arg(at.to_string()).output().expect("a process");
     match child.status.code() {
@@ -120,10 +120,10 @@ fn full(path: &Path, at: u64, versioned: bool) -> Result<(), String> {
     }
 }
 
-/// What the process ends with where the open said that the disk is full.
+/// The exit status if the open reported that the disk is full.
 const REFUSED: i32 = 3;
 
-/// Returns whether the file could be opened, and then read, and written to once there was room.
+/// Returns whether the file could be opened, and then read, and written once there was space.
 fn open_without_room(path: &Path, at: u64) -> Result<bool, String> {
     trap::install(path.parent().expect("a folder"));
     trap::arm(Call::Write, at, u64::MAX, libc::ENOSPC);
@@ -149,7 +149,7 @@ fn open_without_room(path: &Path, at: u64) -> Result<bool, String> {
     store.close().map(|()| true).map_err(|error| format!("the close: {error}"))
 }
 
-/// The process itself. It stays until it is killed, or its parent has ended.
+/// The process's own code. It runs until it is killed, or its parent has ended.
 pub fn opener(arguments: &[&str]) -> ExitCode {
     end_if_it_hangs();
     let path = match arguments {
@@ -196,10 +196,10 @@ fn compare(path: &Path, versioned: bool, expected: &[String], look_first: bool) 
     sound(path)
 }
 
-/// Fewer calls than it takes to write such a file's log.
+/// Fewer calls than are needed to write such a file's log.
 const WRITES: u64 = 4000;
 
-/// A line for each row.
+/// One line for each row.
 fn contents(path: &Path, versioned: bool) -> rusqlite::Result<Vec<String>> {
     let version = if versioned { "hex(version)" } else { "''" };
     let sql = format!(

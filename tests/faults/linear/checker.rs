@@ -9,21 +9,21 @@ use super::history::{Event, State};
 /// Why no order was found.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// There is none. At best so many operations could be put in order.
+    /// There is none. At best this many operations could be put in order.
     Stuck(usize),
-    /// There are too many to try.
+    /// There are too many possibilities.
     Undecided,
 }
 
-/// Some gigabytes would be needed beyond this.
+/// More than this would need some gigabytes.
 const MOST_TRIED: usize = 4_000_000;
 
-/// The search: which operations are in order already, and what the keys hold then.
+/// The search: which operations are already in order, and the contents of the keys then.
 struct Search<'a> {
     events: &'a [Event],
     /// Calls and returns by time: a call is the event's index, a return the same with its bit complement.
     times: Vec<(u64, bool, usize)>,
-    /// Which of `times` comes after each, where those of ordered operations are left out.
+    /// The successor of each of `times`, without ordered operations.
     next: Vec<usize>,
     previous: Vec<usize>,
     call_at: Vec<usize>,
@@ -55,7 +55,7 @@ impl<'a> Search<'a> {
         for (at, (_, returns, index)) in times.iter().enumerate() {
             if *returns { return_at[*index] = at + 1 } else { call_at[*index] = at + 1 }
         }
-        // Place 0 is the list's head, and the last one its end.
+        // Position 0 is the head of the list, and the last one its end.
         let places = times.len() + 2;
         let (next, previous) = ((1..=places).collect(), (0..places).map(|at: usize| at.saturating_sub(1)).collect());
         let ordered = vec![0; events.len().div_ceil(64)];
@@ -78,7 +78,7 @@ impl<'a> Search<'a> {
             if at == self.end() {
                 return Ok(());
             }
-            // A write that may come next, or else the next choice in place of the last one.
+            // A write that may come next, or else the next choice instead of the last one.
             let (index, after) = loop {
                 let (_, returns, index) = self.times[at - 1];
                 if returns {
@@ -102,8 +102,8 @@ impl<'a> Search<'a> {
         self.times.len() + 1
     }
 
-    /// An operation that may come next and only read. Whatever else comes later, it may come now: so this is no
-    /// choice, and nothing else need be tried in its place.
+    /// An operation that may come next and only reads. Whatever else comes later, it may come now, so this is not a
+    /// choice, and no alternative need be tried.
     fn fitting_read(&self, state: State) -> Option<usize> {
         let mut at = self.next[0];
         while at != self.end() {
@@ -120,7 +120,7 @@ impl<'a> Search<'a> {
         None
     }
 
-    /// Takes back all up to the last choice.
+    /// Undoes everything up to the last choice.
     fn undo(&mut self, path: &mut Vec<Choice>) -> Option<Choice> {
         loop {
             let last = path.pop()?;
@@ -131,7 +131,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Whether these operations were not in order before with this state at the end.
+    /// Whether these operations have not been in order before with this final state.
     fn is_new(&mut self, index: usize, after: State) -> bool {
         let mut ordered = self.ordered.clone();
         ordered[index / 64] |= 1 << (index % 64);
@@ -148,7 +148,7 @@ impl<'a> Search<'a> {
 
     fn restore(&mut self, index: usize) {
         self.ordered[index / 64] &= !(1 << (index % 64));
-        // The other way round: the places beside it are those of when it was removed.
+        // In reverse: its neighbours are those at the time of its removal.
         for at in [self.return_at[index], self.call_at[index]] {
             let (previous, next) = (self.previous[at], self.next[at]);
             (self.next[previous], self.previous[next]) = (at, at);

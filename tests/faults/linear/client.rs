@@ -14,9 +14,9 @@ use crate::trap;
 
 const NAMES: [&str; KEYS] = ["a", "b", "c"];
 
-/// Arguments: the folder, the process's number, the seed, the number of groups, the operations that a thread does in each
-/// group, and the number of threads. It prints `ready` before each group and waits for a line then, so that all processes
-/// begin it together; and its events as `GROUP EVENT`.
+/// Arguments: the folder, the process's number, the seed, the number of groups, the number of operations of each thread
+/// in each group, and the number of threads. Before each group it prints `ready` and waits for a line, so that all
+/// processes start together. It prints its events as `GROUP EVENT`.
 pub fn client(arguments: &[&str]) -> ExitCode {
     let [folder, numbers @ ..] = arguments else { return ExitCode::from(2) };
     let numbers: Vec<u64> = numbers.iter().map(|number| number.parse().expect("a number")).collect();
@@ -33,7 +33,7 @@ pub fn client(arguments: &[&str]) -> ExitCode {
             let (shared, options, database) = (&shared, &options, &database);
             let (printed, barrier) = (&printed, &barrier);
             scope.spawn(move || {
-                // Every second thread has a store of its own.
+                // Every second thread has its own store.
                 let own = (number % 2 == 1).then(|| Store::open(database, options).expect("to open the file"));
                 let store = own.as_ref().unwrap_or(shared);
                 for group in 0..groups {
@@ -72,7 +72,7 @@ struct Thread {
     rng: Rng,
     /// The next number to store, which is unique to this client.
     next: u64,
-    /// What each key was last seen to hold, with its version; a missing key has none.
+    /// The last observed contents of each key, with its version; a missing key has none.
     seen: [Option<(u64, Option<Version>)>; KEYS],
 }
 
@@ -81,7 +81,7 @@ impl Thread {
         if self.rng.one_in(4) {
             thread::sleep(Duration::from_micros(self.rng.below(800)));
         }
-        // In one group of three, all is about one key, which comes to more meetings.
+        // In one group of three, all operations concern one key, which causes more conflicts.
         let key = if group.is_multiple_of(3) { 0 } else { self.rng.below(KEYS as u64) as usize };
         let chosen = self.rng.below(100);
         let called = now();

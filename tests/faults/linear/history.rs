@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-/// How many keys a group has at most.
+/// The maximum number of keys in a group.
 pub const KEYS: usize = 3;
 
-/// What the keys of a group hold: 0 is a missing key. Each write stores another number, so a number is a version too.
+/// The contents of the keys of a group: 0 is a missing key. Each write stores another number, so a number is a version
+/// too.
 pub type State = [u64; KEYS];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub enum Op {
         value: u64,
         added: bool,
     },
-    /// Adds 1. A missing key begins at `initial`, and then holds one more.
+    /// Adds 1. A missing key starts at `initial`, and then has one more.
     Incr {
         key: usize,
         initial: u64,
@@ -45,7 +46,7 @@ pub enum Op {
         key: usize,
         found: u64,
     },
-    /// A batch: if a key holds what was expected, all keys get values, from this one on.
+    /// A batch: if a key has the expected value, all keys get values, from this one on.
     CheckAndPut {
         key: usize,
         expected: u64,
@@ -107,7 +108,7 @@ impl Op {
     }
 }
 
-/// Numbers that writes store are so far apart, since increments go up from them by 1.
+/// The distance between the numbers that writes store, since increments add 1 to them.
 pub const INCREMENTS: u64 = 1_000_000;
 
 /// An operation with its times, in nanoseconds of the clock that all processes share.
@@ -119,7 +120,7 @@ pub struct Event {
 }
 
 impl fmt::Display for Event {
-    /// As numbers, for the pipe to the process that checks.
+    /// As numbers, for the pipe to the checking process.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} ", self.called, self.returned)?;
         match self.op {

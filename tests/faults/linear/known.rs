@@ -46,11 +46,11 @@ fn has(found: bool) -> Op {
     Op::Has { key: 0, found }
 }
 
-/// Complains about each history that the checker takes for what it is not.
+/// Complains about each history that the checker judges wrongly.
 pub fn histories(run: &mut Run) {
     const NEXT: u64 = INCREMENTS;
     let (old, new) = (put(0, 10), put(0, 20));
-    // Each step of these begins when the one before is over.
+    // Each operation in these begins when the one before has ended.
     let mut serial = vec![
         ("a read of what was put", vec![old, get(0, 10)], true),
         ("a stale read", vec![old, new, get(0, 10)], false),
@@ -126,14 +126,14 @@ pub fn histories(run: &mut Run) {
 }
 
 /// Changes a right history so that it has no order any more: a read returns what was overwritten before it was called.
-/// Complains where the checker does not find out, and returns how many such changes there were.
+/// Complains if the checker does not detect it, and returns the number of such changes.
 pub fn notices_changes(run: &mut Run, events: &[Event]) -> usize {
     let writes: Vec<_> = events.iter().filter_map(|event| written(event).map(|value| (event, value))).collect();
     let mut changed = events.to_vec();
     let from = run.rng.below(events.len() as u64) as usize;
     for index in (from..events.len()).chain(0..from) {
         let Op::Get { key: 0, found } = events[index].op else { continue };
-        // A value that was put before another one was, which in turn was there before the read.
+        // A value that was put before another one, which in turn existed before the read.
         let mut later = writes.iter().filter(|(write, _)| write.returned < events[index].called);
         let stale = later.find_map(|(newer, _)| {
             writes.iter().find(|(older, value)| older.returned < newer.called && *value != found)
@@ -150,7 +150,7 @@ pub fn notices_changes(run: &mut Run, events: &[Event]) -> usize {
     0
 }
 
-/// What an operation certainly put into the first key.
+/// The value that an operation certainly put into the first key.
 fn written(event: &Event) -> Option<u64> {
     match event.op {
         Op::Put { key: 0, value } => Some(value),
