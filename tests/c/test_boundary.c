@@ -350,7 +350,7 @@ static void transfers(void)
     attack_ends();
 }
 
-/* ---- Where readable memory ends */
+/* ---- The end of readable memory */
 
 static uint8_t *edge;
 
@@ -446,7 +446,7 @@ static void no_bytes_are_read_beyond_their_length(void)
     attack_ends();
 }
 
-/* Where the length is 0, the pointer may be any. */
+/* If the length is 0, the pointer may have any value. */
 static void nothing_is_read_where_the_length_is_0(void)
 {
     attack_begins();

@@ -18,7 +18,7 @@ static luat_kv_incr_options incr_options(int64_t initial, int64_t expiration, in
     return options;
 }
 
-/* Counting a key with these options comes to this sum. */
+/* Counting a key with these options results in this sum. */
 #define CHECK_INCR(ns, key, by, options, expected) \
     do { \
         int64_t sum_ = 7; \

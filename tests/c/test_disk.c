@@ -161,7 +161,7 @@ static void limits_hold_for_what_is_asked_not_for_what_is_stored(void)
     kv_close(kv);
 }
 
-/* ---- Where it lies */
+/* ---- Its location */
 
 static void only_the_owner_may_read_it(void)
 {

@@ -127,7 +127,7 @@ static void a_sweep_counts_what_it_removes(void)
     luat_kv_close(store);
 }
 
-/* Stores of their own, for what is written here must not sweep the others. */
+/* Separate stores, since writes here must not sweep the others. */
 static void removal_does_not_find_them(void)
 {
     luat_kv_namespace *ns = removals[backend].ns;

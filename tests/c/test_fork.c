@@ -42,7 +42,7 @@ static void a_fork_comes_amid_the_very_first_call(void)
     close_shared();
 }
 
-/* ---- Two who take turns: each waits for a byte from the other */
+/* ---- Two processes that take turns: each waits for a byte from the other */
 
 static int to_child[2], to_parent[2];
 

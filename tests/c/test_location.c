@@ -25,7 +25,7 @@ static void put_and_close(const char *path, const char *key)
     kv_close(kv);
 }
 
-/* ---- Mounts. `mount` of one file puts it into a folder where its log is another. */
+/* ---- Mounts. `mount` of one file puts it into a folder where it has another log. */
 
 static void mounts_of_a_file(void *context)
 {
@@ -82,7 +82,7 @@ static void a_folder_that_is_mounted_is_fine(void)
     kv_close(kv);
 }
 
-/* ---- Users: one who owns the database, and one of its group who may only read it */
+/* ---- Users: the owner of the database, and a user of the owner's group who may only read it */
 
 static void check_nothing_beside(void)
 {
@@ -354,7 +354,7 @@ static void reader_opens_as_the_owner_leaves(void *turns)
     kv_close(kv);
 }
 
-/* The log is there when a reader begins to open, and goes with the last owner before the reader comes to it. */
+/* The log exists when a reader begins to open, and is removed by the last owner before the reader opens it. */
 static void an_owner_may_leave_while_a_reader_opens(void)
 {
     struct turns turns;

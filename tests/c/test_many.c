@@ -7,7 +7,7 @@
 #include "clock.h"
 #include "process.h"
 
-/* A page's keys, with a space behind each, '=' and the value where there is one; the page is freed. */
+/* A page's keys, each followed by '=' and its value, if there is one, and a space. Frees the page. */
 static const char *shown(luat_kv_page *page)
 {
     static char text[4096];
@@ -409,7 +409,7 @@ static void what_has_expired_is_not_counted(void)
     kv_close(kv);
 }
 
-/* ---- 100 000 keys, and somebody else who writes */
+/* ---- 100 000 keys, and another writer */
 
 enum { MANY = 100000 };
 

@@ -192,7 +192,7 @@ static void put_deep_metadata(int number)
     kv_close(kv);
 }
 
-/* Where each thread's files lie; scratch() gives too few for all of them at once. */
+/* The paths of each thread's files; scratch() has too few for all of them at once. */
 static char exports[THREADS][PATH_MAX], copies[THREADS][PATH_MAX];
 
 /* Exports, imports and copies what the others have put. */

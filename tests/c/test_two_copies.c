@@ -36,7 +36,7 @@ static void copy_file(const char *from, const char *to)
     CHECK(in && fclose(in) == 0 && out && fclose(out) == 0);
 }
 
-/* dlsym() answers a data pointer; POSIX sees to it that it is as wide as one to a function. */
+/* dlsym() returns a data pointer. POSIX guarantees that it is as wide as a function pointer. */
 static void find(void *library, const char *name, void *function)
 {
     void *found = dlsym(library, name);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Project, without_version};
 
-/// What Wrangler's bulk file may hold.
+/// Possible contents of Wrangler's bulk file.
 const POSTS: &str = r#"[
   { "key": "post:1", "value": "One", "metadata": { "author": "alice" } },
   { "key": "post:2", "value": "Two", "expiration": 4000000000 },
@@ -65,7 +65,7 @@ fn bulk_delete_takes_keys_in_every_form() {
         project.shell(&format!("$K {list} --prefix post: | $K bulk delete")).ok();
         assert_eq!(project.run(&["list"]).ok(), "raw\nshort\n", "{list}");
     }
-    // Plain lines are no keys: the first of these would name another one. And what is wrong keeps all the others.
+    // Plain lines are not keys: the first of these would name another one. An error keeps all the others.
     project.run(&["put", "\"raw\"", "1"]).ok();
     for list in ["list --stop \\#", "list --prefix raw", "list --long"] {
         assert!(project.shell(&format!("$K {list} | $K bulk delete")).fails(3).contains("as a JSON array"), "{list}");

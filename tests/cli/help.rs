@@ -67,7 +67,7 @@ fn a_wrong_command_line_is_status_2_with_a_hint() {
         let why = project.run(args).fails(2);
         assert!(why.contains(hint), "{args:?}: {why}");
     }
-    // Without a command, the help; it was not asked for.
+    // Without a command it prints the help, on stderr, since it was not requested.
     let done = project.shell("unset LUAT_KV_NAMESPACE; $K");
     assert_eq!((done.status, &*done.out), (Some(2), ""));
     assert!(done.err.contains("Usage: luat-kv"), "{done:?}");
@@ -95,12 +95,12 @@ fn completions_are_scripts_that_shells_read() {
             assert!(script.contains(word), "{shell}: {word}");
         }
         project.write(shell, script);
-        // Of these every Debian has bash only.
+        // Of these shells, every Debian has only bash.
         if ["bash", "zsh", "fish"].contains(&shell) && (shell == "bash" || is_there(shell)) {
             project.shell(&format!("{shell} -n ./{shell}")).ok();
         }
     }
-    // And bash completes by it.
+    // bash can use the completions.
     let line = "source ./bash; COMP_WORDS=(luat-kv na); COMP_CWORD=1; _luat__kv luat-kv na luat-kv; echo $COMPREPLY";
     project.write("complete.sh", line);
     assert_eq!(project.shell("bash complete.sh").ok(), "namespaces\n");
@@ -113,7 +113,7 @@ fn the_examples_of_its_page_run() {
     let block = page.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     assert!(block.lines().count() > 5 && block.contains("luat-kv put post:1"), "{block}");
     let with = "set -e; export HOME=\"$PWD\"; luat-kv() { \"$K\" \"$@\"; }; jq() { grep -o Hello; };";
-    // bash, since a function of sh has no hyphen in its name.
+    // bash, since the name of a function in sh has no hyphens.
     project.write("examples.sh", format!("{with}\n{block}"));
     let out = project.shell("unset LUAT_KV_NAMESPACE; bash examples.sh").ok();
     assert!(out.starts_with("1\nHello\n"), "{out}");

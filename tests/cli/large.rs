@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use crate::support::{BIN, Project};
 
-/// A million keys of a hundred bytes: to hold them all would take 100 MB at the least.
+/// A million keys of a hundred bytes: all of them together would take at least 100 MB.
 fn million() -> Project {
     let project = Project::new();
     project.run(&["put", "first", ""]).ok();
@@ -20,7 +20,7 @@ fn million() -> Project {
 #[test]
 fn a_million_keys_are_listed_and_transferred_in_the_memory_of_a_page() {
     let project = million();
-    // In KiB: all that the process may have, its program and SQLite's cache of 16 MiB included.
+    // In KiB, for the whole process, including its program and SQLite's cache of 16 MiB.
     for list in ["list", "list --reverse --values --json"] {
         let done = project.shell(&format!("ulimit -v 65536; $K {list} | wc -l"));
         assert_eq!(done.ok().trim(), "1000000", "{list}");
@@ -30,7 +30,7 @@ fn a_million_keys_are_listed_and_transferred_in_the_memory_of_a_page() {
         wc -l <all.json && $K --db copy.db count";
     assert_eq!(project.shell(there_and_back).ok().split_whitespace().collect::<Vec<_>>(), ["1000002", "1000000"]);
 
-    // The first key comes while most of the others are still unread: a pipe holds few of them.
+    // The first key arrives while most of the others are still unread: a pipe holds few of them.
     let mut command = project.command(BIN);
     let mut child = command.arg("list").stdout(Stdio::piped()).spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());
@@ -63,7 +63,7 @@ fn a_line_of_300_mb_is_an_error_and_not_the_end() {
         // Such a value may be stored, but there is no memory for it.
         assert!(import(400_000, begin, "").fails(3).contains("memory"));
     }
-    // What is ignored takes none.
+    // Ignored fields take no memory.
     assert_eq!(import(100_000, "{\"key\":\"a\",\"value\":\"1\",\"more\":\"", "").status, Some(0));
     assert_eq!(project.run(&["count"]).ok(), "1\n");
 }

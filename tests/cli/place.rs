@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use crate::support::{BIN, Project, missing};
 
-/// Every command that needs a store to be there.
+/// Every command that needs an existing store.
 const NEEDY: [&[&str]; 12] = [
     &["get", "a"],
     &["delete", "a"],
@@ -121,7 +121,7 @@ fn a_folder_that_may_not_be_written_is_an_error() {
         let _ = fs::remove_file(project.path(name));
     }
     fs::set_permissions(project.path("closed"), Permissions::from_mode(0o555)).unwrap();
-    // Root may do everything, unless it gives that up.
+    // Root may do everything, unless it drops that right.
     let drop = "[ $(id -u) != 0 ] || drop='setpriv --inh-caps=-all --bounding-set=-all'; $drop";
     assert_eq!(project.shell(&format!("{drop} $K --db closed/x.db get a")).ok(), "1", "reading makes nothing there");
     for args in ["put a 2", "delete a"] {

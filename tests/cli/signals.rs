@@ -13,19 +13,19 @@ fn drafts(project: &Project) -> usize {
     names.filter(|name| name.to_string_lossy().starts_with(".luat_kv.")).count()
 }
 
-/// Runs a command that makes a file, and sends it a signal as soon as it has begun. The answer is how it ended.
+/// Runs a command that makes a file, and sends it a signal as soon as it has begun. Returns how it ended.
 fn interrupt(project: &Project, args: &[&str], signal: i32) -> ExitStatus {
     let mut command = project.command(BIN);
     let mut child = command.args(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     while drafts(project) == 0 && child.try_wait().unwrap().is_none() {
         thread::sleep(Duration::from_micros(200));
     }
-    // SAFETY: the child was not waited for yet, or is a zombie: the number is still its own.
+    // SAFETY: the child was not waited for yet, or is a zombie, so its number is still its own.
     unsafe { libc::kill(child.id() as i32, signal) };
     child.wait().unwrap()
 }
 
-/// The same, again until the signal came before the command was done.
+/// The same, repeated until the signal arrives before the command is done.
 fn interrupt_at_work(project: &Project, args: &[&str], signal: i32) {
     for _ in 0..50 {
         let ended = interrupt(project, args, signal);
@@ -39,7 +39,7 @@ fn interrupt_at_work(project: &Project, args: &[&str], signal: i32) {
     panic!("{args:?} was always done before signal {signal} came");
 }
 
-/// A project whose backup and export take a while.
+/// A project whose backup and export take some time.
 fn large() -> Project {
     let project = Project::new();
     for key in ["a", "b", "c"] {

@@ -55,7 +55,7 @@ fn a_value_ends_its_line_on_a_terminal() {
 #[test]
 fn a_value_does_not_take_over_the_terminal() {
     let project = Project::new();
-    // It would write to the clipboard, clear the screen, and turn the text around.
+    // Unescaped, it would write to the clipboard, clear the screen, and reverse the text.
     let value = "\u{1b}]52;c;eA==\u{7}\ta\u{9b}2J\u{7f}\u{202e}b\r\nc\u{8}\n";
     project.feed(value, &["put", "a"]).ok();
     project.run(&["put", "b", "1", "--metadata", &serde_json::to_string(value).unwrap()]).ok();
@@ -92,7 +92,7 @@ fn an_export_to_a_path_of_the_terminal_does_not_take_it_over() {
     }
     assert_eq!(project.terminal("$K export /dev/tty >out").out, shown);
     assert_eq!(project.read("out"), "");
-    // What is no terminal gets what is there.
+    // Output that is not a terminal gets the unchanged bytes.
     assert!(project.terminal("$K export - | cat").out.contains('\u{202e}'));
 }
 
@@ -117,7 +117,7 @@ fn long_work_shows_progress_on_a_terminal_only() {
         ("sweep", "sweeping"),
         ("compact", "compacting"),
     ] {
-        // What goes to a file is without it, and what is seen is the bar alone.
+        // The file has no bar, and the terminal shows only the bar.
         let seen = project.terminal(&format!("$K {command} >>out"));
         assert!(seen.status == Some(0) && seen.out.contains(word), "{command}: {seen:?}");
         let _ = std::fs::remove_file(project.path("copy.db"));
@@ -133,7 +133,7 @@ fn a_pipe_that_closes_is_the_quiet_end() {
     let lines: String = (0..30_000).map(|number| format!("{{\"key\":\"key {number}\",\"value\":\"x\"}}\n")).collect();
     project.feed(lines, &["bulk", "put"]).ok();
     for command in ["list", "list --json", "list --values", "export", "export --format jsonl"] {
-        // The status of the tool itself comes by the other way.
+        // The exit status of the tool itself comes by the other way.
         let done = project.shell(&format!("{{ $K {command}; echo $? >status; }} | head -n 1"));
         assert_eq!(done.ok().lines().count(), 1, "{command}");
         assert_eq!(project.read("status"), "0\n", "{command}");

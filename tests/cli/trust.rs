@@ -10,7 +10,7 @@ use crate::support::{BIN, Done, Project, missing};
 const OWNER: u32 = 64_321;
 const STRANGER: u32 = 64_322;
 
-/// A folder that all may enter, with the tool in it, and without a luat.toml.
+/// A folder that all users may enter, with the tool in it, and without a luat.toml.
 fn place() -> Project {
     let project = Project::new();
     fs::remove_file(project.path("luat.toml")).unwrap();
@@ -26,7 +26,7 @@ fn mode(project: &Project, name: &str, mode: u32) {
     fs::set_permissions(project.path(name), Permissions::from_mode(mode)).unwrap();
 }
 
-/// A folder of a user's.
+/// A folder that belongs to a user.
 fn folder(project: &Project, name: &str, user: u32) -> PathBuf {
     fs::create_dir_all(project.path(name)).unwrap();
     chown(project.path(name), Some(user), Some(user)).unwrap();
@@ -43,9 +43,9 @@ fn link(project: &Project, to: &str, name: &str, user: u32) {
     lchown(project.path(name), Some(user), Some(user)).unwrap();
 }
 
-/// Runs a line of shell in a folder, as root, or as another user.
+/// Runs a shell command in a folder, as root, or as another user.
 fn within(project: &Project, folder: &str, user: u32, line: &str) -> Done {
-    // The path to the tool may be closed to others.
+    // Other users may lack access to the path of the tool.
     if !project.path("luat-kv").exists() {
         fs::copy(BIN, project.path("luat-kv")).unwrap();
     }
@@ -96,7 +96,7 @@ fn a_strangers_luat_toml_is_refused() {
         assert!(told.iter().all(|told| why.contains(told)), "{why}");
         missing(&project.path("open/stolen"));
     }
-    // Nor by a link to what is trusted.
+    // A link to something trusted is not trusted either.
     fs::remove_file(project.path("open/luat.toml")).unwrap();
     file(&project, "rooted", "", 0);
     link(&project, "../rooted", "open/luat.toml", STRANGER);
@@ -125,7 +125,7 @@ fn a_project_that_is_mounted_under_another_users_number_goes_on_working() {
     folder(&project, "app/rooted", 0);
     let why = within(&project, "app/rooted", 0, "$K get a").fails(3);
     assert!(why.contains("belongs to user 64321"), "{why}");
-    // Root's luat.toml is everybody's.
+    // Every user trusts root's luat.toml.
     file(&project, "app/luat.toml", "", 0);
     folder(&project, "app/theirs", STRANGER);
     file(&project, "app/luat.toml", "[routing]\ndata_dir = \"theirs/data\"", 0);
@@ -158,7 +158,7 @@ fn a_strangers_link_is_not_followed() {
                 }
             }
             let link_name = format!("{root}/{name}");
-            // One that leads nowhere makes nothing there; and one that leads somewhere is not followed either.
+            // A dangling link creates nothing at its target, and other links are not followed either.
             for exists in [false, true] {
                 if exists {
                     folder(&project, "trap", STRANGER);
@@ -257,7 +257,7 @@ fn the_environment_names_the_projects_store() {
     assert_eq!(project.run(&["get", "a"]).ok(), "own");
     assert_eq!(project.shell("LUAT_KV_DB=other/x.db $K get a").ok(), "other");
     assert_eq!(project.shell("LUAT_KV_DB=other/x.db $K get a --db .luat/data/kv.db").ok(), "own");
-    // No luat.toml is looked for then.
+    // No luat.toml is searched for then.
     project.write("luat.toml", "[");
     assert_eq!(project.shell("LUAT_KV_DB=other/x.db $K get a").ok(), "other");
 }

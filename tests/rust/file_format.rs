@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 const NOW: i64 = 1_700_000_000;
 
-/// What a library of format 1 made.
+/// A file as a library of format 1 makes it.
 const FORMAT_1: &str = "PRAGMA journal_mode = WAL;
     CREATE TABLE kv (
     namespace TEXT NOT NULL,
@@ -110,7 +110,7 @@ fn a_file_of_format_1_is_read_without_being_changed() {
     assert!(before == fs::read(&path).unwrap());
 }
 
-/// Its statements were prepared for the table before.
+/// Its statements were prepared for the old table.
 #[test]
 fn a_store_goes_on_while_another_one_takes_the_file_over() {
     let (_folder, path) = file(&[FORMAT_1, ROWS].concat());
@@ -162,7 +162,7 @@ fn a_large_file_is_taken_over_in_twice_its_room() {
         let store = open(&path);
         let log = len(&path.with_extension("db-wal"));
         store.close().unwrap();
-        // The log is at its largest before it is reset, and the file after.
+        // The log is largest before it is reset, and the file after that.
         let room = len(&path) + log;
         assert!(room <= before * 2 + before / 50 + 2 * (size + 1024 * 1024), "{room} for {before}");
         assert!(len(&path) <= before + before / 50 + size + 1024 * 1024, "{} for {before}", len(&path));
@@ -191,7 +191,7 @@ fn a_damaged_file_of_format_1_is_used_as_before() {
 fn a_row_that_its_primary_key_does_not_lead_to_is_not_lost() {
     let luat = "CREATE TABLE kv (
             namespace TEXT, key TEXT, value BLOB, metadata TEXT, expiration INTEGER, PRIMARY KEY (namespace, key));";
-    // It exchanges its rows with another table, so its primary key lacks one.
+    // It exchanges its rows with another table, so its primary key lacks one row.
     let swapped = "CREATE TABLE t (namespace TEXT, key TEXT, value BLOB, metadata TEXT, expiration INTEGER);
         INSERT INTO t VALUES ('n', 'a', 'v', NULL, NULL), ('n', 'b', 'v', NULL, NULL);
         INSERT INTO kv VALUES ('n', 'a', 'v', NULL, NULL);
@@ -288,12 +288,12 @@ fn a_put_leaves_nothing_of_the_value_before_in_columns_of_another_program() {
         let store = open(&path);
         let n = store.namespace("n").unwrap();
         put(&n, "k", b"{}").unwrap();
-        // While the store is open, in the very same second.
+        // While the store is open, within the same second.
         let other = Connection::open(&path).unwrap();
         other.execute_batch(column).unwrap();
         put(&n, "k", b"text").unwrap();
         assert_eq!(query::<String>(&path, kind), "none 4");
-        // And each later one, although the schema does not change again.
+        // Also each later write, although the schema does not change again.
         other.execute_batch("UPDATE kv SET \"the \"\"kind\" = 'text'").unwrap();
         put(&n, "k", b"longer").unwrap();
         assert_eq!(query::<String>(&path, kind), "none 6");
@@ -301,7 +301,7 @@ fn a_put_leaves_nothing_of_the_value_before_in_columns_of_another_program() {
         store.close().unwrap();
         other.execute_batch("UPDATE kv SET \"the \"\"kind\" = 'text'").unwrap();
         drop(other);
-        // And in a store that found it there.
+        // Also in a store that finds it at its open.
         let store = open(&path);
         let n = store.namespace("n").unwrap();
         n.touch("k", Some(NOW + 10), None).unwrap();

@@ -17,7 +17,7 @@ fn the_committed_header_is_what_the_source_generates() {
     assert!(committed == header, "include/luat_kv.h is not what src/ffi says: run `make header` and commit it");
 }
 
-/// Rust asks each unsafe function for a section on safety, which to a C programmer says nothing new.
+/// Rust requires a section on safety for each unsafe function. It tells a C programmer nothing new.
 fn without_rust_sections(header: &str) -> String {
     let mut kept = Vec::new();
     let mut skipping = false;

@@ -42,7 +42,7 @@ fn held(value: &[u8], metadata: Option<&str>, expiration: Option<i64>) -> Option
     Some((value.into(), metadata.map(str::to_owned), expiration))
 }
 
-/// What a key holds. The version is only checked to be one.
+/// Returns the contents of a key. Checks only that the version is one.
 fn entry(namespace: &Namespace, key: &str) -> Option<Held> {
     let entry = namespace.get_entry(key).unwrap()?;
     assert_ne!(entry.version, Version::default());
@@ -50,7 +50,7 @@ fn entry(namespace: &Namespace, key: &str) -> Option<Held> {
     Some((entry.value.unwrap(), entry.metadata, entry.expiration))
 }
 
-/// Luat's table has it in the middle, and this library's at the end.
+/// Luat's table has this column in the middle, this library's at the end.
 const PLACE_OF_VALUE: &str = "SELECT cid FROM pragma_table_info('kv') WHERE name = 'value'";
 
 const ROWS: &str = "INSERT INTO kv VALUES
@@ -262,7 +262,7 @@ fn a_table_that_needs_sql_of_its_own_can_only_be_read() {
     assert!(before == std::fs::read(&path).unwrap());
 }
 
-/// For a table whose columns stand in another order.
+/// A table whose columns are in another order.
 const NAMED: &str = "kv (namespace, key, value, metadata, expiration) VALUES";
 
 /// SQL that gives a table or an index a collation that only another program has.
@@ -415,7 +415,8 @@ fn a_schema_that_changes_while_the_store_is_open_is_looked_at_again() {
     assert_eq!(blog.get("refused").unwrap(), None);
 }
 
-/// What takes long for a sound file's size is not taken for a walk without an end: rows can hardly be smaller.
+/// A query that takes long for the size of an undamaged file is not mistaken for an endless one: rows can hardly be
+/// smaller.
 #[test]
 fn many_small_rows_are_no_damage() {
     const ROWS: u64 = 200_000;

@@ -9,16 +9,16 @@ use luat_kv::{
 use proptest::prelude::*;
 use proptest::sample::select;
 
-/// Where the clock stands at the beginning.
+/// The time of the clock at the start.
 const EPOCH: i64 = 1_700_000_000;
 
-/// Namespaces and keys are few, so that operations meet; their characters sort differently as bytes, as UTF-16 and in a
-/// `LIKE`.
+/// There are few namespaces and keys, so that operations affect each other. Their characters sort differently as bytes,
+/// as UTF-16 and in a `LIKE`.
 const NAMES: [&str; 3] = ["a", "a\0", "b"];
 const KEYS: [&str; 12] = ["a", "a%", "a_", "aa", "ab", "b", "b\0", "\0", "Ä", "\u{fffd}", "\u{10000}", "\u{10ffff}x"];
 const PREFIXES: [&str; 8] = ["", "a", "a%", "_", "b", "\u{fffd}", "\u{10ffff}", "zzz"];
 
-/// Values that count, and some that nearly do.
+/// Numbers, and texts that are nearly numbers.
 const NUMBERS: [&str; 7] =
     ["7", "-3", "9223372036854775807", "-9223372036854775808", "1.0", "+1", "9223372036854775808"];
 
@@ -40,7 +40,7 @@ struct Incr {
     ttl: Option<i64>,
 }
 
-/// What a check asks for.
+/// What a check expects.
 #[derive(Clone, Copy, Debug)]
 enum Expect {
     Current,
@@ -86,7 +86,7 @@ enum Op {
     Copy(usize, usize, Format, bool),
     Sweep(Option<u64>),
     Move(i64),
-    /// Closes the store and opens it again; the one in memory stays.
+    /// Closes the store and opens it again. A store in memory stays open.
     Reopen,
 }
 
@@ -152,7 +152,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What a key holds.
+/// The contents of a key.
 #[derive(Clone, Debug, Default)]
 struct Held {
     value: Vec<u8>,
@@ -168,9 +168,9 @@ struct Held {
 #[derive(Clone, Default)]
 struct Model {
     now: i64,
-    /// By namespace and key. Versions are learnt from the store: see [`Run::learn`].
+    /// By namespace and key. Versions are read from the store: see [`Run::learn`].
     rows: BTreeMap<(usize, &'static str), Held>,
-    /// What was written, and has a version that is not known yet.
+    /// Entries that were written, and whose versions are not known yet.
     written: BTreeSet<(usize, &'static str)>,
 }
 
@@ -216,7 +216,7 @@ impl Model {
         Ok(sum)
     }
 
-    /// The rows of a namespace under a prefix, as a list gives them.
+    /// The rows of a namespace with a prefix, in the order of a list.
     fn list(&self, name: usize, list: &List) -> Vec<Entry> {
         let within =
             |key: &str| key.starts_with(list.prefix) && key >= list.start && list.stop.is_none_or(|stop| key < stop);
@@ -241,7 +241,7 @@ fn told(key: &str, held: &Held, values: bool) -> Entry {
     entry
 }
 
-/// A store and the model, side by side.
+/// A store and the model.
 struct Run {
     store: Store,
     model: Model,
@@ -254,7 +254,7 @@ impl Run {
         self.store.namespace(NAMES[name]).unwrap()
     }
 
-    /// Asks for the versions of what was written: none may be one that the key ever had.
+    /// Reads the versions of what was written. None may be one that the key ever had.
     fn learn(&mut self) {
         for (name, key) in std::mem::take(&mut self.model.written) {
             if let Some(entry) = self.model.rows.get_mut(&(name, key)) {
@@ -265,7 +265,7 @@ impl Run {
         }
     }
 
-    /// What a write has answered is the version of what it stored, if it stored something.
+    /// The version that a write returned is that of what it stored, if it stored something.
     fn expect_version(&self, (name, key): Place, version: Option<Version>) {
         if version.is_some() {
             let found = self.namespace(name).get_entry(KEYS[key]).unwrap();
@@ -273,7 +273,7 @@ impl Run {
         }
     }
 
-    /// Runs an operation on both, and compares what they answer. What they hold is compared by later operations.
+    /// Runs an operation on both, and compares the results. Later operations compare the contents.
     fn step(&mut self, op: &Op) {
         match op {
             Op::Put((name, key), put) => {
@@ -466,7 +466,7 @@ impl Run {
         let rows = self.model.under(from, "");
         assert_eq!(self.namespace(from).export(&mut text, format).unwrap(), rows.len() as u64);
         if rows.is_empty() && format == Format::JsonLines {
-            // No lines at all, which is no export.
+            // No lines at all, which is not an export.
             assert_eq!(self.namespace(to).import(&mut text.as_slice(), replace).unwrap_err().code(), Code::Invalid);
             return;
         }
@@ -490,7 +490,7 @@ fn options(put: &Put, now: i64) -> PutOptions<'static> {
     PutOptions::new().expires_at(put.at.map(|at| now + at)).ttl(put.ttl).metadata(put.metadata)
 }
 
-/// Runs the operations on a store that `open` gives, again after each `Reopen`, and on the model.
+/// Runs the operations on a store from `open`, which is called again after each `Reopen`, and on the model.
 fn run(ops: &[Op], clock: &Clock, mut open: impl FnMut(Option<Store>) -> Store) {
     clock.set(EPOCH);
     let model = Model { now: EPOCH, ..Model::default() };

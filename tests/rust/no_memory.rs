@@ -10,7 +10,7 @@ use luat_kv::ffi::*;
 use luat_kv::{Code, Error};
 use rusqlite::ffi::SQLITE_NOMEM;
 
-/// What is refused first, and makes the memory of this thread run out altogether.
+/// The first size that is refused, after which this thread has no memory at all.
 const LARGE: usize = 1 << 20;
 
 thread_local! {
@@ -20,7 +20,7 @@ thread_local! {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Refusing {
     Nothing,
-    /// What is large, and from then on everything.
+    /// A large allocation fails, and after that all.
     Large,
     Everything,
 }
@@ -36,19 +36,19 @@ unsafe impl GlobalAlloc for Allocator {
         match REFUSING.get() {
             Refusing::Large if layout.size() >= LARGE => REFUSING.set(Refusing::Everything),
             Refusing::Everything => {}
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller has promised it.
             _ => return unsafe { System.alloc(layout) },
         }
         ptr::null_mut()
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller has promised it.
         unsafe { System.dealloc(memory, layout) }
     }
 }
 
-/// Does something without memory. An allocation that cannot fail ends this program.
+/// Runs something without memory. An allocation that cannot fail ends this program.
 fn starved<T>(from: Refusing, act: impl FnOnce() -> T) -> T {
     REFUSING.set(from);
     let answer = act();

@@ -9,7 +9,7 @@ use luat_kv::{Clock, Code, IncrOptions, Limits, ListOptions, OpenOptions, PutOpt
 
 const NOW: i64 = 1_700_000_000;
 
-/// The last expiration that Workers KV takes.
+/// The last expiration that Workers KV accepts.
 const LAST: i64 = i32::MAX as i64;
 
 fn ttl(seconds: i64) -> PutOptions<'static> {
@@ -27,7 +27,7 @@ fn both(test: impl Fn(Store, Clock)) {
     test(Store::open_memory(&options).unwrap(), clock);
 }
 
-/// How many expired rows are still kept.
+/// The number of expired rows that are still stored.
 fn swept(store: &Store) -> u64 {
     store.sweep(None).unwrap()
 }
@@ -104,7 +104,7 @@ fn limits_say_no_on_their_far_side_only() {
     assert_eq!(code(n.put_with("k", b"v", &ttl(LAST - NOW + 1))), Err(Code::Limit));
 }
 
-/// The moment that lifetimes begin at, by the system's fine clock.
+/// The time at which lifetimes begin, by the system's precise clock.
 fn next_second() -> i64 {
     let now = SystemTime::UNIX_EPOCH.elapsed().unwrap();
     (now.as_secs() + u64::from(now.subsec_nanos() > 0)) as i64
@@ -276,7 +276,7 @@ fn a_busy_database_is_waited_for_and_then_told() {
 fn a_writer_that_waits_for_the_database_blocks_no_reader() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kv.db");
-    // Longer than any machine takes for the rest of this test.
+    // Longer than any machine needs for the rest of this test.
     let timeout = Duration::from_secs(600);
     let store = Store::open(&path, &OpenOptions::new().busy_timeout(timeout)).unwrap();
     let n = store.namespace("n").unwrap();
@@ -365,7 +365,7 @@ fn a_write_that_was_cut_short_is_undone_before_the_file_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let (path, journal) = (folder.path().join("kv.db"), folder.path().join("kv.db-journal"));
     let other = rusqlite::Connection::open(folder.path().join("other.db")).unwrap();
-    // A cache so small that the file is written to before the end, as if the process died here.
+    // A very small cache, so that the file is written to before the end, as if the process died here.
     let table = "CREATE TABLE kv (namespace, key, value, metadata, expiration, PRIMARY KEY (namespace, key))";
     other.execute_batch(&format!("PRAGMA cache_size = 1; {table}; BEGIN")).unwrap();
     for key in 0..100 {
@@ -392,10 +392,10 @@ fn a_file_that_sqlite_cannot_make_sense_of_any_more_is_damaged() {
     let n = store.namespace("n").unwrap();
     n.put("k", b"v").unwrap();
     store.checkpoint().unwrap();
-    // Its commit has the store read the file again.
+    // After its commit the store reads the file again.
     let other = rusqlite::Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE; UPDATE kv SET value = x'01'").unwrap();
-    // In the header: how often the schema changed, and the format, which goes from 1 to 4.
+    // In the header: the number of schema changes, and the format, which is from 1 to 4.
     let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
     file.write_all_at(&[0, 0, 0, 99, 0, 0, 0, 99], 40).unwrap();
     other.execute_batch("COMMIT").unwrap();

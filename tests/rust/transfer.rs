@@ -127,13 +127,13 @@ fn what_has_expired_removes_its_key_where_it_replaces() {
         assert_eq!(import(&n, &text, replace).unwrap(), (0, 2));
         assert_eq!(n.count("").unwrap(), left);
     }
-    // And what follows in the file counts again.
+    // The rest of the file counts again.
     let n = namespace(Limits::Default);
     assert_eq!(import(&n, format!(r#"{text}{{"key":"a","value":"newer"}}"#), true).unwrap(), (1, 2));
     assert_eq!(n.get("a").unwrap().as_deref(), Some(&b"newer"[..]));
 }
 
-/// A text that goes on for ever, and counts what is read of it.
+/// An endless text, which counts how much of it is read.
 struct Endless {
     begin: Vec<u8>,
     read: usize,
@@ -178,7 +178,7 @@ fn what_is_too_long_is_refused_before_it_is_whole() {
 fn a_value_at_its_limit_is_taken_in_any_form() {
     let limit = 25 * 1024 * 1024;
     let plain = "x".repeat(limit);
-    // (Escapes take their time, where nothing is optimized.)
+    // (Escapes are slow in a build without optimization.)
     let escaped = "x".repeat(limit - 100_000) + &"\\u0078".repeat(100_000);
     let lines = "eHh4\\r\\n".repeat(16) + "eHh4";
     for (value, len) in [(&plain, limit), (&escaped, limit), (&lines, 51)] {
@@ -197,7 +197,7 @@ fn a_value_at_its_limit_is_taken_in_any_form() {
     assert_eq!(error.message(), told);
 }
 
-/// What JSON is made of, in good order and in none.
+/// Parts of JSON, in valid and invalid orders.
 fn tokens() -> impl Strategy<Value = String> {
     const TOKENS: [&str; 32] = [
         "{",
@@ -239,7 +239,7 @@ fn tokens() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
-    /// A field that is ignored is JSON, as serde_json knows it; and metadata is too.
+    /// An ignored field must be JSON by serde_json's grammar, and so must metadata.
     #[test]
     fn what_is_no_json_is_refused(tokens in tokens()) {
         for field in ["more", "metadata"] {
