@@ -165,7 +165,7 @@ Examples:
   luat-kv stats
   luat-kv --json stats
 
-In a pipe, lines separated by tabs: `path` and the path, `bytes` and the size, and for
+In a pipe, with tabs between fields: `path` and the path, `bytes` and the size, and for
 each namespace `namespace`, its name, and the numbers of live and of expired keys.
 
 With --json: {\"path\":\"/srv/app/.luat/data/kv.db\",\"bytes\":28672,
