@@ -11,7 +11,11 @@
 enum { THREADS = 8 };
 
 /* Threads of a host may have small stacks: this is musl's default, a fraction of glibc's. */
+#ifdef __SANITIZE_ADDRESS__ /* its frames are several times as large */
+enum { THREAD_STACK = 512 * 1024 };
+#else
 enum { THREAD_STACK = 128 * 1024 };
+#endif
 
 struct thread {
     pthread_t id;
