@@ -200,6 +200,7 @@ const CALLS = {
   sweep: (raw) => raw.fails("sweep", raw.handle("store"), pick(INT64), raw.out()),
   compact: (raw) => raw.fails("compact", raw.handle("store")),
   checkpoint: (raw) => raw.fails("checkpoint", raw.handle("store"), raw.out()),
+  store_path: (raw) => raw.engine.cString(raw.call.store_path(raw.handle("store"))),
   namespaces: (raw) => raw.make("page", "namespaces", raw.handle("store")),
   namespace_open: (raw) => raw.make("ns", "namespace_open", raw.handle("store"), ...raw.bytes()),
   namespace_free: (raw) => raw.handles.ns.length > 5 && raw.drop("ns"),
