@@ -124,7 +124,7 @@ fn bring_up(connection: &mut Connection) -> Result<Option<String>> {
     }
     convert::convert(&transaction, layout)?;
     if found.is_to_mark() {
-        format::checkpoint(&transaction)?;
+        format::mark(&transaction)?;
     }
     transaction.commit()?;
     Ok(None)

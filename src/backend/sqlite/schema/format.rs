@@ -85,7 +85,7 @@ fn compare(version: i32) -> Result<Format> {
 }
 
 /// Writes this library's numbers.
-pub(super) fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
+pub(super) fn mark(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     connection.pragma_update(None, "user_version", USER_VERSION)
 }
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn a_file_is_marked() {
         let connection = Connection::open_in_memory().unwrap();
-        checkpoint(&connection).unwrap();
+        mark(&connection).unwrap();
         assert_eq!(read(&connection), Ok(Format::Known));
         assert_eq!(connection.pragma_query_value(None, "user_version", |row| row.get(0)), Ok(20_101));
     }
