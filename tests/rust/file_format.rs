@@ -5,11 +5,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use luat_kv::{Clock, Code, Entry, ListOptions, Namespace, OpenOptions, Store};
+use luat_kv::{Clock, Code, Entry, ListOptions, Namespace, Store};
 use rusqlite::Connection;
-use tempfile::TempDir;
 
-const NOW: i64 = 1_700_000_000;
+use self::database::{NOW, file, open, options, query};
+
+mod database;
 
 /// A file as a library of format 1 makes it.
 const FORMAT_1: &str = "PRAGMA journal_mode = WAL;
@@ -34,25 +35,6 @@ const ALL: &str = "SELECT group_concat(hex(namespace) || quote(key) || quote(val
 const IS_CLUSTERED: &str = "SELECT wr FROM pragma_table_list WHERE name = 'kv'";
 const NUMBERS: &str = "SELECT application_id || ' ' || user_version FROM pragma_application_id, pragma_user_version";
 const MARKED: &str = "1282755414 20101";
-
-fn file(sql: &str) -> (TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("kv.db");
-    Connection::open(&path).unwrap().execute_batch(sql).unwrap();
-    (folder, path)
-}
-
-fn options() -> OpenOptions {
-    OpenOptions::new().clock(Clock::manual(NOW))
-}
-
-fn open(path: &Path) -> Store {
-    Store::open(path, &options()).unwrap()
-}
-
-fn query<T: rusqlite::types::FromSql>(path: &Path, sql: &str) -> T {
-    Connection::open(path).unwrap().query_row(sql, (), |row| row.get(0)).unwrap()
-}
 
 fn put(namespace: &Namespace, key: &str, value: &[u8]) -> Result<(), luat_kv::Error> {
     namespace.put(key, value).map(|_| ())
@@ -207,7 +189,7 @@ fn a_row_that_its_primary_key_does_not_lead_to_is_not_lost() {
 }
 
 /// Marks a file as a later library would, which may have added something.
-fn later(user_version: i64, more: &str) -> (TempDir, PathBuf) {
+fn later(user_version: i64, more: &str) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kv.db");
     let store = open(&path);

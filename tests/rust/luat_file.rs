@@ -3,37 +3,17 @@
 //! The connections here use the same copy of SQLite as the store, but are separate from the store's, and are closed
 //! before it opens: two libraries on one file in one process are refused.
 
-use std::path::{Path, PathBuf};
-
-use luat_kv::{Clock, Code, ListOptions, Namespace, OpenOptions, PutOptions, Store, Version};
+use luat_kv::{Clock, Code, ListOptions, Namespace, PutOptions, Store, Version};
 use rusqlite::Connection;
-use tempfile::TempDir;
 
-const NOW: i64 = 1_700_000_000;
+use self::database::{NOW, file, open, options, query};
+
+mod database;
 
 /// Luat's own schema.
 const LUAT: &str = "CREATE TABLE IF NOT EXISTS kv (
         namespace TEXT, key TEXT, value BLOB, metadata TEXT, expiration INTEGER, PRIMARY KEY (namespace, key));
     CREATE INDEX IF NOT EXISTS idx_kv_namespace_key ON kv (namespace, key);";
-
-fn file(sql: &str) -> (TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("kv.db");
-    Connection::open(&path).unwrap().execute_batch(sql).unwrap();
-    (folder, path)
-}
-
-fn options() -> OpenOptions {
-    OpenOptions::new().clock(Clock::manual(NOW))
-}
-
-fn open(path: &Path) -> Store {
-    Store::open(path, &options()).unwrap()
-}
-
-fn query<T: rusqlite::types::FromSql>(path: &Path, sql: &str) -> T {
-    Connection::open(path).unwrap().query_row(sql, (), |row| row.get(0)).unwrap()
-}
 
 /// Value, metadata and expiration.
 type Held = (Vec<u8>, Option<String>, Option<i64>);
