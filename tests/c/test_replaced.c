@@ -179,7 +179,7 @@ static void a_backup_notices_at_once(void)
     open_shared();
     CHECK_PUT(shared.ns, "key", "value");
     kv_close(replace_by_another());
-    CHECK_REFUSED(luat_kv_backup(shared.store, scratch("backup.db"), &error), LUAT_KV_IO, "replaced by another file");
+    CHECK_REFUSED(luat_kv_backup(shared.store, scratch("backup.db"), &error), LUAT_KV_IO, "remove a -wal file that is left of the old one");
     kv_close(shared);
 }
 

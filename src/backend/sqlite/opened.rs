@@ -72,23 +72,27 @@ impl OpenedFile {
                      written here; close the store, and open it again"
                 ));
             }
-            (Some(_), Ok(_)) => "replaced by another file",
+            (Some(_), Ok(_)) => REPLACED,
             (Some(_), Err(_)) => "removed",
             // The file still has a name. The path may lead elsewhere only because this process now has another root
             // folder or other mounts, or lacks the rights to look.
             (None, _) if !view.is_same() => return None,
-            (None, Ok(_)) => "replaced by another file",
+            (None, Ok(_)) => REPLACED,
             (None, Err(why)) if matches!(why.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 "moved or removed"
             }
             (None, Err(_)) => return None,
         };
+        // SQLite would replay such a log into the new file.
+        let first = if was == REPLACED { ", remove a -wal file that is left of the old one," } else { "," };
         Some(format!(
-            "it was {was} while it was open, so nothing more is read from it or stored in it; close the store, and open it \
-             again for what is at the path now"
+            "it was {was} while it was open, so nothing more is read from it or stored in it; close the store{first} and \
+             open it again for what is at the path now"
         ))
     }
 }
+
+const REPLACED: &str = "replaced by another file";
 
 /// What determines where an absolute path leads.
 struct View {
