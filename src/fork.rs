@@ -1,33 +1,91 @@
 //! Forks: no call is in progress while this process forks.
 //!
 //! A fork copies the memory of all threads, but only the thread that forks continues in the child. A lock that another
-//! thread held would stay locked in the child for ever. So a fork waits until every call has returned: each call holds
-//! the gate that [`enter`] locks.
+//! thread held would stay locked in the child for ever. So a fork waits until every call has returned: each call enters
+//! one of three gates, and a fork closes them in the order below.
+//!
+//! | gate | its calls | while a fork waits for it |
+//! | --- | --- | --- |
+//! | long | wait for a pipe, or copy everything | calls pass all three |
+//! | opening | wait for other processes, no longer than the busy timeout | short calls pass, the others wait |
+//! | short | wait for short calls only | every call waits |
+//!
+//! A long call may wait for another one: an import, for the export that feeds it. So while a fork waits for long calls,
+//! new ones must pass, or the two would wait for each other; a fork then waits for a moment without any. Nothing else
+//! waits for a call that comes later, so a fork that waits at the other two gates keeps new calls out of them, and
+//! waits only for those that have begun.
 //!
 //! `backend/sqlite/fork.rs` describes what happens to the connections that a child inherits. A fork does nothing else,
 //! since most forks are followed by an exec.
 
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+pub(crate) use gates::*;
 
-#[cfg(all(unix, feature = "sqlite"))]
-use crate::backend::sqlite::fork as sqlite;
+#[cfg(unix)]
+mod gates {
+    use std::sync::{Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
-/// Locked shared by each call, and exclusively from just before a fork until just after it.
-static GATE: RwLock<()> = RwLock::new(());
+    /// How many long calls are in progress. Locked from when a fork has seen none until just after the fork.
+    pub(super) static LONG: Mutex<usize> = Mutex::new(0);
 
-/// Locked by calls that may take long, since they wait for a pipe or copy everything. A fork locks this gate first:
-/// while it waits for it, short calls still pass the other gate, and once it has it, it waits for short calls only.
-static LONG: RwLock<()> = RwLock::new(());
+    /// Notified when no long call is in progress any more.
+    pub(super) static NONE_LONG: Condvar = Condvar::new();
 
-/// Marks this thread as being in a call until the guard is dropped. Calls must not be nested: a fork that begins
-/// between the two would wait for the first, and the second for the fork.
-pub(crate) fn enter() -> RwLockReadGuard<'static, ()> {
-    GATE.read().unwrap_or_else(PoisonError::into_inner)
+    /// Locked shared by each open of a store, and exclusively by a fork.
+    #[cfg(feature = "sqlite")]
+    pub(super) static OPENING: RwLock<()> = RwLock::new(());
+
+    /// Locked shared by each short call, and exclusively by a fork.
+    pub(super) static SHORT: RwLock<()> = RwLock::new(());
+
+    /// Marks this thread as being in a call until the guard is dropped. Calls must not be nested: a fork that begins
+    /// between the two would wait for the first, and the second for the fork.
+    pub(crate) fn enter() -> RwLockReadGuard<'static, ()> {
+        SHORT.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Like [`enter`], for the opening of a store.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn enter_to_open() -> RwLockReadGuard<'static, ()> {
+        OPENING.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Marks this thread as being in a long call until this is dropped.
+    pub(crate) struct LongCall(());
+
+    /// Like [`enter`], for a call that may take long. Within it, other calls may be made.
+    pub(crate) fn enter_for_long() -> LongCall {
+        *LONG.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        LongCall(())
+    }
+
+    impl Drop for LongCall {
+        fn drop(&mut self) {
+            let mut calls = LONG.lock().unwrap_or_else(PoisonError::into_inner);
+            *calls -= 1;
+            if *calls == 0 {
+                NONE_LONG.notify_all();
+            }
+        }
+    }
 }
 
-/// Like [`enter`], for a call that may take long.
-pub(crate) fn enter_for_long() -> RwLockReadGuard<'static, ()> {
-    LONG.read().unwrap_or_else(PoisonError::into_inner)
+/// A system without forks.
+#[cfg(not(unix))]
+mod gates {
+    pub(crate) struct Entered(());
+
+    pub(crate) fn enter() -> Entered {
+        Entered(())
+    }
+
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn enter_to_open() -> Entered {
+        Entered(())
+    }
+
+    pub(crate) fn enter_for_long() -> Entered {
+        Entered(())
+    }
 }
 
 /// Runs when the library, or the program that it is linked into, is loaded. Later, a fork could already be in progress,
@@ -42,22 +100,30 @@ static INSTALL: extern "C" fn() = handlers::install;
 #[cfg(unix)]
 mod handlers {
     use std::cell::UnsafeCell;
-    use std::sync::{PoisonError, RwLockWriteGuard};
+    use std::sync::{MutexGuard, PoisonError, RwLockWriteGuard};
 
-    use super::*;
+    #[cfg(feature = "sqlite")]
+    use super::gates::OPENING;
+    use super::gates::{LONG, NONE_LONG, SHORT};
+    #[cfg(feature = "sqlite")]
+    use crate::backend::sqlite::fork as sqlite;
 
     type Gate = RwLockWriteGuard<'static, ()>;
 
-    #[cfg(feature = "sqlite")]
-    type Backend = sqlite::Locked;
-    #[cfg(not(feature = "sqlite"))]
-    type Backend = ();
+    /// The guards that are held from just before a fork until just after it. They are dropped in this order.
+    struct Guards {
+        #[cfg(feature = "sqlite")]
+        sqlite: sqlite::Locked,
+        _short: Gate,
+        #[cfg(feature = "sqlite")]
+        _opening: Gate,
+        _long: MutexGuard<'static, usize>,
+    }
 
-    /// The guards that are held from just before a fork until just after it.
-    struct Locked(UnsafeCell<Option<(Backend, Gate, Gate)>>);
+    struct Locked(UnsafeCell<Option<Guards>>);
 
-    // SAFETY: only the handlers below access it, on the thread that forks. `before_fork` holds both gates exclusively
-    // when it does, and `unlock` takes the guards out before it drops them.
+    // SAFETY: only the handlers below access it, on the thread that forks. `before_fork` has closed the gates when it
+    // does, and `unlock` takes the guards out before it drops them.
     unsafe impl Sync for Locked {}
 
     static LOCKED: Locked = Locked(UnsafeCell::new(None));
@@ -69,14 +135,21 @@ mod handlers {
     }
 
     extern "C" fn before_fork() {
-        let long = LONG.write().unwrap_or_else(PoisonError::into_inner);
-        let gate = GATE.write().unwrap_or_else(PoisonError::into_inner);
+        let long = LONG.lock().unwrap_or_else(PoisonError::into_inner);
+        let long = NONE_LONG.wait_while(long, |calls| *calls > 0).unwrap_or_else(PoisonError::into_inner);
         #[cfg(feature = "sqlite")]
-        let backend = sqlite::before_fork();
-        #[cfg(not(feature = "sqlite"))]
-        let backend = ();
+        let opening = OPENING.write().unwrap_or_else(PoisonError::into_inner);
+        let short = SHORT.write().unwrap_or_else(PoisonError::into_inner);
+        let guards = Guards {
+            #[cfg(feature = "sqlite")]
+            sqlite: sqlite::before_fork(),
+            _short: short,
+            #[cfg(feature = "sqlite")]
+            _opening: opening,
+            _long: long,
+        };
         // SAFETY: see `Locked`.
-        unsafe { *LOCKED.0.get() = Some((backend, gate, long)) };
+        unsafe { *LOCKED.0.get() = Some(guards) };
     }
 
     extern "C" fn after_fork_in_parent() {
@@ -85,12 +158,12 @@ mod handlers {
 
     extern "C" fn after_fork_in_child() {
         #[allow(unused_mut, unused_variables)]
-        let Some((mut backend, _gate, _long)) = unlock() else { return };
+        let Some(mut guards) = unlock() else { return };
         #[cfg(feature = "sqlite")]
-        sqlite::after_fork_in_child(&mut backend);
+        sqlite::after_fork_in_child(&mut guards.sqlite);
     }
 
-    fn unlock() -> Option<(Backend, Gate, Gate)> {
+    fn unlock() -> Option<Guards> {
         // SAFETY: see `Locked`.
         unsafe { (*LOCKED.0.get()).take() }
     }

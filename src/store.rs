@@ -3,8 +3,8 @@
 use std::cell::Cell;
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, RwLockReadGuard};
 use std::time::Duration;
 
 #[cfg(feature = "sqlite")]
@@ -58,9 +58,9 @@ impl Inner {
     }
 
     #[cfg(not(target_family = "wasm"))]
-    fn retry<T>(
+    fn retry<T, Entered>(
         &self,
-        enter: fn() -> RwLockReadGuard<'static, ()>,
+        enter: fn() -> Entered,
         begun: &Cell<bool>,
         mut call: impl FnMut(&dyn Backend) -> Result<T>,
     ) -> Result<T> {
@@ -88,9 +88,9 @@ impl Inner {
     }
 
     #[cfg(target_family = "wasm")]
-    fn retry<T>(
+    fn retry<T, Entered>(
         &self,
-        enter: fn() -> RwLockReadGuard<'static, ()>,
+        enter: fn() -> Entered,
         _: &Cell<bool>,
         mut call: impl FnMut(&dyn Backend) -> Result<T>,
     ) -> Result<T> {
@@ -161,7 +161,7 @@ impl Store {
     pub(crate) fn open_checked(path: &Path, options: &OpenOptions, check: Check<'_>) -> Result<Store> {
         let mut wait = None;
         let backend = loop {
-            let entered = fork::enter();
+            let entered = fork::enter_to_open();
             let waited = wait.as_ref().map_or(Duration::ZERO, |wait: &Wait| wait.since.elapsed());
             let opened = crate::backend::sqlite::Sqlite::open(path, options, check, waited);
             // A waiting open must not delay forks.

@@ -42,7 +42,7 @@ struct Written<'a> {
 
 impl Namespace {
     /// Writes all live entries, as of one moment, and returns how many. Values that are not UTF-8 are written as
-    /// base64.
+    /// base64. A fork of this process waits until this returns, so `to` must not fork or wait for a fork.
     pub fn export(&self, to: &mut dyn Write, format: Format) -> Result<u64> {
         let inner = &*self.store().0;
         let now = inner.clock.now();
@@ -72,7 +72,8 @@ impl Namespace {
 
     /// Stores the entries of an export, in either format, in one transaction. An error tells where in the input it is,
     /// and then nothing was changed. Existing keys are skipped unless `replace` is set. Expired entries are skipped;
-    /// with `replace` they remove the key. Other writers wait while this reads.
+    /// with `replace` they remove the key. Other writers wait while this reads. A fork of this process waits until this
+    /// returns, so `from` must not fork or wait for a fork.
     ///
     /// An entry is an object with a `key` and a `value`, and optionally `expiration`, `expiration_ttl`, `metadata` and
     /// `base64`. Other fields are ignored.
