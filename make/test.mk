@@ -87,7 +87,7 @@ clippy-default clippy-core clippy-cli clippy-lua: clippy-%:
 clippy-faults:
 	@tests/runner check $@ cargo clippy --test faults -- -D warnings
 doc-default doc-lua: doc-%:
-	@tests/runner check $@ env RUSTDOCFLAGS='-D warnings' cargo doc --no-deps $(features-$*)
+	@tests/runner check $@ env RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items $(features-$*)
 
 header-c:
 	@tests/runner check $@ $(CC) -std=c99 $(warnings) -fsyntax-only -x c -include include/luat_kv.h /dev/null

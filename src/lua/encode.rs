@@ -22,7 +22,7 @@ const SLOTS: c_int = 3 * MAX_DEPTH as c_int + 40;
 const SPARSE_SAFE: i64 = 10;
 const SPARSE_RATIO: i64 = 2;
 
-/// Makes the stack large enough for [`write`]. Can raise an error.
+/// Makes the stack large enough for [`write()`]. Can raise an error.
 pub(super) unsafe fn reserve(l: State) {
     // SAFETY: the caller owns nothing that needs dropping.
     unsafe { ffi::luaL_checkstack(l, SLOTS, c"JSON".as_ptr()) };

@@ -21,7 +21,7 @@ fn databases() -> MutexGuard<'static, Vec<Shared>> {
     DATABASES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Returns a database for one more store, which has to [release](release) it.
+/// Returns a database for one more store, which has to [`release`] it.
 pub(super) fn open(
     path: PathBuf,
     caller: Caller,

@@ -1,5 +1,5 @@
 //! The database files that this copy of SQLite has open in this process. The first [`Registration`] of a file is
-//! refused while another copy of SQLite has it open: see [`other_copies`](super::other_copies).
+//! refused while another copy of SQLite has it open: see [`other_copies`].
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
