@@ -56,7 +56,7 @@
 #include <stdint.h>
 
 /* A string literal as two arguments, a pointer and a length: NULs in it count. Anything else does not compile. */
-#define LUAT_KV_TEXT(literal) (const uint8_t *)("" literal), sizeof("" literal) - 1
+#define LUAT_KV_TEXT(literal) (const void *)("" literal), sizeof("" literal) - 1
 
 /**
  * The version of this interface, which is also the number in the name libluat_kv.so.0. It goes up when a program that
@@ -209,7 +209,7 @@ typedef struct luat_kv_bytes {
   /**
    * The first byte.
    */
-  const uint8_t *data;
+  const void *data;
   /**
    * How many there are.
    */
@@ -570,7 +570,7 @@ void luat_kv_close(struct luat_kv_store *store);
  * Statuses: OK; INVALID, LIMIT. Thread-safe.
  */
 luat_kv_status luat_kv_namespace_open(struct luat_kv_store *store,
-                                      const uint8_t *name,
+                                      const void *name,
                                       size_t name_len,
                                       struct luat_kv_namespace **out,
                                       struct luat_kv_error **error);
@@ -644,7 +644,7 @@ void luat_kv_namespace_free(struct luat_kv_namespace *ns);
  * CORRUPT, LIMIT, NOMEM. Thread-safe.
  */
 luat_kv_status luat_kv_get(struct luat_kv_namespace *ns,
-                           const uint8_t *key,
+                           const void *key,
                            size_t key_len,
                            uint8_t *dst,
                            size_t cap,
@@ -660,7 +660,7 @@ luat_kv_status luat_kv_get(struct luat_kv_namespace *ns,
  * Statuses: OK; NOT_FOUND; INVALID, IO, BUSY, CORRUPT, LIMIT, NOMEM. Thread-safe.
  */
 luat_kv_status luat_kv_get_entry(struct luat_kv_namespace *ns,
-                                 const uint8_t *key,
+                                 const void *key,
                                  size_t key_len,
                                  struct luat_kv_entry **out,
                                  struct luat_kv_error **error);
@@ -692,9 +692,9 @@ luat_kv_status luat_kv_get_many(struct luat_kv_namespace *ns,
  * that is too short; IO, BUSY, CORRUPT, READONLY, NOMEM. After an error the key holds what it held. Thread-safe.
  */
 luat_kv_status luat_kv_put(struct luat_kv_namespace *ns,
-                           const uint8_t *key,
+                           const void *key,
                            size_t key_len,
-                           const uint8_t *value,
+                           const void *value,
                            size_t value_len,
                            const struct luat_kv_put_options *options,
                            struct luat_kv_error **error);
@@ -705,9 +705,9 @@ luat_kv_status luat_kv_put(struct luat_kv_namespace *ns,
  * Statuses: as luat_kv_put(); CONFLICT: the key is there, and stays as it is. Thread-safe.
  */
 luat_kv_status luat_kv_add(struct luat_kv_namespace *ns,
-                           const uint8_t *key,
+                           const void *key,
                            size_t key_len,
-                           const uint8_t *value,
+                           const void *value,
                            size_t value_len,
                            const struct luat_kv_put_options *options,
                            struct luat_kv_error **error);
@@ -721,9 +721,9 @@ luat_kv_status luat_kv_add(struct luat_kv_namespace *ns,
  * Statuses: as luat_kv_put(). Thread-safe.
  */
 luat_kv_status luat_kv_put_versioned(struct luat_kv_namespace *ns,
-                                     const uint8_t *key,
+                                     const void *key,
                                      size_t key_len,
-                                     const uint8_t *value,
+                                     const void *value,
                                      size_t value_len,
                                      const struct luat_kv_put_options *options,
                                      char *version,
@@ -738,9 +738,9 @@ luat_kv_status luat_kv_put_versioned(struct luat_kv_namespace *ns,
  * Statuses: as luat_kv_add(). Thread-safe.
  */
 luat_kv_status luat_kv_add_versioned(struct luat_kv_namespace *ns,
-                                     const uint8_t *key,
+                                     const void *key,
                                      size_t key_len,
-                                     const uint8_t *value,
+                                     const void *value,
                                      size_t value_len,
                                      const struct luat_kv_put_options *options,
                                      char *version,
@@ -757,7 +757,7 @@ luat_kv_status luat_kv_add_versioned(struct luat_kv_namespace *ns,
  * IO, BUSY, CORRUPT, READONLY, NOMEM. Thread-safe.
  */
 luat_kv_status luat_kv_touch(struct luat_kv_namespace *ns,
-                             const uint8_t *key,
+                             const void *key,
                              size_t key_len,
                              int64_t expiration,
                              int64_t expiration_ttl,
@@ -777,7 +777,7 @@ luat_kv_status luat_kv_touch(struct luat_kv_namespace *ns,
  * error the key holds what it held. Thread-safe.
  */
 luat_kv_status luat_kv_incr(struct luat_kv_namespace *ns,
-                            const uint8_t *key,
+                            const void *key,
                             size_t key_len,
                             int64_t by,
                             const struct luat_kv_incr_options *options,
@@ -792,7 +792,7 @@ luat_kv_status luat_kv_incr(struct luat_kv_namespace *ns,
  * Statuses: OK: the key is there; NOT_FOUND; INVALID, IO, BUSY, CORRUPT, LIMIT, NOMEM. Thread-safe.
  */
 luat_kv_status luat_kv_has(struct luat_kv_namespace *ns,
-                           const uint8_t *key,
+                           const void *key,
                            size_t key_len,
                            struct luat_kv_error **error);
 
@@ -804,7 +804,7 @@ luat_kv_status luat_kv_has(struct luat_kv_namespace *ns,
  * Statuses: OK; INVALID, IO, BUSY, CORRUPT, READONLY, LIMIT, NOMEM. Thread-safe.
  */
 luat_kv_status luat_kv_delete(struct luat_kv_namespace *ns,
-                              const uint8_t *key,
+                              const void *key,
                               size_t key_len,
                               struct luat_kv_error **error);
 
@@ -817,7 +817,7 @@ luat_kv_status luat_kv_delete(struct luat_kv_namespace *ns,
  * Thread-safe.
  */
 luat_kv_status luat_kv_remove(struct luat_kv_namespace *ns,
-                              const uint8_t *key,
+                              const void *key,
                               size_t key_len,
                               struct luat_kv_error **error);
 
@@ -832,7 +832,7 @@ luat_kv_status luat_kv_remove(struct luat_kv_namespace *ns,
  * Thread-safe.
  */
 luat_kv_status luat_kv_take(struct luat_kv_namespace *ns,
-                            const uint8_t *key,
+                            const void *key,
                             size_t key_len,
                             struct luat_kv_entry **out,
                             struct luat_kv_error **error);
@@ -860,7 +860,7 @@ luat_kv_status luat_kv_list(struct luat_kv_namespace *ns,
  * Statuses: OK; INVALID, LIMIT, IO, BUSY, CORRUPT, NOMEM. Thread-safe.
  */
 luat_kv_status luat_kv_count(struct luat_kv_namespace *ns,
-                             const uint8_t *prefix,
+                             const void *prefix,
                              size_t prefix_len,
                              uint64_t *count,
                              struct luat_kv_error **error);
@@ -875,7 +875,7 @@ luat_kv_status luat_kv_count(struct luat_kv_namespace *ns,
  * Statuses: OK; INVALID, LIMIT, IO, BUSY, CORRUPT, READONLY, NOMEM. Thread-safe.
  */
 luat_kv_status luat_kv_delete_prefix(struct luat_kv_namespace *ns,
-                                     const uint8_t *prefix,
+                                     const void *prefix,
                                      size_t prefix_len,
                                      uint64_t *removed,
                                      struct luat_kv_error **error);
@@ -976,9 +976,9 @@ luat_kv_status luat_kv_batch_open(struct luat_kv_store *store,
  */
 luat_kv_status luat_kv_batch_check(struct luat_kv_batch *batch,
                                    struct luat_kv_namespace *ns,
-                                   const uint8_t *key,
+                                   const void *key,
                                    size_t key_len,
-                                   const uint8_t *version,
+                                   const void *version,
                                    size_t version_len,
                                    struct luat_kv_error **error);
 
@@ -995,9 +995,9 @@ luat_kv_status luat_kv_batch_check(struct luat_kv_batch *batch,
  */
 luat_kv_status luat_kv_batch_put(struct luat_kv_batch *batch,
                                  struct luat_kv_namespace *ns,
-                                 const uint8_t *key,
+                                 const void *key,
                                  size_t key_len,
-                                 const uint8_t *value,
+                                 const void *value,
                                  size_t value_len,
                                  const struct luat_kv_put_options *options,
                                  struct luat_kv_error **error);
@@ -1013,7 +1013,7 @@ luat_kv_status luat_kv_batch_put(struct luat_kv_batch *batch,
  */
 luat_kv_status luat_kv_batch_delete(struct luat_kv_batch *batch,
                                     struct luat_kv_namespace *ns,
-                                    const uint8_t *key,
+                                    const void *key,
                                     size_t key_len,
                                     struct luat_kv_error **error);
 
@@ -1030,7 +1030,7 @@ luat_kv_status luat_kv_batch_delete(struct luat_kv_batch *batch,
  */
 luat_kv_status luat_kv_batch_incr(struct luat_kv_batch *batch,
                                   struct luat_kv_namespace *ns,
-                                  const uint8_t *key,
+                                  const void *key,
                                   size_t key_len,
                                   int64_t by,
                                   const struct luat_kv_incr_options *options,

@@ -8,7 +8,7 @@
 
 #[cfg(all(feature = "sqlite", unix))]
 use std::ffi::OsStr;
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 #[cfg(feature = "sqlite")]
 use std::path::Path;
@@ -98,7 +98,7 @@ pub extern "C" fn luat_kv_version() -> *const c_char {
 #[derive(Clone, Copy)]
 pub struct luat_kv_bytes {
     /// The first byte.
-    pub data: *const u8,
+    pub data: *const c_void,
     /// How many there are.
     pub len: usize,
 }
@@ -205,7 +205,7 @@ unsafe fn handle_mut<'a, T>(pointer: *mut T, what: &str) -> Result<&'a mut T> {
 ///
 /// # Safety
 /// `data` is NULL or good for reading `len` bytes.
-pub(crate) unsafe fn bytes<'a>(data: *const u8, len: usize, what: &str) -> Result<&'a [u8]> {
+pub(crate) unsafe fn bytes<'a>(data: *const c_void, len: usize, what: &str) -> Result<&'a [u8]> {
     if len == 0 {
         return Ok(&[]);
     }
@@ -216,14 +216,14 @@ pub(crate) unsafe fn bytes<'a>(data: *const u8, len: usize, what: &str) -> Resul
         return Err(Error::invalid(format!("the length of {what} is {len}, more than memory can hold")));
     }
     // SAFETY: the caller's promise, and the checks above.
-    Ok(unsafe { slice::from_raw_parts(data, len) })
+    Ok(unsafe { slice::from_raw_parts(data.cast(), len) })
 }
 
 /// Input text, for as long as the call.
 ///
 /// # Safety
 /// As [`bytes`].
-unsafe fn text<'a>(data: *const u8, len: usize, what: &str) -> Result<&'a str> {
+unsafe fn text<'a>(data: *const c_void, len: usize, what: &str) -> Result<&'a str> {
     // SAFETY: `data` is NULL or good for reading `len` bytes, as promised.
     let bytes = unsafe { bytes(data, len, what) }?;
     std::str::from_utf8(bytes).map_err(|why| Error::invalid(format!("{what} is not UTF-8: {why}")))

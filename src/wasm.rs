@@ -103,7 +103,7 @@ pub unsafe extern "C" fn luat_kv_wasm_load(
     // SAFETY: the caller has promised it.
     unsafe {
         guard(error, || {
-            handle(store, "store")?.store().load(crate::ffi::bytes(data, len, "the record")?)?;
+            handle(store, "store")?.store().load(crate::ffi::bytes(data.cast(), len, "the record")?)?;
             Ok(LUAT_KV_OK)
         })
     }

@@ -103,7 +103,7 @@ func readPage(r C.kv_result) (*Page, error) {
 		}
 	}
 	var cursor C.luat_kv_bytes
-	cursor.data = C.luat_kv_page_cursor(page, &cursor.len)
+	cursor.data = unsafe.Pointer(C.luat_kv_page_cursor(page, &cursor.len))
 	return &Page{Entries: entries, Cursor: textOf(cursor)}, nil
 }
 

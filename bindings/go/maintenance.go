@@ -41,7 +41,7 @@ func (s *Store) Stats() (*Stats, error) {
 	}
 	for i := range stats.Namespaces {
 		var name C.luat_kv_bytes
-		name.data = C.luat_kv_stats_name(c, C.size_t(i), &name.len)
+		name.data = unsafe.Pointer(C.luat_kv_stats_name(c, C.size_t(i), &name.len))
 		stats.Namespaces[i] = NamespaceStats{
 			Name:    textOf(name),
 			Live:    int64(C.luat_kv_stats_live(c, C.size_t(i))),

@@ -105,7 +105,7 @@ fn take<T>(handles: &mut Vec<*mut T>, handle: Handle) -> *mut T {
 }
 
 fn bytes(bytes: &[u8]) -> luat_kv_bytes {
-    luat_kv_bytes { data: if bytes.is_empty() { null() } else { bytes.as_ptr() }, len: bytes.len() }
+    luat_kv_bytes { data: if bytes.is_empty() { null() } else { bytes.as_ptr().cast() }, len: bytes.len() }
 }
 
 /// Checks what a call returned. Its error is freed.

@@ -1,5 +1,6 @@
 //! Batches: changes that happen together or not at all.
 
+use std::ffi::c_void;
 use std::ptr;
 
 use super::entry::{VersionText, view};
@@ -52,9 +53,9 @@ pub unsafe extern "C" fn luat_kv_batch_open(
 pub unsafe extern "C" fn luat_kv_batch_check(
     batch: *mut luat_kv_batch,
     ns: *mut luat_kv_namespace,
-    key: *const u8,
+    key: *const c_void,
     key_len: usize,
-    version: *const u8,
+    version: *const c_void,
     version_len: usize,
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
@@ -84,9 +85,9 @@ pub unsafe extern "C" fn luat_kv_batch_check(
 pub unsafe extern "C" fn luat_kv_batch_put(
     batch: *mut luat_kv_batch,
     ns: *mut luat_kv_namespace,
-    key: *const u8,
+    key: *const c_void,
     key_len: usize,
-    value: *const u8,
+    value: *const c_void,
     value_len: usize,
     options: *const luat_kv_put_options,
     error: *mut *mut luat_kv_error,
@@ -115,7 +116,7 @@ pub unsafe extern "C" fn luat_kv_batch_put(
 pub unsafe extern "C" fn luat_kv_batch_delete(
     batch: *mut luat_kv_batch,
     ns: *mut luat_kv_namespace,
-    key: *const u8,
+    key: *const c_void,
     key_len: usize,
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
@@ -142,7 +143,7 @@ pub unsafe extern "C" fn luat_kv_batch_delete(
 pub unsafe extern "C" fn luat_kv_batch_incr(
     batch: *mut luat_kv_batch,
     ns: *mut luat_kv_namespace,
-    key: *const u8,
+    key: *const c_void,
     key_len: usize,
     by: i64,
     options: *const luat_kv_incr_options,

@@ -1,6 +1,6 @@
 //! Namespaces: what is done with keys that are named.
 
-use std::ffi::c_char;
+use std::ffi::{c_char, c_void};
 use std::ptr;
 
 use super::{
@@ -40,7 +40,7 @@ pub unsafe extern "C" fn luat_kv_namespace_free(ns: *mut luat_kv_namespace) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_get(
     ns: *mut luat_kv_namespace,
-    key: *const u8,
+    key: *const c_void,
     key_len: usize,
     dst: *mut u8,
     cap: usize,
@@ -80,7 +80,7 @@ pub unsafe extern "C" fn luat_kv_get(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_get_entry(
     ns: *mut luat_kv_namespace,
-    key: *const u8,
+    key: *const c_void,
     key_len: usize,
     out: *mut *mut luat_kv_entry,
     error: *mut *mut luat_kv_error,
@@ -158,9 +158,9 @@ unsafe fn texts<'a>(keys: *const luat_kv_bytes, count: usize) -> Result<Vec<&'a 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_put(
     ns: *mut luat_kv_namespace,
-    key: *const u8,
+    key: *const c_void,
     key_len: usize,
-    value: *const u8,
+    value: *const c_void,
     value_len: usize,
     options: *const luat_kv_put_options,
     error: *mut *mut luat_kv_error,
@@ -181,9 +181,9 @@ pub unsafe extern "C" fn luat_kv_put(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_add(
     ns: *mut luat_kv_namespace,
-    key: *const u8,
+    key: *const c_void,
     key_len: usize,
-    value: *const u8,
+    value: *const c_void,
     value_len: usize,
     options: *const luat_kv_put_options,
     error: *mut *mut luat_kv_error,
@@ -207,9 +207,9 @@ pub unsafe extern "C" fn luat_kv_add(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_put_versioned(
     ns: *mut luat_kv_namespace,
-    key: *const u8,
+    key: *const c_void,
     key_len: usize,
-    value: *const u8,
+    value: *const c_void,
     value_len: usize,
     options: *const luat_kv_put_options,
     version: *mut c_char,
@@ -234,9 +234,9 @@ pub unsafe extern "C" fn luat_kv_put_versioned(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_add_versioned(
     ns: *mut luat_kv_namespace,
-    key: *const u8,
+    key: *const c_void,
     key_len: usize,
-    value: *const u8,
+    value: *const c_void,
     value_len: usize,
     options: *const luat_kv_put_options,
     version: *mut c_char,
@@ -256,9 +256,9 @@ pub unsafe extern "C" fn luat_kv_add_versioned(
 /// As luat_kv_put().
 unsafe fn to_store<'a>(
     ns: *mut luat_kv_namespace,
-    key: *const u8,
+    key: *const c_void,
     key_len: usize,
-    value: *const u8,
+    value: *const c_void,
     value_len: usize,
     options: *const luat_kv_put_options,
 ) -> Result<(&'a Namespace, &'a str, &'a [u8], PutOptions<'a>)> {
@@ -314,7 +314,7 @@ impl luat_kv_put_options {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_touch(
     ns: *mut luat_kv_namespace,
-    key: *const u8,
+    key: *const c_void,
     key_len: usize,
     expiration: i64,
     expiration_ttl: i64,
@@ -345,7 +345,7 @@ pub unsafe extern "C" fn luat_kv_touch(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_incr(
     ns: *mut luat_kv_namespace,
-    key: *const u8,
+    key: *const c_void,
     key_len: usize,
     by: i64,
     options: *const luat_kv_incr_options,

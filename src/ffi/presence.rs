@@ -1,5 +1,6 @@
 //! Whether keys are there, and how they are removed.
 
+use std::ffi::c_void;
 use std::ptr;
 
 use super::{
@@ -18,7 +19,7 @@ use super::{
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_has(
     ns: *mut luat_kv_namespace,
-    key: *const u8,
+    key: *const c_void,
     key_len: usize,
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
@@ -39,7 +40,7 @@ pub unsafe extern "C" fn luat_kv_has(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_delete(
     ns: *mut luat_kv_namespace,
-    key: *const u8,
+    key: *const c_void,
     key_len: usize,
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
@@ -61,7 +62,7 @@ pub unsafe extern "C" fn luat_kv_delete(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_remove(
     ns: *mut luat_kv_namespace,
-    key: *const u8,
+    key: *const c_void,
     key_len: usize,
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
@@ -85,7 +86,7 @@ pub unsafe extern "C" fn luat_kv_remove(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_take(
     ns: *mut luat_kv_namespace,
-    key: *const u8,
+    key: *const c_void,
     key_len: usize,
     out: *mut *mut luat_kv_entry,
     error: *mut *mut luat_kv_error,

@@ -1,5 +1,6 @@
 //! Ranges of a namespace's keys: listed, counted, removed.
 
+use std::ffi::c_void;
 use std::ptr;
 
 use super::{
@@ -69,7 +70,7 @@ impl luat_kv_list_options {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_count(
     ns: *mut luat_kv_namespace,
-    prefix: *const u8,
+    prefix: *const c_void,
     prefix_len: usize,
     count: *mut u64,
     error: *mut *mut luat_kv_error,
@@ -94,7 +95,7 @@ pub unsafe extern "C" fn luat_kv_count(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_delete_prefix(
     ns: *mut luat_kv_namespace,
-    prefix: *const u8,
+    prefix: *const c_void,
     prefix_len: usize,
     removed: *mut u64,
     error: *mut *mut luat_kv_error,

@@ -1,6 +1,6 @@
 //! Stores: opening, housekeeping, closing.
 
-use std::ffi::{CString, c_char, c_int};
+use std::ffi::{CString, c_char, c_int, c_void};
 use std::ptr;
 
 #[cfg(feature = "sqlite")]
@@ -267,7 +267,7 @@ pub unsafe extern "C" fn luat_kv_close(store: *mut luat_kv_store) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_namespace_open(
     store: *mut luat_kv_store,
-    name: *const u8,
+    name: *const c_void,
     name_len: usize,
     out: *mut *mut luat_kv_namespace,
     error: *mut *mut luat_kv_error,

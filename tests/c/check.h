@@ -1,9 +1,8 @@
 /*
  * The asserts of the C suite, and the runner that prints TAP (testanything.org). To be included before anything else.
  *
- * A failed assert prints where and why, and the test continues: every luat_kv_* function accepts the NULLs that a
- * failed one leaves. Asserts work in any thread; those of a child process (process.h) fail the test through its exit
- * status.
+ * An assert that fails says where and why, and goes on: every luat_kv_* function takes the NULLs that a failed one
+ * leaves. Asserts work in any thread; those of a child process (process.h) fail the test through its exit status.
  */
 #ifndef CHECK_H
 #define CHECK_H
@@ -29,7 +28,7 @@
 /* How many asserts failed in this process. */
 static int check_failures;
 
-/* Outputs point here before a call, which must overwrite them. */
+/* What a call must overwrite: outputs are filled with it before. */
 static char check_garbage;
 #define GARBAGE ((void *)&check_garbage)
 
@@ -44,18 +43,18 @@ static inline void check_fail(const char *file, int line, const char *format, ..
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    /* No stdio: a forked child inherits its locks and buffers in the state that they had in the parent. */
+    /* No stdio: after a fork, its locks and buffers are another process's. */
     dprintf(STDOUT_FILENO, "# %s:%d: %s\n", file, line, text);
 }
 
 #define CHECK(condition) \
     ((condition) ? (void)0 : check_fail(__FILE__, __LINE__, "%s", #condition))
 
-/* ---- Statuses. The call has to pass &error, which is the macro's own, or NULL. */
+/* ---- Statuses. The call is to take &error, which is the macro's own; or NULL. */
 
 #define CHECK_STATUS(call, expected) CHECK_REFUSED(call, expected, "")
 
-/* The same, and the error's message contains these words. */
+/* The same, and the error's message holds these words. */
 #define CHECK_REFUSED(call, expected, words) \
     do { \
         luat_kv_error *error = GARBAGE; \
@@ -87,12 +86,9 @@ static inline void check_status(luat_kv_status status, luat_kv_status expected, 
 
 /* ---- Bytes */
 
-/* A literal as a pointer and a length. It may contain NULs. */
-#define BYTES(literal) LUAT_KV_TEXT(literal)
+#define CHECK_BYTES(data, len, literal) check_bytes(data, len, LUAT_KV_TEXT(literal), __FILE__, __LINE__)
 
-#define CHECK_BYTES(data, len, literal) check_bytes(data, len, BYTES(literal), __FILE__, __LINE__)
-
-/* The result of an accessor (luat_kv_entry_key, ...) for an object. */
+/* What an accessor (luat_kv_entry_key, ...) answers for an object. */
 #define CHECK_VIEW(view, object, literal) \
     do { \
         size_t len_ = SIZE_MAX; \
@@ -108,17 +104,18 @@ static inline void check_status(luat_kv_status status, luat_kv_status expected, 
         CHECK(view(object, NULL) == NULL); \
     } while (0)
 
-/* Bytes as readable text: unprintable ones become \x00, and long text is truncated. */
-static inline const char *check_shown(const uint8_t *data, size_t len, char shown[200])
+/* Bytes as text for people: \x00 for what cannot be printed, and cut when they are many. */
+static inline const char *check_shown(const void *data, size_t len, char shown[200])
 {
+    const uint8_t *bytes = (const uint8_t *)data; /* which C++ asks for */
     size_t end = 0;
     shown[0] = '\0';
-    for (size_t at = 0; data && at < len && end < 190; at++)
-        end += (size_t)sprintf(shown + end, data[at] < ' ' || data[at] > '~' ? "\\x%02x" : "%c", data[at]);
+    for (size_t at = 0; bytes && at < len && end < 190; at++)
+        end += (size_t)sprintf(shown + end, bytes[at] < ' ' || bytes[at] > '~' ? "\\x%02x" : "%c", bytes[at]);
     return shown;
 }
 
-static inline void check_bytes(const uint8_t *data, size_t len, const uint8_t *expected, size_t expected_len,
+static inline void check_bytes(const void *data, size_t len, const void *expected, size_t expected_len,
                                const char *file, int line)
 {
     char shown[200], wanted[200];
@@ -128,12 +125,12 @@ static inline void check_bytes(const uint8_t *data, size_t len, const uint8_t *e
                check_shown(data, len, shown), len, check_shown(expected, expected_len, wanted), expected_len);
 }
 
-/* ---- Scratch folders: each test has an empty one; all are removed when the program ends */
+/* ---- Scratch folders: each test has an empty one of its own; all go when the program is done */
 
 static char check_root[PATH_MAX];
 static int check_count;
 
-/* The path of a file in this test's folder, valid for the next fifteen calls. */
+/* The path of a file in this test's folder; good until fifteen more are asked for. */
 static inline char *scratch(const char *name)
 {
     static char paths[16][PATH_MAX];
@@ -163,7 +160,7 @@ static inline int check_remove(const char *path, const struct stat *status, int 
     return remove(path);
 }
 
-/* ---- Tests. main() calls check_tests(), any number of times, and returns check_done(). */
+/* ---- Tests. main() calls check_tests(), as often as it likes, and returns check_done(). */
 
 struct check_test {
     const char *name;
@@ -172,12 +169,12 @@ struct check_test {
 
 #define TEST(function) { #function, function }
 
-/* Runs a table of tests. `on`, which may be "", distinguishes several runs of one table. */
+/* Runs a table of tests. `on`, which may be "", tells runs of one table apart. */
 #define check_tests(on, tests) check_table(on, tests, sizeof tests / sizeof *tests)
 
 static int check_failed;
 
-/* Why the current test cannot run on this machine. */
+/* Why the test that runs cannot be run on this machine. */
 static const char *check_skipped;
 
 static inline void check_skip(const char *reason)
@@ -185,7 +182,7 @@ static inline void check_skip(const char *reason)
     check_skipped = reason;
 }
 
-/* A test takes a few seconds; one that takes this long hangs. (Under sanitizers everything takes longer.) */
+/* A test takes a few seconds; one that takes this long hangs. (Under sanitizers all takes longer.) */
 #ifndef CHECK_PATIENCE
 #define CHECK_PATIENCE 90
 #endif
@@ -219,7 +216,7 @@ static inline void check_table(const char *on, const struct check_test *tests, s
     }
 }
 
-/* Removes the scratch folders, ends the TAP, and returns main()'s exit status. */
+/* Removes the scratch folders, ends the TAP, and answers main()'s exit status. */
 static inline int check_done(void)
 {
     nftw(check_root, check_remove, 16, FTW_DEPTH | FTW_PHYS);

@@ -17,7 +17,7 @@ static inline struct kv kv_over(luat_kv_store *store)
 {
     struct kv kv = { store, NULL };
     if (store)
-        CHECK_STATUS(luat_kv_namespace_open(store, BYTES("test"), &kv.ns, &error), LUAT_KV_OK);
+        CHECK_STATUS(luat_kv_namespace_open(store, LUAT_KV_TEXT("test"), &kv.ns, &error), LUAT_KV_OK);
     return kv;
 }
 
@@ -52,7 +52,7 @@ static inline void kv_close(struct kv kv)
 
 /* ---- Keys and values that are C strings */
 
-#define TEXT(string) (const uint8_t *)(string), strlen(string)
+#define TEXT(string) (string), strlen(string)
 
 static inline luat_kv_status kv_put(luat_kv_namespace *ns, const char *key, const char *value, luat_kv_error **error)
 {
@@ -66,12 +66,13 @@ static inline luat_kv_status kv_delete(luat_kv_namespace *ns, const char *key, l
 
 /* ---- The contents of a key. Keys and values are literals. */
 
-#define CHECK_PUT(ns, key, value) CHECK_STATUS(luat_kv_put(ns, BYTES(key), BYTES(value), NULL, &error), LUAT_KV_OK)
-#define CHECK_VALUE(ns, key, value) kv_check_value(ns, BYTES(key), BYTES(value), __FILE__, __LINE__)
-#define CHECK_MISSING(ns, key) kv_check_missing(ns, BYTES(key), __FILE__, __LINE__)
+#define CHECK_PUT(ns, key, value) CHECK_STATUS(luat_kv_put(ns, LUAT_KV_TEXT(key), LUAT_KV_TEXT(value), NULL, &error), \
+    LUAT_KV_OK)
+#define CHECK_VALUE(ns, key, value) kv_check_value(ns, LUAT_KV_TEXT(key), LUAT_KV_TEXT(value), __FILE__, __LINE__)
+#define CHECK_MISSING(ns, key) kv_check_missing(ns, LUAT_KV_TEXT(key), __FILE__, __LINE__)
 
 /* Checks that both ways of reading return this value. */
-static inline void kv_check_value(luat_kv_namespace *ns, const uint8_t *key, size_t key_len, const uint8_t *value,
+static inline void kv_check_value(luat_kv_namespace *ns, const void *key, size_t key_len, const void *value,
                                   size_t value_len, const char *file, int line)
 {
     luat_kv_entry *entry = GARBAGE;
@@ -94,7 +95,7 @@ static inline void kv_check_value(luat_kv_namespace *ns, const uint8_t *key, siz
 }
 
 /* Checks that both ways of reading find nothing, and set their outputs accordingly. */
-static inline void kv_check_missing(luat_kv_namespace *ns, const uint8_t *key, size_t key_len, const char *file,
+static inline void kv_check_missing(luat_kv_namespace *ns, const void *key, size_t key_len, const char *file,
                                     int line)
 {
     luat_kv_entry *entry = GARBAGE;

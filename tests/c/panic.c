@@ -17,17 +17,20 @@ static void each_call_comes_back(void)
     size_t len = 99;
     CHECK_PUT(kv.ns, "other", "before");
     for (int round = 0; round < 3; round++) {
-        CHECK_REFUSED(luat_kv_put(kv.ns, BYTES("boom"), BYTES("value"), NULL, &error), LUAT_KV_PANIC, "provoked");
-        CHECK_REFUSED(luat_kv_add(kv.ns, BYTES("boom"), BYTES("value"), NULL, &error), LUAT_KV_PANIC, "provoked");
-        CHECK_STATUS(luat_kv_get(kv.ns, BYTES("boom"), value, sizeof value, &len, &error), LUAT_KV_PANIC);
+        CHECK_REFUSED(luat_kv_put(kv.ns, LUAT_KV_TEXT("boom"), LUAT_KV_TEXT("value"), NULL, &error), LUAT_KV_PANIC,
+                      "provoked");
+        CHECK_REFUSED(luat_kv_add(kv.ns, LUAT_KV_TEXT("boom"), LUAT_KV_TEXT("value"), NULL, &error), LUAT_KV_PANIC,
+                      "provoked");
+        CHECK_STATUS(luat_kv_get(kv.ns, LUAT_KV_TEXT("boom"), value, sizeof value, &len, &error), LUAT_KV_PANIC);
         CHECK(len == 0);
-        CHECK_STATUS(luat_kv_get_entry(kv.ns, BYTES("boom"), &entry, &error), LUAT_KV_PANIC);
+        CHECK_STATUS(luat_kv_get_entry(kv.ns, LUAT_KV_TEXT("boom"), &entry, &error), LUAT_KV_PANIC);
         CHECK(entry == NULL);
-        CHECK_STATUS(luat_kv_has(kv.ns, BYTES("boom"), &error), LUAT_KV_PANIC);
+        CHECK_STATUS(luat_kv_has(kv.ns, LUAT_KV_TEXT("boom"), &error), LUAT_KV_PANIC);
         strcpy(version, "x");
-        CHECK_STATUS(luat_kv_put_versioned(kv.ns, BYTES("boom"), BYTES("value"), NULL, version, &error), LUAT_KV_PANIC);
+        CHECK_STATUS(luat_kv_put_versioned(kv.ns, LUAT_KV_TEXT("boom"), LUAT_KV_TEXT("value"), NULL, version, &error),
+                     LUAT_KV_PANIC);
         CHECK(*version == '\0');
-        CHECK_STATUS(luat_kv_incr(kv.ns, BYTES("boom"), 1, NULL, &sum, &error), LUAT_KV_PANIC);
+        CHECK_STATUS(luat_kv_incr(kv.ns, LUAT_KV_TEXT("boom"), 1, NULL, &sum, &error), LUAT_KV_PANIC);
         CHECK(sum == 0);
         CHECK_VALUE(kv.ns, "other", "before");
     }
@@ -40,7 +43,7 @@ static void each_call_comes_back(void)
 static void without_an_error_object_too(void)
 {
     struct kv kv = open_default();
-    CHECK(luat_kv_put(kv.ns, BYTES("boom"), BYTES("value"), NULL, NULL) == LUAT_KV_PANIC);
+    CHECK(luat_kv_put(kv.ns, LUAT_KV_TEXT("boom"), LUAT_KV_TEXT("value"), NULL, NULL) == LUAT_KV_PANIC);
     CHECK(kv_count(kv.ns, "") == 0);
     kv_close(kv);
 }
@@ -50,9 +53,9 @@ static void a_batch_is_undone(void)
     struct kv kv = open_default();
     luat_kv_batch *batch = NULL;
     CHECK_STATUS(luat_kv_batch_open(kv.store, &batch, &error), LUAT_KV_OK);
-    CHECK_STATUS(luat_kv_batch_put(batch, kv.ns, BYTES("first"), BYTES("1"), NULL, &error), LUAT_KV_OK);
-    CHECK_STATUS(luat_kv_batch_put(batch, kv.ns, BYTES("boom"), BYTES("2"), NULL, &error), LUAT_KV_OK);
-    CHECK_STATUS(luat_kv_batch_put(batch, kv.ns, BYTES("last"), BYTES("3"), NULL, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_batch_put(batch, kv.ns, LUAT_KV_TEXT("first"), LUAT_KV_TEXT("1"), NULL, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_batch_put(batch, kv.ns, LUAT_KV_TEXT("boom"), LUAT_KV_TEXT("2"), NULL, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_batch_put(batch, kv.ns, LUAT_KV_TEXT("last"), LUAT_KV_TEXT("3"), NULL, &error), LUAT_KV_OK);
     CHECK_STATUS(luat_kv_batch_commit(batch, &error), LUAT_KV_PANIC);
     CHECK(luat_kv_batch_version(batch, NULL) == NULL);
     CHECK(kv_count(kv.ns, "") == 0);
@@ -68,8 +71,8 @@ static void put_and_panic(int number)
     char key[20];
     snprintf(key, sizeof key, "key %d", number);
     for (int round = 0; round < 20; round++) {
-        CHECK_STATUS(luat_kv_put(shared, BYTES("boom"), BYTES("value"), NULL, &error), LUAT_KV_PANIC);
-        CHECK_STATUS(luat_kv_put(shared, TEXT(key), BYTES("value"), NULL, &error), LUAT_KV_OK);
+        CHECK_STATUS(luat_kv_put(shared, LUAT_KV_TEXT("boom"), LUAT_KV_TEXT("value"), NULL, &error), LUAT_KV_PANIC);
+        CHECK_STATUS(luat_kv_put(shared, TEXT(key), LUAT_KV_TEXT("value"), NULL, &error), LUAT_KV_OK);
     }
 }
 

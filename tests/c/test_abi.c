@@ -26,11 +26,11 @@ static void a_store_needs_its_arguments(void)
     CHECK_STATUS(luat_kv_open_memory(NULL, NULL, &error), LUAT_KV_INVALID);
     CHECK_STATUS(luat_kv_sweep(NULL, 0, &removed, &error), LUAT_KV_INVALID);
     CHECK(removed == 0);
-    CHECK_STATUS(luat_kv_namespace_open(NULL, BYTES("test"), &ns, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_namespace_open(NULL, LUAT_KV_TEXT("test"), &ns, &error), LUAT_KV_INVALID);
     CHECK(ns == NULL);
 
     struct kv kv = kv_memory();
-    CHECK_STATUS(luat_kv_namespace_open(kv.store, BYTES("test"), NULL, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_namespace_open(kv.store, LUAT_KV_TEXT("test"), NULL, &error), LUAT_KV_INVALID);
     ns = GARBAGE;
     CHECK_STATUS(luat_kv_namespace_open(kv.store, NULL, 0, &ns, &error), LUAT_KV_INVALID);
     CHECK(ns == NULL);
@@ -47,21 +47,21 @@ static void a_read_needs_its_arguments(void)
     size_t len = 7;
     uint8_t copy[8];
     CHECK_PUT(kv.ns, "key", "value");
-    CHECK_STATUS(luat_kv_get(NULL, BYTES("key"), copy, sizeof copy, &len, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_get(NULL, LUAT_KV_TEXT("key"), copy, sizeof copy, &len, &error), LUAT_KV_INVALID);
     CHECK(len == 0);
-    CHECK_STATUS(luat_kv_get(kv.ns, BYTES("key"), copy, sizeof copy, NULL, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_get(kv.ns, LUAT_KV_TEXT("key"), copy, sizeof copy, NULL, &error), LUAT_KV_INVALID);
     CHECK_STATUS(luat_kv_get(kv.ns, NULL, 0, copy, sizeof copy, &len, &error), LUAT_KV_INVALID);
     CHECK_STATUS(luat_kv_get(kv.ns, NULL, 3, copy, sizeof copy, &len, &error), LUAT_KV_INVALID);
     CHECK_STATUS(luat_kv_get(kv.ns, TOO_LONG("key"), copy, sizeof copy, &len, &error), LUAT_KV_INVALID);
     len = 7;
-    CHECK_STATUS(luat_kv_get(kv.ns, BYTES("key"), NULL, 8, &len, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_get(kv.ns, LUAT_KV_TEXT("key"), NULL, 8, &len, &error), LUAT_KV_INVALID);
     CHECK(len == 0);
-    CHECK_STATUS(luat_kv_get(kv.ns, BYTES("key"), copy, SIZE_MAX, &len, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_get(kv.ns, LUAT_KV_TEXT("key"), copy, SIZE_MAX, &len, &error), LUAT_KV_OK);
     CHECK(len == 5);
 
-    CHECK_STATUS(luat_kv_get_entry(NULL, BYTES("key"), &entry, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_get_entry(NULL, LUAT_KV_TEXT("key"), &entry, &error), LUAT_KV_INVALID);
     CHECK(entry == NULL);
-    CHECK_STATUS(luat_kv_get_entry(kv.ns, BYTES("key"), NULL, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_get_entry(kv.ns, LUAT_KV_TEXT("key"), NULL, &error), LUAT_KV_INVALID);
     CHECK_STATUS(luat_kv_get_entry(kv.ns, NULL, 0, &entry, &error), LUAT_KV_INVALID);
     entry = GARBAGE;
     CHECK_STATUS(luat_kv_get_entry(kv.ns, NULL, SIZE_MAX, &entry, &error), LUAT_KV_INVALID);
@@ -75,18 +75,19 @@ static void a_write_needs_its_arguments(void)
     luat_kv_put_options options;
     luat_kv_put_options_init(&options, sizeof options);
     CHECK_PUT(kv.ns, "key", "as before");
-    CHECK_STATUS(luat_kv_put(NULL, BYTES("key"), BYTES("x"), NULL, &error), LUAT_KV_INVALID);
-    CHECK_STATUS(luat_kv_put(kv.ns, NULL, 0, BYTES("x"), NULL, &error), LUAT_KV_INVALID);
-    CHECK_STATUS(luat_kv_put(kv.ns, NULL, 3, BYTES("x"), NULL, &error), LUAT_KV_INVALID);
-    CHECK_STATUS(luat_kv_put(kv.ns, TOO_LONG("key"), BYTES("x"), NULL, &error), LUAT_KV_INVALID);
-    CHECK_STATUS(luat_kv_put(kv.ns, BYTES("key"), NULL, 1, NULL, &error), LUAT_KV_INVALID);
-    CHECK_STATUS(luat_kv_put(kv.ns, BYTES("key"), TOO_LONG("x"), NULL, &error), LUAT_KV_INVALID);
-    CHECK_STATUS(luat_kv_put(kv.ns, BYTES("key"), (const uint8_t *)"x", SIZE_MAX, NULL, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_put(NULL, LUAT_KV_TEXT("key"), LUAT_KV_TEXT("x"), NULL, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_put(kv.ns, NULL, 0, LUAT_KV_TEXT("x"), NULL, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_put(kv.ns, NULL, 3, LUAT_KV_TEXT("x"), NULL, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_put(kv.ns, TOO_LONG("key"), LUAT_KV_TEXT("x"), NULL, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_put(kv.ns, LUAT_KV_TEXT("key"), NULL, 1, NULL, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_put(kv.ns, LUAT_KV_TEXT("key"), TOO_LONG("x"), NULL, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_put(kv.ns, LUAT_KV_TEXT("key"), (const uint8_t *)"x", SIZE_MAX, NULL, &error),
+                 LUAT_KV_INVALID);
     options.metadata = (luat_kv_bytes){ NULL, 1 };
-    CHECK_STATUS(luat_kv_put(kv.ns, BYTES("key"), BYTES("x"), &options, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_put(kv.ns, LUAT_KV_TEXT("key"), LUAT_KV_TEXT("x"), &options, &error), LUAT_KV_INVALID);
     options.metadata = (luat_kv_bytes){ TOO_LONG("1") };
-    CHECK_STATUS(luat_kv_put(kv.ns, BYTES("key"), BYTES("x"), &options, &error), LUAT_KV_INVALID);
-    CHECK_STATUS(luat_kv_delete(NULL, BYTES("key"), &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_put(kv.ns, LUAT_KV_TEXT("key"), LUAT_KV_TEXT("x"), &options, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_delete(NULL, LUAT_KV_TEXT("key"), &error), LUAT_KV_INVALID);
     CHECK_STATUS(luat_kv_delete(kv.ns, NULL, 0, &error), LUAT_KV_INVALID);
     CHECK_STATUS(luat_kv_delete(kv.ns, NULL, 3, &error), LUAT_KV_INVALID);
     CHECK_STATUS(luat_kv_delete(kv.ns, TOO_LONG("key"), &error), LUAT_KV_INVALID);
@@ -109,7 +110,7 @@ static void a_list_needs_its_arguments(void)
     CHECK(page == NULL);
     options.prefix = (luat_kv_bytes){ TOO_LONG("p") };
     CHECK_STATUS(luat_kv_list(kv.ns, &options, &page, &error), LUAT_KV_INVALID);
-    options.prefix = (luat_kv_bytes){ BYTES("\xff") };
+    options.prefix = (luat_kv_bytes){ LUAT_KV_TEXT("\xff") };
     CHECK_STATUS(luat_kv_list(kv.ns, &options, &page, &error), LUAT_KV_INVALID);
     luat_kv_list_options_init(&options, sizeof options);
     options.cursor = (luat_kv_bytes){ NULL, 1 };
@@ -167,9 +168,9 @@ static void an_error_is_an_object_of_its_own(void)
 {
     struct kv kv = kv_memory();
     luat_kv_error *first = GARBAGE, *second = GARBAGE, *none = GARBAGE;
-    CHECK(luat_kv_put(kv.ns, BYTES(""), BYTES("x"), NULL, &first) == LUAT_KV_INVALID);
-    CHECK(luat_kv_put(kv.ns, BYTES("k\0\xff"), BYTES("x"), NULL, &second) == LUAT_KV_INVALID);
-    CHECK(luat_kv_put(kv.ns, BYTES("key"), BYTES("x"), NULL, &none) == LUAT_KV_OK);
+    CHECK(luat_kv_put(kv.ns, LUAT_KV_TEXT(""), LUAT_KV_TEXT("x"), NULL, &first) == LUAT_KV_INVALID);
+    CHECK(luat_kv_put(kv.ns, LUAT_KV_TEXT("k\0\xff"), LUAT_KV_TEXT("x"), NULL, &second) == LUAT_KV_INVALID);
+    CHECK(luat_kv_put(kv.ns, LUAT_KV_TEXT("key"), LUAT_KV_TEXT("x"), NULL, &none) == LUAT_KV_OK);
     CHECK(none == NULL && first != second);
     kv_close(kv);
     CHECK(luat_kv_error_status(first) == LUAT_KV_INVALID && luat_kv_error_status(second) == LUAT_KV_INVALID);
@@ -182,8 +183,8 @@ static void an_error_is_an_object_of_its_own(void)
 static void an_error_may_be_of_no_interest(void)
 {
     struct kv kv = kv_memory();
-    CHECK_STATUS(luat_kv_put(kv.ns, BYTES(""), BYTES("x"), NULL, NULL), LUAT_KV_INVALID);
-    CHECK_STATUS(luat_kv_get_entry(kv.ns, BYTES("key"), NULL, NULL), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_put(kv.ns, LUAT_KV_TEXT(""), LUAT_KV_TEXT("x"), NULL, NULL), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_get_entry(kv.ns, LUAT_KV_TEXT("key"), NULL, NULL), LUAT_KV_INVALID);
     CHECK_STATUS(luat_kv_list(NULL, NULL, NULL, NULL), LUAT_KV_INVALID);
     CHECK_STATUS(luat_kv_open(NULL, NULL, NULL, NULL), LUAT_KV_INVALID);
     kv_close(kv);
@@ -207,14 +208,15 @@ static void handles_are_freed_in_any_order(void)
         luat_kv_page *page = NULL, *many = NULL;
         luat_kv_batch *batch = NULL;
         CHECK_STATUS(luat_kv_batch_open(kvs[which].store, &batch, &error), LUAT_KV_OK);
-        CHECK_STATUS(luat_kv_namespace_open(kvs[which].store, BYTES("other"), &other, &error), LUAT_KV_OK);
+        CHECK_STATUS(luat_kv_namespace_open(kvs[which].store, LUAT_KV_TEXT("other"), &other, &error), LUAT_KV_OK);
         luat_kv_close(kvs[which].store);
         CHECK_PUT(ns, "key", "value"); /* the store lives on for its namespaces */
         CHECK_PUT(other, "key", "another");
-        CHECK_STATUS(luat_kv_get_entry(ns, BYTES("key"), &entry, &error), LUAT_KV_OK);
+        CHECK_STATUS(luat_kv_get_entry(ns, LUAT_KV_TEXT("key"), &entry, &error), LUAT_KV_OK);
         CHECK_STATUS(luat_kv_list(ns, NULL, &page, &error), LUAT_KV_OK);
-        CHECK_STATUS(luat_kv_get_many(ns, &(luat_kv_bytes){ BYTES("key") }, 1, &many, &error), LUAT_KV_OK);
-        CHECK_STATUS(luat_kv_batch_put(batch, ns, BYTES("key"), BYTES("value"), NULL, &error), LUAT_KV_OK);
+        CHECK_STATUS(luat_kv_get_many(ns, &(luat_kv_bytes){ LUAT_KV_TEXT("key") }, 1, &many, &error), LUAT_KV_OK);
+        CHECK_STATUS(luat_kv_batch_put(batch, ns, LUAT_KV_TEXT("key"), LUAT_KV_TEXT("value"), NULL, &error),
+                     LUAT_KV_OK);
         luat_kv_namespace_free(ns);
         CHECK_VALUE(other, "key", "another");
         luat_kv_namespace_free(other);
@@ -240,10 +242,10 @@ static void an_entry_is_as_it_was_read(void)
     luat_kv_entry *entry = NULL;
     luat_kv_page *page = NULL;
     CHECK_PUT(kv.ns, "key", "value");
-    CHECK_STATUS(luat_kv_get_entry(kv.ns, BYTES("key"), &entry, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_get_entry(kv.ns, LUAT_KV_TEXT("key"), &entry, &error), LUAT_KV_OK);
     CHECK_STATUS(luat_kv_list(kv.ns, NULL, &page, &error), LUAT_KV_OK);
     CHECK_PUT(kv.ns, "key", "another");
-    CHECK_STATUS(luat_kv_delete(kv.ns, BYTES("key"), &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_delete(kv.ns, LUAT_KV_TEXT("key"), &error), LUAT_KV_OK);
     CHECK_VIEW(luat_kv_entry_value, entry, "value");
     CHECK_VIEW(luat_kv_entry_key, luat_kv_page_at(page, 0), "key");
     luat_kv_entry_free(entry);
@@ -265,7 +267,7 @@ static void inputs_are_borrowed_for_the_call_only(void)
     memset(key, 'x', 3), memset(value, 'x', 5), memset(metadata, 'x', 3);
     CHECK_VALUE(ns, "key", "value");
     luat_kv_namespace_free(ns);
-    CHECK_STATUS(luat_kv_namespace_open(kv.store, BYTES("name"), &ns, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_namespace_open(kv.store, LUAT_KV_TEXT("name"), &ns, &error), LUAT_KV_OK);
     CHECK_VALUE(ns, "key", "value");
     luat_kv_namespace_free(ns);
     kv_close(kv);

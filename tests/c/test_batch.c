@@ -22,7 +22,7 @@ static luat_kv_namespace *namespace_open(luat_kv_store *store, const char *name)
 
 /* Keys and values are literals. */
 #define CHECK_BATCH_PUT(batch, ns, key, value) \
-    CHECK_STATUS(luat_kv_batch_put(batch, ns, BYTES(key), BYTES(value), NULL, &error), LUAT_KV_OK)
+    CHECK_STATUS(luat_kv_batch_put(batch, ns, LUAT_KV_TEXT(key), LUAT_KV_TEXT(value), NULL, &error), LUAT_KV_OK)
 
 /* As it was when the entry was read; NULL: missing. */
 static luat_kv_status check_entry(luat_kv_batch *batch, luat_kv_namespace *ns, const char *key,
@@ -45,11 +45,11 @@ static void a_batch_changes_several_namespaces_in_order(void)
     CHECK_BATCH_PUT(batch, other, "a\0b", "another");
     CHECK_BATCH_PUT(batch, kv.ns, "a\0b", "a\0second");
     CHECK_BATCH_PUT(batch, kv.ns, "gone", "x");
-    CHECK_STATUS(luat_kv_batch_delete(batch, kv.ns, BYTES("gone"), &error), LUAT_KV_OK);
-    CHECK_STATUS(luat_kv_batch_delete(batch, kv.ns, BYTES("old"), &error), LUAT_KV_OK);
-    CHECK_STATUS(luat_kv_batch_delete(batch, kv.ns, BYTES("missing"), &error), LUAT_KV_OK);
-    CHECK_STATUS(luat_kv_batch_incr(batch, kv.ns, BYTES("n"), 2, NULL, &error), LUAT_KV_OK);
-    CHECK_STATUS(luat_kv_batch_incr(batch, kv.ns, BYTES("n"), 3, NULL, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_batch_delete(batch, kv.ns, LUAT_KV_TEXT("gone"), &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_batch_delete(batch, kv.ns, LUAT_KV_TEXT("old"), &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_batch_delete(batch, kv.ns, LUAT_KV_TEXT("missing"), &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_batch_incr(batch, kv.ns, LUAT_KV_TEXT("n"), 2, NULL, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_batch_incr(batch, kv.ns, LUAT_KV_TEXT("n"), 3, NULL, &error), LUAT_KV_OK);
     CHECK_MISSING(kv.ns, "a\0b"); /* not before the commit */
     CHECK_STATUS(luat_kv_batch_commit(batch, &error), LUAT_KV_OK);
     luat_kv_batch_free(batch);
@@ -77,7 +77,7 @@ static void a_batch_puts_with_options(void)
     luat_kv_batch *batch = batch_open(kv.store);
     CHECK_STATUS(luat_kv_batch_put(batch, kv.ns, TEXT(key), TEXT(value), &options, &error), LUAT_KV_OK);
     memset(key, 'x', 3), memset(value, 'x', 5), memset(metadata, 'x', 3); /* borrowed for the call only */
-    CHECK_STATUS(luat_kv_batch_incr(batch, kv.ns, BYTES("n"), -1, &count, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_batch_incr(batch, kv.ns, LUAT_KV_TEXT("n"), -1, &count, &error), LUAT_KV_OK);
     CHECK_STATUS(luat_kv_batch_commit(batch, &error), LUAT_KV_OK);
     luat_kv_batch_free(batch);
 
@@ -172,10 +172,10 @@ static void every_write_gives_another_version(void)
     CHECK_STATUS(kv_delete(kv.ns, "key", &error), LUAT_KV_OK);
     CHECK_STATUS(commit_checked(kv, first, &error), LUAT_KV_CONFLICT);
     CHECK_STATUS(commit_checked(kv, NULL, &error), LUAT_KV_OK);
-    CHECK_STATUS(luat_kv_add(kv.ns, BYTES("key"), BYTES("same"), NULL, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_add(kv.ns, LUAT_KV_TEXT("key"), LUAT_KV_TEXT("same"), NULL, &error), LUAT_KV_OK);
     CHECK_STATUS(commit_checked(kv, first, &error), LUAT_KV_CONFLICT);
     luat_kv_entry *added = kv_entry(kv.ns, "key");
-    CHECK_STATUS(luat_kv_touch(kv.ns, BYTES("key"), 0, 0, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_touch(kv.ns, LUAT_KV_TEXT("key"), 0, 0, &error), LUAT_KV_OK);
     CHECK_STATUS(commit_checked(kv, added, &error), LUAT_KV_CONFLICT);
     luat_kv_entry_free(first);
     luat_kv_entry_free(added);
@@ -199,7 +199,7 @@ static void a_commit_tells_the_version_of_what_it_put(void)
     CHECK(version && entry_version && len == entry_len && memcmp(version, entry_version, len) == 0);
     CHECK(luat_kv_batch_version(batch, NULL) == version);
 
-    CHECK_STATUS(luat_kv_batch_check(next, kv.ns, BYTES("b"), version, len, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_batch_check(next, kv.ns, LUAT_KV_TEXT("b"), version, len, &error), LUAT_KV_OK);
     luat_kv_batch_free(batch);
     CHECK_STATUS(luat_kv_batch_commit(next, &error), LUAT_KV_OK);
     luat_kv_batch_free(next);
@@ -216,10 +216,11 @@ static void a_malformed_version_is_refused(void)
     struct kv kv = open_default();
     luat_kv_batch *batch = batch_open(kv.store);
     for (size_t at = 0; at < sizeof garbage / sizeof *garbage; at++)
-        CHECK_REFUSED(luat_kv_batch_check(batch, kv.ns, BYTES("key"), TEXT(garbage[at]), &error), LUAT_KV_INVALID,
+        CHECK_REFUSED(luat_kv_batch_check(batch, kv.ns, LUAT_KV_TEXT("key"), TEXT(garbage[at]), &error),
+                      LUAT_KV_INVALID,
                       "version");
-    CHECK_STATUS(luat_kv_batch_check(batch, kv.ns, BYTES("key"), NULL, 16, &error), LUAT_KV_INVALID);
-    CHECK_STATUS(luat_kv_batch_check(batch, kv.ns, BYTES("key"), (const uint8_t *)"", 0, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_batch_check(batch, kv.ns, LUAT_KV_TEXT("key"), NULL, 16, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_batch_check(batch, kv.ns, LUAT_KV_TEXT("key"), (const uint8_t *)"", 0, &error), LUAT_KV_OK);
     CHECK_STATUS(luat_kv_batch_commit(batch, &error), LUAT_KV_OK); /* none of them was added */
     luat_kv_batch_free(batch);
     kv_close(kv);
@@ -237,19 +238,20 @@ static void what_is_refused_leaves_a_batch_as_it_was(void)
     luat_kv_incr_options_init(&incr, sizeof incr);
     CHECK_BATCH_PUT(batch, kv.ns, "key", "value");
     put.expiration = 1000;
-    CHECK_STATUS(luat_kv_batch_put(batch, kv.ns, BYTES("a"), BYTES("x"), &put, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_batch_put(batch, kv.ns, LUAT_KV_TEXT("a"), LUAT_KV_TEXT("x"), &put, &error), LUAT_KV_INVALID);
     put.expiration = 0;
-    put.metadata = (luat_kv_bytes){ BYTES("no JSON") };
-    CHECK_STATUS(luat_kv_batch_put(batch, kv.ns, BYTES("a"), BYTES("x"), &put, &error), LUAT_KV_INVALID);
+    put.metadata = (luat_kv_bytes){ LUAT_KV_TEXT("no JSON") };
+    CHECK_STATUS(luat_kv_batch_put(batch, kv.ns, LUAT_KV_TEXT("a"), LUAT_KV_TEXT("x"), &put, &error), LUAT_KV_INVALID);
     put.struct_size = 0;
-    CHECK_REFUSED(luat_kv_batch_put(batch, kv.ns, BYTES("a"), BYTES("x"), &put, &error), LUAT_KV_INVALID, "size");
+    CHECK_REFUSED(luat_kv_batch_put(batch, kv.ns, LUAT_KV_TEXT("a"), LUAT_KV_TEXT("x"), &put, &error),
+                  LUAT_KV_INVALID, "size");
     incr.flags = 1;
-    CHECK_REFUSED(luat_kv_batch_incr(batch, kv.ns, BYTES("a"), 1, &incr, &error), LUAT_KV_INVALID, "flags");
+    CHECK_REFUSED(luat_kv_batch_incr(batch, kv.ns, LUAT_KV_TEXT("a"), 1, &incr, &error), LUAT_KV_INVALID, "flags");
     incr.flags = 0;
     incr.expiration_ttl = -1;
-    CHECK_STATUS(luat_kv_batch_incr(batch, kv.ns, BYTES("a"), 1, &incr, &error), LUAT_KV_INVALID);
-    CHECK_STATUS(luat_kv_batch_delete(batch, kv.ns, BYTES(""), &error), LUAT_KV_INVALID);
-    CHECK_STATUS(luat_kv_batch_delete(batch, kv.ns, BYTES("\xff"), &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_batch_incr(batch, kv.ns, LUAT_KV_TEXT("a"), 1, &incr, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_batch_delete(batch, kv.ns, LUAT_KV_TEXT(""), &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_batch_delete(batch, kv.ns, LUAT_KV_TEXT("\xff"), &error), LUAT_KV_INVALID);
     CHECK_STATUS(luat_kv_batch_commit(batch, &error), LUAT_KV_OK);
     luat_kv_batch_free(batch);
     CHECK_VALUE(kv.ns, "key", "value");
@@ -263,7 +265,7 @@ static void a_batch_may_be_tried_again_after_an_error(void)
     luat_kv_batch *batch = batch_open(kv.store);
     CHECK_PUT(kv.ns, "n", "no number");
     CHECK_BATCH_PUT(batch, kv.ns, "key", "value");
-    CHECK_STATUS(luat_kv_batch_incr(batch, kv.ns, BYTES("n"), 1, NULL, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_batch_incr(batch, kv.ns, LUAT_KV_TEXT("n"), 1, NULL, &error), LUAT_KV_OK);
     CHECK_REFUSED(luat_kv_batch_commit(batch, &error), LUAT_KV_INVALID, "\"n\"");
     CHECK_NO_VIEW(luat_kv_batch_version, batch);
     CHECK_MISSING(kv.ns, "key");
@@ -274,7 +276,7 @@ static void a_batch_may_be_tried_again_after_an_error(void)
 
     CHECK_STATUS(kv_put(kv.ns, "n", "9223372036854775807", &error), LUAT_KV_OK);
     luat_kv_batch *over = batch_open(kv.store);
-    CHECK_STATUS(luat_kv_batch_incr(over, kv.ns, BYTES("n"), 1, NULL, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_batch_incr(over, kv.ns, LUAT_KV_TEXT("n"), 1, NULL, &error), LUAT_KV_OK);
     CHECK_STATUS(luat_kv_batch_commit(over, &error), LUAT_KV_INVALID);
     luat_kv_batch_free(over);
     luat_kv_batch_free(batch);
@@ -285,14 +287,14 @@ static void a_batch_commits_once(void)
 {
     struct kv kv = open_default();
     luat_kv_batch *batch = batch_open(kv.store);
-    CHECK_STATUS(luat_kv_batch_incr(batch, kv.ns, BYTES("n"), 1, NULL, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_batch_incr(batch, kv.ns, LUAT_KV_TEXT("n"), 1, NULL, &error), LUAT_KV_OK);
     CHECK_STATUS(luat_kv_batch_commit(batch, &error), LUAT_KV_OK);
     CHECK_REFUSED(luat_kv_batch_commit(batch, &error), LUAT_KV_INVALID, "committed");
     CHECK(luat_kv_batch_version(batch, NULL) != NULL); /* it still tells */
-    CHECK_STATUS(luat_kv_batch_incr(batch, kv.ns, BYTES("n"), 1, NULL, &error), LUAT_KV_INVALID);
-    CHECK_STATUS(luat_kv_batch_put(batch, kv.ns, BYTES("k"), BYTES("v"), NULL, &error), LUAT_KV_INVALID);
-    CHECK_STATUS(luat_kv_batch_delete(batch, kv.ns, BYTES("k"), &error), LUAT_KV_INVALID);
-    CHECK_STATUS(luat_kv_batch_check(batch, kv.ns, BYTES("k"), NULL, 0, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_batch_incr(batch, kv.ns, LUAT_KV_TEXT("n"), 1, NULL, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_batch_put(batch, kv.ns, LUAT_KV_TEXT("k"), LUAT_KV_TEXT("v"), NULL, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_batch_delete(batch, kv.ns, LUAT_KV_TEXT("k"), &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_batch_check(batch, kv.ns, LUAT_KV_TEXT("k"), NULL, 0, &error), LUAT_KV_INVALID);
     CHECK_VALUE(kv.ns, "n", "1");
     luat_kv_batch_free(batch);
     kv_close(kv);
@@ -302,12 +304,13 @@ static void a_batch_is_for_one_store(void)
 {
     struct kv kv = open_default(), memory = kv_memory(), same = open_default();
     luat_kv_batch *batch = batch_open(kv.store);
-    CHECK_REFUSED(luat_kv_batch_put(batch, memory.ns, BYTES("k"), BYTES("v"), NULL, &error), LUAT_KV_INVALID, "store");
-    CHECK_STATUS(luat_kv_batch_check(batch, memory.ns, BYTES("k"), NULL, 0, &error), LUAT_KV_INVALID);
-    CHECK_STATUS(luat_kv_batch_delete(batch, memory.ns, BYTES("k"), &error), LUAT_KV_INVALID);
-    CHECK_STATUS(luat_kv_batch_incr(batch, memory.ns, BYTES("k"), 1, NULL, &error), LUAT_KV_INVALID);
+    CHECK_REFUSED(luat_kv_batch_put(batch, memory.ns, LUAT_KV_TEXT("k"), LUAT_KV_TEXT("v"), NULL, &error),
+                  LUAT_KV_INVALID, "store");
+    CHECK_STATUS(luat_kv_batch_check(batch, memory.ns, LUAT_KV_TEXT("k"), NULL, 0, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_batch_delete(batch, memory.ns, LUAT_KV_TEXT("k"), &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_batch_incr(batch, memory.ns, LUAT_KV_TEXT("k"), 1, NULL, &error), LUAT_KV_INVALID);
     /* A store that was opened twice is two stores. */
-    CHECK_STATUS(luat_kv_batch_delete(batch, same.ns, BYTES("k"), &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_batch_delete(batch, same.ns, LUAT_KV_TEXT("k"), &error), LUAT_KV_INVALID);
     luat_kv_batch_free(batch);
     kv_close(kv);
     kv_close(memory);
@@ -322,24 +325,24 @@ static void a_batch_needs_its_arguments(void)
     CHECK(batch == NULL);
     CHECK_STATUS(luat_kv_batch_open(kv.store, NULL, &error), LUAT_KV_INVALID);
     CHECK_STATUS(luat_kv_batch_open(kv.store, NULL, NULL), LUAT_KV_INVALID);
-    CHECK_STATUS(luat_kv_batch_check(NULL, kv.ns, BYTES("k"), NULL, 0, &error), LUAT_KV_INVALID);
-    CHECK_STATUS(luat_kv_batch_put(NULL, kv.ns, BYTES("k"), BYTES("v"), NULL, &error), LUAT_KV_INVALID);
-    CHECK_STATUS(luat_kv_batch_delete(NULL, kv.ns, BYTES("k"), &error), LUAT_KV_INVALID);
-    CHECK_STATUS(luat_kv_batch_incr(NULL, kv.ns, BYTES("k"), 1, NULL, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_batch_check(NULL, kv.ns, LUAT_KV_TEXT("k"), NULL, 0, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_batch_put(NULL, kv.ns, LUAT_KV_TEXT("k"), LUAT_KV_TEXT("v"), NULL, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_batch_delete(NULL, kv.ns, LUAT_KV_TEXT("k"), &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_batch_incr(NULL, kv.ns, LUAT_KV_TEXT("k"), 1, NULL, &error), LUAT_KV_INVALID);
     CHECK_STATUS(luat_kv_batch_commit(NULL, &error), LUAT_KV_INVALID);
     CHECK_NO_VIEW(luat_kv_batch_version, NULL);
     luat_kv_batch_free(NULL);
 
     batch = batch_open(kv.store);
-    CHECK_STATUS(luat_kv_batch_check(batch, NULL, BYTES("k"), NULL, 0, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_batch_check(batch, NULL, LUAT_KV_TEXT("k"), NULL, 0, &error), LUAT_KV_INVALID);
     CHECK_STATUS(luat_kv_batch_check(batch, kv.ns, NULL, 0, NULL, 0, &error), LUAT_KV_INVALID);
-    CHECK_STATUS(luat_kv_batch_put(batch, NULL, BYTES("k"), BYTES("v"), NULL, &error), LUAT_KV_INVALID);
-    CHECK_STATUS(luat_kv_batch_put(batch, kv.ns, NULL, 1, BYTES("v"), NULL, &error), LUAT_KV_INVALID);
-    CHECK_STATUS(luat_kv_batch_put(batch, kv.ns, BYTES("k"), NULL, 1, NULL, &error), LUAT_KV_INVALID);
-    CHECK_STATUS(luat_kv_batch_put(batch, kv.ns, BYTES("k"), NULL, 1, NULL, NULL), LUAT_KV_INVALID);
-    CHECK_STATUS(luat_kv_batch_delete(batch, NULL, BYTES("k"), &error), LUAT_KV_INVALID);
-    CHECK_STATUS(luat_kv_batch_incr(batch, NULL, BYTES("k"), 1, NULL, &error), LUAT_KV_INVALID);
-    CHECK_STATUS(luat_kv_batch_put(batch, kv.ns, BYTES("k"), NULL, 0, NULL, &error), LUAT_KV_OK); /* empty */
+    CHECK_STATUS(luat_kv_batch_put(batch, NULL, LUAT_KV_TEXT("k"), LUAT_KV_TEXT("v"), NULL, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_batch_put(batch, kv.ns, NULL, 1, LUAT_KV_TEXT("v"), NULL, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_batch_put(batch, kv.ns, LUAT_KV_TEXT("k"), NULL, 1, NULL, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_batch_put(batch, kv.ns, LUAT_KV_TEXT("k"), NULL, 1, NULL, NULL), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_batch_delete(batch, NULL, LUAT_KV_TEXT("k"), &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_batch_incr(batch, NULL, LUAT_KV_TEXT("k"), 1, NULL, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_batch_put(batch, kv.ns, LUAT_KV_TEXT("k"), NULL, 0, NULL, &error), LUAT_KV_OK); /* empty */
     CHECK_STATUS(luat_kv_batch_commit(batch, NULL), LUAT_KV_OK);
     luat_kv_batch_free(batch);
     CHECK_VALUE(kv.ns, "k", "");
@@ -363,7 +366,7 @@ static void check_and_put(void *path)
         memcpy(text, value, len);
         len = (size_t)snprintf(text, sizeof text, "%d", atoi(text) + 1);
         CHECK_STATUS(check_entry(batch, kv.ns, "n", entry, &error), LUAT_KV_OK);
-        CHECK_STATUS(luat_kv_batch_put(batch, kv.ns, BYTES("n"), TEXT(text), NULL, &error), LUAT_KV_OK);
+        CHECK_STATUS(luat_kv_batch_put(batch, kv.ns, LUAT_KV_TEXT("n"), TEXT(text), NULL, &error), LUAT_KV_OK);
         luat_kv_status status = luat_kv_batch_commit(batch, NULL);
         CHECK(status == LUAT_KV_OK || status == LUAT_KV_CONFLICT);
         done += status == LUAT_KV_OK;
@@ -479,7 +482,7 @@ static void parent_and_child_each_commit(void)
 {
     struct carried carried = { kv_open(scratch("kv.db")), NULL };
     carried.batch = batch_open(carried.kv.store);
-    CHECK_STATUS(luat_kv_batch_incr(carried.batch, carried.kv.ns, BYTES("n"), 1, NULL, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_batch_incr(carried.batch, carried.kv.ns, LUAT_KV_TEXT("n"), 1, NULL, &error), LUAT_KV_OK);
     child_run(commit_carried, &carried);
     CHECK_VALUE(carried.kv.ns, "n", "1");
     luat_kv_entry *childs = kv_entry(carried.kv.ns, "n");

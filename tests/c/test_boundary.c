@@ -67,8 +67,8 @@ static void note(const char *function, const char *parameter)
 #define NO_HANDLE(function, parameter, call) RESET(function, parameter, call, out, GARBAGE, NULL)
 #define NO_NUMBER(function, parameter, call) RESET(function, parameter, call, number, 7, 0)
 
-#define KEY BYTES("key")
-#define VALUE BYTES("x")
+#define KEY LUAT_KV_TEXT("key")
+#define VALUE LUAT_KV_TEXT("x")
 #define LONG (const uint8_t *)"key", (size_t)PTRDIFF_MAX + 1
 #define LONGEST (const uint8_t *)"key", SIZE_MAX
 
@@ -187,13 +187,13 @@ static void writes(void)
     REFUSED(put, key, luat_kv_##put(kv.ns, NULL, 3, VALUE, NULL, at)); \
     REFUSED(put, key_len, luat_kv_##put(kv.ns, LONG, VALUE, NULL, at)); \
     REFUSED(put, key_len, luat_kv_##put(kv.ns, LONGEST, VALUE, NULL, at)); \
-    REFUSED(put, value, luat_kv_##put(kv.ns, BYTES("other"), NULL, 1, NULL, at)); \
-    REFUSED(put, value_len, luat_kv_##put(kv.ns, BYTES("other"), LONG, NULL, at)); \
-    REFUSED(put, value_len, luat_kv_##put(kv.ns, BYTES("other"), LONGEST, NULL, at))
+    REFUSED(put, value, luat_kv_##put(kv.ns, LUAT_KV_TEXT("other"), NULL, 1, NULL, at)); \
+    REFUSED(put, value_len, luat_kv_##put(kv.ns, LUAT_KV_TEXT("other"), LONG, NULL, at)); \
+    REFUSED(put, value_len, luat_kv_##put(kv.ns, LUAT_KV_TEXT("other"), LONGEST, NULL, at))
     PUTS(put);
     PUTS(add);
 #undef PUTS
-    TAKEN(put, options, luat_kv_put(kv.ns, KEY, BYTES("as before"), NULL, at));
+    TAKEN(put, options, luat_kv_put(kv.ns, KEY, LUAT_KV_TEXT("as before"), NULL, at));
     CALL(add, options, luat_kv_add(kv.ns, KEY, VALUE, NULL, at), LUAT_KV_CONFLICT);
     REFUSED(touch, ns, luat_kv_touch(NULL, KEY, 0, 0, at));
     REFUSED(touch, key, luat_kv_touch(kv.ns, NULL, 3, 0, 0, at));
@@ -203,12 +203,12 @@ static void writes(void)
     NO_NUMBER(incr, key, luat_kv_incr(kv.ns, NULL, 3, 1, NULL, &number, at));
     NO_NUMBER(incr, key_len, luat_kv_incr(kv.ns, LONG, 1, NULL, &number, at));
     NO_NUMBER(incr, key_len, luat_kv_incr(kv.ns, LONGEST, 1, NULL, &number, at));
-    TAKEN(incr, options, luat_kv_incr(kv.ns, BYTES("n"), 1, NULL, &number, at));
-    TAKEN(incr, sum, luat_kv_incr(kv.ns, BYTES("n"), 1, NULL, NULL, at));
+    TAKEN(incr, options, luat_kv_incr(kv.ns, LUAT_KV_TEXT("n"), 1, NULL, &number, at));
+    TAKEN(incr, sum, luat_kv_incr(kv.ns, LUAT_KV_TEXT("n"), 1, NULL, NULL, at));
     KEYS(delete);
     KEYS(remove);
 #undef KEYS
-    TAKEN(delete, key, luat_kv_delete(kv.ns, BYTES("n"), at));
+    TAKEN(delete, key, luat_kv_delete(kv.ns, LUAT_KV_TEXT("n"), at));
     luat_kv_entry *out;
     NO_HANDLE(take, ns, luat_kv_take(NULL, KEY, &out, at));
     NO_HANDLE(take, key, luat_kv_take(kv.ns, NULL, 3, &out, at));
@@ -228,14 +228,14 @@ static void writes_with_versions(void)
     NO_VERSION(put, key, luat_kv_##put(kv.ns, NULL, 3, VALUE, NULL, version, at)); \
     NO_VERSION(put, key_len, luat_kv_##put(kv.ns, LONG, VALUE, NULL, version, at)); \
     NO_VERSION(put, key_len, luat_kv_##put(kv.ns, LONGEST, VALUE, NULL, version, at)); \
-    NO_VERSION(put, value, luat_kv_##put(kv.ns, BYTES("other"), NULL, 1, NULL, version, at)); \
-    NO_VERSION(put, value_len, luat_kv_##put(kv.ns, BYTES("other"), LONG, NULL, version, at)); \
-    NO_VERSION(put, value_len, luat_kv_##put(kv.ns, BYTES("other"), LONGEST, NULL, version, at))
+    NO_VERSION(put, value, luat_kv_##put(kv.ns, LUAT_KV_TEXT("other"), NULL, 1, NULL, version, at)); \
+    NO_VERSION(put, value_len, luat_kv_##put(kv.ns, LUAT_KV_TEXT("other"), LONG, NULL, version, at)); \
+    NO_VERSION(put, value_len, luat_kv_##put(kv.ns, LUAT_KV_TEXT("other"), LONGEST, NULL, version, at))
     PUTS(put_versioned);
     PUTS(add_versioned);
 #undef PUTS
-    TAKEN(put_versioned, options, luat_kv_put_versioned(kv.ns, KEY, BYTES("as before"), NULL, version, at));
-    TAKEN(put_versioned, version, luat_kv_put_versioned(kv.ns, KEY, BYTES("as before"), NULL, NULL, at));
+    TAKEN(put_versioned, options, luat_kv_put_versioned(kv.ns, KEY, LUAT_KV_TEXT("as before"), NULL, version, at));
+    TAKEN(put_versioned, version, luat_kv_put_versioned(kv.ns, KEY, LUAT_KV_TEXT("as before"), NULL, NULL, at));
     CALL(add_versioned, options, luat_kv_add_versioned(kv.ns, KEY, VALUE, NULL, version, at), LUAT_KV_CONFLICT);
     CALL(add_versioned, version, luat_kv_add_versioned(kv.ns, KEY, VALUE, NULL, NULL, at), LUAT_KV_CONFLICT);
     attack_ends();
@@ -269,10 +269,10 @@ static void ranges(void)
     NO_NUMBER(delete_prefix, prefix, luat_kv_delete_prefix(kv.ns, NULL, 3, &number, at));
     NO_NUMBER(delete_prefix, prefix_len, luat_kv_delete_prefix(kv.ns, LONG, &number, at));
     NO_NUMBER(delete_prefix, prefix_len, luat_kv_delete_prefix(kv.ns, LONGEST, &number, at));
-    TAKEN(delete_prefix, removed, luat_kv_delete_prefix(kv.ns, BYTES("none"), NULL, at));
+    TAKEN(delete_prefix, removed, luat_kv_delete_prefix(kv.ns, LUAT_KV_TEXT("none"), NULL, at));
     NO_NUMBER(clear, ns, luat_kv_clear(NULL, &number, at));
     luat_kv_namespace *empty = NULL;
-    CHECK_STATUS(luat_kv_namespace_open(kv.store, BYTES("empty"), &empty, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_namespace_open(kv.store, LUAT_KV_TEXT("empty"), &empty, &error), LUAT_KV_OK);
     TAKEN(clear, removed, luat_kv_clear(empty, NULL, at));
     luat_kv_namespace_free(empty);
     attack_ends();
@@ -385,16 +385,16 @@ static void no_struct_is_read_beyond_its_size(void)
         const void *options = at_the_edge(zeros, size);
         CHECK_STATUS(luat_kv_open_memory(options, &store, &error), LUAT_KV_OK);
         luat_kv_close(store);
-        CHECK_STATUS(luat_kv_put(kv.ns, KEY, BYTES("as before"), options, &error), LUAT_KV_OK);
+        CHECK_STATUS(luat_kv_put(kv.ns, KEY, LUAT_KV_TEXT("as before"), options, &error), LUAT_KV_OK);
         CHECK_STATUS(luat_kv_list(kv.ns, options, &page, &error), LUAT_KV_OK);
         luat_kv_page_free(page);
-        CHECK_STATUS(luat_kv_incr(kv.ns, BYTES("n"), 1, options, NULL, &error), LUAT_KV_OK);
+        CHECK_STATUS(luat_kv_incr(kv.ns, LUAT_KV_TEXT("n"), 1, options, NULL, &error), LUAT_KV_OK);
         if (size > sizeof(luat_kv_list_options)) { /* the longest that is known */
             edge[-1] = 1;
             CHECK_STATUS(luat_kv_open_memory(options, &store, &error), LUAT_KV_INVALID);
             CHECK_STATUS(luat_kv_put(kv.ns, KEY, VALUE, options, &error), LUAT_KV_INVALID);
             CHECK_STATUS(luat_kv_list(kv.ns, options, &page, &error), LUAT_KV_INVALID);
-            CHECK_STATUS(luat_kv_incr(kv.ns, BYTES("n"), 1, options, NULL, &error), LUAT_KV_INVALID);
+            CHECK_STATUS(luat_kv_incr(kv.ns, LUAT_KV_TEXT("n"), 1, options, NULL, &error), LUAT_KV_INVALID);
         }
     }
     static const uint32_t absurd[] = { 0, 1, 3, MOST + 1, INT32_MAX, UINT32_MAX };
@@ -403,9 +403,9 @@ static void no_struct_is_read_beyond_its_size(void)
         CHECK_STATUS(luat_kv_open_memory(options, &store, &error), LUAT_KV_INVALID);
         CHECK_STATUS(luat_kv_put(kv.ns, KEY, VALUE, options, &error), LUAT_KV_INVALID);
         CHECK_STATUS(luat_kv_list(kv.ns, options, &page, &error), LUAT_KV_INVALID);
-        CHECK_STATUS(luat_kv_incr(kv.ns, BYTES("n"), 1, options, NULL, &error), LUAT_KV_INVALID);
+        CHECK_STATUS(luat_kv_incr(kv.ns, LUAT_KV_TEXT("n"), 1, options, NULL, &error), LUAT_KV_INVALID);
     }
-    CHECK_STATUS(luat_kv_delete(kv.ns, BYTES("n"), &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_delete(kv.ns, LUAT_KV_TEXT("n"), &error), LUAT_KV_OK);
     attack_ends();
 }
 
@@ -423,9 +423,9 @@ static void no_bytes_are_read_beyond_their_length(void)
     CHECK_STATUS(luat_kv_put(kv.ns, EDGE("other"), VALUE, NULL, &error), LUAT_KV_OK);
     CHECK_STATUS(luat_kv_put(kv.ns, KEY, EDGE("as before"), NULL, &error), LUAT_KV_OK);
     options.metadata = (luat_kv_bytes){ EDGE("[1,2]") };
-    CHECK_STATUS(luat_kv_put(kv.ns, BYTES("other"), VALUE, &options, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_put(kv.ns, LUAT_KV_TEXT("other"), VALUE, &options, &error), LUAT_KV_OK);
     options.metadata = (luat_kv_bytes){ EDGE("[1,2") };
-    CHECK_STATUS(luat_kv_put(kv.ns, BYTES("other"), VALUE, &options, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_put(kv.ns, LUAT_KV_TEXT("other"), VALUE, &options, &error), LUAT_KV_INVALID);
     CHECK_STATUS(luat_kv_put(kv.ns, EDGE("half a character \xc3"), VALUE, NULL, &error), LUAT_KV_INVALID);
     CHECK_STATUS(luat_kv_count(kv.ns, EDGE("other"), &count, &error), LUAT_KV_OK);
     CHECK(count == 1);
@@ -436,7 +436,7 @@ static void no_bytes_are_read_beyond_their_length(void)
     CHECK_BYTES(edge - 9, len, "as before");
     CHECK_STATUS(luat_kv_get(kv.ns, KEY, edge - 8, 8, &len, &error), LUAT_KV_TOO_SMALL);
     char *version = (char *)edge - LUAT_KV_VERSION_SIZE;
-    CHECK_STATUS(luat_kv_put_versioned(kv.ns, KEY, BYTES("as before"), NULL, version, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_put_versioned(kv.ns, KEY, LUAT_KV_TEXT("as before"), NULL, version, &error), LUAT_KV_OK);
     CHECK(strlen(version) == LUAT_KV_VERSION_SIZE - 1);
     CHECK_STATUS(luat_kv_add_versioned(kv.ns, KEY, VALUE, NULL, version, &error), LUAT_KV_CONFLICT);
     CHECK_STATUS(luat_kv_has(kv.ns, EDGE("other"), &error), LUAT_KV_OK);
@@ -454,12 +454,12 @@ static void nothing_is_read_where_the_length_is_0(void)
     luat_kv_page *page = NULL;
     luat_kv_put_options_init(&options, sizeof options);
     options.metadata = (luat_kv_bytes){ edge, 0 };
-    CHECK_STATUS(luat_kv_put(kv.ns, BYTES("other"), edge, 0, &options, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_put(kv.ns, LUAT_KV_TEXT("other"), edge, 0, &options, &error), LUAT_KV_OK);
     CHECK_VALUE(kv.ns, "other", "");
     CHECK_STATUS(luat_kv_delete(kv.ns, edge, 0, &error), LUAT_KV_INVALID);
     CHECK_STATUS(luat_kv_get_many(kv.ns, (void *)edge, 0, &page, &error), LUAT_KV_INVALID);
     CHECK_STATUS(luat_kv_count(kv.ns, edge, 0, NULL, &error), LUAT_KV_OK);
-    CHECK_STATUS(luat_kv_delete(kv.ns, BYTES("other"), &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_delete(kv.ns, LUAT_KV_TEXT("other"), &error), LUAT_KV_OK);
     attack_ends();
 }
 

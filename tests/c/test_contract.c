@@ -17,8 +17,8 @@ static void values_are_any_bytes(void)
     size_t len = 0;
     for (int byte = 0; byte < 256; byte++)
         all[byte] = (uint8_t)byte;
-    CHECK_STATUS(luat_kv_put(kv.ns, BYTES("all"), all, sizeof all, NULL, &error), LUAT_KV_OK);
-    CHECK_STATUS(luat_kv_get(kv.ns, BYTES("all"), copy, sizeof copy, &len, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_put(kv.ns, LUAT_KV_TEXT("all"), all, sizeof all, NULL, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_get(kv.ns, LUAT_KV_TEXT("all"), copy, sizeof copy, &len, &error), LUAT_KV_OK);
     CHECK(len == sizeof all && memcmp(copy, all, sizeof all) == 0);
 
     CHECK_PUT(kv.ns, "NUL", "a\0b\0");
@@ -36,9 +36,9 @@ static void an_empty_value_is_a_value(void)
     size_t len = SIZE_MAX;
     CHECK_PUT(kv.ns, "empty", "");
     CHECK_VALUE(kv.ns, "empty", "");
-    CHECK_STATUS(luat_kv_put(kv.ns, BYTES("null"), NULL, 0, NULL, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_put(kv.ns, LUAT_KV_TEXT("null"), NULL, 0, NULL, &error), LUAT_KV_OK);
     CHECK_VALUE(kv.ns, "null", "");
-    CHECK_STATUS(luat_kv_get(kv.ns, BYTES("null"), NULL, 0, &len, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_get(kv.ns, LUAT_KV_TEXT("null"), NULL, 0, &len, &error), LUAT_KV_OK);
     CHECK(len == 0);
     kv_close(kv);
 }
@@ -54,7 +54,7 @@ static void keys_are_any_text(void)
     EACH_KEY(PUT_KEY)
     EACH_KEY(READ_KEY)
     CHECK(kv_count(kv.ns, "") == 21);
-    CHECK_STATUS(luat_kv_delete(kv.ns, BYTES("a\0"), &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_delete(kv.ns, LUAT_KV_TEXT("a\0"), &error), LUAT_KV_OK);
     CHECK_MISSING(kv.ns, "a\0");
     CHECK_VALUE(kv.ns, "a", "<a>");
     CHECK_VALUE(kv.ns, "a\0b", "<a\0b>");
@@ -62,11 +62,11 @@ static void keys_are_any_text(void)
 }
 
 /* Every call that takes a key refuses this one. */
-static void check_refused_key(luat_kv_namespace *ns, const uint8_t *key, size_t len, luat_kv_status status)
+static void check_refused_key(luat_kv_namespace *ns, const void *key, size_t len, luat_kv_status status)
 {
     luat_kv_entry *entry = GARBAGE;
     size_t value_len = SIZE_MAX;
-    CHECK_STATUS(luat_kv_put(ns, key, len, BYTES("x"), NULL, &error), status);
+    CHECK_STATUS(luat_kv_put(ns, key, len, LUAT_KV_TEXT("x"), NULL, &error), status);
     CHECK_STATUS(luat_kv_get(ns, key, len, NULL, 0, &value_len, &error), status);
     CHECK_STATUS(luat_kv_get_entry(ns, key, len, &entry, &error), status);
     CHECK_STATUS(luat_kv_delete(ns, key, len, &error), status);
@@ -99,15 +99,15 @@ static void namespaces_do_not_see_each_other(void)
 {
     struct kv kv = open_default();
     luat_kv_namespace *other = NULL, *nul = NULL, *same = NULL;
-    CHECK_STATUS(luat_kv_namespace_open(kv.store, BYTES("Test"), &other, &error), LUAT_KV_OK);
-    CHECK_STATUS(luat_kv_namespace_open(kv.store, BYTES("test\0"), &nul, &error), LUAT_KV_OK);
-    CHECK_STATUS(luat_kv_namespace_open(kv.store, BYTES("test"), &same, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_namespace_open(kv.store, LUAT_KV_TEXT("Test"), &other, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_namespace_open(kv.store, LUAT_KV_TEXT("test\0"), &nul, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_namespace_open(kv.store, LUAT_KV_TEXT("test"), &same, &error), LUAT_KV_OK);
     CHECK_PUT(kv.ns, "key", "1");
     CHECK_PUT(nul, "key", "2");
     CHECK_MISSING(other, "key");
     CHECK_VALUE(nul, "key", "2");
     CHECK_VALUE(same, "key", "1");
-    CHECK_STATUS(luat_kv_delete(nul, BYTES("key"), &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_delete(nul, LUAT_KV_TEXT("key"), &error), LUAT_KV_OK);
     CHECK_VALUE(kv.ns, "key", "1");
     CHECK(kv_count(nul, "") == 0 && kv_count(same, "") == 1);
     luat_kv_namespace_free(other);
@@ -120,11 +120,11 @@ static void a_missing_key_is_not_found(void)
 {
     struct kv kv = open_default();
     CHECK_MISSING(kv.ns, "missing");
-    CHECK_STATUS(luat_kv_delete(kv.ns, BYTES("missing"), &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_delete(kv.ns, LUAT_KV_TEXT("missing"), &error), LUAT_KV_OK);
     CHECK_PUT(kv.ns, "key", "value");
-    CHECK_STATUS(luat_kv_delete(kv.ns, BYTES("key"), &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_delete(kv.ns, LUAT_KV_TEXT("key"), &error), LUAT_KV_OK);
     CHECK_MISSING(kv.ns, "key");
-    CHECK_STATUS(luat_kv_delete(kv.ns, BYTES("key"), &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_delete(kv.ns, LUAT_KV_TEXT("key"), &error), LUAT_KV_OK);
     kv_close(kv);
 }
 
@@ -134,13 +134,13 @@ static void too_small_a_buffer_is_told_the_length(void)
     uint8_t copy[] = "........";
     size_t len = SIZE_MAX;
     CHECK_PUT(kv.ns, "key", "value");
-    CHECK_STATUS(luat_kv_get(kv.ns, BYTES("key"), NULL, 0, &len, &error), LUAT_KV_TOO_SMALL);
+    CHECK_STATUS(luat_kv_get(kv.ns, LUAT_KV_TEXT("key"), NULL, 0, &len, &error), LUAT_KV_TOO_SMALL);
     CHECK(len == 5);
     len = SIZE_MAX;
-    CHECK_STATUS(luat_kv_get(kv.ns, BYTES("key"), copy, 4, &len, &error), LUAT_KV_TOO_SMALL);
+    CHECK_STATUS(luat_kv_get(kv.ns, LUAT_KV_TEXT("key"), copy, 4, &len, &error), LUAT_KV_TOO_SMALL);
     CHECK(len == 5);
     CHECK_BYTES(copy, sizeof copy - 1, "........");
-    CHECK_STATUS(luat_kv_get(kv.ns, BYTES("key"), copy, 5, &len, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_get(kv.ns, LUAT_KV_TEXT("key"), copy, 5, &len, &error), LUAT_KV_OK);
     CHECK(len == 5);
     CHECK_BYTES(copy, sizeof copy - 1, "value...");
     kv_close(kv);
@@ -162,7 +162,7 @@ static luat_kv_put_options put_options(int64_t expiration, int64_t ttl, const ch
 static luat_kv_status put_with(luat_kv_namespace *ns, const char *key, luat_kv_put_options options,
                                luat_kv_error **error)
 {
-    return luat_kv_put(ns, TEXT(key), BYTES("value"), &options, error);
+    return luat_kv_put(ns, TEXT(key), LUAT_KV_TEXT("value"), &options, error);
 }
 
 /* The entry of a key, or NULL. */
@@ -302,7 +302,7 @@ static luat_kv_status put_metadata(luat_kv_namespace *ns, luat_kv_bytes metadata
 {
     luat_kv_put_options options = put_options(0, 0, NULL);
     options.metadata = metadata;
-    return luat_kv_put(ns, BYTES("key"), BYTES("value"), &options, error);
+    return luat_kv_put(ns, LUAT_KV_TEXT("key"), LUAT_KV_TEXT("value"), &options, error);
 }
 
 static luat_kv_status list_prefix(luat_kv_namespace *ns, luat_kv_bytes prefix, luat_kv_error **error)
@@ -320,7 +320,7 @@ static void check_name_limit(struct kv kv, size_t limit)
 {
     luat_kv_bytes fits = text_of(limit), over = { fits.data, limit + 1 };
     luat_kv_namespace *ns = NULL;
-    CHECK_STATUS(luat_kv_put(kv.ns, fits.data, fits.len, BYTES("x"), NULL, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_put(kv.ns, fits.data, fits.len, LUAT_KV_TEXT("x"), NULL, &error), LUAT_KV_OK);
     CHECK_STATUS(luat_kv_delete(kv.ns, fits.data, fits.len, &error), LUAT_KV_OK);
     check_refused_key(kv.ns, over.data, over.len, LUAT_KV_LIMIT);
     CHECK_STATUS(list_prefix(kv.ns, fits, &error), LUAT_KV_OK);
@@ -346,7 +346,7 @@ static void check_value_too_long(struct kv kv, size_t limit, const char *number)
     uint8_t *value = mmap(NULL, limit + 1, PROT_NONE, MAP_PRIVATE, zero, 0);
     CHECK(value != MAP_FAILED);
     CHECK_PUT(kv.ns, "key", "as before");
-    CHECK_REFUSED(luat_kv_put(kv.ns, BYTES("key"), value, limit + 1, NULL, &error), LUAT_KV_LIMIT, number);
+    CHECK_REFUSED(luat_kv_put(kv.ns, LUAT_KV_TEXT("key"), value, limit + 1, NULL, &error), LUAT_KV_LIMIT, number);
     CHECK_VALUE(kv.ns, "key", "as before");
     munmap(value, limit + 1);
     close(zero);
@@ -368,8 +368,8 @@ static void cloudflare_limits(void)
     uint8_t *value = malloc(MOST), *copy = malloc(MOST);
     size_t len = 0;
     memset(value, 'v', MOST);
-    CHECK_STATUS(luat_kv_put(kv.ns, BYTES("long"), value, MOST, NULL, &error), LUAT_KV_OK);
-    CHECK_STATUS(luat_kv_get(kv.ns, BYTES("long"), copy, MOST, &len, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_put(kv.ns, LUAT_KV_TEXT("long"), value, MOST, NULL, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_get(kv.ns, LUAT_KV_TEXT("long"), copy, MOST, &len, &error), LUAT_KV_OK);
     CHECK(len == MOST && memcmp(copy, value, MOST) == 0);
     free(value);
     free(copy);
@@ -377,8 +377,8 @@ static void cloudflare_limits(void)
 
     check_name_limit(kv, 512);
     check_metadata_limit(kv, 1024);
-    check_refused_key(kv.ns, BYTES("."), LUAT_KV_INVALID);
-    check_refused_key(kv.ns, BYTES(".."), LUAT_KV_INVALID);
+    check_refused_key(kv.ns, LUAT_KV_TEXT("."), LUAT_KV_INVALID);
+    check_refused_key(kv.ns, LUAT_KV_TEXT(".."), LUAT_KV_INVALID);
     CHECK_PUT(kv.ns, "...", "more dots are a name");
 
     CHECK_PUT(kv.ns, "key", "as before");

@@ -22,7 +22,7 @@ static luat_kv_incr_options incr_options(int64_t initial, int64_t expiration, in
 #define CHECK_INCR(ns, key, by, options, expected) \
     do { \
         int64_t sum_ = 7; \
-        CHECK_STATUS(luat_kv_incr(ns, BYTES(key), by, options, &sum_, &error), LUAT_KV_OK); \
+        CHECK_STATUS(luat_kv_incr(ns, LUAT_KV_TEXT(key), by, options, &sum_, &error), LUAT_KV_OK); \
         if (sum_ != (expected)) \
             check_fail(__FILE__, __LINE__, "%s is %" PRId64 ", not %" PRId64, key, sum_, (int64_t)(expected)); \
     } while (0)
@@ -32,7 +32,7 @@ static luat_kv_incr_options incr_options(int64_t initial, int64_t expiration, in
     do { \
         int64_t sum_ = 7; \
         CHECK_PUT(ns, "odd", value); \
-        CHECK_REFUSED(luat_kv_incr(ns, BYTES("odd"), by, NULL, &sum_, &error), LUAT_KV_INVALID, "odd"); \
+        CHECK_REFUSED(luat_kv_incr(ns, LUAT_KV_TEXT("odd"), by, NULL, &sum_, &error), LUAT_KV_INVALID, "odd"); \
         CHECK(sum_ == 0); \
         CHECK_VALUE(ns, "odd", value); \
     } while (0)
@@ -62,7 +62,7 @@ static void a_counter_is_decimal_text(void)
     CHECK_VALUE(kv.ns, "zero", "0");
     CHECK_PUT(kv.ns, "put", "1000");
     CHECK_INCR(kv.ns, "put", 1, NULL, 1001);
-    CHECK_STATUS(luat_kv_incr(kv.ns, BYTES("put"), 1, NULL, NULL, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_incr(kv.ns, LUAT_KV_TEXT("put"), 1, NULL, NULL, &error), LUAT_KV_OK);
     CHECK_VALUE(kv.ns, "put", "1002");
     kv_close(kv);
 }
@@ -75,12 +75,12 @@ static void a_counter_holds_64_bits_and_no_more(void)
     CHECK_INCR(kv.ns, "top", INT64_MAX, NULL, INT64_MAX);
     CHECK_INCR(kv.ns, "bottom", INT64_MIN, NULL, INT64_MIN);
     CHECK_INCR(kv.ns, "top", INT64_MIN, NULL, -1);
-    CHECK_STATUS(luat_kv_incr(kv.ns, BYTES("bottom"), -1, NULL, &sum, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_incr(kv.ns, LUAT_KV_TEXT("bottom"), -1, NULL, &sum, &error), LUAT_KV_INVALID);
     CHECK(sum == 0);
     CHECK_VALUE(kv.ns, "bottom", "-9223372036854775808");
     CHECK_NO_INCR(kv.ns, "9223372036854775807", 1);
     CHECK_NO_INCR(kv.ns, "1", INT64_MAX);
-    CHECK_STATUS(luat_kv_incr(kv.ns, BYTES("new"), 1, &options, &sum, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_incr(kv.ns, LUAT_KV_TEXT("new"), 1, &options, &sum, &error), LUAT_KV_INVALID);
     CHECK_MISSING(kv.ns, "new");
     kv_close(kv);
 }
@@ -110,8 +110,8 @@ static void counting_keeps_metadata_and_expiration(void)
     luat_kv_put_options options;
     luat_kv_put_options_init(&options, sizeof options);
     options.expiration = 4000000000;
-    options.metadata = (luat_kv_bytes){ BYTES("{\"a\":1}") };
-    CHECK_STATUS(luat_kv_put(kv.ns, BYTES("n"), BYTES("1"), &options, &error), LUAT_KV_OK);
+    options.metadata = (luat_kv_bytes){ LUAT_KV_TEXT("{\"a\":1}") };
+    CHECK_STATUS(luat_kv_put(kv.ns, LUAT_KV_TEXT("n"), LUAT_KV_TEXT("1"), &options, &error), LUAT_KV_OK);
     CHECK_INCR(kv.ns, "n", 1, &later, 2);
     luat_kv_entry *entry = kv_entry(kv.ns, "n");
     CHECK_VIEW(luat_kv_entry_metadata, entry, "{\"a\":1}");
@@ -132,18 +132,18 @@ static void the_options_of_a_counter_are_checked(void)
     struct kv kv = open_default();
     luat_kv_incr_options past = incr_options(0, 1000, 0), negative = incr_options(0, 0, -1), bad;
     int64_t sum = 7;
-    CHECK_STATUS(luat_kv_incr(kv.ns, BYTES("n"), 1, &past, &sum, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_incr(kv.ns, LUAT_KV_TEXT("n"), 1, &past, &sum, &error), LUAT_KV_INVALID);
     CHECK(sum == 0);
-    CHECK_STATUS(luat_kv_incr(kv.ns, BYTES("n"), 1, &negative, &sum, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_incr(kv.ns, LUAT_KV_TEXT("n"), 1, &negative, &sum, &error), LUAT_KV_INVALID);
     bad = incr_options(0, 0, 0);
     bad.flags = 1;
-    CHECK_REFUSED(luat_kv_incr(kv.ns, BYTES("n"), 1, &bad, &sum, &error), LUAT_KV_INVALID, "flags");
+    CHECK_REFUSED(luat_kv_incr(kv.ns, LUAT_KV_TEXT("n"), 1, &bad, &sum, &error), LUAT_KV_INVALID, "flags");
     CHECK_MISSING(kv.ns, "n");
     kv_close(kv);
 
     kv = open_cloudflare();
     luat_kv_incr_options brief = incr_options(0, 0, 59);
-    CHECK_STATUS(luat_kv_incr(kv.ns, BYTES("n"), 1, &brief, &sum, &error), LUAT_KV_LIMIT);
+    CHECK_STATUS(luat_kv_incr(kv.ns, LUAT_KV_TEXT("n"), 1, &brief, &sum, &error), LUAT_KV_LIMIT);
     kv_close(kv);
 }
 
@@ -155,17 +155,17 @@ static void add_stores_what_is_missing(void)
     luat_kv_put_options options;
     luat_kv_put_options_init(&options, sizeof options);
     options.expiration_ttl = 1000;
-    CHECK_STATUS(luat_kv_add(kv.ns, BYTES("key"), BYTES("first"), NULL, &error), LUAT_KV_OK);
-    CHECK_STATUS(luat_kv_add(kv.ns, BYTES("key"), BYTES("second"), &options, &error), LUAT_KV_CONFLICT);
+    CHECK_STATUS(luat_kv_add(kv.ns, LUAT_KV_TEXT("key"), LUAT_KV_TEXT("first"), NULL, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_add(kv.ns, LUAT_KV_TEXT("key"), LUAT_KV_TEXT("second"), &options, &error), LUAT_KV_CONFLICT);
     CHECK_VALUE(kv.ns, "key", "first");
     CHECK(expiration_of(kv.ns, "key") == 0);
-    CHECK_STATUS(luat_kv_delete(kv.ns, BYTES("key"), &error), LUAT_KV_OK);
-    CHECK_STATUS(luat_kv_add(kv.ns, BYTES("key"), BYTES(""), &options, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_delete(kv.ns, LUAT_KV_TEXT("key"), &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_add(kv.ns, LUAT_KV_TEXT("key"), LUAT_KV_TEXT(""), &options, &error), LUAT_KV_OK);
     CHECK_VALUE(kv.ns, "key", "");
     CHECK(expiration_of(kv.ns, "key") != 0);
-    CHECK_STATUS(luat_kv_add(kv.ns, BYTES("key"), BYTES("x"), NULL, &error), LUAT_KV_CONFLICT);
-    options.metadata = (luat_kv_bytes){ BYTES("no JSON") };
-    CHECK_STATUS(luat_kv_add(kv.ns, BYTES("other"), BYTES("x"), &options, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_add(kv.ns, LUAT_KV_TEXT("key"), LUAT_KV_TEXT("x"), NULL, &error), LUAT_KV_CONFLICT);
+    options.metadata = (luat_kv_bytes){ LUAT_KV_TEXT("no JSON") };
+    CHECK_STATUS(luat_kv_add(kv.ns, LUAT_KV_TEXT("other"), LUAT_KV_TEXT("x"), &options, &error), LUAT_KV_INVALID);
     CHECK_MISSING(kv.ns, "other");
     kv_close(kv);
 }
@@ -177,10 +177,10 @@ static void touch_changes_the_expiration_alone(void)
     struct kv kv = open_default();
     luat_kv_put_options options;
     luat_kv_put_options_init(&options, sizeof options);
-    options.metadata = (luat_kv_bytes){ BYTES("[1]") };
-    CHECK_STATUS(luat_kv_put(kv.ns, BYTES("key"), BYTES("a\0b"), &options, &error), LUAT_KV_OK);
+    options.metadata = (luat_kv_bytes){ LUAT_KV_TEXT("[1]") };
+    CHECK_STATUS(luat_kv_put(kv.ns, LUAT_KV_TEXT("key"), LUAT_KV_TEXT("a\0b"), &options, &error), LUAT_KV_OK);
     luat_kv_entry *before = kv_entry(kv.ns, "key");
-    CHECK_STATUS(luat_kv_touch(kv.ns, BYTES("key"), 4000000000, 0, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_touch(kv.ns, LUAT_KV_TEXT("key"), 4000000000, 0, &error), LUAT_KV_OK);
     luat_kv_entry *after = kv_entry(kv.ns, "key");
     CHECK_VIEW(luat_kv_entry_value, after, "a\0b");
     CHECK_VIEW(luat_kv_entry_metadata, after, "[1]");
@@ -189,15 +189,16 @@ static void touch_changes_the_expiration_alone(void)
     luat_kv_entry_free(before);
     luat_kv_entry_free(after);
 
-    CHECK_STATUS(luat_kv_touch(kv.ns, BYTES("key"), 4000000000, 1000, &error), LUAT_KV_OK); /* the lifetime wins */
+    CHECK_STATUS(luat_kv_touch(kv.ns, LUAT_KV_TEXT("key"), 4000000000, 1000, &error),
+                 LUAT_KV_OK); /* the lifetime wins */
     CHECK(expiration_of(kv.ns, "key") < 4000000000);
-    CHECK_STATUS(luat_kv_touch(kv.ns, BYTES("key"), 0, 0, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_touch(kv.ns, LUAT_KV_TEXT("key"), 0, 0, &error), LUAT_KV_OK);
     CHECK(expiration_of(kv.ns, "key") == 0);
-    CHECK_STATUS(luat_kv_touch(kv.ns, BYTES("key"), 1000, 0, &error), LUAT_KV_INVALID);
-    CHECK_STATUS(luat_kv_touch(kv.ns, BYTES("key"), -1, 0, &error), LUAT_KV_INVALID);
-    CHECK_STATUS(luat_kv_touch(kv.ns, BYTES("key"), 0, INT64_MAX, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_touch(kv.ns, LUAT_KV_TEXT("key"), 1000, 0, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_touch(kv.ns, LUAT_KV_TEXT("key"), -1, 0, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_touch(kv.ns, LUAT_KV_TEXT("key"), 0, INT64_MAX, &error), LUAT_KV_INVALID);
     CHECK(expiration_of(kv.ns, "key") == 0);
-    CHECK_STATUS(luat_kv_touch(kv.ns, BYTES("missing"), 0, 0, &error), LUAT_KV_NOT_FOUND);
+    CHECK_STATUS(luat_kv_touch(kv.ns, LUAT_KV_TEXT("missing"), 0, 0, &error), LUAT_KV_NOT_FOUND);
     CHECK_MISSING(kv.ns, "missing");
     kv_close(kv);
 }
@@ -211,14 +212,14 @@ static void what_has_expired_is_missing(void)
     CHECK_INCR(kv.ns, "n", 1, &options, 11);
     CHECK_PUT(kv.ns, "added", "x");
     CHECK_PUT(kv.ns, "touched", "x");
-    CHECK_STATUS(luat_kv_touch(kv.ns, BYTES("added"), 0, 1, &error), LUAT_KV_OK);
-    CHECK_STATUS(luat_kv_touch(kv.ns, BYTES("touched"), 0, 1, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_touch(kv.ns, LUAT_KV_TEXT("added"), 0, 1, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_touch(kv.ns, LUAT_KV_TEXT("touched"), 0, 1, &error), LUAT_KV_OK);
     clock_advance(3); /* a lifetime of a second is over within two, and a tick of the clock */
     CHECK_INCR(kv.ns, "n", 1, NULL, 1);
     CHECK(expiration_of(kv.ns, "n") == 0);
-    CHECK_STATUS(luat_kv_add(kv.ns, BYTES("added"), BYTES("again"), NULL, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_add(kv.ns, LUAT_KV_TEXT("added"), LUAT_KV_TEXT("again"), NULL, &error), LUAT_KV_OK);
     CHECK_VALUE(kv.ns, "added", "again");
-    CHECK_STATUS(luat_kv_touch(kv.ns, BYTES("touched"), 0, 0, &error), LUAT_KV_NOT_FOUND);
+    CHECK_STATUS(luat_kv_touch(kv.ns, LUAT_KV_TEXT("touched"), 0, 0, &error), LUAT_KV_NOT_FOUND);
     CHECK_MISSING(kv.ns, "touched");
     kv_close(kv);
 }
@@ -231,7 +232,7 @@ static void count_up(void *path)
 {
     struct kv kv = kv_open(path);
     for (int time = 0; time < TIMES; time++)
-        CHECK_STATUS(luat_kv_incr(kv.ns, BYTES("hits"), 1, NULL, NULL, &error), LUAT_KV_OK);
+        CHECK_STATUS(luat_kv_incr(kv.ns, LUAT_KV_TEXT("hits"), 1, NULL, NULL, &error), LUAT_KV_OK);
     kv_close(kv);
 }
 
@@ -252,7 +253,7 @@ static void eight_processes_count_together(void)
 static void add_once(void *path)
 {
     struct kv kv = kv_open(path);
-    luat_kv_status status = luat_kv_add(kv.ns, BYTES("lock"), BYTES("mine"), NULL, NULL);
+    luat_kv_status status = luat_kv_add(kv.ns, LUAT_KV_TEXT("lock"), LUAT_KV_TEXT("mine"), NULL, NULL);
     kv_close(kv);
     _exit(status == LUAT_KV_OK ? 0 : status == LUAT_KV_CONFLICT ? 1 : 2);
 }

@@ -60,15 +60,15 @@ static void everything_is_there_after_reopening(void)
     struct kv kv = kv_open(scratch("kv.db"));
     luat_kv_put_options_init(&options, sizeof options);
     options.expiration = 4000000000;
-    options.metadata = (luat_kv_bytes){ BYTES("{\"a\":1}") };
-    CHECK_STATUS(luat_kv_put(kv.ns, BYTES("full\0"), BYTES("a\0b"), &options, &error), LUAT_KV_OK);
+    options.metadata = (luat_kv_bytes){ LUAT_KV_TEXT("{\"a\":1}") };
+    CHECK_STATUS(luat_kv_put(kv.ns, LUAT_KV_TEXT("full\0"), LUAT_KV_TEXT("a\0b"), &options, &error), LUAT_KV_OK);
     CHECK_PUT(kv.ns, "empty", "");
     CHECK_PUT(kv.ns, "gone", "x");
     CHECK_STATUS(kv_delete(kv.ns, "gone", &error), LUAT_KV_OK);
     kv_close(kv);
 
     kv = kv_open(scratch("kv.db"));
-    CHECK_STATUS(luat_kv_get_entry(kv.ns, BYTES("full\0"), &entry, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_get_entry(kv.ns, LUAT_KV_TEXT("full\0"), &entry, &error), LUAT_KV_OK);
     CHECK_VIEW(luat_kv_entry_value, entry, "a\0b");
     CHECK_VIEW(luat_kv_entry_metadata, entry, "{\"a\":1}");
     CHECK(luat_kv_entry_expiration(entry) == 4000000000);
@@ -361,18 +361,19 @@ static void readonly_reads_and_writes_nothing(void)
     CHECK_PUT(kv.ns, "key", "value");
     kv_close(kv);
     kv = open_with(scratch("kv.db"), LUAT_KV_OPEN_READONLY, 0);
-    CHECK_STATUS(luat_kv_has(kv.ns, BYTES("key"), &error), LUAT_KV_OK);
-    CHECK_STATUS(luat_kv_has(kv.ns, BYTES("missing"), &error), LUAT_KV_NOT_FOUND);
+    CHECK_STATUS(luat_kv_has(kv.ns, LUAT_KV_TEXT("key"), &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_has(kv.ns, LUAT_KV_TEXT("missing"), &error), LUAT_KV_NOT_FOUND);
     CHECK_VALUE(kv.ns, "key", "value");
     CHECK_MISSING(kv.ns, "missing");
     CHECK(kv_count(kv.ns, "") == 1);
     CHECK_STATUS(kv_put(kv.ns, "key", "another", &error), LUAT_KV_READONLY);
     CHECK_STATUS(kv_put(kv.ns, "new", "value", &error), LUAT_KV_READONLY);
     CHECK_STATUS(kv_delete(kv.ns, "key", &error), LUAT_KV_READONLY);
-    CHECK_STATUS(luat_kv_remove(kv.ns, BYTES("key"), &error), LUAT_KV_READONLY);
-    CHECK_STATUS(luat_kv_take(kv.ns, BYTES("key"), &entry, &error), LUAT_KV_READONLY);
+    CHECK_STATUS(luat_kv_remove(kv.ns, LUAT_KV_TEXT("key"), &error), LUAT_KV_READONLY);
+    CHECK_STATUS(luat_kv_take(kv.ns, LUAT_KV_TEXT("key"), &entry, &error), LUAT_KV_READONLY);
     CHECK(entry == NULL);
-    CHECK_STATUS(luat_kv_put_versioned(kv.ns, BYTES("key"), BYTES("another"), NULL, version, &error), LUAT_KV_READONLY);
+    CHECK_STATUS(luat_kv_put_versioned(kv.ns, LUAT_KV_TEXT("key"), LUAT_KV_TEXT("another"), NULL, version, &error),
+                 LUAT_KV_READONLY);
     CHECK(*version == '\0');
     CHECK_STATUS(luat_kv_sweep(kv.store, 0, &removed, &error), LUAT_KV_READONLY);
     CHECK(removed == 0);

@@ -34,7 +34,7 @@ static void exit_handlers_may_call(void)
 static void *put_for_ever(void *unused)
 {
     for (;;)
-        luat_kv_put(left.ns, BYTES("busy"), BYTES("value"), NULL, NULL);
+        luat_kv_put(left.ns, LUAT_KV_TEXT("busy"), LUAT_KV_TEXT("value"), NULL, NULL);
     return unused;
 }
 

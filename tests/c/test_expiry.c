@@ -18,7 +18,7 @@ static luat_kv_status put_ending(luat_kv_namespace *ns, const char *key, luat_kv
     luat_kv_put_options_init(&options, sizeof options);
     options.expiration = end;
     options.metadata = (luat_kv_bytes){ (const uint8_t *)"1", 1 };
-    return luat_kv_put(ns, TEXT(key), BYTES("ends"), &options, error);
+    return luat_kv_put(ns, TEXT(key), LUAT_KV_TEXT("ends"), &options, error);
 }
 
 /* Of two hundred keys "k:000", "k:001", ... four live; all of "end:..." end. */
@@ -46,7 +46,7 @@ static void look_until_the_end(void)
             size_t len = SIZE_MAX;
             luat_kv_error *error = GARBAGE;
             int64_t before = time(NULL);
-            luat_kv_status status = luat_kv_get(stores[which].ns, BYTES("end:200"), NULL, 0, &len, &error);
+            luat_kv_status status = luat_kv_get(stores[which].ns, LUAT_KV_TEXT("end:200"), NULL, 0, &len, &error);
             int64_t after = time(NULL);
             over = before >= end;
             if (after < end || over)
@@ -82,7 +82,7 @@ static void get_and_list_do_not_see_them(void)
     luat_kv_namespace *ns = stores[backend].ns;
     CHECK_MISSING(ns, "k:000");
     CHECK_MISSING(ns, "end:500");
-    CHECK_STATUS(luat_kv_has(ns, BYTES("k:001"), &error), LUAT_KV_NOT_FOUND);
+    CHECK_STATUS(luat_kv_has(ns, LUAT_KV_TEXT("k:001"), &error), LUAT_KV_NOT_FOUND);
     CHECK(kv_count(ns, "") == 4);
     CHECK(kv_count(ns, "end:") == 0);
     CHECK_VALUE(ns, "k:058", "lives now, for ever");
@@ -132,10 +132,10 @@ static void removal_does_not_find_them(void)
 {
     luat_kv_namespace *ns = removals[backend].ns;
     luat_kv_entry *entry = GARBAGE;
-    CHECK_STATUS(luat_kv_remove(ns, BYTES("removed"), &error), LUAT_KV_NOT_FOUND);
-    CHECK_STATUS(luat_kv_take(ns, BYTES("taken"), &entry, &error), LUAT_KV_NOT_FOUND);
+    CHECK_STATUS(luat_kv_remove(ns, LUAT_KV_TEXT("removed"), &error), LUAT_KV_NOT_FOUND);
+    CHECK_STATUS(luat_kv_take(ns, LUAT_KV_TEXT("taken"), &entry, &error), LUAT_KV_NOT_FOUND);
     CHECK(entry == NULL);
-    CHECK_STATUS(luat_kv_add_versioned(ns, BYTES("added"), BYTES("new"), NULL, NULL, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_add_versioned(ns, LUAT_KV_TEXT("added"), LUAT_KV_TEXT("new"), NULL, NULL, &error), LUAT_KV_OK);
     CHECK_VALUE(ns, "added", "new");
     kv_close(removals[backend]);
 }

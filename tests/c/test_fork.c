@@ -103,7 +103,7 @@ static void use_all_and_close(void *unused)
     CHECK_PUT(shared.ns, "child", "was here");
     CHECK_STATUS(luat_kv_sweep(shared.store, 0, NULL, &error), LUAT_KV_OK);
     luat_kv_namespace *other = NULL;
-    CHECK_STATUS(luat_kv_namespace_open(shared.store, BYTES("other"), &other, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_namespace_open(shared.store, LUAT_KV_TEXT("other"), &other, &error), LUAT_KV_OK);
     CHECK_PUT(other, "key", "value");
     luat_kv_namespace_free(other);
     struct kv own = kv_open(database);
@@ -174,7 +174,7 @@ static void entries_and_pages_outlive_a_fork(void)
 {
     open_shared();
     CHECK_PUT(shared.ns, "key", "value");
-    CHECK_STATUS(luat_kv_get_entry(shared.ns, BYTES("key"), &held_entry, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_get_entry(shared.ns, LUAT_KV_TEXT("key"), &held_entry, &error), LUAT_KV_OK);
     CHECK_STATUS(luat_kv_list(shared.ns, NULL, &held_page, &error), LUAT_KV_OK);
     child_run(use_what_was_read_before, NULL);
     use_what_was_read_before(NULL);

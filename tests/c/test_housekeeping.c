@@ -10,7 +10,7 @@ static void put_in(luat_kv_store *store, const char *name, const char *key, cons
 {
     luat_kv_namespace *ns = NULL;
     CHECK_STATUS(luat_kv_namespace_open(store, TEXT(name), &ns, &error), LUAT_KV_OK);
-    CHECK_STATUS(luat_kv_put(ns, TEXT(key), BYTES("value"), options, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_put(ns, TEXT(key), LUAT_KV_TEXT("value"), options, &error), LUAT_KV_OK);
     luat_kv_namespace_free(ns);
 }
 
@@ -41,7 +41,7 @@ static void namespaces_with_keys_are_listed(void)
     put_in(kv.store, "\uFFFD", "1", NULL);
     put_in(kv.store, "b", "2", NULL);
     CHECK_PUT(kv.ns, "key", "x");
-    CHECK_STATUS(luat_kv_delete(kv.ns, BYTES("key"), &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_delete(kv.ns, LUAT_KV_TEXT("key"), &error), LUAT_KV_OK);
     page = namespaces(kv.store);
     CHECK(luat_kv_page_len(page) == 4);
     CHECK_VIEW(luat_kv_entry_key, luat_kv_page_at(page, 0), "B");
@@ -166,7 +166,7 @@ static void compaction_gives_room_back(void)
         CHECK_STATUS(luat_kv_put(kv.ns, TEXT(key), value, LEN, NULL, &error), LUAT_KV_OK);
     }
     kv_put_numbers(kv.ns, "k", 10);
-    CHECK_STATUS(luat_kv_delete_prefix(kv.ns, BYTES("big"), NULL, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_delete_prefix(kv.ns, LUAT_KV_TEXT("big"), NULL, &error), LUAT_KV_OK);
     luat_kv_stats *before = stats_read(kv.store);
     CHECK_STATUS(luat_kv_compact(kv.store, &error), LUAT_KV_OK);
     luat_kv_stats *after = stats_read(kv.store);
@@ -223,9 +223,9 @@ static void readonly_is_left_as_it_is(void)
     CHECK_STATUS(luat_kv_checkpoint(store, &complete, &error), LUAT_KV_READONLY);
     CHECK(complete == 0);
     CHECK_STATUS(luat_kv_clear(kv.ns, NULL, &error), LUAT_KV_READONLY);
-    CHECK_STATUS(luat_kv_incr(kv.ns, BYTES("n"), 1, NULL, NULL, &error), LUAT_KV_READONLY);
-    CHECK_STATUS(luat_kv_touch(kv.ns, BYTES("key"), 0, 0, &error), LUAT_KV_READONLY);
-    CHECK_STATUS(luat_kv_add(kv.ns, BYTES("n"), BYTES("1"), NULL, &error), LUAT_KV_READONLY);
+    CHECK_STATUS(luat_kv_incr(kv.ns, LUAT_KV_TEXT("n"), 1, NULL, NULL, &error), LUAT_KV_READONLY);
+    CHECK_STATUS(luat_kv_touch(kv.ns, LUAT_KV_TEXT("key"), 0, 0, &error), LUAT_KV_READONLY);
+    CHECK_STATUS(luat_kv_add(kv.ns, LUAT_KV_TEXT("n"), LUAT_KV_TEXT("1"), NULL, &error), LUAT_KV_READONLY);
     CHECK_STATUS(luat_kv_backup(store, scratch("copy.db"), &error), LUAT_KV_OK); /* which only reads */
     CHECK_VALUE(kv.ns, "key", "value");
     kv_close(kv);
@@ -242,17 +242,17 @@ static void a_backup_is_a_store_of_its_own(void)
     luat_kv_put_options options;
     luat_kv_put_options_init(&options, sizeof options);
     options.expiration = 4000000000;
-    options.metadata = (luat_kv_bytes){ BYTES("[1]") };
+    options.metadata = (luat_kv_bytes){ LUAT_KV_TEXT("[1]") };
     struct kv kv = kv_open(scratch("kv.db"));
-    CHECK_STATUS(luat_kv_put(kv.ns, BYTES("a\0b"), BYTES("\0\xff"), &options, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_put(kv.ns, LUAT_KV_TEXT("a\0b"), LUAT_KV_TEXT("\0\xff"), &options, &error), LUAT_KV_OK);
     put_in(kv.store, "other", "key", NULL);
     CHECK_STATUS(luat_kv_backup(kv.store, scratch("copy.db"), &error), LUAT_KV_OK);
     CHECK(stat(scratch("copy.db"), &status) == 0 && (status.st_mode & 07777) == 0600);
-    CHECK_STATUS(luat_kv_delete(kv.ns, BYTES("a\0b"), &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_delete(kv.ns, LUAT_KV_TEXT("a\0b"), &error), LUAT_KV_OK);
 
     struct kv copy = kv_open(scratch("copy.db"));
     luat_kv_entry *entry = NULL;
-    CHECK_STATUS(luat_kv_get_entry(copy.ns, BYTES("a\0b"), &entry, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_get_entry(copy.ns, LUAT_KV_TEXT("a\0b"), &entry, &error), LUAT_KV_OK);
     CHECK_VIEW(luat_kv_entry_value, entry, "\0\xff");
     CHECK_VIEW(luat_kv_entry_metadata, entry, "[1]");
     CHECK(luat_kv_entry_expiration(entry) == 4000000000);
@@ -305,7 +305,7 @@ static void backups_while_another_process_writes(void)
         snprintf(name, sizeof name, "copy%d.db", number);
         CHECK_INTEGRITY(scratch(name));
         struct kv copy = kv_open(scratch(name));
-        CHECK_STATUS(luat_kv_count(copy.ns, BYTES(""), &count, &error), LUAT_KV_OK);
+        CHECK_STATUS(luat_kv_count(copy.ns, LUAT_KV_TEXT(""), &count, &error), LUAT_KV_OK);
         kv_check_numbers(copy.ns, "w", (int)count); /* the first ones, without a gap */
         CHECK(count >= last && count > 0);
         last = count;

@@ -75,8 +75,8 @@ static void entries_tell_all_but_the_value(void)
     luat_kv_put_options options;
     luat_kv_put_options_init(&options, sizeof options);
     options.expiration = 4000000000;
-    options.metadata = (luat_kv_bytes){ BYTES("{\"n\":1}") };
-    CHECK_STATUS(luat_kv_put(kv.ns, BYTES("a\0b"), BYTES("value"), &options, &error), LUAT_KV_OK);
+    options.metadata = (luat_kv_bytes){ LUAT_KV_TEXT("{\"n\":1}") };
+    CHECK_STATUS(luat_kv_put(kv.ns, LUAT_KV_TEXT("a\0b"), LUAT_KV_TEXT("value"), &options, &error), LUAT_KV_OK);
     CHECK_PUT(kv.ns, "plain", "value");
 
     luat_kv_page *page = list(kv.ns, NULL);
@@ -139,7 +139,7 @@ static void a_prefix_is_literal(void)
             check_fail(__FILE__, __LINE__, "prefix %s: %s", cases[at].prefix, listed);
     }
     CHECK_PUT(kv.ns, "axb\0c", "");
-    options.prefix = (luat_kv_bytes){ BYTES("axb\0") };
+    options.prefix = (luat_kv_bytes){ LUAT_KV_TEXT("axb\0") };
     luat_kv_page *page = list(kv.ns, &options);
     CHECK(luat_kv_page_len(page) == 1);
     CHECK_VIEW(luat_kv_entry_key, luat_kv_page_at(page, 0), "axb\0c");

@@ -50,9 +50,9 @@ static void what_is_there_comes_once_and_in_order(void)
     luat_kv_put_options options;
     luat_kv_put_options_init(&options, sizeof options);
     options.expiration = 4000000000;
-    options.metadata = (luat_kv_bytes){ BYTES("[1]") };
+    options.metadata = (luat_kv_bytes){ LUAT_KV_TEXT("[1]") };
     CHECK_PUT(kv.ns, "a", "1");
-    CHECK_STATUS(luat_kv_put(kv.ns, BYTES("a\0b"), BYTES("2\0\xff"), &options, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_put(kv.ns, LUAT_KV_TEXT("a\0b"), LUAT_KV_TEXT("2\0\xff"), &options, &error), LUAT_KV_OK);
     CHECK_PUT(kv.ns, "B", "");
     CHECK_PUT(kv.ns, "c", "4");
     CHECK_PUT(kv.ns, "d", "not asked for");
@@ -120,7 +120,7 @@ static void a_bulk_read_needs_its_arguments(void)
     CHECK_STATUS(luat_kv_get_many(kv.ns, keys, 2, &page, &error), LUAT_KV_INVALID);
     keys[1].len = 0;
     CHECK_REFUSED(luat_kv_get_many(kv.ns, keys, 2, &page, &error), LUAT_KV_INVALID, "empty");
-    keys[1] = (luat_kv_bytes){ BYTES("\xff") };
+    keys[1] = (luat_kv_bytes){ LUAT_KV_TEXT("\xff") };
     CHECK_STATUS(luat_kv_get_many(kv.ns, keys, 2, &page, NULL), LUAT_KV_INVALID);
     CHECK(page == NULL);
     kv_close(kv);
@@ -185,10 +185,10 @@ static void bounds_are_in_byte_order_either_way(void)
         }
     }
     luat_kv_list_options options = between("b1", "", 0); /* and a prefix narrows them */
-    options.prefix = (luat_kv_bytes){ BYTES("b") };
+    options.prefix = (luat_kv_bytes){ LUAT_KV_TEXT("b") };
     CHECK_SHOWN(list(kv.ns, &options), "b1 ");
     options = between("", "b1", LUAT_KV_LIST_REVERSE);
-    options.prefix = (luat_kv_bytes){ BYTES("b") };
+    options.prefix = (luat_kv_bytes){ LUAT_KV_TEXT("b") };
     CHECK_SHOWN(list(kv.ns, &options), "b ");
     kv_close(kv);
 }
@@ -287,7 +287,7 @@ static void a_cursor_goes_with_its_list_only(void)
     options.prefix.len = 1;
     options.flags = LUAT_KV_LIST_VALUES; /* of values and bounds it knows nothing */
     options.limit = 1;
-    options.start = (luat_kv_bytes){ BYTES("k3") };
+    options.start = (luat_kv_bytes){ LUAT_KV_TEXT("k3") };
     CHECK_SHOWN(list(kv.ns, &options), "k3=k3 ");
     luat_kv_page_free(first);
     kv_close(kv);
@@ -326,7 +326,7 @@ static void what_a_list_is_told_is_checked(void)
 #define CHECK_COUNT(ns, prefix, expected) \
     do { \
         uint64_t count_ = 7; \
-        CHECK_STATUS(luat_kv_count(ns, BYTES(prefix), &count_, &error), LUAT_KV_OK); \
+        CHECK_STATUS(luat_kv_count(ns, LUAT_KV_TEXT(prefix), &count_, &error), LUAT_KV_OK); \
         CHECK(count_ == (expected)); \
     } while (0)
 
@@ -343,10 +343,10 @@ static void keys_are_counted_by_prefix(void)
     CHECK_STATUS(luat_kv_count(kv.ns, NULL, 0, &count, &error), LUAT_KV_OK);
     CHECK(count == 23);
     CHECK_STATUS(luat_kv_count(kv.ns, NULL, 0, NULL, &error), LUAT_KV_OK);
-    CHECK_STATUS(luat_kv_count(NULL, BYTES("a"), &count, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_count(NULL, LUAT_KV_TEXT("a"), &count, &error), LUAT_KV_INVALID);
     CHECK(count == 0);
     CHECK_STATUS(luat_kv_count(kv.ns, NULL, 1, &count, &error), LUAT_KV_INVALID);
-    CHECK_STATUS(luat_kv_count(kv.ns, BYTES("\xff"), &count, NULL), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_count(kv.ns, LUAT_KV_TEXT("\xff"), &count, NULL), LUAT_KV_INVALID);
     kv_close(kv);
 }
 
@@ -355,17 +355,17 @@ static void keys_are_removed_by_prefix(void)
     struct kv kv = open_default();
     luat_kv_namespace *other = NULL;
     uint64_t removed = 7;
-    CHECK_STATUS(luat_kv_namespace_open(kv.store, BYTES("other"), &other, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_namespace_open(kv.store, LUAT_KV_TEXT("other"), &other, &error), LUAT_KV_OK);
     CHECK_PUT(other, "a1", "stays");
     kv_put_numbers(kv.ns, "a", 3000);
     kv_put_numbers(kv.ns, "b", 10);
-    CHECK_STATUS(luat_kv_delete_prefix(kv.ns, BYTES("a"), &removed, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_delete_prefix(kv.ns, LUAT_KV_TEXT("a"), &removed, &error), LUAT_KV_OK);
     CHECK(removed == 3000);
     CHECK_COUNT(kv.ns, "a", 0);
     kv_check_numbers(kv.ns, "b", 10);
-    CHECK_STATUS(luat_kv_delete_prefix(kv.ns, BYTES("a"), &removed, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_delete_prefix(kv.ns, LUAT_KV_TEXT("a"), &removed, &error), LUAT_KV_OK);
     CHECK(removed == 0);
-    CHECK_STATUS(luat_kv_delete_prefix(kv.ns, BYTES("b9"), NULL, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_delete_prefix(kv.ns, LUAT_KV_TEXT("b9"), NULL, &error), LUAT_KV_OK);
     CHECK_STATUS(luat_kv_clear(kv.ns, &removed, &error), LUAT_KV_OK);
     CHECK(removed == 9);
     CHECK_COUNT(kv.ns, "", 0);
@@ -380,12 +380,12 @@ static void an_empty_prefix_removes_nothing(void)
     struct kv kv = open_default();
     uint64_t removed = 7;
     CHECK_PUT(kv.ns, "key", "value");
-    CHECK_REFUSED(luat_kv_delete_prefix(kv.ns, BYTES(""), &removed, &error), LUAT_KV_INVALID, "luat_kv_clear");
+    CHECK_REFUSED(luat_kv_delete_prefix(kv.ns, LUAT_KV_TEXT(""), &removed, &error), LUAT_KV_INVALID, "luat_kv_clear");
     CHECK(removed == 0);
     CHECK_STATUS(luat_kv_delete_prefix(kv.ns, NULL, 0, &removed, &error), LUAT_KV_INVALID);
     CHECK_STATUS(luat_kv_delete_prefix(kv.ns, NULL, 1, &removed, &error), LUAT_KV_INVALID);
-    CHECK_STATUS(luat_kv_delete_prefix(kv.ns, BYTES("\xff"), &removed, &error), LUAT_KV_INVALID);
-    CHECK_STATUS(luat_kv_delete_prefix(NULL, BYTES("k"), &removed, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_delete_prefix(kv.ns, LUAT_KV_TEXT("\xff"), &removed, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_delete_prefix(NULL, LUAT_KV_TEXT("k"), &removed, &error), LUAT_KV_INVALID);
     removed = 7;
     CHECK_STATUS(luat_kv_clear(NULL, &removed, &error), LUAT_KV_INVALID);
     CHECK(removed == 0);
@@ -401,10 +401,10 @@ static void what_has_expired_is_not_counted(void)
     luat_kv_put_options_init(&options, sizeof options);
     options.expiration_ttl = 1;
     kv_put_numbers(kv.ns, "k", 3);
-    CHECK_STATUS(luat_kv_put(kv.ns, BYTES("k4"), BYTES("x"), &options, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_put(kv.ns, LUAT_KV_TEXT("k4"), LUAT_KV_TEXT("x"), &options, &error), LUAT_KV_OK);
     clock_advance(3); /* a lifetime of a second is over within two, and a tick of the clock */
     CHECK_COUNT(kv.ns, "k", 3);
-    CHECK_STATUS(luat_kv_delete_prefix(kv.ns, BYTES("k"), &removed, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_delete_prefix(kv.ns, LUAT_KV_TEXT("k"), &removed, &error), LUAT_KV_OK);
     CHECK(removed == 3);
     kv_close(kv);
 }
@@ -435,7 +435,7 @@ static void a_removal_lets_others_write(void)
     kv_put_numbers(kv.ns, "stays:", 10);
     struct process child = process_start_self("write", scratch("kv.db"), "w", "5000");
     CHECK(process_read(child, line, sizeof line));
-    CHECK_STATUS(luat_kv_delete_prefix(kv.ns, BYTES("gone:"), &removed, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_delete_prefix(kv.ns, LUAT_KV_TEXT("gone:"), &removed, &error), LUAT_KV_OK);
     CHECK(removed == MANY);
     CHECK(process_written(child) == 5000);
     CHECK_COUNT(kv.ns, "gone:", 0);

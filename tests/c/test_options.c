@@ -42,7 +42,7 @@ static void init_writes_as_much_as_it_is_told(void)
         CHECK(options.known.struct_size == sizes[at]);
         for (size_t byte = sizeof(uint32_t); byte < sizeof options; byte++)
             CHECK(options.bytes[byte] == (byte < sizes[at] ? 0 : 0xaa));
-        CHECK_STATUS(luat_kv_put(kv.ns, BYTES("key"), BYTES("x"), &options.known, &error), LUAT_KV_OK);
+        CHECK_STATUS(luat_kv_put(kv.ns, LUAT_KV_TEXT("key"), LUAT_KV_TEXT("x"), &options.known, &error), LUAT_KV_OK);
     }
     kv_close(kv);
 }
@@ -59,7 +59,8 @@ static void init_takes_no_size_that_is_none(void)
         CHECK(options.bytes[byte] == 0xaa);
     luat_kv_put_options_init(&options.known, SIZE_MAX);
     CHECK(options.known.struct_size == 0 && options.bytes[sizeof(uint32_t)] == 0xaa);
-    CHECK_REFUSED(luat_kv_put(kv.ns, BYTES("key"), BYTES("x"), &options.known, &error), LUAT_KV_INVALID, "struct_size");
+    CHECK_REFUSED(luat_kv_put(kv.ns, LUAT_KV_TEXT("key"), LUAT_KV_TEXT("x"), &options.known, &error), LUAT_KV_INVALID,
+                  "struct_size");
     kv_close(kv);
 }
 
@@ -107,7 +108,8 @@ static void put_options_of_any_size(void)
     struct kv kv = kv_memory();
     LONGER(luat_kv_put_options) options;
     memset(&options, 0, sizeof options);
-#define PUT(status) CHECK_STATUS(luat_kv_put(kv.ns, BYTES("key"), BYTES("x"), &options.known, &error), status)
+#define PUT(status) CHECK_STATUS(luat_kv_put(kv.ns, LUAT_KV_TEXT("key"), LUAT_KV_TEXT("x"), &options.known, &error), \
+    status)
     PUT(LUAT_KV_INVALID);
     options.known.struct_size = 3;
     PUT(LUAT_KV_INVALID);
@@ -172,7 +174,7 @@ static void incr_options_of_any_size(void)
     LONGER(luat_kv_incr_options) options;
     int64_t sum = 0;
     memset(&options, 0, sizeof options);
-#define INCR(status) CHECK_STATUS(luat_kv_incr(kv.ns, BYTES("n"), 1, &options.known, &sum, &error), status)
+#define INCR(status) CHECK_STATUS(luat_kv_incr(kv.ns, LUAT_KV_TEXT("n"), 1, &options.known, &sum, &error), status)
     INCR(LUAT_KV_INVALID);
     options.known.struct_size = 3;
     INCR(LUAT_KV_INVALID);
@@ -212,7 +214,7 @@ static void what_means_nothing_is_refused(void)
     CHECK_STATUS(open_with(&open, &error), LUAT_KV_OK);
     luat_kv_put_options_init(&put, sizeof put);
     put.flags = 1;
-    CHECK_STATUS(luat_kv_put(kv.ns, BYTES("key"), BYTES("x"), &put, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_put(kv.ns, LUAT_KV_TEXT("key"), LUAT_KV_TEXT("x"), &put, &error), LUAT_KV_INVALID);
     luat_kv_list_options_init(&list, sizeof list);
     list.flags = 4;
     CHECK_STATUS(luat_kv_list(kv.ns, &list, &page, &error), LUAT_KV_INVALID);

@@ -12,17 +12,17 @@ static void has_looks_for_live_keys(void)
 {
     struct kv kv = open_default();
     luat_kv_namespace *other = NULL;
-    CHECK_STATUS(luat_kv_namespace_open(kv.store, BYTES("other"), &other, &error), LUAT_KV_OK);
-    CHECK_STATUS(luat_kv_has(kv.ns, BYTES("key"), &error), LUAT_KV_NOT_FOUND);
+    CHECK_STATUS(luat_kv_namespace_open(kv.store, LUAT_KV_TEXT("other"), &other, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_has(kv.ns, LUAT_KV_TEXT("key"), &error), LUAT_KV_NOT_FOUND);
     CHECK_PUT(kv.ns, "key", "value");
     CHECK_PUT(kv.ns, "empty", "");
-    CHECK_STATUS(luat_kv_has(kv.ns, BYTES("key"), &error), LUAT_KV_OK);
-    CHECK_STATUS(luat_kv_has(kv.ns, BYTES("empty"), &error), LUAT_KV_OK);
-    CHECK_STATUS(luat_kv_has(kv.ns, BYTES("key\0"), &error), LUAT_KV_NOT_FOUND);
-    CHECK_STATUS(luat_kv_has(kv.ns, BYTES("ke"), &error), LUAT_KV_NOT_FOUND);
-    CHECK_STATUS(luat_kv_has(other, BYTES("key"), &error), LUAT_KV_NOT_FOUND);
-    CHECK_STATUS(luat_kv_delete(kv.ns, BYTES("key"), &error), LUAT_KV_OK);
-    CHECK_STATUS(luat_kv_has(kv.ns, BYTES("key"), &error), LUAT_KV_NOT_FOUND);
+    CHECK_STATUS(luat_kv_has(kv.ns, LUAT_KV_TEXT("key"), &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_has(kv.ns, LUAT_KV_TEXT("empty"), &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_has(kv.ns, LUAT_KV_TEXT("key\0"), &error), LUAT_KV_NOT_FOUND);
+    CHECK_STATUS(luat_kv_has(kv.ns, LUAT_KV_TEXT("ke"), &error), LUAT_KV_NOT_FOUND);
+    CHECK_STATUS(luat_kv_has(other, LUAT_KV_TEXT("key"), &error), LUAT_KV_NOT_FOUND);
+    CHECK_STATUS(luat_kv_delete(kv.ns, LUAT_KV_TEXT("key"), &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_has(kv.ns, LUAT_KV_TEXT("key"), &error), LUAT_KV_NOT_FOUND);
     luat_kv_namespace_free(other);
     kv_close(kv);
 }
@@ -32,13 +32,13 @@ static void has_looks_for_live_keys(void)
 static void remove_reports_what_delete_does_not(void)
 {
     struct kv kv = open_default();
-    CHECK_STATUS(luat_kv_remove(kv.ns, BYTES("key"), &error), LUAT_KV_NOT_FOUND);
+    CHECK_STATUS(luat_kv_remove(kv.ns, LUAT_KV_TEXT("key"), &error), LUAT_KV_NOT_FOUND);
     CHECK_PUT(kv.ns, "key", "value");
     CHECK_PUT(kv.ns, "stays", "value");
-    CHECK_STATUS(luat_kv_remove(kv.ns, BYTES("key"), &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_remove(kv.ns, LUAT_KV_TEXT("key"), &error), LUAT_KV_OK);
     CHECK_MISSING(kv.ns, "key");
-    CHECK_STATUS(luat_kv_remove(kv.ns, BYTES("key"), &error), LUAT_KV_NOT_FOUND);
-    CHECK_STATUS(luat_kv_delete(kv.ns, BYTES("key"), &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_remove(kv.ns, LUAT_KV_TEXT("key"), &error), LUAT_KV_NOT_FOUND);
+    CHECK_STATUS(luat_kv_delete(kv.ns, LUAT_KV_TEXT("key"), &error), LUAT_KV_OK);
     CHECK_VALUE(kv.ns, "stays", "value");
     kv_close(kv);
 }
@@ -53,12 +53,12 @@ static void take_gives_the_entry_and_removes_it(void)
     const int64_t later = time(NULL) + 1000;
     luat_kv_put_options_init(&options, sizeof options);
     options.expiration = later;
-    options.metadata = (luat_kv_bytes){ BYTES("{\"a\":1}") };
-    CHECK_STATUS(luat_kv_put(kv.ns, BYTES("key"), BYTES("v\0alue"), &options, &error), LUAT_KV_OK);
+    options.metadata = (luat_kv_bytes){ LUAT_KV_TEXT("{\"a\":1}") };
+    CHECK_STATUS(luat_kv_put(kv.ns, LUAT_KV_TEXT("key"), LUAT_KV_TEXT("v\0alue"), &options, &error), LUAT_KV_OK);
     CHECK_PUT(kv.ns, "empty", "");
     luat_kv_entry *before = kv_entry(kv.ns, "key");
 
-    CHECK_STATUS(luat_kv_take(kv.ns, BYTES("key"), &entry, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_take(kv.ns, LUAT_KV_TEXT("key"), &entry, &error), LUAT_KV_OK);
     CHECK_MISSING(kv.ns, "key");
     CHECK_VIEW(luat_kv_entry_key, entry, "key");
     CHECK_VIEW(luat_kv_entry_value, entry, "v\0alue");
@@ -69,9 +69,9 @@ static void take_gives_the_entry_and_removes_it(void)
     luat_kv_entry_free(entry);
 
     entry = GARBAGE;
-    CHECK_STATUS(luat_kv_take(kv.ns, BYTES("key"), &entry, &error), LUAT_KV_NOT_FOUND);
+    CHECK_STATUS(luat_kv_take(kv.ns, LUAT_KV_TEXT("key"), &entry, &error), LUAT_KV_NOT_FOUND);
     CHECK(entry == NULL);
-    CHECK_STATUS(luat_kv_take(kv.ns, BYTES("empty"), &entry, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_take(kv.ns, LUAT_KV_TEXT("empty"), &entry, &error), LUAT_KV_OK);
     CHECK_VIEW(luat_kv_entry_value, entry, "");
     CHECK_NO_VIEW(luat_kv_entry_metadata, entry);
     CHECK(luat_kv_entry_expiration(entry) == 0);
@@ -136,18 +136,20 @@ static void put_versioned_gives_the_version_of_its_entry(void)
     char first[LUAT_KV_VERSION_SIZE], second[LUAT_KV_VERSION_SIZE];
     luat_kv_put_options options;
     luat_kv_put_options_init(&options, sizeof options);
-    options.metadata = (luat_kv_bytes){ BYTES("[1]") };
+    options.metadata = (luat_kv_bytes){ LUAT_KV_TEXT("[1]") };
     memset(first, 'x', sizeof first);
-    CHECK_STATUS(luat_kv_put_versioned(kv.ns, BYTES("key"), BYTES("1"), &options, first, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_put_versioned(kv.ns, LUAT_KV_TEXT("key"), LUAT_KV_TEXT("1"), &options, first, &error),
+                 LUAT_KV_OK);
     CHECK_VALUE(kv.ns, "key", "1");
     CHECK(is_version_of(kv.ns, "key", first));
     luat_kv_entry *entry = kv_entry(kv.ns, "key");
     CHECK_VIEW(luat_kv_entry_metadata, entry, "[1]");
     luat_kv_entry_free(entry);
 
-    CHECK_STATUS(luat_kv_put_versioned(kv.ns, BYTES("key"), BYTES("1"), NULL, second, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_put_versioned(kv.ns, LUAT_KV_TEXT("key"), LUAT_KV_TEXT("1"), NULL, second, &error),
+                 LUAT_KV_OK);
     CHECK(is_version_of(kv.ns, "key", second) && strcmp(first, second) != 0);
-    CHECK_STATUS(luat_kv_put_versioned(kv.ns, BYTES("key"), BYTES("2"), NULL, NULL, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_put_versioned(kv.ns, LUAT_KV_TEXT("key"), LUAT_KV_TEXT("2"), NULL, NULL, &error), LUAT_KV_OK);
     CHECK_VALUE(kv.ns, "key", "2");
     CHECK(!is_version_of(kv.ns, "key", second));
     kv_close(kv);
@@ -157,12 +159,13 @@ static void a_batch_checks_the_version_that_a_put_gave(void)
 {
     struct kv kv = open_default();
     char version[LUAT_KV_VERSION_SIZE];
-    CHECK_STATUS(luat_kv_put_versioned(kv.ns, BYTES("key"), BYTES("1"), NULL, version, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_put_versioned(kv.ns, LUAT_KV_TEXT("key"), LUAT_KV_TEXT("1"), NULL, version, &error),
+                 LUAT_KV_OK);
     for (int round = 0; round < 2; round++) {
         luat_kv_batch *batch = NULL;
         CHECK_STATUS(luat_kv_batch_open(kv.store, &batch, &error), LUAT_KV_OK);
-        CHECK_STATUS(luat_kv_batch_check(batch, kv.ns, BYTES("key"), TEXT(version), &error), LUAT_KV_OK);
-        CHECK_STATUS(luat_kv_batch_put(batch, kv.ns, BYTES("key"), BYTES("2"), NULL, &error), LUAT_KV_OK);
+        CHECK_STATUS(luat_kv_batch_check(batch, kv.ns, LUAT_KV_TEXT("key"), TEXT(version), &error), LUAT_KV_OK);
+        CHECK_STATUS(luat_kv_batch_put(batch, kv.ns, LUAT_KV_TEXT("key"), LUAT_KV_TEXT("2"), NULL, &error), LUAT_KV_OK);
         CHECK_STATUS(luat_kv_batch_commit(batch, &error), round ? LUAT_KV_CONFLICT : LUAT_KV_OK);
         luat_kv_batch_free(batch);
     }
@@ -173,11 +176,14 @@ static void add_versioned_gives_one_where_it_stored(void)
 {
     struct kv kv = open_default();
     char version[LUAT_KV_VERSION_SIZE], none[LUAT_KV_VERSION_SIZE] = "garbage";
-    CHECK_STATUS(luat_kv_add_versioned(kv.ns, BYTES("key"), BYTES("1"), NULL, version, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_add_versioned(kv.ns, LUAT_KV_TEXT("key"), LUAT_KV_TEXT("1"), NULL, version, &error),
+                 LUAT_KV_OK);
     CHECK(is_version_of(kv.ns, "key", version));
-    CHECK_STATUS(luat_kv_add_versioned(kv.ns, BYTES("key"), BYTES("2"), NULL, none, &error), LUAT_KV_CONFLICT);
+    CHECK_STATUS(luat_kv_add_versioned(kv.ns, LUAT_KV_TEXT("key"), LUAT_KV_TEXT("2"), NULL, none, &error),
+                 LUAT_KV_CONFLICT);
     CHECK(strcmp(none, "") == 0);
-    CHECK_STATUS(luat_kv_add_versioned(kv.ns, BYTES("key"), BYTES("2"), NULL, NULL, &error), LUAT_KV_CONFLICT);
+    CHECK_STATUS(luat_kv_add_versioned(kv.ns, LUAT_KV_TEXT("key"), LUAT_KV_TEXT("2"), NULL, NULL, &error),
+                 LUAT_KV_CONFLICT);
     CHECK_VALUE(kv.ns, "key", "1");
     CHECK(is_version_of(kv.ns, "key", version));
     kv_close(kv);
@@ -191,13 +197,16 @@ static void what_is_refused_gives_no_version(void)
     CHECK_PUT(kv.ns, "key", "as before");
     luat_kv_put_options_init(&options, sizeof options);
     options.expiration_ttl = 59;
-    CHECK_STATUS(luat_kv_put_versioned(kv.ns, BYTES("key"), BYTES("x"), &options, version, &error), LUAT_KV_LIMIT);
+    CHECK_STATUS(luat_kv_put_versioned(kv.ns, LUAT_KV_TEXT("key"), LUAT_KV_TEXT("x"), &options, version, &error),
+                 LUAT_KV_LIMIT);
     CHECK(strcmp(version, "") == 0);
     strcpy(version, "garbage");
-    CHECK_STATUS(luat_kv_add_versioned(kv.ns, BYTES(".."), BYTES("x"), NULL, version, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_add_versioned(kv.ns, LUAT_KV_TEXT(".."), LUAT_KV_TEXT("x"), NULL, version, &error),
+                 LUAT_KV_INVALID);
     CHECK(strcmp(version, "") == 0);
     options.struct_size = 1;
-    CHECK_STATUS(luat_kv_put_versioned(kv.ns, BYTES("key"), BYTES("x"), &options, version, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_put_versioned(kv.ns, LUAT_KV_TEXT("key"), LUAT_KV_TEXT("x"), &options, version, &error),
+                 LUAT_KV_INVALID);
     CHECK_VALUE(kv.ns, "key", "as before");
     kv_close(kv);
 }

@@ -81,9 +81,10 @@ static void full_disk(void *context)
     for (char key[] = "a"; *key < 'z' && status == LUAT_KV_OK; ++*key)
         status = luat_kv_put(kv.ns, TEXT(key), value, sizeof value, NULL, NULL);
     CHECK(status == LUAT_KV_IO);
-    CHECK_REFUSED(luat_kv_put(kv.ns, BYTES("big"), value, sizeof value, NULL, &error), LUAT_KV_IO,
+    CHECK_REFUSED(luat_kv_put(kv.ns, LUAT_KV_TEXT("big"), value, sizeof value, NULL, &error), LUAT_KV_IO,
                   "No space left on device (os error 28); make room on the disk");
-    CHECK_REFUSED(luat_kv_put(kv.ns, BYTES("big"), value, sizeof value, NULL, &error), LUAT_KV_IO, "/small/kv.db");
+    CHECK_REFUSED(luat_kv_put(kv.ns, LUAT_KV_TEXT("big"), value, sizeof value, NULL, &error), LUAT_KV_IO,
+                  "/small/kv.db");
     CHECK_VALUE(kv.ns, "key", "value");
     int filler = open(scratch("small/filler"), O_WRONLY | O_CREAT, 0600);
     while (write(filler, value, 4096) > 0)
@@ -117,7 +118,7 @@ static void large_file(void *context)
     signal(SIGXFSZ, SIG_IGN);
     struct kv kv = kv_open(scratch("kv.db"));
     set_limit(RLIMIT_FSIZE, 64 * 1024);
-    CHECK_REFUSED(luat_kv_put(kv.ns, BYTES("big"), value, sizeof value, NULL, &error), LUAT_KV_IO,
+    CHECK_REFUSED(luat_kv_put(kv.ns, LUAT_KV_TEXT("big"), value, sizeof value, NULL, &error), LUAT_KV_IO,
                   "File too large (os error 27); the file may not become that large");
     CHECK_MISSING(kv.ns, "big");
     kv_close(kv);
@@ -216,7 +217,7 @@ static void check_lock_error(struct kv kv, uint32_t busy_timeout_ms)
         if (writes)
             CHECK_REFUSED(kv_put(kv.ns, "key", "another", &error), LUAT_KV_IO, "No locks available (os error 37)");
         else
-            CHECK_REFUSED(luat_kv_get(kv.ns, BYTES("key"), value, sizeof value, &len, &error), LUAT_KV_IO,
+            CHECK_REFUSED(luat_kv_get(kv.ns, LUAT_KV_TEXT("key"), value, sizeof value, &len, &error), LUAT_KV_IO,
                           "kv.db: it could not be locked: No locks available (os error 37)");
         CHECK(fault_count > 0);
         if (fault_slept > busy_timeout_ms * 1000LL)
@@ -272,12 +273,12 @@ static void a_read_error_is_io(void)
     memset(long_value, 'x', sizeof long_value);
     struct kv kv = kv_open(scratch("kv.db"));
     CHECK_PUT(kv.ns, "key", "value");
-    CHECK_STATUS(luat_kv_put(kv.ns, BYTES("long"), (const uint8_t *)long_value, sizeof long_value, NULL, &error),
+    CHECK_STATUS(luat_kv_put(kv.ns, LUAT_KV_TEXT("long"), (const uint8_t *)long_value, sizeof long_value, NULL, &error),
                  LUAT_KV_OK);
     kv_close(kv);
     kv = kv_open(scratch("kv.db"));
     fault_set(FAULT_READ, "/kv.db", EIO, FOREVER);
-    CHECK_REFUSED(luat_kv_get(kv.ns, BYTES("long"), value, sizeof value, &len, &error), LUAT_KV_IO,
+    CHECK_REFUSED(luat_kv_get(kv.ns, LUAT_KV_TEXT("long"), value, sizeof value, &len, &error), LUAT_KV_IO,
                   "Input/output error (os error 5)");
     CHECK(fault_count > 0);
     fault_end();

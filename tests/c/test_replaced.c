@@ -17,7 +17,7 @@ static void check_noticed(struct kv kv, const char *words)
         status = kv_put(kv.ns, "key", "late", NULL);
     while (status == LUAT_KV_OK && time(NULL) < begun + CHILD_PATIENCE);
     CHECK_REFUSED(kv_put(kv.ns, "key", "too late", &error), LUAT_KV_IO, words);
-    CHECK_REFUSED(luat_kv_get(kv.ns, BYTES("key"), NULL, 0, &len, &error), LUAT_KV_IO, "close the store");
+    CHECK_REFUSED(luat_kv_get(kv.ns, LUAT_KV_TEXT("key"), NULL, 0, &len, &error), LUAT_KV_IO, "close the store");
     CHECK_REFUSED(luat_kv_sweep(kv.store, 0, NULL, &error), LUAT_KV_IO, words);
     CHECK_REFUSED(luat_kv_backup(kv.store, scratch("backup.db"), &error), LUAT_KV_IO, words);
     CHECK_REFUSED(luat_kv_export(kv.ns, scratch("export"), 0, &count, &error), LUAT_KV_IO, words);
@@ -31,9 +31,9 @@ static void check_reader_notices(struct kv kv, const char *words)
     luat_kv_status status;
     time_t begun = time(NULL);
     do
-        status = luat_kv_get(kv.ns, BYTES("key"), NULL, 0, &len, NULL);
+        status = luat_kv_get(kv.ns, LUAT_KV_TEXT("key"), NULL, 0, &len, NULL);
     while (status != LUAT_KV_IO && time(NULL) < begun + CHILD_PATIENCE);
-    CHECK_REFUSED(luat_kv_get(kv.ns, BYTES("key"), NULL, 0, &len, &error), LUAT_KV_IO, words);
+    CHECK_REFUSED(luat_kv_get(kv.ns, LUAT_KV_TEXT("key"), NULL, 0, &len, &error), LUAT_KV_IO, words);
 }
 
 static const char *const endings[] = { "", "-wal", "-shm" };
@@ -188,7 +188,7 @@ static void use_in_child(void *words)
     size_t len;
     for (int times = 0; times < 2; times++) {
         CHECK_REFUSED(kv_put(shared.ns, "key", "value", &error), LUAT_KV_IO, words);
-        CHECK_REFUSED(luat_kv_get(shared.ns, BYTES("key"), NULL, 0, &len, &error), LUAT_KV_IO, words);
+        CHECK_REFUSED(luat_kv_get(shared.ns, LUAT_KV_TEXT("key"), NULL, 0, &len, &error), LUAT_KV_IO, words);
     }
     kv_close(shared);
 }

@@ -76,7 +76,7 @@ static void put_keys(luat_kv_namespace *ns)
     options.metadata.len = METADATA;
     for (int number = 0; number < KEYS; number++) {
         snprintf(key, sizeof key, "%d", number);
-        CHECK_STATUS(luat_kv_put(ns, TEXT(key), BYTES("value"), &options, &error), LUAT_KV_OK);
+        CHECK_STATUS(luat_kv_put(ns, TEXT(key), LUAT_KV_TEXT("value"), &options, &error), LUAT_KV_OK);
     }
 }
 

@@ -55,10 +55,10 @@ static void count(int number)
     (void)number;
     for (int round = 0; round < ROUNDS; round++) {
         luat_kv_batch *batch = NULL;
-        CHECK_STATUS(luat_kv_incr(shared.ns, BYTES("n"), 1, NULL, NULL, &error), LUAT_KV_OK);
+        CHECK_STATUS(luat_kv_incr(shared.ns, LUAT_KV_TEXT("n"), 1, NULL, NULL, &error), LUAT_KV_OK);
         CHECK_STATUS(luat_kv_batch_open(shared.store, &batch, &error), LUAT_KV_OK);
-        CHECK_STATUS(luat_kv_batch_incr(batch, shared.ns, BYTES("n"), 1, NULL, &error), LUAT_KV_OK);
-        CHECK_STATUS(luat_kv_batch_incr(batch, shared.ns, BYTES("m"), 1, NULL, &error), LUAT_KV_OK);
+        CHECK_STATUS(luat_kv_batch_incr(batch, shared.ns, LUAT_KV_TEXT("n"), 1, NULL, &error), LUAT_KV_OK);
+        CHECK_STATUS(luat_kv_batch_incr(batch, shared.ns, LUAT_KV_TEXT("m"), 1, NULL, &error), LUAT_KV_OK);
         CHECK_STATUS(luat_kv_batch_commit(batch, &error), LUAT_KV_OK);
         luat_kv_batch_free(batch);
     }
@@ -78,7 +78,7 @@ static void misuse(int number)
     (void)number;
     for (int round = 0; round < ROUNDS; round++) {
         luat_kv_error *mine = NULL;
-        CHECK(luat_kv_put(shared.ns, BYTES("\xff"), BYTES("x"), NULL, &mine) == LUAT_KV_INVALID);
+        CHECK(luat_kv_put(shared.ns, LUAT_KV_TEXT("\xff"), LUAT_KV_TEXT("x"), NULL, &mine) == LUAT_KV_INVALID);
         CHECK(luat_kv_error_status(mine) == LUAT_KV_INVALID && strstr(luat_kv_error_message(mine), "UTF-8"));
         luat_kv_error_free(mine);
     }
@@ -128,7 +128,7 @@ static void any_thread_may_free(void)
     for (int round = 0; round < 20; round++) {
         luat_kv_store *store = open_store(NULL);
         for (int number = 0; number < THREADS; number++)
-            CHECK_STATUS(luat_kv_namespace_open(store, BYTES("test"), &handles[number], &error), LUAT_KV_OK);
+            CHECK_STATUS(luat_kv_namespace_open(store, LUAT_KV_TEXT("test"), &handles[number], &error), LUAT_KV_OK);
         luat_kv_close(store);
         threads_run(THREADS, use_and_free);
     }
@@ -163,12 +163,12 @@ static void objects_move_between_threads(void)
     struct kv kv = open_default();
     CHECK_PUT(kv.ns, "key", "value");
     for (int number = 0; number < THREADS; number++) {
-        CHECK_STATUS(luat_kv_get_entry(kv.ns, BYTES("key"), &objects[number].entry, &error), LUAT_KV_OK);
+        CHECK_STATUS(luat_kv_get_entry(kv.ns, LUAT_KV_TEXT("key"), &objects[number].entry, &error), LUAT_KV_OK);
         CHECK_STATUS(luat_kv_list(kv.ns, NULL, &objects[number].page, &error), LUAT_KV_OK);
         CHECK_STATUS(luat_kv_batch_open(kv.store, &objects[number].batch, &error), LUAT_KV_OK);
-        CHECK_STATUS(luat_kv_batch_delete(objects[number].batch, kv.ns, BYTES("key"), &error), LUAT_KV_OK);
+        CHECK_STATUS(luat_kv_batch_delete(objects[number].batch, kv.ns, LUAT_KV_TEXT("key"), &error), LUAT_KV_OK);
         CHECK_STATUS(luat_kv_stats_read(kv.store, &objects[number].stats, &error), LUAT_KV_OK);
-        CHECK(luat_kv_delete(kv.ns, BYTES(""), &objects[number].error) == LUAT_KV_INVALID);
+        CHECK(luat_kv_delete(kv.ns, LUAT_KV_TEXT(""), &objects[number].error) == LUAT_KV_INVALID);
     }
     kv_close(kv);
     threads_run(THREADS, use_what_another_made);
@@ -185,9 +185,9 @@ static void put_deep_metadata(int number)
     memset(deep + 128, ']', 128);
     deep[256] = '\0';
     options.metadata = (luat_kv_bytes){ TEXT(deep) };
-    CHECK_STATUS(luat_kv_put(shared.ns, TEXT(prefix_of(number)), BYTES("x"), &options, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_put(shared.ns, TEXT(prefix_of(number)), LUAT_KV_TEXT("x"), &options, &error), LUAT_KV_OK);
     memset(deep, '[', 256);
-    CHECK_STATUS(luat_kv_put(shared.ns, TEXT(prefix_of(number)), BYTES("x"), &options, &error), LUAT_KV_INVALID);
+    CHECK_STATUS(luat_kv_put(shared.ns, TEXT(prefix_of(number)), LUAT_KV_TEXT("x"), &options, &error), LUAT_KV_INVALID);
     struct kv kv = open_default();
     kv_close(kv);
 }

@@ -41,7 +41,7 @@ static luat_kv_namespace *namespace_open(struct kv kv, const char *name)
 static void check_keys(luat_kv_namespace *ns, uint64_t expected)
 {
     uint64_t count = 7;
-    CHECK_STATUS(luat_kv_count(ns, BYTES(""), &count, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_count(ns, LUAT_KV_TEXT(""), &count, &error), LUAT_KV_OK);
     CHECK(count == expected);
 }
 
@@ -74,12 +74,12 @@ static void put_all_kinds(luat_kv_namespace *ns)
     CHECK_PUT(ns, "quotes \" \\ \n \0 \u00e9 \U0010ffff", "quotes \" \\ \n \r\n \0 \u00e9 \u2028 \U0010ffff");
     CHECK_PUT(ns, "like base64", "AAAA");
     options.expiration = 4000000000;
-    CHECK_STATUS(luat_kv_put(ns, BYTES("all bytes"), all, sizeof all, &options, &error), LUAT_KV_OK);
-    options.metadata = (luat_kv_bytes){ BYTES("{\"n\":1.50,\n \"big\":12345678901234567890, \"s\":\"\\u00e9\\n\"}") };
-    CHECK_STATUS(luat_kv_put(ns, BYTES("metadata"), BYTES("\xff"), &options, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_put(ns, LUAT_KV_TEXT("all bytes"), all, sizeof all, &options, &error), LUAT_KV_OK);
+    options.metadata = (luat_kv_bytes){ LUAT_KV_TEXT("{\"n\":1.50,\n \"big\":12345678901234567890, \"s\":\"\\u00e9\\n\"}") };
+    CHECK_STATUS(luat_kv_put(ns, LUAT_KV_TEXT("metadata"), LUAT_KV_TEXT("\xff"), &options, &error), LUAT_KV_OK);
     options.expiration = 0;
-    options.metadata = (luat_kv_bytes){ BYTES("false") };
-    CHECK_STATUS(luat_kv_put(ns, BYTES("false"), BYTES("x"), &options, &error), LUAT_KV_OK);
+    options.metadata = (luat_kv_bytes){ LUAT_KV_TEXT("false") };
+    CHECK_STATUS(luat_kv_put(ns, LUAT_KV_TEXT("false"), LUAT_KV_TEXT("x"), &options, &error), LUAT_KV_OK);
 }
 
 static bool same_view(const uint8_t *view(const luat_kv_entry *, size_t *), const luat_kv_entry *a,
@@ -159,8 +159,8 @@ static void the_formats_are_as_they_are_told(void)
     CHECK_IMPORT(kv.ns, file_text(scratch("json")), 0, 0, 0); /* none is an export too */
 
     options.expiration = 4000000000;
-    options.metadata = (luat_kv_bytes){ BYTES("{\"a\": 1}") };
-    CHECK_STATUS(luat_kv_put(kv.ns, BYTES("b"), BYTES("\xff"), &options, &error), LUAT_KV_OK);
+    options.metadata = (luat_kv_bytes){ LUAT_KV_TEXT("{\"a\": 1}") };
+    CHECK_STATUS(luat_kv_put(kv.ns, LUAT_KV_TEXT("b"), LUAT_KV_TEXT("\xff"), &options, &error), LUAT_KV_OK);
     CHECK_PUT(kv.ns, "a", "1");
     CHECK_STATUS(luat_kv_export(kv.ns, scratch("json"), LUAT_KV_FORMAT_JSON, NULL, &error), LUAT_KV_OK);
     CHECK_STATUS(luat_kv_export(kv.ns, scratch("lines"), LUAT_KV_FORMAT_JSON_LINES, NULL, &error), LUAT_KV_OK);

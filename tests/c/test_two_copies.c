@@ -67,7 +67,7 @@ static struct kv other_open(const char *path)
     struct kv kv = { NULL, NULL };
     CHECK_STATUS(other.open(path, NULL, &kv.store, &error), LUAT_KV_OK);
     if (kv.store)
-        CHECK_STATUS(other.namespace_open(kv.store, BYTES("test"), &kv.ns, &error), LUAT_KV_OK);
+        CHECK_STATUS(other.namespace_open(kv.store, LUAT_KV_TEXT("test"), &kv.ns, &error), LUAT_KV_OK);
     return kv;
 }
 
@@ -77,7 +77,8 @@ static void other_close(struct kv kv)
     other.close(kv.store);
 }
 
-#define CHECK_OTHER_PUT(ns, key, value) CHECK_STATUS(other.put(ns, BYTES(key), BYTES(value), NULL, &error), LUAT_KV_OK)
+#define CHECK_OTHER_PUT(ns, key, value) CHECK_STATUS(other.put(ns, LUAT_KV_TEXT(key), LUAT_KV_TEXT(value), NULL, \
+    &error), LUAT_KV_OK)
 
 /* Refused at once, without the busy timeout, and for the reason that the message gives. */
 #define CHECK_SECOND(open, path) \

@@ -63,12 +63,12 @@ fn an_error_of_the_c_interface() {
     // SAFETY: handles are live, lengths are right, and each handle is freed once.
     unsafe {
         assert_eq!(luat_kv_open_memory(ptr::null(), &mut store, ptr::null_mut()), LUAT_KV_OK);
-        assert_eq!(luat_kv_namespace_open(store, b"n".as_ptr(), 1, &mut namespace, ptr::null_mut()), LUAT_KV_OK);
+        assert_eq!(luat_kv_namespace_open(store, c"n".as_ptr().cast(), 1, &mut namespace, ptr::null_mut()), LUAT_KV_OK);
         assert_eq!(luat_kv_batch_open(store, &mut batch, ptr::null_mut()), LUAT_KV_OK);
         let (status, error) = starved(Refusing::Large, || {
             let mut error = ptr::null_mut();
-            let (data, len) = (value.as_ptr(), value.len());
-            let status = luat_kv_batch_put(batch, namespace, b"k".as_ptr(), 1, data, len, ptr::null(), &mut error);
+            let (key, data, len) = (c"k".as_ptr().cast(), value.as_ptr().cast(), value.len());
+            let status = luat_kv_batch_put(batch, namespace, key, 1, data, len, ptr::null(), &mut error);
             (status, error)
         });
         assert_eq!((status, luat_kv_error_status(error)), (LUAT_KV_NOMEM, LUAT_KV_NOMEM));

@@ -25,7 +25,7 @@ static void read_beyond(void)
 {
     char *key = malloc(3);
     memcpy(key, "key", 3);
-    luat_kv_put(kv.ns, (const uint8_t *)key, 4, BYTES("value"), NULL, NULL);
+    luat_kv_put(kv.ns, (const uint8_t *)key, 4, LUAT_KV_TEXT("value"), NULL, NULL);
     free(key);
 }
 
