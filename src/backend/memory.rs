@@ -304,21 +304,23 @@ impl Change<'_> {
         /// More than the size of a node that the maps may need for one more key, with a margin.
         const NODE: usize = 512;
         let (place, is_open) = (self.undoable(namespace, key)?, row.expiration.is_some());
-        let own = if self.maps.row(namespace, key).is_some() { None } else { Some(boxed(key)?) };
-        let is_noted = self.is_noted && self.maps.changes.note(namespace, key)?;
+        let Maps { namespaces, changes, .. } = &mut *self.maps;
+        let kept = namespaces.get_mut(namespace).and_then(|keys| keys.get_mut(key));
+        let own = if kept.is_some() { None } else { Some(boxed(key)?) };
+        let is_noted = self.is_noted && changes.note(namespace, key)?;
         if row.expiration != Some(REMOVED) {
             // Nodes stay allocated when the key is removed again, so they must not use the reserve.
             if let Err(full) = self.usage.check_unchanged().and_then(|()| oom_reserve::room(NODE)) {
                 if is_noted {
-                    self.maps.changes.forget(namespace, key);
+                    changes.forget(namespace, key);
                 }
                 return Err(full);
             }
         }
         let row = Box::new(row);
-        let before = match (own, self.maps.row_mut(namespace, key)) {
-            (None, Some(before)) => Some(mem::replace(before, row)),
-            (own, _) => {
+        let before = match kept {
+            Some(kept) => Some(mem::replace(kept, row)),
+            None => {
                 self.maps.insert(namespace, own.unwrap_or_default(), row);
                 None
             }
