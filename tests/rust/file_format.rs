@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use luat_kv::{Clock, Code, Entry, ListOptions, Namespace, Store};
 use rusqlite::Connection;
@@ -104,6 +105,34 @@ fn a_store_goes_on_while_another_one_takes_the_file_over() {
     assert_eq!((n.get_entry("a").unwrap(), names(&n), n.count("").unwrap()), before);
     put(&writer.namespace("n").unwrap(), "new", b"v").unwrap();
     assert_eq!(n.get("new").unwrap().as_deref(), Some(&b"v"[..]));
+}
+
+#[test]
+fn a_file_of_format_1_that_another_program_writes_is_used_as_it_is() {
+    for milliseconds in [0, 20] {
+        let (_folder, path) = file(&[FORMAT_1, ROWS].concat());
+        // It makes the file known, so that the other connection does not count as another copy of SQLite.
+        let reader = Store::open(&path, &options().readonly(true)).unwrap();
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE; DELETE FROM kv WHERE key = 'b'").unwrap();
+        let store = Store::open(&path, &options().busy_timeout(Duration::from_millis(milliseconds))).unwrap();
+        let n = store.namespace("n").unwrap();
+        assert_eq!(names(&n), ["a", "b", "large", "null"]);
+        assert_eq!(put(&n, "new", b"v").unwrap_err().code(), Code::Busy);
+        other.execute_batch("COMMIT").unwrap();
+        put(&n, "new", b"v").unwrap();
+        assert_eq!(names(&n), ["a", "large", "new", "null"]);
+        // Another connection, for a read beside an import, leaves it as it is too.
+        let line = &mut &b"{\"key\":\"imported\",\"value\":\"v\"}\n"[..];
+        n.import(line, false).unwrap();
+        store.close().unwrap();
+        reader.close().unwrap();
+        drop(other);
+        assert_eq!(query::<i64>(&path, IS_CLUSTERED), 1);
+        let n = open(&path).namespace("n").unwrap();
+        assert_eq!(query::<i64>(&path, IS_CLUSTERED), 0, "a later open takes it over");
+        assert_eq!(names(&n), ["a", "imported", "large", "new", "null"]);
+    }
 }
 
 #[test]

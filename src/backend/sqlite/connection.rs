@@ -52,6 +52,8 @@ pub(super) struct Opening<'a> {
     pub wait: Duration,
     /// Whether this process already has the file open, by the same [`OpenedFile`].
     pub connected: bool,
+    /// Whether to convert a table of an older format that could be used as it is.
+    pub converts: bool,
 }
 
 /// A file that is open but not set up yet. The fields are dropped in this order.
@@ -71,13 +73,14 @@ pub(super) const WAL_LEFT: i64 = 16 * 1024 * 1024;
 impl Opening<'_> {
     /// Opens a file that exists, and that this process has had open before.
     pub fn again(durability: Durability, busy_timeout: Duration, connected: bool) -> Self {
-        Opening { create: false, check: &|_| Ok(()), durability, busy_timeout, wait: Duration::ZERO, connected }
+        let (check, wait): (Check<'_>, _) = (&|_| Ok(()), Duration::ZERO);
+        Opening { create: false, check, durability, busy_timeout, wait, connected, converts: false }
     }
 }
 
 impl Connection {
     /// Waits for others while it opens. The open connection does not wait.
-    pub fn open(file: &OpenedFile, opening: Opening<'_>) -> Result<Connection> {
+    pub fn open(file: &OpenedFile, mut opening: Opening<'_>) -> Result<Connection> {
         /// How often it is tried again after a momentary failure of the system.
         const RETRIES: usize = 2;
         let deadline = Instant::now() + opening.wait;
@@ -93,6 +96,8 @@ impl Connection {
                 Err(error) if error.code() != Code::Busy || !registered || error.is_passing() => {
                     return Err(file.explained(error));
                 }
+                // Others may only be in the way of a conversion.
+                Err(_) if Instant::now() >= deadline && opening.converts => opening.converts = false,
                 Err(error) if Instant::now() >= deadline => return Err(file.explained(error)),
                 Err(_) => thread::sleep(Duration::from_millis(5)),
             }
@@ -171,7 +176,7 @@ fn attempt(
         return Err(Error::new(Code::Io, "it was replaced by another file while it was open"));
     }
     opened.guard.steps.restart();
-    let set_up = set_up(&mut opened.sqlite, opening.durability).map_err(|error| match error.code() {
+    let set_up = set_up(&mut opened.sqlite, &mut opened.guard, opening).map_err(|error| match error.code() {
         // If SQLite does not understand something, it is the file: a schema or a format that it does not know.
         Code::Internal => error.with_code(Code::Corrupt),
         // SQLite would have to create a file to be able to read, and may not.
@@ -179,10 +184,7 @@ fn attempt(
         _ => error,
     });
     let done = match set_up {
-        Ok((objection, durability)) => {
-            opened.guard.objection = objection;
-            opened.access.check_opened(file.path(), &opened.sqlite).map(|()| durability)
-        }
+        Ok(durability) => opened.access.check_opened(file.path(), &opened.sqlite).map(|()| durability),
         Err(error) => Err(opened.access.failed(file.path(), error)),
     };
     match done {
@@ -219,23 +221,24 @@ fn open_registered(file: &OpenedFile, opening: Opening<'_>) -> Result<Opened> {
     Err(Error::new(Code::Io, "it was replaced by another file, again and again, while it was being opened"))
 }
 
-/// Returns why the file may only be read, if so, and the durability if it can be chosen.
-fn set_up(sqlite: &mut rusqlite::Connection, durability: Durability) -> Result<(Option<String>, Option<Durability>)> {
+/// Returns the durability if it can be chosen.
+fn set_up(sqlite: &mut rusqlite::Connection, guard: &mut Guard, opening: Opening<'_>) -> Result<Option<Durability>> {
+    let Opening { durability, converts, .. } = opening;
     schema::harden(sqlite)?;
     sqlite.pragma_update(None, "cache_size", CACHE)?;
     let encoding: String = sqlite.pragma_query_value(None, "encoding", |row| row.get(0))?;
     if encoding != "UTF-8" {
         return Err(Error::new(Code::Corrupt, format!("its text is {encoding}, which sorts keys in another order")));
     }
-    let objection = schema::recognize(sqlite)?;
-    let readonly = sqlite.is_readonly("main")? || objection.is_some();
+    let readonly = schema::recognize(sqlite)?.is_some() || sqlite.is_readonly("main")?;
     let journal = if readonly { "journal_mode" } else { "journal_mode = WAL" };
     let journal: String = sqlite.query_row(&format!("PRAGMA {journal}"), (), |row| row.get(0))?;
     // NORMAL is safe and fast only with a WAL. Some file systems do not support one.
     let has_wal = journal == "wal";
     synchronous(sqlite, if has_wal { durability } else { Durability::Full })?;
     sqlite.query_row(&format!("PRAGMA journal_size_limit = {WAL_LEFT}"), (), |_| Ok(()))?;
-    Ok((schema::prepare(sqlite, readonly)?, has_wal.then_some(durability)))
+    guard.objection = schema::prepare(sqlite, readonly, converts)?;
+    Ok(has_wal.then_some(durability))
 }
 
 fn synchronous(sqlite: &rusqlite::Connection, durability: Durability) -> Result<()> {

@@ -55,7 +55,7 @@ impl Database {
         let Caller { readonly, durability, busy_timeout } = caller;
         let wait = busy_timeout.saturating_sub(waited);
         let create = create && !readonly;
-        let opening = Opening { create, check, durability, busy_timeout, wait, connected: false };
+        let opening = Opening { create, check, durability, busy_timeout, wait, connected: false, converts: true };
         let writer = Connection::open(&file, opening)?;
         Ok(Database {
             rights: rights(file.path()),

@@ -81,8 +81,8 @@ fn look(connection: &Connection) -> Result<Found> {
 /// why the table may only be read, if so.
 ///
 /// A table of an older format works as it is. If it cannot be converted, because the disk is full or the file is
-/// damaged, it stays, and the next open tries again.
-pub(super) fn prepare(connection: &mut Connection, readonly: bool) -> Result<Option<String>> {
+/// damaged, it stays, and the next open tries again. Without `converts`, it stays if it works.
+pub(super) fn prepare(connection: &mut Connection, readonly: bool, converts: bool) -> Result<Option<String>> {
     let found = look(connection)?;
     if readonly || found.objection.is_some() {
         match found.layout {
@@ -94,13 +94,13 @@ pub(super) fn prepare(connection: &mut Connection, readonly: bool) -> Result<Opt
         }
         return Ok(found.objection);
     }
-    if found.is_settled() {
+    if found.is_settled() || (!converts && found.works()) {
         return Ok(None);
     }
     match bring_up(connection) {
         Ok(None) => Ok(None),
         // Another process was faster, and left a table that may only be read.
-        Ok(Some(_)) => prepare(connection, true),
+        Ok(Some(_)) => prepare(connection, true, converts),
         Err(error) if error.code() != Code::Busy && found.works() => Ok(None),
         Err(error) => Err(error),
     }
@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn every_statement_descends_and_none_scans_or_sorts() {
         let mut connection = Connection::open_in_memory().unwrap();
-        prepare(&mut connection, false).unwrap();
+        prepare(&mut connection, false, true).unwrap();
         let lists = [list(false, false), list(false, true), list(true, false), list(true, true)];
         let others = [GET, GET_VALUE, HAS, VERSION, COUNT, TOUCH, DELETE, DELETE_EXPIRED, SWEEP, MEASURE, REMOVE];
         // Luat creates an index that is the same as the primary key's.
@@ -191,7 +191,7 @@ mod tests {
         for table in ["kv (key TEXT PRIMARY KEY, value BLOB)", "kv (namespace, key, value, metadata, expiration)"] {
             let mut connection = Connection::open_in_memory().unwrap();
             connection.execute_batch(&format!("CREATE TABLE {table}")).unwrap();
-            assert_eq!(prepare(&mut connection, false).unwrap_err().code(), Code::Corrupt);
+            assert_eq!(prepare(&mut connection, false, true).unwrap_err().code(), Code::Corrupt);
             assert_eq!(
                 connection
                     .query_row("SELECT count(*) FROM sqlite_schema WHERE sql LIKE '%INDEX%'", (), |row| row.get(0)),
