@@ -134,6 +134,16 @@ impl Error {
         error
     }
 
+    /// The same failure, if it may be over in a moment: see [`Error::passing`].
+    #[cold]
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn into_passing(mut self) -> Self {
+        if let Some(failure) = &mut self.0 {
+            (failure.code, failure.passing) = (Code::Busy, true);
+        }
+        self
+    }
+
     #[cfg(feature = "sqlite")]
     pub(crate) fn is_passing(&self) -> bool {
         self.0.as_ref().is_some_and(|failure| failure.passing)

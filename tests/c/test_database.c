@@ -7,6 +7,7 @@
 #include "threads.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 /* ---- Descriptors that are closed slowly, so that other threads see them for longer */
@@ -187,6 +188,53 @@ static void others_read_while_one_imports(void)
     close_shared();
 }
 
+static struct kv patient;
+
+static void read_patiently(int number)
+{
+    (void)number;
+    CHECK_VALUE(patient.ns, "a", "1");
+}
+
+/* There is no other connection for a read beside the import. */
+static void a_read_beside_an_import_says_what_it_lacks(void)
+{
+    static const char line[] = "{\"key\":\"b\",\"value\":\"1\"}\n";
+    struct thread importer, reader;
+    struct rlimit before, none;
+    uint8_t value[10];
+    size_t len;
+    open_shared();
+    CHECK_PUT(shared.ns, "a", "1");
+    struct kv impatient = opened_with(LUAT_KV_OPEN_NOWAIT, 0, 0);
+    patient = opened_with(0, 60000, 0);
+    CHECK(pipe(import_pipe) == 0);
+    threads_start(&importer, 1, import_from_pipe);
+    CHECK(write(import_pipe[1], line, sizeof line - 1) == sizeof line - 1);
+    luat_kv_status status;
+    while ((status = kv_put(impatient.ns, "c", "1", NULL)) == LUAT_KV_OK)
+        usleep(1000); /* until it has begun */
+    CHECK(status == LUAT_KV_BUSY);
+    CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    none = before;
+    none.rlim_cur = (rlim_t)dup(STDIN_FILENO); /* the lowest number that is free */
+    close((int)none.rlim_cur);
+    CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    for (int times = 0; times < 2; times++)
+        CHECK_REFUSED(luat_kv_get(impatient.ns, TEXT("a"), value, sizeof value, &len, &error), LUAT_KV_IO,
+                      "too many files open");
+    threads_start(&reader, 1, read_patiently);
+    close(import_pipe[1]);
+    threads_join(&importer, 1);
+    threads_join(&reader, 1);
+    CHECK_VALUE(impatient.ns, "a", "1");
+    CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+    close(import_pipe[0]);
+    kv_close(impatient);
+    kv_close(patient);
+    close_shared();
+}
+
 /* An export blocks while its output is not read. Writes do not wait for it, and it contains the state at its start. */
 static void others_write_while_one_exports(void)
 {
@@ -293,6 +341,7 @@ static const struct check_test tests[] = {
     TEST(options_are_each_store_s_own),
     TEST(one_that_writes_can_join_those_that_read),
     TEST(others_read_while_one_imports),
+    TEST(a_read_beside_an_import_says_what_it_lacks),
     TEST(others_write_while_one_exports),
     TEST(readers_are_few),
     TEST(stores_of_threads_come_and_go),

@@ -109,6 +109,7 @@ impl Connection {
         Connection::open(file, opening).map_err(|error| {
             let error = error.while_doing(format_args!("opening {} {when}", file.path().display()));
             match error.code() {
+                _ if error.raw_os_error().is_some_and(reason::is_momentary) => error,
                 // Likely because the process has another root folder or other rights now.
                 Code::Io | Code::ReadOnly => error.and_so(
                     "it takes the path and the rights that the store was opened with: keep them, or open the store later",

@@ -93,9 +93,9 @@ impl Pool {
             match connect(None) {
                 Ok(reader) => turn.connection = Some(Box::new(reader)),
                 // The process may be out of descriptors for another one.
-                Err(_) => {
+                Err(why) => {
                     drop(turn);
-                    turn = self.writer_turn(self.lock(), false)?;
+                    turn = self.any_turn(why)?;
                 }
             }
         }
@@ -148,6 +148,33 @@ impl Pool {
             state = self.reader_freed.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.check_open()?;
         }
+    }
+
+    /// For a read for which no connection can be made: waits for one of those that there are. While there is only one,
+    /// and another call uses it for long, returns why none could be made.
+    fn any_turn(&self, why: Error) -> Result<Turn<'_>> {
+        let mut state = self.lock();
+        loop {
+            state.check_open()?;
+            if let Some(turn) = self.idle_turn(&mut state) {
+                return Ok(turn);
+            }
+            state = match state.writer {
+                Writer::InUse { long: true, .. } if state.reader_count == 0 => return Err(unavailable(why)),
+                Writer::InUse { long: true, .. } => self.reader_freed.wait(state),
+                _ => self.writer_freed.wait(state),
+            }
+            .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Takes the writing connection, or its place, or else a reading one, if one of them is not in use.
+    fn idle_turn<'a>(&'a self, state: &mut State) -> Option<Turn<'a>> {
+        if let Some((connection, after)) = state.writer.take(false) {
+            return Some(Turn { pool: self, is_writer: true, connection, after });
+        }
+        let connection = Some(state.readers.pop()?);
+        Some(Turn { pool: self, is_writer: false, connection, after: None })
     }
 
     /// Whether there is a connection, in use or not. One that is being opened does not count.
@@ -237,7 +264,11 @@ impl Drop for Turn<'_> {
         } else {
             match kept {
                 Some(reader) => state.readers.push(reader),
-                None => state.reader_count -= 1,
+                None => {
+                    state.reader_count -= 1;
+                    // All that wait for this one have to make or find another.
+                    self.pool.reader_freed.notify_all();
+                }
             }
             self.pool.reader_freed.notify_one();
         }
@@ -247,6 +278,13 @@ impl Drop for Turn<'_> {
             connection => drop(connection),
         }
     }
+}
+
+/// The error of a read while another call uses the only connection for long. It is repeated until the busy timeout.
+fn unavailable(why: Error) -> Error {
+    const WHAT: &str = "another call imports into it or compacts it, and no connection can be made to read beside that";
+    let why = why.while_doing(WHAT);
+    if why.code() == Code::Io { why.into_passing() } else { why }
 }
 
 /// Whether more than one thread has made calls.
@@ -268,5 +306,76 @@ impl Threads {
             _ => self.several.store(true, Relaxed),
         }
         self.several.load(Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::super::connection::Opening;
+    use super::super::opened::OpenedFile;
+    use super::*;
+    use crate::types::Durability;
+
+    fn connection(file: &OpenedFile, create: bool) -> Connection {
+        let again = Opening::again(Durability::Normal, Duration::ZERO, false);
+        Connection::open(file, Opening { create, ..again }).unwrap()
+    }
+
+    fn no_descriptor<T>(_: Option<&'static str>) -> Result<T> {
+        Err(Error::new(Code::Io, "no descriptor is left"))
+    }
+
+    fn handle(connection: &mut Connection) -> Result<usize> {
+        // SAFETY: it is only compared.
+        Ok(unsafe { connection.sqlite.handle() as usize })
+    }
+
+    #[test]
+    fn a_read_beside_a_long_write_says_why_it_has_no_connection() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = OpenedFile::new(folder.path().join("kv.db"), false);
+        let pool = Pool::new(connection(&file, true));
+        let read = |_: &mut Connection| pool.with(Use::Read, no_descriptor, handle);
+        let error = pool.with(Use::LongWrite, no_descriptor, read).unwrap_err();
+        assert!(error.is_passing(), "the long write may end");
+        let error = error.given_up();
+        assert_eq!(error.code(), Code::Io);
+        assert!(error.message().ends_with("no descriptor is left"), "{error}");
+        pool.with(Use::Read, no_descriptor, handle).unwrap();
+    }
+
+    #[test]
+    fn a_read_that_can_make_no_connection_waits_for_one_that_there_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = OpenedFile::new(folder.path().join("kv.db"), false);
+        let pool = Pool::new(connection(&file, true));
+        let ((has, had), (finish, finished)) = (mpsc::channel(), mpsc::channel());
+        let long = |_: &mut Connection| {
+            thread::scope(|scope| {
+                let (pool, file) = (&pool, &file);
+                let first = scope.spawn(move || {
+                    let read = |reader: &mut Connection| {
+                        has.send(()).unwrap();
+                        finished.recv().unwrap();
+                        handle(reader)
+                    };
+                    pool.with(Use::Read, |_| Ok(connection(file, false)), read)
+                });
+                had.recv().unwrap();
+                let fail = |after| {
+                    finish.send(()).unwrap();
+                    no_descriptor(after)
+                };
+                let second = pool.with(Use::Read, fail, handle);
+                assert_eq!(second, first.join().unwrap());
+                second
+            })
+        };
+        let reader = pool.with(Use::LongWrite, no_descriptor, long).unwrap();
+        assert_ne!(pool.with(Use::Read, no_descriptor, handle), Ok(reader), "the writing one is free again");
     }
 }
