@@ -285,6 +285,45 @@ fn a_format_that_comes_while_the_store_is_open_is_heeded_in_the_next_second() {
 }
 
 #[test]
+fn a_format_that_comes_without_a_change_of_the_schema_is_heeded_too() {
+    let (_folder, path) = later(20_101, "");
+    let clock = Clock::manual(NOW);
+    let n = Store::open(&path, &options().clock(clock.clone())).unwrap().namespace("n").unwrap();
+    put(&n, "k", b"w").unwrap();
+    Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 40301").unwrap();
+    clock.set(NOW + 1);
+    assert_eq!(put(&n, "k", b"x").unwrap_err().code(), Code::ReadOnly);
+    assert_eq!(n.get("k").unwrap().as_deref(), Some(&b"w"[..]));
+}
+
+#[test]
+fn a_further_open_heeds_a_format_that_came_since_the_first_one() {
+    let (_folder, path) = later(20_101, "");
+    let first = open(&path);
+    let first = first.namespace("n").unwrap();
+    put(&first, "k", b"w").unwrap();
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("PRAGMA user_version = 40301").unwrap();
+    // In the second of that write.
+    let second = open(&path).namespace("n").unwrap();
+    assert_eq!(second.get("k").unwrap().as_deref(), Some(&b"w"[..]));
+    for n in [second, first.clone()] {
+        let error = put(&n, "k", b"x").unwrap_err();
+        assert_eq!(error.code(), Code::ReadOnly, "{error}");
+        assert!(error.message().contains("its format is 4"), "{error}");
+    }
+    other.execute_batch("PRAGMA user_version = 40303").unwrap();
+    for readonly in [false, true] {
+        let error = Store::open(&path, &options().readonly(readonly)).unwrap_err();
+        assert_eq!(error.code(), Code::Corrupt, "{error}");
+        assert!(error.message().contains("which libraries of format 3 and later read"), "{error}");
+    }
+    other.execute_batch("PRAGMA user_version = 20101").unwrap();
+    put(&open(&path).namespace("n").unwrap(), "k", b"x").unwrap();
+    put(&first, "k", b"y").unwrap();
+}
+
+#[test]
 fn a_put_leaves_nothing_of_the_value_before_in_columns_of_another_program() {
     let column = "ALTER TABLE kv ADD COLUMN \"the \"\"kind\" TEXT DEFAULT 'none';
         ALTER TABLE kv ADD COLUMN size INTEGER AS (length(value)) VIRTUAL;

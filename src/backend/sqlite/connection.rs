@@ -231,6 +231,7 @@ fn set_up(sqlite: &mut rusqlite::Connection, guard: &mut Guard, opening: Opening
     if encoding != "UTF-8" {
         return Err(Error::new(Code::Corrupt, format!("its text is {encoding}, which sorts keys in another order")));
     }
+    guard.note_format(sqlite)?;
     let readonly = schema::recognize(sqlite)?.is_some() || sqlite.is_readonly("main")?;
     let journal = if readonly { "journal_mode" } else { "journal_mode = WAL" };
     let journal: String = sqlite.query_row(&format!("PRAGMA {journal}"), (), |row| row.get(0))?;

@@ -32,6 +32,8 @@ pub(super) struct Database {
     checked: AtomicI64,
     /// Whether the names of the file and its folders were synced, as full durability requires.
     synced: AtomicBool,
+    /// Whether an open has found that the file has another format now.
+    has_new_format: AtomicBool,
 }
 
 /// The store that makes a call.
@@ -64,6 +66,7 @@ impl Database {
             lost: OnceLock::new(),
             checked: AtomicI64::new(seconds()),
             synced: AtomicBool::new(create && durability == Durability::Full),
+            has_new_format: AtomicBool::new(false),
         })
     }
 
@@ -91,11 +94,14 @@ impl Database {
     /// as after a change of the root folder or of mounts, which leaves the stores that are open alone. Nor can it if the
     /// process has other rights now: it would read or write what the system refuses.
     pub fn is_for(&self, path: &Path, readonly: bool) -> bool {
-        self.path() == path
-            && self.look(true).is_ok()
-            && self.file.is_in_place(self.pool.is_connected())
-            && self.rights == rights(path)
-            && (readonly || !self.readonly())
+        if self.path() != path || self.lost.get().is_some() {
+            return false;
+        }
+        if !self.file.is_in_place(self.pool.is_connected()) {
+            let _ = self.look(true); // so that its stores stop using the file now
+            return false;
+        }
+        self.rights == rights(path) && (readonly || !self.readonly())
     }
 
     /// Prepares it for one more store, with the checks that opening the file would make.
@@ -111,6 +117,22 @@ impl Database {
         if full && !self.synced.load(Ordering::Acquire) {
             create::database(self.path(), caller.durability, &|_| Ok(()))?;
             self.synced.store(true, Ordering::Release);
+        }
+        self.compare_format()
+    }
+
+    /// Compares the format of the file again, if a connection is free: another program may have changed it. If this
+    /// library may not write the file any more, the next write says so.
+    fn compare_format(&self) -> Result<()> {
+        let compare = |connection: &mut Connection| match connection.access.holds() {
+            true => self.act(connection, |connection| connection.guard.has_new_format(&connection.sqlite)),
+            false => Ok(false),
+        };
+        match self.pool.with_idle(compare) {
+            Some(Ok(true)) => self.has_new_format.store(true, Ordering::Release),
+            // Others are in the way now.
+            Some(Err(error)) if error.code() != Code::Busy => return Err(error),
+            _ => {}
         }
         Ok(())
     }
@@ -134,6 +156,11 @@ impl Database {
         self.with(caller, if is_long { Use::LongWrite } else { Use::Write }, |connection| {
             if connection.readonly {
                 return Err(Error::new(Code::ReadOnly, "the file may not be written"));
+            }
+            if self.has_new_format.load(Ordering::Acquire) {
+                let _moment = connection.sqlite.unchecked_transaction()?;
+                connection.guard.look_again(&connection.sqlite)?;
+                self.has_new_format.store(false, Ordering::Release);
             }
             connection.guard.may_write()?;
             connection.busy_timeout = caller.busy_timeout;

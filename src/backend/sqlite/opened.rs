@@ -54,9 +54,12 @@ impl OpenedFile {
         if connected { found.id == file.id } else { found == *file }
     }
 
-    /// Whether the path leads to the file that was opened first.
+    /// Whether the path leads to the file that was opened first, and it, its log and its index still have names.
     pub(super) fn is_in_place(&self, connected: bool) -> bool {
-        fs::metadata(&self.path).is_ok_and(|found| self.is(Identity::of(&found), connected))
+        fs::metadata(&self.path).is_ok_and(|found| {
+            let found = Identity::of(&found);
+            self.is(found, connected) && descriptors::without_a_name(found.id).is_none()
+        })
     }
 
     /// What has become of the file, if it is not the one at the path any more.

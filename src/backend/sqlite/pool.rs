@@ -177,6 +177,15 @@ impl Pool {
         Some(Turn { pool: self, is_writer: false, connection, after: None })
     }
 
+    /// Runs a short read if a connection is open and not in use.
+    pub fn with_idle<T>(&self, act: impl FnOnce(&mut Connection) -> T) -> Option<T> {
+        let turn = {
+            let mut state = self.lock();
+            if state.closed { None } else { self.idle_turn(&mut state) }
+        };
+        turn?.connection.as_mut().map(|connection| act(connection))
+    }
+
     /// Whether there is a connection, in use or not. One that is being opened does not count.
     pub fn is_connected(&self) -> bool {
         let state = self.lock();

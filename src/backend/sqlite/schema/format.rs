@@ -13,9 +13,8 @@
 //! | 1 | WITHOUT ROWID, clustered on its primary key | none |
 //! | 2 | a rowid table | 20101 |
 //!
-//! A library compares the numbers when it opens a file, and again at most a second after the file's schema has changed.
-//! So a format that must exclude older writers from its first commit on needs more than a number, for example a column
-//! with another name.
+//! A library compares the numbers when it opens a file, and again at its first write in each second. So a format that
+//! must exclude older writers from its first commit on needs more than a number, for example a column with another name.
 //!
 //! The numbers are written if the table kv is alone in the file and both are 0. They stay unchanged if another program
 //! uses one of them, or has its own tables in the file and may use them later.

@@ -24,23 +24,44 @@ pub(in super::super) struct Guard {
     pub objection: Option<String>,
     /// The number of the schema that was checked last: SQLite counts the changes.
     schema: Option<i64>,
+    /// The format that the file had when it was checked last.
+    user_version: i64,
 }
 
 impl Guard {
     pub(in super::super) fn new(connection: &mut Connection, path: &Path) -> Result<Guard> {
-        Ok(Guard { steps: Steps::watch(connection, path)?, objection: None, schema: None })
+        Ok(Guard { steps: Steps::watch(connection, path)?, objection: None, schema: None, user_version: 0 })
     }
 
-    /// Checks that the table may still be written: another process may have changed the schema. To be called in a
-    /// transaction.
+    /// Notes the format of the file, before the file is checked.
+    pub(in super::super) fn note_format(&mut self, connection: &Connection) -> Result<()> {
+        self.user_version = number(connection, USER_VERSION)?;
+        Ok(())
+    }
+
+    /// Whether the file has another format than when it was checked last. Fails if this library may not read it any
+    /// more.
+    pub(in super::super) fn has_new_format(&mut self, connection: &Connection) -> Result<bool> {
+        let found = number(connection, USER_VERSION)?;
+        if found == self.user_version {
+            return Ok(false);
+        }
+        super::recognize_now(connection)?;
+        // The next `look_again` checks the table.
+        (self.schema, self.user_version) = (None, found);
+        Ok(true)
+    }
+
+    /// Checks that the table may still be written: another process may have changed the schema or the format. To be
+    /// called in a transaction.
     pub(in super::super) fn look_again(&mut self, connection: &PreparedConnection) -> Result<()> {
-        let mut query = connection.prepare_cached("PRAGMA main.schema_version")?;
-        let schema = query.query_row((), |row| row.get(0))?;
-        if self.schema != Some(schema) {
+        let schema = Some(number(connection, "PRAGMA main.schema_version")?);
+        let user_version = number(connection, USER_VERSION)?;
+        if (self.schema, self.user_version) != (schema, user_version) {
             let found = super::recognize_now(connection)?;
             connection.set_put(&super::put(&found.foreign))?;
             self.objection = found.objection;
-            self.schema = Some(schema);
+            (self.schema, self.user_version) = (schema, user_version);
         }
         self.may_write()
     }
@@ -51,6 +72,12 @@ impl Guard {
             Some(why) => Err(Error::new(Code::ReadOnly, why.as_str())),
         }
     }
+}
+
+const USER_VERSION: &str = "PRAGMA main.user_version";
+
+fn number(connection: &Connection, pragma: &str) -> rusqlite::Result<i64> {
+    connection.prepare_cached(pragma)?.query_row((), |row| row.get(0))
 }
 
 /// Limits for a schema: far more than a person writes, and little enough to be held in memory.
