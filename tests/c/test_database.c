@@ -23,6 +23,28 @@ int close(int descriptor)
 }
 #endif
 
+/* ---- Folders that were synced */
+
+static struct stat synced[100];
+static size_t synced_count;
+
+int fsync(int descriptor)
+{
+    if (synced_count < sizeof synced / sizeof *synced && fstat(descriptor, &synced[synced_count]) == 0)
+        synced_count++;
+    return (int)syscall(SYS_fsync, descriptor);
+}
+
+static bool was_synced(const char *folder)
+{
+    struct stat status;
+    CHECK(stat(folder, &status) == 0);
+    for (size_t at = 0; at < synced_count; at++)
+        if (synced[at].st_dev == status.st_dev && synced[at].st_ino == status.st_ino)
+            return true;
+    return false;
+}
+
 static struct kv opened_with(uint32_t flags, uint32_t busy_timeout_ms, uint32_t durability)
 {
     luat_kv_open_options options = kv_open_options(flags, busy_timeout_ms);
@@ -119,6 +141,24 @@ static void options_are_each_store_s_own(void)
     CHECK_VALUE(reader.ns, "k", "5");
     kv_close(reader);
     close_shared();
+}
+
+/* Each name that leads to the file has to survive a power failure, also one that another store has made. */
+static void full_durability_keeps_folders_that_others_made(void)
+{
+    snprintf(database, sizeof database, "%s", scratch("made/here/kv.db"));
+    for (int joins = 1; joins >= 0; joins--) {
+        shared = opened_with(0, 0, 0);
+        if (!joins)
+            kv_close(shared);
+        synced_count = 0;
+        struct kv full = opened_with(0, 0, LUAT_KV_DURABILITY_FULL);
+        CHECK(was_synced(scratch("made/here")) && was_synced(scratch("made")) && was_synced(scratch(".")));
+        CHECK(synced_count < sizeof synced / sizeof *synced);
+        if (joins)
+            kv_close(shared);
+        kv_close(full);
+    }
 }
 
 static void one_that_writes_can_join_those_that_read(void)
@@ -339,6 +379,7 @@ static const struct check_test tests[] = {
     TEST(another_open_takes_no_descriptor),
     TEST(a_path_through_a_link_leads_to_the_same_data),
     TEST(options_are_each_store_s_own),
+    TEST(full_durability_keeps_folders_that_others_made),
     TEST(one_that_writes_can_join_those_that_read),
     TEST(others_read_while_one_imports),
     TEST(a_read_beside_an_import_says_what_it_lacks),

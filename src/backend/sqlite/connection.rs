@@ -207,7 +207,7 @@ fn open_registered(file: &OpenedFile, opening: Opening<'_>) -> Result<Opened> {
     let path = file.path();
     for _ in 0..3 {
         if opening.create {
-            create::database(path, opening.durability, opening.check)?;
+            create::database(path, opening.check)?;
         }
         let (registration, _lock) = Registration::new(path, !file.readonly())?;
         descriptors::expect();

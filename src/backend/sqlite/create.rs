@@ -8,32 +8,28 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{ErrorKind, Result};
 use std::path::Path;
 
+use super::location::real;
 use super::other_copies::OpenLock;
 use super::{Check, Stage, folder, reason};
 use crate::error;
-use crate::types::Durability;
 
 /// Creates the file and those of its folders that are missing, readable for their owner only.
-///
-/// With full durability, the folders are synced before the file exists: a process that finds the file then need not
-/// sync them before it acknowledges a write. SQLite syncs the name of its log, but not that of the file.
-pub(super) fn database(path: &Path, durability: Durability, check: Check<'_>) -> error::Result<()> {
+pub(super) fn database(path: &Path, check: Check<'_>) -> error::Result<()> {
     let io = |why: std::io::Error| reason::io(&why);
     let above = path.parent().unwrap_or(path);
-    let is_new = !path.exists();
-    folders(above)
-        .and_then(|()| match durability {
-            Durability::Full if is_new => folder::sync_with_parents(above),
-            _ => Ok(()),
-        })
-        .map_err(|why| io(why).while_doing(above.display()))?;
+    folders(above).map_err(|why| io(why).while_doing(above.display()))?;
     check(Stage::FoldersMade)?;
-    file(path).map_err(io)?;
-    if durability == Durability::Full {
-        let sync = || fs::canonicalize(path)?.parent().map_or(Ok(()), folder::sync);
-        sync().map_err(|why| io(why).while_doing("syncing its folder"))?;
-    }
-    Ok(())
+    file(path).map_err(io)
+}
+
+/// Makes the names of the file and its folders durable, whoever created them: a process whose writes need not survive a
+/// power failure does not sync them. SQLite syncs the name of its log, but not that of the file.
+pub(super) fn sync_names(path: &Path) -> error::Result<()> {
+    let sync = |path: &Path| path.parent().map_or(Ok(()), folder::sync_with_parents);
+    // If the path leads through links, the folders of both are needed.
+    let real = real(path);
+    let synced = sync(path).and_then(|()| if real == path { Ok(()) } else { sync(&real) });
+    synced.map_err(|why| reason::io(&why).while_doing("syncing its folders"))
 }
 
 /// Creates the file if there is none. An existing file is not opened: closing it again would drop this process's locks

@@ -59,13 +59,17 @@ impl Database {
         let create = create && !readonly;
         let opening = Opening { create, check, durability, busy_timeout, wait, connected: false, converts: true };
         let writer = Connection::open(&file, opening)?;
+        let synced = !readonly && durability == Durability::Full;
+        if synced {
+            create::sync_names(file.path())?;
+        }
         Ok(Database {
             rights: rights(file.path()),
             file,
             pool: Pool::new(writer),
             lost: OnceLock::new(),
             checked: AtomicI64::new(seconds()),
-            synced: AtomicBool::new(create && durability == Durability::Full),
+            synced: AtomicBool::new(synced),
             has_new_format: AtomicBool::new(false),
         })
     }
@@ -105,7 +109,7 @@ impl Database {
     }
 
     /// Prepares it for one more store, with the checks that opening the file would make.
-    pub fn join(&self, caller: Caller, create: bool, check: Check<'_>) -> Result<()> {
+    pub fn join(&self, caller: Caller, check: Check<'_>) -> Result<()> {
         if !self.pool.is_connected() {
             self.read(&caller, false, |_| Ok(()))?;
         }
@@ -113,9 +117,9 @@ impl Database {
         check_alone(self.path(), &found)?;
         check(Stage::FoldersMade)?;
         check(Stage::Opened(registry::file_id(&found)))?;
-        let full = create && !caller.readonly && caller.durability == Durability::Full;
+        let full = !caller.readonly && caller.durability == Durability::Full;
         if full && !self.synced.load(Ordering::Acquire) {
-            create::database(self.path(), caller.durability, &|_| Ok(()))?;
+            create::sync_names(self.path())?;
             self.synced.store(true, Ordering::Release);
         }
         self.compare_format()

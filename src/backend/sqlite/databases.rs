@@ -30,7 +30,7 @@ pub(super) fn open(
     waited: Duration,
 ) -> Result<Arc<Database>> {
     if let Some(database) = find(&path, caller.readonly) {
-        match database.join(caller, create, check) {
+        match database.join(caller, check) {
             Ok(()) => return Ok(database),
             // A new opening of the file either succeeds or reports what is wrong with it.
             Err(_) => release(&database)?,
