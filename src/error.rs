@@ -129,9 +129,7 @@ impl Error {
     #[cold]
     #[cfg(feature = "sqlite")]
     pub(crate) fn passing(message: impl Into<String>) -> Self {
-        let mut error = Error::new(Code::Busy, message);
-        error.0.iter_mut().for_each(|failure| failure.passing = true);
-        error
+        Error::new(Code::Busy, message).into_passing()
     }
 
     /// The same failure, if it may be over in a moment: see [`Error::passing`].
@@ -186,6 +184,15 @@ impl Error {
             .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
             .unwrap_or("no message");
         Error::new(Code::Panic, format!("a bug in luat_kv: {what}"))
+    }
+
+    /// Adds an explanation to the message.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn because(mut self, why: &str) -> Self {
+        if let Some(failure) = &mut self.0 {
+            failure.message = one_line(format!("{}: {why}", failure.message));
+        }
+        self
     }
 
     /// Puts in front what was being done: `opening /srv/kv.db: disk I/O error`.

@@ -98,7 +98,7 @@ impl Access {
         let why = reason::last();
         let has_members = || is_used(&beside(&real(path), "-wal")) && beside(&real(path), "-shm").exists();
         let error = match self {
-            Access::Guest if error.code() == Code::Io && !has_members() => Error::passing(error.message()),
+            Access::Guest if error.code() == Code::Io && !has_members() => error.into_passing(),
             _ => self.check().err().unwrap_or(error),
         };
         reason::set(why); // the checks above have replaced the reason
@@ -119,12 +119,11 @@ impl Access {
             () if journal == "wal" && vfs::reads_only(connection) => beside(&real(path), "-shm"),
             () => return Ok(()),
         };
-        Err(Error::passing(format!(
-            "{} could be opened for reading only, although user {} may write it{}{}",
+        Err(reason::because_not_opened(format!(
+            "{} could be opened for reading only, although user {} may write it{}",
             file.display(),
             reason::user(),
-            reason::owner(&file),
-            reason::because_not_opened()
+            reason::owner(&file)
         )))
     }
 }

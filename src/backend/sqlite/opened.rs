@@ -42,7 +42,7 @@ impl OpenedFile {
             _ => false,
         };
         match of_rights.then(|| reason::rights(&self.path, !self.readonly)).flatten() {
-            Some(why) => Error::new(error.code(), format!("{}: {why}", error.message())),
+            Some(why) => error.because(&why),
             None => error,
         }
     }

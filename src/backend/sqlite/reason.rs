@@ -86,11 +86,12 @@ fn advice(number: i32) -> Option<&'static str> {
     })
 }
 
-/// Why a file could at first not be opened, as the end of a sentence; empty if there was no such failure.
-pub(super) fn because_not_opened() -> String {
+/// A passing failure whose cause is why a file could at first not be opened, if that failed.
+pub(super) fn because_not_opened(what: String) -> Error {
+    let error = Error::passing(what);
     match NOT_OPENED.get() {
-        0 => String::new(),
-        number => format!(": {}", said(number)),
+        0 => error,
+        number => error.because(&said(number)).caused_by(io::Error::from_raw_os_error(number)),
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) fn take_over(path: &Path) -> Result<()> {
     let _locked = lock(&path)?;
     let Some(file) = foreign(&path) else { return Ok(()) };
     let done = replace(&path, &log).and_then(|()| remove(&index));
-    done.map_err(|why| told(&path, &file, &format!("taking it over failed: {why}; {}", cure(&file))))
+    done.map_err(|why| told(&path, &file, &format!("taking it over failed: {why}; {}", cure(&file))).caused_by(why))
 }
 
 /// Returns an error for a file beside the database that this process may not write, if there is one.
