@@ -26,9 +26,9 @@
  *   free. There is no last-error slot, so hosts that move work between threads lose nothing.
  * - Every other handle that comes out is yours too, to be given to its own _free (or luat_kv_close)
  *   once, in any order: each keeps what it needs alive. All of these take NULL.
- * - Stores and namespaces: any thread, at any time. Entries, pages, batches, stats and errors: one
- *   thread at a time, whichever it is. A thread must not be cancelled (pthread_cancel) within a call:
- *   that ends the process.
+ * - Stores and namespaces: any thread, at any time. Entries, pages, iterators, batches, stats and
+ *   errors: one thread at a time, whichever it is. A thread must not be cancelled (pthread_cancel)
+ *   within a call: that ends the process.
  * - Options structs begin with their size. Set them up with their _init function, which is told it; 0
  *   in a field means its default, and NULL for the struct all of them. A shorter struct, from an
  *   older header, is filled up with zeros; a longer one is taken if what is too much is zero. Unknown
@@ -143,6 +143,12 @@ typedef struct luat_kv_entry luat_kv_entry;
  * Why a call failed: a status and a message. Yours to free with luat_kv_error_free().
  */
 typedef struct luat_kv_error luat_kv_error;
+
+/**
+ * An iterator over live keys, which luat_kv_iter_open() gives. One thread at a time may use it. Yours to free with
+ * luat_kv_iter_free().
+ */
+typedef struct luat_kv_iter luat_kv_iter;
 
 /**
  * A set of keys within a store. Any thread may use it at any time. Yours to free with luat_kv_namespace_free().
@@ -310,6 +316,44 @@ typedef struct luat_kv_incr_options {
 } luat_kv_incr_options;
 
 /**
+ * The limits of a store, which luat_kv_store_limits() writes. Lengths are in bytes.
+ */
+typedef struct luat_kv_limits {
+  /**
+   * sizeof this struct, where you compiled it.
+   */
+  uint32_t struct_size;
+  /**
+   * The longest key, name of a namespace, prefix, start and stop.
+   */
+  uint32_t max_key_len;
+  /**
+   * The longest metadata.
+   */
+  uint32_t max_metadata_len;
+  /**
+   * The most keys that luat_kv_get_many() takes.
+   */
+  uint32_t max_keys;
+  /**
+   * The most keys that a page of luat_kv_list() holds.
+   */
+  uint32_t max_page_len;
+  /**
+   * The shortest lifetime, in seconds.
+   */
+  uint32_t min_ttl;
+  /**
+   * The longest value.
+   */
+  uint64_t max_value_len;
+  /**
+   * The latest expiration, in Unix seconds.
+   */
+  int64_t max_expiration;
+} luat_kv_limits;
+
+/**
  * It is done.
  */
 #define LUAT_KV_OK 0
@@ -404,6 +448,12 @@ luat_kv_status luat_kv_error_status(const struct luat_kv_error *error);
  * NULL itself.
  */
 const char *luat_kv_error_message(const struct luat_kv_error *error);
+
+/**
+ * Returns the number of the system's error that an error comes from: one of errno.h, as ENOSPC, or of GetLastError() on
+ * Windows. 0 where no call of the system failed, and for NULL.
+ */
+int luat_kv_error_errno(const struct luat_kv_error *error);
 
 /**
  * Frees an error. NULL is harmless.
@@ -574,6 +624,17 @@ luat_kv_status luat_kv_namespace_open(struct luat_kv_store *store,
                                       size_t name_len,
                                       struct luat_kv_namespace **out,
                                       struct luat_kv_error **error);
+
+/**
+ * Writes the limits that a store was opened with. Thread-safe.
+ *
+ * store     NULL: the limits of LUAT_KV_LIMITS_DEFAULT.
+ * limits    the struct to fill in; NULL is harmless. A field that the library does not know is 0.
+ * size      sizeof *limits, where you compiled it: the library may know more or fewer fields.
+ */
+void luat_kv_store_limits(const struct luat_kv_store *store,
+                          struct luat_kv_limits *limits,
+                          size_t size);
 
 /**
  * Counts what a store holds, entry by entry.
@@ -890,6 +951,40 @@ luat_kv_status luat_kv_delete_prefix(struct luat_kv_namespace *ns,
 luat_kv_status luat_kv_clear(struct luat_kv_namespace *ns,
                              uint64_t *removed,
                              struct luat_kv_error **error);
+
+/**
+ * Begins to list live keys as luat_kv_list() does, but one by one, over as many pages as that takes. The first page is
+ * read here, and each further one when it is needed. No lock is held in between, so a key that is put or removed
+ * meanwhile may or may not be listed.
+ *
+ * options   NULL: all keys. They are those of a list, and are copied; limit is the most entries in all, and 0 is no
+ *           limit.
+ * out       the iterator, yours to free with luat_kv_iter_free(); NULL after an error. It keeps the store open.
+ *
+ * Statuses: as luat_kv_list(). Thread-safe.
+ */
+luat_kv_status luat_kv_iter_open(struct luat_kv_namespace *ns,
+                                 const struct luat_kv_list_options *options,
+                                 struct luat_kv_iter **out,
+                                 struct luat_kv_error **error);
+
+/**
+ * Goes to the next entry, the first one at the first call.
+ *
+ * entry     the entry: the iterator's, until the next call of this function or luat_kv_iter_free(). NULL unless the
+ *           status is OK.
+ *
+ * Statuses: OK; NOT_FOUND: that was the last one; INVALID, IO, BUSY, CORRUPT, NOMEM. After an error the iterator
+ * stands where it stood, and the call can be made again.
+ */
+luat_kv_status luat_kv_iter_next(struct luat_kv_iter *iter,
+                                 const struct luat_kv_entry **entry,
+                                 struct luat_kv_error **error);
+
+/**
+ * Frees an iterator and the entry that it stands at; NULL is harmless.
+ */
+void luat_kv_iter_free(struct luat_kv_iter *iter);
 
 /**
  * Returns the key: bytes that live as long as the entry, without a NUL at their end. NULL for NULL. len is nullable.

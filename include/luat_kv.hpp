@@ -92,9 +92,9 @@ enum class errc : luat_kv_status {
 /// What is thrown: what() is one line of UTF-8, as in "luat_kv: BUSY: …".
 class error : public std::runtime_error {
 public:
-    /// An error with a code and the words that follow it in what().
-    error(errc code, const std::string& message)
-        : std::runtime_error(std::string("luat_kv: ") + name(code) + ": " + message), code_(code) {}
+    /// An error with a code, the words that follow it in what(), and the number of the system's error, if there is one.
+    error(errc code, const std::string& message, int os_error = 0)
+        : std::runtime_error(std::string("luat_kv: ") + name(code) + ": " + message), code_(code), os_error_(os_error) {}
 
     /// The code, to act upon.
     errc code() const noexcept { return code_; }
@@ -102,10 +102,15 @@ public:
     /// The code's name, as in "BUSY": static text.
     const char* name() const noexcept { return name(code_); }
 
+    /// The number of the system's error, such as ENOSPC: for a std::error_code of std::system_category(). 0 where no
+    /// call of the system failed.
+    int os_error() const noexcept { return os_error_; }
+
 private:
     static const char* name(errc code) noexcept { return luat_kv_status_str(static_cast<luat_kv_status>(code)); }
 
     errc code_;
+    int os_error_;
 };
 
 // ---- Options: plain structs, for designated initialisers or for filling in. What is left alone has its default.
@@ -173,7 +178,7 @@ namespace detail {
 // Takes the error object over, whatever happens.
 [[noreturn]] inline void fail(luat_kv_status status, luat_kv_error* told) {
     const std::unique_ptr<luat_kv_error, decltype(&luat_kv_error_free)> owned(told, luat_kv_error_free);
-    throw error(static_cast<errc>(status), luat_kv_error_message(owned.get()));
+    throw error(static_cast<errc>(status), luat_kv_error_message(owned.get()), luat_kv_error_errno(owned.get()));
 }
 
 // Calls a function with the error object that comes last, and returns OK or an outcome.
@@ -798,6 +803,13 @@ public:
 
     /// The database file's absolute path, or "memory".
     [[nodiscard]] std::string path() const { return luat_kv_store_path(get()); }
+
+    /// What the store takes at most. A field that the loaded library does not know is 0.
+    [[nodiscard]] luat_kv_limits limits() const {
+        luat_kv_limits limits;
+        luat_kv_store_limits(get(), &limits, sizeof limits);
+        return limits;
+    }
 
     /// Begins a batch, empty as yet.
     [[nodiscard]] batch open_batch() const { return batch(detail::ask<luat_kv_batch*>(luat_kv_batch_open, get())); }

@@ -44,12 +44,18 @@ mod options;
 
 mod store;
 
+#[cfg(not(target_family = "wasm"))]
+mod limits;
+
 mod stats;
 
 mod namespace;
 
 mod presence;
 mod range;
+
+#[cfg(not(target_family = "wasm"))]
+mod iter;
 
 mod entry;
 mod page;
@@ -62,6 +68,10 @@ mod transfer;
 pub use batch::*;
 pub use entry::*;
 pub use error::*;
+#[cfg(not(target_family = "wasm"))]
+pub use iter::*;
+#[cfg(not(target_family = "wasm"))]
+pub use limits::*;
 pub use namespace::*;
 pub use options::*;
 pub use page::*;
@@ -132,7 +142,7 @@ unsafe fn fail(error: *mut *mut luat_kv_error, failure: &Error) -> luat_kv_statu
     let status = status_of(failure.code());
     if !error.is_null() && oom_reserve::is_there() {
         // SAFETY: it is not NULL, so it is good for a write, as promised.
-        unsafe { set(error, luat_kv_error::boxed(status, failure.message())) };
+        unsafe { set(error, luat_kv_error::boxed(status, failure)) };
     }
     status
 }

@@ -41,7 +41,7 @@ impl Limits {
     }
 
     /// The shortest lifetime, in seconds.
-    const fn ttl(self) -> i64 {
+    pub(crate) const fn ttl(self) -> i64 {
         match self {
             Limits::Default => 1,
             Limits::Cloudflare => 60,
@@ -49,7 +49,7 @@ impl Limits {
     }
 
     /// The last expiration.
-    const fn last_expiration(self) -> i64 {
+    pub(crate) const fn last_expiration(self) -> i64 {
         match self {
             Limits::Default => LAST_EXPIRATION,
             // Workers KV refuses numbers that do not fit in 32 bits.
@@ -58,14 +58,14 @@ impl Limits {
     }
 
     /// The maximum number of keys in one call.
-    const fn keys_len(self) -> usize {
+    pub(crate) const fn keys_len(self) -> usize {
         match self {
             Limits::Default => 10_000,
             Limits::Cloudflare => 100,
         }
     }
 
-    const fn page_len(self) -> u64 {
+    pub(crate) const fn page_len(self) -> u64 {
         match self {
             Limits::Default => 10_000,
             Limits::Cloudflare => 1000,

@@ -291,7 +291,7 @@ impl Store {
     }
 
     /// The limits that the store was opened with.
-    #[cfg_attr(not(feature = "module"), allow(dead_code))]
+    #[cfg_attr(all(target_family = "wasm", not(feature = "module")), allow(dead_code))]
     pub(crate) fn limits(&self) -> Limits {
         self.0.limits
     }

@@ -3,7 +3,11 @@ package luatkv
 // #include "shim.h"
 import "C"
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+	"syscall"
+)
 
 // Status says why a call did not do what it was asked: an outcome (ErrNotFound, ErrConflict) or an error. It is itself an
 // error, for errors.Is:
@@ -39,7 +43,7 @@ const (
 )
 
 // ErrClosed is what every call on a closed store comes to, and on its namespaces and batches. Its status is ErrInvalid.
-var ErrClosed error = &Error{ErrInvalid, "the store is closed"}
+var ErrClosed error = &Error{Status: ErrInvalid, Message: "the store is closed"}
 
 // Code returns the status's name in the C library, such as "BUSY"; "UNKNOWN" for a number that has none.
 func (s Status) Code() string {
@@ -61,6 +65,8 @@ func (s Status) Error() string {
 type Error struct {
 	Status  Status
 	Message string
+	// Errno is the system's error, such as syscall.ENOSPC, or 0 if no call of the system failed.
+	Errno syscall.Errno
 }
 
 // Code returns the status's name, such as "BUSY".
@@ -72,8 +78,11 @@ func (e *Error) Error() string { return "luatkv: " + e.Code() + ": " + e.Message
 // Unwrap returns the status, so that errors.Is(err, ErrBusy) holds.
 func (e *Error) Unwrap() error { return e.Status }
 
+// Is returns whether the system's error is the target, as for errors.Is(err, syscall.ENOSPC) or fs.ErrNotExist.
+func (e *Error) Is(target error) bool { return e.Errno != 0 && errors.Is(e.Errno, target) }
+
 func invalid(format string, args ...any) error {
-	return &Error{ErrInvalid, fmt.Sprintf(format, args...)}
+	return &Error{Status: ErrInvalid, Message: fmt.Sprintf(format, args...)}
 }
 
 // check returns the error of a call, and frees the library's own.
@@ -85,5 +94,6 @@ func check(r C.kv_result) error {
 		return Status(r.status)
 	}
 	defer C.luat_kv_error_free(r.error)
-	return &Error{Status(r.status), C.GoString(C.luat_kv_error_message(r.error))}
+	message, errno := C.luat_kv_error_message(r.error), C.luat_kv_error_errno(r.error)
+	return &Error{Status(r.status), C.GoString(message), syscall.Errno(errno)}
 }

@@ -19,6 +19,10 @@ var leftOut = map[string]string{
 	"luat_kv_put":               "luat_kv_put_versioned does the same without a buffer",
 	"luat_kv_add":               "luat_kv_add_versioned does the same without a buffer",
 	"luat_kv_store_path":        "Stats has the path",
+	"luat_kv_store_limits":      "Limits names them",
+	"luat_kv_iter_open":         "Iterate reads pages, since a call of C for each entry would cost more",
+	"luat_kv_iter_next":         "the same",
+	"luat_kv_iter_free":         "the same",
 	"luat_kv_delete":            "Delete ignores what luat_kv_remove reports",
 }
 

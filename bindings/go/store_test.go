@@ -112,8 +112,12 @@ func TestStoresThatDoNotOpen(t *testing.T) {
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal("a store that did not open left a file")
 	}
+	_, err := luatkv.Open(path, &luatkv.Options{ReadOnly: true})
+	equal(t, errors.Is(err, syscall.ENOENT) && errors.Is(err, fs.ErrNotExist), true)
+	_, err = luatkv.Open("", nil)
+	equal(t, errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.Errno(0)), false)
 	store := openFile(t, path, &luatkv.Options{BusyTimeout: (1<<32 - 1) * time.Millisecond})
-	_, err := store.Sweep(-1)
+	_, err = store.Sweep(-1)
 	fails(t, err, luatkv.ErrInvalid)
 }
 

@@ -215,9 +215,25 @@ impl World {
                     (bytes(listing.prefix), bytes(listing.start), bytes(listing.stop));
                 options.cursor = bytes(if listing.goes_on { &self.cursor } else { listing.cursor });
             }
-            let status = luat_kv_list(ns, if listing.is_some() { &options } else { null() }, &mut page, &mut error);
+            let options = if listing.is_some() { &raw const options } else { null() };
+            // First, since the page brings another cursor.
+            self.iterate(ns, options);
+            let status = luat_kv_list(ns, options, &mut page, &mut error);
             if check(status, error) {
                 self.look_through(page);
+            }
+        }
+    }
+
+    unsafe fn iterate(&mut self, ns: *mut luat_kv_namespace, options: *const luat_kv_list_options) {
+        let (mut iter, mut entry, mut error) = (null_mut(), null(), null_mut());
+        // SAFETY: what the options point to lives; each entry is looked at before the next one is asked for.
+        unsafe {
+            if check(luat_kv_iter_open(ns, options, &mut iter, &mut error), error) {
+                while check(luat_kv_iter_next(iter, &mut entry, &mut error), error) {
+                    self.look_at(entry);
+                }
+                luat_kv_iter_free(iter);
             }
         }
     }

@@ -4,6 +4,7 @@ return {
 typedef struct luat_kv_batch luat_kv_batch;
 typedef struct luat_kv_entry luat_kv_entry;
 typedef struct luat_kv_error luat_kv_error;
+typedef struct luat_kv_iter luat_kv_iter;
 typedef struct luat_kv_namespace luat_kv_namespace;
 typedef struct luat_kv_page luat_kv_page;
 typedef struct luat_kv_stats luat_kv_stats;
@@ -14,11 +15,13 @@ typedef struct luat_kv_bytes { const void *data; size_t len; } luat_kv_bytes;
 typedef struct luat_kv_put_options { uint32_t struct_size; uint32_t flags; int64_t expiration; int64_t expiration_ttl; struct luat_kv_bytes metadata; } luat_kv_put_options;
 typedef struct luat_kv_list_options { uint32_t struct_size; uint32_t flags; uint32_t limit; uint32_t reserved; struct luat_kv_bytes prefix; struct luat_kv_bytes cursor; struct luat_kv_bytes start; struct luat_kv_bytes stop; } luat_kv_list_options;
 typedef struct luat_kv_incr_options { uint32_t struct_size; uint32_t flags; int64_t initial; int64_t expiration; int64_t expiration_ttl; } luat_kv_incr_options;
+typedef struct luat_kv_limits { uint32_t struct_size; uint32_t max_key_len; uint32_t max_metadata_len; uint32_t max_keys; uint32_t max_page_len; uint32_t min_ttl; uint64_t max_value_len; int64_t max_expiration; } luat_kv_limits;
 uint32_t luat_kv_abi_version(void);
 const char *luat_kv_version(void);
 const char *luat_kv_status_str(luat_kv_status status);
 luat_kv_status luat_kv_error_status(const struct luat_kv_error *error);
 const char *luat_kv_error_message(const struct luat_kv_error *error);
+int luat_kv_error_errno(const struct luat_kv_error *error);
 void luat_kv_error_free(struct luat_kv_error *error);
 void luat_kv_open_options_init(struct luat_kv_open_options *options, size_t size);
 void luat_kv_put_options_init(struct luat_kv_put_options *options, size_t size);
@@ -35,6 +38,7 @@ luat_kv_status luat_kv_backup(struct luat_kv_store *store, const char *path, str
 luat_kv_status luat_kv_namespaces(struct luat_kv_store *store, struct luat_kv_page **out, struct luat_kv_error **error);
 void luat_kv_close(struct luat_kv_store *store);
 luat_kv_status luat_kv_namespace_open(struct luat_kv_store *store, const void *name, size_t name_len, struct luat_kv_namespace **out, struct luat_kv_error **error);
+void luat_kv_store_limits(const struct luat_kv_store *store, struct luat_kv_limits *limits, size_t size);
 luat_kv_status luat_kv_stats_read(struct luat_kv_store *store, struct luat_kv_stats **out, struct luat_kv_error **error);
 const char *luat_kv_stats_path(const struct luat_kv_stats *stats);
 uint64_t luat_kv_stats_file_size(const struct luat_kv_stats *stats);
@@ -61,6 +65,9 @@ luat_kv_status luat_kv_list(struct luat_kv_namespace *ns, const struct luat_kv_l
 luat_kv_status luat_kv_count(struct luat_kv_namespace *ns, const void *prefix, size_t prefix_len, uint64_t *count, struct luat_kv_error **error);
 luat_kv_status luat_kv_delete_prefix(struct luat_kv_namespace *ns, const void *prefix, size_t prefix_len, uint64_t *removed, struct luat_kv_error **error);
 luat_kv_status luat_kv_clear(struct luat_kv_namespace *ns, uint64_t *removed, struct luat_kv_error **error);
+luat_kv_status luat_kv_iter_open(struct luat_kv_namespace *ns, const struct luat_kv_list_options *options, struct luat_kv_iter **out, struct luat_kv_error **error);
+luat_kv_status luat_kv_iter_next(struct luat_kv_iter *iter, const struct luat_kv_entry **entry, struct luat_kv_error **error);
+void luat_kv_iter_free(struct luat_kv_iter *iter);
 const uint8_t *luat_kv_entry_key(const struct luat_kv_entry *entry, size_t *len);
 const uint8_t *luat_kv_entry_value(const struct luat_kv_entry *entry, size_t *len);
 const uint8_t *luat_kv_entry_metadata(const struct luat_kv_entry *entry, size_t *len);
@@ -118,6 +125,7 @@ luat_kv_status luat_kv_import_fd(struct luat_kv_namespace *ns, int fd, uint32_t 
     "luat_kv_status_str",
     "luat_kv_error_status",
     "luat_kv_error_message",
+    "luat_kv_error_errno",
     "luat_kv_error_free",
     "luat_kv_open_options_init",
     "luat_kv_put_options_init",
@@ -134,6 +142,7 @@ luat_kv_status luat_kv_import_fd(struct luat_kv_namespace *ns, int fd, uint32_t 
     "luat_kv_namespaces",
     "luat_kv_close",
     "luat_kv_namespace_open",
+    "luat_kv_store_limits",
     "luat_kv_stats_read",
     "luat_kv_stats_path",
     "luat_kv_stats_file_size",
@@ -160,6 +169,9 @@ luat_kv_status luat_kv_import_fd(struct luat_kv_namespace *ns, int fd, uint32_t 
     "luat_kv_count",
     "luat_kv_delete_prefix",
     "luat_kv_clear",
+    "luat_kv_iter_open",
+    "luat_kv_iter_next",
+    "luat_kv_iter_free",
     "luat_kv_entry_key",
     "luat_kv_entry_value",
     "luat_kv_entry_metadata",

@@ -1,11 +1,13 @@
 //! Statuses and error objects.
 
 use std::borrow::Cow;
+#[cfg(feature = "sqlite")]
+use std::ffi::c_int;
 use std::ffi::{CStr, CString, c_char};
 use std::ptr;
 
 use super::free;
-use crate::error::Code;
+use crate::error::{Code, Error};
 
 /// What a call came to: LUAT_KV_OK, a positive outcome, or a negative error. Take a value that you do not know for an
 /// error if it is negative, else for an outcome.
@@ -79,21 +81,34 @@ pub extern "C" fn luat_kv_status_str(status: luat_kv_status) -> *const c_char {
 pub struct luat_kv_error {
     status: luat_kv_status,
     message: Cow<'static, CStr>,
+    #[cfg(feature = "sqlite")]
+    number: c_int,
 }
 
 /// There may be no memory to say that there is none. So this one is given to everybody, and never freed.
-static OUT_OF_MEMORY: luat_kv_error = luat_kv_error { status: LUAT_KV_NOMEM, message: Cow::Borrowed(c"out of memory") };
+static OUT_OF_MEMORY: luat_kv_error = luat_kv_error {
+    status: LUAT_KV_NOMEM,
+    message: Cow::Borrowed(c"out of memory"),
+    #[cfg(feature = "sqlite")]
+    number: 0,
+};
 
 impl luat_kv_error {
     /// An error for the caller, who frees it with luat_kv_error_free() and does not write to it.
-    pub(super) fn boxed(status: luat_kv_status, message: &str) -> *mut luat_kv_error {
+    pub(super) fn boxed(status: luat_kv_status, failure: &Error) -> *mut luat_kv_error {
+        let message = failure.message();
         if status == LUAT_KV_NOMEM && OUT_OF_MEMORY.message.to_bytes() == message.as_bytes() {
             return (&raw const OUT_OF_MEMORY).cast_mut();
         }
         let mut message = message.as_bytes().to_vec();
         message.retain(|byte| *byte != 0);
         let message = Cow::Owned(CString::new(message).unwrap_or_default());
-        Box::into_raw(Box::new(luat_kv_error { status, message }))
+        Box::into_raw(Box::new(luat_kv_error {
+            status,
+            message,
+            #[cfg(feature = "sqlite")]
+            number: failure.raw_os_error().unwrap_or(0),
+        }))
     }
 }
 
@@ -116,6 +131,18 @@ pub unsafe extern "C" fn luat_kv_error_status(error: *const luat_kv_error) -> lu
 pub unsafe extern "C" fn luat_kv_error_message(error: *const luat_kv_error) -> *const c_char {
     // SAFETY: the caller promises that `error` is NULL or live.
     unsafe { error.as_ref() }.map_or(c"", |error| &error.message).as_ptr()
+}
+
+/// Returns the number of the system's error that an error comes from: one of errno.h, as ENOSPC, or of GetLastError() on
+/// Windows. 0 where no call of the system failed, and for NULL.
+///
+/// # Safety
+/// `error` is NULL or a live error.
+#[cfg(feature = "sqlite")]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_error_errno(error: *const luat_kv_error) -> c_int {
+    // SAFETY: the caller promises that `error` is NULL or live.
+    unsafe { error.as_ref() }.map_or(0, |error| error.number)
 }
 
 /// Frees an error. NULL is harmless.

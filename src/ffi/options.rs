@@ -178,6 +178,22 @@ unsafe fn init<T: Options>(options: *mut T, size: usize) {
     }
 }
 
+/// Writes a struct as far as the caller knows it: its struct has `size` bytes. The rest of a longer one is zero.
+///
+/// # Safety
+/// As [`init`].
+#[cfg(not(target_family = "wasm"))]
+pub(super) unsafe fn write<T: Options>(to: *mut T, size: usize, from: &T) {
+    const FIRST: usize = size_of::<u32>();
+    // SAFETY: as promised.
+    unsafe { init(to, size) };
+    if !to.is_null() && (FIRST..=LONGEST).contains(&size) {
+        let known = size.min(size_of::<T>()) - FIRST;
+        // SAFETY: both have `known` bytes behind the size, which `init` has written.
+        unsafe { ptr::from_ref(from).byte_add(FIRST).cast::<u8>().copy_to(to.cast::<u8>().add(FIRST), known) };
+    }
+}
+
 /// A time or a lifetime, of which 0 is none.
 pub(super) fn seconds(field: i64) -> Option<i64> {
     (field != 0).then_some(field)

@@ -39,7 +39,7 @@ pub unsafe extern "C" fn luat_kv_list(
 impl luat_kv_list_options {
     /// # Safety
     /// The bytes it refers to are good for the call.
-    unsafe fn checked<'a>(&self) -> Result<ListOptions<'a>> {
+    pub(super) unsafe fn checked<'a>(&self) -> Result<ListOptions<'a>> {
         let known = LUAT_KV_LIST_REVERSE | LUAT_KV_LIST_VALUES;
         options::unused(self.flags & !known, "luat_kv_list_options.flags")?;
         options::unused(self.reserved, "luat_kv_list_options.reserved")?;

@@ -63,6 +63,16 @@ static inline void check_fail(const char *file, int line, const char *format, ..
         (void)&error; \
     } while (0)
 
+/* The number of the system's error in a message, as in "(os error 2)"; 0 for none. The last one counts, since paths stand
+ * before it. */
+static inline int check_errno_in(const char *message)
+{
+    int number = 0;
+    for (const char *at = message; (at = strstr(at, "(os error ")); at++)
+        number = atoi(at + strlen("(os error "));
+    return number;
+}
+
 static inline void check_status(luat_kv_status status, luat_kv_status expected, luat_kv_error *error,
                                 const char *words, const char *call, const char *file, int line)
 {
@@ -78,6 +88,8 @@ static inline void check_status(luat_kv_status status, luat_kv_status expected, 
         check_fail(file, line, "%s: the error's status is %d", call, luat_kv_error_status(error));
     else if (told && error && (*message == '\0' || strchr(message, '\n')))
         check_fail(file, line, "%s: the message is not one line: %s", call, message);
+    else if (luat_kv_error_errno(told ? error : NULL) != check_errno_in(message))
+        check_fail(file, line, "%s: the error's number is %d: %s", call, luat_kv_error_errno(error), message);
     else if (!strstr(message, words))
         check_fail(file, line, "%s: \"%s\" does not say \"%s\"", call, message, words);
     if (told)

@@ -5,6 +5,7 @@
 #include "kv.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stddef.h>
 
 /* A pointer with the first length that no object in memory can have. */
@@ -126,7 +127,9 @@ static void null_is_harmless_to_free_and_to_ask(void)
     luat_kv_entry_free(NULL);
     luat_kv_page_free(NULL);
     luat_kv_namespace_free(NULL);
+    luat_kv_iter_free(NULL);
     luat_kv_close(NULL);
+    luat_kv_store_limits(NULL, NULL, 99);
     luat_kv_open_options_init(NULL, 99);
     luat_kv_put_options_init(NULL, 99);
     luat_kv_list_options_init(NULL, 99);
@@ -140,6 +143,7 @@ static void null_is_harmless_to_free_and_to_ask(void)
     CHECK(luat_kv_page_len(NULL) == 0);
     CHECK(luat_kv_page_at(NULL, 0) == NULL);
     CHECK(luat_kv_error_status(NULL) == LUAT_KV_OK);
+    CHECK(luat_kv_error_errno(NULL) == 0);
     CHECK(strcmp(luat_kv_error_message(NULL), "") == 0);
 }
 
@@ -178,6 +182,19 @@ static void an_error_is_an_object_of_its_own(void)
     CHECK(strcmp(luat_kv_error_message(first), luat_kv_error_message(second)) != 0);
     luat_kv_error_free(second);
     luat_kv_error_free(first);
+}
+
+static void an_error_has_the_number_of_the_system(void)
+{
+    luat_kv_store *store = NULL;
+    luat_kv_error *missing = NULL, *wrong = NULL;
+    luat_kv_open_options options = kv_open_options(LUAT_KV_OPEN_READONLY, 0);
+    CHECK(luat_kv_open(scratch("missing.db"), &options, &store, &missing) == LUAT_KV_IO);
+    CHECK(luat_kv_error_errno(missing) == ENOENT);
+    CHECK(luat_kv_open("", NULL, &store, &wrong) == LUAT_KV_INVALID);
+    CHECK(luat_kv_error_errno(wrong) == 0);
+    luat_kv_error_free(missing);
+    luat_kv_error_free(wrong);
 }
 
 static void an_error_may_be_of_no_interest(void)
@@ -281,6 +298,7 @@ static const struct check_test tests[] = {
     TEST(null_is_harmless_to_free_and_to_ask),
     TEST(every_status_has_its_name),
     TEST(an_error_is_an_object_of_its_own),
+    TEST(an_error_has_the_number_of_the_system),
     TEST(an_error_may_be_of_no_interest),
     TEST(the_versions_are_told),
     TEST(handles_are_freed_in_any_order),

@@ -241,6 +241,24 @@ static void writes_with_versions(void)
     attack_ends();
 }
 
+static void attack_iterators(void)
+{
+    luat_kv_iter *out, *iter = NULL;
+    const luat_kv_entry *entry;
+    luat_kv_list_options options;
+    NO_HANDLE(iter_open, ns, luat_kv_iter_open(NULL, NULL, &out, at));
+    REFUSED(iter_open, out, luat_kv_iter_open(kv.ns, NULL, NULL, at));
+    luat_kv_list_options_init(&options, sizeof options);
+    options.prefix = (luat_kv_bytes){ LONG };
+    NO_HANDLE(iter_open, options, luat_kv_iter_open(kv.ns, &options, &out, at));
+    CHECK_STATUS(luat_kv_iter_open(kv.ns, NULL, &iter, &error), LUAT_KV_OK);
+    RESET(iter_next, iter, luat_kv_iter_next(NULL, &entry, at), entry, GARBAGE, NULL);
+    REFUSED(iter_next, entry, luat_kv_iter_next(iter, NULL, at));
+    CHECK_STATUS(luat_kv_iter_next(iter, &entry, &error), LUAT_KV_OK); /* the first one is still to come */
+    CHECK_VIEW(luat_kv_entry_key, entry, "key");
+    luat_kv_iter_free(iter);
+}
+
 static void ranges(void)
 {
     attack_begins();
@@ -260,6 +278,7 @@ static void ranges(void)
         NO_HANDLE(list, options, luat_kv_list(kv.ns, &options, &out, at));
         *views[at_view] = (luat_kv_bytes){ NULL, 0 };
     }
+    attack_iterators();
     NO_NUMBER(count, ns, luat_kv_count(NULL, KEY, &number, at));
     NO_NUMBER(count, prefix, luat_kv_count(kv.ns, NULL, 3, &number, at));
     NO_NUMBER(count, prefix_len, luat_kv_count(kv.ns, LONG, &number, at));
@@ -389,6 +408,9 @@ static void no_struct_is_read_beyond_its_size(void)
         CHECK_STATUS(luat_kv_list(kv.ns, options, &page, &error), LUAT_KV_OK);
         luat_kv_page_free(page);
         CHECK_STATUS(luat_kv_incr(kv.ns, LUAT_KV_TEXT("n"), 1, options, NULL, &error), LUAT_KV_OK);
+        luat_kv_store_limits(kv.store, at_the_edge(zeros, size), size);
+        CHECK(memcmp(edge - size, &size, sizeof size) == 0);
+        at_the_edge(zeros, size);
         if (size > sizeof(luat_kv_list_options)) { /* the longest that is known */
             edge[-1] = 1;
             CHECK_STATUS(luat_kv_open_memory(options, &store, &error), LUAT_KV_INVALID);

@@ -64,6 +64,60 @@ static void init_takes_no_size_that_is_none(void)
     kv_close(kv);
 }
 
+/* ---- Limits, which are written and not read */
+
+static luat_kv_limits limits_of(luat_kv_store *store)
+{
+    luat_kv_limits limits;
+    memset(&limits, 0xff, sizeof limits);
+    luat_kv_store_limits(store, &limits, sizeof limits);
+    CHECK(limits.struct_size == sizeof limits);
+    return limits;
+}
+
+static void limits_are_those_of_the_store(void)
+{
+    luat_kv_open_options options;
+    luat_kv_store *store = NULL;
+    luat_kv_open_options_init(&options, sizeof options);
+    options.limits = LUAT_KV_LIMITS_CLOUDFLARE;
+    CHECK_STATUS(luat_kv_open_memory(&options, &store, &error), LUAT_KV_OK);
+    luat_kv_limits limits = limits_of(store);
+    CHECK(limits.max_key_len == 512 && limits.max_value_len == 25 << 20 && limits.max_metadata_len == 1024);
+    CHECK(limits.max_keys == 100 && limits.max_page_len == 1000);
+    CHECK(limits.min_ttl == 60 && limits.max_expiration == INT32_MAX);
+    luat_kv_close(store);
+
+    struct kv kv = kv_open(scratch("kv.db"));
+    limits = limits_of(kv.store);
+    CHECK(limits.max_key_len == 4096 && limits.max_value_len == 512 << 20 && limits.max_metadata_len == 64 << 10);
+    CHECK(limits.max_keys == 10000 && limits.max_page_len == 10000);
+    CHECK(limits.min_ttl == 1 && limits.max_expiration == 253402300799);
+    luat_kv_limits defaults = limits_of(NULL);
+    CHECK(memcmp(&limits, &defaults, sizeof limits) == 0);
+    kv_close(kv);
+}
+
+static void limits_are_written_as_far_as_the_caller_knows_them(void)
+{
+    union { luat_kv_limits known; uint8_t bytes[200]; } limits;
+    const luat_kv_limits whole = limits_of(NULL);
+    for (size_t size = 0; size < sizeof limits; size++) {
+        memset(&limits, 0xaa, sizeof limits);
+        luat_kv_store_limits(NULL, &limits.known, size);
+        size_t written = size < sizeof(uint32_t) ? 0 : size;
+        CHECK(written == 0 || limits.known.struct_size == size);
+        for (size_t byte = written ? sizeof(uint32_t) : 0; byte < sizeof limits; byte++) {
+            uint8_t expected = byte >= written ? 0xaa : 0;
+            if (byte < written && byte < sizeof whole)
+                expected = ((const uint8_t *)&whole)[byte];
+            CHECK(limits.bytes[byte] == expected);
+        }
+    }
+    luat_kv_store_limits(NULL, &limits.known, SIZE_MAX);
+    CHECK(limits.known.struct_size == 0);
+}
+
 /* An options struct as a future version may have it. */
 #define LONGER(type) struct { type known; uint8_t more[24]; }
 
@@ -229,6 +283,8 @@ static const struct check_test tests[] = {
     TEST(init_writes_the_size_and_zeros),
     TEST(init_writes_as_much_as_it_is_told),
     TEST(init_takes_no_size_that_is_none),
+    TEST(limits_are_those_of_the_store),
+    TEST(limits_are_written_as_far_as_the_caller_knows_them),
     TEST(open_options_of_any_size),
     TEST(put_options_of_any_size),
     TEST(list_options_of_any_size),

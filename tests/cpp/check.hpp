@@ -24,6 +24,8 @@ void check_throws(Call call, luat_kv::errc expected, const char* words, const ch
     } catch (const luat_kv::error& error) {
         if (error.code() != expected || !strstr(error.what(), words) || !strstr(error.what(), error.name()))
             check_fail(file, line, "%s: %s, which has not \"%s\"", shown, error.what(), words);
+        if (error.os_error() != check_errno_in(error.what()))
+            check_fail(file, line, "%s: %s, and os_error() is %d", shown, error.what(), error.os_error());
     }
 }
 

@@ -382,7 +382,10 @@ static void a_store_is_kept_in_order() {
 static void a_store_has_limits() {
     luat_kv::open_options options;
     options.limits = luat_kv::limits::cloudflare;
-    auto kv = open_store(options).open_namespace("test");
+    auto store = open_store(options);
+    auto kv = store.open_namespace("test");
+    const luat_kv_limits limits = store.limits();
+    CHECK(limits.struct_size == sizeof limits && limits.max_key_len == 512 && limits.max_value_len == 25 << 20);
     luat_kv::put_options short_lived;
     short_lived.expiration_ttl = 59s;
     CHECK_THROWS(kv.put("k", "", short_lived), limit, "59");

@@ -68,6 +68,16 @@ export const structs = {
     expiration: "int64_t",
     expiration_ttl: "int64_t",
   },
+  luat_kv_limits: {
+    struct_size: "uint32_t",
+    max_key_len: "uint32_t",
+    max_metadata_len: "uint32_t",
+    max_keys: "uint32_t",
+    max_page_len: "uint32_t",
+    min_ttl: "uint32_t",
+    max_value_len: "uint64_t",
+    max_expiration: "int64_t",
+  },
 };
 
 /** Functions, without their luat_kv_: the type of the result, then those of the parameters. */
@@ -77,6 +87,7 @@ export const functions = {
   status_str: ["const char *", "luat_kv_status"],
   error_status: ["luat_kv_status", "const luat_kv_error *"],
   error_message: ["const char *", "const luat_kv_error *"],
+  error_errno: ["int", "const luat_kv_error *"],
   error_free: ["void", "luat_kv_error *"],
   open_options_init: ["void", "luat_kv_open_options *", "size_t"],
   put_options_init: ["void", "luat_kv_put_options *", "size_t"],
@@ -93,6 +104,7 @@ export const functions = {
   namespaces: ["luat_kv_status", "luat_kv_store *", "luat_kv_page **", "luat_kv_error **"],
   close: ["void", "luat_kv_store *"],
   namespace_open: ["luat_kv_status", "luat_kv_store *", "const void *", "size_t", "luat_kv_namespace **", "luat_kv_error **"],
+  store_limits: ["void", "const luat_kv_store *", "luat_kv_limits *", "size_t"],
   stats_read: ["luat_kv_status", "luat_kv_store *", "luat_kv_stats **", "luat_kv_error **"],
   stats_path: ["const char *", "const luat_kv_stats *"],
   stats_file_size: ["uint64_t", "const luat_kv_stats *"],
@@ -119,6 +131,9 @@ export const functions = {
   count: ["luat_kv_status", "luat_kv_namespace *", "const void *", "size_t", "uint64_t *", "luat_kv_error **"],
   delete_prefix: ["luat_kv_status", "luat_kv_namespace *", "const void *", "size_t", "uint64_t *", "luat_kv_error **"],
   clear: ["luat_kv_status", "luat_kv_namespace *", "uint64_t *", "luat_kv_error **"],
+  iter_open: ["luat_kv_status", "luat_kv_namespace *", "const luat_kv_list_options *", "luat_kv_iter **", "luat_kv_error **"],
+  iter_next: ["luat_kv_status", "luat_kv_iter *", "const luat_kv_entry **", "luat_kv_error **"],
+  iter_free: ["void", "luat_kv_iter *"],
   entry_key: ["const uint8_t *", "const luat_kv_entry *", "size_t *"],
   entry_value: ["const uint8_t *", "const luat_kv_entry *", "size_t *"],
   entry_metadata: ["const uint8_t *", "const luat_kv_entry *", "size_t *"],

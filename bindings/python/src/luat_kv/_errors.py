@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any, NoReturn, Optional
+from typing import Any, NoReturn
 
 from ._library import ffi, lib
 
@@ -73,23 +72,14 @@ for _status, _kind in _KINDS.items():
     _kind.code = ffi.string(lib.luat_kv_status_str(_status)).decode()
 
 
-# The C interface has the system's number in the message only, in this form.
-_SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
-
-
-def _system_error(message: str) -> Optional[int]:
-    # The last one, since a path in front of it may contain anything.
-    numbers = _SYSTEM_ERROR.findall(message)
-    return int(numbers[-1]) if numbers else None
-
-
 def fail(error: Any, status: int) -> NoReturn:
     """Raises what a call left in its luat_kv_error **, and frees it."""
     message = ffi.string(lib.luat_kv_error_message(error[0])).decode("utf-8", "replace")
+    number = lib.luat_kv_error_errno(error[0])
     lib.luat_kv_error_free(error[0])
     raised = _KINDS.get(status, Error)(message)
     if isinstance(raised, IoError):
-        raised.errno = _system_error(message)
+        raised.errno = number or None
     if type(raised) is Error:  # a status of a newer library
         raised.status = status
     raise raised
