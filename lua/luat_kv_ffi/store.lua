@@ -18,7 +18,7 @@ local problem = call.problem
 -- A store's contents are:
 --   ptr     what C knows it by; false when it is closed
 --   free    what frees that
---   limits  how long JSON may be that is put into it, in bytes: value, metadata
+--   limits  how long JSON may be that is put into it, in bytes: value, metadata; and whether they are cloudflare's
 --   path    its file as it was given, absolute; nil where that is not known yet, "memory" for none
 --   settings  those of the module that opened it (json.lua)
 --   users   the contents of its namespaces and batches, whose `ptr` must go when it closes
@@ -28,12 +28,14 @@ local M = {}
 
 local Store = {}
 
-local MIB = 1024 * 1024
-local LIMITS = {
-  [constants.LUAT_KV_LIMITS_DEFAULT] = { value = 512 * MIB, metadata = 64 * 1024 },
-  [constants.LUAT_KV_LIMITS_CLOUDFLARE] = { value = 25 * MIB, metadata = 1024, cloudflare = true },
-}
-M.JSON_LIMIT = LIMITS[constants.LUAT_KV_LIMITS_DEFAULT].value
+--- Sets the lengths that a store allows; without a store, those of the default limits.
+local function read_limits(into, ptr)
+  local limits = ffi.new("luat_kv_limits")
+  C.luat_kv_store_limits(ptr, limits, ffi.sizeof(limits))
+  into.value, into.metadata = tonumber(limits.max_value_len), limits.max_metadata_len
+  return into
+end
+M.JSON_LIMIT = read_limits({}).value
 
 --- The absolute path of the database file, or `memory`. That of the project is found when it is first needed.
 function M.label(store)
@@ -70,7 +72,8 @@ local cell = ffi.new("luat_kv_store *[1]")
 --- Creates a handle for a store that is opened into the cell, and its contents.
 local function new(limits, path, settings)
   local store = {
-    ptr = false, free = C.luat_kv_close, limits = LIMITS[limits], path = path, settings = settings,
+    ptr = false, free = C.luat_kv_close, path = path, settings = settings,
+    limits = { cloudflare = limits == constants.LUAT_KV_LIMITS_CLOUDFLARE },
     users = setmetatable({}, { __mode = "k" }),
   }
   return new_store(store), store
@@ -79,6 +82,7 @@ end
 local function opened(store, status)
   if status < 0 then fail.raise(status) end
   store.ptr = cell[0]
+  read_limits(store.limits, store.ptr)
 end
 
 local OPEN = { names = { "path", "memory", "limits", "durability", "busy_timeout", "readonly" } }
