@@ -1,6 +1,6 @@
 /**
- * What the bundler makes of an import of a `.wasm`: a WebAssembly.Module in a Worker, elsewhere mostly a URL. It is for the
- * option `wasm`.
+ * The result of the bundler for an import of a `.wasm`: a WebAssembly.Module in a Worker, elsewhere usually a URL. It
+ * is a value for the option `wasm`.
  */
 declare const source: import("./index.js").WasmSource;
 export default source;

@@ -150,7 +150,7 @@ test("webpack: Lua of luat-kv itself runs as well", async () => {
   equal([title, shipped], ["41", [await sizeOf("luat_kv.wasm"), await sizeOf("luat_kv_lua.wasm")]]);
 });
 
-test("Vite: Lua of luat-kv itself runs where wasm says where it lies, and else says what to do", async () => {
+test("Vite: Lua of luat-kv itself runs if wasm sets its address; otherwise an error says what to do", async () => {
   const url = ownURL(MAIN, "luat_kv_lua.wasm?url");
   const { title, shipped } = await page("Vite", "main-url", url);
   equal([title, shipped], ["41", [await sizeOf("luat_kv.wasm"), await sizeOf("luat_kv_lua.wasm")]]);

@@ -1,4 +1,4 @@
-// What stands in include/luat_kv.h and in src/wasm.rs, as wasm32 has it. test/header.test.js holds the two together.
+// The constants and structs of include/luat_kv.h and src/wasm.rs, for wasm32. test/header.test.js compares them.
 
 export const ABI_VERSION = 0;
 
@@ -8,7 +8,7 @@ export const LIMITS_CLOUDFLARE = 1;
 export const LIST_REVERSE = 1;
 export const LIST_VALUES = 2;
 
-/** Bytes of a version as text, with its NUL. */
+/** The size of a version's text in bytes, including its NUL. */
 export const VERSION_SIZE = 17;
 
 export const OK = 0;
@@ -30,7 +30,7 @@ export const ERRORS = {
 };
 export const NOMEM = -7;
 
-/** Structs: where their fields are, and their sizes. */
+/** Structs: the offsets of their fields, and their sizes. */
 export const BYTES = { data: 0, len: 4, size: 8 };
 export const OPEN_OPTIONS = {
   struct_size: 0,
@@ -55,14 +55,14 @@ export const LIST_OPTIONS = {
 };
 export const INCR_OPTIONS = { struct_size: 0, flags: 4, initial: 8, expiration: 16, expiration_ttl: 24, size: 32 };
 
-/** The head of a record (src/backend/memory/record.rs): its size, and where the length of what follows is. */
+/** The header of a record (src/backend/memory/record.rs): its size, and the offset of the length of the content. */
 export const RECORD = { HEAD: 12, LENGTH: 4 };
 
-/** By limits: the longest key, name or prefix, the longest value, and the longest metadata, in bytes. */
+/** For each kind of limits: the maximum length of a key, name or prefix, of a value, and of metadata, in bytes. */
 export const NAME = [4096, 512];
 export const VALUE = [512 * 1024 * 1024, 25 * 1024 * 1024];
 export const METADATA = [64 * 1024, 1024];
-/** By limits: the most keys of one call. */
+/** For each kind of limits: the maximum number of keys in one call. */
 export const KEYS = [10_000, 100];
-/** The shortest lifetime that Cloudflare's limits allow, in seconds. */
+/** The minimum lifetime that Cloudflare's limits allow, in seconds. */
 export const CLOUDFLARE_TTL = 60;

@@ -11,7 +11,7 @@ export class Namespace {
   #core;
   #sync;
 
-  /** For Store.namespace() only. */
+  /** Only Store.namespace() calls it. */
   constructor(store, core, name) {
     if (name === undefined) throw new TypeError("a Namespace comes from store.namespace()");
     this.#store = store;
@@ -50,7 +50,7 @@ export class Namespace {
     return this.#sync.add(key, value, settings);
   }
 
-  /** What is wrong with the rest is found before the stream is read. */
+  /** The other arguments are checked before the stream is read. */
   async #stream(method, key, stream, settings) {
     const { limits } = this.#core.open();
     const name = options.key(key, limits);

@@ -4,16 +4,16 @@ import { invalid, kind, shown } from "./error.js";
 import * as options from "./options.js";
 import { storable } from "./values.js";
 
-/** Changes that are gathered, and then made all together or not at all. */
+/** Changes that are collected, and then applied all together or not at all. */
 export class Atomic {
   #core;
   #store;
   #namespace = null;
-  /** What is to be done: functions of a Commit. */
+  /** The steps: functions that take a Commit. */
   #steps = [];
   #committed = false;
 
-  /** For atomic() of a store or a namespace only. */
+  /** Only atomic() of a store or a namespace calls it. */
   constructor(core, store) {
     if (!(core instanceof Core)) throw new TypeError("an Atomic comes from atomic() of a store or a namespace");
     this.#core = core;
@@ -43,7 +43,7 @@ export class Atomic {
     if (namespace === null) throw invalid("this batch has no namespace yet: call namespace() first");
     const name = options.key(given, limits);
     const run = step(limits);
-    this.#open(); // which code of the caller's may have closed, or committed
+    this.#open(); // a getter of the caller may have closed or committed it
     this.#steps.push((commit) => commit.step(namespace, name, run));
     return this;
   }
@@ -64,7 +64,7 @@ export class Atomic {
       const prepared = options.put(settings, limits);
       const stored = storable(value);
       options.checkValue(stored, limits);
-      // It may change before the commit.
+      // The caller may change it before the commit.
       const own = typeof stored === "string" ? stored : stored.slice();
       return (commit, ns) => commit.put(ns, own, prepared);
     });

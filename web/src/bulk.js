@@ -1,5 +1,5 @@
-// Exports and imports: entries as text, in the form of Wrangler's bulk files or as JSON Lines of the same objects. What
-// src/transfer.rs writes, this reads, and the other way round.
+// Exports and imports: entries as text, in the format of Wrangler's bulk files or as JSON Lines of the same objects.
+// This file and src/transfer.rs can read each other's exports.
 
 import * as abi from "./abi.js";
 import { Commit } from "./commit.js";
@@ -9,11 +9,11 @@ import { Records } from "./records.js";
 
 const strict = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
 
-// ---- Out
+// ---- Export
 
 const FRAME = { json: ["[\n", ",\n", "\n]\n"], jsonl: ["", "\n", "\n"] };
 
-/** Writes what `entries` hands, one by one, to the function that it is given. */
+/** Returns the export of the entries that `entries` passes to its callback. */
 export function exportText(format, entries) {
   const [open, between, close] = FRAME[format];
   try {
@@ -36,7 +36,7 @@ function recordOf({ name, bytes, expiration, metadata }) {
     base64 = ',"base64":true';
   }
   const end = expiration === 0n ? "" : `,"expiration":${expiration}`;
-  // A line break within a string of it would be an escape.
+  // Replaces the line breaks between tokens. Within a string, a line break would be an escape.
   const data = metadata === null ? "" : `,"metadata":${metadata.replace(/[\n\r]/g, " ")}`;
   return `{"key":${JSON.stringify(name)},"value":${JSON.stringify(value)}${end}${data}${base64}}`;
 }
@@ -57,7 +57,7 @@ function fromBase64(text) {
   } catch (error) {
     throw invalid("the value is not base64", { cause: error });
   }
-  // Lines may be broken. But atob() takes more than base64: no padding, bits behind the end.
+  // Line breaks are allowed. But atob() also accepts text without padding, and bits after the end.
   if (toBase64(bytes) !== text.replace(/[ \t\n\f\r]+/g, "")) throw invalid("the value is not base64");
   return bytes;
 }
@@ -68,7 +68,7 @@ function bytesOf(binary) {
   return bytes;
 }
 
-// ---- In
+// ---- Import
 
 function textOf(from) {
   if (typeof from === "string") return from;
@@ -92,14 +92,14 @@ export function importText(from, replace, core, name) {
   }
 }
 
-/** An import under way. */
+/** An import in progress. */
 class Task {
   #core;
   #name;
   #replace;
   #commit;
   #now = BigInt(Math.floor(Date.now() / 1000));
-  /** Where lifetimes begin: none is cut short. */
+  /** The time from which lifetimes count. It is rounded up, so that none is shortened. */
   #begin = BigInt(Math.ceil(Date.now() / 1000));
   #answer = { stored: 0, skipped: 0 };
   #added = new Set();
@@ -111,7 +111,7 @@ class Task {
     this.#commit = new Commit(core);
   }
 
-  /** Stores an entry; what is wrong with it is told with the line of the field. */
+  /** Stores an entry. An error names the line of the field. */
   store(record, lines) {
     let field = "key";
     try {
@@ -123,7 +123,7 @@ class Task {
       field = record.ttl === null ? "expiration" : "expiration_ttl";
       const end = this.#end(record);
       if (end !== null && end <= this.#now) {
-        // The file said what the key is to be, and that is over.
+        // The key's entry in the file has expired, so an existing entry is replaced by nothing.
         if (this.#replace) this.#step(key, (commit, ns) => commit.delete(ns));
         this.#answer.skipped++;
       } else if (!this.#replace && this.#isThere(key)) this.#answer.skipped++;
@@ -148,7 +148,7 @@ class Task {
     this.#early(() => this.#commit.step(this.#name, key, change));
   }
 
-  /** When an entry is gone; null for never. */
+  /** The time at which an entry expires; null for never. */
   #end({ expiration, ttl }) {
     if (ttl === null) return expiration;
     if (ttl < 1n) throw invalid(`expirationTtl is ${ttl}; it is seconds from now, at least 1`);
@@ -164,8 +164,8 @@ class Task {
   }
 
   /**
-   * However little time is left of a lifetime, it was long enough when it began; so Cloudflare's least one is counted
-   * from a minute ago. And the clock stands: what ends while the import goes on was not over when that began.
+   * Runs a function with the clock stopped, so that no entry expires during the import. With Cloudflare's limits it is
+   * stopped a minute ago: lifetimes had to be at least a minute when they began, and may be shorter by now.
    */
   #early(run) {
     const { engine, limits } = this.#core;
@@ -188,7 +188,7 @@ class Task {
   }
 }
 
-/** A time as 64 bits; one that does not fit is too late anyway. */
+/** A time as 64 bits. A time that does not fit is too late in any case. */
 function inTime(end) {
   return BigInt.asIntN(64, end) === end ? end : 2n ** 63n - 1n;
 }

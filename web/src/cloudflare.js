@@ -1,4 +1,4 @@
-// The checks for limits "cloudflare". They refuse what Workers KV refuses, with the messages of Workers KV.
+// The checks for limits "cloudflare". They reject what Workers KV rejects, with the messages of Workers KV.
 
 import * as abi from "./abi.js";
 import { LuatKVError } from "./error.js";
@@ -8,7 +8,7 @@ function refused(code, method, words, options) {
   return new LuatKVError(code, `KV ${method} failed: ${words}`, options);
 }
 
-/** Workers reads integers of 32 bits. */
+/** Workers accepts only integers of 32 bits. */
 export function checkInteger(name, number) {
   if (number === (number | 0)) return;
   const words = `Value out of range. Must be between ${-(2 ** 31)} and ${2 ** 31 - 1} (inclusive).`;

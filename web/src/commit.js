@@ -1,7 +1,7 @@
 import { OK } from "./abi.js";
 import { setIncr, setPut } from "./structs.js";
 
-/** A batch of the module's, for the time of its commit. */
+/** A batch in the module, which exists only during the commit. */
 export class Commit {
   #core;
   #engine;

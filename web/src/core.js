@@ -1,24 +1,24 @@
-// What a store is underneath: an engine and the store's pointer in it. It may move to another engine, which those who
-// use it notice by its epoch.
+// The core of a store: an engine and the store's pointer in it. A store can move to another engine. Its users notice
+// that by the epoch.
 
 import * as abi from "./abi.js";
 import { closed } from "./error.js";
 
-/** What objects stand for a namespace, and for which: { core, name }. */
+/** Maps Namespace and SyncNamespace objects to their namespace: { core, name }. */
 export const places = new WeakMap();
 
 export class Core {
-  /** Null once it is freed. */
+  /** Null after free(). */
   engine;
   pointer;
-  /** 0, or 1 for Cloudflare's. */
+  /** 0 for the default limits, 1 for Cloudflare's. */
   limits;
-  /** Goes up when the pointers of namespaces are no longer good. */
+  /** Increases when the pointers of namespaces become invalid. */
   epoch = 1;
   closed = false;
-  /** Keeps the store across reloads, where it does. */
+  /** Persists the store; null for a store in memory only. */
   persister = null;
-  /** The Namespace objects by name, weakly. */
+  /** Weak references to the Namespace objects, by name. */
   namespaces = new Map();
   #handles = new Map();
 
@@ -28,12 +28,12 @@ export class Core {
     this.limits = limits;
   }
 
-  /** Makes a new store in an engine. */
+  /** Creates a store in an engine. */
   static open(engine, limits) {
     return new Core(engine, openMemory(engine, limits), limits);
   }
 
-  /** The engine and its pointers, for as long as the store is open. */
+  /** Returns this, or throws if the store is closed. */
   open() {
     if (this.closed) throw closed();
     return this;
@@ -52,7 +52,7 @@ export class Core {
     return handle;
   }
 
-  /** Frees what belongs to a namespace that nobody has any more. */
+  /** Frees the pointer of a namespace that is no longer referenced. */
   forget(name) {
     if (this.namespaces.get(name)?.deref() !== undefined) return;
     this.namespaces.delete(name);
@@ -61,7 +61,7 @@ export class Core {
     if (handle !== undefined && this.engine?.death === null) this.engine.call.namespace_free(handle);
   }
 
-  /** Returns whether a key is there. */
+  /** Returns whether a key exists. */
   has(ns, name) {
     const { engine } = this;
     const { call, key, ERROR } = engine;
@@ -69,7 +69,7 @@ export class Core {
     return engine.checked(call.has(ns, key.pointer, key.length, ERROR)) === abi.OK;
   }
 
-  /** Removes a key. Returns whether it was there. */
+  /** Removes a key. Returns whether it existed. */
   remove(ns, name) {
     const { engine } = this;
     const { call, key, ERROR } = engine;
@@ -79,12 +79,12 @@ export class Core {
     return isRemoved;
   }
 
-  /** To be called after each call that may have written. */
+  /** Must be called after each call that may have written. */
   wrote() {
     if (this.persister !== null) this.persister.wrote();
   }
 
-  /** Goes on with a store in another engine, which holds the same, and lets go of the one it had. */
+  /** Continues with a store in another engine that has the same contents, and frees the old one. */
   move(engine, pointer) {
     this.open();
     this.#release();
@@ -94,9 +94,9 @@ export class Core {
   }
 
   /**
-   * What has changed since the last call, or all that there is, as bytes for load(): a Uint8Array, empty where nothing
-   * has. Much that has changed takes several calls. From the first one on, the store keeps track; without `all` that
-   * returns nothing.
+   * Returns what has changed since the last call or, with `all`, the whole contents, as bytes for load(): a
+   * Uint8Array, which is empty if nothing has changed. Large changes need several calls. The store tracks changes
+   * from the first call on, so a first call without `all` returns no bytes.
    */
   changes(all) {
     const { engine, pointer } = this;
@@ -108,20 +108,20 @@ export class Core {
     try {
       return new Uint8Array(engine.copy(data, length));
     } catch (error) {
-      this.persister?.missed(all); // they are not told again
+      this.persister?.missed(all); // the module does not return them again
       throw error;
     } finally {
       engine.free(data, length);
     }
   }
 
-  /** All that the store holds, for another engine. What is kept of it has then to be written anew. */
+  /** The store's contents, for another engine. The persister must then write everything again. */
   everything() {
     this.persister?.taken();
     return this.changes(true);
   }
 
-  /** Applies bytes of changes(), one record after another: all together might not fit beside what comes of them. */
+  /** Applies bytes of changes(), record by record: a copy of all of them may not fit in memory with the contents. */
   load(bytes) {
     let start = 0;
     do {
@@ -133,7 +133,7 @@ export class Core {
 
   #loadRecord(bytes) {
     const { engine, pointer } = this;
-    const at = engine.alloc(bytes.length, "what was kept does not fit into memory");
+    const at = engine.alloc(bytes.length, "the persisted store does not fit into memory");
     try {
       engine.fresh().bytes.set(bytes, at);
       engine.checked(engine.call.wasm_load(pointer, at, bytes.length, engine.ERROR));
@@ -142,22 +142,22 @@ export class Core {
     }
   }
 
-  /** Begins again as an empty store. */
+  /** Replaces the store by an empty one. */
   reset() {
     this.#release();
     this.pointer = 0;
     this.pointer = openMemory(this.engine, this.limits);
   }
 
-  /** From now on, every use is an error. */
+  /** Makes every later use an error. */
   close() {
     this.closed = true;
     this.epoch++;
   }
 
   /**
-   * Gives the memory back, when nobody flushes any more. What the caller still has of the store (its namespaces, say)
-   * leads here, and must not keep the memory: browsers have room for some hundred stores only.
+   * Frees the memory, once no flush is in progress. Objects that the caller still has (such as namespaces) refer to
+   * this core, and must not keep the memory alive: a browser's address space holds only some hundred stores.
    */
   free() {
     this.close();
@@ -177,7 +177,7 @@ export class Core {
   }
 }
 
-/** Where the record that begins at a place ends: its head is a magic, a length and a checksum. */
+/** The end of the record that begins at `start`. Its header is a magic number, a length and a checksum. */
 function endOfRecord(bytes, start) {
   const { HEAD, LENGTH } = abi.RECORD;
   if (bytes.length - start < HEAD) return bytes.length;

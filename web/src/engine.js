@@ -1,4 +1,4 @@
-// An instance of one of the two WebAssembly modules: its memory, calls into it, and its death.
+// An instance of one of the two WebAssembly modules: its memory, the calls into it, and its end after a trap.
 
 import { ERRORS, NOMEM, VERSION_SIZE } from "./abi.js";
 import { LuatKVError } from "./error.js";
@@ -8,27 +8,27 @@ import { Slot } from "./slot.js";
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-const NAME_ROOM = 3 * 4096; // what a string as long as the longest name may take
+const NAME_ROOM = 3 * 4096; // space for the UTF-8 of any string that has as many characters as the longest name
 const ROOM = 65536;
 
-/** Where the parts of the scratch memory lie in it. */
+/** The offsets of the parts of the scratch memory. */
 const LAYOUT = { error: 0, handle: 8, number: 16, second: 24, struct: 32, version: 96, slots: 128 };
 const SLOTS = { key: NAME_ROOM, start: NAME_ROOM, stop: NAME_ROOM, cursor: NAME_ROOM, metadata: 4096, value: ROOM };
 
 export class Engine {
-  /** Views on memory, to be renewed when it has grown: see fresh(). */
+  /** Views of the memory. They must be renewed after it has grown: see fresh(). */
   bytes;
   view;
-  /** The error that it died of, if it has. */
+  /** The error that ended the instance; null while it works. */
   death = null;
-  /** Where its clock stands, in seconds; null: it is the host's. See bulk.js. */
+  /** The time at which its clock is stopped, in seconds; null for the host's clock. See bulk.js. */
   stoppedAt = null;
   #slots = [];
 
   /**
-   * Loads a module. `file` is its name, for messages; `url` where it lies, or a function that returns that, unless
-   * `source` tells something else; and `imports` what it imports beside what both modules do, as an object or as a
-   * function of the engine, which has no memory nor exports before it is loaded.
+   * Loads a module. `file` is its name, for messages. `url` is its address, or a function that returns the address;
+   * it is used if there is no `source`. `imports` are the module's further imports, beside those of both modules, as
+   * an object or as a function of the engine, which has no memory and no exports before the module is loaded.
    */
   static async load({ file, url, source, maxMemory, imports }) {
     await prepareRandom();
@@ -51,9 +51,9 @@ export class Engine {
     this.file = file;
     this.memory = memory;
     this.maxMemory = maxMemory;
-    /** The functions as they are. Who calls these must call died() with what they throw. */
+    /** The exported functions themselves. Code that calls them must pass what they throw to died(). */
     this.raw = exports;
-    /** The same so that a trap is the end: by their names without luat_kv_, where they have that. */
+    /** The same functions, by their names without "luat_kv_". A trap in one of them ends the instance. */
     this.call = {};
     for (const [name, value] of Object.entries(exports)) {
       if (typeof value === "function") this.call[name.replace(/^luat_kv_/, "")] = this.#guarded(value);
@@ -67,7 +67,7 @@ export class Engine {
     const size = Object.values(SLOTS).reduce((sum, size) => sum + size, LAYOUT.slots);
     const at = (this.alloc(size + 8) + 7) & ~7;
     const start = at >>> 0;
-    /** Where calls put an error object, a handle, a number, another, and a version; and where options are. */
+    /** The addresses of the outputs (error object, handle, two numbers, version) and of the options struct. */
     this.ERROR = start + LAYOUT.error;
     this.HANDLE = start + LAYOUT.handle;
     this.NUMBER = start + LAYOUT.number;
@@ -83,7 +83,7 @@ export class Engine {
     this.renew();
   }
 
-  /** To be called before views are used: they are good until the next call into the module. */
+  /** Must be called before the views are used. They are valid until the next call into the module. */
   fresh() {
     if (this.bytes.length === 0) this.renew();
     return this;
@@ -98,7 +98,7 @@ export class Engine {
 
   // ---- Calls
 
-  /** By the number of arguments, for speed; no call that is made often has more than three. */
+  /** Has a case for each number of arguments, for speed. No frequent call has more than three. */
   #guarded(call) {
     const guard = (run) => {
       try {
@@ -114,8 +114,8 @@ export class Engine {
   }
 
   /**
-   * Takes what came out of the module as an exception. Whatever it is (a trap, a stack that was full), the module was
-   * in the midst of something, and cannot be used again.
+   * Handles an exception from the module. Whether it is a trap or a stack overflow, it has interrupted the module's
+   * code, so the instance cannot be used again.
    */
   died(error) {
     if (this.death === null) {
@@ -136,13 +136,13 @@ export class Engine {
     return new LuatKVError("PANIC", message, { cause: this.death });
   }
 
-  /** Returns a status that is no error, and throws otherwise. */
+  /** Returns a status that is not an error, and throws for an error. */
   checked(status) {
     if (status < 0) throw this.failure(status);
     return status;
   }
 
-  /** The error for a status, with the message of the error object, which it frees. */
+  /** Returns the error for a status, with the message of the error object, which it frees. */
   failure(status, what) {
     const code = ERRORS[status] ?? "INTERNAL";
     const object = this.fresh().view.getUint32(this.ERROR, true);
@@ -176,7 +176,7 @@ export class Engine {
     return Number(this.fresh().view.getBigUint64(this.NUMBER, true));
   }
 
-  /** A signed number of 64 bits: a Number where that is exact, else a BigInt. */
+  /** A signed integer of 64 bits: a Number if that is exact, otherwise a BigInt. */
   outSum() {
     const sum = this.fresh().view.getBigInt64(this.NUMBER, true);
     const number = Number(sum);
@@ -196,13 +196,13 @@ export class Engine {
     }
   }
 
-  /** A text whose pointer a function returns, with its length in NUMBER; null for NULL. */
+  /** The text whose pointer `read` returns, with its length in NUMBER; null for NULL. */
   textOf(read, object) {
     const pointer = read(object, this.NUMBER) >>> 0;
     return pointer === 0 ? null : this.text(pointer, this.outLength());
   }
 
-  /** A copy of bytes, in an ArrayBuffer of their own. */
+  /** A copy of bytes, in a new ArrayBuffer. */
   copy(pointer, length) {
     try {
       return this.fresh().memory.buffer.slice(pointer, pointer + length);
@@ -219,7 +219,7 @@ export class Engine {
 
   // ---- Memory
 
-  /** Memory of the module's own, to be given back with its length; throws where there is none. */
+  /** Allocates memory in the module. The caller frees it with its length. Throws if there is none. */
   alloc(length, what = "out of memory") {
     const pointer = length > 0xffffffff ? 0 : this.call.wasm_alloc(length) >>> 0;
     if (pointer === 0) throw this.exhausted(`${what}: ${length} bytes`);

@@ -1,4 +1,4 @@
-/** An operation that failed: `code` says how, as in "LIMIT". */
+/** A failed operation. `code` is the kind of error, such as "LIMIT". */
 export class LuatKVError extends Error {
   constructor(code, message, options) {
     super(message, options);
@@ -18,7 +18,7 @@ export function closed() {
   return invalid("the store is closed");
 }
 
-/** What kind of thing a value is, for a message; of its own code, none runs. */
+/** The kind of a value, for a message. An exception of the value's own code (a getter, a proxy) is caught. */
 export function kind(value) {
   if (value === null) return "null";
   if (typeof value !== "object") return typeof value;
@@ -27,11 +27,11 @@ export function kind(value) {
     const name = value.constructor?.name;
     return typeof name === "string" && name !== "" && name !== "Object" ? name : "an object";
   } catch {
-    return "an object"; // whose proxy or getter refuses
+    return "an object"; // its proxy or getter threw
   }
 }
 
-/** A value as it stands in a message: texts in quotes, and no longer than a line. */
+/** A value as it is shown in a message: a string in quotes and shortened to a line, otherwise its kind. */
 export function shown(value) {
   if (typeof value !== "string") return kind(value);
   return value.length > 60 ? `${JSON.stringify(value.slice(0, 60))}…` : JSON.stringify(value);

@@ -1,4 +1,4 @@
-// The small file system in memory that Lua's `io` and `os` see: folders, files, and a few devices.
+// The file system in memory that Lua's `io` and `os` use: folders, files, and a few devices.
 
 import { random } from "./runtime.js";
 
@@ -7,7 +7,7 @@ export const E = {
   NOTDIR: 54, NOTEMPTY: 55, PERM: 63, SPIPE: 70,
 };
 
-/** What goes wrong: a number of WASI's. */
+/** A failed operation; its code is an errno of WASI. */
 export class FileError extends Error {
   constructor(code) {
     super(Object.keys(E).find((name) => E[name] === code));
@@ -34,7 +34,7 @@ export class Folder extends Node {
 export class File extends Node {
   #bytes = new Uint8Array(0);
 
-  /** Reads into `to` from a position on, and returns how many bytes there were. */
+  /** Reads into `to` from a position on, and returns the number of bytes. */
   read(to, at) {
     const found = this.#bytes.subarray(Math.min(at, this.size), Math.min(at + to.length, this.size));
     to.set(found);
@@ -57,7 +57,7 @@ export class File extends Node {
         bytes.set(this.#bytes.subarray(0, this.size));
         this.#bytes = bytes;
         return;
-      } catch {} // the host has no room for so many
+      } catch {} // the host has not enough memory
     }
     fail(E.NOSPC);
   }
@@ -73,7 +73,7 @@ export class File extends Node {
   }
 }
 
-/** What is no file but is read and written like one; a position means nothing to it. */
+/** A device: it is read and written like a file, and ignores positions. */
 export class Device extends Node {
   constructor(read, write) {
     super();
@@ -82,7 +82,7 @@ export class Device extends Node {
   }
 }
 
-const MOST_RANDOM = 65536; // as many as crypto gives at a time
+const MOST_RANDOM = 65536; // the maximum of crypto.getRandomValues()
 const takeAll = (from) => from.length;
 
 const DEVICES = {
@@ -109,7 +109,7 @@ export class FileSystem {
     this.makeFolder("/tmp");
   }
 
-  /** The names on the way to a path, which is from the root on, with or without a "/". */
+  /** The components of a path, which starts at the root, with or without a "/". */
   #names(path) {
     if (path.includes("\0")) fail(E.INVAL);
     const names = [];
@@ -120,7 +120,7 @@ export class FileSystem {
     return names;
   }
 
-  /** What a path leads to, or null where its last name is missing. */
+  /** The node at a path, or null if only its last component is missing. */
   find(path) {
     const names = this.#names(path);
     let node = this.#root;
@@ -133,7 +133,7 @@ export class FileSystem {
     return node;
   }
 
-  /** The folder that a path's last name is in, and that name. */
+  /** The parent folder of a path, and the path's last component. */
   #place(path) {
     const names = this.#names(path);
     const name = names.pop();
@@ -144,7 +144,7 @@ export class FileSystem {
     return { folder, name };
   }
 
-  /** Finds or makes a file. */
+  /** Finds or creates a file. */
   open(path, { create = false, exclusive = false, truncate = false, folder = false } = {}) {
     let node = this.find(path);
     if (node === null) {
@@ -166,7 +166,7 @@ export class FileSystem {
     folder.entries.set(name, new Folder());
   }
 
-  /** Makes a folder with all that it lies in, where they are missing, and returns it. */
+  /** Creates a folder and its missing parents, and returns it. */
   makeFolder(path) {
     let node = this.#root;
     for (const name of this.#names(path)) {
@@ -202,7 +202,7 @@ export class FileSystem {
     const there = this.find(to);
     if (there === node) return;
     const isFolder = node instanceof Folder;
-    if (isFolder && this.#leadsThrough(to, node)) fail(E.INVAL); // into itself
+    if (isFolder && this.#leadsThrough(to, node)) fail(E.INVAL); // it would be moved into itself
     if (there instanceof Folder) {
       if (!isFolder) fail(E.ISDIR);
       if (there.entries.size > 0) fail(E.NOTEMPTY);

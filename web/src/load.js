@@ -1,21 +1,21 @@
-// Finding, checking and starting a WebAssembly module, with an error that says what was wrong with it.
+// Finds, checks and instantiates a WebAssembly module, with an error that says what is wrong with it.
 
 import { ABI_VERSION } from "./abi.js";
 import { LuatKVError, invalid, kind } from "./error.js";
 
 const PAGE = 65536;
-/** No module of ours asks for less. */
+/** The initial memory that is tried first, in pages. Both modules need at least this. */
 const LEAST_PAGES = 16;
-/** Nor for more, before it runs. */
+/** The limit for the initial memory, in pages. Neither module needs more to start. */
 const MOST_PAGES = 1024;
 
-/** What to do about a module that is not where it was looked for. */
+/** The advice for a module that was not found at its address. */
 function advice(file) {
-  const option = "; the option wasm says where it lies";
+  const option = "; the option wasm sets its address";
   return file === "luat_kv_lua.wasm" ? `${option}, and bundlers find it where luat-kv/lua is imported` : option;
 }
 
-/** Compiled modules, by their address: a second store need not wait. */
+/** Compiled modules by their address, so that a second store does not compile again. */
 const compiled = new Map();
 
 async function moduleOf(file, url, source) {
@@ -34,7 +34,8 @@ function addressOf(file, url) {
     return typeof url === "function" ? url() : url;
   } catch (error) {
     const example = `as in: import wasm from "luat-kv/${file}"`;
-    throw invalid(`this bundle does not say where ${file} lies: give it as the option wasm, ${example}`, { cause: error });
+    const message = `this bundle does not know the address of ${file}: pass it as the option wasm, ${example}`;
+    throw invalid(message, { cause: error });
   }
 }
 
@@ -69,7 +70,7 @@ async function fetched(file, address) {
   return fromResponse(file, response);
 }
 
-/** Node's fetch knows no file: URLs. Bundlers for browsers are not to look for this import. */
+/** Node's fetch does not support file: URLs. Bundlers for browsers must not resolve this import. */
 async function fromDisk(file, path) {
   if (globalThis.process?.versions?.node === undefined) return null;
   const name = "node:fs/promises";
@@ -100,13 +101,13 @@ async function compile(file, given, where) {
   const place = where ? ` at ${where}` : "";
   if (bytes[0] !== 0 || bytes[1] !== 0x61 || bytes[2] !== 0x73 || bytes[3] !== 0x6d) {
     const beginning = JSON.stringify(new TextDecoder().decode(bytes.subarray(0, 40)));
-    const message = `${file}${place} is no WebAssembly: its ${bytes.length} bytes begin with ${beginning}`;
+    const message = `${file}${place} is not WebAssembly: its ${bytes.length} bytes begin with ${beginning}`;
     throw invalid(message + advice(file));
   }
   try {
     return await WebAssembly.compile(bytes);
   } catch (error) {
-    // A page's Content-Security-Policy may forbid it, and a Worker compiles nothing at run time.
+    // A page's Content-Security-Policy may forbid compiling. A Worker cannot compile at run time.
     const isGood = WebAssembly.validate(bytes);
     const what = isGood ? "may not be compiled here" : "is damaged";
     const isForbidden = isGood && /unsafe-eval|security policy/i.test(error.message);
@@ -115,7 +116,7 @@ async function compile(file, given, where) {
   }
 }
 
-/** Is it ours at all? Else it might run, and do anything. */
+/** Throws unless the module is one of this package. Another module could do anything when it starts. */
 function check(file, module, imports) {
   const exported = new Set(WebAssembly.Module.exports(module).map(({ name }) => name));
   for (const name of ["luat_kv_abi_version", "luat_kv_wasm_alloc", "luat_kv_wasm_free", "luat_kv_wasm_load"]) {
@@ -125,7 +126,7 @@ function check(file, module, imports) {
     const there = (from === "env" && name === "memory") || typeof imports[from]?.[name] === "function";
     if (there) continue;
     const other = exported.has("luat_kv_lua_new") ? ", and is luat_kv_lua.wasm, which Lua.create() takes" : "";
-    throw invalid(`${file} is of another version or kind: it wants ${from}.${name}${other}`);
+    throw invalid(`${file} is of another version or kind: it imports ${from}.${name}${other}`);
   }
 }
 
@@ -138,7 +139,10 @@ function makeMemory(maximum) {
   }
 }
 
-/** Starts a module in a memory of its own. How much that must have at first only the module knows: it is given more. */
+/**
+ * Instantiates a module with a new memory. JavaScript cannot read the minimum that the module declares for its memory,
+ * so the memory grows until the module accepts it.
+ */
 export async function instantiate({ file, url, source, maxMemory, imports }) {
   const module = await moduleOf(file, url, source);
   check(file, module, imports);

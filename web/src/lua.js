@@ -1,4 +1,4 @@
-// Lua in an instance of luat_kv_lua.wasm, on the store that lies in the same instance.
+// Lua in an instance of luat_kv_lua.wasm, on a store in the same instance.
 
 import { Core } from "./core.js";
 import { Engine } from "./engine.js";
@@ -18,20 +18,20 @@ export { LuaError };
 const encoder = new TextEncoder();
 
 const FILE = "luat_kv_lua.wasm";
-/** Has the memory come to its end? It never shrinks, but there may be room in it. */
+/** Whether the memory has its maximum size. It never shrinks, but parts of it may be free. */
 const isFull = (engine) => engine.memory.buffer.byteLength + PAGE > engine.maxMemory;
 
 const PAGE = 65536;
-/** How long what a script left to be done at the end may take, in milliseconds. */
+/** The time limit for the finalizers and closing variables of a script that has ended, in milliseconds. */
 const CLOSING = 1000;
 
-/** Frees the states that were dropped without being closed. */
+/** Frees Lua states that were dropped without close(). */
 const dropped = registry(({ host, state, owned }) => {
   free(host, state);
   owned?.close().catch(() => {});
 });
 
-/** What a script, or a module, is given as: text or bytes. */
+/** The bytes of a script or a module, which is given as text or bytes. */
 function scriptOf(what, code) {
   const bytes = typeof code === "string" ? null : bytesOf(code);
   if (typeof code === "string") checkText(what, code);
@@ -40,7 +40,7 @@ function scriptOf(what, code) {
 }
 
 const LUA = ["kv", "print", "maxMemory", "wasm"];
-/** What only Store.open() takes. */
+/** Options that only Store.open() has. */
 const STORE = ["limits", "persist", "name", "onError"];
 
 function checkedName(what, name) {
@@ -67,22 +67,22 @@ function free(host, state) {
   host.within(state, Run.closing(CLOSING), () => host.engine.call.lua_free(state.pointer));
 }
 
-/** Returns the host of the instance that a store lies in, and moves it into one with Lua where it lies elsewhere. */
+/** Returns the host of the instance that contains a store. Moves the store into an instance with Lua if necessary. */
 async function hostFor(core, { wasm, maxMemory }) {
   const there = Host.of(core.open().engine);
   if (there !== null) return there;
   const host = await load(wasm, maxMemory ?? core.engine.maxMemory);
-  core.open(); // or was it closed meanwhile?
+  core.open(); // throws if the store was closed meanwhile
   const other = Host.of(core.engine);
   if (other !== null) return other;
-  const room = Core.open(host.engine, core.limits);
+  const moved = Core.open(host.engine, core.limits);
   try {
-    room.load(core.everything());
+    moved.load(core.everything());
   } catch (error) {
-    room.free();
+    moved.free();
     throw error;
   }
-  core.move(host.engine, room.pointer);
+  core.move(host.engine, moved.pointer);
   return host;
 }
 
@@ -101,7 +101,7 @@ export class Lua {
   #run = null;
   #closed = false;
 
-  /** For create() only. */
+  /** Only create() calls it. */
   constructor(host, state, kv, owned) {
     if (!(host instanceof Host)) throw new TypeError("a Lua comes from Lua.create()");
     this.#host = host;
@@ -138,7 +138,7 @@ export class Lua {
     return this.#closed;
   }
 
-  /** The core of the store, where a script may be run now. */
+  /** Returns the core of the store. Throws if no script can run now. */
   #ready() {
     this.#checkOpen();
     if (this.#run !== null) throw invalid("a script is running on this Lua already: one at a time");
@@ -187,7 +187,7 @@ export class Lua {
     run.answer = this.#withTexts(scriptOf("the script", code), encoder.encode(name), begin);
   }
 
-  /** Runs on, until the end or a pause, and returns which it is. */
+  /** Resumes the script until its end or a pause, and returns which of these it is. */
   #goOn(run, core) {
     if (run.answer !== DONE && run.answer !== PAUSING) return run.answer; // it did not compile
     const { engine } = this.#host;
@@ -202,7 +202,7 @@ export class Lua {
     this.#state.print.deliver();
     if (this.#closed) throw invalid("the Lua was closed");
     if (run.failure !== null) throw run.failure.error;
-    if (run.reason !== null) coreOf(this.#kv).open(); // or was the script stopped because it is closed?
+    if (run.reason !== null) coreOf(this.#kv).open(); // the reason may be that the store was closed
     const { engine } = this.#host;
     const pointer = this.#state.pointer;
     const at = engine.call.lua_outcome(pointer, engine.NUMBER) >>> 0;
@@ -224,12 +224,12 @@ export class Lua {
     if (isFull(engine)) this.#collect();
   }
 
-  /** Makes room for the store and for scripts, where Lua's garbage takes it. */
+  /** Runs Lua's garbage collector, to free memory for the store and for scripts. */
   #collect() {
     this.#beside(() => this.#host.engine.call.lua_collect(this.#state.pointer));
   }
 
-  /** Calls what may run finalizers, which print as scripts do: meanwhile nothing else may run here, nor be freed. */
+  /** Makes a call that may run finalizers. They can print, so meanwhile nothing else may run here or be freed. */
   #beside(call) {
     const outer = this.#run;
     this.#run = Run.closing(CLOSING);
@@ -260,7 +260,7 @@ export class Lua {
     if (this.#closed) throw invalid("the Lua is closed");
   }
 
-  /** Calls a function with where two texts lie in memory, and takes them away again. */
+  /** Copies two texts into memory, calls a function with their addresses and lengths, and frees the memory. */
   #withTexts(first, second, use) {
     const { engine } = this.#host;
     const length = first.length + second.length;
@@ -291,7 +291,7 @@ export class Lua {
     this.#closed = true;
     dropped.unregister(this);
     if (this.#run === null || !this.#run.inside) this.#free();
-    else this.#run.close(); // print() has called us: the script is stopped first
+    else this.#run.close(); // the call comes from print(): the script is stopped first
   }
 
   #free() {
@@ -299,7 +299,7 @@ export class Lua {
     if (state.pointer === 0) return;
     free(this.#host, state);
     state.pointer = 0;
-    this.#host = null; // whoever keeps this is not to keep the memory
+    this.#host = null; // a reference to this object must not keep the memory alive
     if (this.#owned) this.#kv.close().catch(() => {});
   }
 

@@ -11,10 +11,10 @@ import { setIncr, setList, setPut } from "./structs.js";
 
 const { OK, NOT_FOUND } = abi;
 
-/** How many keys each() reads at once, at first and at last. */
+/** The size of each()'s first page, and the maximum size of its later pages, in keys. */
 const [FIRST_PAGE, LAST_PAGE] = [4, 1000];
 
-/** A set of keys within a store, whose methods answer at once. */
+/** A set of keys within a store, with synchronous methods. */
 export class SyncNamespace {
   #core;
   #owner;
@@ -22,7 +22,7 @@ export class SyncNamespace {
   #pointer = 0;
   #epoch = 0;
 
-  /** For Namespace only, which this keeps, so that its pointer is not freed while this is there. */
+  /** Only Namespace calls it. The reference to that Namespace, `owner`, prevents that its pointer is freed. */
   constructor(core, owner, name) {
     if (owner === undefined) throw new TypeError("a SyncNamespace is the sync of a Namespace");
     this.#core = core;
@@ -39,7 +39,7 @@ export class SyncNamespace {
     return this.#owner.store;
   }
 
-  /** The pointer, which may have become another since it was asked for. */
+  /** The current pointer. It changes when the store moves to another engine. */
   #handle() {
     const core = this.#core;
     if (this.#epoch !== core.epoch) {
@@ -68,11 +68,11 @@ export class SyncNamespace {
     }
     if (status === OK) return values.read(engine, value.start, engine.outLength(), as, name);
     if (engine.checked(status) === NOT_FOUND) return null;
-    // It does not fit there. (It may also have expired since.)
+    // The value does not fit into the scratch memory. (It may also have expired since.)
     return this.#getEntry(ns, as, name, values.value);
   }
 
-  /** What reading makes of the entry of a key; null where that is missing. */
+  /** Returns what `reading` returns for a key's entry; null if the key is missing. */
   #getEntry(ns, as, name, reading) {
     const { engine } = this.#core;
     const { call, key, HANDLE, ERROR } = engine;
@@ -88,11 +88,11 @@ export class SyncNamespace {
   }
 
   getWithMetadata(given, type) {
-    if (Array.isArray(given)) return this.#getMany(given, type, values.wholeOfMany);
+    if (Array.isArray(given)) return this.#getMany(given, type, values.bulkWithMetadata);
     const { limits } = this.#core;
     const name = options.key(given, limits, "GET");
     const as = type === undefined ? "text" : options.type(type, limits);
-    return this.#getEntry(this.#handle(), as, name, values.whole) ?? values.missing();
+    return this.#getEntry(this.#handle(), as, name, values.withMetadata) ?? values.missing();
   }
 
   put(given, what, settings) {
@@ -108,7 +108,7 @@ export class SyncNamespace {
     const core = this.#core;
     const name = options.key(given, core.limits);
     const prepared = settings === undefined ? null : options.put(settings, core.limits);
-    const stored = values.storable(what); // last, for a getter of the options could have taken its memory away
+    const stored = values.storable(what); // last, since a getter of the options could have detached its buffer
     const length = stored.length;
     options.checkValue(stored, core.limits);
     const ns = this.#handle();
@@ -145,16 +145,16 @@ export class SyncNamespace {
   }
 
   /**
-   * The entry is removed only after it was read: one that cannot be read, such as one that is not JSON, stays.
-   * (luat_kv_take() would have removed it already.)
+   * Removes the entry only after it was read, so an entry that cannot be read, such as text that is not JSON, is kept.
+   * (luat_kv_take() would already have removed it.)
    */
   take(given, type) {
     const core = this.#core;
     const name = options.key(given, core.limits, "GET");
     const as = options.type(type, core.limits);
     const ns = this.#handle();
-    const entry = this.#getEntry(ns, as, name, values.whole);
-    // Nothing else runs meanwhile, but its time may have come.
+    const entry = this.#getEntry(ns, as, name, values.withMetadata);
+    // No other code runs in between, but the entry may have expired.
     return entry !== null && core.remove(ns, name) ? entry : values.missing();
   }
 
@@ -228,7 +228,7 @@ export class SyncNamespace {
     core.wrote();
   }
 
-  /** A page of a list that was checked: what reading makes of its entries, and where the next page begins, or null. */
+  /** A page of a checked list: what `reading` returns for each entry, and the cursor of the next page, or null. */
   #page(list, reading) {
     const ns = this.#handle();
     const { engine } = this.#core;
@@ -251,7 +251,7 @@ export class SyncNamespace {
     return this.#pages(list);
   }
 
-  /** The first page is small, for callers that want a few keys, and each page is larger than the one before. */
+  /** Yields pages. The first one is small, for callers that need a few keys, and each is larger than the one before. */
   *#pages(list) {
     for (list.limit = FIRST_PAGE; ; list.limit = Math.min(4 * list.limit, LAST_PAGE)) {
       const page = this.list(list);
@@ -278,7 +278,7 @@ export class SyncNamespace {
     const { call, key, NUMBER, ERROR } = engine;
     key.setText("prefix", prefix);
     const status = call[name](ns, key.pointer, key.length, NUMBER, ERROR);
-    this.#core.wrote(); // an error may have come when something was removed already
+    this.#core.wrote(); // also after an error, before which some keys may have been removed
     engine.checked(status);
     return engine.outCount();
   }
@@ -292,7 +292,7 @@ export class SyncNamespace {
     return engine.outCount();
   }
 
-  // ---- Transfers
+  // ---- Export and import
 
   export(settings) {
     const format = options.exportFormat(settings);
@@ -312,7 +312,7 @@ export class SyncNamespace {
     return importText(values.importable(from), replace, this.#core, this.#name);
   }
 
-  // ---- Together or not at all
+  // ---- Atomic changes
 
   atomic() {
     return new Atomic(this.#core.open(), this.#owner.store).namespace(this);
@@ -321,12 +321,12 @@ export class SyncNamespace {
 
 const unit = (stored) => (typeof stored === "string" ? "characters" : "bytes");
 
-/** The page of a bulk read. All keys are laid out in one piece of memory, behind their views. */
+/** The page of a bulk read. One block of memory holds the views of all keys, and then the keys. */
 function readMany(engine, ns, names) {
   const encoder = new TextEncoder();
   const { size, data, len } = abi.BYTES;
-  const room = names.reduce((sum, name) => sum + size + 3 * name.length, 0);
-  const start = engine.alloc(room, "there is no memory for the keys");
+  const length = names.reduce((sum, name) => sum + size + 3 * name.length, 0);
+  const start = engine.alloc(length, "there is no memory for the keys");
   try {
     const { bytes, view } = engine.fresh();
     let at = start + size * names.length;
@@ -339,6 +339,6 @@ function readMany(engine, ns, names) {
     engine.checked(engine.call.get_many(ns, start, names.length, engine.HANDLE, engine.ERROR));
     return engine.outHandle();
   } finally {
-    engine.free(start, room);
+    engine.free(start, length);
   }
 }

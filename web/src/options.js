@@ -1,4 +1,4 @@
-// Options: what a name, a type or a range may be. Each is read once.
+// Checks names, types and options. Each property of the caller's objects is read once.
 
 import * as abi from "./abi.js";
 import * as cloudflare from "./cloudflare.js";
@@ -12,10 +12,10 @@ const { propertyIsEnumerable } = Object.prototype;
 const tagOf = (value) => Object.prototype.toString.call(value).slice(8, -1);
 
 /**
- * Returns the known options among those that were given, each read once. Only own, enumerable properties count: the result
- * of getWithMetadata can be the options of a put, as in Workers, and only its metadata is used then. Unknown options are
- * ignored, as in Workers, with two exceptions. One that looks like a known option that is not given is probably a mistake,
- * and one of `others`, which another method has, would have no effect here.
+ * Returns the known options among those that were given, each read once. Only own, enumerable properties count: the
+ * result of getWithMetadata can be the options of a put, as in Workers, and only its metadata is used then. Unknown
+ * options are ignored, as in Workers, with two exceptions that are errors: a name that is similar to a known option
+ * that is not given, since it is probably a mistake; and a name in `others`, which only another method supports.
  */
 export function known(given, names, others = [], why = "") {
   if (given === undefined || given === null) return NONE;
@@ -24,7 +24,7 @@ export function known(given, names, others = [], why = "") {
   }
   const tag = tagOf(given);
   if (tag === "Map" || tag === "Set" || tag === "Promise" || tag === "Date") {
-    throw new TypeError(`options must be a plain object, not a ${tag}`); // whose contents would go unseen
+    throw new TypeError(`options must be a plain object, not a ${tag}`); // its contents would be ignored
   }
   const own = { __proto__: null };
   for (const name of names) if (propertyIsEnumerable.call(given, name)) own[name] = given[name];
@@ -35,7 +35,7 @@ export function known(given, names, others = [], why = "") {
   return own;
 }
 
-/** The same for what Workers does not have, where nobody's code has options that are to be ignored. */
+/** The same for methods that Workers does not have. There every unknown option is an error. */
 export function only(given, names, others, why) {
   const own = known(given, names, others, why);
   for (const name of Object.keys(given ?? {})) {
@@ -52,7 +52,7 @@ function whatIsWrong(name, names, own, others, why) {
   return `unknown option ${shown(name)}: did you mean ${JSON.stringify(near[0])}?`;
 }
 
-export function whole(name, value, least, most = Number.MAX_SAFE_INTEGER) {
+export function asInteger(name, value, least, most = Number.MAX_SAFE_INTEGER) {
   if (typeof value !== "number") throw new TypeError(`${name} must be a number, not ${kind(value)}`);
   if (!Number.isSafeInteger(value) || value < least || value > most) {
     const range = most === Number.MAX_SAFE_INTEGER ? `from ${least}` : `from ${least} to ${most}`;
@@ -62,8 +62,8 @@ export function whole(name, value, least, most = Number.MAX_SAFE_INTEGER) {
 }
 
 /**
- * Converts a value to an integer as WebIDL, and so Workers, does: "60" and 60.9 are 60, and NaN is 0. A bigint and a symbol
- * throw a TypeError.
+ * Converts a value to an integer as WebIDL, and so Workers, does: "60" and 60.9 are 60, and NaN is 0. A bigint and a
+ * symbol throw a TypeError.
  */
 function integer(value) {
   const number = +value;
@@ -76,7 +76,7 @@ function flag(name, value) {
   return value;
 }
 
-/** One of some words, or what stands for none. */
+/** Checks that a value is one of `words`. Returns `none` if it is undefined. */
 export function choice(name, value, words, none) {
   if (value === undefined) return none;
   if (typeof value !== "string" || !words.includes(value)) {
@@ -87,9 +87,9 @@ export function choice(name, value, words, none) {
   return value;
 }
 
-/** A signed number of 64 bits, as a BigInt. */
+/** Converts a number or a bigint to a signed integer of 64 bits, as a BigInt. */
 export function int64(name, value) {
-  if (typeof value === "number") return BigInt(whole(name, value, Number.MIN_SAFE_INTEGER));
+  if (typeof value === "number") return BigInt(asInteger(name, value, Number.MIN_SAFE_INTEGER));
   if (typeof value !== "bigint") throw new TypeError(`${name} must be a number or a bigint, not ${kind(value)}`);
   if (BigInt.asIntN(64, value) !== value) throw new RangeError(`${name} must fit in 64 bits, and ${value} does not`);
   return value;
@@ -97,7 +97,7 @@ export function int64(name, value) {
 
 // ---- Names
 
-/** A text that an option or an argument is, no longer than a limit. */
+/** Checks an option or an argument that must be a string, of at most `limit` bytes. */
 export function text(what, value, limit) {
   if (typeof value !== "string") throw new TypeError(`${what} must be a string, not ${kind(value)}`);
   if (value.length * 3 > limit) checkLength(what, value, limit);
@@ -110,7 +110,7 @@ function primitive(what, value) {
   throw new TypeError(`${what} must be a string, not ${kind(value)}`);
 }
 
-/** Checks a key. `method` is the name that Workers' messages have for the call. */
+/** Checks a key. `method` is the name of the call in Workers' messages. */
 export function key(given, limits, method = "PUT") {
   const name = typeof given === "string" ? given : primitive("the key", given);
   if (name === "") throw new TypeError("Key name cannot be empty.");
@@ -119,7 +119,7 @@ export function key(given, limits, method = "PUT") {
   return name;
 }
 
-/** The keys of a bulk read or deletion, out of an array that is read once. */
+/** Returns the checked keys of a bulk read or deletion. The array is read once. */
 export function keys(given, limits, method) {
   const length = Number(given.length);
   if (limits === abi.LIMITS_CLOUDFLARE) cloudflare.checkCount(method, length);
@@ -130,7 +130,7 @@ export function keys(given, limits, method) {
   return names;
 }
 
-/** Refuses a value that is too long before it is copied. */
+/** Throws for a value that is too long, before it is copied. */
 export function checkValue(stored, limits) {
   const limit = abi.VALUE[limits];
   if (stored.length * 3 <= limit) return;
@@ -145,14 +145,14 @@ const TYPES = ["text", "json", "arrayBuffer", "stream"];
 
 const UNKNOWN = 'Unknown response type. Possible types are "text", "arrayBuffer", "json", and "stream".';
 
-/** The type that a value is to be read as, from a word or from { type, cacheTtl }. */
+/** Returns the requested type of a value, which is given as a string or as { type, cacheTtl }. */
 export function type(given, limits) {
   const word = typeWord(given, limits, "GET");
   if (!TYPES.includes(word)) throw new TypeError(UNKNOWN);
   return word;
 }
 
-/** The same for many keys. */
+/** The same for a bulk read. */
 export function bulkType(given, limits) {
   const word = typeWord(given, limits, cloudflare.BULK);
   if (limits === abi.LIMITS_CLOUDFLARE) cloudflare.checkBulkType(word);
@@ -176,7 +176,7 @@ function typeWord(given, limits, method) {
 
 // ---- Writing
 
-/** The options of a put or an incr as they are passed on: read and checked. 0 and "" are none. */
+/** Checked options of a put or an incr. 0 and "" mean that an option is not given. */
 export class Prepared {
   expiration = 0;
   ttl = 0;
@@ -188,7 +188,7 @@ const LIFETIME = ["expiration", "expirationTtl"];
 const PUT = [...LIFETIME, "metadata"];
 const INCR = [...LIFETIME, "initial"];
 
-/** Reads options with a lifetime. Of both forms, expirationTtl wins. */
+/** Reads options with a lifetime. If both forms are given, expirationTtl takes precedence. */
 function lifetime(given, names, limits, why) {
   const options = known(given, names, names === PUT ? [] : ["metadata"], why);
   const { expiration, expirationTtl } = options;
@@ -207,7 +207,7 @@ function lifetime(given, names, limits, why) {
 }
 
 function checkTime(name, number, given) {
-  // true is 1 to WebIDL. Workers refuses a lifetime of 1 second, but the default limits do not.
+  // WebIDL converts true to 1. Workers rejects a lifetime of 1 second, but the default limits do not.
   if (number >= 1 && number <= Number.MAX_SAFE_INTEGER && typeof given !== "boolean") return;
   const not = typeof given === "number" ? given : shown(given);
   throw new RangeError(`${name} must be a number of whole seconds from 1, not ${not}`);
@@ -218,7 +218,7 @@ export function put(given, limits) {
   const { prepared, options } = lifetime(given, PUT, limits);
   const { metadata } = options;
   if (metadata !== undefined && metadata !== null) prepared.metadata = json("metadata", metadata);
-  // What toJSON has made null is none either.
+  // Metadata whose toJSON returns null is not stored either.
   if (prepared.metadata === "null") prepared.metadata = "";
   checkMetadata(prepared.metadata, limits);
   return prepared;
@@ -242,16 +242,16 @@ export function touch(given, limits) {
   return lifetime(given, LIFETIME, limits, "the metadata stays as it is").prepared;
 }
 
-/** The JSON text of a value; what JSON cannot say at all is an error. */
+/** Returns the JSON text of a value. A value that JSON cannot represent is an error. */
 function json(what, value) {
   let text;
   try {
     text = JSON.stringify(value);
   } catch (error) {
-    const isTooDeep = error instanceof RangeError || error?.name === "InternalError"; // Firefox's
+    const isTooDeep = error instanceof RangeError || error?.name === "InternalError"; // in Firefox
     throw isTooDeep ? invalid(`${what} is nested too deep for JSON`) : error;
   }
-  if (text === undefined) throw new TypeError(`${what} must not be ${kind(value)}, which JSON has not`);
+  if (text === undefined) throw new TypeError(`${what} must not be ${kind(value)}, which JSON cannot represent`);
   return wellFormedJSON(text);
 }
 
@@ -260,7 +260,7 @@ function json(what, value) {
 const EACH = ["prefix", "start", "stop", "reverse", "values"];
 const PAGE = ["limit", "cursor"];
 
-/** What a list is to be. */
+/** The checked options of a list. */
 export class Listing {
   prefix = "";
   start = "";
@@ -268,7 +268,7 @@ export class Listing {
   cursor = "";
   flags = 0;
   limit = 0;
-  /** The type of the values; null for none. */
+  /** The type of the values; null for a list without values. */
   values = null;
 }
 
@@ -295,7 +295,7 @@ function readPrefix(given = "", limits) {
   return text("prefix", prefix, abi.NAME[limits]);
 }
 
-/** Longer than any cursor is. */
+/** The maximum length of a cursor. Every valid one is shorter. */
 const CURSOR = 12_288;
 
 export function list(given, limits) {
@@ -309,11 +309,11 @@ export function list(given, limits) {
   return list;
 }
 
-/** As in Workers, a limit that is not above 0 means the default. */
+/** As in Workers, a limit of 0 or less means the default. */
 function pageLimit(given, limits) {
   const limit = Math.max(integer(given), 0);
   if (limits === abi.LIMITS_CLOUDFLARE) cloudflare.checkPage(limit);
-  return Math.min(limit, 0xffffffff); // still over the limit of a page
+  return Math.min(limit, 0xffffffff); // still more than the limit of a page, which the module reports
 }
 
 export function each(given, limits) {
@@ -338,13 +338,13 @@ export function importReplace(given) {
 }
 
 export function atMost(max) {
-  return max === undefined ? 0 : whole("max", max, 0);
+  return max === undefined ? 0 : asInteger("max", max, 0);
 }
 
 const MIB = 1024 * 1024;
 
 export function maxMemory(value) {
-  return value === undefined ? 1024 * MIB : whole("maxMemory", value, 2 * MIB, 4096 * MIB);
+  return value === undefined ? 1024 * MIB : asInteger("maxMemory", value, 2 * MIB, 4096 * MIB);
 }
 
 const PLACES = ["indexeddb", "opfs"];
@@ -370,7 +370,7 @@ export function open(given) {
   };
 }
 
-/** A store that somebody names would else be one in memory, and gone with the page. */
+/** Throws for options that only apply to a persisted store. Otherwise the store would be lost with the page. */
 function refuseWithoutPlace(options) {
   for (const name of ["name", "wait", "recover"]) {
     if (options[name] === undefined) continue;
@@ -378,14 +378,17 @@ function refuseWithoutPlace(options) {
   }
 }
 
-/** Which persisted store is to be removed. */
+/** Checks the options that select the persisted store to remove. */
 export function remove(given) {
   const { persist, name, wait } = only(given, ["persist", "name", "wait"]);
-  if (persist === undefined) throw new TypeError(`persist must say where the store is kept: ${PLACES.join(" or ")}`);
+  if (persist === undefined) throw new TypeError(`persist must be the place of the store: ${PLACES.join(" or ")}`);
   return { where: choice("persist", persist, PLACES), name: storeName(name), wait: patience(wait) };
 }
 
-/** How long to wait for another tab that has the store, in milliseconds. A page that is reloaded overlaps itself. */
+/**
+ * Checks how long to wait for another tab that has the store open, in milliseconds. The default is not 0, since a
+ * reloaded page opens its store before the old page has closed it.
+ */
 function patience(value = 2000) {
   if (typeof value !== "number") throw new TypeError(`wait must be a number, not ${kind(value)}`);
   if (!(value >= 0)) throw new RangeError(`wait must be a number of milliseconds from 0, or Infinity, not ${value}`);

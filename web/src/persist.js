@@ -1,4 +1,4 @@
-// Keeping a store across reloads: opening and removing what was kept. The places themselves are in persist/.
+// Persisted stores: opening and removing. The kinds of storage ("places") are in persist/.
 
 import { openIndexedDB, removeIndexedDB } from "./persist/indexeddb.js";
 import { lock } from "./persist/lock.js";
@@ -12,7 +12,7 @@ const PLACES = {
   opfs: { open: openOPFS, remove: removeOPFS },
 };
 
-/** Holds a store's name while a function runs, which is told how much is left of the wait. Lets go where it fails. */
+/** Locks a store's name and calls a function with the rest of the wait. Unlocks if the function fails. */
 async function holding({ where, name, wait }, run) {
   const end = performance.now() + wait;
   const unlock = await lock(where, name, wait);
@@ -24,7 +24,7 @@ async function holding({ where, name, wait }, run) {
   }
 }
 
-/** Removes all that was kept of a store, whatever it is. */
+/** Removes a persisted store, also a damaged one. */
 export function remove({ where, name, wait }) {
   return holding({ where, name, wait }, async ({ wait, unlock }) => {
     try {
@@ -37,11 +37,17 @@ export function remove({ where, name, wait }) {
 }
 
 /**
- * Fills a store with what was kept of it, and returns what keeps it from now on. A place has these methods: `read()`
- * returns its segments in order, as { number, kind, bytes }, from the newest snapshot on, and `torn(segment)` whether
- * one that cannot be read was never whole, and drops it; `append(bytes)` adds a log; `replace(bytes)` a snapshot, in
- * place of all that was; `close()`. One that can be told more while it writes has `extend(bytes)`. `lost` is true where
- * all that was written is gone. An error that isOvertaken() is for good.
+ * Restores a store from its place, and returns the Persister that writes to it from now on. A place has these members:
+ *
+ * - `read()` returns its segments in order, as { number, kind, bytes }, from the newest snapshot on.
+ * - `torn(segment)` returns whether a segment that cannot be read was never completely written, and then removes it.
+ * - `append(bytes)` writes a log.
+ * - `replace(bytes)` writes a snapshot that replaces all earlier segments.
+ * - `extend(bytes)`, where the place supports it, adds bytes to the segment that is being written.
+ * - `close()`
+ * - `lost` is true if everything that was written has been deleted.
+ *
+ * After an error that isOvertaken(), no later write can succeed.
  */
 export async function persist(core, { where, name, wait, recover, onError }) {
   try {
@@ -50,7 +56,7 @@ export async function persist(core, { where, name, wait, recover, onError }) {
       try {
         const restored = await restore(core, place, recover);
         if (restored.damage !== null) tell(onError, restored.damage);
-        core.changes(false); // from here on, it keeps track
+        core.changes(false); // starts the tracking of changes
         return new Persister(core, place, { unlock, onError, ...restored });
       } catch (error) {
         await place.close();

@@ -1,5 +1,5 @@
-// The entries of an import, one by one, out of JSON text. JSON.parse would tell neither lines nor what metadata looked
-// like, which is kept as it is.
+// Parses the entries of an import from JSON text, one by one. JSON.parse would give neither line numbers nor the text
+// of metadata, which is stored unchanged.
 
 import { invalid } from "./error.js";
 import { checkText } from "./slot.js";
@@ -8,7 +8,7 @@ const SPACE = /[ \t\n\r]*/y;
 const PLAIN = /"[^"\\\u0000-\u001f]*"/y;
 const WORD = /[-+.\w]+/y;
 const INTEGER = /^-?(?:0|[1-9]\d*)$/;
-/** JSON's number. */
+/** A number in JSON. */
 const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?$/;
 const FIELDS = ["key", "value", "expiration", "expiration_ttl", "metadata", "base64"];
 const DEEPEST = 128;
@@ -16,7 +16,7 @@ const DEEPEST = 128;
 export class Records {
   #text;
   #at = 0;
-  /** How far lines were counted, and how many there were. */
+  /** The position up to which line breaks were counted, and their number. */
   #counted = 0;
   #line = 1;
 
@@ -25,8 +25,8 @@ export class Records {
   }
 
   /**
-   * Each entry as { key, value, expiration, ttl, metadata, base64 }, with a Map from the name of each of its fields to
-   * the line that it stands in. Other fields are ignored.
+   * Yields each entry as { key, value, expiration, ttl, metadata, base64 }, with a Map from the name of each of its
+   * fields to the field's line number. Other fields are ignored.
    */
   *[Symbol.iterator]() {
     this.#space();
@@ -140,11 +140,11 @@ export class Records {
     try {
       return this.#wellFormed(what, JSON.parse(text));
     } catch (error) {
-      throw this.#wrong(`${what} is not good: ${error.message}`);
+      throw this.#wrong(`${what} is not a valid string: ${error.message}`);
     }
   }
 
-  /** A string with escapes. The engine's stack would not do for a pattern that repeats so often. */
+  /** A string with escapes. A regular expression that repeats so often would overflow the JavaScript engine's stack. */
   #escaped() {
     if (this.#text[this.#at] !== '"') return null;
     let [end, quote, escape] = [this.#at + 1, 0, 0];
@@ -187,7 +187,7 @@ export class Records {
     this.#at++;
   }
 
-  /** The line that has been come to. */
+  /** The current line. */
   #lineNow() {
     for (;;) {
       const next = this.#text.indexOf("\n", this.#counted);
@@ -205,10 +205,10 @@ export class Records {
   }
 }
 
-/** A whole number of 64 bits, also as 3600.0, out of JSON's text; null for anything else. */
+/** Converts JSON text to an integer of 64 bits. 3600.0 is an integer. Returns null for anything else. */
 function wholeNumber(word) {
   if (word === undefined || !NUMBER.test(word)) return null;
-  // Beyond 2^53 a number with a point is no exact one.
+  // A number with a decimal point is not exact beyond 2^53.
   if (!INTEGER.test(word) && !Number.isSafeInteger(Number(word))) return null;
   const number = BigInt(INTEGER.test(word) ? word : Number(word));
   return BigInt.asIntN(64, number) === number ? number : null;

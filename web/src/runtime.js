@@ -1,13 +1,13 @@
-// What not every runtime has: random numbers in Node 18, weak references in Workers whose compatibility date is before
-// 2025-05-05, a clock or a channel in some. Whatever else the package uses, all of them have.
+// Features that some runtimes lack: random numbers in Node 18, weak references in Workers whose compatibility date is
+// before 2025-05-05, a clock or a channel in some. All supported runtimes have everything else that the package uses.
 
 import { invalid } from "./error.js";
 
 let crypto;
 
 /**
- * To be called before a module is loaded, which asks for random numbers in the midst of its calls: here it is seen
- * whether there are any.
+ * Must be called before a module is loaded. It checks that there are random numbers, since the module needs some during
+ * its calls.
  */
 export async function prepareRandom() {
   crypto ??= globalThis.crypto ?? (await nodeCrypto());
@@ -20,7 +20,7 @@ export async function prepareRandom() {
   }
 }
 
-/** Node 18 has it as a module only. Bundlers for browsers are not to look for this import. */
+/** Node 18 has Web Crypto only as a module. Bundlers for browsers must not resolve this import. */
 async function nodeCrypto() {
   if (globalThis.process?.versions?.node === undefined) return undefined;
   const name = "node:crypto";
@@ -30,23 +30,23 @@ async function nodeCrypto() {
 /** Fills a view with random bytes, 65 536 at most. */
 export const random = (view) => crypto.getRandomValues(view);
 
-/** Milliseconds, for how long something takes. */
+/** A time in milliseconds, to measure intervals. */
 export const elapsed = () => (globalThis.performance ?? Date).now();
 
-/** A FinalizationRegistry; where there is none, what is dropped without being closed is not freed. */
+/** A FinalizationRegistry. In a runtime without one, objects that are dropped without close() are not freed. */
 export function registry(free) {
   if (globalThis.FinalizationRegistry) return new FinalizationRegistry(free);
   return { register() {}, unregister() {} };
 }
 
-/** A WeakRef, or where there are none what keeps its target. */
+/** A WeakRef, or a strong reference in a runtime without WeakRef. */
 export function weakly(target) {
   return globalThis.WeakRef ? new WeakRef(target) : { deref: () => target };
 }
 
 /**
- * Lets the page have its turn: resolves as a task of its own, after what has come in meanwhile. (A timer would do so
- * too, but browsers make one wait, for 4 ms, or for a second in a page that is not to be seen.)
+ * Yields to the page: resolves in a new task, after the events that have come in. (Browsers delay timers, by 4 ms, or
+ * by a second in a hidden page.)
  */
 export function pause() {
   if (globalThis.setImmediate) return new Promise((resolve) => setImmediate(resolve));

@@ -1,34 +1,34 @@
-// Places in the module's memory for the inputs of a call. No code of a user's runs between the filling of the first and
-// the end of the call: what may run some (a getter, toJSON) is done before.
+// Slots in the module's memory for the inputs of a call. No code of the caller runs between the filling of the first
+// slot and the end of the call: steps that may run such code (a getter, toJSON) come before.
 
 import { LuatKVError, invalid } from "./error.js";
 
 const encoder = new TextEncoder();
-/** Up to how many characters a loop is faster than the encoder. */
+/** The length in characters up to which a loop is faster than the encoder. */
 const SHORT = 64;
 
 const isWellFormed = "".isWellFormed ? (text) => text.isWellFormed() : (text) => !/\p{Surrogate}/u.test(text);
 
-/** Refuses a text that is not one to store: a script, an import. */
+/** Throws for a text that is not well-formed. It is for texts that are not stored: a script, an import. */
 export function checkText(what, text) {
   if (!isWellFormed(text)) throw invalid(`${what} is not Unicode text: it has half of a surrogate pair`);
 }
 
-/** A text as it is stored: half of a surrogate pair becomes U+FFFD, as in TextEncoder and Workers. */
+/** The text that is stored: a lone surrogate becomes U+FFFD, as in TextEncoder and Workers. */
 export const wellFormed = "".toWellFormed
   ? (text) => text.toWellFormed()
   : (text) => text.replace(/\p{Surrogate}/gu, "\ufffd");
 
-// An escaped pair (out of JSON.rawJSON), an escaped half of one, or any other escape.
+// An escaped surrogate pair (from JSON.rawJSON), an escaped lone surrogate, or any other escape.
 const ESCAPES = /(\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2})|(\\ud[89a-f][0-9a-f]{2})|\\[^]/gi;
 
-/** The same for JSON, in which JSON.stringify() escapes halves. */
+/** The same for JSON, in which JSON.stringify() escapes lone surrogates. */
 export function wellFormedJSON(text) {
   if (!text.includes("\\ud")) return text;
   return text.replace(ESCAPES, (escape, _pair, half) => (half ? "\ufffd" : escape));
 }
 
-/** How many bytes a text takes as UTF-8. */
+/** The length of a text as UTF-8, in bytes. */
 export function utf8Length(text) {
   let length = text.length;
   for (let index = 0; index < text.length; index++) {
@@ -43,7 +43,7 @@ export function overLimit(what, length, limit) {
   return new LuatKVError("LIMIT", `the ${what} is ${length} bytes long; the limit is ${limit}`);
 }
 
-/** Refuses a text that is longer than a limit in bytes, without a copy of it. */
+/** Throws for a text that is longer than a limit in bytes, without a copy of it. */
 export function checkLength(what, text, limit) {
   if (text.length * 3 <= limit) return;
   const length = utf8Length(text);
@@ -57,7 +57,7 @@ export class Slot {
   #start;
   #size;
   #view;
-  /** Whether this is memory that was allocated for what did not fit. */
+  /** Whether the slot now has memory that was allocated for a long text. */
   #extra = false;
 
   constructor(engine, start, size) {
@@ -79,7 +79,7 @@ export class Slot {
     this.#view = new Uint8Array(buffer, this.#start, this.#size);
   }
 
-  /** Takes a text, as wellFormed() has it; one that does not fit gets memory of its own, until release(). */
+  /** Stores a text that wellFormed() has returned. For a long text it allocates memory, until release(). */
   setText(what, text) {
     const view = this.#engine.fresh() && this.#view;
     const units = text.length;
@@ -109,7 +109,7 @@ export class Slot {
     this.length = length;
   }
 
-  /** Gives back what was allocated, if anything was. */
+  /** Frees allocated memory, if there is any. */
   release() {
     if (!this.#extra) return;
     this.#engine.free(this.pointer, this.length);

@@ -18,12 +18,12 @@ async function release(core) {
   }
 }
 
-/** Frees what belongs to stores that were dropped without being closed. */
+/** Frees stores that were dropped without close(). */
 const dropped = registry((core) => {
-  release(core).catch(() => {}); // onError was told
+  release(core).catch(() => {}); // onError got the error
 });
 
-/** Those of namespaces that were dropped. */
+/** Frees namespaces that were dropped. */
 const droppedNamespaces = registry(({ core, name }) => core.forget(name));
 
 /** A store: namespaces of keys, in memory. */
@@ -31,7 +31,7 @@ export class Store {
   #core;
   #closing = null;
 
-  /** For open() and storeOf() only. */
+  /** Only open() and storeOf() call it. */
   constructor(core) {
     if (!(core instanceof Core)) throw new TypeError("a Store comes from Store.open()");
     this.#core = core;
@@ -40,7 +40,7 @@ export class Store {
 
   static async open(given) {
     const { limits, maxMemory, wasm, persist: where, ...kept } = options.open(given);
-    const url = () => new URL("../luat_kv.wasm", import.meta.url); // which not every bundle has
+    const url = () => new URL("../luat_kv.wasm", import.meta.url); // undefined in some bundles
     const engine = await Engine.load({ file: "luat_kv.wasm", url, source: wasm, maxMemory });
     const core = Core.open(engine, limits);
     if (where !== null) core.persister = await persist(core, { where, ...kept });
@@ -138,7 +138,7 @@ export class Store {
   }
 
   [Symbol.dispose ?? Symbol.for("Symbol.dispose")]() {
-    // What goes wrong is told to onError.
+    // onError gets the error.
     this.close().catch(() => {});
   }
 

@@ -1,8 +1,8 @@
-// The header's options structs, written where a call takes them from. Each returns the struct's pointer.
+// Writes the header's options structs into memory for a call. Each function returns the struct's pointer.
 
 import { BYTES, INCR_OPTIONS as INCR, LIST_OPTIONS as LIST, PUT_OPTIONS as PUT } from "./abi.js";
 
-/** A BigInt, or a number that is whole, safe and not negative, as 64 bits. */
+/** Writes a BigInt, or a safe integer that is not negative, as 64 bits. */
 function setNumber(view, at, value) {
   if (typeof value === "bigint") return view.setBigInt64(at, value, true);
   view.setUint32(at, value >>> 0, true);
@@ -14,7 +14,7 @@ function setSlot(view, at, slot) {
   view.setUint32(at + BYTES.len, slot.length, true);
 }
 
-/** The metadata's slot is to be released after the call. */
+/** The caller must release the metadata's slot after the call. */
 export function setPut(engine, prepared) {
   const { metadata, STRUCT } = engine;
   metadata.setText("metadata", prepared.metadata);

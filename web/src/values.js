@@ -1,10 +1,11 @@
-// Values: what may be stored, and what is read.
+// Converts values: from what the caller stores, and to what it reads.
 
 import { LuatKVError, kind } from "./error.js";
 
-// ---- In
+// ---- Writing
 
-// A length that somebody has given an array or a class of his own (a field, a getter) is neither true nor harmless.
+// The getters of the prototype, since a subclass or an instance may override `length` with a wrong value, or with a
+// getter that has side effects.
 const getterOf = (prototype, name) => Object.getOwnPropertyDescriptor(prototype, name).get;
 const arrays = Object.getPrototypeOf(Uint8Array.prototype);
 const viewGetters = [arrays, DataView.prototype].map((prototype) => ({
@@ -27,13 +28,13 @@ function has(get, value) {
   }
 }
 
-/** The bytes of a view or a buffer, of whatever realm, as a Uint8Array; null for anything else. */
+/** The bytes of a view or a buffer, of any realm, as a Uint8Array; null for anything else. */
 export function bytesOf(value) {
   if (ArrayBuffer.isView(value)) {
     const isArray = reading(tagOf, value) !== undefined;
     const { buffer, offset, length } = viewGetters[isArray ? 0 : 1];
-    // These throw where the memory was transferred to another thread, or is out of bounds by now. The getters of an
-    // array would only say that it is empty.
+    // These throw if the memory was transferred to another thread, or is out of bounds by now. The getters of an array
+    // would only return 0.
     if (isArray) reading(keysOf, value);
     return new Uint8Array(reading(buffer, value), reading(offset, value), reading(length, value));
   }
@@ -48,7 +49,7 @@ export function isStream(value) {
 
 const WRONG = "KV put() accepts only strings, ArrayBuffers, ArrayBufferViews, and ReadableStreams as values.";
 
-/** What is to be stored, as a string or a Uint8Array. As with Workers KV, a number or a boolean is its text. */
+/** The value to store, as a string or a Uint8Array. As with Workers KV, a number or a boolean is stored as text. */
 export function storable(value) {
   if (typeof value === "string") return value;
   if (typeof value === "number" || typeof value === "boolean" || typeof value === "bigint") return String(value);
@@ -66,7 +67,7 @@ export function importable(from) {
   throw new TypeError(`import() takes the text of an export, or its bytes, not ${kind(from)}`);
 }
 
-/** Reads a stream of bytes to its end, or cancels it where it is longer than a limit. */
+/** Reads a stream of bytes to its end. Cancels it if it is longer than a limit. */
 export async function readStream(stream, limit, what = "value") {
   const reader = stream.getReader();
   const chunks = [];
@@ -87,12 +88,12 @@ export async function readStream(stream, limit, what = "value") {
   } finally {
     try {
       reader.releaseLock();
-    } catch {} // there may be browsers that want nobody to be reading
+    } catch {} // some browsers may refuse this while a read is pending
   }
   return joined(chunks, length);
 }
 
-/** One that has failed refuses, and not everything that is read from can be cancelled. */
+/** Cancels a reader, and ignores errors: a failed stream rejects, and some readers have no cancel(). */
 async function cancel(reader, why) {
   try {
     await reader.cancel?.(why);
@@ -115,7 +116,7 @@ export function joined(chunks, length) {
   return all;
 }
 
-// ---- Out
+// ---- Reading
 
 export function parse(text, name) {
   try {
@@ -125,7 +126,7 @@ export function parse(text, name) {
   }
 }
 
-/** A value of a type from where it lies in memory. */
+/** Reads a value in memory as the given type. */
 export function read(engine, pointer, length, as, name) {
   switch (as) {
     case "text":
@@ -155,11 +156,11 @@ function streamOf(buffer) {
   try {
     return new ReadableStream({ type: "bytes", pull });
   } catch {
-    return new ReadableStream({ pull }); // where there are no streams of bytes
+    return new ReadableStream({ pull }); // the runtime has no streams of bytes
   }
 }
 
-/** How many bytes the value of an entry has. */
+/** The length of an entry's value in bytes. */
 export function lengthOf(engine, entry) {
   engine.call.entry_value(entry, engine.NUMBER);
   return engine.outLength();
@@ -182,7 +183,7 @@ function metadataOf(engine, entry, name) {
   return text === null ? null : parseMetadata(text, name);
 }
 
-/** No call of a store's takes metadata that is not JSON, but a record that was kept in a browser may have some. */
+/** Parses metadata. No method stores metadata that is not JSON, but a persisted record may contain some. */
 function parseMetadata(text, name) {
   try {
     return JSON.parse(text);
@@ -193,7 +194,7 @@ function parseMetadata(text, name) {
 }
 
 /**
- * Gives an entry of a page its metadata. What is not JSON is an error only where it is looked at, so that the other
+ * Sets the metadata of an entry of a page. Metadata that is not JSON throws only when it is accessed, so that the other
  * entries of the page can be read.
  */
 function setMetadata(object, engine, entry, name) {
@@ -228,18 +229,18 @@ function hideWhole(object, expiration, version) {
   return object;
 }
 
-/** What getWithMetadata returns for a key that is missing. */
+/** The result of getWithMetadata for a missing key. */
 export const missing = () => hideWhole({ value: null, metadata: null, cacheStatus: null }, null, null);
 
-/** What it returns for one that is there. */
-export function whole(engine, entry, as, name) {
+/** The result of getWithMetadata for an existing key. */
+export function withMetadata(engine, entry, as, name) {
   const metadata = metadataOf(engine, entry, name);
   const found = { value: valueOf(engine, entry, as, name), metadata, cacheStatus: null };
   return hideWhole(found, expirationOf(engine, entry) || null, entryVersion(engine, entry));
 }
 
-/** The same for one of many, where Workers' results have no cacheStatus. */
-export function wholeOfMany(engine, entry, as, name) {
+/** The same for a key of a bulk read, for which Workers returns no cacheStatus. */
+export function bulkWithMetadata(engine, entry, as, name) {
   const found = { value: valueOf(engine, entry, as, name), metadata: null };
   setMetadata(found, engine, entry, name);
   hide(found, "cacheStatus", null);
@@ -248,7 +249,7 @@ export function wholeOfMany(engine, entry, as, name) {
 
 export { valueOf as value };
 
-/** An entry of a list, without the fields that are not set; its version is hidden. */
+/** An entry of a list, without the fields that are not set. Its version is a hidden property. */
 export function listed(engine, entry, as) {
   const key = { name: entryKey(engine, entry) };
   if (as !== null) key.value = valueOf(engine, entry, as, key.name);
@@ -259,13 +260,13 @@ export function listed(engine, entry, as) {
   return key;
 }
 
-/** An entry for an export: its value as where it lies, its expiration as a BigInt, its metadata as the text it is. */
+/** An entry for an export: a view of its value, its expiration as a BigInt, and the text of its metadata. */
 export function exported(engine, entry) {
   const name = entryKey(engine, entry);
   const pointer = engine.call.entry_value(entry, engine.NUMBER) >>> 0;
   const length = engine.outLength();
   const metadata = entryMetadata(engine, entry);
-  if (metadata !== null) parseMetadata(metadata, name); // the whole export would be no JSON
+  if (metadata !== null) parseMetadata(metadata, name); // otherwise the export would not be valid JSON
   const { bytes } = engine.fresh();
   return {
     name,
@@ -275,7 +276,7 @@ export function exported(engine, entry) {
   };
 }
 
-/** Calls a function with each entry of a page, frees the page, and returns where the next one begins, or null. */
+/** Calls a function with each entry of a page, frees the page, and returns the cursor of the next page, or null. */
 export function eachEntry(engine, page, use) {
   try {
     const { call } = engine;

@@ -1,5 +1,5 @@
-// The functions of WASI (preview 1) that Lua and Rust's library import, over the file system in memory: time, random
-// numbers, files, and a standard output that comes out in lines. Nothing of the host's is within reach.
+// The functions of WASI (preview 1) that Lua and Rust's standard library import: time, random numbers, the file system
+// in memory, and a standard output that is split into lines. They give no access to files of the host.
 
 import { LuatKVError } from "./error.js";
 import { E, FileError, FileSystem, File, Folder } from "./files.js";
@@ -8,44 +8,48 @@ import { elapsed, random } from "./runtime.js";
 const FOLDER = 3;
 const FILE = 4;
 const DEVICE = 2;
-const ROOT = 3; // the descriptor of "/", which wasi-libc asks for when it starts
+const ROOT = 3; // the descriptor of "/", which wasi-libc looks for when it starts
 const ALL_RIGHTS = 0xffff_ffff_ffff_ffffn;
 const RIGHT = { READ: 1n << 1n, WRITE: 1n << 6n };
 const OPEN = { CREATE: 1, FOLDER: 2, EXCLUSIVE: 4, TRUNCATE: 8 };
 const APPEND = 1;
-/** As many files as one Lua may have open. */
+/** The maximum number of open files of a Lua state. */
 const MOST_OPEN = 1024;
 
 const refuse = (code) => {
   throw new FileError(code);
 };
 
-/** An error of the file system's, for JavaScript. */
-function told(path, error) {
+/** Converts an error of the file system to one for JavaScript. */
+function errorFor(path, error) {
   if (!(error instanceof FileError)) return error;
-  const words = { [E.ISDIR]: "it is a folder", [E.NOTDIR]: "it lies in a file", [E.NOSPC]: "there is no room" };
+  const words = {
+    [E.ISDIR]: "it is a folder",
+    [E.NOTDIR]: "a folder of its path is a file",
+    [E.NOSPC]: "there is not enough memory",
+  };
   const code = error.code === E.NOSPC ? "NOMEM" : "INVALID";
   return new LuatKVError(code, `the file ${JSON.stringify(path)}: ${words[error.code] ?? error.message}`);
 }
 
 const kindOf = (node) => (node instanceof Folder ? FOLDER : node instanceof File ? FILE : DEVICE);
 
-/** A path's bytes as a text of as many characters, and back: every path is another text. */
+/** A path's bytes as a string with a character for each byte, so that different paths are different strings. */
 const pathOf = (bytes) => {
   let path = "";
   for (const byte of bytes) path += String.fromCharCode(byte);
   return path;
 };
 
-/** A path of JavaScript's as those of Lua's are. */
+/** Converts a path from JavaScript to the form of Lua's paths. */
 const pathFrom = (text) => pathOf(new TextEncoder().encode(text));
 
-/** The files of one Lua: its file system, and what it has open. */
+/** The files of a Lua state: its file system, and its open files. */
 export class Files {
   system = new FileSystem();
   #open = new Map();
 
-  /** `write(bytes, isError)` takes what goes to the standard outputs. */
+  /** `write(bytes, isError)` gets the output to the standard output and the standard error. */
   constructor(write) {
     const output = (isError) => ({ write: (bytes) => (write(bytes, isError), bytes.length), read: () => 0 });
     this.#open.set(0, { node: { read: () => 0, write: () => 0 }, readable: true, writable: false });
@@ -74,7 +78,7 @@ export class Files {
     if (descriptor > ROOT) this.#open.delete(descriptor);
   }
 
-  /** Puts a file, for JavaScript, with the folders that it lies in. */
+  /** Writes a file for JavaScript. Creates missing folders. */
   put(path, bytes) {
     const name = pathFrom(path);
     try {
@@ -83,11 +87,11 @@ export class Files {
       if (node instanceof Folder) refuse(E.ISDIR);
       node.write(bytes, 0);
     } catch (error) {
-      throw told(path, error);
+      throw errorFor(path, error);
     }
   }
 
-  /** What a file holds, or null where there is none. */
+  /** The content of a file, or null if it does not exist. */
   take(path) {
     try {
       const node = this.system.find(pathFrom(path));
@@ -95,7 +99,7 @@ export class Files {
       return refuse(E.ISDIR);
     } catch (error) {
       if (error.code === E.NOENT || error.code === E.NOTDIR) return null;
-      throw told(path, error);
+      throw errorFor(path, error);
     }
   }
 
@@ -105,9 +109,7 @@ export class Files {
   }
 }
 
-/**
- * The imports, for an engine. `files()` returns the Files of the Lua that runs.
- */
+/** The imports, for an engine. `files()` returns the Files of the running Lua state. */
 export function wasi(engine, files) {
   const memory = () => engine.memory.buffer;
   const bytesAt = (at, length) => new Uint8Array(memory(), at >>> 0, length >>> 0);
@@ -128,7 +130,7 @@ export function wasi(engine, files) {
 }
 
 
-/** No exception may pass through the module. */
+/** Returns errors as an errno, since an exception must not unwind through the module. */
 const answering = (run) => (...values) => {
   try {
     run(...values);
@@ -139,7 +141,7 @@ const answering = (run) => (...values) => {
   }
 };
 
-/** Ends the instance: Rust or C came to an end that they have no other way out of. */
+/** Ends the instance: Rust or C called exit() or abort(). */
 class Exit extends Error {}
 
 function environment(view) {
@@ -180,7 +182,7 @@ function setStatus(view, to, node) {
   for (const at of [40, 48, 56]) view.setBigUint64(to + at, changed, true);
 }
 
-/** Calls a function with each of the pieces of memory that a list tells of, until one comes out short. */
+/** Calls a function with each buffer of a list of iovecs, until one is not used completely. */
 function eachPiece({ view, bytesAt }, list, count, use) {
   let sum = 0;
   for (let index = 0; index < count; index++) {
@@ -216,7 +218,7 @@ function descriptors(host) {
       view().setUint16(to + 2, opened.append ? APPEND : 0, true);
       const rights = (opened.readable ? RIGHT.READ : 0n) | (opened.writable ? RIGHT.WRITE : 0n);
       view().setBigUint64(to + 8, descriptor === ROOT ? ALL_RIGHTS : rights, true);
-      view().setBigUint64(to + 16, descriptor === ROOT ? ALL_RIGHTS : 0n, true); // of what is opened in it
+      view().setBigUint64(to + 16, descriptor === ROOT ? ALL_RIGHTS : 0n, true); // of files opened in it
     },
     fd_fdstat_set_flags(descriptor, flags) {
       current().get(descriptor).append = (flags & APPEND) !== 0;

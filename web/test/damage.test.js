@@ -30,7 +30,7 @@ for (const persist of ["indexeddb", "opfs"]) {
       await page.evaluate(() => store.close());
       await page.evaluate(damage[persist], [place, how]);
       const answer = await page.evaluate(() => failing(open));
-      ok(/^CORRUPT: segment \d of what was kept .*recover: true/.test(answer), `${place} ${how}: ${answer}`);
+      ok(/^CORRUPT: segment \d of the persisted store .*recover: true/.test(answer), `${place} ${how}: ${answer}`);
       // It goes on saying so, and takes nothing away.
       equal(await page.evaluate(() => failing(open)), answer);
       await page.context().close();
@@ -83,7 +83,7 @@ for (const persist of ["indexeddb", "opfs"]) {
       return failing(() => store.flush());
     });
     // Chromium may also see first that what takes the bytes of a file is gone.
-    const noRoom = /^IO: writing the store: (there is no room left in this origin's storage \(|.*data pipe)/;
+    const noRoom = /^IO: writing the store: (there is no space left in this origin's storage \(|.*data pipe)/;
     ok(noRoom.test(answer), answer);
     equal(await page.evaluate(() => [told[0], kv.sync.get("a")]), ["IO", "1"]);
     await quota();

@@ -70,9 +70,9 @@ test("a wrong module says which it is, and what it was", async (t) => {
   await fails(
     opening(`${url}/missing.wasm`),
     "IO",
-    /luat_kv\.wasm could not be fetched: .*missing\.wasm answered 404 Not Found; the option wasm says where it lies/,
+    /luat_kv\.wasm could not be fetched: .*missing\.wasm answered 404 Not Found; the option wasm sets its address/,
   );
-  await fails(opening(`${url}/page.wasm`), "INVALID", /luat_kv\.wasm at .* is no WebAssembly: .*<!doctype html>.*; the option wasm says/);
+  await fails(opening(`${url}/page.wasm`), "INVALID", /luat_kv\.wasm at .* is not WebAssembly: .*<!doctype html>.*; the option wasm sets its address/);
   await fails(
     opening("http://127.0.0.1:9/x.wasm"),
     "IO",
@@ -81,14 +81,14 @@ test("a wrong module says which it is, and what it was", async (t) => {
   await fails(opening(new URL("missing.wasm", wasm)), "IO", "luat_kv.wasm could not be read: ENOENT");
   await fails(opening("./missing.wasm"), "IO", "ENOENT");
   await fails(opening(good.subarray(0, 1000)), "INVALID", "luat_kv.wasm is damaged");
-  await fails(opening(good.subarray(0, 0)), "INVALID", "is no WebAssembly: its 0 bytes");
+  await fails(opening(good.subarray(0, 0)), "INVALID", "is not WebAssembly: its 0 bytes");
   const damaged = Buffer.from(good);
   damaged.fill(0xff, 2000, 2100);
   await fails(opening(damaged), "INVALID", "luat_kv.wasm is damaged");
   await fails(opening(answering7("main")), "INVALID", "another WebAssembly module: it has no luat_kv_abi_version");
   await fails(opening(answering7(...NAMES)), "INVALID", "of another version: its ABI is 7");
   await fails(opening(new URL("../luat_kv_lua.wasm", wasm)), "IO");
-  await fails(opening(readFileSync(new URL("./luat_kv_lua.wasm", wasm))), "INVALID", "it wants");
+  await fails(opening(readFileSync(new URL("./luat_kv_lua.wasm", wasm))), "INVALID", "it imports");
   for (const source of [5, {}, [], null, Symbol("a")]) await fails(opening(source), "TypeError", "wasm must be");
   // What failed is not remembered.
   const broken = await serve({ "/luat_kv.wasm": page });

@@ -143,7 +143,7 @@ test("bundled as a plain script, it runs in a page that says where the module is
   t.after(() => browser.close().then(close));
   const opened = await openPage(browser, `${url}/`);
   await opened.waitForFunction(() => document.title !== "", null, PATIENCE);
-  const told = "this bundle does not say where luat_kv.wasm lies: give it as the option wasm";
+  const told = "this bundle does not know the address of luat_kv.wasm: pass it as the option wasm";
   equal(await opened.title(), `${told}, as in: import wasm from "luat-kv/luat_kv.wasm" 1`);
 });
 

@@ -134,7 +134,7 @@ for (const persist of ["indexeddb", "opfs"]) {
     await page.evaluate(() => open().then((kv) => kv.put("a", "1")));
     const second = await openPage(page.context(), `${server.url}/`);
     const answer = await second.evaluate(() => failing(open));
-    equal(answer, 'BUSY: the store "luat_kv" is open already, here or in another tab or worker: close() it there, or let wait be longer');
+    equal(answer, 'BUSY: the store "luat_kv" is already open, here or in another tab or worker: close() it there, or set a longer wait');
     equal(await second.evaluate(() => open({ name: "other" }).then((kv) => kv.get("a"))), null);
     await page.evaluate(() => store.close());
     equal(await second.evaluate(() => open().then((kv) => kv.get("a"))), "1");

@@ -31,7 +31,7 @@ for (const persist of ["indexeddb", "opfs"]) {
     for (let round = 0; round < 2; round++) {
       const [code, text, toOnError] = await page.evaluate(recover);
       equal([code, toOnError], ["CORRUPT", ["CORRUPT"]]);
-      const told = `; the store was opened as it was before that, and what was written since is left out (${leftOut} segments)`;
+      const told = `; the store was opened in its state before that, and later writes are left out (${leftOut} segments)`;
       ok(text.endsWith(told), text);
       if (message !== undefined) ok(message.test(text), text);
       equal(await page.evaluate(keys), found);
@@ -70,8 +70,8 @@ for (const persist of ["indexeddb", "opfs"]) {
       await page.evaluate(fill);
       await page.evaluate(damage[persist], [place, how]);
       const refused = await recovers(page, { found, leftOut });
-      const nothing = "an empty store, for there is nothing before that";
-      const rest = found.length > 0 ? "the store as it was before that" : nothing;
+      const nothing = "an empty store, since there is no earlier state";
+      const rest = found.length > 0 ? "the store in its state before that" : nothing;
       ok(refused.startsWith("CORRUPT: segment "), refused);
       ok(refused.endsWith(`; Store.open() with recover: true opens ${rest}`), refused);
       await page.context().close();
@@ -150,8 +150,8 @@ test("opfs: a snapshot that is damaged while what it replaces is still there cos
   ok((await page.evaluate(() => failing(open))).startsWith("CORRUPT: segment 4"));
   equal(
     await page.evaluate(recover).then(([, message]) => message),
-    "segment 4 of what was kept cannot be read: it is torn or damaged; " +
-      "the store was opened as it was before that, and what was written since is left out (2 of 5 segments)",
+    "segment 4 of the persisted store cannot be read: it is torn or damaged; " +
+      "the store was opened in its state before that, and later writes are left out (2 of 5 segments)",
   );
   equal(await page.evaluate(keys), ["k0", "k1", "k2"]);
 });
@@ -183,7 +183,7 @@ test("indexeddb: a segment whose file the browser has lost is damage, and no mor
   t.after(() => context.close());
   page = await pageOf(context, "indexeddb");
   const refused = await page.evaluate(() => failing(open));
-  ok(refused.startsWith("CORRUPT: segment 2 of what was kept cannot be read: the browser cannot read it back"), refused);
+  ok(refused.startsWith("CORRUPT: segment 2 of the persisted store cannot be read: the browser cannot read it back"), refused);
   ok(/ \(Data lost .*\); Store\.open\(\) with recover: true/.test(refused), refused);
   equal(await page.evaluate(recover).then(([code]) => code), "CORRUPT");
   equal(await page.evaluate(keys), ["a"]);

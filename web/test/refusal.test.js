@@ -89,7 +89,7 @@ test("opfs: a browser that cannot write to it is refused, with the way that it h
   await withoutLocks(page);
   equal(
     await page.evaluate(() => failing(open)),
-    'INVALID: persist: "opfs" needs Web Locks, which this browser has not: persist: "indexeddb" keeps one here',
+    'INVALID: persist: "opfs" needs Web Locks, which this browser does not have: persist: "indexeddb" keeps one here',
   );
   equal(await page.evaluate(() => open({ persist: "indexeddb" }).then((kv) => kv.count())), 0);
 });

@@ -5,7 +5,7 @@ import { openPage } from "./browser.js";
 import { plainHttp, profile, withoutLocks } from "./profile.js";
 import { Store, equal, fails, sleep } from "./support.js";
 
-const BUSY = 'BUSY: the store "luat_kv" is open already, here or in another tab or worker: close() it there, or let wait be longer';
+const BUSY = 'BUSY: the store "luat_kv" is already open, here or in another tab or worker: close() it there, or set a longer wait';
 
 /** Another tab of the same profile. */
 const another = (page) => openPage(page.context(), page.url());
@@ -219,7 +219,7 @@ test("indexeddb: a store that another tab opened after the browser had closed it
   });
   const overtaken =
     'BUSY: the store "luat_kv" was opened by another tab or worker when the browser had closed it here: ' +
-    "what is written here is kept no longer";
+    "later writes here are not persisted";
   equal(answers, [overtaken, overtaken, ["BUSY"], 3, overtaken]);
   equal(await page.evaluate(() => open().then((kv) => kv.list().then(({ keys }) => keys.map(({ name }) => name)))), [
     "second",

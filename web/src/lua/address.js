@@ -1,9 +1,10 @@
-// Where luat_kv_lua.wasm lies. Vite ships what it sees in a `new URL()`, also where tree shaking takes the code away that
-// has it, and a page without Lua is not to ship so much: so this one is kept from it, and ../with-lua.js has another.
+// The address of luat_kv_lua.wasm. Vite ships each file that it finds in a `new URL()`, even if tree shaking removes
+// that code, and a page without Lua should not ship this large file. So this URL is hidden from Vite, and
+// ../with-lua.js has a visible one.
 
 let address = () => new URL(/* @vite-ignore */ "../../luat_kv_lua.wasm", import.meta.url);
 
-/** Not every bundle knows: it may throw. */
+/** Throws in a bundle that does not know the address. */
 export const luaAddress = () => address();
 
 export function setLuaAddress(known) {

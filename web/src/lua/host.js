@@ -1,12 +1,12 @@
-// What an instance with Lua has of JavaScript: its imports, and which Lua of the instance is running.
+// The host of an instance with Lua: the imports of the instance, and which Lua state in it is running.
 
 import { Files, wasi } from "../wasi.js";
 import { Printer } from "./printer.js";
 
-/** The hosts of engines that have Lua. */
+/** The hosts of engines with Lua. */
 const hosts = new WeakMap();
 
-/** A Lua as its Host sees it. It outlives the Host, whose memory it must not keep: nothing in here leads to that. */
+/** The host's side of a Lua state. It outlives the Host and must not refer to it, or it would keep its memory alive. */
 function stateOf(print) {
   const printer = new Printer(print);
   const files = new Files((bytes, isError) => printer.write(bytes, isError));
@@ -16,13 +16,13 @@ function stateOf(print) {
 export class Host {
   engine;
   imports;
-  /** The Lua that runs, and its script. */
+  /** The running Lua state, and its script. */
   #state;
   #run = null;
 
   constructor(engine) {
     this.engine = engine;
-    // The module looks for its file system when it starts, and finds that of nobody.
+    // The module looks for its file system when it starts. It gets an empty one, which no Lua state uses.
     this.#state = { files: new Files(() => {}), print: new Printer(() => {}) };
     this.imports = {
       luat_kv: { proceed: () => this.#proceed() },
@@ -35,7 +35,7 @@ export class Host {
     return hosts.get(engine) ?? null;
   }
 
-  /** A new Lua in this instance, whose KV.namespace is on a store. */
+  /** Creates a Lua state in this instance, whose KV.namespace uses a store. */
   newState(store, print) {
     const state = stateOf(print);
     state.pointer = this.within(state, null, () => this.engine.call.lua_new(store)) >>> 0;
@@ -43,7 +43,7 @@ export class Host {
     return state;
   }
 
-  /** Calls into the module for a Lua, and returns what that returns; it may be called from print(), for another one. */
+  /** Calls into the module for a Lua state, and returns the result. print() may call it for another state. */
   within(state, run, call) {
     const before = [this.#state, this.#run];
     [this.#state, this.#run] = [state, run];
@@ -57,7 +57,7 @@ export class Host {
     }
   }
 
-  /** Hands on what was printed. What print() throws must not go through the module. */
+  /** Passes printed lines to print(). An exception of print() must not unwind through the module. */
   #deliver(state, run) {
     try {
       state.print.deliver();

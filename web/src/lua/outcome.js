@@ -1,4 +1,4 @@
-// How a script ended: what it returned, or the error for it.
+// The outcome of a script: its results, or an error.
 
 const strict = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
 const lenient = new TextDecoder("utf-8", { ignoreBOM: true });
@@ -28,13 +28,13 @@ function text(bytes) {
   }
 }
 
-function whole(view, at) {
+function asInteger(view, at) {
   const integer = view.getBigInt64(at, true);
   const number = Number(integer);
   return Number.isSafeInteger(number) ? number : integer;
 }
 
-/** Takes an outcome apart: each value is a byte that tells its kind, a length, and so many bytes. */
+/** Decodes an outcome: each value is a byte with its kind, a length, and its bytes. */
 function* values(outcome) {
   const view = new DataView(outcome.buffer, outcome.byteOffset, outcome.byteLength);
   for (let at = 0; at < outcome.length; ) {
@@ -54,7 +54,7 @@ export function results(outcome) {
         all.push(null);
         break;
       case KIND.INTEGER:
-        all.push(whole(view, at));
+        all.push(asInteger(view, at));
         break;
       case KIND.FLOAT:
         all.push(view.getFloat64(at, true));
@@ -72,7 +72,7 @@ export function results(outcome) {
   return all;
 }
 
-/** The source's name as it was given, where Lua has shortened it. */
+/** The full name of a source whose name Lua has shortened. */
 function fullName(shown, name) {
   return shown.startsWith("...") && name.endsWith(shown.slice(3)) ? name : shown;
 }
@@ -88,22 +88,22 @@ function stoppedMessage(run, message) {
   return message;
 }
 
-/** The error for a script that did not end well. */
+/** The error for a script that failed. */
 export function failed(outcome, { name, exitCode, reason, run }) {
   const [message, traceback] = [...values(outcome)].map(({ bytes }) => lenient.decode(bytes));
-  const told = { traceback: traceback ?? "", ...position(message ?? "", traceback ?? "", name) };
-  if (exitCode > 0) return new LuaError(`the script ended by os.exit(${exitCode})`, told);
-  if (reason === null) return new LuaError(message, told);
+  const details = { traceback: traceback ?? "", ...position(message ?? "", traceback ?? "", name) };
+  if (exitCode > 0) return new LuaError(`the script ended by os.exit(${exitCode})`, details);
+  if (reason === null) return new LuaError(message, details);
   const cause = run.cause();
-  return new LuaError(stoppedMessage(run, message ?? "the script was stopped"), { ...told, stopped: reason, cause });
+  return new LuaError(stoppedMessage(run, message ?? "the script was stopped"), { ...details, stopped: reason, cause });
 }
 
-/** The error for a script that is not to begin. */
+/** The error for a script whose signal was aborted before it began. */
 export function aborted(signal) {
   return new LuaError("the script was stopped: its signal was aborted", { stopped: "signal", cause: signal.reason });
 }
 
-/** The error for a script that left no memory even for its error. */
+/** The error for a script whose error does not fit into memory. */
 export function unreadable(maxMemory) {
   return new LuaError(`not enough memory; maxMemory is ${maxMemory} bytes`);
 }

@@ -1,13 +1,13 @@
-// What scripts print: bytes, taken apart into lines.
+// The output of scripts: bytes that are split into lines.
 
-/** A line that is longer comes out in pieces, so that a script which never ends its line takes no more memory. */
+/** Longer lines are split, so that a script that never ends its line needs no more memory. */
 const LONGEST = 1024 * 1024;
-/** More than this is handed on at once; less when the script is next looked at. */
+/** More output than this is delivered immediately; less, at the script's next check. */
 const MOST = 4 * LONGEST;
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** A line under way. */
+/** An unfinished line. */
 class Line {
   #pieces = [];
   length = 0;
@@ -43,7 +43,7 @@ export class Printer {
     this.#print = print;
   }
 
-  /** Takes what the standard output, or the one for errors, is given. */
+  /** Takes bytes of the standard output or the standard error. */
   write(bytes, isError) {
     const line = this.#outputs[isError ? 1 : 0];
     let rest = bytes;
@@ -62,12 +62,12 @@ export class Printer {
     this.#lines.push(line.take());
   }
 
-  /** The script has ended: what has no end of its line comes out as it is. */
+  /** Completes an unfinished line. The script has ended. */
   finish() {
     for (const line of this.#outputs) if (line.length > 0) this.#complete(line);
   }
 
-  /** Hands on the lines that are complete. */
+  /** Delivers the complete lines. */
   deliver() {
     while (this.#lines.length > 0) {
       const lines = this.#lines;
@@ -77,7 +77,7 @@ export class Printer {
         try {
           this.#print(line);
         } catch (error) {
-          this.#lines = []; // nobody wants to see more
+          this.#lines = []; // print() failed, so the rest is dropped
           throw error;
         }
       }

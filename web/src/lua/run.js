@@ -1,30 +1,30 @@
-// A script under way: how long it may go on, and who stops it.
+// A running script: its time limit, and what stops it.
 
 import { elapsed } from "../runtime.js";
 
-/** What the module returns; src/wasm/lua.c has the same. */
+/** Results of the module. src/wasm/lua.c has the same numbers. */
 export const DONE = 0;
 export const PAUSING = 1;
 export const RAISED = 2;
 export const STOPPED = 3;
 export const NO_MEMORY = 4;
 
-/** What it is answered when it asks whether the script goes on; src/wasm/machine.h has the same. */
+/** Answers to the module's question whether the script goes on. src/wasm/machine.h has the same numbers. */
 const GO_ON = 0;
 const PAUSE = 1;
 const TIMEOUT = 2;
 const SIGNAL = 3;
 
-/** For how long a script runs before the page has its turn, in milliseconds. */
+/** How long a script runs before it yields to the page, in milliseconds. */
 const SLICE = 10;
 
 export class Run {
   answer = DONE;
-  /** "timeout" or "signal", once it is being stopped. */
+  /** "timeout" or "signal" if the script is being stopped; otherwise null. */
   reason = null;
-  /** What print() threw, as { error }. */
+  /** An exception of print(), as { error }; otherwise null. */
   failure = null;
-  /** Whether the module is running it at this moment. */
+  /** Whether the script is running in the module at this moment. */
   inside = false;
   timeout;
   #deadline;
@@ -34,7 +34,7 @@ export class Run {
   #closing = false;
   #core;
 
-  /** `core` is that of the store, which print() may close: what the script wrote after that would be kept nowhere. */
+  /** `core` is the store's. print() may close the store, which stops the script: its later writes would be lost. */
   constructor({ timeout, signal = null, slices = false, core = null }) {
     this.#core = core;
     this.timeout = timeout;
@@ -43,7 +43,7 @@ export class Run {
     this.#slices = slices;
   }
 
-  /** For what is left to be run at the end. */
+  /** A run for the finalizers at the end. */
   static closing(timeout) {
     return new Run({ timeout });
   }
@@ -56,12 +56,12 @@ export class Run {
     this.#closing = true;
   }
 
-  /** What the signal was aborted with. */
+  /** The reason that the signal was aborted with. */
   cause() {
     return this.reason === "signal" ? this.#signal?.reason : undefined;
   }
 
-  /** The module asks, every so many instructions. */
+  /** The module calls it at regular numbers of instructions. */
   proceed() {
     if (this.failure !== null || this.#closing || this.#core?.closed || this.#signal?.aborted) {
       this.reason = "signal";

@@ -1,17 +1,17 @@
 // Segments in IndexedDB: a database for each store, an entry for each segment.
 //
-// A database has one owner at a time, also where there are no locks. Whoever opens it raises its version, for which the
-// browser waits until every other connection is closed, and refuses to close its own for another's upgrade. The version
-// also tells whether somebody else has been there since: it is a time, and only goes up.
+// A database has one owner at a time, also in a browser without Web Locks. An opener raises the version, for which the
+// browser waits until every other connection is closed. The owner does not close its connection for the upgrade of
+// another. The version also shows whether the database had another owner since: it is a time, and only increases.
 
 import { joined } from "../values.js";
 import { after } from "./lock.js";
 import { busy, explained, overtaken, refusal, unavailable } from "./refusal.js";
 
 const SEGMENTS = "segments";
-/** A connection may take a moment to close, however little the caller waits: in milliseconds. */
+/** The minimum wait for other connections to close, in milliseconds, even if the caller wants to wait less. */
 const LEAST_WAIT = 500;
-/** The same, before it is known what a request waits for: the browser may just be slow to open the database. */
+/** The minimum wait before `onblocked`, in milliseconds: the browser may just be slow to open the database. */
 const LEAST_OPENING = 10_000;
 
 const done = (request) =>
@@ -21,9 +21,9 @@ const done = (request) =>
   });
 
 /**
- * The result of a request that waits for others to close the database; BUSY where they do not in time. Such a request
- * cannot be taken back: it goes on, and what comes of it is closed. One that stands behind the request of somebody who
- * came too late is not told that it is blocked, nor is it carried out before that one is.
+ * Returns the result of a request that waits until others close the database; the error is BUSY if they do not in time.
+ * The request cannot be cancelled: it goes on, and its result is closed. Requests are queued, so one that is behind a
+ * request that has timed out gets no `onblocked`, and does not complete before that one.
  */
 function granted(request, name, wait) {
   return new Promise((resolve, reject) => {
@@ -51,14 +51,14 @@ function granted(request, name, wait) {
       resolve(request.result);
     };
     request.onerror = (event) => {
-      event.preventDefault(); // or Firefox prints it
+      event.preventDefault(); // otherwise Firefox prints the error
       settle();
       reject(request.error);
     };
   });
 }
 
-/** Opens a database, and tells whether it was raised to this version: { database, isRaised }. */
+/** Opens a database. Returns { database, isRaised }, where isRaised is true if this call raised the version. */
 async function opened(id, version, name, wait) {
   const request = indexedDB.open(id, version);
   let isRaised = false;
@@ -66,7 +66,7 @@ async function opened(id, version, name, wait) {
   return { database: await granted(request, name, wait), isRaised };
 }
 
-/** Opens the database as its only owner. `mine` is the version of the owner that was, where it may not have changed. */
+/** Opens the database as its only owner. With `mine`, fails if the database no longer has that version. */
 async function own(name, wait, mine = null) {
   const id = `luat_kv:${name}`;
   for (;;) {
@@ -77,9 +77,9 @@ async function own(name, wait, mine = null) {
     try {
       const { database, isRaised } = await opened(id, Math.max(version + 1, Date.now()), name, wait);
       if (isRaised) return database;
-      database.close(); // somebody was faster, and chose the same version
+      database.close(); // another opener was faster, and chose the same version
     } catch (error) {
-      if (error?.name !== "VersionError") throw error; // somebody was faster: their version is higher
+      if (error?.name !== "VersionError") throw error; // another opener was faster, with a higher version
     }
   }
 }
@@ -89,7 +89,7 @@ function checkAvailable() {
   try {
     isThere = Boolean(globalThis.indexedDB);
   } catch {
-    isThere = true; // and says why it cannot be used when it is
+    isThere = true; // opening a database then throws an error with the reason
   }
   if (!isThere) throw unavailable("IndexedDB");
 }
@@ -109,24 +109,24 @@ export async function removeIndexedDB(name, wait) {
   try {
     database = await own(name, wait);
   } catch (error) {
-    if (error.code === "BUSY") throw error; // what cannot be opened may still be deleted
+    if (error.code === "BUSY") throw error; // after other errors, the database may still be deleted
   }
   if (database !== null) empty(database);
   const removing = indexedDB.deleteDatabase(`luat_kv:${name}`);
-  database?.close(); // only now, so that nobody who comes later is before it
+  database?.close(); // not before, so that no later request is handled before the deletion
   await granted(removing, name, wait);
 }
 
-/** For those who wait for the database already: they get it before it is deleted. */
+/** Empties the database, since a request that already waits for it gets it before it is deleted. */
 function empty(database) {
   try {
     database.transaction(SEGMENTS, "readwrite").objectStore(SEGMENTS).clear();
   } catch {
-    // Then it is deleted as it is.
+    // It is deleted in any case.
   }
 }
 
-/** Puts a segment there. A snapshot takes the place of all before it. */
+/** Stores a segment. A snapshot replaces all earlier segments. */
 function put(store, segment) {
   store.put(segment);
   if (segment.kind === "snapshot") store.delete(IDBKeyRange.upperBound(segment.number, true));
@@ -137,7 +137,7 @@ class Segments {
   #database;
   /** The number of the newest segment. */
   #last = 0;
-  /** The one that is being written. */
+  /** The segment that is being written, or null. */
   #writing = null;
   /** Whether the browser has closed the database, as when the user deletes the site's data. */
   lost = false;
@@ -154,11 +154,11 @@ class Segments {
       this.lost = true;
     };
     database.onclose = lose;
-    // Who only wants to open it is to wait: the database is not deleted for that.
+    // Closes the connection only for a deletion. For an upgrade by another opener it stays open, and that one waits.
     database.onversionchange = ({ newVersion }) => newVersion === null && lose();
   }
 
-  /** Makes changes to the object store, in one transaction, which is on disk when this resolves. */
+  /** Changes the object store in one transaction, which is on disk when this resolves. */
   #change(run) {
     const transaction = this.#database.transaction(SEGMENTS, "readwrite", { durability: "strict" });
     return new Promise((resolve, reject) => {
@@ -170,11 +170,11 @@ class Segments {
         transaction.abort();
         return reject(error);
       }
-      transaction.commit?.(); // now, for a page that is being left does not come to see its requests done
+      transaction.commit?.(); // at once: a page that is being closed does not get the events of its requests
     });
   }
 
-  /** Opens the database anew, which the browser has closed, unless somebody else has been there since. */
+  /** Reopens the database after the browser has closed it. Fails if it had another owner since. */
   async #regain() {
     this.#use(await own(this.#name, LEAST_WAIT, this.#database.version));
     this.lost = false;
@@ -192,7 +192,7 @@ class Segments {
     }
   }
 
-  /** What a transaction has written is whole. */
+  /** Returns false: a transaction writes a segment completely or not at all. */
   async torn() {
     return false;
   }
@@ -212,7 +212,7 @@ class Segments {
     await this.#put("log", bytes);
   }
 
-  /** Writes what is being written once more, with more at its end. Whether the first comes through does not matter. */
+  /** Writes the current segment again, with more at its end. Whether the first write succeeds does not matter then. */
   async extend(more) {
     if (this.#writing === null) return;
     const { number, kind, bytes } = this.#writing;
@@ -221,7 +221,7 @@ class Segments {
   }
 
   async replace(bytes) {
-    if (this.lost) await this.#regain(); // and else at once, for the page may be about to end
+    if (this.lost) await this.#regain(); // without an await otherwise: the page may be closing
     await this.#put("snapshot", bytes);
   }
 
@@ -230,7 +230,7 @@ class Segments {
   }
 }
 
-/** A segment by its number. Chromium keeps large ones in files of their own, any of which may be gone or damaged. */
+/** Reads a segment by its number. Chromium keeps large values in separate files, which may be missing or damaged. */
 function segment(store, number) {
   const request = store.get(number);
   return new Promise((resolve, reject) => {
@@ -238,7 +238,7 @@ function segment(store, number) {
     request.onerror = (event) => {
       const { error } = request;
       if (error.name === "AbortError") return reject(error);
-      event.preventDefault(); // which would end the transaction
+      event.preventDefault(); // otherwise the error ends the transaction
       event.stopPropagation();
       resolve({ number, kind: null, bytes: null, why: explained(error) });
     };

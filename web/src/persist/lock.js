@@ -1,19 +1,19 @@
-// The name of a store, held against other tabs and workers by the browser's Web Locks.
+// Locks the name of a store against other tabs and workers, with the browser's Web Locks.
 
 import { busy, refusal } from "./refusal.js";
 
-/** Longer than a timer can be set for. */
+/** In milliseconds: more than the maximum of a timer. */
 const NEVER = 0x7fffffff;
 
-/** The browser's locks; null where it has none, as in a page over plain http. */
+/** The browser's lock manager; null if it has none, as in a page over plain http. */
 export function lockManager() {
   const locks = globalThis.navigator?.locks;
   return typeof locks?.request === "function" ? locks : null;
 }
 
 /**
- * Runs a function after some milliseconds, unless what this returns is called before. Infinity, and what a timer
- * cannot count to, is never.
+ * Runs a function after some milliseconds, unless the returned function is called before. Infinity, and times that are
+ * too long for a timer, mean never.
  */
 export function after(milliseconds, run) {
   if (milliseconds > NEVER) return () => {};
@@ -21,7 +21,7 @@ export function after(milliseconds, run) {
   return () => clearTimeout(timer);
 }
 
-/** Asks for a lock. Resolves to what lets go of it, which resolves when that is done; to null where it cannot be had. */
+/** Requests a lock. Resolves to an async function that releases it, or to null if the lock is not available. */
 function request(locks, id, options) {
   return new Promise((resolve, reject) => {
     const held = locks.request(id, options, (lock) => {
@@ -37,13 +37,13 @@ function request(locks, id, options) {
   });
 }
 
-/** Holds the name of a store, and resolves to what lets go of it. */
+/** Locks the name of a store, and resolves to an async function that releases it. */
 export async function lock(where, name, wait) {
   const locks = lockManager();
-  if (locks === null) return async () => {}; // the place sees to it
+  if (locks === null) return async () => {}; // the place keeps other owners out
   const id = `luat_kv:${where}:${name}`;
   try {
-    // What is free is had, however slow the browser is to say so.
+    // A first request without a time limit, so that a free lock is granted however slow the browser is.
     const release = (await request(locks, id, { ifAvailable: true })) ?? (await waitFor(locks, id, wait));
     if (release === null) throw busy(name);
     return release;
@@ -52,7 +52,7 @@ export async function lock(where, name, wait) {
   }
 }
 
-/** The same for a lock that somebody holds; null where they still do after so many milliseconds. */
+/** Requests a lock that another holder has; resolves to null if it is still held after `wait` milliseconds. */
 async function waitFor(locks, id, wait) {
   if (wait === 0) return null;
   const patience = new AbortController();

@@ -1,5 +1,5 @@
-// Segments in the origin's private file system: a folder for each store, a file for each segment. A file is named by
-// its number and kind, and begins with a magic, its length and a checksum: one that is not whole is not taken.
+// Segments in the origin private file system: a folder for each store, a file for each segment. A file's name is its
+// number and kind. It begins with a magic number, its length and a checksum, so that an incomplete file is detected.
 
 import { invalid } from "../error.js";
 import { lockManager } from "./lock.js";
@@ -10,7 +10,7 @@ const MAGIC = 0x31534b4c; // "LKS1"
 const HEADER = 16;
 const NAME = /^(\d{12})\.(snapshot|log)$/;
 
-/** FNV-1a over words of 32 bits, as good as any to find what was not written. */
+/** FNV-1a over words of 32 bits, which is sufficient to detect parts that were not written. */
 function checksum(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const words = bytes.byteLength & ~3;
@@ -28,7 +28,7 @@ function headerOf(bytes) {
   return new Uint8Array(view.buffer);
 }
 
-/** The bytes of a file that is whole, else null. */
+/** The content of a complete file; null for an incomplete one. */
 function contentOf(file) {
   if (file.byteLength < HEADER) return null;
   const view = new DataView(file);
@@ -39,25 +39,27 @@ function contentOf(file) {
 
 const INSTEAD = 'persist: "indexeddb" keeps one here';
 
-/** Refuses a browser that could open a store here and never write to it, or not keep other tabs from writing to it. */
+/** Throws in a browser that could open a store but could not write to it, or not exclude writes of other tabs. */
 function checkAvailable() {
   const isSecure = globalThis.isSecureContext !== false;
   const why = isSecure ? "" : `, as the page was not loaded over https: ${INSTEAD}`;
   if (!globalThis.navigator?.storage?.getDirectory) throw unavailable("origin private file system", why);
-  if (lockManager() === null) throw invalid(`persist: "opfs" needs Web Locks, which this browser has not: ${INSTEAD}`);
+  if (lockManager() === null) {
+    throw invalid(`persist: "opfs" needs Web Locks, which this browser does not have: ${INSTEAD}`);
+  }
   const { prototype } = globalThis.FileSystemFileHandle ?? {};
   if (prototype?.createWritable || prototype?.createSyncAccessHandle) return;
   const message = `persist: "opfs" cannot write in this browser, which has no createWritable() here: ${INSTEAD}`;
   throw invalid(message);
 }
 
-/** The folder that has one for each store. */
+/** The parent of the stores' folders. */
 async function stores() {
   const root = await navigator.storage.getDirectory();
   return root.getDirectoryHandle(FOLDER, { create: true });
 }
 
-/** Not every name of a store is one of a folder. */
+/** The name of a store's folder. Some names of stores are not valid names of folders. */
 const folderOf = (name) => encodeURIComponent(name).replaceAll(".", "%2E");
 
 export async function removeOPFS(name) {
@@ -80,7 +82,7 @@ export async function openOPFS(name) {
   }
 }
 
-/** A file gets its content when it is closed, all at once. */
+/** Writes a file. It gets its whole content at once, when it is closed. */
 async function write(handle, bytes) {
   const stream = await handle.createWritable();
   try {
@@ -94,13 +96,13 @@ async function write(handle, bytes) {
 }
 
 /**
- * The same in a worker of a browser that only has the other way. A file may then be there in part, where the browser
- * ended in the midst of it; nobody was told that it was written.
+ * Writes a file in a worker of a browser that only has sync access handles. If the browser ends meanwhile, the file is
+ * incomplete; the write was not reported as done.
  */
 async function writeInPlace(handle, bytes) {
   const access = await handle.createSyncAccessHandle();
   try {
-    await access.truncate(0); // which was asynchronous at first, as flush() and close() were
+    await access.truncate(0); // truncate(), flush() and close() are asynchronous in early browsers
     const length = access.write(headerOf(bytes), { at: 0 }) + access.write(bytes, { at: HEADER });
     if (length < HEADER + bytes.length) throw new DOMException("it was written in part", "QuotaExceededError");
     await access.flush();
@@ -109,7 +111,7 @@ async function writeInPlace(handle, bytes) {
   }
 }
 
-/** Chromium does not always say that there is no room. */
+/** Whether the quota is exhausted. Chromium's errors do not always say so. */
 async function isFull(length) {
   const { quota, usage } = (await globalThis.navigator.storage.estimate?.()) ?? {};
   return quota !== undefined && usage + length > quota;
@@ -133,7 +135,7 @@ class Segments {
     return names.sort();
   }
 
-  /** The newest snapshot that is whole is where it begins; what is older was to be removed. */
+  /** Returns the segments from the newest complete snapshot on. Removing the older ones was interrupted. */
   async read() {
     try {
       const segments = [];
@@ -141,7 +143,7 @@ class Segments {
       for (const name of names.reverse()) {
         const segment = await this.#segment(name);
         if (segment.isEmpty && segments.length === 0) {
-          // Nobody was told that it was written. An older snapshot or log is where things ended.
+          // The write of this file was not reported as done, so the segment before it is the last one.
           await this.#folder.removeEntry(name);
           continue;
         }
@@ -161,7 +163,7 @@ class Segments {
     return { name, number: Number(number), kind, bytes: contentOf(await file.arrayBuffer()), isEmpty: file.size === 0 };
   }
 
-  /** The newest may not have been written to its end, where the system went down. */
+  /** The newest segment may be incomplete after the system went down. */
   async torn(segment) {
     if (segment.bytes !== null) return false;
     await this.#folder.removeEntry(segment.name);
@@ -176,7 +178,7 @@ class Segments {
       const handle = await this.#folder.getFileHandle(name, { create: true });
       await (handle.createWritable ? write : writeInPlace)(handle, bytes);
     } catch (error) {
-      // A file is made where it is missing, but not its folder.
+      // getFileHandle() creates a missing file, but not its folder.
       if (error?.name === "NotFoundError") this.lost = true;
       else if (await isFull(bytes.length).catch(() => false)) {
         throw new DOMException(error.message, "QuotaExceededError");

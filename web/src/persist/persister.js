@@ -1,15 +1,15 @@
-// Keeping a store across reloads: when what is written. One flush goes on at a time.
+// Decides when the changes of a persisted store are written. There is one flush at a time.
 
 import { joined } from "../values.js";
 import { isOvertaken, refusal } from "./refusal.js";
 
-/** How long a write waits for others to be flushed with it, in milliseconds. */
+/** The delay between a write and its flush, in milliseconds, so that several writes share a flush. */
 const DELAY = 50;
-/** The wait before another try after a failure: at first, and at most. */
+/** The first and the maximum delay before a retry after a failure, in milliseconds. */
 const [FIRST_RETRY, LAST_RETRY] = [1000, 30_000];
-/** Logs are not made a snapshot before they come to this many bytes. */
+/** The minimum size of all logs, in bytes, before a snapshot replaces them. */
 const LEAST_LOG = 256 * 1024;
-/** How many bytes a log counts for: many small ones take long to open. */
+/** The weight of a log in bytes. It has a minimum, since many small logs take long to open. */
 export const weightOf = (length) => Math.max(length, 8 * 1024);
 
 export async function tell(onError, error) {
@@ -22,7 +22,7 @@ export async function tell(onError, error) {
 
 const lengthOf = (chunks) => chunks.reduce((sum, { length }) => sum + length, 0);
 
-/** What keeps a store. */
+/** Writes a store's changes to its place. */
 export class Persister {
   #core;
   #place;
@@ -31,14 +31,14 @@ export class Persister {
   #sizes;
   /** Changes that were taken from the store and are not yet written. */
   #pending = [];
-  /** How many of these are being written. */
+  /** The number of pending changes that are being written. */
   #inFlight = 0;
   #dirty = false;
   /** Whether the next flush must write everything. */
   #all = false;
-  /** Whether the place has damaged segments, which stay until the store has changed: then it writes everything. */
+  /** Whether the place has damaged segments. They are kept until the store changes: then it writes everything. */
   #isPartial;
-  /** The error for which nothing can be written any more. */
+  /** The error after which no write can succeed; null before. */
   #over = null;
   #running = null;
   #timer = null;
@@ -52,7 +52,7 @@ export class Persister {
     this.#unlock = unlock;
     this.#onError = onError;
     this.#sizes = sizes;
-    /** The error for what could not be read when the store was opened. */
+    /** The error for segments that could not be read when the store was opened; null if there were none. */
     this.damage = damage;
     this.#isPartial = isPartial;
     this.#hide = ({ type }) => {
@@ -63,27 +63,27 @@ export class Persister {
 
   #listen(method) {
     globalThis.document?.[method]?.("visibilitychange", this.#hide);
-    // A page may still have time to write at the first of these, and not at the second.
+    // A page may have time to write at "beforeunload", but no longer at "pagehide".
     for (const type of ["beforeunload", "pagehide"]) globalThis[method]?.(type, this.#hide);
   }
 
-  /** To be told of each write. */
+  /** Must be called after each write. */
   wrote() {
     this.#dirty = true;
     if (this.#timer === null && this.#running === null && this.#over === null) this.#wait(DELAY);
   }
 
-  /** To be told when somebody else takes changes: what they were, if there were any, is not known here. */
+  /** Must be called when changes were taken for something else: this object does not know which. */
   taken() {
     if (this.#dirty) this.#all = true;
   }
 
-  /** To be told when changes were taken and lost, for want of memory. (Where it was everything, pending has them.) */
+  /** Must be called when taken changes were lost for lack of memory. (With `all`, pending still has them.) */
   missed(all) {
     if (!all) this.#all = true;
   }
 
-  /** To be told when the store is in another engine, which has tracked nothing as yet. */
+  /** Must be called when the store has moved to another engine, which does not track changes yet. */
   moved() {
     this.taken();
     this.#core.changes(false);
@@ -99,10 +99,10 @@ export class Persister {
   }
 
   #background() {
-    this.flush().catch(() => {}); // onError was told
+    this.flush().catch(() => {}); // onError got the error
   }
 
-  /** Writes what it can in a page that may be about to end: nothing that has to wait comes through there. */
+  /** Writes what it can in a page that may be closing. Requests that start after a wait may not be carried out. */
   #leave() {
     if (!this.#dirty) return;
     if (this.#running !== null) this.#extend();
@@ -110,23 +110,23 @@ export class Persister {
   }
 
   /**
-   * Has what is being written written once more with what has changed since, where the place can. The next flush writes
-   * these changes again, if the page lives on: a change that is applied twice is the same change.
+   * Writes the current segment again, with the changes since, if the place supports it. If the page stays open,
+   * the next flush writes these changes once more. That is harmless, since a change can be applied twice.
    */
   #extend() {
     if (this.#place.extend === undefined) return;
     try {
       this.#take();
       const more = this.#pending.slice(this.#inFlight);
-      if (more.length > 0) this.#place.extend(joined(more, lengthOf(more))).catch(() => {}); // the next flush tells
+      if (more.length > 0) this.#place.extend(joined(more, lengthOf(more))).catch(() => {}); // the next flush reports
     } catch {
-      this.#dirty = true; // for the next flush
+      this.#dirty = true; // the next flush takes them
     }
   }
 
-  /** Resolves when all that was written until now is written. */
+  /** Resolves when all writes until now are on disk. */
   async flush() {
-    // One that is going on may have begun too early.
+    // A flush in progress may have begun before the last write.
     if (this.#running !== null) await this.#running.catch(() => {});
     if (this.#running !== null) return this.#running;
     if (!this.#dirty && this.#pending.length === 0) return;
@@ -168,7 +168,7 @@ export class Persister {
     }
   }
 
-  /** Adds what is pending as a log. False where what it would follow is found to be gone. */
+  /** Writes the pending changes as a log. Returns false if the earlier segments have been deleted. */
   async #append() {
     const bytes = joined(this.#pending, lengthOf(this.#pending));
     if (bytes.length === 0) return true;
@@ -186,7 +186,7 @@ export class Persister {
     }
   }
 
-  /** Takes what the store has changed, and returns how much is pending. */
+  /** Takes the store's changes, and returns the number of pending bytes. */
   #take() {
     this.#dirty = false;
     for (;;) {
@@ -201,7 +201,7 @@ export class Persister {
     return this.#sizes.log + weightOf(more) > Math.max(this.#sizes.snapshot, LEAST_LOG);
   }
 
-  /** Writes everything anew. False where there is no memory for that, in which case logs must do. */
+  /** Writes a snapshot. Returns false if there is no memory for it; then a log must be written. */
   async #snapshot() {
     let bytes;
     try {
@@ -215,7 +215,7 @@ export class Persister {
     try {
       await this.#place.replace(bytes);
     } catch (error) {
-      this.#all = true; // what was pending is in there
+      this.#all = true; // the pending changes were part of the snapshot
       throw error;
     }
     this.#isPartial = false;
@@ -223,7 +223,7 @@ export class Persister {
     return true;
   }
 
-  /** Flushes, and lets go of everything. */
+  /** Flushes, closes the place, and unlocks the name. */
   close() {
     this.#closing ??= this.#close();
     return this.#closing;

@@ -1,5 +1,5 @@
-// What the browser's storage refuses, as an error of ours: the reason first, in words that say what can be done about
-// it, and then the browser's own.
+// Converts errors of the browser's storage to errors of this package: first the reason and what can be done about it,
+// then the browser's own message.
 
 import { LuatKVError, invalid } from "../error.js";
 
@@ -7,11 +7,11 @@ const BLOCKED =
   "this page may not store data: its site data is blocked, by the browser's settings, by a private window, or by the " +
   "sandbox of a frame";
 
-/** By the names of the errors. What has no reason here is told in the browser's words alone. */
+/** Reasons by the name of the error. An error without a reason has only the browser's message. */
 const REASONS = {
   SecurityError: BLOCKED,
   NotAllowedError: BLOCKED,
-  QuotaExceededError: "there is no room left in this origin's storage",
+  QuotaExceededError: "there is no space left in this origin's storage",
   NotReadableError: "the browser cannot read it back from its disk",
   NotFoundError: "it was deleted while it was in use",
   NoModificationAllowedError: "another page or worker has the file open",
@@ -20,12 +20,12 @@ const REASONS = {
   UnknownError: "the browser's own storage fails: its disk may be full, or its profile damaged",
 };
 
-/** Chromium has no name of its own for what the user's settings forbid, and Firefox's private windows had none. */
+/** Chromium has no separate name for access that the user's settings forbid, nor had Firefox's private windows. */
 function isBlocked({ name, message }, isOpening) {
   return (name === "UnknownError" && /denied|permission/i.test(message)) || (isOpening && name === "InvalidStateError");
 }
 
-/** The reason for an error of the browser's, and its own words. */
+/** The reason for an error of the browser, and its message. */
 export function explained(error, isOpening = false) {
   const words = error?.message || error?.name || String(error);
   if (!(error instanceof Error || error instanceof DOMException)) return words;
@@ -33,7 +33,7 @@ export function explained(error, isOpening = false) {
   return reason === undefined ? words : `${reason} (${words})`;
 }
 
-/** The error for what failed while something was done to a store. */
+/** The error for a failed operation; `doing` says which. */
 export function refusal(doing, error, { isOpening = false } = {}) {
   if (error instanceof LuatKVError) return error;
   return new LuatKVError("IO", `${doing}: ${explained(error, isOpening)}`, { cause: error });
@@ -45,20 +45,20 @@ export function unavailable(what, instead = "") {
 
 export function busy(name) {
   const where = "here or in another tab or worker";
-  const message = `the store ${JSON.stringify(name)} is open already, ${where}: close() it there, or let wait be longer`;
+  const message = `the store ${JSON.stringify(name)} is already open, ${where}: close() it there, or set a longer wait`;
   return new LuatKVError("BUSY", message);
 }
 
 const overtakings = new WeakSet();
 
-/** Whether an error is for good: another has the store's place. */
+/** Whether an error is permanent: another tab or worker has opened the store. */
 export const isOvertaken = (error) => overtakings.has(error);
 
-/** For a store whose place another has: nothing of it can be kept any more. */
+/** The error for a store that another tab or worker has opened: its later writes cannot be persisted. */
 export function overtaken(name) {
   const message =
     `the store ${JSON.stringify(name)} was opened by another tab or worker when the browser had closed it here: ` +
-    "what is written here is kept no longer";
+    "later writes here are not persisted";
   const error = new LuatKVError("BUSY", message);
   overtakings.add(error);
   return error;

@@ -146,7 +146,7 @@ export default {
       ["INVALID", "metadata", `${good}{"key":"a","value":"1","metadata":{"a":}}`],
       ["INVALID", "deep", `${good}{"key":"a","value":"1","metadata":${"[".repeat(100_000)}`],
       ["INVALID", "surrogate", `${good}{"key":"a","value":"\\ud800"}`],
-      ["INVALID", "`value` is not good", `${good}{"key":"a","value":"\\x"}`],
+      ["INVALID", "`value` is not a valid string", `${good}{"key":"a","value":"\\x"}`],
       ["INVALID", 'key ""', `${good}{"key":"","value":"1"}`],
       ["LIMIT", "line 3, key", `${good}\n\n{"key":"${"k".repeat(5000)}","value":"1"}`],
       ["LIMIT", "metadata", `${good}{"key":"a","value":"1","metadata":"${"m".repeat(70_000)}"}`],
