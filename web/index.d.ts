@@ -8,72 +8,73 @@
  *     await kv.put("user:1", "Alice", { expirationTtl: 3600, metadata: { role: "admin" } });
  *     await kv.get("user:1");                                     // "Alice"
  *
- * A namespace is a Workers KV namespace (`KVNamespace` of @cloudflare/workers-types): what was written for one runs on
- * it unchanged. Beside it stands what the store has in every language: versions, batches, counters, ranges.
+ * A namespace is a Workers KV namespace (`KVNamespace` of @cloudflare/workers-types): code for Workers KV runs on it
+ * unchanged. It also has the store's features in other languages: versions, batches, counters, ranges.
  */
 
 /**
- * An operation that failed. Everything is then as it was, and the store works on. A wrong type is a TypeError instead,
- * in Workers' own words where these are known; a value that is read as JSON and is none is a SyntaxError.
+ * A failed operation. The data is then as before the call, and the store can still be used. A wrong type is a
+ * TypeError instead, with Workers' message if that is known; a value that is read as JSON but is not JSON is a
+ * SyntaxError.
  */
 export class LuatKVError extends Error {
   /**
-   * - `INVALID`: the request itself is wrong, and would fail again; also a closed store, and a `.wasm` that is none of
-   *   ours
+   * - `INVALID`: the request itself is wrong, and would fail again; also a closed store, and a `.wasm` of another
+   *   package or version
    * - `LIMIT`: something is longer, or a lifetime shorter, than the limits allow
-   * - `NOMEM`: the store has come to its `maxMemory`
-   * - `BUSY`: the persisted store is open already, here or in another tab or worker
-   * - `IO`: the browser refused to read or write what is persisted, or a `.wasm` could not be fetched. `cause` is the
-   *   browser's own error
-   * - `CORRUPT`: what was persisted is damaged; {@link OpenOptions.recover} opens what is good
-   * - `PANIC`: the WebAssembly instance has ended, by a bug: open another. Please report it
-   * - `READONLY` and `INTERNAL` are codes of the C library, to which nothing leads here
+   * - `NOMEM`: the store has reached its `maxMemory`
+   * - `BUSY`: the persisted store is already open, here or in another tab or worker
+   * - `IO`: the browser failed to read or write persisted data, or a `.wasm` could not be fetched. `cause` is the
+   *   browser's error
+   * - `CORRUPT`: persisted data is damaged; {@link OpenOptions.recover} opens the undamaged part
+   * - `PANIC`: a bug has ended the WebAssembly instance: open another store. Please report it
+   * - `READONLY` and `INTERNAL` are codes of the C library. This package does not return them
    */
   readonly code: "INVALID" | "LIMIT" | "NOMEM" | "BUSY" | "IO" | "CORRUPT" | "READONLY" | "PANIC" | "INTERNAL";
 }
 
-/** Where a `.wasm` comes from, for bundlers and hosts that load it in their own way. */
+/** The source of a `.wasm`, for bundlers and hosts that load it in their own way. */
 export type WasmSource = URL | string | Response | Promise<Response> | ArrayBuffer | ArrayBufferView | WasmModule;
 
-/** A WebAssembly.Module, where TypeScript knows of these (Node's types do not). */
+/** A WebAssembly.Module, if TypeScript's libraries declare it (Node's types do not). */
 export type WasmModule = typeof globalThis extends { WebAssembly: { Module: { prototype: infer M } } } ? M : object;
 
 export interface OpenOptions {
   /**
-   * `"default"`: keys, names and prefixes of 4 KiB, values of 512 MiB, metadata of 64 KiB, lifetimes from 1 s on, pages and
-   * bulk reads of 10 000 keys. `"cloudflare"`: those of Workers KV, for an app that must later run there: 512 B, 25 MiB,
-   * 1 KiB, 60 s, 1000 keys, and 100 keys and 25 MiB in a bulk read, of text or JSON.
+   * `"default"`: keys, names and prefixes of 4 KiB, values of 512 MiB, metadata of 64 KiB, lifetimes from 1 s on, pages
+   * and bulk reads of 10 000 keys. `"cloudflare"`: those of Workers KV, for an app that must later run there: 512 B,
+   * 25 MiB, 1 KiB, 60 s, 1000 keys, and 100 keys and 25 MiB in a bulk read, of text or JSON.
    */
   limits?: "default" | "cloudflare" | undefined;
   /**
-   * Keep the store across reloads, in this origin's IndexedDB or its private file system. Written in the background;
-   * see {@link Store.flush}. What was written in the last moment before a page is left comes through with
-   * `"indexeddb"`, and is mostly lost with `"opfs"`. `"opfs"` wants https, Web Locks, and a browser that can write to it
-   * here; where one of these is missing, opening fails with `INVALID`. Default: no, and the store is gone with the page.
+   * Whether to keep the store across reloads, in this origin's IndexedDB or its origin private file system. It is
+   * written in the background; see {@link Store.flush}. Writes of the last moment before a page closes are stored with
+   * `"indexeddb"`, but usually lost with `"opfs"`. `"opfs"` needs https, Web Locks, and a browser that can write to it
+   * here; if one of these is missing, opening fails with `INVALID`. Default: false: the store is lost with the page.
    */
   persist?: "indexeddb" | "opfs" | false | null | undefined;
-  /** Which persisted store. Default `"luat_kv"`. */
+  /** The name of the persisted store. Default `"luat_kv"`. */
   name?: string | undefined;
   /**
-   * How long to wait for another tab or worker that has the persisted store open, in milliseconds; then it is `BUSY`.
-   * 0 does not wait, `Infinity` waits for ever. Default 2000: a page that is reloaded overlaps itself. Where something
-   * other than this package has the database open, it may take ten seconds to find out.
+   * How long to wait for another tab or worker that has the persisted store open, in milliseconds; then the error is
+   * `BUSY`. 0 does not wait, `Infinity` waits without limit. Default 2000, since a reloaded page opens the store before
+   * the old page has closed it. If other code has the database open, detecting that can take ten seconds.
    */
   wait?: number | undefined;
   /**
-   * Open a persisted store that is damaged as it was before the first damage, rather than fail with `CORRUPT`.
-   * {@link Store.damage} and `onError` tell what is left out. What is on disk stays as it is until the store has
-   * changed; then all of the store is written, and in the same step the damaged part is removed. Default false.
+   * Open a damaged persisted store in its state before the first damage, rather than fail with `CORRUPT`.
+   * {@link Store.damage} and `onError` report what is left out. The data on disk is not changed until the store
+   * changes; then the whole store is written, and the damaged part is removed in the same step. Default false.
    */
   recover?: boolean | undefined;
   /**
-   * Told what went wrong with what is persisted: in a background write, which is tried again unless it is `BUSY`, and
-   * what was left out when the store was opened (`CORRUPT`). Default: `console.error`.
+   * Called with each error of the persisted store: of a background write, which is retried unless the error is `BUSY`,
+   * and for data that was left out when the store was opened (`CORRUPT`). Default: `console.error`.
    */
   onError?: ((error: unknown) => void) | undefined;
-  /** How many bytes of memory the store may take, from 2 MiB to 4 GiB. Default 1 GiB. Beyond is `NOMEM`. */
+  /** The maximum memory of the store in bytes, from 2 MiB to 4 GiB. Default 1 GiB. Exceeding it is `NOMEM`. */
   maxMemory?: number | undefined;
-  /** Default: the `luat_kv.wasm` beside this package's code. A Worker has to say it: see the README. */
+  /** Default: the `luat_kv.wasm` beside this package's code. A Worker must pass it: see the README. */
   wasm?: WasmSource | undefined;
 }
 
@@ -87,45 +88,45 @@ export interface DeleteOptions {
 /** A store: namespaces of keys, in memory. */
 export class Store implements Disposable {
   private constructor();
-  /** A new store, or one that was persisted. `INVALID` in a Worker's global scope: open it in a handler. */
+  /** Opens a new or a persisted store. `INVALID` in a Worker's global scope: open it in a handler. */
   static open(options?: OpenOptions): Promise<Store>;
-  /** Removes what a persisted store has kept; none is no error. `BUSY` if it is open somewhere for longer than `wait`. */
+  /** Removes a persisted store, if it exists. `BUSY` if it is open somewhere for longer than `wait`. */
   static delete(options: DeleteOptions): Promise<void>;
-  /** A set of keys of its own. The same object each time for the same name. */
+  /** A separate set of keys. Returns the same object each time for the same name. */
   namespace(name: string): Namespace;
   /** The names of the namespaces that have live keys, in byte order. */
   namespaces(): string[];
-  /** A batch without a namespace as yet: call its `namespace()` first. */
+  /** A batch that has no namespace yet: call its `namespace()` first. */
   atomic(): Atomic;
-  /** Counts what the store holds, entry by entry. */
+  /** What the store contains. Counts every entry. */
   stats(): Stats;
-  /** Removes expired entries, `max` at most (0: all), and counts them. Writes do so little by little. */
+  /** Removes expired entries, at most `max` (0: all), and returns how many. Each write also removes a few. */
   sweep(max?: number): number;
-  /** Resolves when all that was written until now is persisted. At once where nothing is to be. */
+  /** Resolves when all writes until now are persisted; at once if there are none, or the store is not persisted. */
   flush(): Promise<void>;
-  /** Flushes, lets other tabs have what is persisted, and frees the memory. Again is harmless. */
+  /** Flushes, lets other tabs open the persisted store, and frees the memory. Calling it again has no effect. */
   close(): Promise<void>;
-  /** The same without waiting. */
+  /** The same without waiting for the end. */
   [Symbol.dispose](): void;
   [Symbol.asyncDispose](): Promise<void>;
   readonly closed: boolean;
-  /** What was damaged, and left out, when the persisted store was opened: a `CORRUPT` error, or null. */
+  /** The error for damaged data that was left out when the persisted store was opened: `CORRUPT`, or null. */
   readonly damage: LuatKVError | null;
 }
 
 export interface Stats {
   namespaces: Map<string, { live: number; expired: number }>;
-  /** Bytes of WebAssembly's memory, which never shrinks. */
+  /** The size of the WebAssembly memory in bytes. It never shrinks. */
   memory: number;
 }
 
 // ---- Values
 
-/** What Workers KV takes. A stream is read to its end first. */
+/** The values that Workers KV accepts. A stream is read to its end first. */
 export type SyncStorable = string | ArrayBuffer | ArrayBufferView;
 export type Storable = SyncStorable | ByteStream;
 
-/** A ReadableStream, be it the browser's, Node's, or that of Workers, whose types differ. */
+/** A ReadableStream of the browser, Node or Workers, whose types differ. */
 export interface ByteStream {
   readonly locked: boolean;
   getReader(): { read(): Promise<{ done: boolean; value?: any }>; releaseLock(): void };
@@ -133,34 +134,34 @@ export interface ByteStream {
 
 /**
  * How a value is read: `"text"` is a string (bytes that are not UTF-8 become U+FFFD), `"json"` is parsed,
- * `"arrayBuffer"` a copy of the bytes, `"stream"` one that reads them.
+ * `"arrayBuffer"` is a copy of the bytes, `"stream"` a stream of them.
  */
 export type SyncValueType = "text" | "json" | "arrayBuffer";
 export type ValueType = SyncValueType | "stream";
-/** As with Workers KV, `cacheTtl` may be said (with Cloudflare's limits: 30 seconds or more); there is nothing to cache. */
+/** As with Workers KV, `cacheTtl` may be given (with Cloudflare's limits, at least 30 seconds). It has no effect. */
 export type TypeOption<T extends ValueType> = T | { type: T; cacheTtl?: number | undefined };
 export type NoType = { type?: undefined; cacheTtl?: number | undefined };
-/** Numbers are read as Workers reads them: fractions of a second are cut off, and "60" is 60. */
+/** Numbers are converted as in Workers: fractions of a second are cut off, and "60" is 60. */
 export interface Lifetime {
-  /** When the entry is gone, in Unix seconds: in the future. */
+  /** When the entry expires, in Unix seconds. It must be in the future. */
   expiration?: number | undefined;
-  /** The same in seconds from now, at least 1. Wins over `expiration`. */
+  /** The same in seconds from now, at least 1. Takes precedence over `expiration`. */
   expirationTtl?: number | undefined;
 }
 
 export interface PutOptions extends Lifetime {
-  /** Anything that JSON can say; null is none. */
+  /** Any JSON value; null means no metadata. */
   metadata?: unknown;
 }
 
 export interface IncrOptions extends Lifetime {
-  /** What a missing key counts from. Default 0. */
+  /** The number to which `by` is added if the key is missing. Default 0. */
   initial?: number | bigint | undefined;
 }
 
 /**
- * `value`, `metadata` and `cacheStatus` as Workers KV has them; all is null for a key that is missing. `expiration` and
- * `version` are not enumerable, so that an entry equals one of Workers' in a test: a spread, `Object.assign()`,
+ * `value`, `metadata` and `cacheStatus` are those of Workers KV. All fields are null for a missing key. `expiration`
+ * and `version` are not enumerable, so that an entry equals one of Workers in a test: a spread, `Object.assign()`,
  * `JSON.stringify()` and `structuredClone()` leave them out.
  */
 export interface Entry<V, M = unknown> {
@@ -168,39 +169,39 @@ export interface Entry<V, M = unknown> {
   metadata: M | null;
   /** Null: there is no cache. Not enumerable in a read of many keys. */
   cacheStatus: null;
-  /** Unix seconds; null is never. Not enumerable. */
+  /** Unix seconds; null means never. Not enumerable. */
   expiration: number | null;
-  /** Which write the value comes from: for {@link Atomic.check}. Not enumerable. */
+  /** Identifies the write that stored the value, for {@link Atomic.check}. Not enumerable. */
   version: string | null;
 }
 
 export interface EachOptions {
-  /** Only keys that begin with this; every character stands for itself. */
+  /** Only keys with this prefix. There are no wildcards. */
   prefix?: string | null | undefined;
-  /** Only keys from this one on, itself included, in byte order. */
+  /** Only keys from this one on, inclusive, in byte order. */
   start?: string | null | undefined;
-  /** Only keys before this one, in byte order. */
+  /** Only keys before this one, exclusive, in byte order. */
   stop?: string | null | undefined;
   /** From the last key to the first. */
   reverse?: boolean | undefined;
-  /** The values too; true is `"text"`. */
+  /** Whether to return the values too, and as which type; true is `"text"`. */
   values?: boolean | SyncValueType | undefined;
 }
 
 export interface ListOptions extends EachOptions {
-  /** How many keys a page has at most. Default 1000, also for what is not above 0. */
+  /** The maximum number of keys in a page. Default 1000, also for 0 or less. */
   limit?: number | undefined;
-  /** Where the page before ended; null or an empty string for the first page. */
+  /** The cursor of the page before; null or an empty string for the first page. */
   cursor?: string | null | undefined;
 }
 
 export interface ListedKey<M = unknown> {
   name: string;
-  /** Only where `values` asked for it, and of that type. */
+  /** Only if the option `values` is given, and of that type. */
   value?: any;
-  /** Unix seconds; absent: never. */
+  /** Unix seconds; absent if the entry never expires. */
   expiration?: number;
-  /** What a browser kept and is not JSON throws a LuatKVError, `CORRUPT`, when it is read here. */
+  /** If a persisted entry has metadata that is not JSON, reading this throws a LuatKVError, `CORRUPT`. */
   metadata?: M;
   /** For {@link Atomic.check}. Not enumerable: see {@link Entry}. */
   version: string;
@@ -211,12 +212,12 @@ export type ListPage<M = unknown> =
   | { keys: ListedKey<M>[]; list_complete: false; cursor: string; cacheStatus: null };
 
 export interface ExportOptions {
-  /** `"json"`: one array, as Wrangler's bulk files are (default); `"jsonl"`: an object a line. */
+  /** `"json"`: one array, as in Wrangler's bulk files (default); `"jsonl"`: one object per line. */
   format?: "json" | "jsonl" | undefined;
 }
 
 export interface ImportOptions {
-  /** Replace what keys that are there hold, rather than leave them alone. */
+  /** Whether to replace existing keys. By default they are skipped. */
   replace?: boolean | undefined;
 }
 
@@ -227,28 +228,28 @@ export class Namespace {
   private constructor();
   readonly name: string;
   readonly store: Store;
-  /** The same namespace, whose methods answer at once. */
+  /** The same namespace, with synchronous methods. */
   readonly sync: SyncNamespace;
 
-  /** The value, or null where the key is missing. */
+  /** The value, or null if the key is missing. */
   get(key: string, type?: TypeOption<"text"> | NoType): Promise<string | null>;
   get<J = unknown>(key: string, type: TypeOption<"json">): Promise<J | null>;
   get(key: string, type: TypeOption<"arrayBuffer">): Promise<ArrayBuffer | null>;
   get(key: string, type: TypeOption<"stream">): Promise<ReadableStream | null>;
-  /** Many values, all as they are at one moment, in the order of the keys; null for those that are missing. */
+  /** Many values, all as of one moment, in the order of the keys; null for missing keys. */
   get(keys: string[], type?: TypeOption<"text"> | NoType): Promise<Map<string, string | null>>;
   get<J = unknown>(keys: string[], type: TypeOption<"json">): Promise<Map<string, J | null>>;
-  /** With Cloudflare's limits, many values can be read as `"text"` and `"json"` only, and up to 25 MiB together. */
+  /** With Cloudflare's limits, many values can only be read as `"text"` and `"json"`, and up to 25 MiB in total. */
   get(keys: string[], type: TypeOption<"arrayBuffer">): Promise<Map<string, ArrayBuffer | null>>;
-  /** Where the type is known at run time only. */
+  /** For a type that is only known at run time. */
   get(key: string, type?: TypeOption<ValueType>): Promise<any>;
   get(keys: string[], type?: TypeOption<SyncValueType>): Promise<Map<string, any>>;
-  /** The value with its metadata, expiration and version; all of them null where the key is missing. */
+  /** The value with its metadata, expiration and version; all of them are null if the key is missing. */
   getWithMetadata<M = unknown>(key: string, type?: TypeOption<"text"> | NoType): Promise<Entry<string, M>>;
   getWithMetadata<J = unknown, M = unknown>(key: string, type: TypeOption<"json">): Promise<Entry<J, M>>;
   getWithMetadata<M = unknown>(key: string, type: TypeOption<"arrayBuffer">): Promise<Entry<ArrayBuffer, M>>;
   getWithMetadata<M = unknown>(key: string, type: TypeOption<"stream">): Promise<Entry<ReadableStream, M>>;
-  /** The same for many keys. The map has null for a missing one, which these types, like those of Workers, do not show. */
+  /** The same for many keys. The map has null for a missing key. As in Workers, these types do not show that. */
   getWithMetadata<M = unknown>(
     keys: string[],
     type?: TypeOption<"text"> | NoType,
@@ -263,37 +264,37 @@ export class Namespace {
   ): Promise<Map<string, Entry<ArrayBuffer, M>>>;
   getWithMetadata<M = unknown>(key: string, type?: TypeOption<ValueType>): Promise<Entry<any, M>>;
   getWithMetadata<M = unknown>(keys: string[], type?: TypeOption<SyncValueType>): Promise<Map<string, Entry<any, M>>>;
-  /** Whether there is a key, without reading its value. */
+  /** Whether a key exists. The value is not read. */
   has(key: string): Promise<boolean>;
 
   /**
-   * Stores a value, and replaces all that the key held: value, metadata and expiration. Returns the version of the new
-   * entry, for {@link Atomic.check}.
+   * Stores a value, and replaces everything that the key held: value, metadata and expiration. Returns the version of
+   * the new entry, for {@link Atomic.check}.
    */
   put(key: string, value: Storable, options?: PutOptions): Promise<string>;
   /** So that it fits a KVNamespace. */
   put(key: string, value: Storable, options?: PutOptions): Promise<void>;
-  /** The same if the key is missing. Returns the version of the new entry, or null if the key is there. */
+  /** The same if the key is missing. Returns the version of the new entry, or null if the key exists. */
   add(key: string, value: Storable, options?: PutOptions): Promise<string | null>;
-  /** Removes a key. Returns whether it was there. */
+  /** Removes a key. Returns whether it existed. */
   delete(key: string): Promise<boolean>;
   /** So that it fits a KVNamespace. */
   delete(key: string): Promise<void>;
   /**
-   * Removes a key and returns its entry, in one step: where several callers take the same key, one of them gets the
-   * entry. All fields are null if the key is missing. An entry that cannot be read as `type` is an error, and stays.
+   * Removes a key and returns its entry, in one step: if several callers take the same key, one of them gets the
+   * entry. All fields are null if the key is missing. An entry that cannot be read as `type` is an error, and is kept.
    */
   take<M = unknown>(key: string, type?: TypeOption<"text"> | NoType): Promise<Entry<string, M>>;
   take<J = unknown, M = unknown>(key: string, type: TypeOption<"json">): Promise<Entry<J, M>>;
   take<M = unknown>(key: string, type: TypeOption<"arrayBuffer">): Promise<Entry<ArrayBuffer, M>>;
   take<M = unknown>(key: string, type: TypeOption<"stream">): Promise<Entry<ReadableStream, M>>;
-  /** Removes one key or many: 10 000 at most, with Cloudflare's limits 100. If it fails, none is removed. */
+  /** Removes one or many keys, at most 10 000 (with Cloudflare's limits, 100). If it fails, none is removed. */
   deleteBulk(keys: string | string[]): Promise<void>;
-  /** Gives a key another expiration, or without options none; true if it was there. */
+  /** Sets the expiration of a key, or, without options, removes it. Returns whether the key exists. */
   touch(key: string, options?: Lifetime): Promise<boolean>;
   /**
-   * Adds to a whole number of 64 bits, and returns the sum: a number where that is safe, else a bigint. The options
-   * are for a key that is created.
+   * Adds to an integer of 64 bits, and returns the sum: a number if that is safe, otherwise a bigint. The options apply
+   * only if the key is missing.
    */
   incr(key: string, by?: number | bigint, options?: IncrOptions): Promise<number | bigint>;
 
@@ -301,17 +302,17 @@ export class Namespace {
   list<M = unknown>(options?: ListOptions): Promise<ListPage<M>>;
   /** All keys, page by page: `for await (const { name } of kv.each())`. */
   each<M = unknown>(options?: EachOptions): AsyncIterableIterator<ListedKey<M>>;
-  /** How many keys there are. */
+  /** The number of keys. */
   count(options?: { prefix?: string | null | undefined }): Promise<number>;
-  /** Remove many keys and count them. */
+  /** Removes all keys with a prefix, and returns how many. */
   deletePrefix(prefix: string): Promise<number>;
   clear(): Promise<number>;
 
-  /** The namespace as text. */
+  /** Returns the namespace as text. */
   export(options?: ExportOptions): Promise<string>;
   /**
-   * Stores all of an export or nothing; `skipped` had expired, or were there and not to be replaced. What has expired
-   * removes its key where that is to be replaced. Unknown fields are ignored.
+   * Stores all entries of an export, or none if it fails. `skipped` counts entries that had expired, and existing keys
+   * that were not replaced. With `replace`, an expired entry removes its key. Unknown fields are ignored.
    */
   import(from: Storable, options?: ImportOptions): Promise<{ stored: number; skipped: number }>;
 
@@ -319,7 +320,7 @@ export class Namespace {
   atomic(): Atomic;
 }
 
-/** A {@link Namespace} whose methods answer at once. */
+/** A {@link Namespace} with synchronous methods. */
 export class SyncNamespace {
   private constructor();
   readonly name: string;
@@ -370,19 +371,19 @@ export class SyncNamespace {
   atomic(): Atomic;
 }
 
-/** Changes that are gathered, and then made all together or not at all, in their order. */
+/** Changes that are collected, and then applied in their order, all together or not at all. */
 export class Atomic {
   private constructor();
-  /** What follows is for this namespace of the same store. */
+  /** The following steps apply to this namespace of the same store. */
   namespace(namespace: string | Namespace | SyncNamespace): this;
-  /** Change something only if the key still has this version; null: only if it is missing. */
+  /** Applies the batch only if the key still has this version; null: only if the key is missing. */
   check(key: string, version: string | null): this;
   put(key: string, value: SyncStorable, options?: PutOptions): this;
   delete(key: string): this;
   incr(key: string, by?: number | bigint, options?: IncrOptions): this;
   /**
-   * Makes all the changes, or none of them where a check did not hold. That is the end of it; after an error, it can be
-   * tried again.
+   * Applies all changes, or none if a check fails. Then the batch cannot be used again. After an error it can: the
+   * commit can be retried.
    */
   commit(): { ok: true; version: string } | { ok: false; version?: undefined };
 }
@@ -390,27 +391,27 @@ export class Atomic {
 // ---- Lua
 
 export interface LuaOptions {
-  /** The store that `KV.namespace(name)` of scripts uses. It goes on working in JavaScript. Default: a new one. */
+  /** The store that `KV.namespace(name)` of scripts uses. JavaScript can go on using it. Default: a new store. */
   kv?: Store | undefined;
-  /** Takes what scripts print, a line at a time, without its end. Default: `console.log`. */
+  /** Called with each line that scripts print, without its line break. Default: `console.log`. */
   print?: ((line: string) => void) | undefined;
-  /** As for {@link Store.open}, for a store that is made here. Lua's own memory counts too. */
+  /** As for {@link Store.open}, if the store is created here. It also limits Lua's memory. */
   maxMemory?: number | undefined;
-  /** Default: the `luat_kv_lua.wasm` beside this package's code, which Vite finds where `luat-kv/lua` is imported. */
+  /** Default: the `luat_kv_lua.wasm` beside this package's code. Vite finds it if `luat-kv/lua` is imported. */
   wasm?: WasmSource | undefined;
 }
 
 export interface RunOptions {
-  /** What tracebacks call the script, and its `arg[0]`. Default `"script"`. */
+  /** The name of the script in tracebacks, and its `arg[0]`. Default `"script"`. */
   name?: string | undefined;
-  /** How long it may run, in milliseconds. Default: for ever. */
+  /** The time limit in milliseconds. Default: none. */
   timeout?: number | undefined;
 }
 
 /**
- * Lua 5.4 with `require("luat_kv")`, the globals `KV` and `json`, and the standard libraries; `io` and `os` see a small
- * file system in memory, of its own. There are no processes, times of day are UTC, `os.exit` ends the script, binary
- * chunks are not loaded, and of `debug` there is what cannot reach into C.
+ * Lua 5.4 with `require("luat_kv")`, the globals `KV` and `json`, and the standard libraries. `io` and `os` use a
+ * separate file system in memory. There are no processes, times of day are UTC, `os.exit` ends the script, binary
+ * chunks are not loaded, and `debug` has only the functions that cannot access C.
  */
 export class Lua implements Disposable {
   private constructor();
@@ -418,36 +419,36 @@ export class Lua implements Disposable {
   /** The store of `KV.namespace(name)`. */
   readonly kv: Store;
   /**
-   * Runs a script and returns what it returns: nil is null, whole numbers that are not safe are bigints, strings that
-   * are not UTF-8 are Uint8Arrays, tables are what JSON makes of them, and anything else is its `tostring`. The page
-   * lives on meanwhile; a `signal` stops the script, and so does the timeout. One script at a time.
+   * Runs a script and returns its results: nil is null, integers that are not safe are bigints, strings that are not
+   * UTF-8 are Uint8Arrays, tables are converted through JSON, and anything else is its `tostring`. The page can handle
+   * events meanwhile. `signal` and `timeout` stop the script. Only one script can run at a time.
    */
   run(code: string, options?: RunOptions & { signal?: AbortSignal | undefined }): Promise<unknown[]>;
-  /** The same at once: nothing else in the page happens meanwhile. */
+  /** The same synchronously: the page handles no events meanwhile. */
   runSync(code: string, options?: RunOptions): unknown[];
-  /** Gives `require(name)` its source. */
+  /** Sets the source of a module for `require(name)`. */
   module(name: string, code: string): void;
-  /** Puts a file, with the folders it lies in, where Lua's `io`, `dofile` and `require` find it. */
+  /** Writes a file for Lua's `io`, `dofile` and `require`. Creates missing folders. */
   writeFile(path: string, data: SyncStorable): void;
-  /** What a file holds, or null where there is none. */
+  /** The content of a file, or null if it does not exist. */
   readFile(path: string): Uint8Array | null;
-  /** Ends it. Its store stays open where it was given; one that was made here closes. */
+  /** Frees the Lua state. A store that was passed as `kv` stays open; a store that was created here is closed. */
   close(): void;
   readonly closed: boolean;
   [Symbol.dispose](): void;
 }
 
 /**
- * A script that failed, was stopped, or could not be compiled. Its message is Lua's own, as in `script:3: attempt to call a
- * nil value`.
+ * A script that failed, was stopped, or could not be compiled. The message is Lua's, as in `script:3: attempt to call
+ * a nil value`.
  */
 export class LuaError extends Error {
-  /** Which calls it came from, in Lua's own words; empty for what could not be compiled. */
+  /** Lua's traceback; empty for a script that could not be compiled. */
   readonly traceback: string;
-  /** The script's or the module's name, and the line in it, from 1, where these are known. */
+  /** The name of the script or module, and the line in it, from 1; null if they are not known. */
   readonly source: string | null;
   readonly line: number | null;
-  /** Why it was stopped, where it was. */
+  /** Why the script was stopped; null if it was not. */
   readonly stopped: "timeout" | "signal" | null;
 }
 
