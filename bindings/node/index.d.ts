@@ -1,38 +1,39 @@
 /// <reference types="node" />
 
 /**
- * An operation that failed. Everything is then as it was (only sweep, deletePrefix and clear may have done some of their
- * small steps), and the store works on. A wrong type is a TypeError instead, and a number out of range a RangeError.
+ * A failed operation. The data is then as before the call (except that sweep, deletePrefix and clear may have completed
+ * some of their steps), and the store can still be used. A wrong type is a TypeError instead, and a number out of range
+ * a RangeError.
  */
 export class LuatKVError extends Error {
   /**
    * - `INVALID`: the request itself is wrong, and would fail again; also a closed store
-   * - `IO`: the operating system refused: no such folder, no permission, disk full
-   * - `BUSY`: another process or connection held the database for longer than `busyTimeout`; try again
+   * - `IO`: the operating system returned an error: no such folder, no permission, disk full
+   * - `BUSY`: another process or connection locked the database for longer than `busyTimeout`; try again
    * - `CORRUPT`: the file is not a database, is damaged, or is not a key-value store's
-   * - `READONLY`: a write to a store that may only be read
+   * - `READONLY`: a write to a read-only store
    * - `LIMIT`: something is longer, or a lifetime shorter, than the limits allow
    * - `NOMEM`: memory ran out
-   * - `PANIC`, `INTERNAL`: a bug in the library, or something that SQLite should never answer; please report it
+   * - `PANIC`, `INTERNAL`: a bug in the library, or an unexpected result of SQLite; please report it
    */
   readonly code: "INVALID" | "IO" | "BUSY" | "CORRUPT" | "READONLY" | "LIMIT" | "NOMEM" | "PANIC" | "INTERNAL";
-  /** The C library's number for `code`, as in -3 for `BUSY`. */
+  /** The C library's number for `code`, such as -3 for `BUSY`. */
   readonly status: number;
 }
 
-/** A text, in which half of a surrogate pair becomes U+FFFD, or the bytes of one in UTF-8. Not empty. */
+/** A string, in which a lone surrogate becomes U+FFFD, or the bytes of a text in UTF-8. Not empty. */
 export type Key = string | Uint8Array;
-/** A text; bytes as the system has them; or a file: URL. */
+/** A string; bytes in the system's encoding; or a file: URL. */
 export type Path = string | Uint8Array | URL;
 /**
  * How a value is read: `"text"` is a string (bytes that are not UTF-8 become U+FFFD), `"json"` is parsed, `"buffer"`
- * is a Buffer and `"arrayBuffer"` an ArrayBuffer, each a copy of its own.
+ * is a Buffer and `"arrayBuffer"` an ArrayBuffer, each with a copy of the bytes.
  */
 export type ValueType = "text" | "json" | "buffer" | "arrayBuffer";
-/** As with Workers KV, `cacheTtl` may be given. It has no effect: there is no cache. */
+/** As with Workers KV, `cacheTtl` may be given. It has no effect. */
 export type TypeOption<T extends ValueType> = T | { type: T; cacheTtl?: number | undefined };
 export type NoType = { type?: undefined; cacheTtl?: number | undefined };
-/** What a type of value is in JavaScript. */
+/** The JavaScript type of a value. */
 export type ValueOf<T extends ValueType, J = unknown> = T extends "text"
   ? string
   : T extends "json"
@@ -40,77 +41,77 @@ export type ValueOf<T extends ValueType, J = unknown> = T extends "text"
     : T extends "buffer"
       ? Buffer
       : ArrayBuffer;
-/** Strings are stored as UTF-8, bytes as they are, and anything else as JSON.stringify() has it. */
+/** Strings are stored as UTF-8, bytes unchanged, and anything else as the JSON of JSON.stringify(). */
 export type Storable = string | ArrayBufferLike | ArrayBufferView | object | number | boolean;
 
 export interface OpenOptions {
   /** How long to wait for other processes and connections, in milliseconds. Default 5000; 0 is the same as `nowait`. */
   busyTimeout?: number | undefined;
-  /** `"cloudflare"`: those of Workers KV, for an app that must later run there. Default `"default"`. */
+  /** `"cloudflare"`: the limits of Workers KV, for an app that must later run there. Default `"default"`. */
   limits?: "default" | "cloudflare" | undefined;
-  /** `"full"`: what was written survives a power cut too, for an fsync with each write. Default `"normal"`. */
+  /** `"full"`: writes also survive a power failure, at the cost of an fsync for each write. Default `"normal"`. */
   durability?: "normal" | "full" | undefined;
-  /** Open a database that exists, and never write to it. */
+  /** Whether to open the store read-only. The database must exist. */
   readonly?: boolean | undefined;
-  /** Do not wait for others at all. */
+  /** Whether to fail at once, rather than wait for other processes and connections. */
   nowait?: boolean | undefined;
 }
 
-/** Numbers are read as Workers reads them: fractions of a second are cut off, and "60" is 60. */
+/** Numbers are converted as in Workers: fractions of a second are cut off, and "60" is 60. */
 export interface Lifetime {
-  /** When the entry is gone, in Unix seconds: in the future. */
+  /** When the entry expires, in Unix seconds. It must be in the future. */
   expiration?: number | undefined;
-  /** The same in seconds from now, at least 1. Wins over `expiration`. */
+  /** The same in seconds from now, at least 1. Takes precedence over `expiration`. */
   expirationTtl?: number | undefined;
 }
 
 export interface PutOptions extends Lifetime {
-  /** Anything that JSON can say; null is none. */
+  /** Any JSON value; null means no metadata. */
   metadata?: unknown;
 }
 
 export interface IncrOptions extends Lifetime {
-  /** What a missing key counts from. Default 0. */
+  /** The number to which `by` is added if the key is missing. Default 0. */
   initial?: number | bigint | undefined;
 }
 
-/** All of it is null for a key that is missing. */
+/** All fields are null for a missing key. */
 export interface Entry<V, M = unknown> {
   value: V | null;
   metadata: M | null;
-  /** Unix seconds; null is never. */
+  /** Unix seconds; null means never. */
   expiration: number | null;
-  /** Which write the value comes from: for {@link Atomic.check}. */
+  /** Identifies the write that stored the value, for {@link Atomic.check}. */
   version: string | null;
 }
 
 export interface EachOptions {
-  /** Only keys that begin with this; every character stands for itself. */
+  /** Only keys with this prefix. There are no wildcards. */
   prefix?: Key | null | undefined;
-  /** Only keys from this one on, itself included, in byte order. */
+  /** Only keys from this one on, inclusive, in byte order. */
   start?: Key | null | undefined;
-  /** Only keys before this one, in byte order. Not empty. */
+  /** Only keys before this one, exclusive, in byte order. Not empty. */
   stop?: Key | null | undefined;
   /** From the last key to the first. */
   reverse?: boolean | undefined;
-  /** The values too; true is `"text"`. */
+  /** Whether to return the values too, and as which type; true is `"text"`. */
   values?: boolean | ValueType | undefined;
 }
 
 export interface ListOptions extends EachOptions {
-  /** How many keys a page has at most. Default 1000, also for what is not above 0. */
+  /** The maximum number of keys in a page. Default 1000, also for 0 or less. */
   limit?: number | undefined;
-  /** Where the page before ended; null or an empty string for the first page. */
+  /** The cursor of the page before; null or an empty string for the first page. */
   cursor?: string | null | undefined;
 }
 
 export interface ListedKey<M = unknown> {
   name: string;
-  /** Only where `values` asked for it, and of that type. */
+  /** Only if the option `values` is given, and of that type. */
   value?: any;
-  /** Unix seconds; absent: never. */
+  /** Unix seconds; absent if the entry never expires. */
   expiration?: number;
-  /** What another program wrote and is not JSON throws a LuatKVError, `CORRUPT`, when it is read here. */
+  /** If another program has stored metadata that is not JSON, reading this throws a LuatKVError, `CORRUPT`. */
   metadata?: M;
   version: string;
 }
@@ -120,19 +121,19 @@ export type ListPage<M = unknown> =
   | { keys: ListedKey<M>[]; list_complete: false; cursor: string };
 
 export interface ExportOptions {
-  /** `"json"`: one array, as Wrangler's bulk files are (default); `"jsonl"`: an object a line. */
+  /** `"json"`: one array, as in Wrangler's bulk files (default); `"jsonl"`: one object per line. */
   format?: "json" | "jsonl" | undefined;
 }
 
 export interface ImportOptions {
-  /** Replace what keys that are there hold, rather than leave them alone. */
+  /** Whether to replace existing keys. By default they are skipped. */
   replace?: boolean | undefined;
 }
 
 export interface Stats {
   /** The file's absolute path, or "memory". */
   path: string;
-  /** Bytes on disk, with the log beside the file; 0 in memory. */
+  /** The size on disk in bytes, including the log beside the file; 0 in memory. */
   fileSize: number;
   namespaces: Map<string, { live: number; expired: number }>;
 }
@@ -140,34 +141,34 @@ export interface Stats {
 /** The version of the C library, as in "0.1.0". */
 export const version: string;
 
-/** A database file, or memory. Close it, or let `using` or the garbage collector do so. */
+/** A store in a database file or in memory. Close it, or let `using` or the garbage collector close it. */
 export class Store {
   private constructor();
   /** Opens a database file. If it is missing, it is created, with its folders. */
   static open(path: Path, options?: OpenOptions): Store;
-  /** Opens the store of the Luat project that a folder, by default the working directory, lies in. */
+  /** Opens the store of the Luat project that contains a folder, by default the working directory. */
   static openProject(dir?: Path | null, options?: OpenOptions): Store;
-  /** Creates an empty store in memory, which is gone when it closes. */
+  /** Creates an empty store in memory, which is lost when it is closed. */
   static openMemory(options?: Pick<OpenOptions, "limits">): Store;
-  /** A set of keys of its own. The same object for the same name, as long as somebody has it. */
+  /** A separate set of keys. Returns the same object for the same name, as long as it is referenced. */
   namespace(name: string): Namespace;
   /** The names of the namespaces that have live keys, in byte order. */
   namespaces(): string[];
-  /** A batch without a namespace as yet: call its `namespace()` first. */
+  /** A batch that has no namespace yet: call its `namespace()` first. */
   atomic(): Atomic;
-  /** Counts what the store holds, entry by entry. */
+  /** What the store contains. Counts every entry. */
   stats(): Stats;
-  /** Removes expired entries, `max` at most (0: all), and counts them. Writes do so little by little. */
+  /** Removes expired entries, at most `max` (0: all), and returns how many. Each write also removes a few. */
   sweep(max?: number): number;
-  /** Gives the room that removed entries have left back to the system; who writes has to wait. */
+  /** Rewrites the file without the space that removed entries have left. Writers wait meanwhile. */
   compact(): void;
   compactAsync(): Promise<void>;
-  /** Moves the log into the file; false if somebody who reads or writes held some of it back. */
+  /** Moves the log into the file. Returns false if another reader or writer held back a part of it. */
   checkpoint(): boolean;
-  /** Copies the store, as it is at one moment, into a new file, while others write. */
+  /** Copies the store, as of one moment, into a new file, while others can write. */
   backup(path: Path): void;
   backupAsync(path: Path): Promise<void>;
-  /** Closes the store with its namespaces and batches; again is harmless. Calls under way in the background end first. */
+  /** Closes the store, its namespaces and its batches, after calls in the background. A second call has no effect. */
   close(): void;
   readonly closed: boolean;
   [Symbol.dispose](): void;
@@ -178,22 +179,22 @@ export class Namespace {
   private constructor();
   readonly name: string;
   readonly store: Store;
-  /** This namespace itself. In the web package these are the methods that do not return promises. */
+  /** This namespace itself. In the web package, `sync` has the methods that do not return promises. */
   readonly sync: Namespace;
 
   /** The value, or null if the key is missing. */
   get(key: Key, type?: TypeOption<"text"> | NoType): string | null;
   get<J = unknown>(key: Key, type: TypeOption<"json">): J | null;
   get<T extends ValueType>(key: Key, type: TypeOption<T>): ValueOf<T> | null;
-  /** Many values, all from one moment, in the order of the keys; null for those that are missing. */
+  /** Many values, all as of one moment, in the order of the keys; null for missing keys. */
   get(keys: Key[], type?: TypeOption<"text"> | NoType): Map<string, string | null>;
   get<J = unknown>(keys: Key[], type: TypeOption<"json">): Map<string, J | null>;
   get<T extends ValueType>(keys: Key[], type: TypeOption<T>): Map<string, ValueOf<T> | null>;
-  /** The value with its metadata, expiration and version; all of them null if the key is missing. */
+  /** The value with its metadata, expiration and version; all of them are null if the key is missing. */
   getWithMetadata<M = unknown>(key: Key, type?: TypeOption<"text"> | NoType): Entry<string, M>;
   getWithMetadata<J = unknown, M = unknown>(key: Key, type: TypeOption<"json">): Entry<J, M>;
   getWithMetadata<T extends ValueType, M = unknown>(key: Key, type: TypeOption<T>): Entry<ValueOf<T>, M>;
-  /** The same for many keys; null, not an entry, for those that are missing. */
+  /** The same for many keys; null instead of an entry for missing keys. */
   getWithMetadata<M = unknown>(
     keys: Key[],
     type?: TypeOption<"text"> | NoType,
@@ -206,32 +207,32 @@ export class Namespace {
     keys: Key[],
     type: TypeOption<T>,
   ): Map<string, Entry<ValueOf<T>, M> | null>;
-  /** Whether a key is there. The value is not read. */
+  /** Whether a key exists. The value is not read. */
   has(key: Key): boolean;
 
   /**
-   * Stores a value, and replaces all that the key held: value, metadata and expiration. Returns the version of the new
-   * entry, for {@link Atomic.check}.
+   * Stores a value, and replaces everything that the key held: value, metadata and expiration. Returns the version of
+   * the new entry, for {@link Atomic.check}.
    */
   put(key: Key, value: Storable, options?: PutOptions): string;
-  /** The same if the key is missing. Returns the version of the new entry, or null if the key is there. */
+  /** The same if the key is missing. Returns the version of the new entry, or null if the key exists. */
   add(key: Key, value: Storable, options?: PutOptions): string | null;
-  /** Removes a key. Returns whether it was there. */
+  /** Removes a key. Returns whether it existed. */
   delete(key: Key): boolean;
   /**
-   * Removes a key and returns its entry, in one step: where several callers take the same key, one of them gets the
-   * entry. All fields are null if the key is missing. An entry that cannot be read as `type` is an error, and stays.
+   * Removes a key and returns its entry, in one step: if several callers take the same key, one of them gets the
+   * entry. All fields are null if the key is missing. An entry that cannot be read as `type` is an error, and is kept.
    */
   take<M = unknown>(key: Key, type?: TypeOption<"text"> | NoType): Entry<string, M>;
   take<J = unknown, M = unknown>(key: Key, type: TypeOption<"json">): Entry<J, M>;
   take<T extends ValueType, M = unknown>(key: Key, type: TypeOption<T>): Entry<ValueOf<T>, M>;
-  /** Removes one key or many. If it fails, none is removed. */
+  /** Removes one or many keys. If it fails, none is removed. */
   deleteBulk(keys: Key | Key[]): void;
-  /** Gives a key another expiration, or without options none; true if it was there. */
+  /** Sets the expiration of a key, or, without options, removes it. Returns whether the key exists. */
   touch(key: Key, options?: Lifetime): boolean;
   /**
-   * Adds to a whole number of 64 bits, and returns the sum: a number where that is safe, else a bigint. The options
-   * are for a key that is created.
+   * Adds to an integer of 64 bits, and returns the sum: a number if that is safe, otherwise a bigint. The options apply
+   * only if the key is missing.
    */
   incr(key: Key, by?: number | bigint, options?: IncrOptions): number | bigint;
 
@@ -239,19 +240,22 @@ export class Namespace {
   list<M = unknown>(options?: ListOptions): ListPage<M>;
   /** All keys, page by page: `for (const { name } of kv.each())`. */
   each<M = unknown>(options?: EachOptions): IterableIterator<ListedKey<M>>;
-  /** How many keys there are. */
+  /** The number of keys. */
   count(options?: { prefix?: Key | null | undefined }): number;
-  /** Remove many keys and count them, in small steps that let others write. */
+  /** Removes all keys with a prefix, in small steps between which others can write. Returns how many were removed. */
   deletePrefix(prefix: Key): number;
   clear(): number;
 
   /**
-   * Writes the namespace to a file, or a descriptor, and counts the entries. A descriptor must stay open until that is
-   * done: the system gives the number of a closed one to the next file.
+   * Writes the namespace to a file or a descriptor, and returns the number of entries. A descriptor must stay open
+   * until that is done: the system reuses the number of a closed one for the next file.
    */
   export(to: Path | number, options?: ExportOptions): number;
   exportAsync(to: Path | number, options?: ExportOptions): Promise<number>;
-  /** Stores all of an export or nothing; `skipped` had expired, or were there and not to be replaced. */
+  /**
+  * Stores all entries of an export, or none if it fails. `skipped` counts entries that had expired, and existing keys
+  * that were not replaced.
+  */
   import(from: Path | number, options?: ImportOptions): { stored: number; skipped: number };
   importAsync(from: Path | number, options?: ImportOptions): Promise<{ stored: number; skipped: number }>;
 
@@ -259,19 +263,19 @@ export class Namespace {
   atomic(): Atomic;
 }
 
-/** Changes that are gathered, and then made in one transaction, in their order. */
+/** Changes that are collected, and then applied in their order in one transaction. */
 export class Atomic {
   private constructor();
-  /** What follows is for this namespace of the same store. */
+  /** The following steps apply to this namespace of the same store. */
   namespace(namespace: string | Namespace): this;
-  /** Change something only if the key still has this version; null: only if it is missing. */
+  /** Applies the batch only if the key still has this version; null: only if the key is missing. */
   check(key: Key, version: string | null): this;
   put(key: Key, value: Storable, options?: PutOptions): this;
   delete(key: Key): this;
   incr(key: Key, by?: number | bigint, options?: IncrOptions): this;
   /**
-   * Makes all the changes, or none of them where a check did not hold. That is the end of it; after an error, it can be
-   * tried again.
+   * Applies all changes, or none if a check fails. Then the batch cannot be used again. After an error it can: the
+   * commit can be retried.
    */
   commit(): { ok: true; version: string } | { ok: false; version?: undefined };
 }

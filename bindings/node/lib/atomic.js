@@ -6,20 +6,20 @@ import * as options from "./options.js";
 
 const version = new Input(64);
 
-/** Changes that are gathered, and then made all together or not at all. */
+/** Changes that are collected, and then applied all together or not at all. */
 export class Atomic {
   #store;
   #handle;
   #namespace;
 
-  /** For Store.atomic() only. */
+  /** Only Store.atomic() calls it. */
   constructor(store, handle) {
     if (handle === undefined) throw new TypeError("an Atomic comes from atomic() of a store or a namespace");
-    this.#store = store; // so that the store is not collected, and closed, before this
+    this.#store = store; // keeps the store from being collected, and so closed, before this
     this.#handle = handle;
   }
 
-  /** The batch's pointer and the namespace's. */
+  /** The pointers of the batch and the namespace. */
   #pointers() {
     const batch = this.#pointer();
     if (!this.#namespace) throw invalid("this batch has no namespace yet: call namespace() first");
@@ -27,7 +27,7 @@ export class Atomic {
   }
 
   #pointer() {
-    // What was committed is freed at once; the store it came from may well be open.
+    // A committed batch is freed at once. Its store may still be open.
     if (this.#handle === null) throw invalid("this batch was committed");
     return this.#handle.pointer;
   }

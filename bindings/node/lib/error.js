@@ -1,4 +1,4 @@
-/** An operation that failed: `code` as in "BUSY", and `status`, the C library's number for it. */
+/** A failed operation. `code` is the kind of error, such as "BUSY"; `status` is the C library's number for it. */
 export class LuatKVError extends Error {
   constructor(code, status, message) {
     super(message);

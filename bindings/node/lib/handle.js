@@ -1,4 +1,4 @@
-// Native handles: each is freed once, when it is closed, or when what it belongs to was collected.
+// Native handles. Each is freed once: when it is closed, or when the object that owns it is collected.
 
 import { isMainThread } from "node:worker_threads";
 import koffi from "koffi";
@@ -15,7 +15,7 @@ export class Handle {
   #uses = 0;
   #closed = false;
 
-  /** Takes over a pointer, and the function that frees it; closes with its parent. */
+  /** Takes ownership of a pointer, which `free` frees. The handle is closed with its parent. */
   constructor(pointer, free, parent = thread) {
     this.#pointer = pointer;
     this.#free = free;
@@ -41,14 +41,14 @@ export class Handle {
     this.#freeUnused();
   }
 
-  // A call that is under way in another thread still needs the native handle.
+  // A call in progress in another thread still needs the native handle.
   #freeUnused() {
     if (this.#closed && this.#uses === 0) this.#free(this.#pointer);
   }
 
   /**
-   * Runs a function in a thread of libuv's pool, as in `name(handle, ...inputs, numbers..., error)`, and returns the
-   * numbers. Its memory is not the garbage collector's, since a worker can be terminated while the call goes on.
+   * Calls `name(handle, ...inputs, numbers..., error)` in a thread of libuv's pool, and returns the numbers. The call's
+   * memory does not belong to the garbage collector, since a worker can be terminated during the call.
    */
   background(name, inputs, numbers) {
     const pointer = this.pointer;
@@ -86,11 +86,12 @@ function toNative(bytes) {
   return pointer;
 }
 
-// What a worker leaves open would stay so until the process ends, which closes everything anyway.
+// The parent of a worker's handles, which closes them with the worker. The main thread needs none, since the end of the
+// process closes everything.
 const thread = isMainThread ? undefined : new Handle(null, () => {}, null);
 if (thread) process.once("exit", () => thread.close());
 
-/** Closes a handle when the object that it belongs to is collected. */
+/** Closes a handle when its owner is collected. */
 export function closeWith(object, handle) {
   forgotten.register(object, handle, handle);
   return handle;

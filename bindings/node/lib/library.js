@@ -1,4 +1,4 @@
-// The C library: found, loaded and checked when the package is imported.
+// Finds, loads and checks the C library when the package is imported.
 
 import { constants as limits } from "node:buffer";
 import koffi from "koffi";
@@ -28,8 +28,8 @@ function find() {
   throw refuse(`libluat_kv could not be loaded (${hint}): ${reasons.join("; ")}`);
 }
 
-// Every pointer is void *: koffi's named types are one set for the whole process, in which another copy of this package
-// would clash; and it does not check what a number points to anyway. So what goes into a call is checked before it.
+// Every pointer is void *: koffi's named types are global to the process, so another copy of this package would clash;
+// and koffi does not check what a number points to in any case. So arguments are checked before a call.
 const typeOf = (type) => (type.endsWith("*") ? "void *" : type.replace("luat_kv_status", "int32_t"));
 const resultOf = (type) => (type === "const char *" ? "str" : typeOf(type));
 
@@ -61,10 +61,10 @@ function bind(path, library) {
   return bound;
 }
 
-/** The functions of the header, without their luat_kv_. Pointers go in as a Uint8Array, a BigInt or null. */
+/** The functions of the header, without "luat_kv_". A pointer is passed as a Uint8Array, a BigInt or null. */
 export const native = bind(...find());
 
-/** The structs of the header, as koffi lays them out. */
+/** The layouts of the header's structs, from koffi. */
 export const layouts = {};
 for (const name in structs) {
   const fields = Object.entries(structs[name]).map(([field, type]) => [field, layouts[type] ?? typeOf(type)]);
@@ -77,7 +77,7 @@ const memcpy = libc.func("memcpy", "void *", ["void *", "void *", "size_t"]);
 /** A Buffer with a copy of native memory. */
 export function copy(pointer, length) {
   const buffer = Buffer.allocUnsafe(length);
-  // An external ArrayBuffer over the memory (koffi.view) costs ten times as much, and some builds of V8 have none.
+  // An external ArrayBuffer over the memory (koffi.view) takes ten times as long, and some builds of V8 forbid it.
   if (length > 0) memcpy(buffer, pointer, length);
   return buffer;
 }
@@ -89,7 +89,7 @@ export function fill(pointer, bytes) {
 
 /** The text in native memory. */
 export function text(pointer, length) {
-  // koffi crashes where a string would be too long for V8; a Buffer throws.
+  // koffi crashes if a string would be too long for V8; a Buffer throws.
   if (length > limits.MAX_STRING_LENGTH) return copy(pointer, length).toString();
   return length > 0 ? koffi.decode.string(pointer, length) : "";
 }

@@ -1,5 +1,5 @@
-// Memory that synchronous calls share: where their outputs land, and where short inputs are encoded. No JavaScript of a
-// user's runs while it is in use: what may call it (a getter, toJSON) is done before. A worker has one of its own.
+// Memory that synchronous calls share, for their outputs and for the encoding of short inputs. No code of the caller
+// runs while it is in use: steps that may run such code (a getter, toJSON) come before. Each worker has its own.
 
 import { fileURLToPath } from "node:url";
 import { types } from "node:util";
@@ -11,7 +11,7 @@ import { layouts, native } from "./library.js";
 const VALUE = 65536;
 const encoder = new TextEncoder();
 
-/** What kind of thing a value is, for a message. */
+/** The kind of a value, for a message. */
 export function kind(value) {
   if (value === null) return "null";
   if (typeof value !== "object") return typeof value;
@@ -30,15 +30,15 @@ const sums = new BigInt64Array(outputs.buffer);
 const flags = new Int32Array(outputs.buffer);
 const address = koffi.address(outputs);
 
-/** Where a call puts its error object. */
+/** The address of a call's error object. */
 export const ERROR = address;
-/** Where a call puts a handle. */
+/** The address of a returned handle. */
 export const HANDLE = address + 8n;
-/** Where a call puts a number. */
+/** The address of a returned number. */
 export const NUMBER = address + 16n;
-/** Where a call puts a second number. */
+/** The address of a second returned number. */
 export const SECOND = address + 24n;
-/** Where a call puts a version, as text with a NUL. */
+/** The address of a returned version, which is text with a NUL. */
 export const VERSION = address + 32n;
 
 export const outHandle = () => words[1];
@@ -47,14 +47,14 @@ export const outSecond = () => Number(words[3]);
 export const outFlag = () => flags[4] !== 0;
 export const outVersion = () => outputs.latin1Slice(32, 32 + constants.VERSION_SIZE - 1);
 
-/** A signed number of 64 bits: a Number where that is exact, else a BigInt. */
+/** A signed integer of 64 bits: a Number if that is exact, otherwise a BigInt. */
 export function outSum() {
   const sum = sums[2];
   const number = Number(sum);
   return Number.isSafeInteger(number) ? number : sum;
 }
 
-/** The error for a status and an error object, which it frees. */
+/** Returns the error for a status and an error object, which it frees. */
 export function failure(status, object) {
   const message = native.error_message(object === 0n ? null : object);
   native.error_free(object === 0n ? null : object);
@@ -62,7 +62,7 @@ export function failure(status, object) {
   return new LuatKVError(code, status, message || code);
 }
 
-/** Returns a status that is no error, and throws otherwise. */
+/** Returns a status that is not an error, and throws for an error. */
 export function checked(status) {
   if (status < 0) throw failure(status, words[0]);
   return status;
@@ -71,23 +71,24 @@ export function checked(status) {
 // ---- Inputs
 
 /**
- * A text as it is stored: half of a surrogate pair becomes U+FFFD, as in TextEncoder, Buffer and Workers. (Node 18 has no
+ * The text that is stored: a lone surrogate becomes U+FFFD, as in TextEncoder, Buffer and Workers. (Node 18 has no
  * toWellFormed.)
  */
 export const wellFormed = "".toWellFormed
   ? (text) => text.toWellFormed()
   : (text) => text.replace(/\p{Surrogate}/gu, "\ufffd");
 
-// A length that somebody has given an array or a class of his own (a field, a getter) is neither true nor harmless.
+// The getters of the prototype, since a subclass or an instance may override `length` with a wrong value, or with a
+// getter that has side effects.
 const prototype = Object.getPrototypeOf(Uint8Array.prototype);
 const getter = (name) => Object.getOwnPropertyDescriptor(prototype, name).get;
 const [lengthOf, bufferOf, offsetOf, tagOf] = ["length", "buffer", "byteOffset", Symbol.toStringTag].map(getter);
 const reading = (get, bytes) => Reflect.apply(get, bytes, []);
 
-/** Whether a value really is a Uint8Array, which no Proxy and no object of its prototype is. */
+/** Whether a value is a real Uint8Array, rather than a Proxy or another object with its prototype. */
 export const isBytes = (value) => reading(tagOf, value) === "Uint8Array";
 
-/** An input of a call: where its bytes are, and how many. */
+/** An input of a call: the address and the length of its bytes. */
 export class Input {
   #area;
   #start;
@@ -99,7 +100,7 @@ export class Input {
     this.length = 0;
   }
 
-  /** Takes a text, or bytes as they are. */
+  /** Sets the input to a string, which it encodes, or to bytes. */
   set(what, value) {
     if (typeof value === "string") this.#setText(value);
     else if (isBytes(value)) this.setBytes(value);
@@ -110,8 +111,8 @@ export class Input {
   setBytes(bytes) {
     const length = reading(lengthOf, bytes);
     const buffer = reading(bufferOf, bytes);
-    if (length === 0) new Uint8Array(buffer); // throws where the memory was transferred to another thread
-    // Another thread could change shared memory within the call.
+    if (length === 0) new Uint8Array(buffer); // throws if the memory was transferred to another thread
+    // Another thread could change shared memory during the call.
     const own = types.isSharedArrayBuffer(buffer) ? Buffer.from(new Uint8Array(buffer, reading(offsetOf, bytes), length)) : bytes;
     this.pointer = length > 0 ? own : null;
     this.length = length;
@@ -128,12 +129,12 @@ export class Input {
     }
   }
 
-  /** Lets go of what may be large. */
+  /** Drops the reference to memory that may be large. */
   forget() {
     this.pointer = null;
   }
 
-  /** The address, which stays good as long as this holds the bytes. */
+  /** The address. It is valid as long as this object references the bytes. */
   get address() {
     return this.pointer === null || typeof this.pointer === "bigint" ? (this.pointer ?? 0n) : koffi.address(this.pointer);
   }
@@ -142,17 +143,17 @@ export class Input {
 export const key = new Input(4096);
 export const value = new Input(VALUE);
 
-/** Where values are read to; most fit. */
-export const room = Buffer.allocUnsafeSlow(VALUE);
-export const ROOM = koffi.address(room);
+/** A buffer into which values are read. Longer values need another call. */
+export const valueBuffer = Buffer.allocUnsafeSlow(VALUE);
+export const VALUE_ADDRESS = koffi.address(valueBuffer);
 
-/** A C string, with its NUL, for a path: a text, bytes as the system has them, or a file: URL. */
+/** The C string, with its NUL, for a path: a string, bytes in the system's encoding, or a file: URL. */
 export function cString(what, path) {
   const plain = path instanceof URL ? fileURLToPath(path) : path;
   if (typeof plain !== "string" && !isBytes(plain)) {
     throw new TypeError(`${what} must be a string, a Uint8Array or a file: URL, not ${kind(path)}`);
   }
-  // Another name than the one that was given would be another file.
+  // With U+FFFD for a lone surrogate, the path would name another file.
   if (typeof plain === "string" && wellFormed(plain) !== plain) {
     throw invalid(`${what} is not Unicode text: it has half of a surrogate pair`);
   }
@@ -165,7 +166,7 @@ export function cString(what, path) {
 
 const little = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
-/** An options struct of the header, set up by its _init function. */
+/** An options struct of the header, initialized by its _init function. */
 export class Options {
   #fields;
   #view;
@@ -186,7 +187,7 @@ export class Options {
     return this;
   }
 
-  /** Sets a field, unless the value is undefined, which leaves the default. */
+  /** Sets a field. If the value is undefined, the field keeps its default. */
   set(field, value) {
     if (value === undefined) return this;
     const { offset, type } = this.#fields[field];

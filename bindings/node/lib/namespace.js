@@ -2,12 +2,12 @@ import { types } from "node:util";
 import { constants } from "./declarations.js";
 import { native } from "./library.js";
 import * as memory from "./memory.js";
-import { ERROR, HANDLE, NUMBER, ROOM, SECOND, VERSION } from "./memory.js";
-import { checked, key, outHandle, outNumber, outVersion, room, value } from "./memory.js";
+import { ERROR, HANDLE, NUMBER, VALUE_ADDRESS, SECOND, VERSION } from "./memory.js";
+import { checked, key, outHandle, outNumber, outVersion, valueBuffer, value } from "./memory.js";
 import * as options from "./options.js";
 import * as read from "./read.js";
 
-/** What is to be stored, as a string or a Uint8Array: bytes and texts as they are, anything else as JSON. */
+/** The value to store, as a string or a Uint8Array: bytes and strings unchanged, anything else as JSON. */
 function storable(given) {
   if (typeof given === "string" || memory.isBytes(given)) return given;
   if (ArrayBuffer.isView(given)) return new Uint8Array(given.buffer, given.byteOffset, given.byteLength);
@@ -16,7 +16,7 @@ function storable(given) {
   return options.json("the value", given);
 }
 
-/** Sets up the inputs of a put, with the key last, and returns its options struct. */
+/** Sets the inputs of a put, the key last, and returns its options struct. */
 export function setPut(given, what, settings) {
   const stored = storable(what);
   const struct = options.putOptions(settings);
@@ -25,7 +25,7 @@ export function setPut(given, what, settings) {
   return struct;
 }
 
-/** The keys of a bulk read, as an array of luat_kv_bytes and what it points to. */
+/** The keys of a bulk read, as an array of luat_kv_bytes and the memory that it points to. */
 function setKeys(keys) {
   const encoded = keys.map((given) => {
     const input = new memory.Input().set("a key", given);
@@ -36,12 +36,12 @@ function setKeys(keys) {
   return { encoded, words };
 }
 
-/** A copy of keys, each read once: a getter could close the store, or give the memory of a key before it away. */
+/** A copy of keys, each read once: a getter could close the store, or transfer the memory of an earlier key. */
 const ownKeys = (keys) => Array.from(keys, (given) => (memory.isBytes(given) ? new Uint8Array(given) : given));
 
 const nameOf = (given) => (typeof given === "string" ? memory.wellFormed(given) : Buffer.from(given).toString());
 
-/** How many keys each() reads at once, at first and at last. */
+/** The size of each()'s first page, and the maximum size of its later pages, in keys. */
 const [FIRST_PAGE, LAST_PAGE] = [4, 1000];
 
 /** A set of keys within a store. */
@@ -50,10 +50,10 @@ export class Namespace {
   #handle;
   #name;
 
-  /** For Store.namespace() only. */
+  /** Only Store.namespace() calls it. */
   constructor(store, handle, name) {
     if (handle === undefined) throw new TypeError("a Namespace comes from store.namespace()");
-    this.#store = store; // so that the store is not collected, and closed, before this
+    this.#store = store; // keeps the store from being collected, and so closed, before this
     this.#handle = handle;
     this.#name = name;
   }
@@ -81,15 +81,15 @@ export class Namespace {
     const as = type === undefined ? "text" : options.type(type);
     const ns = this.#handle.pointer;
     key.set("the key", given);
-    const status = checked(native.get(ns, key.pointer, key.length, ROOM, room.length, NUMBER, ERROR));
+    const status = checked(native.get(ns, key.pointer, key.length, VALUE_ADDRESS, valueBuffer.length, NUMBER, ERROR));
     if (status === constants.NOT_FOUND) return null;
     const length = outNumber();
     if (status === constants.TOO_SMALL) return this.#getLarge(ns, length, as, given);
-    if (as === "text") return room.toString("utf8", 0, length);
-    return read.fromBuffer(Buffer.from(room.subarray(0, length)), as, given);
+    if (as === "text") return valueBuffer.toString("utf8", 0, length);
+    return read.fromBuffer(Buffer.from(valueBuffer.subarray(0, length)), as, given);
   }
 
-  // The key is still where get() has put it.
+  // The key is still in the input that get() has set.
   #getLarge(ns, length, as, given) {
     for (let size = length; ; ) {
       const buffer = Buffer.allocUnsafeSlow(size);
@@ -102,7 +102,7 @@ export class Namespace {
   }
 
   getWithMetadata(given, type) {
-    if (Array.isArray(given)) return this.#getMany(given, options.type(type), read.wholeOfMany);
+    if (Array.isArray(given)) return this.#getMany(given, options.type(type), read.bulkWithMetadata);
     return this.#getEntry(given, options.type(type)) ?? { ...read.MISSING };
   }
 
@@ -114,7 +114,7 @@ export class Namespace {
     if (status === constants.NOT_FOUND) return null;
     const entry = outHandle();
     try {
-      return read.whole(entry, as, given);
+      return read.withMetadata(entry, as, given);
     } finally {
       native.entry_free(entry);
     }
@@ -150,8 +150,8 @@ export class Namespace {
   }
 
   /**
-   * The entry is removed only after it was read, and only if it still has the same version: an entry that cannot be read,
-   * such as one that is not JSON, stays. (luat_kv_take() would have removed it already.)
+   * Removes the entry only after it was read, and only if it still has the same version. So an entry that cannot be
+   * read, such as text that is not JSON, is kept. (luat_kv_take() would already have removed it.)
    */
   take(given, type) {
     const as = options.type(type);
@@ -205,7 +205,7 @@ export class Namespace {
     return read.list(outHandle(), as);
   }
 
-  /** The first page is small, for callers that want a few keys, and each page is larger than the one before. */
+  /** Yields pages. The first one is small, for callers that need a few keys, and each is larger than the one before. */
   *#pages(settings) {
     for (let cursor, limit = FIRST_PAGE; ; limit = Math.min(4 * limit, LAST_PAGE)) {
       const page = this.list({ ...settings, limit, cursor });
@@ -241,7 +241,7 @@ export class Namespace {
     return outNumber();
   }
 
-  // ---- Transfers
+  // ---- Export and import
 
   export(to, settings) {
     const format = options.exportFormat(settings);
@@ -271,14 +271,14 @@ export class Namespace {
     return { stored, skipped };
   }
 
-  // ---- Together or not at all
+  // ---- Atomic changes
 
   atomic() {
     return this.#store.atomic().namespace(this);
   }
 }
 
-/** Which function a place is for, "" or "_fd", and the place as it takes it. */
+/** Returns the suffix of the function for a place, "" for a path or "_fd", and the place as its argument. */
 function transferPlace(place) {
   if (typeof place === "number") return ["_fd", options.descriptor(place)];
   return ["", memory.cString("the path", place)];

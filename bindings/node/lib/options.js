@@ -1,4 +1,4 @@
-// Options: what a name, a type or a range may be.
+// Checks names, types and options.
 
 import { types } from "node:util";
 import { constants } from "./declarations.js";
@@ -8,16 +8,16 @@ import { similar } from "./similar.js";
 const NONE = Object.freeze({ __proto__: null });
 
 /**
- * Returns the known options among those that were given, own properties only, each read once. Unknown options are ignored,
- * as in Workers, with two exceptions. One that looks like a known option that is not given is probably a mistake, and one
- * of `others`, which another method has, would have no effect here.
+ * Returns the known options among those that were given, own properties only, each read once. Unknown options are
+ * ignored, as in Workers, with two exceptions that are errors: a name that is similar to a known option that is not
+ * given, since it is probably a mistake; and a name in `others`, which only another method supports.
  */
 export function known(given, names, others = [], why = "") {
   if (given === undefined || given === null) return NONE;
   if (typeof given !== "object" || Array.isArray(given)) {
     throw new TypeError(`options must be an object, not ${Array.isArray(given) ? "an array" : kind(given)}`);
   }
-  for (const type of ["Map", "Set", "Promise", "Date"]) { // whose contents are no fields, and would go unseen
+  for (const type of ["Map", "Set", "Promise", "Date"]) { // their contents are not properties, and would be ignored
     if (types[`is${type}`](given)) throw new TypeError(`options must be a plain object, not a ${type}`);
   }
   const own = { __proto__: null };
@@ -29,7 +29,7 @@ export function known(given, names, others = [], why = "") {
   return own;
 }
 
-/** The same for what Workers does not have, where no code has options that are to be ignored. */
+/** The same for methods that Workers does not have. There every unknown option is an error. */
 function only(given, names) {
   const own = known(given, names);
   for (const name of Object.keys(given ?? {})) {
@@ -47,15 +47,15 @@ function whatIsWrong(name, names, own, others, why) {
 }
 
 /**
- * Converts a value to an integer as WebIDL, and so Workers, does: "60" and 60.9 are 60, and NaN is 0. A bigint and a symbol
- * throw a TypeError.
+ * Converts a value to an integer as WebIDL, and so Workers, does: "60" and 60.9 are 60, and NaN is 0. A bigint and a
+ * symbol throw a TypeError.
  */
 function integer(value) {
   const number = +value;
   return Number.isFinite(number) ? Math.trunc(number) || 0 : 0;
 }
 
-function whole(name, value, least, most) {
+function asInteger(name, value, least, most) {
   if (typeof value !== "number") throw new TypeError(`${name} must be a number, not ${kind(value)}`);
   if (!Number.isSafeInteger(value) || value < least || value > most) {
     const range = most === Number.MAX_SAFE_INTEGER ? `from ${least}` : `from ${least} to ${most}`;
@@ -70,7 +70,7 @@ function flag(name, value) {
   return value;
 }
 
-/** Returns the number that a word stands for, as in { json: 0, jsonl: 1 }. */
+/** Returns the number of a named choice, as in { json: 0, jsonl: 1 }. */
 function choice(name, value, numbers) {
   if (value === undefined) return undefined;
   if (typeof value !== "string" || !Object.hasOwn(numbers, value)) {
@@ -81,13 +81,13 @@ function choice(name, value, numbers) {
 
 const shown = (value) => (typeof value === "string" ? JSON.stringify(value) : kind(value));
 
-/** A signed number of 64 bits, from a Number or a BigInt. */
+/** Converts a Number or a BigInt to a signed integer of 64 bits. */
 export function int64(name, value) {
   if (typeof value === "bigint") {
     if (BigInt.asIntN(64, value) !== value) throw new RangeError(`${name} must fit in 64 bits, and ${value} does not`);
   } else {
     if (typeof value !== "number") throw new TypeError(`${name} must be a number or a bigint, not ${kind(value)}`);
-    whole(name, value, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
+    asInteger(name, value, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
   }
   return value;
 }
@@ -101,7 +101,7 @@ const DURABILITY = { normal: constants.DURABILITY_NORMAL, full: constants.DURABI
 
 export function openOptions(given) {
   const { busyTimeout, limits, durability, readonly, nowait } = only(given, OPEN);
-  const wait = busyTimeout === undefined ? undefined : whole("busyTimeout", busyTimeout, 0, 0xffffffff);
+  const wait = busyTimeout === undefined ? undefined : asInteger("busyTimeout", busyTimeout, 0, 0xffffffff);
   const flags =
     (flag("readonly", readonly) ? constants.OPEN_READONLY : 0) |
     (flag("nowait", nowait) || wait === 0 ? constants.OPEN_NOWAIT : 0);
@@ -118,7 +118,7 @@ const metadataInput = new Input(1024);
 
 const LIFETIME = ["expiration", "expirationTtl"];
 
-/** Returns expiration and expirationTtl, of which the latter wins. */
+/** Returns expiration and expirationTtl. If both are given, the latter takes precedence. */
 function lifetime({ expiration, expirationTtl }) {
   const end = expiration === undefined ? undefined : integer(expiration);
   if (expirationTtl !== undefined) return [undefined, checkTime("expirationTtl", integer(expirationTtl), expirationTtl)];
@@ -126,18 +126,18 @@ function lifetime({ expiration, expirationTtl }) {
 }
 
 function checkTime(name, number, given) {
-  // true is 1 to WebIDL. Workers refuses a lifetime of 1 second, but the default limits do not.
+  // WebIDL converts true to 1. Workers rejects a lifetime of 1 second, but the default limits do not.
   if (number >= 1 && number <= Number.MAX_SAFE_INTEGER && typeof given !== "boolean") return number;
   const not = typeof given === "number" ? given : shown(given);
   throw new RangeError(`${name} must be a number of whole seconds from 1, not ${not}`);
 }
 
-/** The JSON text of a value; what JSON cannot say at all is an error. */
+/** Returns the JSON text of a value. A value that JSON cannot represent is an error. */
 export function json(what, value) {
   if (typeof value === "number" && !Number.isFinite(value)) throw new RangeError(`${what} must be finite, not ${value}`);
-  if (typeof value === "bigint") throw new TypeError(`${what} must not be a bigint, which JSON has not: use String()`);
+  if (typeof value === "bigint") throw new TypeError(`${what} must not be a bigint, which JSON cannot represent: use String()`);
   for (const type of ["Promise", "Map", "Set", "WeakMap", "WeakSet"]) {
-    if (types[`is${type}`](value)) throw new TypeError(`${what} must not be a ${type}, which JSON has not`);
+    if (types[`is${type}`](value)) throw new TypeError(`${what} must not be a ${type}, which JSON cannot represent`);
   }
   let text;
   try {
@@ -146,14 +146,14 @@ export function json(what, value) {
     if (error instanceof RangeError) throw invalid(`${what} is nested too deep for JSON`);
     throw error;
   }
-  if (text === undefined) throw new TypeError(`${what} must not be ${kind(value)}, which JSON has not`);
+  if (text === undefined) throw new TypeError(`${what} must not be ${kind(value)}, which JSON cannot represent`);
   return text.includes("\\ud") ? withoutHalves(text) : text;
 }
 
-// An escaped pair (out of JSON.rawJSON), an escaped half of one, or any other escape.
+// An escaped surrogate pair (from JSON.rawJSON), an escaped lone surrogate, or any other escape.
 const ESCAPES = /(\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2})|(\\ud[89a-f][0-9a-f]{2})|\\[^]/gi;
 
-/** JSON.stringify() escapes halves of surrogate pairs. Here they become U+FFFD, as in any other text. */
+/** Replaces lone surrogates, which JSON.stringify() escapes, by U+FFFD, as in any other text. */
 function withoutHalves(text) {
   return text.replace(ESCAPES, (escape, _pair, half) => (half ? "\ufffd" : escape));
 }
@@ -168,7 +168,7 @@ export function putOptions(given) {
   return putting.set("metadata", metadataInput.set("metadata", text)).pointer;
 }
 
-/** The numbers for a touch: expiration and lifetime, 0 for none. */
+/** The numbers for a touch: expiration and lifetime. 0 means that it is not given. */
 export function touchOptions(given) {
   const [at = 0, ttl = 0] = lifetime(known(given, LIFETIME, ["metadata"], "the metadata stays as it is"));
   return [at, ttl];
@@ -192,15 +192,15 @@ const PAGE = ["limit", "cursor"];
 const TEXTS = ["prefix", "start", "stop", "cursor"];
 const texts = Object.fromEntries(TEXTS.map((name) => [name, new Input(512)]));
 
-/** The type that a list's values are to have; undefined for no values. */
+/** The requested type of a list's values; undefined for a list without values. */
 function listed(values) {
   return values === true ? "text" : values === undefined || values === false ? undefined : type(values);
 }
 
-/** As in Workers, a limit that is not above 0 means the default. */
+/** As in Workers, a limit of 0 or less means the default. */
 function pageLimit(given) {
   const limit = given === undefined ? 0 : integer(given);
-  return limit > 0 ? Math.min(limit, 0xffffffff) : undefined; // still over the limit of a page
+  return limit > 0 ? Math.min(limit, 0xffffffff) : undefined; // 2³² - 1 is an error of the library
 }
 
 /** Returns the struct for a list, and the type of its values. */
@@ -219,7 +219,7 @@ export function listOptions(given) {
   return [listing.pointer, values];
 }
 
-/** Returns a copy of the options of each(), so that a change of them in mid-way does not matter. */
+/** Returns a copy of the options of each(), so that later changes of the caller's object have no effect. */
 export function eachOptions(given) {
   return known(given, EACH, PAGE, "each() goes through all pages");
 }
@@ -229,11 +229,11 @@ export function countPrefix(given) {
   return known(given, ["prefix"], ["start", "stop", ...PAGE], "count() counts all keys with a prefix").prefix ?? "";
 }
 
-// ---- Types and transfers
+// ---- Types, export and import
 
 const TYPES = ["text", "json", "buffer", "arrayBuffer"];
 
-/** The type of a value that is read: one of the words, or { type: word } as Cloudflare has it. */
+/** The requested type of a value: one of TYPES, or { type }, as in Workers. */
 export function type(given) {
   const word = typeof given === "object" ? known(given, ["type"]).type : given;
   if (word === undefined) return "text";
@@ -252,9 +252,9 @@ export function importFlags(given) {
 }
 
 export function descriptor(fd) {
-  return whole("the descriptor", fd, 0, 0x7fffffff);
+  return asInteger("the descriptor", fd, 0, 0x7fffffff);
 }
 
 export function atMost(max) {
-  return max === undefined ? 0 : whole("max", max, 0, Number.MAX_SAFE_INTEGER);
+  return max === undefined ? 0 : asInteger("max", max, 0, Number.MAX_SAFE_INTEGER);
 }

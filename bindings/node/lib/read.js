@@ -1,4 +1,4 @@
-// What comes out of the store: values, entries, pages.
+// Reads results: values, entries, pages.
 
 import { constants } from "./declarations.js";
 import { LuatKVError } from "./error.js";
@@ -18,7 +18,7 @@ const parseValue = (json, name) => parse(json, "value", name, (message) => new S
 const parseMetadata = (json, name) =>
   parse(json, "metadata", name, (message) => new LuatKVError("CORRUPT", constants.CORRUPT, message));
 
-/** A value of a type from a Buffer that holds it, and that nobody else has. */
+/** Converts a Buffer to the given type. The Buffer must not be shared. */
 export function fromBuffer(buffer, type, name) {
   switch (type) {
     case "text":
@@ -50,8 +50,8 @@ function metadata(entry, name) {
 }
 
 /**
- * Gives an entry of a page its metadata. What another program wrote and is not JSON is an error only where it is looked
- * at, so that the other entries of the page can be read.
+ * Sets the metadata of an entry of a page. Metadata that is not JSON (written by another program) throws only when
+ * it is accessed, so that the other entries of the page can be read.
  */
 function setMetadata(object, entry, name) {
   try {
@@ -65,18 +65,18 @@ function setMetadata(object, entry, name) {
   }
 }
 
-/** Unix seconds, 0 for none. What is past 2⁵³ (another program may write anything) is a rounded number, not a bigint. */
+/** Unix seconds, 0 for never. Beyond 2⁵³ (which only another program can write) it is rounded, rather than a bigint. */
 const expiration = (entry) => Number(native.entry_expiration(entry));
 
 export const MISSING = Object.freeze({ value: null, metadata: null, expiration: null, version: null });
 
-/** What getWithMetadata returns. */
-export function whole(entry, type, name) {
+/** The result of getWithMetadata. */
+export function withMetadata(entry, type, name) {
   return fields(entry, type, name, metadata(entry, name));
 }
 
-/** What getWithMetadata returns for one of many keys. */
-export function wholeOfMany(entry, type, name) {
+/** The result of getWithMetadata for one of many keys. */
+export function bulkWithMetadata(entry, type, name) {
   const found = fields(entry, type, name, null);
   setMetadata(found, entry, name);
   return found;
@@ -89,7 +89,7 @@ const fields = (entry, type, name, metadata) => ({
   version: string(native.entry_version, entry),
 });
 
-/** The value alone. */
+/** Only the value. */
 export { value };
 
 /** An entry of a list, without the fields that are not set. */
@@ -116,7 +116,7 @@ export function eachEntry(page, use) {
   }
 }
 
-/** What list returns; frees the page. */
+/** The result of list. Frees the page. */
 export function list(page, type) {
   try {
     const keys = [];

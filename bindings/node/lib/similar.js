@@ -1,8 +1,8 @@
-// Finds the known name that a misspelled one was meant to be.
+// Finds the known name that is most similar to a misspelled one.
 
 const plain = (name) => name.replace(/[_-]/g, "").toLowerCase();
 
-/** What other stores and libraries call these. */
+/** The names of these options in other stores and libraries. */
 const ELSEWHERE = {
   expirationttl: ["ttlseconds", "ex", "maxage", "lifetime", "expiresin"],
   limit: ["max", "count", "pagesize"],
@@ -35,7 +35,7 @@ const isPart = (part, name) => part.length > 2 && (name.startsWith(part) || name
 
 const isMisspelled = (one, other) => distance(one, other) <= (Math.min(one.length, other.length) < 6 ? 1 : 2);
 
-/** The edit distance of two names. It is 3 or more where their lengths differ by more than 2. */
+/** The edit distance of two names. If their lengths differ by more than 2, the result is just 3 or more. */
 function distance(one, other) {
   if (Math.abs(one.length - other.length) > 2) return 3;
   let row = Array.from({ length: other.length + 1 }, (_, index) => index);

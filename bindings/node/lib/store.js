@@ -10,12 +10,12 @@ const nameInput = new Input(4096);
 
 const opened = () => new Store(new Handle(outHandle(), native.close));
 
-/** A database file, or memory, that holds namespaces. */
+/** A database file, or memory, that contains namespaces. */
 export class Store {
   #handle;
   #namespaces = new Map();
 
-  /** For open(), openProject() and openMemory() only. */
+  /** Only open(), openProject() and openMemory() call it. */
   constructor(handle) {
     if (!(handle instanceof Handle)) throw new TypeError("a Store comes from Store.open(), openProject() or openMemory()");
     this.#handle = closeWith(this, handle);
@@ -42,7 +42,7 @@ export class Store {
     return this.#handle.closed;
   }
 
-  /** The same object for the same name, as long as somebody has it. */
+  /** Returns the same object for the same name, as long as it is referenced. */
   namespace(given) {
     if (typeof given !== "string") throw new TypeError(`the namespace must be a string, not ${kind(given)}`);
     const name = wellFormed(given);

@@ -228,6 +228,6 @@ test("values of another realm are what they are", onBoth((kv) => {
     assert.deepEqual(kv.get("k", "buffer"), Buffer.alloc(2), bytes);
   }
   for (const none of ["new Map()", "new Set()", "new WeakMap()", "Promise.resolve()"]) {
-    wrongType(/which JSON has not/, () => kv.put("k", vm.runInNewContext(none)));
+    wrongType(/which JSON cannot represent/, () => kv.put("k", vm.runInNewContext(none)));
   }
 }));
