@@ -1,4 +1,4 @@
-"""The build: pyproject.toml says the rest."""
+"""The build. The package's metadata is in pyproject.toml."""
 
 import pathlib
 
@@ -7,7 +7,7 @@ from setuptools.command.sdist import sdist
 
 
 class Sdist(sdist):  # type: ignore[misc]
-    """A source distribution takes the header along, which lies outside of this folder in the repository."""
+    """A source distribution that includes the header, which is outside of this folder in the repository."""
 
     def make_release_tree(self, base_dir: str, files: "list[str]") -> None:
         super().make_release_tree(base_dir, files)

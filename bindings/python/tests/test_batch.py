@@ -30,7 +30,7 @@ def test_all_or_nothing(store: Store) -> None:
 def test_a_batch_of_a_store_is_told_its_namespaces(store: Store) -> None:
     kv = store.namespace("a")
     assert store.batch().put("key", b"1", namespace=kv).commit() and kv["key"] == b"1"
-    with pytest.raises(TypeError, match="told the namespace"):
+    with pytest.raises(TypeError, match="argument namespace"):
         store.batch().put("key", b"1")
     with pytest.raises(TypeError, match="must be a Namespace"):
         store.batch().put("key", b"1", namespace="a")  # type: ignore[arg-type]

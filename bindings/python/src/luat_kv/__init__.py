@@ -4,7 +4,7 @@
         users = store.namespace("users")
         users["user:1"] = b"Alice"
 
-Needs the library libluat_kv, which is looked for where the system has its libraries, or at LUAT_KV_LIBRARY.
+The package needs the library libluat_kv, in the system's folders for libraries or at the path in LUAT_KV_LIBRARY.
 """
 
 from ._batch import Batch

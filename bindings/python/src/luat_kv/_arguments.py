@@ -1,4 +1,4 @@
-"""What callers may pass, and how it goes to the library."""
+"""Checks arguments, and converts them for the library."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DURABILITY = {"normal": lib.LUAT_KV_DURABILITY_NORMAL, "full": lib.LUAT_KV_DURAB
 
 
 def utf8(text: Key, what: str = "a key") -> bytes:
-    """The bytes of a key, a name or a prefix. The library checks what is in them, lone surrogates included."""
+    """Returns the bytes of a key, a name or a prefix. The library checks them, also for lone surrogates."""
     if isinstance(text, str):
         try:
             return str.encode(text)
@@ -38,7 +38,7 @@ def utf8(text: Key, what: str = "a key") -> bytes:
 
 
 def value_of(value: Value) -> tuple[Any, int]:
-    """A value's bytes, where they are, and how many: only a str is copied."""
+    """Returns a pointer to a value's bytes, and their number. Only a str is copied."""
     if isinstance(value, bytes):
         return value, len(value)
     if isinstance(value, str):
@@ -58,9 +58,9 @@ def path_of(path: Path, what: str = "path") -> bytes:
     return encoded
 
 
-def whole(number: int, what: str, low: int = INT64[0], high: int = INT64[1]) -> int:
-    """A whole number in a range: an int, or what stands for one (numpy's integers). No float is, not even 1.0, nor a
-    bool, though Python counts with it."""
+def as_integer(number: int, what: str, low: int = INT64[0], high: int = INT64[1]) -> int:
+    """Checks an integer in a range: an int, or an object with __index__ (numpy's integers). A float is an error, even
+    1.0, and so is a bool, although it is an int in Python."""
     try:
         if isinstance(number, bool):
             raise TypeError
@@ -68,13 +68,13 @@ def whole(number: int, what: str, low: int = INT64[0], high: int = INT64[1]) -> 
     except TypeError:
         raise TypeError(f"{what} must be an int, not {type(number).__name__}") from None
     if not low <= number <= high:
-        # Python refuses to print a number of thousands of digits.
+        # Python does not print a number of thousands of digits.
         shown = number if -(2**64) <= number <= 2**64 else "a number of %d bits" % number.bit_length()
         raise InvalidError(f"{what} must be from {low} to {high}, not {shown}")
     return number
 
 
-def yes(flag: bool, what: str) -> bool:
+def as_bool(flag: bool, what: str) -> bool:
     if not isinstance(flag, bool):
         raise TypeError(f"{what} must be a bool, not {type(flag).__name__}")
     return flag
@@ -89,27 +89,27 @@ def choice(name: str, what: str, choices: Mapping[str, int]) -> int:
 
 
 def milliseconds(seconds: float) -> int:
-    """A timeout, rounded up, as one of 0 is said by a flag."""
+    """Converts a timeout to milliseconds, rounded up: 0 has to be passed as a flag."""
     if isinstance(seconds, bool) or not (isinstance(seconds, float) or hasattr(seconds, "__index__")):
         raise TypeError(f"busy_timeout must be a number of seconds, not {type(seconds).__name__}")
     most = 2**32 - 1
     if not isinstance(seconds, float):
-        seconds = whole(seconds, "busy_timeout", 0, most // 1000)
+        seconds = as_integer(seconds, "busy_timeout", 0, most // 1000)
     if not 0 <= seconds <= most / 1000:
         raise InvalidError(f"busy_timeout must be from 0 to {most / 1000} seconds, not {seconds}")
     return min(-int(-seconds * 1000 // 1), most)
 
 
 def to_json(value: object) -> bytes:
-    """JSON in UTF-8. What JSON does not have is an error, and so is a lone surrogate: a UnicodeEncodeError, as for a
-    value that is a str."""
+    """Returns a value as JSON in UTF-8. A value that JSON cannot represent is an error. A lone surrogate is a
+    UnicodeEncodeError, as in a value that is a str."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.encode()
 
 
 def from_json(data: bytes) -> Any:
-    """The value of a JSON text, read as strictly as every other host of the store reads it: in UTF-8 without a byte
-    order mark, and without the NaN and Infinity that json takes. A json.JSONDecodeError says what is wrong."""
+    """Parses JSON as strictly as the store's other bindings: in UTF-8 without a byte order mark, and without NaN and
+    Infinity, which the module json accepts. Raises json.JSONDecodeError."""
     try:
         text = str(data, "utf-8")
     except UnicodeDecodeError as error:
@@ -124,12 +124,12 @@ def from_json(data: bytes) -> Any:
     except _ConstantError as error:
         at = next(found.start() for found in _CONSTANTS.finditer(text) if found[0][0] != '"')
         raise json.JSONDecodeError(f"{error} is not JSON", text, at) from None
-    except (RecursionError, ValueError) as error:  # nested too deep, or a number of thousands of digits
+    except (RecursionError, ValueError) as error:  # nested too deep, or with a number of thousands of digits
         raise json.JSONDecodeError(str(error), text, 0) from None
 
 
 class _ConstantError(Exception):
-    """NaN, Infinity or -Infinity, which Python's json would take for a number."""
+    """NaN, Infinity or -Infinity, which Python's json would accept as a number."""
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -141,7 +141,7 @@ _CONSTANTS = re.compile(r'"(?:[^"\\]|\\.)*"|-?Infinity|NaN')
 
 
 def bound(text: Optional[Key], what: str) -> Optional[bytes]:
-    """A bound, or a cursor, of a list. An empty one would be none, which None says."""
+    """Returns the bytes of a bound or a cursor of a list. An empty one is an error: None means that there is none."""
     if text is None:
         return None
     raw = utf8(text, what)
@@ -151,7 +151,7 @@ def bound(text: Optional[Key], what: str) -> Optional[bytes]:
 
 
 class Range(NamedTuple):
-    """Which keys, and which way. Bounds are in byte order, whichever way it goes."""
+    """A range of keys, and the direction. Bounds are in byte order for both directions."""
 
     prefix: Key = b""
     start: Key = b""
@@ -171,10 +171,10 @@ def range_of(prefix: Key, start: Key, stop: Optional[Key], reverse: bool) -> Ran
 
 
 def lifetime(expiration: Optional[int], expiration_ttl: Optional[int]) -> tuple[int, int]:
-    """Both as the library takes them: there 0 means that none is set, so nobody may mean anything else by it."""
+    """Returns both values for the library. There 0 means that a value is not set, so 0 is an error for the caller."""
     return (
-        0 if expiration is None else whole(expiration, "expiration", 1),
-        0 if expiration_ttl is None else whole(expiration_ttl, "expiration_ttl", 1),
+        0 if expiration is None else as_integer(expiration, "expiration", 1),
+        0 if expiration_ttl is None else as_integer(expiration_ttl, "expiration_ttl", 1),
     )
 
 
@@ -185,7 +185,7 @@ def new_options(what: str, init: Any) -> Any:
 
 
 def put_options(expiration: Optional[int], expiration_ttl: Optional[int], metadata: object) -> tuple[Any, Any]:
-    """A luat_kv_put_options, or NULL, and what has to stay alive with it."""
+    """Returns a luat_kv_put_options, or NULL, and an object that must stay alive with it."""
     if expiration is None and expiration_ttl is None and metadata is None:
         return ffi.NULL, None
     options = new_options("luat_kv_put_options", lib.luat_kv_put_options_init)
@@ -196,13 +196,13 @@ def put_options(expiration: Optional[int], expiration_ttl: Optional[int], metada
 
 def incr_options(initial: int, expiration: Optional[int], expiration_ttl: Optional[int]) -> Any:
     options = new_options("luat_kv_incr_options", lib.luat_kv_incr_options_init)
-    options.initial = whole(initial, "initial")
+    options.initial = as_integer(initial, "initial")
     options.expiration, options.expiration_ttl = lifetime(expiration, expiration_ttl)
     return options
 
 
 def view(data: bytes, into: Any) -> Any:
-    """Points a luat_kv_bytes at bytes, and gives back what has to stay alive with it."""
+    """Sets a luat_kv_bytes to bytes. Returns an object that must stay alive with it."""
     kept = ffi.from_buffer("uint8_t[]", data)
     into.data, into.len = kept, len(data)
     return kept

@@ -1,10 +1,10 @@
-"""What a namespace, its views and its batches share."""
+"""The base class of Namespace, which its views and batches also use."""
 
 from __future__ import annotations
 
 from typing import Any, Callable, Iterator, List, Optional, TypeVar
 
-from ._arguments import Key, Range, bound, new_options, utf8, view, whole, yes
+from ._arguments import Key, Range, as_bool, as_integer, bound, new_options, utf8, view
 from ._entries import Page, page_of
 from ._entries import value_of as entry_value
 from ._errors import fail
@@ -16,17 +16,17 @@ _OK: int = lib.LUAT_KV_OK
 _NOT_FOUND: int = lib.LUAT_KV_NOT_FOUND
 _TOO_SMALL: int = lib.LUAT_KV_TOO_SMALL
 
-# How many keys a walk reads at once, at first and at last.
+# The size of an iteration's first page, and the maximum size of its later pages, in keys.
 _FIRST_PAGE, _LAST_PAGE = 4, 1000
 
-# Buffers for values, each used by one call at a time: taken out of the list and put back, which are atomic. A get of
-# what fits then costs one call of the library; more is read once again, as an entry.
-_ROOM = 65536
+# Buffers for values. A call takes one from the list and puts it back; both steps are atomic. A value that fits into the
+# buffer needs one call of the library. A longer one is read again, as an entry.
+_BUFFER_SIZE = 65536
 _buffers: List[Any] = []
 
 
 def _new_buffer() -> Any:
-    data = ffi.new("uint8_t[]", _ROOM)
+    data = ffi.new("uint8_t[]", _BUFFER_SIZE)
     return data, ffi.buffer(data), ffi.new("size_t *"), new_error()
 
 
@@ -54,7 +54,7 @@ class NamespaceBase:
         except IndexError:
             buffer = _new_buffer()
         data, window, length, error = buffer
-        status = lib.luat_kv_get(handle, raw, len(raw), data, _ROOM, length, error)
+        status = lib.luat_kv_get(handle, raw, len(raw), data, _BUFFER_SIZE, length, error)
         value: Optional[bytes] = window[: length[0]] if status == _OK else None
         if status < 0:
             fail(error, status)
@@ -62,7 +62,7 @@ class NamespaceBase:
         return value if status != _TOO_SMALL else self._entry(key, entry_value)
 
     def _entry(self, key: Key, make: Callable[[Any, Any], T]) -> Optional[T]:
-        """What is wanted of a key's entry, or None where there is none."""
+        """Returns the result of make() for a key's entry, or None if the key is missing."""
         handle, raw = self._handle.pointer, utf8(key)
         out, error = ffi.new("luat_kv_entry **"), new_error()
         if check(lib.luat_kv_get_entry(handle, raw, len(raw), out, error), error) == _NOT_FOUND:
@@ -77,7 +77,7 @@ class NamespaceBase:
         return check(lib.luat_kv_has(handle, raw, len(raw), error), error) == _OK
 
     def count(self, prefix: Key = b"") -> int:
-        """How many keys begin with a prefix."""
+        """Returns the number of keys with a prefix."""
         raw = utf8(prefix, "prefix")
         return numbers(lib.luat_kv_count, self._handle.pointer, raw, len(raw))[0]
 
@@ -85,11 +85,11 @@ class NamespaceBase:
         self, within: Range, values: bool, make: Callable[[Any, Any], T], limit: Optional[int], cursor: Optional[str]
     ) -> Page[T]:
         handle, options = self._handle.pointer, new_options("luat_kv_list_options", lib.luat_kv_list_options_init)
-        if yes(within.reverse, "reverse"):
+        if as_bool(within.reverse, "reverse"):
             options.flags |= lib.LUAT_KV_LIST_REVERSE
-        if yes(values, "values"):
+        if as_bool(values, "values"):
             options.flags |= lib.LUAT_KV_LIST_VALUES
-        options.limit = 0 if limit is None else whole(limit, "limit", 1, 2**32 - 1)
+        options.limit = 0 if limit is None else as_integer(limit, "limit", 1, 2**32 - 1)
         texts = {
             "prefix": utf8(within.prefix, "prefix"),
             "start": utf8(within.start, "start"),
@@ -100,7 +100,7 @@ class NamespaceBase:
         return page_of(opened("luat_kv_page", lib.luat_kv_list, lib.luat_kv_page_free, handle, options), make)
 
     def _scan(self, within: Range, values: bool, make: Callable[[Any, Any], T]) -> Iterator[T]:
-        # The first page is small, for callers that want one key or a few, and each page is larger than the one before.
+        # The first page is small, for callers that need one or a few keys, and each is larger than the one before.
         cursor, limit = None, _FIRST_PAGE
         while True:
             page = self._list(within, values, make, limit, cursor)

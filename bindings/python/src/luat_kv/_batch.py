@@ -1,4 +1,4 @@
-"""Changes that are made all together or not at all."""
+"""Changes that are applied all together or not at all."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Optional
 
-from ._arguments import Key, incr_options, put_options, utf8, value_of, whole
+from ._arguments import Key, as_integer, incr_options, put_options, utf8, value_of
 from ._base import NamespaceBase
 from ._errors import ConflictError, InvalidError
 from ._handles import Handles, check, ffi, lib, new_error, opened
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 
 class Batch:
-    """Changes to namespaces of one store, gathered and then made in one transaction, in their order.
+    """Changes to namespaces of one store, which commit() applies in their order in one transaction.
 
-    The methods give the batch itself back, so they chain. Each takes the namespace that it is about, which is by
-    default the one whose batch() this is. In a with statement the batch commits at its end, or is forgotten if that
-    raised; a condition that does not hold is then a ConflictError.
+    The methods return the batch itself, so calls can be chained. The argument namespace is by default the namespace
+    whose batch() has created the batch. A with statement commits the batch at its end, or discards it after an
+    exception; a condition that does not hold then raises ConflictError.
     """
 
     __slots__ = ("_handle", "_default", "_lock", "_ended", "__weakref__")
 
     def __init__(self, handles: Handles, default: Optional[NamespaceBase]) -> None:
         self._default = default
-        # The library lets one thread at a time use a batch.
+        # In the library, a batch may be used by one thread at a time.
         self._lock = threading.RLock()
         self._ended = False
         batch = opened("luat_kv_batch", lib.luat_kv_batch_open, lib.luat_kv_batch_free, handles.store.pointer)
@@ -39,14 +39,14 @@ class Batch:
     def _add(self, function: Any, namespace: Optional[NamespaceBase], key: Key, *arguments: Any) -> Batch:
         namespace = namespace if namespace is not None else self._default
         if namespace is None:
-            raise TypeError("a batch of a store needs to be told the namespace")
+            raise TypeError("a batch of a store needs the argument namespace")
         raw, error = utf8(key), new_error()
         with self._lock:
             check(function(self._handle.pointer, _pointer(namespace), raw, len(raw), *arguments, error), error)
         return self
 
     def check(self, key: Key, version: Optional[str], *, namespace: Optional[NamespaceBase] = None) -> Batch:
-        """Adds a condition: the key still has this version, or with None is still missing."""
+        """Adds the condition that the key still has this version or, with None, is still missing."""
         raw = b"" if version is None else utf8(version, "a version")
         if version is not None and not raw:
             raise InvalidError("a version is not empty: None says that the key must be missing")
@@ -62,13 +62,13 @@ class Batch:
         metadata: object = None,
         namespace: Optional[NamespaceBase] = None,
     ) -> Batch:
-        """Adds what Namespace.put() does. The value is copied; a lifetime begins with the commit."""
+        """Adds a Namespace.put(). The value is copied; a lifetime begins with the commit."""
         data, size = value_of(value)
         options, _kept = put_options(expiration, expiration_ttl, metadata)
         return self._add(lib.luat_kv_batch_put, namespace, key, data, size, options)
 
     def delete(self, key: Key, *, namespace: Optional[NamespaceBase] = None) -> Batch:
-        """Adds what Namespace.delete() does."""
+        """Adds a Namespace.delete()."""
         return self._add(lib.luat_kv_batch_delete, namespace, key)
 
     def incr(
@@ -81,13 +81,13 @@ class Batch:
         expiration_ttl: Optional[int] = None,
         namespace: Optional[NamespaceBase] = None,
     ) -> Batch:
-        """Adds what Namespace.incr() does. What cannot be counted fails the commit."""
+        """Adds a Namespace.incr(). If the key's value is not an integer, the commit fails."""
         options = incr_options(initial, expiration, expiration_ttl)
-        return self._add(lib.luat_kv_batch_incr, namespace, key, whole(by, "by"), options)
+        return self._add(lib.luat_kv_batch_incr, namespace, key, as_integer(by, "by"), options)
 
     def commit(self) -> Optional[str]:
-        """Makes all the changes, and returns the version that the stored entries have; or where a condition does not
-        hold, makes none and returns None. After an error the batch is as it was, and can be committed again."""
+        """Applies all changes, and returns the version of the stored entries. If a condition does not hold, applies
+        none and returns None. After an error the batch is unchanged, and can be committed again."""
         error, length = new_error(), ffi.new("size_t *")
         with self._lock:
             handle = self._handle.pointer

@@ -1,4 +1,4 @@
-# The module is made of luat_kv.h when the package is built (declare.py). What cffi makes of it has no static types.
+# declare.py generates the module from luat_kv.h when the package is built. cffi's objects have no static types.
 from typing import Any
 
 ffi: Any

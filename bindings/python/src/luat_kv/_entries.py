@@ -1,4 +1,4 @@
-"""What comes out of the library: entries and pages of them."""
+"""Results of the library: entries, and pages of them."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ T = TypeVar("T")
 
 
 class Entry(NamedTuple):
-    """A key and what it holds, as it was when it was read."""
+    """A key and its contents, at the time when they were read."""
 
     key: str
     value: bytes
     metadata: Any
-    """What was given with the value; None if nothing was."""
+    """The metadata that was stored with the value, or None."""
     expiration: Optional[int]
-    """When the entry is gone, in Unix seconds; None: never."""
+    """When the entry expires, in Unix seconds; None means never."""
     version: str
-    """Which write it comes from, for Batch.check(): opaque, and another for each write."""
+    """Identifies the write that stored the entry, for Batch.check(). Opaque, and different for each write."""
 
 
 class KeyInfo(NamedTuple):
-    """A key of a list without values; its fields are those of Entry."""
+    """A key of a list without values. Its fields are those of Entry."""
 
     key: str
     metadata: Any
@@ -36,11 +36,11 @@ class KeyInfo(NamedTuple):
 
 @dataclass(frozen=True)
 class Page(Generic[T]):
-    """A part of a list, which ends where its cursor says."""
+    """A page of a list."""
 
     entries: List[T]
     cursor: Optional[str]
-    """What to pass to the next list(); None if nothing is left."""
+    """The argument cursor for the list() of the next page; None after the last page."""
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -60,7 +60,7 @@ def key_of(entry: Any, length: Any) -> str:
 
 
 def value_of(entry: Any, length: Any) -> bytes:
-    """The one copy that is made of a value."""
+    """Returns a copy of an entry's value."""
     data = lib.luat_kv_entry_value(entry, length)
     value: bytes = ffi.buffer(data, length[0])[:]
     return value
@@ -99,7 +99,7 @@ def whole_entry(entry: Any, length: Any) -> Entry:
 
 
 def page_of(page: Any, make: Callable[[Any, Any], T]) -> Page[T]:
-    """All of a page, made into what is wanted of its entries."""
+    """Converts a page, with make() for each entry."""
     length = ffi.new("size_t *")
     entries = [make(lib.luat_kv_page_at(page, i), length) for i in range(lib.luat_kv_page_len(page))]
     cursor = _text(lib.luat_kv_page_cursor, page, length)

@@ -1,4 +1,4 @@
-"""What a call can fail with."""
+"""The errors of the library."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ._library import ffi, lib
 
 
 class Error(Exception):
-    """A failed call: code is the name of its status, as in "BUSY", and status the number."""
+    """A failed call. code is the name of its status, such as "BUSY"; status is the number."""
 
     code: str = "UNKNOWN"
     status: int = 0
@@ -19,12 +19,12 @@ class InvalidError(Error, ValueError):
 
 
 class IoError(Error, OSError):
-    """The operating system refused: no such folder, no permission, disk full, ... errno is the number of the system's
-    error, as in errno.ENOSPC, or None if the library does not tell one."""
+    """The operating system returned an error: no such folder, no permission, disk full, ... errno is the number of the
+    system's error, such as errno.ENOSPC, or None if it is not known."""
 
 
 class BusyError(Error):
-    """Another process or connection held the database for longer than the busy timeout. Try again."""
+    """Another process or connection locked the database for longer than the busy timeout. Try again."""
 
 
 class CorruptError(Error):
@@ -32,7 +32,7 @@ class CorruptError(Error):
 
 
 class ReadonlyError(Error):
-    """A write to a store that was opened for reading only, or whose file may not be written."""
+    """A write to a store that was opened read-only, or to whose file writing is not permitted."""
 
 
 class LimitError(Error, ValueError):
@@ -44,11 +44,11 @@ class NoMemoryError(Error, MemoryError):
 
 
 class PanicError(Error):
-    """A bug in the library was caught; the store goes on working. Please report it."""
+    """A bug in the library was caught. The store can still be used. Please report it."""
 
 
 class InternalError(Error):
-    """SQLite answered something unexpected."""
+    """SQLite returned an unexpected result."""
 
 
 class ConflictError(Error):
@@ -73,7 +73,7 @@ for _status, _kind in _KINDS.items():
 
 
 def fail(error: Any, status: int) -> NoReturn:
-    """Raises what a call left in its luat_kv_error **, and frees it."""
+    """Raises the error that a call has returned in its luat_kv_error **, and frees it."""
     message = ffi.string(lib.luat_kv_error_message(error[0])).decode("utf-8", "replace")
     number = lib.luat_kv_error_errno(error[0])
     lib.luat_kv_error_free(error[0])

@@ -1,9 +1,9 @@
-"""Who holds which handle of the library.
+"""The handles of the library, and when they are freed.
 
-A handle must not be freed while another thread is in a call with it, and calls must cost little. So nothing is counted
-or locked here: cffi's object for a handle frees it when its last reference goes, and a call has a reference of its own,
-the argument. To close is to drop the reference that a Handle has; if calls are under way, the last of them to return
-frees the library's. That is also safe when the garbage collector, a signal handler or a fork comes in between.
+A handle must not be freed while another thread is in a call with it, and calls must be fast. So nothing is counted or
+locked here: cffi's object for a handle frees it when its last reference is dropped, and a call has a reference, the
+argument. Closing drops the reference of the Handle; if calls are in progress, the last of them frees the library's
+handle when it returns. That is also safe if the garbage collector, a signal handler or a fork intervenes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ._library import ffi, lib
 
 
 class Handle:
-    """A handle, until the store is closed."""
+    """A handle of the library. It has the attribute pointer until the store is closed."""
 
     __slots__ = ("pointer", "__weakref__")
     pointer: Any
@@ -25,7 +25,7 @@ class Handle:
         self.pointer = pointer
 
     def __getattr__(self, name: str) -> NoReturn:
-        # Python comes here only where there is no pointer any more, so that it costs nothing where there is.
+        # Python calls this only if the attribute is missing, so the check takes no time while the store is open.
         if name == "pointer":
             raise InvalidError("the store is closed")
         raise AttributeError(name)
@@ -33,12 +33,12 @@ class Handle:
     def close(self) -> None:
         try:
             del self.pointer
-        except AttributeError:  # closed already
+        except AttributeError:  # already closed
             pass
 
 
 class Handles:
-    """A store's handle, and those of its namespaces and batches, which are theirs but are closed with it."""
+    """A store's handle, and the handles of its namespaces and batches, which are closed with it."""
 
     __slots__ = ("store", "closed", "_children")
 
@@ -48,7 +48,7 @@ class Handles:
         self._children: WeakValueDictionary[int, Handle] = WeakValueDictionary()
 
     def hold(self, pointer: Any) -> Handle:
-        """Takes in a handle that was just opened, unless the store was closed meanwhile."""
+        """Takes ownership of a new handle. Closes it if the store was closed meanwhile."""
         handle = Handle(pointer)
         self._children[id(handle)] = handle
         if self.closed:
@@ -56,7 +56,7 @@ class Handles:
         return handle
 
     def close(self) -> None:
-        # In this order, with hold() doing the reverse, nobody is missed who comes in between.
+        # hold() has the reverse order, so a handle that is added at the same time is closed by one of the two.
         self.closed = True
         self.store.close()
         for reference in self._children.valuerefs():
@@ -66,7 +66,7 @@ class Handles:
 
 
 def check(status: int, error: Any) -> int:
-    """Raises the error of a call that failed, else gives its status back."""
+    """Raises the error of a failed call. Otherwise returns its status."""
     if status < 0:
         fail(error, status)
     return status
@@ -77,14 +77,14 @@ def new_error() -> Any:
 
 
 def opened(what: str, function: Any, free: Any, *arguments: Any) -> Any:
-    """What a function opens: an owned handle, which goes back to the library with its last reference."""
+    """Returns the handle that a function opens. It is freed when its last reference is dropped."""
     out, error = ffi.new(what + " **"), new_error()
     check(function(*arguments, out, error), error)
     return ffi.gc(out[0], free)
 
 
 def numbers(function: Any, *arguments: Any, outs: int = 1) -> list[int]:
-    """The uint64_t outputs of a function that has them last."""
+    """Returns the uint64_t outputs of a function whose last parameters they are."""
     out, error = ffi.new("uint64_t[]", outs), new_error()
     check(function(*arguments, *(out + i for i in range(outs)), error), error)
     return list(out)

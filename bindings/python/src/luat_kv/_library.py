@@ -1,4 +1,4 @@
-"""Finds libluat_kv, and makes sure that it is the one that this package was made for."""
+"""Finds libluat_kv, and checks that its ABI is the one that this package was built for."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _open() -> tuple[Any, str]:
 
 def _checked() -> tuple[Any, str]:
     library, path = _open()
-    # The declarations know the header's numbers, but a function is looked for in the library only when it is named.
+    # The declarations contain the header's constants, but cffi looks up a function only when it is accessed.
     try:
         has = library.luat_kv_abi_version()
     except (AttributeError, ffi.error):

@@ -1,4 +1,4 @@
-"""A namespace: a mapping from keys to bytes, and what the store can do beyond that."""
+"""A namespace: a mapping from keys to bytes, with the further operations of the store."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from typing import (
 from ._arguments import (
     Key,
     Range,
+    as_integer,
     from_json,
     incr_options,
     lifetime,
@@ -30,7 +31,6 @@ from ._arguments import (
     utf8,
     value_of,
     view,
-    whole,
 )
 from ._batch import Batch
 from ._entries import Entry, KeyInfo, Page, key_info, key_of, page_of, version_of, whole_entry
@@ -58,10 +58,10 @@ def _value_and_version(entry: Any, length: Any) -> tuple[bytes, str]:
 
 
 class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
-    """A set of keys within a store, as a mapping. Keys come out as str; values are bytes, and str is stored as UTF-8.
+    """A set of keys within a store, as a mapping. Keys are returned as str; values are bytes. A str is stored as UTF-8.
 
-    Any thread may use it at any time. Iteration goes in byte order of the keys, and reads page by page: what is put or
-    deleted meanwhile may be seen or not, and everything else is seen once. Store.namespace() makes it.
+    Any thread may use it at any time. Iteration is in byte order of the keys, and reads page by page: it may or may not
+    return keys that are put or deleted meanwhile, and returns all others once. Store.namespace() returns a Namespace.
     """
 
     __slots__ = ()
@@ -82,17 +82,17 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
     @overload
     def get(self, key: Key, default: Union[bytes, T]) -> Union[bytes, T]: ...
     def get(self, key: Key, default: Any = None) -> Any:
-        """The value, or the default if the key is missing or has expired."""
+        """Returns the value, or the default if the key is missing or has expired."""
         value = self._read(key)
         return default if value is None else value
 
     def get_json(self, key: Key, default: Any = None) -> Any:
-        """The value parsed as JSON; json.JSONDecodeError if it is none."""
+        """Returns the value parsed as JSON. Raises json.JSONDecodeError if it is not JSON."""
         value = self._read(key)
         return default if value is None else from_json(value)
 
     def get_entry(self, key: Key) -> Optional[Entry]:
-        """The value with its metadata, expiration and version, or None."""
+        """Returns the value with its metadata, expiration and version, or None."""
         return self._entry(key, whole_entry)
 
     def __setitem__(self, key: Key, value: Value) -> None:
@@ -117,11 +117,11 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
         expiration_ttl: Optional[int] = None,
         metadata: object = None,
     ) -> str:
-        """Stores a value, and replaces all that the key held before: value, expiration and metadata. Returns the version
-        of the new entry, for Batch.check().
+        """Stores a value, and replaces everything that the key held: value, expiration and metadata. Returns the
+        version of the new entry, for Batch.check().
 
-        expiration is in Unix seconds; expiration_ttl in seconds from now, and wins. metadata is anything but None that
-        json.dumps() takes.
+        expiration is in Unix seconds; expiration_ttl is in seconds from now, and takes precedence. metadata is anything
+        that json.dumps() accepts, except None.
         """
         options, _kept = put_options(expiration, expiration_ttl, metadata)
         return self._write(lib.luat_kv_put_versioned, key, value, options)
@@ -135,7 +135,7 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
         expiration_ttl: Optional[int] = None,
         metadata: object = None,
     ) -> str:
-        """Stores what json.dumps() makes of a value, which must be within JSON: no NaN. Returns the version."""
+        """Stores a value as JSON, with json.dumps(). NaN is an error, since JSON has none. Returns the version."""
         return self.put(key, to_json(value), expiration=expiration, expiration_ttl=expiration_ttl, metadata=metadata)
 
     def add(
@@ -147,14 +147,14 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
         expiration_ttl: Optional[int] = None,
         metadata: object = None,
     ) -> Optional[str]:
-        """put() if the key is missing. Returns the version of the new entry, or None if the key is there."""
+        """Does put() if the key is missing. Returns the version of the new entry, or None if the key exists."""
         options, _kept = put_options(expiration, expiration_ttl, metadata)
         return self._write(lib.luat_kv_add_versioned, key, value, options) or None
 
     def touch(
         self, key: Key, *, expiration: Optional[int] = None, expiration_ttl: Optional[int] = None
     ) -> bool:
-        """Gives a key another expiration, or without one none; returns whether it is there."""
+        """Sets the expiration of a key or, without arguments, removes it. Returns whether the key exists."""
         handle, raw, error = self._handle.pointer, utf8(key), new_error()
         at, ttl = lifetime(expiration, expiration_ttl)
         return check(lib.luat_kv_touch(handle, raw, len(raw), at, ttl, error), error) == _OK
@@ -168,14 +168,14 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
         expiration: Optional[int] = None,
         expiration_ttl: Optional[int] = None,
     ) -> int:
-        """Adds to the whole number that a key holds, and returns the sum. The options are for a key that is created."""
+        """Adds to the integer that a key holds, and returns the sum. The options apply only if the key is missing."""
         handle, raw, error = self._handle.pointer, utf8(key), new_error()
         options, total = incr_options(initial, expiration, expiration_ttl), ffi.new("int64_t *")
-        check(lib.luat_kv_incr(handle, raw, len(raw), whole(by, "by"), options, total, error), error)
+        check(lib.luat_kv_incr(handle, raw, len(raw), as_integer(by, "by"), options, total, error), error)
         return int(total[0])
 
     def delete(self, key: Key) -> bool:
-        """Removes a key. Returns whether it was there."""
+        """Removes a key. Returns whether it existed."""
         handle, raw, error = self._handle.pointer, utf8(key), new_error()
         return check(lib.luat_kv_remove(handle, raw, len(raw), error), error) == _OK
 
@@ -187,7 +187,7 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
         """Removes a key and returns what make() reads from its entry, or None if the key is missing.
 
         make() also returns the entry's version. The entry is removed only after make() has read it, and only if it
-        still has that version, so an entry that cannot be read stays (luat_kv_take() would have removed it already).
+        still has that version, so an entry that cannot be read is kept. (luat_kv_take() would already have removed it.)
         """
         while True:
             found = self._entry(key, make)
@@ -198,8 +198,8 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
                 return wanted
 
     def take(self, key: Key) -> Optional[Entry]:
-        """Removes a key and returns its entry, in one step, or None if it is missing. Where several callers take the
-        same key, one of them gets the entry."""
+        """Removes a key and returns its entry, in one step, or None if it is missing. If several callers take the same
+        key, one of them gets the entry."""
         return self._take(key, _entry_and_version)
 
     @overload
@@ -207,7 +207,7 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
     @overload
     def pop(self, key: Key, default: Union[bytes, T]) -> Union[bytes, T]: ...
     def pop(self, key: Key, default: Any = _NO_DEFAULT) -> Any:
-        """Removes a key and returns its value, in one step; if it is missing the default, or a KeyError."""
+        """Removes a key and returns its value, in one step. If it is missing: the default, or KeyError."""
         value = self._take(key, _value_and_version)
         if value is not None:
             return value
@@ -216,14 +216,14 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
         return default
 
     def popitem(self) -> tuple[str, bytes]:
-        """Removes the first key and returns it with its value, in one step; KeyError where there is none."""
+        """Removes the first key and returns it with its value, in one step. Raises KeyError if there is none."""
         while first := self._list(Range(), False, key_of, 1, None).entries:
             if (value := self.pop(first[0], None)) is not None:
                 return first[0], value
         raise KeyError("popitem(): the namespace is empty")
 
     def setdefault(self, key: Key, default: Value) -> bytes:
-        """The value of a key, which if it is missing gets this one, in one step."""
+        """Returns the value of a key. If the key is missing, stores this value first, in one step."""
         while True:
             if (value := self._read(key)) is not None:
                 return value
@@ -234,7 +234,7 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
     # ---- Many keys
 
     def get_entries(self, keys: Iterable[Key]) -> Dict[str, Entry]:
-        """The entries of those of these keys that are there, all as they are at one moment."""
+        """Returns the entries of those of the keys that exist, all as of one moment."""
         if isinstance(keys, (str, bytes)):
             raise TypeError("get_entries() and get_many() take keys, not one key")
         handle, wanted = self._handle.pointer, [utf8(key) for key in keys]
@@ -246,7 +246,7 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
         return {entry.key: entry for entry in page_of(page, whole_entry)}
 
     def get_many(self, keys: Iterable[Key]) -> Dict[str, bytes]:
-        """The values of those of these keys that are there, all as they are at one moment."""
+        """Returns the values of those of the keys that exist, all as of one moment."""
         return {key: entry.value for key, entry in self.get_entries(keys).items()}
 
     @overload
@@ -263,10 +263,10 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
         self, *, prefix: Key = b"", start: Key = b"", stop: Optional[Key] = None, reverse: bool = False,
         values: bool = False, limit: Optional[int] = None, cursor: Optional[str] = None,
     ) -> Page[Any]:
-        """A page of keys, in byte order or the reverse of it, with their metadata, expiration and version.
+        """Returns a page of keys, in byte order or reverse byte order, with their metadata, expiration and version.
 
-        start is in and stop is out, in byte order whichever way the list goes. A page has 1000 keys unless limit says
-        otherwise; with values it ends early when they come to 16 MiB. cursor is the one of the page before.
+        start is inclusive and stop is exclusive, both in byte order for either direction. A page has at most limit
+        keys, by default 1000; with values, it also ends when they reach 16 MiB. cursor is that of the page before.
         """
         return self._list(
             range_of(prefix, start, stop, reverse), values, whole_entry if values is True else key_info, limit, cursor
@@ -275,7 +275,7 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
     def entries(
         self, *, prefix: Key = b"", start: Key = b"", stop: Optional[Key] = None, reverse: bool = False
     ) -> Iterator[Entry]:
-        """Goes through the entries of all pages, with their values."""
+        """Iterates over the entries of all pages, with their values."""
         return self._scan(range_of(prefix, start, stop, reverse), True, whole_entry)
 
     def __iter__(self) -> Iterator[str]:
@@ -285,17 +285,17 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
         return reversed(self.keys())
 
     def keys(self, *, prefix: Key = b"", start: Key = b"", stop: Optional[Key] = None, reverse: bool = False) -> Keys:
-        """A view of the keys in a range, which reads page by page."""
+        """Returns a view of the keys in a range, which reads page by page."""
         return Keys(self, range_of(prefix, start, stop, reverse))
 
     def values(
         self, *, prefix: Key = b"", start: Key = b"", stop: Optional[Key] = None, reverse: bool = False
     ) -> Values:
-        """A view of their values."""
+        """Returns a view of the values in a range."""
         return Values(self, range_of(prefix, start, stop, reverse))
 
     def items(self, *, prefix: Key = b"", start: Key = b"", stop: Optional[Key] = None, reverse: bool = False) -> Items:
-        """A view of both."""
+        """Returns a view of the keys and values in a range."""
         return Items(self, range_of(prefix, start, stop, reverse))
 
     def __len__(self) -> int:
@@ -305,15 +305,15 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
         return bool(self.list(limit=1).entries)
 
     def delete_prefix(self, prefix: Key) -> int:
-        """Removes the keys that begin with a prefix, which is not empty, in small steps that let others write; returns
-        how many there were."""
+        """Removes all keys with a prefix, which must not be empty, in small steps between which others can write.
+        Returns how many were removed."""
         raw = utf8(prefix, "prefix")
         return numbers(lib.luat_kv_delete_prefix, self._handle.pointer, raw, len(raw))[0]
 
-    def clear(self) -> int:  # type: ignore[override]  # a count, where a dict has nothing to say
-        """Removes all keys, in the same way."""
+    def clear(self) -> int:  # type: ignore[override]  # dict.clear() returns None
+        """Removes all keys, in small steps like delete_prefix(). Returns how many were removed."""
         return numbers(lib.luat_kv_clear, self._handle.pointer)[0]
 
     def batch(self) -> Batch:
-        """Begins a batch whose methods are about this namespace unless they are told another."""
+        """Begins a batch whose methods use this namespace by default."""
         return Batch(self._handles, self)

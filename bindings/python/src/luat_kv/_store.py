@@ -1,11 +1,11 @@
-"""A store: a database file, or memory, that holds namespaces."""
+"""A store: a database file, or memory, that contains namespaces."""
 
 from __future__ import annotations
 
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Dict, List, Literal, NamedTuple, NoReturn, Optional
 
-from ._arguments import DURABILITY, LIMITS, Key, choice, milliseconds, new_options, path_of, whole, yes
+from ._arguments import DURABILITY, LIMITS, Key, as_bool, as_integer, choice, milliseconds, new_options, path_of
 from ._batch import Batch
 from ._entries import key_of, page_of
 from ._handles import Handles, check, ffi, lib, new_error, numbers, opened
@@ -19,28 +19,28 @@ Durability = Literal["normal", "full"]
 
 
 class NamespaceStats(NamedTuple):
-    """What a namespace held when it was counted."""
+    """The contents of a namespace."""
 
     live: int
     expired: int
-    """Keys that are still to be swept away; nobody sees them."""
+    """The number of expired keys that have not been swept yet. No other result contains them."""
 
 
 class Stats(NamedTuple):
-    """What a store held when it was counted."""
+    """The contents of a store."""
 
     path: str
     """The file's absolute path, or "memory"."""
     file_size: int
-    """In bytes, with the log beside it; 0 in memory."""
+    """The size in bytes, including the log beside the file; 0 in memory."""
     namespaces: Dict[str, NamespaceStats]
 
 
 class Store:
-    """A store, which open(), open_project() and open_memory() make. Any thread may use it at any time.
+    """A store. open(), open_project() and open_memory() return it. Any thread may use it at any time.
 
-    close(), or the end of a with statement, closes it with all its namespaces and batches. One that nobody refers to
-    any more closes by itself, with the last of its namespaces.
+    close(), or the end of a with statement, closes it with all its namespaces and batches. A store that is no longer
+    referenced is closed automatically, with the last of its namespaces.
     """
 
     __slots__ = ("_handles", "_name", "__weakref__")
@@ -50,8 +50,8 @@ class Store:
         self._name = name
 
     def close(self) -> None:
-        """Closes the store; again is harmless. Calls that are under way in other threads end as they would have, and
-        the last of them closes the file; every later one is an InvalidError."""
+        """Closes the store. A second call has no effect. Calls in progress in other threads complete normally, and the
+        last of them closes the file. Every later call raises InvalidError."""
         self._handles.close()
 
     @property
@@ -74,15 +74,15 @@ class Store:
         raise TypeError("a Store cannot be copied or pickled: open it where it is needed")
 
     def namespace(self, name: Key) -> Namespace:
-        """A set of keys of its own. Nothing is written until a key is put."""
+        """Returns a separate set of keys. Nothing is written until a key is put."""
         return Namespace(self._handles, name)
 
     def batch(self) -> Batch:
-        """Begins a batch whose methods are told their namespace."""
+        """Begins a batch whose methods need the argument namespace."""
         return Batch(self._handles, None)
 
     def namespaces(self) -> List[str]:
-        """The names of the namespaces that have live keys, in byte order."""
+        """Returns the names of the namespaces that have live keys, in byte order."""
         page = opened("luat_kv_page", lib.luat_kv_namespaces, lib.luat_kv_page_free, self._handles.store.pointer)
         return page_of(page, key_of).entries
 
@@ -93,7 +93,7 @@ class Store:
         return path
 
     def stats(self) -> Stats:
-        """Counts what the store holds, entry by entry."""
+        """Returns the store's contents in numbers. Counts every entry."""
         stats = opened("luat_kv_stats", lib.luat_kv_stats_read, lib.luat_kv_stats_free, self._handles.store.pointer)
         length, namespaces = ffi.new("size_t *"), {}
         for i in range(lib.luat_kv_stats_len(stats)):
@@ -104,23 +104,23 @@ class Store:
         return Stats(path, lib.luat_kv_stats_file_size(stats), namespaces)
 
     def sweep(self, max: Optional[int] = None) -> int:
-        """Removes expired entries from the file, at most so many, and counts them. Writes do so by themselves."""
-        most = 0 if max is None else whole(max, "max", 1, 2**64 - 1)
+        """Removes expired entries, at most max, and returns how many. Each write also removes a few."""
+        most = 0 if max is None else as_integer(max, "max", 1, 2**64 - 1)
         return numbers(lib.luat_kv_sweep, self._handles.store.pointer, most)[0]
 
     def compact(self) -> None:
-        """Writes the file anew, without the room that removed entries have left in it."""
+        """Rewrites the file without the space that removed entries have left."""
         error = new_error()
         check(lib.luat_kv_compact(self._handles.store.pointer, error), error)
 
     def checkpoint(self) -> bool:
-        """Moves the log into the file; returns whether all of it could be."""
+        """Moves the log into the file. Returns whether all of it was moved."""
         complete, error = ffi.new("int *"), new_error()
         check(lib.luat_kv_checkpoint(self._handles.store.pointer, complete, error), error)
         return bool(complete[0])
 
     def backup(self, path: Path) -> None:
-        """Copies the store as it is at one moment to a new file, which must not be there, while others write."""
+        """Copies the store, as of one moment, to a file that must not exist. Others can write meanwhile."""
         error = new_error()
         check(lib.luat_kv_backup(self._handles.store.pointer, path_of(path), error), error)
 
@@ -130,9 +130,9 @@ def _options(limits: Limits, durability: Durability, busy_timeout: float, readon
     options.limits = choice(limits, "limits", LIMITS)
     options.durability = choice(durability, "durability", DURABILITY)
     options.busy_timeout_ms = milliseconds(busy_timeout)
-    if yes(readonly, "readonly"):
+    if as_bool(readonly, "readonly"):
         options.flags |= lib.LUAT_KV_OPEN_READONLY
-    if yes(nowait, "nowait") or not options.busy_timeout_ms:
+    if as_bool(nowait, "nowait") or not options.busy_timeout_ms:
         options.flags |= lib.LUAT_KV_OPEN_NOWAIT
     return options
 
@@ -150,11 +150,11 @@ def open(
     readonly: bool = False,
     nowait: bool = False,
 ) -> Store:
-    """Opens a database file, and makes it, with its folders, where it is missing.
+    """Opens a database file. If it is missing, it is created, with its folders.
 
-    limits        "default", or "cloudflare" for those of Cloudflare Workers KV.
-    durability    "normal": a power cut may lose the last moments; "full": it does not, for an fsync with each write.
-    busy_timeout  how many seconds to wait for other processes; 0 is the same as nowait.
+    limits        "default", or "cloudflare" for the limits of Cloudflare Workers KV.
+    durability    "normal": a power failure may lose the last writes; "full": it does not, with an fsync for each write.
+    busy_timeout  how long to wait for other processes, in seconds; 0 is the same as nowait.
     readonly      open a file that exists, and never write to it.
     nowait        do not wait for other processes at all.
     """
@@ -171,13 +171,13 @@ def open_project(
     readonly: bool = False,
     nowait: bool = False,
 ) -> Store:
-    """Opens the store of the Luat project that a folder, by default the working directory, lies in. The rest is as with
-    open()."""
+    """Opens the store of the Luat project that contains a folder, by default the working directory. The other arguments
+    are those of open()."""
     options = _options(limits, durability, busy_timeout, readonly, nowait)
     where = ffi.NULL if dir is None else path_of(dir, "dir")
     return _open(lib.luat_kv_open_project, f"of the project in {'.' if dir is None else dir!r}", where, options)
 
 
 def open_memory(*, limits: Limits = "default") -> Store:
-    """Makes a new, empty store in memory, which is gone when it closes."""
+    """Creates an empty store in memory, which is lost when it is closed."""
     return _open(lib.luat_kv_open_memory, "in memory", _options(limits, "normal", 5.0, False, False))

@@ -1,4 +1,4 @@
-"""What keys(), values() and items() give: a look at a range of keys, read page by page as it is gone through."""
+"""The views that keys(), values() and items() return. They read a range of keys page by page during iteration."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class _View:
-    """What the three have in common. They are sized and iterated over by going through the store."""
+    """The base class of the three views. Their length and their iteration read the store."""
 
     _namespace: NamespaceBase
     _range: Range
