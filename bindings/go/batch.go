@@ -9,19 +9,19 @@ import (
 	"unsafe"
 )
 
-// Batch is changes to one or more namespaces of one store, gathered and then made in one transaction, in their order:
-// all of them or none. An error on the way is kept, and returned by Commit.
+// Batch collects changes to one or more namespaces of a store. Commit applies them in their order, in one transaction:
+// all of them or none. An error of a method is stored, and returned by Commit.
 //
 //	version, err := store.Batch().Check(stock, "apples", apples.Version).Put(stock, "apples", left, nil).Commit()
 type Batch struct {
 	store *Store
-	mu    sync.Mutex // C lets one thread at a time use a batch
+	mu    sync.Mutex // in C, a batch may be used by one thread at a time
 	ptr   *C.luat_kv_batch
 	err   error
 }
 
-// Batch begins a batch, empty as yet. Nothing is written, and nobody waits, until it is committed; what is not is
-// forgotten.
+// Batch returns a new, empty batch. It writes nothing and blocks no other call until it is committed. A batch that is
+// not committed is discarded.
 func (s *Store) Batch() *Batch {
 	b := &Batch{store: s}
 	if b.err = s.enter(); b.err != nil {
@@ -51,7 +51,7 @@ func (b *Batch) add(n *Namespace, call func() error) *Batch {
 		return b
 	}
 	defer n.leave()
-	if n.store != b.store { // whose handles could be freed meanwhile
+	if n.store != b.store { // the handles of another store could be freed meanwhile
 		b.err = invalid("the namespace %q is another store's", n.name)
 		return b
 	}
@@ -59,13 +59,13 @@ func (b *Batch) add(n *Namespace, call func() error) *Batch {
 	return b
 }
 
-// Check adds a condition: the batch is to change something only if a key still has this version, that is if nobody has
-// written it since. "" is that the key must be missing. It sees what the batch itself has changed before.
+// Check adds a condition: the batch is applied only if a key still has this version, so only if it was not written
+// since. "" means that the key must be missing. The condition takes earlier changes of the same batch into account.
 func (b *Batch) Check(n *Namespace, key, version string) *Batch {
 	return b.add(n, func() error { return check(C.kv_batch_check(b.ptr, n.ptr, key, version)) })
 }
 
-// Put adds what Namespace.Put does. The value is copied; a lifetime begins with the commit.
+// Put adds a Namespace.Put. The value is copied; a lifetime begins with the commit.
 func (b *Batch) Put(n *Namespace, key string, value []byte, options *PutOptions) *Batch {
 	return b.add(n, func() error {
 		if options == nil {
@@ -81,12 +81,12 @@ func (b *Batch) Put(n *Namespace, key string, value []byte, options *PutOptions)
 	})
 }
 
-// Delete adds what Namespace.Delete does.
+// Delete adds a Namespace.Delete.
 func (b *Batch) Delete(n *Namespace, key string) *Batch {
 	return b.add(n, func() error { return check(C.kv_batch_delete(b.ptr, n.ptr, key)) })
 }
 
-// Incr adds what Namespace.Incr does. What cannot be counted fails the commit.
+// Incr adds a Namespace.Incr. If the key's value is not an integer, the commit fails.
 func (b *Batch) Incr(n *Namespace, key string, by int64, options *IncrOptions) *Batch {
 	return b.add(n, func() error {
 		cOptions, err := options.toC()
@@ -97,9 +97,9 @@ func (b *Batch) Incr(n *Namespace, key string, by int64, options *IncrOptions) *
 	})
 }
 
-// Commit makes all the changes of the batch, or none of them. It returns the version that all entries have which the
-// batch stored; ErrConflict if a condition did not hold; or the first error of the calls before. After these the batch is
-// at its end. After any other error, such as ErrBusy, it is as it was, and can be committed again.
+// Commit applies all changes of the batch, or none of them. It returns the version of all entries that the batch
+// stored; ErrConflict if a condition did not hold; or the first error of the calls before. After these the batch cannot
+// be used again. After any other error, such as ErrBusy, it is unchanged, and can be committed again.
 func (b *Batch) Commit() (version string, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -9,40 +9,40 @@ import (
 	"syscall"
 )
 
-// Status says why a call did not do what it was asked: an outcome (ErrNotFound, ErrConflict) or an error. It is itself an
-// error, for errors.Is:
+// Status is the reason why a call failed: an outcome (ErrNotFound, ErrConflict) or an error. It is itself an error, for
+// errors.Is:
 //
 //	if errors.Is(err, luatkv.ErrBusy) { … }
 //
-// Outcomes are returned as they are, errors within an *Error, which has a message too.
+// Outcomes are returned directly, errors within an *Error, which also has a message.
 type Status int32
 
 const (
-	// ErrNotFound : there is no such key, or it has expired.
+	// ErrNotFound means that the key is missing or has expired.
 	ErrNotFound Status = C.LUAT_KV_NOT_FOUND
-	// ErrConflict : a condition of a batch did not hold, or Add found the key; nothing was changed.
+	// ErrConflict means that a condition of a batch did not hold, or that Add found the key. Nothing was changed.
 	ErrConflict Status = C.LUAT_KV_CONFLICT
-	// ErrInvalid : the request itself is wrong, and would fail again.
+	// ErrInvalid means that the request itself is wrong, and would fail again.
 	ErrInvalid Status = C.LUAT_KV_INVALID
-	// ErrIO : the operating system refused: no such folder, no permission, disk full, …
+	// ErrIO means that the operating system returned an error: no such folder, no permission, disk full, …
 	ErrIO Status = C.LUAT_KV_IO
-	// ErrBusy : another process or store held the database for longer than the busy timeout. Try again.
+	// ErrBusy means that another process or store locked the database for longer than the busy timeout. Try again.
 	ErrBusy Status = C.LUAT_KV_BUSY
-	// ErrCorrupt : the file is not a database, is damaged, or is not a key-value store's.
+	// ErrCorrupt means that the file is not a database, is damaged, or is not a key-value store's.
 	ErrCorrupt Status = C.LUAT_KV_CORRUPT
-	// ErrReadOnly : a write to a store that was opened for reading only, or whose file may not be written.
+	// ErrReadOnly means that a store was opened read-only, or that writing to its file is not permitted.
 	ErrReadOnly Status = C.LUAT_KV_READONLY
-	// ErrLimit : something is longer, or a lifetime shorter, than the store's limits allow.
+	// ErrLimit means that something is longer, or a lifetime shorter, than the store's limits allow.
 	ErrLimit Status = C.LUAT_KV_LIMIT
-	// ErrNoMemory : memory ran out.
+	// ErrNoMemory means that memory ran out.
 	ErrNoMemory Status = C.LUAT_KV_NOMEM
-	// ErrPanic : a bug in the library was caught; the store goes on working. Please report it.
+	// ErrPanic means that a bug in the library was caught. The store can still be used. Please report it.
 	ErrPanic Status = C.LUAT_KV_PANIC
-	// ErrInternal : SQLite answered something unexpected.
+	// ErrInternal means that SQLite returned an unexpected result.
 	ErrInternal Status = C.LUAT_KV_INTERNAL
 )
 
-// ErrClosed is what every call on a closed store comes to, and on its namespaces and batches. Its status is ErrInvalid.
+// ErrClosed is the error of every call on a closed store, and on its namespaces and batches. Its status is ErrInvalid.
 var ErrClosed error = &Error{Status: ErrInvalid, Message: "the store is closed"}
 
 // Code returns the status's name in the C library, such as "BUSY"; "UNKNOWN" for a number that has none.
@@ -50,7 +50,7 @@ func (s Status) Code() string {
 	return C.GoString(C.luat_kv_status_str(C.luat_kv_status(s)))
 }
 
-// Error returns the code, and for an outcome what it means.
+// Error returns the code, and, for an outcome, its meaning.
 func (s Status) Error() string {
 	switch s {
 	case ErrNotFound:
@@ -61,7 +61,7 @@ func (s Status) Error() string {
 	return "luatkv: " + s.Code()
 }
 
-// Error is an error of the library: its status, and a message of one line. After an error everything is as it was.
+// Error is an error of the library: its status, and a message of one line. The data is as before the call.
 type Error struct {
 	Status  Status
 	Message string

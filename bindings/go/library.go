@@ -5,7 +5,7 @@ package luatkv
 // #include "shim.h"
 // #include <dlfcn.h>
 //
-// /* The library's path, or NULL where it is part of the program itself. */
+// /* The library's path, or NULL if it is linked into the program. */
 // static const char *kv_library_path(void)
 // {
 //     Dl_info info;
@@ -14,10 +14,10 @@ package luatkv
 // }
 import "C"
 
-// Version returns the version of the C library, as in "0.1.0".
+// Version returns the version of the C library, such as "0.1.0".
 func Version() string { return C.GoString(C.luat_kv_version()) }
 
-// checkABI compares the library that was loaded with the header that the package was compiled with.
+// checkABI compares the ABI of the loaded library with the ABI of the header that the package was compiled with.
 func checkABI() error {
 	abi := C.luat_kv_abi_version()
 	if abi == C.KV_ABI_VERSION {

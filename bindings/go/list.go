@@ -11,16 +11,17 @@ import (
 	"unsafe"
 )
 
-// Entry is a key and what it holds, as it was when it was read.
+// Entry is a key and its contents, at the time when they were read.
 type Entry struct {
 	Key string
 	// Value is nil in a list without values; an empty value is not nil.
 	Value []byte
 	// Metadata is JSON text, or nil.
 	Metadata json.RawMessage
-	// Expiration is when the entry is gone; the zero Time is never.
+	// Expiration is the time when the entry expires; the zero Time means never.
 	Expiration time.Time
-	// Version says which write the entry comes from, for Batch.Check: opaque text, another for each write of a key.
+	// Version identifies the write that stored the entry, for Batch.Check: opaque text, different for each write of a
+	// key.
 	Version string
 }
 
@@ -50,32 +51,32 @@ func entryOf(v C.kv_view) Entry {
 	return entry
 }
 
-// ListOptions says which keys to list. Zero values, and nil for the struct, are the defaults.
+// ListOptions selects the keys of a list. Zero values, and nil for the struct, are the defaults.
 type ListOptions struct {
-	// Prefix : only keys that begin with this; every character stands for itself.
+	// Prefix selects keys with this prefix. There are no wildcards.
 	Prefix string
-	// Start : only keys from this one on, itself included, in byte order, whichever way the list goes.
+	// Start selects keys from this one on, inclusive, in byte order for both directions.
 	Start string
-	// Stop : only keys before this one, in byte order, whichever way the list goes.
+	// Stop selects keys before this one, exclusive, in byte order for both directions.
 	Stop string
-	// Reverse : from the last key to the first.
+	// Reverse lists from the last key to the first.
 	Reverse bool
-	// Values : with their values. Such a page ends early when its values come to 16 MiB.
+	// Values includes the values. A page then also ends when its values reach 16 MiB.
 	Values bool
-	// Limit is how many keys a page holds at most; 0 is 1000.
+	// Limit is the maximum number of keys in a page; 0 means 1000.
 	Limit int
-	// Cursor is where the previous page ended. It goes with the same prefix and direction only.
+	// Cursor is the cursor of the page before. It is only valid with the same prefix and direction.
 	Cursor string
 }
 
-// Page is some keys of a list.
+// Page is a page of a list.
 type Page struct {
 	Entries []Entry
-	// Cursor is where the next page begins, for ListOptions.Cursor; "" where nothing is left.
+	// Cursor is the value of ListOptions.Cursor for the next page; "" after the last page.
 	Cursor string
 }
 
-// How many entries of a page one call into C looks at.
+// The number of entries of a page that one call into C reads.
 const viewsAtOnce = 128
 
 func least[T int | time.Duration](a, b T) T {
@@ -85,7 +86,7 @@ func least[T int | time.Duration](a, b T) T {
 	return b
 }
 
-// readPage copies a page, and frees the library's own.
+// readPage copies a page, and frees the C page.
 func readPage(r C.kv_result) (*Page, error) {
 	if err := check(r); err != nil {
 		return nil, err
@@ -107,7 +108,7 @@ func readPage(r C.kv_result) (*Page, error) {
 	return &Page{Entries: entries, Cursor: textOf(cursor)}, nil
 }
 
-// List returns a page of live keys, in byte order or the reverse of it. Iterate goes through all pages.
+// List returns a page of live keys, in byte order or reverse byte order. Iterate reads all pages.
 func (n *Namespace) List(options *ListOptions) (*Page, error) {
 	if err := n.enter(); err != nil {
 		return nil, err
@@ -130,14 +131,14 @@ func (n *Namespace) List(options *ListOptions) (*Page, error) {
 		options.Stop))
 }
 
-// GetMany reads many values at once, with their metadata, expiration and version, all as they are at one moment: 1 to
-// 10 000 keys, or with LimitsCloudflare to 100. The map has those that are there.
+// GetMany reads the values of 1 to 10 000 keys (with LimitsCloudflare, to 100) at once, with their metadata, expiration
+// and version, all as of one moment. The map contains the keys that exist.
 func (n *Namespace) GetMany(keys ...string) (map[string]Entry, error) {
 	if err := n.enter(); err != nil {
 		return nil, err
 	}
 	defer n.leave()
-	lens := make([]C.size_t, len(keys)+1) // never empty, so that it has an address
+	lens := make([]C.size_t, len(keys)+1) // not empty, so that it has an address
 	for i, key := range keys {
 		lens[i] = C.size_t(len(key))
 	}
@@ -152,8 +153,8 @@ func (n *Namespace) GetMany(keys ...string) (map[string]Entry, error) {
 	return entries, nil
 }
 
-// Iterator goes through the keys of a list, page after page, in the way of bufio.Scanner. One goroutine at a time may use
-// it. There is nothing to close, and it may be left at any key.
+// Iterator iterates over the keys of a list, page after page, like a bufio.Scanner. One goroutine at a time may use it.
+// It need not be closed, and a caller may stop at any key.
 //
 //	keys := users.Iterate(&luatkv.ListOptions{Prefix: "user:"})
 //	for keys.Next() {
@@ -170,12 +171,13 @@ type Iterator struct {
 	err       error
 }
 
-// How many keys an iterator reads at once, at first and at last, where its options have no limit.
+// The size of an iterator's first page, and the maximum size of its later pages, in keys, if its options have no limit.
 const firstPage, lastPage = 4, 1000
 
-// Iterate begins at the first key, or at the cursor of the options; their limit is how many keys are read at once. With
-// a limit of 0 the first page is small, for callers that leave early, and each page is larger than the one before. Keys
-// that are put or deleted meanwhile are seen if they lie ahead.
+// Iterate begins at the first key, or at the cursor of the options. Limit is the number of keys that are read at once.
+// With a limit of 0 the first page is small, for callers that stop early, and each page is larger than the one before.
+// The iteration includes keys that are put meanwhile, and leaves out those that are deleted, if it has not read them
+// yet.
 func (n *Namespace) Iterate(options *ListOptions) *Iterator {
 	if options == nil {
 		options = &ListOptions{}
@@ -187,7 +189,7 @@ func (n *Namespace) Iterate(options *ListOptions) *Iterator {
 	return i
 }
 
-// Next goes to the next key. It returns false at the end, and after an error.
+// Next moves to the next key. It returns false at the end, and after an error.
 func (i *Iterator) Next() bool {
 	for len(i.entries) == 0 {
 		i.entry = Entry{}
@@ -208,10 +210,10 @@ func (i *Iterator) Next() bool {
 	return true
 }
 
-// Key returns the key that Next went to; "" before the first, and at the end.
+// Key returns the current key; "" before the first call of Next, and at the end.
 func (i *Iterator) Key() string { return i.entry.Key }
 
-// Entry returns the key that Next went to with what it holds: its value too, if the options asked for values.
+// Entry returns the current key with its contents. They include the value if the options have Values.
 func (i *Iterator) Entry() Entry { return i.entry }
 
 // Err returns the error that ended the iteration, or nil.

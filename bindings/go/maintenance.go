@@ -5,24 +5,24 @@ import "C"
 
 import "unsafe"
 
-// Stats is what a store held when it was counted.
+// Stats is the contents of a store in numbers.
 type Stats struct {
 	// Path is the database file's absolute path, or "memory".
 	Path string
-	// FileSize is how many bytes the file takes on disk, with the log beside it; 0 in memory.
+	// FileSize is the size on disk in bytes, including the log beside the file; 0 in memory.
 	FileSize int64
-	// Namespaces are those that have keys, expired ones included, in byte order of their names.
+	// Namespaces are the namespaces that have keys, including expired ones, in byte order of their names.
 	Namespaces []NamespaceStats
 }
 
-// NamespaceStats is how many keys a namespace has.
+// NamespaceStats is the numbers of keys of a namespace.
 type NamespaceStats struct {
 	Name string
-	// Live keys, and Expired ones, which are still to be swept away.
+	// Live is the number of live keys, Expired the number of expired keys that have not been swept yet.
 	Live, Expired int64
 }
 
-// Stats counts what the store holds, entry by entry.
+// Stats returns the contents of the store in numbers. It counts every entry.
 func (s *Store) Stats() (*Stats, error) {
 	if err := s.enter(); err != nil {
 		return nil, err
@@ -51,8 +51,8 @@ func (s *Store) Stats() (*Stats, error) {
 	return stats, nil
 }
 
-// Sweep removes expired entries from the file, max at most or, with 0, all of them, and counts them. Nobody can see
-// expired entries, and writes remove them little by little, so this is never needed for correct results.
+// Sweep removes expired entries, at most max or, with 0, all of them, and returns how many. It is never needed for
+// correct results: they do not contain expired entries, and each write removes a few.
 func (s *Store) Sweep(max int64) (removed int64, err error) {
 	if err := s.enter(); err != nil {
 		return 0, err
@@ -65,7 +65,7 @@ func (s *Store) Sweep(max int64) (removed int64, err error) {
 	return int64(r.number), check(r)
 }
 
-// Compact writes the file anew, without the room that removed entries have left in it. Meanwhile it takes that much room
+// Compact rewrites the file without the space that removed entries have left. Meanwhile it needs as much disk space
 // again, and other calls that write wait, in this process and others, at most for their busy timeout.
 func (s *Store) Compact() error {
 	if err := s.enter(); err != nil {
@@ -75,8 +75,8 @@ func (s *Store) Compact() error {
 	return check(C.kv_compact(s.ptr))
 }
 
-// Checkpoint moves the log that lies beside the file into it. SQLite does so by itself, now and then; this is for a
-// moment of your choice. It is not complete where somebody who is reading an older state, or writing, held some back.
+// Checkpoint moves the log beside the file into it. SQLite also does this by itself from time to time. The result is
+// false if another writer, or a reader of an older state, held back a part of the log.
 func (s *Store) Checkpoint() (complete bool, err error) {
 	if err := s.enter(); err != nil {
 		return false, err
@@ -86,8 +86,8 @@ func (s *Store) Checkpoint() (complete bool, err error) {
 	return r.number == 1, check(r)
 }
 
-// Backup copies the whole store, as it is at one moment, into a new database file, while others can write. The file's
-// folder must be there, and the file must not. A store in memory is ErrInvalid: it has Namespace.Export instead.
+// Backup copies the whole store, as of one moment, into a new database file, while others can write. The file's folder
+// must exist, and the file must not. A store in memory returns ErrInvalid: use Namespace.Export instead.
 func (s *Store) Backup(path string) error {
 	if err := s.enter(); err != nil {
 		return err

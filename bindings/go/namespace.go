@@ -17,36 +17,36 @@ type Namespace struct {
 	ptr   *C.luat_kv_namespace // freed when the store closes
 }
 
-// PutOptions says how to store a value. Zero values, and nil for the struct, are the defaults.
+// PutOptions are the options for storing a value. Zero values, and nil for the struct, are the defaults.
 type PutOptions struct {
-	// Expiration is when the entry is gone, in the future; the zero Time is never.
+	// Expiration is the time when the entry expires, in the future; the zero Time means never.
 	Expiration time.Time
-	// TTL is the same from now, at least a second. It wins over Expiration where both are set.
+	// TTL is the same from now, at least a second. If both are set, TTL takes precedence.
 	TTL time.Duration
-	// Metadata is JSON text of any value but null, kept as it is; empty is none.
+	// Metadata is the JSON text of any value but null, and is stored unchanged. Empty means no metadata.
 	Metadata json.RawMessage
 }
 
-// TouchOptions says when a key is to be gone. Zero values, and nil for the struct, are never.
+// TouchOptions set the expiration of a key. Zero values, and nil for the struct, mean never.
 type TouchOptions struct {
-	// Expiration is when the entry is gone, in the future.
+	// Expiration is the time when the entry expires, in the future.
 	Expiration time.Time
-	// TTL is the same from now, at least a second. It wins over Expiration where both are set.
+	// TTL is the same from now, at least a second. If both are set, TTL takes precedence.
 	TTL time.Duration
 }
 
-// IncrOptions says how to create a key that is missing; one that is there keeps its own expiration. Zero values, and nil
-// for the struct, are the defaults.
+// IncrOptions apply to a missing key, which is created; an existing key keeps its expiration. Zero values, and nil for
+// the struct, are the defaults.
 type IncrOptions struct {
-	// Initial is what a missing key counts from.
+	// Initial is the number to which by is added if the key is missing.
 	Initial int64
-	// Expiration is when a key that is created is gone, in the future; the zero Time is never.
+	// Expiration is the time when the new key expires, in the future; the zero Time means never.
 	Expiration time.Time
-	// TTL is the same from now, at least a second. It wins over Expiration where both are set.
+	// TTL is the same from now, at least a second. If both are set, TTL takes precedence.
 	TTL time.Duration
 }
 
-// seconds returns when an entry is to be gone as C has it: whole seconds, rounded up, and 0 for none.
+// seconds converts an expiration and a lifetime for C: to seconds, rounded up, and 0 for none.
 func seconds(expiration time.Time, ttl time.Duration) (at, in C.int64_t, err error) {
 	if ttl != 0 {
 		if ttl < time.Second {
@@ -62,14 +62,14 @@ func seconds(expiration time.Time, ttl time.Duration) (at, in C.int64_t, err err
 		if expiration.Nanosecond() != 0 {
 			at++
 		}
-		if at <= 0 && in == 0 { // C takes 0 for never
+		if at <= 0 && in == 0 { // in C, 0 means never
 			return 0, 0, invalid("Expiration %v is not in the future", expiration)
 		}
 	}
 	return at, in, nil
 }
 
-// data returns where bytes begin, for the length of one call.
+// data returns the address and the length of bytes, for one call.
 func data(bytes []byte) (*C.uint8_t, C.size_t) {
 	if len(bytes) == 0 {
 		return nil, 0
@@ -89,7 +89,7 @@ func (n *Namespace) leave() { n.store.leave() }
 // Name returns the namespace's name.
 func (n *Namespace) Name() string { return n.name }
 
-// Most values fit in here, and are then copied once more: into a slice of their own length.
+// scratch is a buffer that most values fit into. They are then copied to a slice of their length.
 type scratch [4096]byte
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
@@ -109,7 +109,7 @@ func (n *Namespace) Get(key string) ([]byte, error) {
 		return value, nil
 	}
 	var value []byte
-	for r.status == C.LUAT_KV_TOO_SMALL { // again, if somebody has put a longer one meanwhile
+	for r.status == C.LUAT_KV_TOO_SMALL { // again if a longer value was put meanwhile
 		value = make([]byte, int(r.number))
 		r = C.kv_get(n.ptr, key, (*C.uint8_t)(unsafe.Pointer(&value[0])), C.size_t(len(value)))
 	}
@@ -119,8 +119,8 @@ func (n *Namespace) Get(key string) ([]byte, error) {
 	return value[:r.number:r.number], nil
 }
 
-// GetJSON reads a key's value as JSON into what v points to. ErrNotFound leaves v alone; a value that does not fit is an
-// error of encoding/json.
+// GetJSON parses a key's value as JSON into the variable that v points to. It does not change that after ErrNotFound. A
+// value that does not fit is an error of encoding/json.
 func (n *Namespace) GetJSON(key string, v any) error {
 	value, err := n.Get(key)
 	if err != nil {
@@ -138,7 +138,7 @@ func (n *Namespace) GetEntry(key string) (Entry, error) {
 	return entryFrom(C.kv_get_entry(n.ptr, key))
 }
 
-// entryFrom returns the entry that a call gave, and frees the library's own.
+// entryFrom copies the entry that a call returned, and frees the C entry.
 func entryFrom(r C.kv_result) (Entry, error) {
 	if err := check(r); err != nil {
 		return Entry{}, err
@@ -148,7 +148,7 @@ func entryFrom(r C.kv_result) (Entry, error) {
 	return entryOf(C.kv_entry_view(entry)), nil
 }
 
-// Has reports whether a key is there, without reading its value.
+// Has reports whether a key exists. It does not read the value.
 func (n *Namespace) Has(key string) (bool, error) {
 	if err := n.enter(); err != nil {
 		return false, err
@@ -157,7 +157,7 @@ func (n *Namespace) Has(key string) (bool, error) {
 	return found(C.kv_has(n.ptr, key))
 }
 
-// found returns whether a call found its key: ErrNotFound is false.
+// found returns whether a call found its key: false for ErrNotFound.
 func found(r C.kv_result) (bool, error) {
 	err := check(r)
 	if err == ErrNotFound {
@@ -166,18 +166,18 @@ func found(r C.kv_result) (bool, error) {
 	return err == nil, err
 }
 
-// Put stores a value, and replaces all that the key held before: value, metadata and expiration. A nil value is an empty
-// one.
+// Put stores a value, and replaces everything that the key held: value, metadata and expiration. A nil value is stored
+// as an empty one.
 func (n *Namespace) Put(key string, value []byte, options *PutOptions) error {
 	return n.put(0, key, value, options, nil)
 }
 
-// PutVersioned is as Put, and returns the version of the new entry, for Batch.Check.
+// PutVersioned is like Put, and returns the version of the new entry, for Batch.Check.
 func (n *Namespace) PutVersioned(key string, value []byte, options *PutOptions) (version string, err error) {
 	return n.putVersioned(0, key, value, options)
 }
 
-// PutJSON stores what json.Marshal makes of v.
+// PutJSON stores v as JSON, by json.Marshal.
 func (n *Namespace) PutJSON(key string, v any, options *PutOptions) error {
 	value, err := json.Marshal(v)
 	if err != nil {
@@ -186,12 +186,12 @@ func (n *Namespace) PutJSON(key string, v any, options *PutOptions) error {
 	return n.Put(key, value, options)
 }
 
-// Add stores a value if the key is missing, and else returns ErrConflict.
+// Add stores a value if the key is missing. Otherwise it returns ErrConflict.
 func (n *Namespace) Add(key string, value []byte, options *PutOptions) error {
 	return n.put(1, key, value, options, nil)
 }
 
-// AddVersioned is as Add, and returns the version of the new entry, for Batch.Check. It is "" with ErrConflict.
+// AddVersioned is like Add, and returns the version of the new entry, for Batch.Check. It is "" with ErrConflict.
 func (n *Namespace) AddVersioned(key string, value []byte, options *PutOptions) (version string, err error) {
 	return n.putVersioned(1, key, value, options)
 }
@@ -219,7 +219,7 @@ func (n *Namespace) put(add C.int, key string, value []byte, options *PutOptions
 	return check(C.kv_put(n.ptr, add, key, bytes, length, at, in, metadata, metadataLen, version))
 }
 
-// Touch gives a key another expiration, or none; its value and metadata stay. A missing key is ErrNotFound.
+// Touch sets or removes the expiration of a key. The value and the metadata are kept. A missing key is ErrNotFound.
 func (n *Namespace) Touch(key string, options *TouchOptions) error {
 	if err := n.enter(); err != nil {
 		return err
@@ -243,8 +243,8 @@ func (o *IncrOptions) toC() (C.luat_kv_incr_options, error) {
 	return C.kv_incr_options(C.int64_t(o.Initial), at, in), err
 }
 
-// Incr adds to the whole number that a key holds as decimal text, as in "42", and returns the sum. A missing key is
-// created; one that is there keeps its metadata and expiration. Nobody can write in between.
+// Incr adds to the integer that a key holds as decimal text, such as "42", and returns the sum, in one step. A missing
+// key is created; an existing key keeps its metadata and expiration.
 func (n *Namespace) Incr(key string, by int64, options *IncrOptions) (int64, error) {
 	if err := n.enter(); err != nil {
 		return 0, err
@@ -258,13 +258,13 @@ func (n *Namespace) Incr(key string, by int64, options *IncrOptions) (int64, err
 	return int64(r.number), check(r)
 }
 
-// Delete removes a key. That it is missing is no error.
+// Delete removes a key. A missing key is not an error.
 func (n *Namespace) Delete(key string) error {
 	_, err := n.Remove(key)
 	return err
 }
 
-// Remove is as Delete, and reports whether the key was there.
+// Remove is like Delete, and reports whether the key existed.
 func (n *Namespace) Remove(key string) (bool, error) {
 	if err := n.enter(); err != nil {
 		return false, err
@@ -273,8 +273,8 @@ func (n *Namespace) Remove(key string) (bool, error) {
 	return found(C.kv_remove(n.ptr, key))
 }
 
-// Take removes a key and returns the entry that it held, in one step: where several callers take the same key, one of them
-// gets the entry, and the others ErrNotFound.
+// Take removes a key and returns its entry, in one step: if several callers take the same key, one of them gets the
+// entry, and the others get ErrNotFound.
 func (n *Namespace) Take(key string) (Entry, error) {
 	if err := n.enter(); err != nil {
 		return Entry{}, err
@@ -283,7 +283,7 @@ func (n *Namespace) Take(key string) (Entry, error) {
 	return entryFrom(C.kv_take(n.ptr, key))
 }
 
-// Count counts the live keys that begin with a prefix, by going through them; "" is all keys.
+// Count returns the number of live keys with a prefix; "" means all keys. It reads every one of them.
 func (n *Namespace) Count(prefix string) (int64, error) {
 	if err := n.enter(); err != nil {
 		return 0, err
@@ -293,8 +293,8 @@ func (n *Namespace) Count(prefix string) (int64, error) {
 	return int64(r.number), check(r)
 }
 
-// DeletePrefix removes all keys that begin with a prefix, which must not be empty, and counts them. This is many small
-// transactions, between which others can write: an error half-way leaves the rest in place.
+// DeletePrefix removes all keys with a prefix, which must not be empty, and returns how many. It consists of many small
+// transactions, between which others can write. After an error, the remaining keys are kept.
 func (n *Namespace) DeletePrefix(prefix string) (removed int64, err error) {
 	if err := n.enter(); err != nil {
 		return 0, err
@@ -304,7 +304,7 @@ func (n *Namespace) DeletePrefix(prefix string) (removed int64, err error) {
 	return int64(r.number), check(r)
 }
 
-// Clear removes all keys of the namespace, as DeletePrefix does, and counts them.
+// Clear removes all keys of the namespace, in small transactions like DeletePrefix, and returns how many.
 func (n *Namespace) Clear() (removed int64, err error) {
 	if err := n.enter(); err != nil {
 		return 0, err

@@ -7,14 +7,15 @@ import (
 	"time"
 )
 
-// How long Retry waits between two calls, at first and at last.
+// The first and the maximum wait of Retry between two calls.
 const firstWait, lastWait = time.Millisecond, 100 * time.Millisecond
 
-// Retry makes a call, and makes it again as long as it returns ErrBusy, until ctx is done. It returns the first other
-// result; or, if ctx is done, the error of ctx with the message of the last call. It makes no call if ctx is done already.
+// Retry makes a call, and repeats it as long as it returns ErrBusy, until ctx is done. It returns the first other
+// result or, if ctx is done, the error of ctx with the message of the last call. If ctx is already done, it makes no
+// call.
 //
-// A call into C cannot be cancelled, so ctx does not shorten the wait within a call. Open the store with Options.NoWait:
-// then no call waits for other processes, and Retry waits in its place.
+// A call into C cannot be cancelled, so ctx does not shorten the wait within a call. Open the store with
+// Options.NoWait: then calls do not wait for other processes, and only Retry waits.
 //
 //	err := luatkv.Retry(ctx, func() error { return users.Put("user:1", value, nil) })
 func Retry(ctx context.Context, call func() error) error {

@@ -4,9 +4,9 @@ package luatkv
 
 import "iter"
 
-// All returns an iterator over the entries of a list, page after page, for a range loop. It begins and reads ahead as
-// Iterate does, anew in each loop. After an error the loop ends: the error is the second variable of the last turn, with a
-// zero Entry, and nil in every other. It needs Go 1.23; Iterate does the same with any Go.
+// All returns an iterator over the entries of a list, page after page, for a range loop. Each loop begins again, and
+// reads ahead like Iterate. An error ends the loop: in the last iteration the second variable is the error, and the
+// Entry is zero; in all others it is nil. All needs Go 1.23; Iterate works with any version of Go.
 //
 //	for user, err := range users.All(&luatkv.ListOptions{Prefix: "user:"}) {
 //		if err != nil {

@@ -1,9 +1,9 @@
 /*
- * What cgo calls: the functions of luat_kv.h with their outs given back by value, so that Go allocates nothing for them,
- * and with their options as plain arguments. A struct in Go's memory that points to more of Go's memory must not be
- * passed to C; here such structs live on C's stack, or on its heap, and for one call only.
+ * The functions that cgo calls. They call those of luat_kv.h, but return outputs by value, so that Go need not allocate
+ * memory for them, and take options as plain arguments. A struct in Go's memory that points to other memory of Go must
+ * not be passed to C, so such structs are on C's stack or heap, and only for one call.
  *
- * For the preambles of Go files only: cgo declares _GoString_ there.
+ * Include this file only in the preambles of Go files, where cgo declares _GoString_.
  */
 #ifndef LUATKV_SHIM_H
 #define LUATKV_SHIM_H
@@ -11,14 +11,14 @@
 #include <luat_kv.h>
 #include <stdlib.h>
 
-/* The one number that says which header this package was written for. */
+/* The ABI version of the header that this package was written for. */
 #define KV_ABI_VERSION 0
 
 #if LUAT_KV_ABI_VERSION != KV_ABI_VERSION
 #error "luat_kv.h has another LUAT_KV_ABI_VERSION than the Go package luatkv was written for (KV_ABI_VERSION in shim.h)"
 #endif
 
-/* What a call came to. */
+/* The result of a call. */
 typedef struct kv_result {
     luat_kv_status status;
     luat_kv_error *error;
@@ -32,7 +32,7 @@ typedef struct kv_version {
     char text[LUAT_KV_VERSION_SIZE];
 } kv_version;
 
-/* An entry's parts, which live as long as the entry. */
+/* The parts of an entry. They are valid as long as the entry. */
 typedef struct kv_view {
     luat_kv_bytes key, value, metadata, version;
     int64_t expiration;
@@ -232,7 +232,7 @@ static inline kv_result kv_remove(luat_kv_namespace *ns, _GoString_ key)
 
 /* ---- Many keys */
 
-/* The keys lie behind each other in text; lens tells where each ends. */
+/* text is the concatenation of count keys, lens their lengths. */
 static inline kv_result kv_get_many(luat_kv_namespace *ns, _GoString_ text, const size_t *lens, size_t count)
 {
     kv_result r = { 0 };
@@ -264,7 +264,7 @@ static inline kv_result kv_list(luat_kv_namespace *ns, uint32_t flags, uint32_t 
     return r;
 }
 
-/* Views of count entries from an index on, all of which must be there. */
+/* Views of count entries from an index on. All of them must exist. */
 static inline void kv_page_views(const luat_kv_page *page, size_t from, kv_view *views, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -292,7 +292,7 @@ static inline kv_result kv_clear(luat_kv_namespace *ns)
     return r;
 }
 
-/* ---- Files: a path, or a descriptor where that is NULL */
+/* ---- Files: a path, or a descriptor if the path is NULL */
 
 static inline kv_result kv_export(luat_kv_namespace *ns, const char *path, int fd, uint32_t format)
 {

@@ -15,36 +15,39 @@ import (
 	"unsafe"
 )
 
-// -fno-plt: the loader looks all functions up when the program starts, and names one that an old library lacks.
+// -fno-plt: the loader looks up all functions when the program starts, and names a function that an old library lacks.
 
-// Limits says how long keys, values and metadata may be, how short a lifetime, and how many keys a page has.
+// Limits selects the maximum lengths of keys, values and metadata, the minimum lifetime, and the maximum page.
 type Limits uint32
 
 const (
-	// LimitsDefault : keys of 4 KiB, values of 512 MiB, metadata of 64 KiB, pages of 10 000 keys, lifetimes from 1 s.
+	// LimitsDefault allows keys of 4 KiB, values of 512 MiB, metadata of 64 KiB, pages of 10 000 keys, lifetimes from 1
+	// s.
 	LimitsDefault Limits = C.LUAT_KV_LIMITS_DEFAULT
-	// LimitsCloudflare : those of Cloudflare Workers KV: keys of 512 bytes (but not "." or ".."), values of 25 MiB,
-	// metadata of 1024 bytes, pages of 1000 keys, lifetimes from 60 s. An app that must later run there fails here first.
+	// LimitsCloudflare are the limits of Cloudflare Workers KV: keys of 512 bytes (but not "." or ".."), values of 25
+	// MiB, metadata of 1024 bytes, pages of 1000 keys, lifetimes from 60 s. They are for an app that must later run
+	// there.
 	LimitsCloudflare Limits = C.LUAT_KV_LIMITS_CLOUDFLARE
 )
 
-// Durability says what an acknowledged write survives.
+// Durability selects the failures that a completed write survives.
 type Durability uint32
 
 const (
-	// DurabilityNormal : the death of the process. A power cut may lose the last moments; it never harms the file.
+	// DurabilityNormal survives the death of the process. A power failure may lose the last writes, but never damages
+	// the file.
 	DurabilityNormal Durability = C.LUAT_KV_DURABILITY_NORMAL
-	// DurabilityFull : a power cut too, for an fsync with each write.
+	// DurabilityFull also survives a power failure, at the cost of an fsync for each write.
 	DurabilityFull Durability = C.LUAT_KV_DURABILITY_FULL
 )
 
-// Options says how to open a store. Zero values, and nil for the struct, are the defaults.
+// Options are the options for opening a store. Zero values, and nil for the struct, are the defaults.
 type Options struct {
-	// BusyTimeout is how long to wait for other processes and stores, in whole milliseconds, rounded up; 0 is 5 s.
+	// BusyTimeout is how long to wait for other processes and stores, rounded up to milliseconds; 0 means 5 s.
 	BusyTimeout time.Duration
-	// NoWait : do not wait for them at all.
+	// NoWait means not to wait for them at all.
 	NoWait bool
-	// ReadOnly : open a database that exists, and never write to it.
+	// ReadOnly opens an existing database, and never writes to it.
 	ReadOnly   bool
 	Limits     Limits
 	Durability Durability
@@ -71,19 +74,20 @@ func (o *Options) toC() (C.luat_kv_open_options, error) {
 	return C.kv_open_options(flags, C.uint32_t(timeout), C.uint32_t(o.Limits), C.uint32_t(o.Durability)), nil
 }
 
-// Store is a database file, or memory, that holds namespaces. Any goroutine may use it at any time, and close it too.
+// Store is a database file, or memory, that contains namespaces. Any goroutine may use it and close it at any time.
 type Store struct {
-	// Calls hold mu for reading, so that Close waits for those that are under way, and frees nothing beneath them.
+	// Calls lock mu for reading, so Close waits for calls in progress, and does not free the handles that they use.
 	mu  sync.RWMutex
-	ptr *C.luat_kv_store // nil: closed
+	ptr *C.luat_kv_store // nil if closed
 
-	// The C handles of namespaces and batches, with what frees each: the collector, or Close before it.
+	// The C handles of namespaces and batches, with the functions that free them. Either a finalizer or Close calls
+	// those.
 	childrenMu sync.Mutex
 	children   map[unsafe.Pointer]func(unsafe.Pointer)
 }
 
-// Open opens the database file at path, and makes it, with the folders it lies in, where it is missing (with mode 0600,
-// folders with 0700). Nothing else in the process may open the file while the store is open, be it only to read it.
+// Open opens the database file at path. If it is missing, Open creates it with mode 0600, and its folders with 0700. No
+// other code in the process may open the file while the store is open, not even to read it.
 func Open(path string, options *Options) (*Store, error) {
 	return open(options, func(options C.luat_kv_open_options) (C.kv_result, error) {
 		cPath, err := newPath(path)
@@ -95,9 +99,9 @@ func Open(path string, options *Options) (*Store, error) {
 	})
 }
 
-// OpenProject opens the store of the Luat project that a folder lies in; "" is the working directory. The nearest folder
-// upwards that has a luat.toml is the project's root, else the folder itself; its key routing.data_dir (default
-// ".luat/data") is relative to that, and the file in it is "kv.db".
+// OpenProject opens the store of the Luat project that contains a folder; "" means the working directory. The project's
+// root is the nearest folder upwards that has a luat.toml, or else the folder itself. The store is the file "kv.db" in
+// the folder that the key routing.data_dir of luat.toml names (default ".luat/data"), relative to the root.
 func OpenProject(dir string, options *Options) (*Store, error) {
 	return open(options, func(options C.luat_kv_open_options) (C.kv_result, error) {
 		if dir == "" {
@@ -112,8 +116,8 @@ func OpenProject(dir string, options *Options) (*Store, error) {
 	})
 }
 
-// OpenMemory makes a new, empty store in memory, which is gone when it closes. Of the options, only the limits matter,
-// and ReadOnly is ErrInvalid.
+// OpenMemory creates an empty store in memory, which is lost when it is closed. Of the options, only Limits has an
+// effect; ReadOnly is ErrInvalid.
 func OpenMemory(options *Options) (*Store, error) {
 	return open(options, func(options C.luat_kv_open_options) (C.kv_result, error) {
 		return C.kv_open_memory(options), nil
@@ -136,12 +140,12 @@ func open(options *Options, call func(C.luat_kv_open_options) (C.kv_result, erro
 		return nil, err
 	}
 	s := &Store{ptr: (*C.luat_kv_store)(r.handle), children: map[unsafe.Pointer]func(unsafe.Pointer){}}
-	// Not on the finalizers' own goroutine: closing may wait for a disk.
+	// Not on the finalizers' goroutine, since closing may wait for a disk.
 	runtime.SetFinalizer(s, func(s *Store) { go s.Close() })
 	return s, nil
 }
 
-// newPath copies a path for C, which would take a NUL for its end.
+// newPath copies a path for C. A NUL, which would end the path, is an error.
 func newPath(path string) (*C.char, error) {
 	if strings.IndexByte(path, 0) >= 0 {
 		return nil, invalid("the path %q has a NUL", path)
@@ -149,8 +153,8 @@ func newPath(path string) (*C.char, error) {
 	return C.CString(path), nil
 }
 
-// Close closes the store, its namespaces and its batches, after the calls that are under way; from then on all of them
-// return ErrClosed. Closing again is harmless. The error is always nil.
+// Close closes the store, its namespaces and its batches, after the calls in progress. All later calls return
+// ErrClosed. A second Close has no effect. The error is always nil.
 func (s *Store) Close() error {
 	if s == nil {
 		return nil
@@ -172,8 +176,8 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// enter begins a call, and keeps the store open until leave. What a call uses must be reachable until it ends, or else a
-// finalizer frees it: so leave is deferred on the object that has the handle, which keeps that alive.
+// enter begins a call, and keeps the store open until leave. The object that owns a handle must be reachable until the
+// call ends, or a finalizer would free the handle. So leave is deferred on that object, which keeps it alive.
 func (s *Store) enter() error {
 	if s == nil {
 		return ErrClosed
@@ -194,7 +198,7 @@ func (s *Store) adopt(ptr unsafe.Pointer, free func(unsafe.Pointer)) {
 	s.children[ptr] = free
 }
 
-// disown frees a handle, if Close has not done so.
+// disown frees a handle, unless Close has freed it.
 func (s *Store) disown(ptr unsafe.Pointer) {
 	s.childrenMu.Lock()
 	defer s.childrenMu.Unlock()
@@ -204,8 +208,8 @@ func (s *Store) disown(ptr unsafe.Pointer) {
 	}
 }
 
-// Namespace returns a namespace of the store: a set of keys of its own. Nothing is written until a key is put. There is
-// nothing to close: the collector frees it, and so does Close of the store.
+// Namespace returns a namespace of the store: a separate set of keys. Nothing is written until a key is put. It need
+// not be closed: the garbage collector frees it, and so does Close of the store.
 func (s *Store) Namespace(name string) (*Namespace, error) {
 	if err := s.enter(); err != nil {
 		return nil, err
@@ -221,7 +225,7 @@ func (s *Store) Namespace(name string) (*Namespace, error) {
 	return n, nil
 }
 
-// Namespaces returns the names of the namespaces that have live keys, in byte order, all of them.
+// Namespaces returns the names of all namespaces that have live keys, in byte order.
 func (s *Store) Namespaces() ([]string, error) {
 	if err := s.enter(); err != nil {
 		return nil, err

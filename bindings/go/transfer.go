@@ -9,30 +9,31 @@ import (
 	"unsafe"
 )
 
-// Format is how an export is written. Import finds it out.
+// Format is the format of an export. Import detects it.
 type Format uint32
 
 const (
-	// FormatJSON : one JSON array, as Wrangler's `kv bulk put` takes it.
+	// FormatJSON is one JSON array, as for Wrangler's `kv bulk put`.
 	FormatJSON Format = C.LUAT_KV_FORMAT_JSON
-	// FormatJSONLines : the same objects, each on a line of its own.
+	// FormatJSONLines is the same objects, one per line.
 	FormatJSONLines Format = C.LUAT_KV_FORMAT_JSON_LINES
 )
 
-// ImportOptions says how to import. Zero values, and nil for the struct, are the defaults.
+// ImportOptions are the options of an import. Zero values, and nil for the struct, are the defaults.
 type ImportOptions struct {
-	// Replace what keys that are there already hold, rather than leave them alone.
+	// Replace replaces existing keys. By default they are skipped.
 	Replace bool
 }
 
-// Imported is what an import did.
+// Imported is the result of an import.
 type Imported struct {
-	// Stored entries, and Skipped ones: expired, or with a key that is there and was not to be replaced.
+	// Stored is the number of stored entries, Skipped the number of entries that had expired, or whose keys existed and
+	// were not replaced.
 	Stored, Skipped int64
 }
 
-// Export writes all live entries of the namespace, as they are at one moment, to a file of JSON, and counts them. The
-// file, of mode 0600, gets its name, in place of any other, when it is whole.
+// Export writes all live entries of the namespace, as of one moment, to a JSON file, and returns how many. The file has
+// the mode 0600. It gets its name when it is complete, and replaces an existing file.
 func (n *Namespace) Export(path string, format Format) (int64, error) {
 	cPath, err := newPath(path)
 	if err != nil {
@@ -42,8 +43,9 @@ func (n *Namespace) Export(path string, format Format) (int64, error) {
 	return n.export(cPath, -1, format)
 }
 
-// ExportTo is as Export, to a writer. A regular file is written to directly, from where it stands. All else gets what was
-// first written to a temporary file: nothing if that fails, and a slow reader keeps nobody waiting.
+// ExportTo is like Export, to a writer. A regular file is written directly, from its current position. For other
+// writers the export is first written to a temporary file: so they get nothing if the export fails, and a slow writer
+// does not block other users of the store.
 func (n *Namespace) ExportTo(w io.Writer, format Format) (count int64, err error) {
 	if w == nil {
 		return 0, invalid("the writer is nil")
@@ -77,8 +79,8 @@ func (n *Namespace) export(path *C.char, fd C.int, format Format) (int64, error)
 	return int64(r.number), check(r)
 }
 
-// Import stores the entries of an export in the namespace, in one transaction: after an error, whose message tells the
-// line, all is as it was. While this runs, other calls that write wait, in this process and others, at most for their
+// Import stores the entries of an export in the namespace, in one transaction: after an error, whose message contains
+// the line, nothing is changed. Meanwhile other calls that write wait, in this process and others, at most for their
 // busy timeout.
 func (n *Namespace) Import(path string, options *ImportOptions) (Imported, error) {
 	cPath, err := newPath(path)
@@ -89,8 +91,9 @@ func (n *Namespace) Import(path string, options *ImportOptions) (Imported, error
 	return n.importFrom(cPath, -1, options)
 }
 
-// ImportFrom is as Import, from a reader. A regular file is read directly, from where it stands to its end. All else is
-// first read into a temporary file: a slow writer keeps nobody waiting, and an error of the reader stores nothing.
+// ImportFrom is like Import, from a reader. A regular file is read directly, from its current position to its end.
+// Other readers are first copied to a temporary file: so a slow reader does not block other users of the store, and
+// nothing is stored if the reader fails.
 func (n *Namespace) ImportFrom(r io.Reader, options *ImportOptions) (imported Imported, err error) {
 	if r == nil {
 		return Imported{}, invalid("the reader is nil")
@@ -128,8 +131,8 @@ func (n *Namespace) importFrom(path *C.char, fd C.int, options *ImportOptions) (
 	return Imported{Stored: int64(r.number), Skipped: int64(r.second)}, check(r)
 }
 
-// fileOf returns the regular file that a reader or writer is, or else a temporary one, which has no name. (Pipes and
-// sockets of Go's do not block, and C needs a descriptor that does.)
+// fileOf returns the stream itself if it is a regular file, and otherwise a temporary file without a name. (Go's pipes
+// and sockets are non-blocking, and C needs a blocking descriptor.)
 func fileOf(stream any) (file *os.File, temporary bool, err error) {
 	if file, ok := stream.(*os.File); ok {
 		info, err := file.Stat()
@@ -151,7 +154,7 @@ func fileOf(stream any) (file *os.File, temporary bool, err error) {
 	return file, true, nil
 }
 
-// withDescriptor makes a call with a file's descriptor, which stays open meanwhile.
+// withDescriptor makes a call with a file's descriptor, and keeps the file open meanwhile.
 func withDescriptor(file *os.File, call func(fd C.int) error) error {
 	conn, err := file.SyscallConn()
 	if err != nil {
