@@ -1,6 +1,6 @@
 /// \file
-/// luat_kv for C++17 and later: handles that free themselves, strings in and out, errors as exceptions. Header only,
-/// over the C library of `luat_kv.h`, which is to be linked: `-lluat_kv`.
+/// luat_kv for C++17 and later: handles that free themselves, strings as arguments and results, errors as exceptions.
+/// A header-only wrapper of the C library of `luat_kv.h`. Link that with `-lluat_kv`.
 ///
 ///     #include <luat_kv.hpp>
 ///     using namespace std::chrono_literals;
@@ -13,22 +13,22 @@
 ///     for (const auto& entry : users.each({.prefix = "user:"}))
 ///         std::cout << entry.key() << '\n';
 ///
-/// What everything here keeps to, said once; all else is as `luat_kv.h` says of the function that is called:
+/// Rules for the whole interface. Everything else is described at the C function in `luat_kv.h`:
 ///
 /// - **Text and bytes.** Keys and names are UTF-8 and not empty; values are any bytes, of any length from 0. Both are a
-///   std::string or std::string_view, which may have NULs in it. Arguments are borrowed for the call. The text in
-///   options is their own, so that they may be filled from temporaries.
-/// - **Errors** are thrown as luat_kv::error, std::bad_alloc aside. After one, whatever was to be changed is as it was,
-///   and the store works on. That a key is missing, or a condition did not hold, is no error but an empty
+///   std::string or std::string_view, which may contain NULs. Arguments are only used during the call. Options own
+///   their text, so they may be filled from temporaries.
+/// - **Errors** are thrown as luat_kv::error or std::bad_alloc. After an error the data is as before the call, and the
+///   store can still be used. A missing key, or a condition that did not hold, is not an error: the result is an empty
 ///   std::optional or `false`.
-/// - **Ownership.** A store, namespace, entry, page or batch is a handle that can be moved and not copied, and frees
-///   itself. They may go in any order: each keeps what it needs alive, and the file closes with the last of them. Using
-///   one that was closed or moved from throws errc::invalid. Views (entry_view, and every std::string_view that comes
-///   out) live as long as the entry or page they are from.
-/// - **Threads.** Stores and namespaces: any thread, at any time, but for a close or a move, which must not run beside
-///   another use of that handle. Entries, pages, ranges and batches: one thread at a time.
-/// - **Times** are Unix time in whole seconds, as a luat_kv::time_point; lifetimes are std::chrono::seconds. A lifetime
-///   or a limit of zero is an error, not a way to say "none": leave it out instead.
+/// - **Ownership.** A store, namespace, entry, page or batch is a handle that can be moved but not copied, and frees
+///   itself. Handles may be destroyed in any order: each keeps alive what it needs, and the file is closed with the
+///   last of them. Using a handle that was closed or moved from throws errc::invalid. Views (entry_view, and every
+///   std::string_view that is returned) are valid as long as their entry or page.
+/// - **Threads.** Any thread may use a store or namespace at any time, but closing or moving a handle must not overlap
+///   with another use of it. An entry, page, range or batch may be used by one thread at a time.
+/// - **Times** are Unix time in seconds, as a luat_kv::time_point; lifetimes are std::chrono::seconds. A lifetime or a
+///   limit of zero is an error, and does not mean "none": leave it out instead.
 /// - **Const.** A method that only reads is const.
 
 #ifndef LUAT_KV_HPP
@@ -58,14 +58,14 @@
 #include <utility>
 #include <vector>
 
-/// Everything of this header.
+/// Contains all declarations of this header.
 namespace luat_kv {
 
-/// A moment in Unix time: `std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now())`.
+/// A Unix time, such as `std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now())`.
 using time_point = std::chrono::time_point<std::chrono::system_clock, std::chrono::seconds>;
 
-/// Text or bytes that are passed in: all that makes a std::string_view, but for NULL, and 0 or `false`, which C++ takes
-/// for it.
+/// An argument that is text or bytes: anything that converts to a std::string_view, except NULL, and 0 or `false`,
+/// which C++ converts to NULL.
 class text : public std::string_view {
 public:
     /// From a std::string_view, a std::string, a literal, ...
@@ -76,30 +76,30 @@ public:
 
 // ---- Errors
 
-/// Why a call failed. A newer library may come with a number that is not listed here.
+/// The kind of an error. A newer library may return a number that is not listed here.
 enum class errc : luat_kv_status {
     invalid = LUAT_KV_INVALID,    ///< The request itself is wrong: it would fail again.
-    io = LUAT_KV_IO,              ///< The operating system refused: no such folder, no permission, disk full.
+    io = LUAT_KV_IO,              ///< The operating system returned an error: no such folder, no permission, disk full.
     busy = LUAT_KV_BUSY,          ///< Another process or connection wrote for longer than the busy timeout. Try again.
     corrupt = LUAT_KV_CORRUPT,    ///< The file is not a database, is damaged, or is not a key-value store's.
-    readonly = LUAT_KV_READONLY,  ///< A write to a store or file that is for reading only.
+    readonly = LUAT_KV_READONLY,  ///< A write to a read-only store or file.
     limit = LUAT_KV_LIMIT,        ///< Something is longer, or a lifetime shorter, than the store's limits allow.
     nomem = LUAT_KV_NOMEM,        ///< Memory ran out in the library.
-    panic = LUAT_KV_PANIC,        ///< A bug in the library was caught; the store goes on working. Please report it.
-    internal = LUAT_KV_INTERNAL   ///< SQLite answered something unexpected.
+    panic = LUAT_KV_PANIC,        ///< A bug in the library was caught. The store can still be used. Please report it.
+    internal = LUAT_KV_INTERNAL   ///< SQLite returned an unexpected result.
 };
 
-/// What is thrown: what() is one line of UTF-8, as in "luat_kv: BUSY: …".
+/// The exception of this interface. what() is one line of UTF-8, such as "luat_kv: BUSY: …".
 class error : public std::runtime_error {
 public:
-    /// An error with a code, the words that follow it in what(), and the number of the system's error, if there is one.
+    /// An error with a code, a message, which follows the code in what(), and the number of the system's error, if there is one.
     error(errc code, const std::string& message, int os_error = 0)
         : std::runtime_error(std::string("luat_kv: ") + name(code) + ": " + message), code_(code), os_error_(os_error) {}
 
-    /// The code, to act upon.
+    /// The code, for programs.
     errc code() const noexcept { return code_; }
 
-    /// The code's name, as in "BUSY": static text.
+    /// The code's name, such as "BUSY": static text.
     const char* name() const noexcept { return name(code_); }
 
     /// The number of the system's error, such as ENOSPC: for a std::error_code of std::system_category(). 0 where no
@@ -113,85 +113,85 @@ private:
     int os_error_;
 };
 
-// ---- Options: plain structs, for designated initialisers or for filling in. What is left alone has its default.
+// ---- Options: plain structs, for designated initializers or for assignment. All fields have defaults.
 
-/// What a store takes in.
+/// The limits of a store.
 enum class limits : std::uint32_t {
     standard = LUAT_KV_LIMITS_DEFAULT,     ///< Keys of 4 KiB, values of 512 MiB, metadata of 64 KiB, pages of 10 000.
     cloudflare = LUAT_KV_LIMITS_CLOUDFLARE ///< Those of Cloudflare Workers KV, for an app that must later run there.
 };
 
-/// What survives a power cut; the death of the process harms neither.
+/// Which writes survive a power failure. The end of the process alone loses no completed write.
 enum class durability : std::uint32_t {
-    normal = LUAT_KV_DURABILITY_NORMAL, ///< All but the last moments.
-    full = LUAT_KV_DURABILITY_FULL      ///< All that was acknowledged, for an fsync with each write.
+    normal = LUAT_KV_DURABILITY_NORMAL, ///< All but the last ones.
+    full = LUAT_KV_DURABILITY_FULL      ///< All completed writes, at the cost of an fsync for each.
 };
 
-/// How an export is written.
+/// The format of an export.
 enum class format : std::uint32_t {
-    json = LUAT_KV_FORMAT_JSON,            ///< One JSON array, as Wrangler's `kv bulk put` takes it.
-    json_lines = LUAT_KV_FORMAT_JSON_LINES ///< The same objects, each on a line of its own.
+    json = LUAT_KV_FORMAT_JSON,            ///< One JSON array, as for Wrangler's `kv bulk put`.
+    json_lines = LUAT_KV_FORMAT_JSON_LINES ///< The same objects, one per line.
 };
 
-/// What an import does with keys that are there already.
+/// What an import does with existing keys.
 enum class existing : std::uint32_t {
-    keep = 0,                        ///< Leave them alone.
-    replace = LUAT_KV_IMPORT_REPLACE ///< Replace what they hold.
+    keep = 0,                        ///< Skip them.
+    replace = LUAT_KV_IMPORT_REPLACE ///< Replace them.
 };
 
-/// How to open a store.
+/// Options for opening a store.
 struct open_options {
-    std::chrono::milliseconds busy_timeout{5000};               ///< How long to wait for others; 0 is not at all.
-    luat_kv::limits limits = luat_kv::limits::standard;         ///< What the store takes in.
-    luat_kv::durability durability = luat_kv::durability::normal; ///< What survives a power cut.
-    bool readonly = false;                                      ///< Open a file that exists, and never write to it.
+    std::chrono::milliseconds busy_timeout{5000};               ///< How long to wait for others; 0 means not at all.
+    luat_kv::limits limits = luat_kv::limits::standard;         ///< The limits of the store.
+    luat_kv::durability durability = luat_kv::durability::normal; ///< What survives a power failure.
+    bool readonly = false;                                      ///< Open an existing file, and never write to it.
 };
 
-/// How to store a value.
+/// Options for storing a value.
 struct put_options {
-    std::optional<time_point> expiration{};               ///< When the entry is gone; in the future.
-    std::optional<std::chrono::seconds> expiration_ttl{}; ///< The same from now on. Wins where both are set.
-    std::string metadata{};                               ///< JSON text of any value but null; empty is none.
+    std::optional<time_point> expiration{};               ///< When the entry expires; in the future.
+    std::optional<std::chrono::seconds> expiration_ttl{}; ///< The same from now on. Takes precedence if both are set.
+    std::string metadata{};                               ///< JSON text of any value but null; empty means none.
 };
 
-/// How to count. One that is there already keeps its own expiration.
+/// Options of incr(). They apply to a missing key; an existing key keeps its expiration.
 struct incr_options {
-    std::int64_t initial = 0;                             ///< What a missing key counts from.
-    std::optional<time_point> expiration{};               ///< When a key that is created here is gone.
-    std::optional<std::chrono::seconds> expiration_ttl{}; ///< The same from now on. Wins where both are set.
+    std::int64_t initial = 0;                             ///< The number to which `by` is added if the key is missing.
+    std::optional<time_point> expiration{};               ///< When the new key expires.
+    std::optional<std::chrono::seconds> expiration_ttl{}; ///< The same from now on. Takes precedence if both are set.
 };
 
-/// Which keys to list.
+/// Options of a list.
 struct list_options {
-    std::string prefix{};                ///< Only keys that begin with this; every character stands for itself.
-    std::string start{};                 ///< Only keys from this one on, itself included, in byte order.
-    std::optional<std::string> stop{};   ///< Only keys before this one, in byte order. Not empty.
+    std::string prefix{};                ///< Only keys with this prefix. There are no wildcards.
+    std::string start{};                 ///< Only keys from this one on, inclusive, in byte order.
+    std::optional<std::string> stop{};   ///< Only keys before this one, exclusive, in byte order. Not empty.
     bool reverse = false;                ///< From the last key to the first.
-    bool values = false;                 ///< The values too. A page then ends early, when they come to 16 MiB.
-    std::uint32_t limit = 1000;          ///< How many keys a page holds at most.
-    std::optional<std::string> cursor{}; ///< Where the previous page ended: its page::cursor(). Not empty.
+    bool values = false;                 ///< Whether to include values. A page then also ends when they reach 16 MiB.
+    std::uint32_t limit = 1000;          ///< The maximum number of keys in a page.
+    std::optional<std::string> cursor{}; ///< The page::cursor() of the page before. Not empty.
 };
 
 /// \cond INTERNAL
 namespace detail {
 
-// Takes the error object over, whatever happens.
-[[noreturn]] inline void fail(luat_kv_status status, luat_kv_error* told) {
-    const std::unique_ptr<luat_kv_error, decltype(&luat_kv_error_free)> owned(told, luat_kv_error_free);
+// Takes ownership of the error object, also if an exception is thrown.
+[[noreturn]] inline void fail(luat_kv_status status, luat_kv_error* object) {
+    const std::unique_ptr<luat_kv_error, decltype(&luat_kv_error_free)> owned(object, luat_kv_error_free);
     throw error(static_cast<errc>(status), luat_kv_error_message(owned.get()), luat_kv_error_errno(owned.get()));
 }
 
-// Calls a function with the error object that comes last, and returns OK or an outcome.
+// Calls a function whose last argument is the error object. Returns OK or an outcome.
 template <class Function, class... Arguments>
 luat_kv_status call(Function function, Arguments... arguments) {
-    luat_kv_error* told = nullptr;
-    const luat_kv_status status = function(arguments..., &told);
+    luat_kv_error* object = nullptr;
+    const luat_kv_status status = function(arguments..., &object);
     if (status < 0)
-        fail(status, told);
+        fail(status, object);
     return status;
 }
 
-// The same for a function whose last argument but one is its output, which this returns.
+// The same for a function whose last argument but one is its output. Returns the output.
 template <class T, class Function, class... Arguments>
 T ask(Function function, Arguments... arguments) {
     T answer{};
@@ -199,7 +199,7 @@ T ask(Function function, Arguments... arguments) {
     return answer;
 }
 
-// unique_ptr's deleter for what a function of the library frees.
+// The deleter of a unique_ptr, which calls a function of the library.
 template <auto Free>
 struct freer {
     template <class T>
@@ -209,7 +209,7 @@ struct freer {
 template <class T, auto Free>
 using handle = std::unique_ptr<T, freer<Free>>;
 
-// The object behind a smart pointer that was not closed or moved from.
+// Returns the object of a smart pointer. Throws if it was closed or moved from.
 template <class Pointer>
 auto use(const Pointer& pointer, const char* what) {
     if (!pointer)
@@ -227,7 +227,7 @@ inline std::string_view view(const std::uint8_t* data, std::size_t len) noexcept
     return {reinterpret_cast<const char*>(data), len};
 }
 
-// A C string would end at a NUL, and so name another file.
+// Rejects a NUL: the C string would end there, and so name another file.
 inline const char* path(const std::string& path) {
     if (path.find('\0') != std::string::npos)
         throw error(errc::invalid, "the path has a NUL in it");
@@ -237,7 +237,7 @@ inline const char* path(const std::string& path) {
 inline std::int64_t count(std::chrono::seconds seconds) { return static_cast<std::int64_t>(seconds.count()); }
 inline std::int64_t count(time_point at) { return count(at.time_since_epoch()); }
 
-// In C a time of 0 is none; here it was asked for.
+// Rejects a time of 0, which means none in C, but was given explicitly here.
 template <class Time>
 std::int64_t seconds(const std::optional<Time>& time, const char* what) {
     if (time && count(*time) == 0)
@@ -276,7 +276,7 @@ inline luat_kv_incr_options to_c(const incr_options& options) {
     return c;
 }
 
-// In C an empty text is none; here it was asked for.
+// Rejects an empty text, which means none in C, but was given explicitly here.
 inline luat_kv_bytes bytes(const std::optional<std::string>& text, const char* what) {
     if (text && text->empty())
         throw error(errc::invalid, std::string(what) + " is empty; leave it out where there is none");
@@ -302,26 +302,27 @@ inline luat_kv_list_options to_c(const list_options& options) {
 
 // ---- The library
 
-/// The version of the library that is loaded, as in "0.1.0": static text.
+/// The version of the loaded library, such as "0.1.0": static text.
 inline const char* version() noexcept { return luat_kv_version(); }
 
-/// Throws errc::invalid if the library that is loaded is not the one that this header is for. Every open does so first;
-/// a program may do so when it starts.
+/// Throws errc::invalid if the loaded library has another ABI than this header. Every open calls it first; a program
+/// may also call it when it starts.
 inline void check_abi(std::uint32_t loaded = luat_kv_abi_version()) {
     if (loaded != LUAT_KV_ABI_VERSION)
         throw error(errc::invalid, "libluat_kv " + std::string(version()) + " has ABI " + std::to_string(loaded) +
                                        ", and this program was compiled for " + std::to_string(LUAT_KV_ABI_VERSION));
 }
 
-// ---- What is read
+// ---- Entries and pages
 
-/// A key and what it holds, as it was when it was read: a view of an entry or of an entry in a page, and as long-lived.
+/// A key and its contents, at the time when they were read. It is a view of an entry, alone or in a page, and valid as
+/// long as that.
 class entry_view {
 public:
     /// The key.
     std::string_view key() const noexcept { return text(luat_kv_entry_key); }
 
-    /// The value, without a copy. Its data() is nullptr in a page that was listed without values.
+    /// The value, without a copy. In a list without values, its data() is nullptr.
     std::string_view value() const noexcept { return text(luat_kv_entry_value); }
 
     /// The metadata, as JSON text.
@@ -330,13 +331,13 @@ public:
         return json.data() ? std::optional(json) : std::nullopt;
     }
 
-    /// When the entry is gone; empty: never.
+    /// When the entry expires; empty means never.
     std::optional<time_point> expiration() const noexcept {
         const std::int64_t at = luat_kv_entry_expiration(entry_);
         return at ? std::optional(time_point(std::chrono::seconds(at))) : std::nullopt;
     }
 
-    /// Which write the entry comes from, for batch::check(): opaque text, another with each write of a key.
+    /// Identifies the write that stored the entry, for batch::check(): opaque text, different for each write of a key.
     std::string_view version() const noexcept { return text(luat_kv_entry_version); }
 
 private:
@@ -354,7 +355,7 @@ private:
     const luat_kv_entry* entry_;
 };
 
-/// An entry of its own, which kv_namespace::get_entry() gives: the fields of an entry_view.
+/// A single entry, with the fields of an entry_view. kv_namespace::get_entry() returns it.
 class entry {
 public:
     /// A view of this entry.
@@ -368,9 +369,9 @@ public:
     std::string_view value() const { return view().value(); }
     /// The metadata, as JSON text.
     std::optional<std::string_view> metadata() const { return view().metadata(); }
-    /// When the entry is gone; empty: never.
+    /// When the entry expires; empty means never.
     std::optional<time_point> expiration() const { return view().expiration(); }
-    /// Which write the entry comes from, for batch::check().
+    /// Identifies the write that stored the entry, for batch::check().
     std::string_view version() const { return view().version(); }
 
 private:
@@ -380,29 +381,29 @@ private:
     detail::handle<luat_kv_entry, luat_kv_entry_free> entry_;
 };
 
-/// Entries in byte order of their keys, or the reverse of it: a range, for a `for` loop or an algorithm. Empty once it
-/// was moved from.
+/// Entries in byte order of their keys, or reverse byte order: a range, for a `for` loop or an algorithm. It is empty
+/// after it was moved from.
 class page {
 public:
-    /// Goes through the entries, in any order. Good as long as the page is neither freed nor moved.
+    /// A random access iterator. It is valid until the page is freed or moved.
     using iterator = const entry_view*;
 
     /// The first entry.
     iterator begin() const noexcept { return entries_.data(); }
-    /// Behind the last entry.
+    /// After the last entry.
     iterator end() const noexcept { return begin() + size(); }
-    /// How many entries there are.
+    /// The number of entries.
     std::size_t size() const noexcept { return entries_.size(); }
-    /// Whether there are none.
+    /// Whether the page has no entries.
     [[nodiscard]] bool empty() const noexcept { return entries_.empty(); }
-    /// The entry at an index from 0. Beyond the end is errc::invalid.
+    /// The entry at an index from 0. Throws errc::invalid if there is none.
     const entry_view& operator[](std::size_t index) const {
         if (index >= size())
             throw error(errc::invalid, "index " + std::to_string(index) + " in a page of " + std::to_string(size()));
         return entries_[index];
     }
 
-    /// Where the next page begins, for list_options::cursor; empty where nothing live is left.
+    /// The list_options::cursor of the next page; empty after the last page.
     std::optional<std::string> cursor() const {
         std::size_t len = 0;
         const std::uint8_t* cursor = luat_kv_page_cursor(detail::use(page_, "page"), &len);
@@ -424,28 +425,29 @@ private:
     std::vector<entry_view> entries_{};
 };
 
-/// The entries of all pages, read one page at a time, which kv_namespace::each() gives: for one `for` loop at a time,
-/// which reads from the beginning. An entry is good until the loop goes on. It keeps the namespace open.
+/// The entries of all pages, which are read one at a time. kv_namespace::each() returns it. It is for one `for` loop at
+/// a time, which reads from the beginning. An entry is valid until the loop goes on. The range keeps the namespace
+/// open.
 class entry_range {
 public:
-    /// Where the loop stands. Going on may read a page, and so throw; the loop then stands where it stood.
+    /// The position of the loop. Advancing may read a page, and so throw; then the position does not change.
     class iterator {
     public:
-        using iterator_category = std::input_iterator_tag; ///< All iterators of a range stand at one place.
-        using value_type = entry_view;                     ///< What it gives.
-        using difference_type = std::ptrdiff_t;            ///< Between two of them.
-        using pointer = const entry_view*;                 ///< To what it gives.
-        using reference = const entry_view&;               ///< To what it gives.
+        using iterator_category = std::input_iterator_tag; ///< All iterators of a range share one position.
+        using value_type = entry_view;                     ///< The element.
+        using difference_type = std::ptrdiff_t;            ///< The difference of two iterators.
+        using pointer = const entry_view*;                 ///< To the element.
+        using reference = const entry_view&;               ///< To the element.
 
         /// The end.
         iterator() noexcept = default;
-        /// The entry here.
+        /// The current entry.
         reference operator*() const { return range_->page_[range_->index_]; }
-        /// The entry here.
+        /// The current entry.
         pointer operator->() const { return &**this; }
-        /// Goes to the next entry.
+        /// Moves to the next entry.
         iterator& operator++() { return range_->next(), *this; }
-        /// Goes to the next entry.
+        /// Moves to the next entry.
         void operator++(int) { range_->next(); }
         /// Whether both are at the end, or neither is.
         friend bool operator==(const iterator& a, const iterator& b) noexcept { return a.done() == b.done(); }
@@ -463,7 +465,7 @@ public:
     entry_range(const entry_range&) = delete;
     entry_range& operator=(const entry_range&) = delete;
 
-    /// Reads the first page, anew if need be.
+    /// Reads the first page, also if the range has already been read.
     iterator begin() { return read(options_.cursor, grows() ? first_page : options_.limit), iterator(this); }
     /// The end.
     iterator end() const noexcept { return {}; }
@@ -473,8 +475,8 @@ private:
     entry_range(std::shared_ptr<luat_kv_namespace> ns, const list_options& options)
         : ns_(std::move(ns)), options_(options) {}
 
-    // A loop may end early, so its first page is small, and each page is larger than the one before: unless the options
-    // say how large a page is.
+    // A loop may end early, so its first page is small, and each page is larger than the one before, unless the options
+    // have a limit.
     static constexpr std::uint32_t first_page = 4;
     static constexpr std::uint32_t growth = 4;
     bool grows() const noexcept { return options_.limit == list_options{}.limit; }
@@ -505,17 +507,17 @@ private:
 
 // ---- A namespace
 
-/// A set of keys of its own within a store, which store::open_namespace() gives.
+/// A separate set of keys within a store. store::open_namespace() returns it.
 class kv_namespace {
 public:
-    /// The value of a key; empty where it is missing or has expired.
+    /// The value of a key; empty if it is missing or has expired.
     [[nodiscard]] std::optional<std::string> get(text key) const {
         std::uint8_t buffer[1024];
         std::size_t len = 0;
         switch (detail::call(luat_kv_get, ns(), detail::data(key), key.size(), buffer, sizeof buffer, &len)) {
         case LUAT_KV_NOT_FOUND:
             return std::nullopt;
-        case LUAT_KV_TOO_SMALL: { // by now it may be of another length
+        case LUAT_KV_TOO_SMALL: { // its length may have changed meanwhile
             const std::optional<entry> large = get_entry(key);
             return large ? std::optional<std::string>(large->value()) : std::nullopt;
         }
@@ -524,19 +526,19 @@ public:
         }
     }
 
-    /// A value with its metadata, expiration and version; empty where the key is missing or has expired.
+    /// A value with its metadata, expiration and version; empty if the key is missing or has expired.
     [[nodiscard]] std::optional<entry> get_entry(text key) const {
         auto* got = detail::ask<luat_kv_entry*>(luat_kv_get_entry, ns(), detail::data(key), key.size());
         return got ? std::optional<entry>(entry(got)) : std::nullopt;
     }
 
-    /// Whether a key is there, without reading its value.
+    /// Whether a key exists. The value is not read.
     [[nodiscard]] bool contains(text key) const {
         return detail::call(luat_kv_has, ns(), detail::data(key), key.size()) == LUAT_KV_OK;
     }
 
-    /// The entries of those keys that are there, in byte order and each once, all as they are at one moment. The keys
-    /// are any range of text that is there already, as a std::vector<std::string>.
+    /// The entries of those of the keys that exist, in byte order and each once, all as of one moment. The keys are any
+    /// range of existing text, such as a std::vector<std::string>.
     template <class Keys>
     [[nodiscard]] page get_many(const Keys& keys) const {
         using item = decltype(*std::begin(keys));
@@ -551,59 +553,59 @@ public:
         return get_many<std::initializer_list<std::string_view>>(keys);
     }
 
-    /// Stores a value, and replaces all that the key held before: value, metadata and expiration.
+    /// Stores a value, and replaces everything that the key held: value, metadata and expiration.
     void put(text key, text value, const put_options& options = {}) {
         const luat_kv_put_options c = detail::to_c(options);
         detail::call(luat_kv_put, ns(), detail::data(key), key.size(), detail::data(value), value.size(), &c);
     }
 
-    /// Stores a value if the key is missing, and returns whether it was.
+    /// Stores a value if the key is missing. Returns whether it was.
     bool add(text key, text value, const put_options& options = {}) {
         const luat_kv_put_options c = detail::to_c(options);
         return detail::call(luat_kv_add, ns(), detail::data(key), key.size(), detail::data(value), value.size(), &c) ==
                LUAT_KV_OK;
     }
 
-    /// As put(), and returns the version of what it stored, for batch::check().
+    /// Like put(), and returns the version of the new entry, for batch::check().
     std::string put_versioned(text key, text value, const put_options& options = {}) {
         return *store_versioned(luat_kv_put_versioned, key, value, options);
     }
 
-    /// As add(), and returns the version of what it stored; empty if the key was there.
+    /// Like add(), and returns the version of the new entry; empty if the key existed.
     std::optional<std::string> add_versioned(text key, text value, const put_options& options = {}) {
         return store_versioned(luat_kv_add_versioned, key, value, options);
     }
 
-    /// Removes a key, and returns whether it was there. That it is missing is no error.
+    /// Removes a key. Returns whether it existed. A missing key is not an error.
     bool erase(text key) {
         return detail::call(luat_kv_remove, ns(), detail::data(key), key.size()) == LUAT_KV_OK;
     }
 
-    /// Removes a key, and returns the entry that it held; empty where it is missing. Where several callers take the same
+    /// Removes a key, and returns its entry, in one step; empty if the key is missing. If several callers take the same
     /// key, one of them gets the entry.
     [[nodiscard]] std::optional<entry> take(text key) {
         auto* got = detail::ask<luat_kv_entry*>(luat_kv_take, ns(), detail::data(key), key.size());
         return got ? std::optional<entry>(entry(got)) : std::nullopt;
     }
 
-    /// Gives a key a lifetime from now on; its value and metadata stay. Returns whether the key is there.
+    /// Sets the lifetime of a key, from now on. The value and the metadata are kept. Returns whether the key exists.
     bool touch(text key, std::chrono::seconds ttl) {
         return touch(key, 0, detail::seconds(std::optional(ttl), "the lifetime"));
     }
-    /// Gives a key another expiration. Returns whether the key is there.
+    /// Sets the expiration of a key. Returns whether the key exists.
     bool touch(text key, time_point expiration) {
         return touch(key, detail::seconds(std::optional(expiration), "the expiration"), 0);
     }
-    /// Takes a key's expiration away. Returns whether the key is there.
+    /// Removes the expiration of a key. Returns whether the key exists.
     bool touch(text key) { return touch(key, 0, 0); }
 
-    /// Adds to the whole number that a key holds as decimal text, and returns the sum. A missing key is created.
+    /// Adds to the integer that a key holds as decimal text, and returns the sum. A missing key is created.
     std::int64_t incr(text key, std::int64_t by = 1, const incr_options& options = {}) {
         const luat_kv_incr_options c = detail::to_c(options);
         return detail::ask<std::int64_t>(luat_kv_incr, ns(), detail::data(key), key.size(), by, &c);
     }
 
-    /// A page of live keys; page::cursor() tells where the next begins.
+    /// A page of live keys. page::cursor() is the cursor of the next page.
     [[nodiscard]] page list(const list_options& options = {}) const {
         const luat_kv_list_options c = detail::to_c(options);
         return page(detail::ask<luat_kv_page*>(luat_kv_list, ns(), &c));
@@ -612,12 +614,12 @@ public:
     /// The live entries of all pages, for a `for` loop. With the default limit the first pages are small.
     [[nodiscard]] entry_range each(const list_options& options = {}) const { return ns(), entry_range(ns_, options); }
 
-    /// How many live keys begin with a prefix.
+    /// The number of live keys with a prefix.
     [[nodiscard]] std::uint64_t count(text prefix = "") const {
         return detail::ask<std::uint64_t>(luat_kv_count, ns(), detail::data(prefix), prefix.size());
     }
 
-    /// Removes all keys that begin with a prefix, which must not be empty, in small steps. Returns how many were live.
+    /// Removes all keys with a prefix, which must not be empty, in small steps. Returns how many were live.
     std::uint64_t erase_prefix(text prefix) {
         return detail::ask<std::uint64_t>(luat_kv_delete_prefix, ns(), detail::data(prefix), prefix.size());
     }
@@ -625,18 +627,18 @@ public:
     /// Removes all keys, in small steps. Returns how many were live.
     std::uint64_t clear() { return detail::ask<std::uint64_t>(luat_kv_clear, ns()); }
 
-    /// What an import did.
+    /// The result of an import.
     struct imported {
-        std::uint64_t stored = 0;  ///< How many entries were stored.
-        std::uint64_t skipped = 0; ///< How many were left out: expired, or of keys that were there.
+        std::uint64_t stored = 0;  ///< The number of stored entries.
+        std::uint64_t skipped = 0; ///< The number of entries that had expired, or whose keys existed.
     };
 
-    /// Writes all live entries to a file of JSON, and returns how many.
+    /// Writes all live entries to a JSON file. Returns how many.
     std::uint64_t export_to(const std::string& path, format format = format::json) const {
         return detail::ask<std::uint64_t>(luat_kv_export, ns(), detail::path(path), static_cast<std::uint32_t>(format));
     }
 
-    /// Stores the entries of an export, all or none.
+    /// Stores the entries of an export: all of them, or none after an error.
     imported import_from(const std::string& path, existing existing = existing::keep) {
         imported done;
         detail::call(luat_kv_import, ns(), detail::path(path), static_cast<std::uint32_t>(existing), &done.stored,
@@ -645,12 +647,12 @@ public:
     }
 
 #ifndef _WIN32
-    /// As export_to(), to a descriptor: a file, a pipe, a socket. It stays open and yours.
+    /// Like export_to(), to a descriptor: a file, a pipe, a socket. The caller keeps it, and it stays open.
     std::uint64_t export_to_fd(int fd, format format = format::json) const {
         return detail::ask<std::uint64_t>(luat_kv_export_fd, ns(), fd, static_cast<std::uint32_t>(format));
     }
 
-    /// As import_from(), from a descriptor. It stays open and yours.
+    /// Like import_from(), from a descriptor. The caller keeps it, and it stays open.
     imported import_from_fd(int fd, existing existing = existing::keep) {
         imported done;
         detail::call(luat_kv_import_fd, ns(), fd, static_cast<std::uint32_t>(existing), &done.stored, &done.skipped);
@@ -658,12 +660,12 @@ public:
     }
 #endif
 
-    /// Gives the handle back; again is harmless. What the namespace holds stays in the store.
+    /// Frees the handle. A second call has no effect. The namespace's keys stay in the store.
     void close() noexcept { ns_.reset(); }
 
-    /// Handles move; they are not copied.
+    /// A handle can be moved, but not copied.
     kv_namespace(kv_namespace&&) noexcept = default;
-    /// Frees what it held.
+    /// Frees the old handle.
     kv_namespace& operator=(kv_namespace&&) noexcept = default;
 
 private:
@@ -686,36 +688,36 @@ private:
         return detail::call(luat_kv_touch, ns(), detail::data(key), key.size(), expiration, ttl) == LUAT_KV_OK;
     }
 
-    std::shared_ptr<luat_kv_namespace> ns_; // shared with the ranges that go through it
+    std::shared_ptr<luat_kv_namespace> ns_; // shared with the ranges that read it
 };
 
 // ---- A batch
 
-/// Changes to namespaces of one store, gathered and then made all together or not at all, in their order:
+/// Changes to namespaces of one store, which are applied in their order, all together or not at all:
 ///
 ///     auto apples = stock.get_entry("apples");
 ///     auto version = store.open_batch().check(stock, "apples", apples).put(stock, "apples", "2").commit();
-///     if (!version) …                               // somebody was faster, and nothing was changed: read again
+///     if (!version) …                               // another writer was faster: read again
 ///
-/// Nothing is written, and nobody waits, until the commit. After an error a batch is as it was.
+/// Until the commit, nothing is written, and no other call has to wait. An error does not change a batch.
 class batch {
 public:
-    /// Adds a condition: a key still has this version, an entry's or a commit's.
+    /// Adds the condition that a key still has this version, of an entry or a commit.
     batch& check(const kv_namespace& ns, text key, text version) {
         if (version.empty())
             throw error(errc::invalid, "the version is empty; std::nullopt is for a key that must be missing");
         return check(ns, key, detail::bytes(version));
     }
-    /// Adds a condition: a key is missing.
+    /// Adds the condition that a key is missing.
     batch& check(const kv_namespace& ns, text key, std::nullopt_t) {
         return check(ns, key, luat_kv_bytes{});
     }
-    /// Adds a condition: a key is as kv_namespace::get_entry() found it, there or missing.
+    /// Adds the condition that a key has the same version as an entry, or is missing if there is no entry.
     batch& check(const kv_namespace& ns, text key, const std::optional<entry>& seen) {
         return seen ? check(ns, key, seen->version()) : check(ns, key, std::nullopt);
     }
 
-    /// Adds what kv_namespace::put() does. A lifetime begins with the commit.
+    /// Adds a kv_namespace::put(). A lifetime begins with the commit.
     batch& put(const kv_namespace& ns, text key, text value, const put_options& options = {}) {
         const luat_kv_put_options c = detail::to_c(options);
         detail::call(luat_kv_batch_put, get(), ns.ns(), detail::data(key), key.size(), detail::data(value),
@@ -723,21 +725,21 @@ public:
         return *this;
     }
 
-    /// Adds what kv_namespace::erase() does.
+    /// Adds a kv_namespace::erase().
     batch& erase(const kv_namespace& ns, text key) {
         detail::call(luat_kv_batch_delete, get(), ns.ns(), detail::data(key), key.size());
         return *this;
     }
 
-    /// Adds what kv_namespace::incr() does. What cannot be counted fails the commit.
+    /// Adds a kv_namespace::incr(). If the key's value is not an integer, the commit fails.
     batch& incr(const kv_namespace& ns, text key, std::int64_t by = 1, const incr_options& options = {}) {
         const luat_kv_incr_options c = detail::to_c(options);
         detail::call(luat_kv_batch_incr, get(), ns.ns(), detail::data(key), key.size(), by, &c);
         return *this;
     }
 
-    /// Makes all the changes, and returns the version that all entries have which it stored; empty where a condition
-    /// did not hold, and nothing was changed. Either is the end of the batch; after an error it can be committed again.
+    /// Applies all changes, and returns the version of all stored entries; empty if a condition did not hold, and
+    /// nothing was changed. Then the batch cannot be used again. After an error it can be committed again.
     std::optional<std::string> commit() {
         if (detail::call(luat_kv_batch_commit, get()) != LUAT_KV_OK)
             return std::nullopt;
@@ -762,35 +764,35 @@ private:
 
 // ---- The store
 
-/// What a namespace held when it was counted.
+/// The contents of a namespace in numbers.
 struct namespace_stats {
     std::string name{};        ///< Its name.
-    std::uint64_t live = 0;    ///< How many live keys it has.
-    std::uint64_t expired = 0; ///< How many have expired, and are still to be swept away.
+    std::uint64_t live = 0;    ///< The number of live keys.
+    std::uint64_t expired = 0; ///< The number of expired keys that have not been swept yet.
 };
 
-/// What a store held when it was counted.
+/// The contents of a store in numbers.
 struct stats {
     std::string path{};                        ///< The database file's absolute path, or "memory".
-    std::uint64_t file_size = 0;               ///< How many bytes it takes on disk, with the log beside it.
-    std::vector<namespace_stats> namespaces{}; ///< Those that have keys, expired ones included, in byte order.
+    std::uint64_t file_size = 0;               ///< The size on disk in bytes, including the log beside the file.
+    std::vector<namespace_stats> namespaces{}; ///< All that have keys, including expired ones, in byte order.
 };
 
-/// A database file, or memory, that holds namespaces. Paths are bytes as the system has them, UTF-8 on Windows;
-/// elsewhere a std::filesystem::path is one too.
+/// A database file, or memory, that contains namespaces. Paths are bytes in the system's encoding, UTF-8 on Windows.
+/// On other systems, a std::filesystem::path is also accepted.
 class store {
 public:
-    /// Opens the database file at a path, and makes it, with the folders it lies in, where it is missing.
+    /// Opens the database file at a path. If it is missing, it is created, with its folders.
     [[nodiscard]] static store open(const std::string& path, const open_options& options = {}) {
         return open_with(luat_kv_open, options, detail::path(path));
     }
 
-    /// Opens the store of the Luat project that a folder lies in.
+    /// Opens the store of the Luat project that contains a folder.
     [[nodiscard]] static store open_project(const std::string& dir = ".", const open_options& options = {}) {
         return open_with(luat_kv_open_project, options, detail::path(dir));
     }
 
-    /// Makes a new, empty store in memory. Of the options, only the limits matter; readonly is errc::invalid.
+    /// Creates an empty store in memory. Of the options, only the limits have an effect; readonly is errc::invalid.
     [[nodiscard]] static store open_memory(const open_options& options = {}) {
         return open_with(luat_kv_open_memory, options);
     }
@@ -804,14 +806,14 @@ public:
     /// The database file's absolute path, or "memory".
     [[nodiscard]] std::string path() const { return luat_kv_store_path(get()); }
 
-    /// What the store takes at most. A field that the loaded library does not know is 0.
+    /// The limits of the store. A field that the loaded library does not know is 0.
     [[nodiscard]] luat_kv_limits limits() const {
         luat_kv_limits limits;
         luat_kv_store_limits(get(), &limits, sizeof limits);
         return limits;
     }
 
-    /// Begins a batch, empty as yet.
+    /// Begins an empty batch.
     [[nodiscard]] batch open_batch() const { return batch(detail::ask<luat_kv_batch*>(luat_kv_batch_open, get())); }
 
     /// The names of the namespaces that have live keys, in byte order.
@@ -823,7 +825,7 @@ public:
         return names;
     }
 
-    /// Counts what the store holds, entry by entry.
+    /// The contents of the store in numbers. Counts every entry.
     [[nodiscard]] luat_kv::stats stats() const {
         auto* got = detail::ask<luat_kv_stats*>(luat_kv_stats_read, get());
         const detail::handle<luat_kv_stats, luat_kv_stats_free> owned(got);
@@ -837,21 +839,20 @@ public:
         return read;
     }
 
-    /// Removes expired entries from the file, at most so many (0: all), and returns how many. Never needed for correct
-    /// results.
+    /// Removes expired entries, at most max (0: all). Returns how many. It is never needed for correct results.
     std::uint64_t sweep(std::uint64_t max = 0) { return detail::ask<std::uint64_t>(luat_kv_sweep, get(), max); }
 
-    /// Writes the file anew, without the room that removed entries have left in it. Meanwhile writers wait.
+    /// Rewrites the file without the space that removed entries have left. Meanwhile writers wait.
     void compact() { detail::call(luat_kv_compact, get()); }
 
-    /// Moves the log that lies beside the file into it, and returns whether all of it is.
+    /// Moves the log beside the file into it. Returns whether all of it was moved.
     bool checkpoint() { return detail::ask<int>(luat_kv_checkpoint, get()) != 0; }
 
-    /// Copies the whole store, as it is at one moment, into a new database file. Others can write meanwhile.
+    /// Copies the whole store, as of one moment, into a new database file. Others can write meanwhile.
     void backup(const std::string& path) const { detail::call(luat_kv_backup, get(), detail::path(path)); }
 
-    /// Gives the handle back; again is harmless. Namespaces and batches go on working, and the file closes with the
-    /// last of them.
+    /// Frees the handle. A second call has no effect. Namespaces and batches can still be used, and the file is closed
+    /// with the last of them.
     void close() noexcept { store_.reset(); }
 
 private:
