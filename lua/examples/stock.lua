@@ -13,7 +13,7 @@ local function buy(item, customer)
     end
     local id = host.server.generate_id()
     local done = stock:atomic()
-      :check(item, meta.version) -- or somebody was faster, and the count is wrong
+      :check(item, meta.version) -- fails if another process was faster, and the count is outdated
       :put(item, found - 1)
       :namespace("orders"):put("order:" .. id, { item = item, customer = customer })
       :commit()

@@ -148,7 +148,7 @@ local function read_options(options, index, known, into)
   -- Raw reads do not see what an __index provides, and would ignore it.
   local metatable = debug.getmetatable(options)
   if metatable and rawget(metatable, "__index") ~= nil then
-    argument(index, "options stand in the table itself, but it has a metatable with __index")
+    argument(index, "options must be fields of the table itself, but its metatable has __index")
   end
   local option = setmetatable({ argument = index }, Option)
   for name, value in next, options do

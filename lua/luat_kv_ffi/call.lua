@@ -1,7 +1,7 @@
 --- Calls to C: where results are stored, and how they are read.
 --
--- A finalizer may run in the midst of a call, and call this module. In interpreted code that happens only where Lua
--- allocates. So what all calls share (the cells below, the options of a put) is filled, used and read without an
+-- A finalizer may run during a call, and call this module. In interpreted code that happens only where Lua allocates.
+-- So the data that all calls share (the cells below, the options of a put) is filled, used and read without an
 -- allocation in between. None of these allocates: storing a number or a string in a field of a C struct, calling a C
 -- function that returns a status, and reading a cell again after a first read.
 --

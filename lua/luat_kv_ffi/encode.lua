@@ -151,7 +151,7 @@ local function put_number(writer, number)
   elseif number - number == 0 then
     put_text(writer, text.float(number))
   else
-    invalid((number ~= number and "NaN" or text.number(number)) .. " is no number in JSON")
+    invalid("JSON cannot represent " .. (number ~= number and "NaN" or text.number(number)))
   end
 end
 
@@ -179,10 +179,10 @@ local function put_key(writer, value, key)
     put_string(writer, key)
   elseif kind == "number" then
     local name = key_text(key)
-    if not name then invalid(text.number(key) .. " is no number in JSON") end
+    if not name then invalid("JSON cannot represent " .. text.number(key)) end
     put_text(writer, '"' .. name .. '"')
   else
-    invalid(format("a %s is no key in JSON; strings and numbers are", kind))
+    invalid(format("JSON keys are strings or numbers, not a %s", kind))
   end
 end
 
@@ -279,7 +279,7 @@ function put_value(writer, value, depth, top)
   elseif kind == "boolean" then
     put_text(writer, value and "true" or "false")
   else
-    invalid(format("a %s has no form in JSON", kind))
+    invalid(format("JSON cannot represent a %s", kind))
   end
   if writer.len > writer.limit then over_limit(writer, writer.len) end
 end

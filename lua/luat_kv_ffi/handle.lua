@@ -36,7 +36,7 @@ function M.release(it, calls)
   end
 end
 
---- Takes an object of a store from the cell where C has put it. (Reading the cell allocates, and so may run a
+--- Takes an object of a store from the cell where C has stored it. (Reading the cell allocates, and so may run a
 -- finalizer, which may close the store.)
 function M.hold(it, cell)
   it.ptr = cell[0]
@@ -71,7 +71,7 @@ function M.kind(name, methods, describe)
       local it = contents[object]
       if it then
         M.release(it, 0)
-        -- The handles that it kept can be collected from now on.
+        -- From now on, the handles that it references can be collected.
         it.owner, it.namespace = nil, nil
       end
     end

@@ -26,9 +26,9 @@ local function null()
 end
 M.null = null()
 
---- What an instance of the module has been told (see luat_kv_ffi.lua), with its default:
---   null   what stands for JSON's null, beside the light userdata NULL
---   open   whether files of the caller's choice may be opened
+--- The settings of an instance of the module (see luat_kv_ffi.lua), with their defaults:
+--   null   the value that represents JSON's null, besides the light userdata NULL
+--   open   whether the caller may open any file
 M.SETTINGS = { null = M.null, open = true }
 
 return M

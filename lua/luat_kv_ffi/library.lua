@@ -35,7 +35,7 @@ end
 
 local library, path = load()
 if not has(library, "luat_kv_abi_version") then
-  refuse("%s is no libluat_kv: it has no luat_kv_abi_version()", path)
+  refuse("%s is not libluat_kv: it has no luat_kv_abi_version()", path)
 end
 local abi, needed = library.luat_kv_abi_version(), header.constants.LUAT_KV_ABI_VERSION
 if abi ~= needed then

@@ -134,7 +134,7 @@ return function(getmetatable, ARRAY)
     local has = own(value)
     if len_of ~= nil and has ~= "fields" then return through_len(value, len_of, copied, null) end
     if has == "nothing" and has_data(rawget(metatable, "__index"), metatable, 0) then
-      return "a table has nothing of its own, and what stands behind its __index cannot be listed; "
+      return "a table has no fields, and the fields behind its __index cannot be listed; "
         .. "its metatable needs __pairs, or __len"
     end
     for key, one in next, value do copied[key] = one end

@@ -16,13 +16,13 @@ local constants = call.constants
 local problem = call.problem
 
 -- A store's contents are:
---   ptr     what C knows it by; false when it is closed
---   free    what frees that
---   limits  how long JSON may be that is put into it, in bytes: value, metadata; and whether they are cloudflare's
---   path    its file as it was given, absolute; nil where that is not known yet, "memory" for none
---   settings  those of the module that opened it (json.lua)
---   users   the contents of its namespaces and batches, whose `ptr` must go when it closes
--- What uses it has its contents as `store`, and its handle as `owner`, which keeps it from being collected.
+--   ptr     the C object; false after close()
+--   free    the C function that frees it
+--   limits  the maximum lengths of JSON that is stored, in bytes: value, metadata; and whether they are Cloudflare's
+--   path    the given path of the file, absolute; nil if it is not known yet, "memory" for a store in memory
+--   settings  the settings of the module that opened it (json.lua)
+--   users   the contents of its namespaces and batches, whose `ptr` must be freed when it closes
+-- Its users have its contents as `store`, and its handle as `owner`, which keeps it from being collected.
 
 local M = {}
 
@@ -37,7 +37,7 @@ local function read_limits(into, ptr)
 end
 M.JSON_LIMIT = read_limits({}).value
 
---- The absolute path of the database file, or `memory`. That of the project is found when it is first needed.
+--- The absolute path of the database file, or `memory`. The project's path is found when it is first needed.
 function M.label(store)
   if not store.path then
     if not store.ptr then return "closed" end

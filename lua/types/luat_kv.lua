@@ -354,19 +354,19 @@ function Namespace:touch(key, options) end
 --- if kv:incr("hits:" .. address, 1, { expirationTtl = 60 }) > 100 then return fail(429) end
 --- ```
 ---@param key string
----@param by? integer what to add (default: 1)
+---@param by? integer the number that is added (default: 1)
 ---@param options? luat_kv.IncrOptions
 ---@return integer sum
 function Namespace:incr(key, by, options) end
 
---- Deletes a key, and returns whether it was there. A missing key is not an error.
+--- Deletes a key, and returns whether it existed. A missing key is not an error.
 ---
---- Errors: `INVALID` where the key is empty or not UTF-8, or the store is closed; `LIMIT`; `READONLY`, `BUSY`, `IO`.
+--- Errors: `INVALID` if the key is empty or not UTF-8, or the store is closed; `LIMIT`; `READONLY`, `BUSY`, `IO`.
 ---@param key string
 ---@return boolean deleted
 function Namespace:delete(key) end
 
---- Deletes a key, and returns what `getWithMetadata` would have returned: nil, nil if it is missing. If several
+--- Deletes a key, and returns the results of `getWithMetadata` for it: nil, nil if it is missing. If several
 --- processes take the same key, one of them gets it. After an error the key is still there.
 ---
 --- Errors: as `getWithMetadata` of one key, and as `delete`.
@@ -541,7 +541,7 @@ function Batch:commit() end
 ---@alias luat_kv.BytesType "text"|"arrayBuffer"|{ type?: "text"|"arrayBuffer" }
 ---@alias luat_kv.JsonType "json"|{ type: "json" }
 
---- Limits of what can be written or requested. What is already stored stays as it is.
+--- Limits of writes and requests. Stored entries are not affected.
 ---
 --- | | key, namespace, prefix | value | metadata as JSON | `expirationTtl` | page |
 --- | --- | --- | --- | --- | --- | --- |
@@ -549,12 +549,12 @@ function Batch:commit() end
 --- | `"cloudflare"` | 512 B, not `.` or `..` | 25 MiB | 1024 B | from 60 s, `expiration` too | to 1000 keys |
 ---@alias luat_kv.Limits
 ---| "default"
----| "cloudflare" # for an app that must later run on Cloudflare KV: what fails there fails here first
+---| "cloudflare" # for an app that must later run on Cloudflare KV
 
---- What survives a power failure. The end of the process alone loses no acknowledged write.
+--- Which writes survive a power failure. The end of the process alone loses no completed write.
 ---@alias luat_kv.Durability
----| "normal" # all but the last moments
----| "full" # everything, at the cost of waiting for the disk with each write
+---| "normal" # all but the last ones
+---| "full" # all of them, at the cost of waiting for the disk with each write
 
 --- `KV.open`, export, import and backup reach any file that the process can reach. Without `open`, no function takes a
 --- path: only `namespace`, `array`, `json`, `null` and `_VERSION` are left, and namespaces have no `export` and no
@@ -567,10 +567,10 @@ function Batch:commit() end
 ---@class luat_kv.OpenOptions
 ---@field path? string the file, relative to the working directory
 ---@field memory? boolean a store in memory
----@field limits? luat_kv.Limits what may be written (default: `"default"`)
----@field durability? luat_kv.Durability what survives a power failure (default: `"normal"`)
+---@field limits? luat_kv.Limits the limits (default: `"default"`)
+---@field durability? luat_kv.Durability which writes survive a power failure (default: `"normal"`)
 ---@field busy_timeout? number seconds that a call waits for other processes, from 0 on, fractions too (default: 5)
----@field readonly? boolean no data is written, and the file must be there; SQLite still makes its -wal and -shm beside it
+---@field readonly? boolean no data is written, and the file must exist; SQLite still creates its -wal and -shm beside it
 
 ---@class luat_kv.PutOptions
 ---@field expiration? integer Unix time in seconds, in the future, at which the entry expires
@@ -583,28 +583,28 @@ function Batch:commit() end
 
 ---@class luat_kv.IncrOptions
 ---@field initial? integer the value that a missing key starts from (default: 0)
----@field expiration? integer Unix time in seconds at which a key that is created expires
+---@field expiration? integer Unix time in seconds at which the new key expires
 ---@field expirationTtl? integer seconds from now until then, at least 1; overrides `expiration`
 
 --- The range of a list. Bounds are in byte order, in either direction.
 ---@class luat_kv.RangeOptions
 ---@field prefix? string only keys that begin with it, literally
----@field start? string only keys from this one on, itself included
----@field stop? string only keys before this one; not empty
+---@field start? string only keys from this one on, inclusive
+---@field stop? string only keys before this one, exclusive; not empty
 ---@field reverse? boolean from the last key to the first
----@field values? boolean|"text"|"json"|"arrayBuffer" each key has its `value`
+---@field values? boolean|"text"|"json"|"arrayBuffer" whether each key has its `value`, and as which type
 
 ---@class luat_kv.ListOptions: luat_kv.RangeOptions
----@field limit? integer the most keys of a page, 1 to 10,000 (default: 1000); with values it ends early at 16 MiB
+---@field limit? integer the maximum number of keys in a page, 1 to 10,000 (default: 1000); with values it also ends at 16 MiB
 ---@field cursor? string `cursor` of the page before; prefix and direction must be the same
 
 ---@class luat_kv.ExportOptions
 ---@field format? "json"|"jsonl" an array, or JSON Lines (default: by the path, `.jsonl` and `.ndjson` are JSON Lines)
 
 ---@class luat_kv.ImportOptions
----@field replace? boolean whether existing entries are replaced (default: they stay)
+---@field replace? boolean whether existing entries are replaced (default: they are kept)
 
---- What `getWithMetadata` returns about an entry. A field that was not set is absent.
+--- The second result of `getWithMetadata`. A field that was not set is absent.
 ---@class luat_kv.Meta
 ---@field expiration? integer Unix time in seconds
 ---@field metadata? table|string|number|boolean
@@ -617,7 +617,7 @@ function Batch:commit() end
 ---@class luat_kv.Page
 ---@field keys luat_kv.Key[]
 ---@field list_complete boolean whether no live key follows
----@field cursor? string where the next page begins; absent on a complete list
+---@field cursor? string the `cursor` option of the next page; absent on the last page
 
 --- A key of a page. A field that was not set is absent.
 ---@class luat_kv.Key

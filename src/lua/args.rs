@@ -125,7 +125,7 @@ impl<'a> Call<'a> {
             _ => return bad(argument, self.options_expected(argument, names)),
         }
         if self.inherits(argument) {
-            return bad(argument, "options stand in the table itself, but it has a metatable with __index");
+            return bad(argument, "options must be fields of the table itself, but its metatable has __index");
         }
         // SAFETY: a C function has LUA_MINSTACK slots, of which this uses a few. The table does not change meanwhile.
         unsafe {

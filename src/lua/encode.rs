@@ -96,7 +96,7 @@ impl Writer<'_> {
                 ffi::LUA_TNUMBER => self.number(index).write(self)?,
                 ffi::LUA_TSTRING => self.string(string_at(self.l, index).unwrap_or_default())?,
                 ffi::LUA_TTABLE => self.table(index, depth)?,
-                _ => return Err(Error::invalid(format!("a {} has no form in JSON", self.type_name(index)))),
+                _ => return Err(Error::invalid(format!("JSON cannot represent a {}", self.type_name(index)))),
             }
         }
         self.check_len(0)
@@ -270,7 +270,7 @@ impl Writer<'_> {
                     self.put("\"")
                 }
                 _ => {
-                    Err(Error::invalid(format!("a {} is no key in JSON; strings and numbers are", self.type_name(key))))
+                    Err(Error::invalid(format!("JSON keys are strings or numbers, not a {}", self.type_name(key))))
                 }
             }
         }
@@ -362,7 +362,7 @@ impl Number {
             Number::Float(float) if float.is_finite() => {
                 written(serde_json::to_writer(out, &float).map_err(io::Error::from))
             }
-            Number::Float(float) => Err(Error::invalid(format!("{float} is no number in JSON"))),
+            Number::Float(float) => Err(Error::invalid(format!("JSON cannot represent {float}"))),
         }
     }
 }

@@ -55,7 +55,7 @@ end
 
 function Loading:test_a_library_of_something_else_is_named()
   local other = library_of("int other(void) { return 1; }")
-  lu.assertStrContains(loading_with(other), other .. " is no libluat_kv")
+  lu.assertStrContains(loading_with(other), other .. " is not libluat_kv")
 end
 
 function Loading:test_a_library_of_another_abi_is_named_with_both_numbers()
