@@ -79,7 +79,7 @@ func TestBatchesKeepTheirFirstError(t *testing.T) {
 	_, err := batch.Commit()
 	fails(t, err, luatkv.ErrInvalid)
 	equal(t, must(n.Count("good"))(t), 0)
-	put(t, n, "text", "1") // after an error of the commit itself it can be committed again
+	put(t, n, "text", "1") // after an error of Commit itself, the batch can be committed again
 	must(batch.Commit())(t)
 	equal(t, get(t, n, "text"), "2")
 }

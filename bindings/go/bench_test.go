@@ -64,14 +64,14 @@ func BenchmarkList1000(b *testing.B) {
 	})
 }
 
-// What a call costs before it does anything: cgo, and the lock that Close waits for.
+// The overhead of a call: cgo, and the lock that Close waits for.
 func BenchmarkNothing(b *testing.B) {
 	b.Run("cgo", func(b *testing.B) {
 		for i := 0; i < b.N; i++ {
 			luatkv.Version()
 		}
 	})
-	b.Run("lock", func(b *testing.B) { // refused between the lock and C
+	b.Run("lock", func(b *testing.B) { // an error after the lock, and before C
 		store := openMemory(b)
 		b.ResetTimer()
 		for i := 0; i < b.N; i++ {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// What the package deliberately does without.
+// Functions that the package deliberately does not use.
 var leftOut = map[string]string{
 	"luat_kv_open_options_init": "shim.h sets up the structs that it declares",
 	"luat_kv_put_options_init":  "the same",
@@ -33,7 +33,7 @@ func headerPath(t *testing.T) string {
 	return filepath.Join(strings.TrimSpace(string(folder)), "luat_kv.h")
 }
 
-// Declarations come from the header itself, so what is to be seen is that each of them is used.
+// cgo takes the declarations from the header, so only their use has to be checked.
 func TestAllOfTheHeaderIsUsed(t *testing.T) {
 	header := string(must(os.ReadFile(headerPath(t)))(t))
 	var sources strings.Builder

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// An iterator that is left at its first key has read a few, and a long one reads large pages.
+// A loop that ends at its first key has read only a few, and a long loop reads large pages.
 func TestIteratorsBeginWithASmallPage(t *testing.T) {
 	store, err := OpenMemory(nil)
 	if err != nil {

@@ -88,7 +88,7 @@ func TestIteratorsGoThroughAllPages(t *testing.T) {
 			equal(t, keys.Next(), false)
 		}
 		keys := n.Iterate(nil)
-		equal(t, keys.Next(), true) // and left alone
+		equal(t, keys.Next(), true) // the iterator is not used again
 		keys = n.Iterate(&luatkv.ListOptions{Prefix: "none"})
 		equal(t, keys.Next(), false)
 		ok(t, keys.Err())

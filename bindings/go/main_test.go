@@ -13,7 +13,7 @@ import (
 	"luatkv"
 )
 
-// What a test runs in a process of its own: this program again, with the child's name in its environment.
+// The functions that tests run in another process: this program, with the function's name in its environment.
 var children = map[string]func() error{
 	"abi":    func() error { _, err := luatkv.OpenMemory(nil); return err },
 	"exit":   leaveOpen,
@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// child returns what a child printed, and its exit status.
+// child returns the output of a child, and its exit status.
 func child(t *testing.T, name string, env ...string) (string, int) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -70,7 +70,7 @@ func equal[T comparable](t testing.TB, got, want T) {
 	}
 }
 
-// fails checks that an error is the one wanted, and that its message has some words.
+// fails checks that an error is the expected one, and that its message contains some words.
 func fails(t testing.TB, err error, want error, words ...string) {
 	t.Helper()
 	if !errors.Is(err, want) {

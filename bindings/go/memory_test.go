@@ -13,7 +13,7 @@ import (
 	"luatkv"
 )
 
-// What is done over and over, with a key of ours that is there.
+// The operations that are repeated, with an existing key.
 var operations = map[string]func(o *objects, key string) error{
 	"get":      func(o *objects, key string) error { _, err := o.n.Get(key); return err },
 	"get disk": func(o *objects, key string) error { _, err := o.disk.Get(key); return err },
@@ -48,7 +48,7 @@ type objects struct {
 	options *luatkv.PutOptions
 }
 
-// Each operation has a process of its own, so that none hides its leak in memory that another has given back.
+// Each operation has a separate process, so that its leak is not hidden by memory that another one has freed.
 func TestMemoryDoesNotGrow(t *testing.T) {
 	for name := range operations {
 		name := name
@@ -61,7 +61,7 @@ func TestMemoryDoesNotGrow(t *testing.T) {
 	}
 }
 
-// residentBytes is as the system sees it: what C allocates is no part of Go's own numbers.
+// residentBytes returns the system's number, since Go's statistics do not include memory that C allocates.
 func residentBytes() (bytes int64, err error) {
 	debug.FreeOSMemory()
 	time.Sleep(10 * time.Millisecond) // finalizers
@@ -75,8 +75,8 @@ func residentBytes() (bytes int64, err error) {
 	return resident * int64(os.Getpagesize()), err
 }
 
-// A leak of 20 bytes in each operation breaks the bound, round after round. What Go's own heap takes, eight times over
-// where the race detector shadows it, comes and goes.
+// A leak of 20 bytes in each operation exceeds the bound in every round. The growth of Go's heap (eight times as large
+// with the race detector) does not.
 func growInChild() error {
 	const count, bound = 100_000, 2_000_000
 	debug.SetGCPercent(10) // a small heap

@@ -56,7 +56,7 @@ func TestKeysAreAnyText(t *testing.T) {
 	})
 }
 
-// Every call that takes a key refuses this one.
+// Every call that takes a key returns an error for this one.
 func TestKeysThatAreNone(t *testing.T) {
 	n := memory(t)
 	for key, want := range map[string]luatkv.Status{
@@ -126,7 +126,7 @@ func TestMetadataAndExpiration(t *testing.T) {
 	})
 }
 
-// Whole seconds, rounded up: an entry never goes early.
+// Times are rounded up to seconds, so that an entry never expires early.
 func TestTimesAreRoundedUp(t *testing.T) {
 	n := memory(t)
 	expiration := func(key string) time.Time { return must(n.GetEntry(key))(t).Expiration }
@@ -171,7 +171,7 @@ func TestEntriesExpire(t *testing.T) {
 	n := namespace(t, store)
 	ok(t, n.Put("k", []byte("v"), &luatkv.PutOptions{TTL: time.Second}))
 	equal(t, get(t, n, "k"), "v")
-	// The library's clock is time(), which may lag the finer one by a tick of the kernel's.
+	// The library's clock is time(), which may be behind the finer one by a tick of the kernel.
 	time.Sleep(time.Until(must(n.GetEntry("k"))(t).Expiration) + 50*time.Millisecond)
 	_, err := n.Get("k")
 	fails(t, err, luatkv.ErrNotFound)

@@ -12,7 +12,7 @@ import (
 	"luatkv"
 )
 
-// ---- A file of two processes, and handles at exit
+// ---- Two processes on one file, and handles at exit
 
 func TestTwoProcessesShareAFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "kv.db")
@@ -49,7 +49,7 @@ func TestHandlesAreLeftOpenAtExit(t *testing.T) {
 	equal(t, get(t, namespace(t, openFile(t, path, nil)), "k"), "v")
 }
 
-// leaveOpen ends with a store, a batch and calls under way.
+// leaveOpen ends with a store, a batch and calls in progress.
 func leaveOpen() error {
 	store, err := luatkv.Open(os.Getenv("LUATKV_TEST_PATH"), nil)
 	if err != nil {
@@ -77,7 +77,7 @@ func leaveOpen() error {
 
 // ---- The library that the program finds
 
-// library makes a folder in which the loader finds a library by the names that a program may ask for.
+// library creates a folder in which the loader finds a library by both of its names.
 func library(t *testing.T, path string) string {
 	t.Helper()
 	folder := t.TempDir()
@@ -87,7 +87,7 @@ func library(t *testing.T, path string) string {
 	return folder
 }
 
-// compile makes a shared library of some C.
+// compile compiles C code to a shared library.
 func compile(t *testing.T, source string) string {
 	t.Helper()
 	folder := t.TempDir()
@@ -116,7 +116,7 @@ func TestALibraryThatLacksFunctions(t *testing.T) {
 	}
 }
 
-// A file that is no library stands for a missing one: the loader takes it before any library that this machine has.
+// A file that is not a library represents a missing one: the loader finds it before installed libraries.
 func TestALibraryThatCannotBeLoaded(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "text")
 	ok(t, os.WriteFile(file, []byte("no library"), 0o600))
@@ -141,7 +141,7 @@ func TestAHeaderOfAnotherABI(t *testing.T) {
 	}
 }
 
-// ---- A panic inside the library, which a debug build provokes
+// ---- A panic inside the library, which a debug build can cause
 
 func TestAPanicIsAnError(t *testing.T) {
 	hooked := os.Getenv("LUAT_KV_HOOKED_LIBRARY")

@@ -13,12 +13,12 @@ import (
 
 const folderName, repositoryName = "PATH/TO/luat_kv/bindings/go", "HOST/OWNER/luat_kv/bindings/go"
 
-// The example in README.md, as it stands, in a module of its own that takes the package from its folder.
+// The unchanged example in README.md, in a new module that uses the package in this folder.
 func TestTheReadmesExample(t *testing.T) {
 	runExample(t, folderName, must(os.Getwd())(t))
 }
 
-// The same with the package from a repository, for which a proxy stands in.
+// The same with the package from a repository, which a proxy represents.
 func TestTheReadmesExampleFromARepository(t *testing.T) {
 	const path = "example.com/owner/luat_kv/bindings/go"
 	proxy := t.TempDir()
@@ -30,7 +30,7 @@ func TestTheReadmesExampleFromARepository(t *testing.T) {
 	runExample(t, repositoryName, path)
 }
 
-// serveModule writes this module to a folder as a proxy has it: its commit that the name main leads to.
+// serveModule writes this module to a folder in the form of a proxy: as the commit of the branch main.
 func serveModule(t *testing.T, folder, path string) {
 	t.Helper()
 	const version = "v0.0.0-20260101000000-0123456789ab"
@@ -52,8 +52,8 @@ func serveModule(t *testing.T, folder, path string) {
 	write(version+".zip", archive.Bytes())
 }
 
-// runExample runs the example in README.md in a new module, with the commands there that name a place, which is a name for
-// an actual one.
+// runExample runs the example in README.md in a new module, with the commands there that contain a placeholder `place`,
+// which is replaced by `actual`.
 func runExample(t *testing.T, place, actual string) {
 	t.Helper()
 	readme := string(must(os.ReadFile("README.md"))(t))

@@ -131,7 +131,7 @@ func TestCloudflaresLimits(t *testing.T) {
 	ok(t, n.Put("k", make([]byte, 25<<20), &luatkv.PutOptions{TTL: time.Minute}))
 }
 
-// An import from a pipe holds the database for as long as nobody closes that.
+// An import from a pipe locks the database until the pipe is closed.
 func TestBusy(t *testing.T) {
 	folder := t.TempDir()
 	path, fifo := filepath.Join(folder, "kv.db"), filepath.Join(folder, "fifo")
@@ -146,7 +146,7 @@ func TestBusy(t *testing.T) {
 	}()
 	pipe := must(os.OpenFile(fifo, os.O_WRONLY, 0))(t)
 	err := n.Put("k", nil, nil)
-	for ; err == nil; err = n.Put("k", nil, nil) { // until it has begun
+	for ; err == nil; err = n.Put("k", nil, nil) { // until the import has begun
 		time.Sleep(time.Millisecond)
 	}
 	fails(t, err, luatkv.ErrBusy, "BUSY")
@@ -188,7 +188,7 @@ func TestAClosedStore(t *testing.T) {
 	}
 }
 
-// What nobody has opened is as good as closed.
+// The zero values of handles behave like closed ones.
 func TestZeroValues(t *testing.T) {
 	checkClosed(t, nil, nil)
 	checkClosed(t, &luatkv.Store{}, &luatkv.Namespace{})

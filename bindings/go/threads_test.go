@@ -14,7 +14,7 @@ import (
 	"luatkv"
 )
 
-// together runs a function in some goroutines at once.
+// together runs a function in several goroutines at once.
 func together(count int, run func(i int)) {
 	var all sync.WaitGroup
 	all.Add(count)
@@ -42,7 +42,7 @@ func TestGoroutinesCountTogether(t *testing.T) {
 	})
 }
 
-// Two stores on one file, and a batch that is tried again where somebody else was faster.
+// Two stores on one file, and a batch that is retried if another goroutine was faster.
 func TestGoroutinesContend(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "kv.db")
 	stores := []*luatkv.Store{openFile(t, path, nil), openFile(t, path, nil)}
@@ -76,7 +76,7 @@ func TestGoroutinesContend(t *testing.T) {
 	}
 }
 
-// Close frees nothing beneath a call, and the calls after it are told.
+// Close does not free a handle during a call, and later calls return ErrClosed.
 func TestClosingBeneathCalls(t *testing.T) {
 	for round := 0; round < 20; round++ {
 		store := must(luatkv.Open(filepath.Join(t.TempDir(), "kv.db"), nil))(t)
@@ -114,7 +114,7 @@ func TestClosingBeneathCalls(t *testing.T) {
 	}
 }
 
-// Handles that are forgotten in any order, while others use the store.
+// Handles that are collected in any order, while others use the store.
 func TestForgottenHandles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "kv.db")
 	together(4, func(i int) {
@@ -140,7 +140,7 @@ func TestForgottenHandles(t *testing.T) {
 			runtime.GC()
 		}
 	})
-	// A forgotten store closes in the end: then nobody holds the file, and SQLite removes the log beside it.
+	// A collected store is closed in the end: then no process has the file open, and SQLite removes the log beside it.
 	for tries := 0; len(must(filepath.Glob(path+"-wal"))(t)) > 0; tries++ {
 		if tries == 500 {
 			t.Fatal("a forgotten store is still open")

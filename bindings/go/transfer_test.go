@@ -38,7 +38,7 @@ func TestExportsAreImported(t *testing.T) {
 	})
 }
 
-// A regular file is used as it is: from where it stands, and it stays open.
+// A regular file is used directly, from its position on, and stays open.
 func TestFilesKeepTheirPlace(t *testing.T) {
 	n := memory(t)
 	put(t, n, "a", "1")
@@ -67,7 +67,7 @@ func TestFilesKeepTheirPlace(t *testing.T) {
 	fails(t, err, luatkv.ErrIO)
 }
 
-// Out of one namespace into another of the same store, through a pipe: neither waits for the other.
+// From one namespace to another of the same store, through a pipe: neither call waits for the other.
 func TestAnExportFeedsAnImport(t *testing.T) {
 	store := openMemory(t)
 	n, other := namespace(t, store), must(store.Namespace("other"))(t)

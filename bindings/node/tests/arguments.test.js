@@ -154,7 +154,7 @@ test("lifetimes must be times, from a second on", onBoth((kv) => {
       wrongType(/Cannot convert a (BigInt|Symbol) value to a number/, () => kv.put("k", "x", { [name]: value }));
     }
   }
-  // What is past the year 9999 is refused before it can come back as another number.
+  // A time after the year 9999 is an error, rather than stored as another number.
   for (const name of ["expiration", "expirationTtl"]) {
     fails("INVALID", /9999/, () => kv.put("k", "x", { [name]: Number.MAX_SAFE_INTEGER }));
     fails("INVALID", /9999/, () => kv.put("k", "x", { [name]: 253_402_300_800 }));

@@ -1,4 +1,4 @@
-// The C library: whether it is there, whether it fits, and what it declares.
+// The C library: finding it, its ABI, and its declarations.
 
 import assert from "node:assert/strict";
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
@@ -12,14 +12,14 @@ import { root, run, scratch, script } from "./support.js";
 const header = readFileSync(join(root, "include/luat_kv.h"), "utf8");
 const code = header.replace(/\/\*[^]*?\*\//g, "");
 
-/** What importing the package with a library fails with. */
+/** The error of importing the package with a library. */
 async function refusal(library, env = {}) {
   return script(`await import("luat-kv-native").catch((error) => console.log(error.code, error.message));`, {
     env: { LUAT_KV_LIBRARY: library, ...env },
   });
 }
 
-/** A library that has these functions alone. */
+/** A library that has only these functions. */
 async function compiled(source) {
   const [file, library] = [scratch("other.c"), scratch("other.so")];
   writeFileSync(file, source);
@@ -61,7 +61,7 @@ test("a library that is missing fails the import, which says what to do", async 
     await refusal("/no/such/libluat_kv.so.0"),
     /^ERR_DLOPEN_FAILED libluat_kv could not be loaded \(LUAT_KV_LIBRARY names it\): \/no\/such\/libluat_kv\.so\.0: /,
   );
-  // Without the variable the system's loader is asked for both names. It finds these, before any that are installed.
+  // Without the variable, the system's loader looks for both names. It finds these files before installed ones.
   const folder = scratch("lib");
   mkdirSync(folder);
   for (const name of ["libluat_kv.so.0", "libluat_kv.so"]) writeFileSync(join(folder, name), "no library");
@@ -76,7 +76,7 @@ test("the system's loader finds the library by its name", async () => {
   for (const name of names) {
     const folder = scratch("lib");
     mkdirSync(folder);
-    // The other one is found too, so that no library is that this machine has installed.
+    // The other file hides an installed library.
     for (const other of names) if (other !== name) writeFileSync(join(folder, other), "no library");
     symlinkSync(process.env.LUAT_KV_LIBRARY, join(folder, name));
     const out = await script(`import { version } from "luat-kv-native"; console.log(version);`, {

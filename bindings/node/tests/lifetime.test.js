@@ -1,4 +1,4 @@
-// Handles: closed twice, in odd orders, in mid-call, forgotten, or left open at the end.
+// Handles: closed twice, in unusual orders, during a call, by the collector, or left open at the end.
 
 import assert from "node:assert/strict";
 import test from "node:test";
@@ -71,7 +71,7 @@ test("handles that are forgotten in any order are freed by the collector", async
     // (A file each: stores on one file share its descriptors.)
     function fill() {
       for (let i = 0; i < 50; i++) {
-        const kv = Store.open(path + i).namespace("n"); // the store itself is forgotten at once
+        const kv = Store.open(path + i).namespace("n"); // the store itself is not referenced
         const batch = kv.atomic().put("k", "v" + i);
         kept.push(i % 2 ? kv : batch);
       }
@@ -107,7 +107,7 @@ test("100 000 operations of each kind do not take memory", async () => {
     }
     for (const one of Object.values(kinds)) await rounds(5_000, one);
     for (const [name, one] of Object.entries(kinds)) {
-      // A leak grows each time, the collector's own room only at first.
+      // A leak grows each time, the collector's memory only at first.
       let growth = [];
       let before = await rounds(10_000, one);
       do {

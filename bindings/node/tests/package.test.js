@@ -1,4 +1,4 @@
-// The package as others get it: its types, its README, and what npm makes of it.
+// The package as it is published: its types, its README, and its contents.
 
 import assert from "node:assert/strict";
 import { lstatSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -63,7 +63,7 @@ test("README's way to install it from its folder", async () => {
   const quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--silent"];
   await run("npm", [command, ...quiet, root], { cwd: folder });
   assert.equal((await run(process.execPath, ["example.js"], { cwd: folder })).stdout, printed);
-  // npm makes links of what it once copied, and drops koffi, where .npmrc does not say otherwise.
+  // Without .npmrc, npm replaces copied packages by links, and removes koffi.
   await run("npm", [command, ...quiet], { cwd: folder });
   rmSync(join(folder, "app.db"));
   assert(lstatSync(join(folder, "node_modules/luat-kv-native")).isDirectory());

@@ -1,4 +1,4 @@
-// Whether keys are there, how they are removed, and the versions that writes return.
+// Whether keys exist, their removal, and the versions that writes return.
 
 import assert from "node:assert/strict";
 import test from "node:test";
@@ -81,7 +81,7 @@ test("a take that fails leaves the key", async () => {
 test("take removes only what it returns", onBoth((kv) => {
   const { check } = Atomic.prototype;
   const writers = [() => kv.put("k", "new"), () => kv.delete("k")];
-  // Another writer comes between the read and the removal.
+  // Another writer writes between the read and the removal.
   Atomic.prototype.check = function (key, version) {
     writers.shift()?.();
     return check.call(this, key, version);

@@ -1,4 +1,4 @@
-// Stores: opening, housekeeping, transfers, and what runs in the background.
+// Stores: opening, housekeeping, export and import, and calls in the background.
 
 import assert from "node:assert/strict";
 import { closeSync, mkdirSync, openSync, readFileSync, statSync, writeFileSync } from "node:fs";
@@ -150,7 +150,7 @@ test("transfers in the background do the same, and let the event loop run", asyn
   await assert.rejects(kv.importAsync(scratch("missing.json")), { code: "IO", status: -2, message: /missing\.json/ });
   await assert.rejects(kv.exportAsync(5.5), RangeError);
   await assert.rejects(kv.exportAsync(path, { format: 1 }), TypeError);
-  // Many at once: libuv has four threads, and koffi takes 256 calls.
+  // Many at once: libuv has four threads, and koffi accepts 256 calls.
   const all = await Promise.allSettled(Array.from({ length: 300 }, () => kv.exportAsync(scratch("many.json"))));
   for (const { status, value, reason } of all) {
     if (status === "fulfilled") assert.equal(value, 1000);

@@ -1,4 +1,4 @@
-// What the tests do again and again.
+// Helpers of the tests.
 
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
@@ -19,7 +19,7 @@ process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 
 let files = 0;
 
-/** A path that nothing lies at. */
+/** A new path, at which no file exists. */
 export function scratch(name = "kv.db") {
   return join(folder, `${++files}-${name}`);
 }
@@ -37,7 +37,7 @@ export function onBoth(body) {
   };
 }
 
-/** Checks that something throws a LuatKVError with a code, and what its message says. */
+/** Checks that a function throws a LuatKVError with a code and a message. */
 export function fails(code, message, body) {
   assert.throws(body, (error) => {
     assert(error instanceof LuatKVError, `${error}`);
@@ -55,14 +55,14 @@ export function outOfRange(message, body) {
   assert.throws(body, { name: "RangeError", message });
 }
 
-/** Runs a script as a process of its own, and returns what it wrote. It must end by itself with status 0. */
+/** Runs a script in a new process, and returns its output. It must end by itself with status 0. */
 export async function script(code, { env = {}, args = [] } = {}) {
   const command = ["--expose-gc", "--input-type=module", "--eval", code, ...args];
   const { stdout } = await run(process.execPath, command, { env: { ...process.env, ...env }, cwd: here });
   return stdout;
 }
 
-/** Holds a file's write lock in another process, until the function that it returns is called. */
+/** Holds a file's write lock in another process, until the returned function is called. */
 export async function locked(path) {
   const other = spawn("sqlite3", [path], { stdio: ["pipe", "pipe", "inherit"] });
   other.stdin.write("BEGIN IMMEDIATE;\nSELECT 'held';\n");

@@ -1,4 +1,4 @@
-// Compiled by package.test.js, not run: what index.d.ts allows, and what it must not.
+// Compiled by package.test.js, not run: code that index.d.ts must accept, and code that it must reject.
 
 import { LuatKVError, Store, version, type Entry, type ListPage, type Namespace } from "luat-kv-native";
 

@@ -1,4 +1,4 @@
-// What is put comes back, as what it is asked for.
+// Values: what is put is read as each type.
 
 import assert from "node:assert/strict";
 import { constants } from "node:buffer";

@@ -19,14 +19,14 @@ function members(types, name) {
   return sorted(found.filter((member) => member !== "constructor"));
 }
 
-/** What only one of the packages has: types of its own kinds of keys, values and places, and Lua. */
+/** Types that only one of the packages has: its kinds of keys, values and places, and Lua. */
 const OWN_TYPES = ["Key", "Path", "ValueOf"];
 const WEB_TYPES = [
   "ByteStream", "DeleteOptions", "Lua", "LuaError", "LuaOptions", "RunOptions", "SyncNamespace", "SyncStorable",
   "SyncValueType", "WasmModule", "WasmSource",
 ];
 
-/** Which members only one of the packages has: what concerns files, and what concerns what a browser keeps. */
+/** Members that only one of the packages has: for files, and for persisted stores of browsers. */
 const MEMBERS = {
   Store: [["backup", "backupAsync", "checkpoint", "compact", "compactAsync", "openMemory", "openProject"], ["damage", "delete", "flush"]],
   Namespace: [["exportAsync", "importAsync"], []],

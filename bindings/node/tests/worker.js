@@ -1,4 +1,4 @@
-// What a worker of threads.test.js does.
+// The workers of threads.test.js.
 
 import { parentPort, workerData } from "node:worker_threads";
 import { Store } from "luat-kv-native";
@@ -7,7 +7,7 @@ const { path, task, number } = workerData;
 const store = Store.open(path, { busyTimeout: 30_000 });
 const kv = store.namespace("n");
 
-/** Counts with a check of what was read, again where somebody was faster. */
+/** Increments with a check of the version that was read, and retries if another thread was faster. */
 function countCarefully() {
   for (;;) {
     const { value, version } = kv.getWithMetadata("careful", "json");

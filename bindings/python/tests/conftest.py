@@ -1,4 +1,4 @@
-"""What the tests share: a store of each kind, and Python processes of their own."""
+"""Fixtures: a store of each kind, and other Python processes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def kv(store: luat_kv.Store) -> luat_kv.Namespace:
 
 @pytest.fixture
 def child(tmp_path: pathlib.Path) -> Child:
-    """Runs Python code in a process of its own, in the test's folder, with more in its environment."""
+    """Runs Python code in a new process, in the test's folder, with additional environment variables."""
 
     def run(code: str, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(

@@ -36,7 +36,7 @@ def test_a_batch_of_a_store_is_told_its_namespaces(store: Store) -> None:
         store.batch().put("key", b"1", namespace="a")  # type: ignore[arg-type]
     with luat_kv.open_memory() as other, pytest.raises(InvalidError):
         store.batch().put("key", b"2", namespace=other.namespace("a"))
-    # An empty namespace is false, and meant nevertheless.
+    # An empty namespace is false, but is a namespace.
     assert kv.batch().put("key", b"2", namespace=store.namespace("empty")).commit() and kv["key"] == b"1"
 
 

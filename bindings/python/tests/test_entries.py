@@ -64,7 +64,7 @@ def test_expiration(kv: Namespace) -> None:
 
 
 def test_numbers_may_be_what_stands_for_an_int(kv: Namespace, tmp_path: pathlib.Path) -> None:
-    class Index:  # as numpy's integers are
+    class Index:  # like numpy's integers
         def __index__(self) -> int:
             return 7
 

@@ -75,7 +75,7 @@ def test_a_str_is_stored_as_utf8(kv: Namespace) -> None:
 def test_a_buffer_is_let_go_of_after_the_call(kv: Namespace) -> None:
     value = bytearray(b"abc")
     kv["key"] = value
-    value.extend(b"def")  # a BufferError while somebody has a view of it
+    value.extend(b"def")  # a BufferError while a view of it exists
     assert kv["key"] == b"abc"
 
 
@@ -174,7 +174,7 @@ def test_iteration_goes_in_byte_order_over_all_pages(kv: Namespace) -> None:
             batch.put(name, name)
     assert list(kv) == names == [key for key, _ in kv.items()]
     assert list(reversed(kv)) == names[::-1]
-    # Lazily: what is put behind the page that was read is seen.
+    # The iteration is lazy: it returns keys that are put after the page that was read.
     keys = iter(kv)
     first = list(itertools.islice(keys, 10))
     kv["zzz"] = b""
@@ -187,7 +187,7 @@ def test_the_first_keys_cost_little(kv: Namespace, monkeypatch: pytest.MonkeyPat
     with kv.batch() as batch:
         for name in names:
             batch.put(name, name)
-    read: list[int] = []  # how many keys each call of the library's list has answered
+    read: list[int] = []  # the number of keys that each call of the library's list has returned
 
     def counted(*arguments: Any) -> Any:
         page = page_of(*arguments)

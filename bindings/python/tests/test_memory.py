@@ -1,4 +1,4 @@
-"""That nothing is left over: of calls, of handles, and at the end of a process."""
+"""Memory leaks: of calls, of handles, and at the end of a process."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-# Each of these is done 10 000 times, and the process's growth in KiB printed beside it: 300 000 operations in all.
+# Runs each of these 10 000 times, and prints the process's growth in KiB: 300 000 operations in all.
 GROWTH = """
 import gc, luat_kv, sys
 

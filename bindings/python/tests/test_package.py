@@ -1,4 +1,4 @@
-"""The package: its declarations, how it finds its library, its types, and what pip makes of it."""
+"""The package: its declarations, how it finds its library, its types, and its installation."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ HEADER = re.sub(r"/\*.*?\*/", "", (HERE / "../../include/luat_kv.h").read_text()
 FUNCTIONS = set(re.findall(r"\b(luat_kv_\w+)\s*\(", HEADER))
 CONSTANTS = dict(re.findall(r"^#define (LUAT_KV_\w+) (-?\d+)$", HEADER, flags=re.MULTILINE))
 
-# What the package has no use for: the call returned an error's status already, add() and delete() return what the newer
-# functions report, take() reads an entry before it removes it, loops over keys read pages, and errors name the limits.
+# Functions that the package does not use: the status of an error is also the result of its call, add() and delete() use
+# the newer functions that return more, take() reads an entry before it removes it, loops over keys read pages, and errors
+# name the limits.
 LEFT_OUT = {
     "luat_kv_error_status",
     "luat_kv_add",
@@ -48,7 +49,7 @@ def test_all_of_the_header_is_declared_and_used() -> None:
 
 
 def test_modules_do_not_import_each_other_in_a_circle() -> None:
-    """Nor for their types alone (TYPE_CHECKING)."""
+    """The modules do not import each other in a circle, also not for types only (TYPE_CHECKING)."""
     imports = {}
     for path in (HERE / "src/luat_kv").glob("*.py"):
         nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom) and node.level]
@@ -118,7 +119,7 @@ def test_a_library_that_is_missing_is_told_at_import(child: Any) -> None:
 
 def test_without_a_variable_the_system_is_asked(tmp_path: pathlib.Path, child: Any) -> None:
     code = "from luat_kv import _library; print(_library.path)"
-    # Files that are no libraries stand for missing ones: the loader takes them before any that this machine has.
+    # Files that are not libraries represent missing ones: the loader finds them before installed libraries.
     names = ["libluat_kv.so.0", "libluat_kv.so"]
     for name in names:
         (tmp_path / name).write_text("no library")
@@ -199,7 +200,7 @@ def test_what_the_tests_need_is_pinned_by_its_hashes() -> None:
 
 
 def test_what_pip_builds(tmp_path: pathlib.Path) -> None:
-    """A wheel for any Python and system, from the repository and from a source distribution alike."""
+    """The wheel is for any Python and system, from the repository and from a source distribution."""
     source = tmp_path / "repository/bindings/python"
     shutil.copytree(HERE, source, ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg-info"))
     (tmp_path / "repository/include").mkdir()

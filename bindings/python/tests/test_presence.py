@@ -1,4 +1,4 @@
-"""Whether keys are there, how they are removed, and the versions that writes return."""
+"""Whether keys exist, their removal, and the versions that writes return."""
 
 from __future__ import annotations
 

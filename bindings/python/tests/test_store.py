@@ -1,4 +1,4 @@
-"""Opening, closing, and what a store does beside its keys."""
+"""Opening, closing and housekeeping."""
 
 from __future__ import annotations
 

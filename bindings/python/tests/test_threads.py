@@ -17,7 +17,7 @@ from luat_kv import InvalidError, Namespace, Store
 
 
 def test_threads_count_together(kv: Namespace) -> None:
-    values = [bytes([i]) * (i * 1000 + 1) for i in range(100)]  # within the buffer of a get, and beyond it
+    values = [bytes([i]) * (i * 1000 + 1) for i in range(100)]  # smaller and larger than the buffer of a get
 
     def work(seed: int) -> int:
         dice = random.Random(seed)
@@ -90,7 +90,7 @@ reader, writer = os.pipe()
 kv = luat_kv.open_memory().namespace("a")
 thread = threading.Thread(target=kv.import_, args=(reader,))
 thread.start()
-time.sleep(0.1)           # it is in the call by now, and waits for the pipe
+time.sleep(0.1)           # by now the call waits for the pipe
 os.write(writer, b'{"key":"a","value":"1"}')
 os.close(writer)
 thread.join()

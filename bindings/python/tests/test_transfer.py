@@ -46,7 +46,7 @@ def test_there_and_back_by_file(full: Namespace, store: Store, tmp_path: pathlib
         file.write(b"head\n")
         assert full.export(file, format="jsonl") == 4
         file.seek(0)
-        assert file.readline() == b"head\n"  # and has read more ahead
+        assert file.readline() == b"head\n"  # and has read ahead
         assert store.namespace("back").import_(file) == (4, 0)
         assert file.read() == b""
     assert dict(store.namespace("back")) == dict(full)
