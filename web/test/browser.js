@@ -1,4 +1,4 @@
-// Debian's Chromium, and a server on 127.0.0.1 that gives it this folder.
+// Debian's Chromium, and a server for a folder on 127.0.0.1.
 
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
@@ -21,9 +21,8 @@ const TYPES = {
 };
 
 /**
- * Serves a folder, and before it `files`: from a path to what is there, as a text. "/" is an empty page unless they
- * have another. `prelude` is a script to run in each page before its own. Answers the address, without a slash at its
- * end, and close().
+ * Serves a folder and `files`, an object from paths to texts, which takes precedence. "/" is an empty page by default.
+ * `prelude` is a script that runs first in each page. Returns the address, without a slash at its end, and close().
  */
 export async function serve(files = {}, folder = root, prelude = "") {
   const given = { "/": "<!doctype html><meta charset=utf-8><link rel=icon href=data:,><title>test</title>", ...files };
@@ -61,24 +60,24 @@ const OPTIONS = {
   ],
 };
 
-/** Starts a browser that forgets everything. */
+/** Starts a browser with a temporary profile. */
 export function launch() {
   return chromium.launch(OPTIONS);
 }
 
-/** Starts one whose storage is in a folder; it is a context, with newPage() and close(). */
+/** Starts a browser whose storage is in a folder. Returns a context, with newPage() and close(). */
 export function launchIn(folder) {
   return chromium.launchPersistentContext(folder, OPTIONS);
 }
 
-/** Makes a folder for a test, which is removed after it. */
+/** Creates a folder for a test, which is removed after the test. */
 export async function temporaryFolder(t) {
   const folder = await mkdtemp(join(tmpdir(), "luat-kv-web-"));
   t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
   return folder;
 }
 
-/** Opens a page at an address, and collects what goes wrong in it in `page.errors`. */
+/** Opens a page at an address, and collects its errors in `page.errors`. */
 export async function openPage(browser, url) {
   const page = await browser.newPage();
   page.errors = [];

@@ -1,5 +1,4 @@
-// Chromium, Firefox and WebKit, as Debian has them, behind one interface: what the package's pages must do in each of
-// them is tested by it.
+// Debian's Chromium, Firefox and WebKit behind one interface, for tests that run in each of them.
 
 import { serve } from "./browser.js";
 import * as chromium from "./browsers/chromium.js";
@@ -11,13 +10,13 @@ const KINDS = { chromium, firefox, webkit };
 export const BROWSERS = Object.keys(KINDS);
 
 /**
- * Starts a browser that forgets everything, and a server for it, whose arguments are those of serve(). Answers its
- * `version`, the server's `url`, close(), and open(path): a page there, which has
+ * Starts a browser with a temporary profile, and a server, whose arguments are those of serve(). Returns the browser's
+ * `version`, the server's `url`, close(), and open(path), which opens a page with these methods:
  *
- *   evaluate(run, argument)   what a function answers, or its promise, that is called in the page; all of it is JSON
- *   press(...keys)            on the keyboard: "a", "Tab", "Control+Enter"
- *   goto(url)                 another page in its place; the same address loads it anew
- *   messages()                what came to the console so far, uncaught errors included: "warn: no time left"
+ *   evaluate(run, argument)   calls a function in the page, and returns its result, or that of its promise, as JSON
+ *   press(...keys)            presses keys: "a", "Tab", "Control+Enter"
+ *   goto(url)                 loads another page, or the same again
+ *   messages()                the messages of the console, including uncaught errors: "warn: no time left"
  *   close()
  */
 export async function start(name, files, folder) {

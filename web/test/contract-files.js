@@ -1,4 +1,4 @@
-// What runContract() is given: luaunit, and the suites of tests/lua.
+// The files for runContract(): luaunit, and the suites of tests/lua.
 
 import { execFileSync } from "node:child_process";
 import { readFileSync, readdirSync } from "node:fs";

@@ -1,11 +1,11 @@
-// Runs the Lua contract suite on a Lua, in Node and in a page alike. It prints TAP; answers how many tests failed.
+// Runs the Lua contract suite on a Lua state, in Node or in a page. Prints TAP, and returns the number of failed tests.
 
-/** Folders that page.lua takes when it wants one. */
+/** Folders that page.lua can use. */
 const FOLDERS = 400;
 
-/** `files` are luaunit.lua, contract.lua (ours), and those of tests/lua, as in "tests/lua/contract.lua". */
+/** `files` are luaunit.lua, this folder's contract.lua, and the files of tests/lua ("tests/lua/contract.lua"). */
 export async function runContract(Lua, files, print) {
-  const lua = await Lua.create({ print, maxMemory: 4096 * 1024 * 1024 }); // one test wants much
+  const lua = await Lua.create({ print, maxMemory: 4096 * 1024 * 1024 }); // one test needs much
   try {
     for (const [name, text] of Object.entries(files)) lua.writeFile(`/${name}`, text);
     lua.module("luaunit", files["luaunit.lua"]);

@@ -1,4 +1,4 @@
-// Records that are whole, but which no store of ours has written.
+// Records that are complete, but which this package does not write.
 
 import test from "node:test";
 import { coreOf } from "../src/store.js";
@@ -7,7 +7,7 @@ import { Store, equal, fails, ok, open } from "./support.js";
 
 const HEAD = 12;
 
-/** A record of three keys, of which the second has metadata that is not JSON. Its checksum is right. */
+/** A record of three keys, the second of which has metadata that is not JSON. Its checksum is correct. */
 async function crafted(t) {
   const kv = await open(t);
   await kv.put("a", "1", { metadata: { a: 1 } });
@@ -45,7 +45,7 @@ test("metadata that is not JSON is an error where it is looked at, and nowhere e
   const names = [];
   for await (const { name } of kv.each()) names.push(name);
   equal([names, await kv.get("b"), await kv.count()], [["a", "b", "c"], "2", 3]);
-  // An export would be no JSON: it says which key is to be put anew.
+  // An export would not be JSON, so it is an error that names the key.
   await fails(() => kv.export(), "CORRUPT", bad);
   await kv.put("b", await kv.get("b"));
   equal(JSON.parse(await kv.export()).length, 3);

@@ -1,4 +1,4 @@
-// Stores that are kept, when something goes wrong: damage, no room, the end of the browser.
+// Persisted stores when something fails: damage, exhausted quota, the end of the browser.
 
 import { readlink } from "node:fs/promises";
 import { join } from "node:path";
@@ -31,7 +31,7 @@ for (const persist of ["indexeddb", "opfs"]) {
       await page.evaluate(damage[persist], [place, how]);
       const answer = await page.evaluate(() => failing(open));
       ok(/^CORRUPT: segment \d of the persisted store .*recover: true/.test(answer), `${place} ${how}: ${answer}`);
-      // It goes on saying so, and takes nothing away.
+      // It fails again, and nothing is removed.
       equal(await page.evaluate(() => failing(open)), answer);
       await page.context().close();
     }
@@ -41,7 +41,7 @@ for (const persist of ["indexeddb", "opfs"]) {
       await page.evaluate(() => store.close());
       await page.evaluate(damage[persist], [-1, how]);
       if (persist === "indexeddb") {
-        // What a transaction wrote was whole.
+        // A transaction writes a segment completely.
         ok((await page.evaluate(() => failing(open))).startsWith("CORRUPT: segment 4"));
         continue;
       }
@@ -71,7 +71,7 @@ for (const persist of ["indexeddb", "opfs"]) {
     const session = await page.context().newCDPSession(page);
     const quota = (quotaSize) =>
       session.send("Storage.overrideQuotaForOrigin", { origin: server.url, ...(quotaSize ? { quotaSize } : {}) });
-    await quota(100_000); // at first, since Chromium remembers what room there was
+    await quota(100_000); // first, since Chromium caches the available space
     await page.evaluate(() =>
       open()
         .then((kv) => kv.put("a", "1"))
@@ -82,7 +82,7 @@ for (const persist of ["indexeddb", "opfs"]) {
       for (let index = 0; index < 50; index++) kv.sync.put(`l${index}`, crypto.getRandomValues(new Uint8Array(60_000)));
       return failing(() => store.flush());
     });
-    // Chromium may also see first that what takes the bytes of a file is gone.
+    // Chromium may also detect first that the receiver of a file's bytes has ended.
     const noRoom = /^IO: writing the store: (there is no space left in this origin's storage \(|.*data pipe)/;
     ok(noRoom.test(answer), answer);
     equal(await page.evaluate(() => [told[0], kv.sync.get("a")]), ["IO", "1"]);
@@ -134,7 +134,7 @@ for (const persist of ["indexeddb", "opfs"]) {
       process.kill(pid, "SIGKILL");
       await gone;
       t.flushed = flushed;
-      await sleep(300); // its other processes notice
+      await sleep(300); // until its other processes notice
     }
   });
 }
@@ -220,7 +220,7 @@ test("opfs: what a snapshot that was whole has not come to remove is left alone"
       await store.flush();
     }
     await store.close();
-    // As if the browser had ended before it removed the first log, and in the midst of the next.
+    // As if the browser had ended before it removed the first log, and while it wrote the next.
     const root = await navigator.storage.getDirectory();
     const folder = await (await root.getDirectoryHandle("luat_kv")).getDirectoryHandle("luat_kv");
     await folder.getFileHandle("000000000001.log", { create: true });
@@ -264,7 +264,7 @@ test("opfs: what was deleted after its end does not come back with a clock that 
     await kv.put("gone", "1", { expirationTtl: 100 });
     await store.flush();
     Date.now = () => now() + 200_000;
-    await kv.put("here", "1"); // which also removes what has ended
+    await kv.put("here", "1"); // which also removes expired keys
     await kv.delete("gone");
     await store.close();
     Date.now = now;

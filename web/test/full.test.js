@@ -1,4 +1,4 @@
-// Stores whose memory has come to its end: everything is NOMEM or done, and deleting gives room again.
+// Stores whose memory is exhausted: each call succeeds or is NOMEM, and deleting frees memory.
 
 import test from "node:test";
 import { coreOf } from "../src/store.js";
@@ -6,7 +6,7 @@ import { Store, equal, ok } from "./support.js";
 
 const MIB = 1024 * 1024;
 
-/** What a call comes to: "OK" or the code of its error. */
+/** The result of a call: "OK" or the code of its error. */
 function outcome(run) {
   try {
     run();
@@ -16,7 +16,7 @@ function outcome(run) {
   }
 }
 
-/** A store, with changes tracked or not, into which not one more key goes. */
+/** A store, with or without tracked changes, that has no memory for another key. */
 async function fullStore({ keyLength = 10, value = "", maxMemory = 2 * MIB, tracks = false } = {}) {
   const store = await Store.open({ maxMemory });
   const core = coreOf(store);
@@ -35,7 +35,7 @@ function flush(core) {
 
 test("however little memory is left, many keys and long metadata are NOMEM or done", async () => {
   const keys = Array.from({ length: 10_000 }, (_, index) => `m${index}`);
-  const metadata = `${"a".repeat(40_000)}\n${"a".repeat(20_000)}`; // which is put together as it is read
+  const metadata = `${"a".repeat(40_000)}\n${"a".repeat(20_000)}`; // which is joined when it is read
   const { kv, key, store } = await fullStore({ value: "v".repeat(1000), maxMemory: 3 * MIB });
   const seen = new Set();
   for (let index = 0; index < 1000; index += 4) {
@@ -126,7 +126,7 @@ test("what a full store tells of its changes makes the same store again", async 
   await other.close();
 });
 
-/** An export by single keys, for which there is memory. */
+/** An export key by key, for which there is enough memory. */
 function exportOf(kv) {
   const parts = [];
   for (let cursor = null; ; ) {

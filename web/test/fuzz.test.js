@@ -1,5 +1,4 @@
-// Random calls: nothing may trap, and what was right before is right after. The seed is printed; FUZZ_SEED=… repeats
-// it.
+// Random calls: none may trap, and the store must stay consistent. The seed is printed; FUZZ_SEED=… repeats a run.
 
 import test from "node:test";
 import { coreOf } from "../src/store.js";
@@ -30,7 +29,7 @@ async function forSeconds(run) {
   ok(rounds > 0);
 }
 
-// ---- The raw functions, with pointers that are good and nothing else that need be
+// ---- The raw functions, with valid pointers and otherwise random arguments
 
 const ROOM = 32_768;
 const INT64 = [0n, 1n, -1n, 60n, 2n ** 31n, 2n ** 53n, 2n ** 63n - 1n, -(2n ** 63n), 1_800_000_000n, 99_999_999_999n];
@@ -40,7 +39,7 @@ class Raw {
   constructor(core) {
     this.engine = core.engine;
     this.call = core.engine.call;
-    // What is written to one of these must not change the pointers in another.
+    // Writes to one of these must not change the pointers in another.
     this.room = this.engine.alloc(ROOM);
     this.tables = this.engine.alloc(ROOM);
     this.outs = this.engine.alloc(ROOM);
@@ -53,12 +52,12 @@ class Raw {
     return this.engine.fresh().view;
   }
 
-  /** A place in one of these with so many bytes behind it. */
+  /** An address in one of these that has `length` bytes. */
   place(size, room = this.outs) {
     return room + 8 * below((ROOM - size) / 8);
   }
 
-  /** Bytes of some kind: their place and their length. */
+  /** Random bytes: their address and their length. */
   bytes() {
     if (random() < 0.05) return [0, 0];
     const text = pick([
@@ -91,7 +90,7 @@ class Raw {
     this.view.setUint32(at + 4, length, true);
   }
 
-  /** A struct of random words, whose luat_kv_bytes are good. */
+  /** A struct of random words, whose luat_kv_bytes are valid. */
   struct(size, numbers, views) {
     if (random() < 0.2) return 0;
     const at = this.place(64, this.tables);
@@ -108,7 +107,7 @@ class Raw {
   handle = (kind) => (random() < 0.02 ? 0 : pick(this.handles[kind].length > 0 ? this.handles[kind] : [0]));
   out = () => (random() < 0.05 ? 0 : this.place(8));
 
-  /** Calls what gives a handle, and keeps that. */
+  /** Calls a function that returns a handle, and stores the handle. */
   make(kind, name, ...values) {
     const out = this.place(8);
     this.fails(name, ...values, out);
@@ -176,7 +175,7 @@ class Raw {
   }
 }
 
-/** What to do with each function of the module: calls it with whatever goes. */
+/** For each function of the module, a function that calls it with random arguments. */
 const CALLS = {
   abi_version: (raw) => raw.call.abi_version(),
   version: (raw) => raw.call.version(),
@@ -270,7 +269,7 @@ const CALLS = {
   wasm_load: (raw) => raw.load(),
 };
 
-/** What the module asks of its host comes from the seed too, so that what failed fails again. */
+/** The host's random numbers and time also come from the seed, so that a failure can be repeated. */
 function hostFrom(t) {
   let now = 1_700_000_000_000;
   t.mock.method(Date, "now", () => (now += below(100)));

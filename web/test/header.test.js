@@ -1,4 +1,4 @@
-// src/abi.js and the calls of src/ against include/luat_kv.h and what the module exports.
+// Compares src/abi.js and the calls in src/ with include/luat_kv.h and the exports of the module.
 
 import { readFileSync, readdirSync } from "node:fs";
 import test from "node:test";
@@ -12,15 +12,15 @@ const module = new WebAssembly.Module(readFileSync(here("luat_kv.wasm")));
 const exported = WebAssembly.Module.exports(module).map(({ name }) => name);
 const declared = [...header.matchAll(/\b(luat_kv_\w+)\s*\(/g)].map(([, name]) => name);
 
-/** They need files, or a system. */
+/** Functions that need files, or a system. */
 const FILES = ["open", "open_project", "backup", "export", "import", "export_fd", "import_fd", "error_errno"].map(
   (name) => `luat_kv_${name}`,
 );
 
-/** They would make the module larger, and JavaScript does the same without them. */
+/** Functions that would make the module larger. JavaScript does the same without them. */
 const LEFT_OUT = ["iter_open", "iter_next", "iter_free", "store_limits"].map((name) => `luat_kv_${name}`);
 
-/** What the package has no use for. */
+/** Functions that the package does not use. */
 const UNUSED = {
   luat_kv_version: "the package has its own",
   luat_kv_status_str: "src/abi.js has the names, since a call may have no memory for more",
@@ -62,7 +62,7 @@ test("structs are laid out as wasm32 has them", () => {
   const structs = [...header.matchAll(/typedef struct (luat_kv_\w+) \{([^}]*)\}/g)];
   equal(structs.length, 6);
   const layouts = {};
-  // Those that are fields of others stand first.
+  // Structs that are fields of others come first.
   for (const [, name, body] of structs.sort(([, a]) => (a === "luat_kv_bytes" ? -1 : 1))) {
     const layout = {};
     let [at, widest] = [0, 1];

@@ -1,4 +1,4 @@
-// Values and times that are not what they seem.
+// Values and times that are not what they appear to be.
 
 import test from "node:test";
 import { fails, equal, open, ok } from "./support.js";

@@ -1,4 +1,4 @@
-// The package as others get it: packed, and installed in an empty folder.
+// The package as it is published: packed, and installed in an empty folder.
 
 import { execFile } from "node:child_process";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -11,7 +11,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 
 export const run = promisify(execFile);
 
-/** Answers what npm says that it packed, the folder of a program that has it, and remove(). */
+/** Returns npm's description of the packed package, the folder of a program that has installed it, and remove(). */
 export async function install() {
   const top = await mkdtemp(join(tmpdir(), "luat-kv-web-"));
   const { stdout } = await run("npm", ["pack", "--json", "--pack-destination", top], { cwd: root });
@@ -25,7 +25,7 @@ export async function install() {
 
 export const readme = () => readFile(join(root, "README.md"), "utf8");
 
-/** The README's examples in a language, without their marks. */
+/** The README's examples in a language, without the fences. */
 export async function examples(language) {
   return [...(await readme()).matchAll(new RegExp(`\`\`\`${language}\n([\\s\\S]*?)\`\`\``, "g"))].map(([, code]) => code);
 }

@@ -1,5 +1,5 @@
-// What is closed gives its memory back at once. Chromium has room for some 125 memories, and a loop that never lets the
-// browser have its turn lets it collect but what nobody has any more: no weak reference is cleared meanwhile.
+// A closed store frees its memory at once. Chromium has address space for about 125 memories. In a loop that does not
+// yield to the browser, only unreachable objects are collected: no weak reference is cleared.
 
 import test, { after, before } from "node:test";
 import { launch, openPage, serve } from "./browser.js";

@@ -1,4 +1,4 @@
-// Modules that are wrong, instances that end, and stores that are dropped.
+// Wrong modules, instances that end, and stores that are dropped without close().
 
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -13,7 +13,7 @@ import { Store, equal, fails, ok, open, sleep } from "./support.js";
 const wasm = new URL("../luat_kv.wasm", import.meta.url);
 const good = readFileSync(wasm);
 
-/** A module that exports a function of these names, which answers 7. */
+/** A module that exports functions of these names, which return 7. */
 function answering7(...names) {
   const text = (name) => [name.length, ...Buffer.from(name)];
   const section = (id, ...content) => [id, (content.length % 128) | 128, content.length >> 7, ...content];
@@ -90,7 +90,7 @@ test("a wrong module says which it is, and what it was", async (t) => {
   await fails(opening(new URL("../luat_kv_lua.wasm", wasm)), "IO");
   await fails(opening(readFileSync(new URL("./luat_kv_lua.wasm", wasm))), "INVALID", "it imports");
   for (const source of [5, {}, [], null, Symbol("a")]) await fails(opening(source), "TypeError", "wasm must be");
-  // What failed is not remembered.
+  // A failure is not cached.
   const broken = await serve({ "/luat_kv.wasm": page });
   await fails(opening(`${broken.url}/luat_kv.wasm`), "INVALID");
   await broken.close();
@@ -176,14 +176,14 @@ const collect = vm.runInNewContext("gc");
 
 async function until(what, isSo) {
   for (let turn = 0; turn < 100 && !isSo(); turn++) {
-    await sleep(5); // what was looked at lives to the end of a turn
+    await sleep(5); // a dereferenced WeakRef keeps its target until the end of the task
     collect();
     await sleep(5);
   }
   ok(isSo(), what);
 }
 
-// In a function of its own, whose variables are gone.
+// In a separate function, so that its variables do not keep the store.
 async function memoryOfDropped() {
   const store = await Store.open();
   store.namespace("test").sync.put("a", "1");

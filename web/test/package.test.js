@@ -1,4 +1,4 @@
-// The package as others get it: packed, installed in an empty folder, bundled, typed, and used as its README says.
+// The package as it is published: packed, installed in an empty folder, bundled, its types, and the README's examples.
 
 import { lstat, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -8,7 +8,7 @@ import { launch, openPage, root, serve } from "./browser.js";
 import { examples, install, run } from "./installed.js";
 import { equal, ok, version } from "./support.js";
 
-/** How long a page may take: only one that hangs takes so long, however busy the machine is. */
+/** The time limit of a page: long enough for a busy machine. */
 const PATIENCE = { timeout: 120_000 };
 
 let packed, installed, remove;
@@ -19,7 +19,7 @@ before(async () => {
 
 after(() => remove?.());
 
-/** Runs code in the folder that the package was installed in, and answers what it prints. */
+/** Runs code in the folder in which the package is installed, and returns its output. */
 async function printed(name, code) {
   const file = join(installed, name);
   await writeFile(file, code);
@@ -175,9 +175,9 @@ test("its types are found where it is installed", async () => {
   await run(join(root, "node_modules/.bin/tsc"), [...settings, file], { cwd: installed });
 });
 
-/** Whether an example is one of the two that share a store among tabs. */
+/** Whether an example is one of the two that share a store between tabs. */
 const isShared = (code) => /"connect"|SharedWorker/.test(code);
-/** Whether an example is for a browser only. */
+/** Whether an example is only for browsers. */
 const isForPage = (code) => code.includes("persist:") || isShared(code);
 
 test("the README's examples print what they say", async () => {
@@ -192,7 +192,7 @@ test("the README's examples for a page run in one", async (t) => {
   const [html] = await examples("html");
   const persisted = (await examples("js")).filter((code) => isForPage(code) && !isShared(code));
   equal(persisted.length, 3);
-  // A page's own import is by path.
+  // A page imports by path.
   const codes = persisted.map((code) =>
     code.replace(/^import (.*) from "luat-kv";/, 'const $1 = await import("/node_modules/luat-kv/src/index.js");'),
   );
@@ -233,7 +233,7 @@ test("the README's SharedWorker keeps one store for all tabs", async (t) => {
   equal(await second.evaluate(() => ask("get", "1")), "Dear …");
   const refused = await second.evaluate(() => ask("put", "", "1").catch(({ message }) => message));
   ok(/^(INVALID|TypeError): /.test(refused), refused);
-  await first.close(); // and so the worker ends with the second
+  await first.close(); // so the worker ends with the second
   await second.evaluate(() => ask("put", "2", "Yours"));
   await second.close();
   const third = await openPage(context, `${url}/`);

@@ -1,5 +1,5 @@
-// What the package does in a page of a browser: node test/pages-run.js chromium | firefox | webkit. The suites of
-// suites/ run in the page and in a worker. Prints TAP.
+// Tests the package in a page of a browser: node test/pages-run.js chromium | firefox | webkit. The suites of suites/
+// run in the page and in a worker. Prints TAP.
 
 import { readdirSync } from "node:fs";
 import test, { after, before } from "node:test";
@@ -44,7 +44,7 @@ const inWorker = (which) =>
     worker.postMessage(which);
   });
 
-// Before all else: WebKit compiles what runs often, and it is its interpreter that might not catch this one.
+// This comes first, since WebKit compiles code that runs often, and only its interpreter might not catch this error.
 test(`${name}: the first error of Lua's in a page is caught`, async () => {
   const run = async () => {
     const { Lua } = await import("/src/index.js");
@@ -66,7 +66,7 @@ for (const suite of suites) {
   }
 }
 
-/** Opens a store, and answers what was in it and how that went; puts something into it for the next time. */
+/** Opens a store, returns its contents and errors, and puts something into it for the next time. */
 const visit = async (persist) => {
   const { Store } = await import("/src/index.js");
   const store = await Store.open({ persist }).catch(({ code, message }) => `${code}: ${message}`);
@@ -111,7 +111,7 @@ test(`${name}: a store is one page's at a time`, async () => {
 
 test(`${name}: nothing was printed to the console, and nothing was thrown aside`, async () => {
   equal(await page.messages(), []);
-  // And it would have been heard:
+  // A message would have been collected:
   await page.evaluate(() => {
     console.warn("a warning");
     setTimeout(() => {

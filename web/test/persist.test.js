@@ -32,7 +32,7 @@ for (const persist of ["indexeddb", "opfs"]) {
       return [keys, await store.namespace("other").get("o")];
     });
     equal(now, before);
-    // Versions are good for conditions, and new ones are new.
+    // Restored versions can be used in conditions, and new versions differ.
     const done = await page.evaluate(
       async (version) => {
         const { ok } = kv.atomic().check("n", version).put("n", "6").commit();
@@ -50,7 +50,7 @@ for (const persist of ["indexeddb", "opfs"]) {
     const page = await profile(t, persist);
     const answers = await page.evaluate(async (persist) => {
       const { Store } = await import("/src/index.js");
-      await Store.delete({ persist }); // there is none
+      await Store.delete({ persist }); // it does not exist
       await open();
       await kv.put("a", "1");
       await store.flush();
@@ -84,7 +84,7 @@ for (const persist of ["indexeddb", "opfs"]) {
       await open();
       await kv.put("disposing", "1");
       store[Symbol.dispose ?? Symbol.for("Symbol.dispose")]();
-      await open(); // waits for that
+      await open(); // waits for the deletion
     });
     equal(await page.evaluate(() => kv.list().then(({ keys }) => keys.map(({ name }) => name))), [
       "background",
@@ -192,7 +192,7 @@ test("indexeddb: a page that is left, or hidden, writes at once what it can", as
     const page = await profile(t, "indexeddb");
     await page.evaluate(async (type) => {
       const { setTimeout } = globalThis;
-      globalThis.setTimeout = (run, delay) => (delay === 50 ? 0 : setTimeout(run, delay)); // nothing else is to write
+      globalThis.setTimeout = (run, delay) => (delay === 50 ? 0 : setTimeout(run, delay)); // so nothing else writes
       await open();
       await kv.put("a", "1");
       Object.defineProperty(document, "visibilityState", { value: "hidden" });
@@ -213,7 +213,7 @@ test("indexeddb: a page that is left while it writes writes what has changed sin
     await page.evaluate(async (size) => {
       await open();
       const { transaction } = IDBDatabase.prototype;
-      // The page does not come to see anything done.
+      // The page gets no events of its requests.
       IDBDatabase.prototype.transaction = function (...given) {
         return Object.defineProperty(transaction.apply(this, given), "oncomplete", { set() {} });
       };

@@ -1,4 +1,4 @@
-// Pages whose stores are kept, for the tests of that: each file that imports this has its own server and browser.
+// Pages with persisted stores. Each file that imports this has its own server and browser.
 
 import { after, before } from "node:test";
 import { launch, openPage, serve } from "./browser.js";
@@ -17,8 +17,8 @@ after(async () => {
 });
 
 /**
- * A page of a new profile, which has `open(options)` for a store of this kind, and `kv` for the one it opened, and
- * `told` for what onError was.
+ * A page of a new profile. It has `open(options)`, which opens a store of this kind, `kv`, a namespace of that store,
+ * and `told`, the codes that onError got.
  */
 export async function profile(t, persist) {
   const context = await browser.newContext();
@@ -38,7 +38,7 @@ export async function pageOf(context, persist) {
       globalThis.store = await Store.open({ persist, onError: (error) => told.push(error.code), ...options });
       return (globalThis.kv = store.namespace("test"));
     };
-    /** The code and the message that opening fails with. */
+    /** The code and the message of the error of opening. */
     globalThis.failing = async (run) => {
       try {
         await run();
@@ -53,7 +53,7 @@ export async function pageOf(context, persist) {
 
 export const reload = (page) => page.goto(`${server.url}/`);
 
-/** What is in the place: numbers and kinds of segments, in order. */
+/** The numbers and kinds of the segments in the place, in order. */
 export const segments = {
   indexeddb: () =>
     new Promise((resolve, reject) => {
@@ -77,7 +77,7 @@ export const segments = {
   },
 };
 
-/** Changes the bytes of a segment, by its place in the order: cuts them, flips one, or removes it. */
+/** Changes a segment, selected by its position: truncates it, flips a byte, or removes it. */
 export const damage = {
   indexeddb: ([place, how]) =>
     new Promise((resolve) => {
@@ -116,7 +116,7 @@ export const damage = {
   },
 };
 
-/** Has a page go on over plain http, from a host that is no localhost. */
+/** Loads a page over plain http, from a host other than localhost. */
 export async function plainHttp(page) {
   const plain = "http://plain.test";
   await page.context().route(`${plain}/**`, async (route) => {
@@ -126,7 +126,7 @@ export async function plainHttp(page) {
   await page.goto(`${plain}/`);
 }
 
-/** Takes the locks from all pages of a profile. */
+/** Removes Web Locks from all pages of a profile. */
 export async function withoutLocks(page) {
   await page.context().addInitScript(() => Object.defineProperty(navigator, "locks", { value: undefined }));
   await reload(page);

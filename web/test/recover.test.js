@@ -1,4 +1,4 @@
-// Stores that are kept and damaged, opened as they were before the damage.
+// Damaged persisted stores, opened in their state before the damage.
 
 import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -7,7 +7,7 @@ import { launchIn, temporaryFolder } from "./browser.js";
 import { damage, pageOf, profile, segments } from "./profile.js";
 import { equal, ok } from "./support.js";
 
-/** Writes k0 to k3 by a flush each; one of them so much that it becomes a snapshot. */
+/** Writes k0 to k3 with a flush each. One of them is so large that its flush is a snapshot. */
 const fill = async (large) => {
   await open();
   for (let index = 0; index < 4; index++) {
@@ -24,7 +24,7 @@ const recover = async () => {
 };
 
 for (const persist of ["indexeddb", "opfs"]) {
-  /** Opens what is damaged: that must be told, change nothing, and go on from there when the store is written to. */
+  /** Opens a damaged store. That must be reported, change nothing, and later writes must continue from there. */
   const recovers = async (page, { found, leftOut, message }) => {
     const before = await page.evaluate(segments[persist]);
     const refused = await page.evaluate(() => failing(open));
@@ -36,7 +36,7 @@ for (const persist of ["indexeddb", "opfs"]) {
       if (message !== undefined) ok(message.test(text), text);
       equal(await page.evaluate(keys), found);
       await page.evaluate(async () => {
-        // To run scripts on it is no change yet.
+        // Running scripts on it is not a change yet.
         const { Lua } = await import("/src/index.js");
         const lua = await Lua.create({ kv: store });
         await lua.run('return KV.namespace("test"):get("k0")');
@@ -102,7 +102,7 @@ for (const persist of ["indexeddb", "opfs"]) {
 
   test(`${persist}: what is whole opens with recover as without`, async (t) => {
     const page = await profile(t, persist);
-    equal(await page.evaluate(recover), [undefined, undefined, []]); // there is none as yet
+    equal(await page.evaluate(recover), [undefined, undefined, []]); // no store exists yet
     await page.evaluate(() => store.close());
     await page.evaluate(fill);
     equal(await page.evaluate(recover), [undefined, undefined, []]);
@@ -116,7 +116,7 @@ for (const persist of ["indexeddb", "opfs"]) {
       await open();
       await kv.put("a", "before");
       await store.flush();
-      await kv.put("large", "x".repeat(8_000_000)); // for the next is to be a log
+      await kv.put("large", "x".repeat(8_000_000)); // so that the next segment is a log
       await store.flush();
       const batch = kv.atomic();
       for (let index = 0; index < 3; index++) batch.put(`batch${index}`, "y".repeat(2_000_000));
@@ -124,7 +124,7 @@ for (const persist of ["indexeddb", "opfs"]) {
       await store.close();
     });
     ok((await page.evaluate(segments[persist])).at(-1).endsWith("log"));
-    // In its last record; that it has several is for this test to be one.
+    // In its last record. The test needs a segment of several records.
     await page.evaluate(damage[persist], [-1, "flip end"]);
     equal(await page.evaluate(recover).then(([code]) => code), "CORRUPT");
     equal(await page.evaluate(keys), ["a", "large"]);
@@ -171,7 +171,7 @@ test("indexeddb: a segment whose file the browser has lost is damage, and no mor
     await store.close();
   });
   await context.close();
-  // Chromium keeps what is large beside its database.
+  // Chromium stores large values in files beside its database.
   let removed = 0;
   for (const path of await readdir(folder, { recursive: true })) {
     if (!/IndexedDB\/.*\.blob\//.test(path) || !(await stat(join(folder, path))).isFile()) continue;

@@ -1,4 +1,4 @@
-// What a browser refuses, told in words that say what can be done.
+// Errors of the browser's storage, and their messages, which say what can be done.
 
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ const BLOCKED =
   "sandbox of a frame";
 const both = ["indexeddb", "opfs"];
 
-/** What opening and deleting a store fail with. */
+/** The errors of opening and deleting a store. */
 const tried = async (persist) => {
   const { Store } = await import("/src/index.js");
   const answers = [];
@@ -26,7 +26,7 @@ const tried = async (persist) => {
   return answers;
 };
 
-/** Each must be IO, begin so, and end in the browser's own words. */
+/** Each must be IO, begin with this text, and end with the browser's message. */
 function areBlocked(answers) {
   for (const [index, [code, message, hasCause]] of answers.entries()) {
     equal([code, hasCause], ["IO", true]);
@@ -53,7 +53,7 @@ test("site data that the user blocks is told as that", async (t) => {
 
 test("a frame's sandbox is told as that", async (t) => {
   const page = await profile(t, "indexeddb");
-  // A frame of no origin may import nothing without this.
+  // Without this, a frame with an opaque origin may not import anything.
   await page.context().route(`${server.url}/**`, async (route) => {
     const response = await route.fetch();
     await route.fulfill({ response, headers: { ...response.headers(), "access-control-allow-origin": "*" } });
@@ -98,7 +98,7 @@ test("opfs: a file that another has open is told as that, and written when it is
   const page = await profile(t, "opfs");
   await page.evaluate(() => open().then((kv) => kv.put("a", "1")));
   await page.evaluate(() => store.flush());
-  // A worker can hold one against everybody else.
+  // A worker can open a file exclusively.
   await page.evaluate(async () => {
     const code = `
       const root = await navigator.storage.getDirectory();

@@ -12,7 +12,7 @@ export async function open(t, options) {
   return store.namespace("test");
 }
 
-/** Runs a suite here. */
+/** Runs a suite in this process. */
 export function suite(tests) {
   for (const [name, run] of Object.entries(tests)) test(name, () => run(api));
 }

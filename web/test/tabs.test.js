@@ -1,4 +1,4 @@
-// Stores that another tab has open: who waits, how long, and what becomes of the others.
+// Stores that another tab has open: which opens wait, how long, and how they end.
 
 import test from "node:test";
 import { openPage } from "./browser.js";
@@ -17,7 +17,7 @@ for (const persist of ["indexeddb", "opfs"]) {
     const second = await another(page);
     for (const wait of [0, 1, 300]) equal(await second.evaluate((wait) => failing(() => open({ wait })), wait), BUSY);
     await page.evaluate(() => store.close());
-    // A store for each wait, so that all of them wait at the same time.
+    // A separate store for each wait, so that all of them wait at the same time.
     const waits = [60_000, Infinity, 1e12];
     await page.evaluate(async (waits) => {
       globalThis.stores = [];
@@ -57,7 +57,7 @@ for (const persist of ["indexeddb", "opfs"]) {
     const page = await profile(t, persist);
     const count = await page.evaluate(async (persist) => {
       for (let round = 0; round < 20; round++) {
-        await open({ wait: (round % 2) / 1000 }); // less than the browser takes to answer
+        await open({ wait: (round % 2) / 1000 }); // less than the browser needs to answer
         await kv.incr("n");
         await store.close();
         const { Store } = await import("/src/index.js");
@@ -92,7 +92,7 @@ test("indexeddb: where there are no locks, one tab at a time has a store all the
   await page.evaluate(() => store.close());
   equal(await second.evaluate(() => opening.then((kv) => kv.count())), 2);
   await second.evaluate(() => kv.put("c", "3").then(() => store.close()));
-  // Those who came too late hold nothing, nor does a tab that is gone.
+  // Opens that timed out hold no lock, nor does a closed tab.
   equal(await page.evaluate(() => open().then((kv) => kv.count())), 3);
   await page.close();
   equal(await third.evaluate(() => open({ wait: 60_000 }).then((kv) => kv.count())), 3);
@@ -123,7 +123,7 @@ test("indexeddb: of several that open a store in the same moment, one has it", a
       return [answers.sort(), await open({ wait: 60_000 }).then((kv) => kv.count())];
     }, isSetBack);
   };
-  // A clock that is ahead, and one that was ahead when the store was opened before and has been set back since.
+  // A clock that is ahead, and a clock that was ahead at the last open and has been set back since.
   for (const answer of await Promise.all([false, true].map(inMoment))) equal(answer, [["BUSY", "BUSY", "had"], 0]);
 });
 
@@ -162,7 +162,7 @@ test("indexeddb: whoever stands behind one who came too late is BUSY too", async
   await page.evaluate(
     () =>
       new Promise((done) => {
-        // As a program does that looks into the database without a lock.
+        // Like a program that opens the database without a lock.
         const opening = indexedDB.open("luat_kv:luat_kv");
         opening.onsuccess = () => done(void (globalThis.foreign = opening.result));
       }),
@@ -203,7 +203,7 @@ test("indexeddb: a page over plain http, which has no locks, keeps its store", a
 
 test("indexeddb: a store that another tab opened after the browser had closed it here is BUSY for good", async (t) => {
   const page = await profile(t, "indexeddb");
-  await withoutLocks(page); // which would be held still
+  await withoutLocks(page); // which would still be held
   const second = await another(page);
   await page.evaluate(() => open().then((kv) => kv.put("a", "1")));
   await page.evaluate(() => store.flush());

@@ -1,4 +1,4 @@
-// What compiles, and what must not: `npm run types`.
+// Code that must compile, and code that must not: `npm run types`.
 
 import {
   Atomic,
@@ -51,7 +51,7 @@ export async function values(kv: Namespace, sync: SyncNamespace): Promise<void> 
   // @ts-expect-error There are no streams of many values.
   await kv.get(["a"], "stream");
 
-  // Without "json", what is read is text, whatever it is said to be.
+  // Without "json", the result is text, whatever the type argument is.
   // @ts-expect-error The type is missing.
   await kv.get<{ a: number }>("a");
   // @ts-expect-error

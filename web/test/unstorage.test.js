@@ -1,4 +1,4 @@
-// unstorage's own driver for Workers KV takes a namespace for its binding.
+// unstorage's driver for Workers KV accepts a namespace as its binding.
 
 import test from "node:test";
 import { createStorage } from "unstorage";

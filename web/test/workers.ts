@@ -1,4 +1,4 @@
-// Code that was written for Workers takes a namespace for its binding.
+// Code for Workers accepts a namespace as its binding.
 
 import type { KVNamespace } from "@cloudflare/workers-types";
 import { Store } from "luat-kv";

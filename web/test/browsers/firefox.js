@@ -9,7 +9,7 @@ import { answerOf, argumentOf, called, pressing } from "./webdriver.js";
 
 const FIREFOX = process.env.FIREFOX ?? "/usr/bin/firefox-esr";
 
-/** Firefox sets by itself what else tests want while it is driven. */
+/** Further preferences. Firefox sets most of the ones for tests by itself when it is automated. */
 const PREFERENCES = { "datareporting.policy.dataSubmissionEnabled": false, "app.update.disabledForTesting": true };
 
 export async function start() {
@@ -28,7 +28,7 @@ export async function start() {
   });
 }
 
-/** Commands, each with its answer, and events. */
+/** Commands with their responses, and events. */
 class Connection {
   #socket;
   #last = 0;

@@ -1,4 +1,4 @@
-// A program that a test starts, and that ends with it at the latest.
+// A program that a test starts. It ends at the latest with the test.
 
 import { spawn } from "node:child_process";
 
@@ -6,8 +6,8 @@ const running = new Set();
 process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
 
 /**
- * Starts a program. `said(fd)` is what it has written there; `says(fd, pattern)` waits until that matches, and answers
- * the pattern's first group; end() waits until it has ended.
+ * Starts a program. `said(fd)` returns its output to a descriptor; `says(fd, pattern)` waits until that matches, and
+ * returns the pattern's first group; end() waits until the program has ended.
  */
 export function begin(command, args, env = {}) {
   const child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe", "pipe"] });

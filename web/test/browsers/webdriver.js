@@ -1,4 +1,5 @@
-// What WebDriver's two protocols have in common: https://www.w3.org/TR/webdriver2/ and https://www.w3.org/TR/webdriver-bidi/
+// The common part of WebDriver's two protocols: https://www.w3.org/TR/webdriver2/ and
+// https://www.w3.org/TR/webdriver-bidi/
 
 const KEYS = {
   Tab: "\uE004",
@@ -11,7 +12,7 @@ const KEYS = {
   Delete: "\uE017",
 };
 
-/** The actions of pressing keys, each a key's name or character, or a combination of them as "Control+Enter". */
+/** The actions for pressing keys. Each is a key's name or character, or a combination such as "Control+Enter". */
 export function pressing(keys) {
   const actions = keys.flatMap((combination) => {
     const values = (combination === "+" ? ["+"] : combination.split("+")).map((name) => KEYS[name] ?? name);
@@ -22,7 +23,7 @@ export function pressing(keys) {
   return [{ type: "key", id: "keyboard", actions }];
 }
 
-/** The source of a function that calls one of ours, with an argument as JSON, and answers { value } or { error } as JSON. */
+/** The source of a function that calls `run` with an argument as JSON, and returns { value } or { error } as JSON. */
 export const called = (run) => `async (argument) => {
   try {
     return JSON.stringify({ value: await (${run})(JSON.parse(argument)) });

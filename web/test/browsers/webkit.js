@@ -1,4 +1,4 @@
-// Debian's WebKitGTK, whose driver speaks WebDriver.
+// Debian's WebKitGTK, whose driver implements WebDriver.
 
 import { request } from "node:http";
 import { createServer } from "node:net";
@@ -7,13 +7,13 @@ import { answerOf, argumentOf, called, pressing } from "./webdriver.js";
 
 const DRIVER = process.env.WEBKIT_DRIVER ?? "/usr/bin/WebKitWebDriver";
 
-/** Longer than any script takes. */
+/** The time limit of scripts, which none reaches. */
 const HOUR = 3_600_000;
 
 /**
- * Goes before the scripts of a page: this protocol tells nothing of the console, so the page itself keeps what comes
- * there, and what is thrown aside, is not loaded or not allowed. (What the browser warns of by itself is not seen, nor
- * what a worker prints.)
+ * Runs before the scripts of a page. This protocol has no access to the console, so the page itself collects its
+ * messages, uncaught errors, and failed or forbidden loads. (It does not get the browser's own warnings, nor the output
+ * of workers.)
  */
 function listen() {
   const heard = (globalThis.heard = []);
@@ -45,7 +45,7 @@ export async function start() {
   });
 }
 
-/** The driver wants to be told a port, which another program may take before it does. */
+/** The driver needs a port as an argument. Another program may take the port before the driver does. */
 async function listening(env) {
   for (let tries = 1; ; tries++) {
     const port = await freePort();
@@ -68,7 +68,7 @@ function freePort() {
   });
 }
 
-/** (Not by fetch, which waits for five minutes at most.) */
+/** (Not with fetch, which waits for at most five minutes.) */
 function exchange(port, method, path, body) {
   return new Promise((resolve, reject) => {
     const sending = request({ host: "127.0.0.1", port, method, path }, async (response) => {
@@ -94,7 +94,7 @@ class WebKit {
     this.#end = end;
   }
 
-  /** The first page is in the window that there is. */
+  /** The first page uses the existing window. */
   async open(url) {
     const window = this.#hasPage
       ? (await this.#send(null, "POST", "/window/new", { type: "tab" })).handle
@@ -110,7 +110,7 @@ class WebKit {
   }
 }
 
-/** Commands are for one window at a time, and wait for those before them. */
+/** Commands are for one window at a time, and wait for earlier ones. */
 function oneByOne(send) {
   let last = Promise.resolve();
   let current = null;
@@ -152,7 +152,7 @@ class Page {
     return this.#heard;
   }
 
-  /** The page, but not its window: the session ends with the last of them. */
+  /** Closes the page, but not its window: the session ends with its last window. */
   async close() {
     await this.goto("about:blank");
   }

@@ -1,4 +1,4 @@
-// What may be passed in, and what may not. Nothing of it is believed, and nothing of it breaks anything.
+// Valid and invalid arguments. Invalid ones are errors, and have no other effect.
 
 import { bytes, equal, fails, ok } from "./check.js";
 
@@ -157,7 +157,7 @@ export default {
       const left = (await kv.getWithMetadata("a")).expiration - Date.now() / 1000;
       ok(left > 58 && left <= 61, String(left));
     }
-    // What unstorage's driver makes of { ttl: 0 }.
+    // unstorage's driver passes this for { ttl: 0 }.
     for (const options of [{ expirationTtl: undefined, ttl: 0 }, { ttl: undefined }, { colour: 60, kind: "x" }]) {
       await kv.put("a", "1", options);
       equal((await kv.getWithMetadata("a")).expiration, null);
@@ -264,7 +264,7 @@ export default {
     for (let depth = 0; depth < 200; depth++) deep = [deep];
     await fails(() => kv.put("a", "1", { metadata: deep }), "INVALID");
     for (let depth = 0; depth < 100_000; depth++) deep = [deep];
-    // Some engines' JSON goes as deep.
+    // The JSON of some engines supports this depth.
     await fails(() => kv.put("a", "1", { metadata: deep }), ["INVALID", "LIMIT"], /deep|200402 bytes/);
     await kv.put("a", "1", { metadata: { date: new Date(0), none: undefined } });
     equal((await kv.getWithMetadata("a")).metadata, { date: "1970-01-01T00:00:00.000Z" });
@@ -317,7 +317,7 @@ export default {
       buffer.resize(6);
       await kv.put("a", tracking);
       equal((await kv.get("a", "arrayBuffer")).byteLength, 2);
-      await fails(() => kv.put("a", fixed), "TypeError"); // which is out of bounds
+      await fails(() => kv.put("a", fixed), "TypeError"); // it is out of bounds
       equal((await kv.get("a", "arrayBuffer")).byteLength, 2);
     }
     if (globalThis.SharedArrayBuffer) {
@@ -352,7 +352,7 @@ export default {
       "RangeError",
       "mine",
     );
-    // A call within a call: the outer one's inputs must not be the inner one's.
+    // A call within a call: the inner one must not overwrite the inputs of the outer one.
     await kv.put("outer", "outer", {
       metadata: {
         toJSON() {

@@ -1,6 +1,6 @@
-// What the suites check with, in node as in a page.
+// The assertions of the suites, for Node and for pages.
 
-/** Any value as a text, by which two of them can be compared. */
+/** Converts any value to a text that can be compared. */
 export function show(value) {
   if (typeof value === "string") return JSON.stringify(value);
   if (typeof value === "bigint") return `${value}n`;
@@ -24,8 +24,8 @@ export function ok(value, what) {
 }
 
 /**
- * Calls a function, which must throw, or whose promise must be rejected, with an error of this name or code, or one of
- * these.
+ * Calls a function, which must throw, or whose promise must be rejected, with an error that has this name or code, or
+ * one of these.
  */
 export async function fails(run, code, message = "") {
   let error;

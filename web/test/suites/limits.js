@@ -1,10 +1,10 @@
-// Limits, and the end of memory.
+// Limits, and exhausted memory.
 
 import { bytes, equal, fails, ok, sleep, streamOf } from "./check.js";
 
 const MIB = 1024 * 1024;
 
-/** A stream without end, that counts what was read of it, and knows whether it was cancelled. */
+/** An endless stream, which counts the bytes that were read, and records whether it was cancelled. */
 function endless(chunk) {
   const seen = { read: 0, cancelled: false };
   seen.stream = new ReadableStream({
@@ -173,7 +173,7 @@ export default {
     equal(await kv.count(), first);
     await kv.delete("k0");
     await kv.put("k0", value);
-    await kv.delete("k1"); // to read takes memory too
+    await kv.delete("k1"); // reading also needs memory
     equal((await kv.get("k0", "arrayBuffer")).byteLength, 100_000);
     await fails(() => kv.put("large", new Uint8Array(6 * MIB)), "NOMEM");
     await fails(() => kv.put("text", "ü".repeat(3 * MIB)), "NOMEM");
@@ -198,7 +198,7 @@ export default {
     kv.clear();
     await fails(fill, "NOMEM");
     ok(count > first * 0.8, `${count} keys after ${first}`);
-    // What is left must do for these, or they say so; nothing traps.
+    // These succeed with the remaining memory or throw NOMEM, but do not trap.
     for (const use of [
       () => kv.list({ limit: 10_000 }),
       () => kv.get(Array.from({ length: 9999 }, (_, index) => `${index}`)),

@@ -1,4 +1,4 @@
-// Lua's `io` and `os` on the file system in memory, and what of its libraries is not there.
+// Lua's `io` and `os` on the file system in memory, and the missing functions of its libraries.
 
 import { equal, ok } from "./check.js";
 import { withLua } from "./lua.js";
@@ -96,7 +96,7 @@ export default {
   async "the time is JavaScript's, in UTC"(api) {
     await withLua(api, async (lua) => {
       const before = Math.floor(Date.now() / 1000);
-      // (A browser's clock may go on by a millisecond at a time.)
+      // (A browser's clock may have a resolution of a millisecond.)
       const [time, date, whole] = await lua.run(
         `local began = os.clock()
         repeat until os.clock() > began

@@ -1,11 +1,11 @@
-// Scripts that run for long, are stopped, or want too much.
+// Scripts that run for long, are stopped, or need too much memory.
 
 import { equal, fails, ok } from "./check.js";
 import { raised, withLua } from "./lua.js";
 
 const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-/** Scripts that go on for ever, each in another way. */
+/** Scripts that never end, each in a different way. */
 const RUNAWAYS = {
   "a loop": "while true do end",
   "calls": "local function f() return f() end f()",
@@ -32,7 +32,7 @@ const RUNAWAYS = {
   "an iterator of C's": "for _ in string.gmatch(('a'):rep(100), '') do while true do string.byte('a') end end",
 };
 
-/** The same, by what takes long in few steps. */
+/** The same, with operations that take long in few steps. */
 const SLOW = {
   "a search for a long text": "string.find(('a'):rep(4e6), ('a'):rep(2e6) .. 'b', 1, true)",
   "a long path of modules": "package.searchpath('x', ('?;'):rep(1e6))",
@@ -207,22 +207,22 @@ export default {
       end
       return failed`;
     let failed = 0;
-    // What lies at the very end differs from one size to another.
+    // The allocation that fails differs from size to size.
     for (let pages = 0; pages < 6; pages++) {
       await withLua(
         api,
         async (lua) => {
-          // Where nothing is left, a new handle is NOMEM too.
+          // If no memory is left, a new handle is also NOMEM.
           await lua.run('kv = KV.namespace("n")');
           try {
             failed += (await lua.run(code, { name: `${pages}` }))[0];
           } catch (error) {
-            // It came between two of them.
+            // The error came between two of them.
             const isMemory = error.name === "LuaError" && error.message.includes("not enough memory");
             ok(isMemory, `${error.name}: ${error.message}`);
             failed++;
           }
-          // The store goes on: what is deleted gives room.
+          // The store can still be used: deleting frees memory.
           const onward = `kv:clear()
             kv:put("key", "value")
             return kv:get("key"), kv:count()`;
@@ -246,7 +246,7 @@ export default {
   async "what is left to be done at the end cannot hold up the page"(api) {
     await withLua(api, async (lua) => {
       await lua.run("keep = setmetatable({}, { __gc = function() while true do end end })");
-      lua.close(); // it returns at all
+      lua.close(); // it must return
     });
   },
 };

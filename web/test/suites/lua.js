@@ -1,8 +1,8 @@
-// Lua: what scripts return and print, their errors, and the store that they share with JavaScript.
+// Lua: results, output and errors of scripts, and the store that they share with JavaScript.
 
 import { equal, fails, ok } from "./check.js";
 
-/** Runs a function with a Lua, and with the lines that it has printed. */
+/** Calls a function with a Lua, and with the lines that it has printed. */
 export async function withLua(api, use, options) {
   const lines = [];
   const lua = await api.Lua.create({ print: (line) => lines.push(line), ...options });
@@ -183,7 +183,7 @@ export default {
       },
       { kv },
     );
-    equal(js.count(), 2); // the store outlives its Luas
+    equal(js.count(), 2); // the store outlives its Lua states
     await withLua(api, (lua) => equal(lua.runSync("return KV.namespace('shared'):count()"), [2]), { kv });
     await kv.close();
   },
@@ -221,7 +221,7 @@ export default {
     ok(error.code !== "PANIC", error.message);
     equal([lua.closed, other.runSync("return 1")], [true, [1]]);
     lua = await api.Lua.create({ kv, print: () => lua.close() });
-    // The collector comes to these in lua.module(), unless it has come to them already.
+    // lua.module() runs their finalizers, unless the collector has already run them.
     await lua.run("for _ = 1, 100 do setmetatable({}, { __gc = function() print('bye') end }) end").catch((error) => {
       equal(error.message, "the Lua was closed");
     });

@@ -1,4 +1,4 @@
-// Namespaces in all their shapes. Runs in node, in a page and in a worker: each test gets what the package exports.
+// Namespaces. Runs in Node, in a page and in a worker: each test gets the package's exports.
 
 import { bytes, drained, equal, fails, ok, sleep, streamOf } from "./check.js";
 
@@ -6,7 +6,7 @@ const fresh = async ({ Store }, options) => (await Store.open(options)).namespac
 const MISSING = { value: null, metadata: null, cacheStatus: null };
 const soon = () => Math.floor(Date.now() / 1000) + 1000;
 
-/** UTF-8 of all kinds, and lengths about that from which on the encoder is used. */
+/** UTF-8 of all kinds, and lengths around the one from which on the encoder is used. */
 const TEXTS = [
   "",
   "a",
