@@ -1,5 +1,5 @@
-// What is measured, in Node and in a page alike: nanoseconds an operation, of the fastest of some rounds, each of which
-// does every subject in turn, so that a machine whose speed drifts does so for all of them.
+// The measurements, for Node and for pages: nanoseconds per operation, in the fastest of several rounds. Each round
+// measures every subject in turn, so that a machine whose speed drifts affects all of them.
 
 import { Lua, Store } from "../src/index.js";
 import { createStorage } from "unstorage";
@@ -9,10 +9,10 @@ const KEYS = 10_000;
 const ROUNDS = 7;
 const VALUE = "v".repeat(100);
 
-/** 100 characters each, in an order that is no order. */
+/** Keys of 100 characters each, in an irregular order. */
 const keys = Array.from({ length: KEYS }, (_, index) => `user:${String((index * 7919) % KEYS).padStart(95, "0")}`);
 
-/** A Map that does the work of a store: what is stored may end, has metadata, and is a copy of its own. */
+/** A Map that does the work of a store: entries may expire, have metadata, and are copies. */
 class MapStore {
   #rows = new Map();
 
@@ -63,7 +63,7 @@ function check(value) {
   if (value !== VALUE) throw new Error(`this is not what was put: ${value}`);
 }
 
-/** The same in Lua, whose strings need not cross into JavaScript. */
+/** The same in Lua, whose strings need not be passed to JavaScript. */
 async function inLua() {
   const lua = await Lua.create();
   await lua.run(`
@@ -84,7 +84,7 @@ async function inLua() {
   return { store: { put: call("put"), get: call("get"), close }, table: { put: call("table_put"), get: call("table_get") } };
 }
 
-/** Answers { subject: { put, get } }. */
+/** Returns { subject: { put, get } }. */
 export async function measure() {
   const store = await Store.open();
   const kv = store.namespace("bench");

@@ -1,4 +1,4 @@
-// `make bench-wasm`: how large the modules are, and how fast, in Node and in headless Chromium.
+// `make bench-wasm`: the size of the modules, and their speed in Node and in headless Chromium.
 
 import { readFile } from "node:fs/promises";
 import { gzipSync } from "node:zlib";
@@ -18,7 +18,7 @@ async function sizes() {
 async function inChromium() {
   const entry = new URL("./measure.js", import.meta.url).pathname;
   const { outputFiles } = await build({ entryPoints: [entry], bundle: true, format: "esm", write: false });
-  // The bundle lies where src/ does, so that it finds the modules.
+  // The bundle is beside src/, so that it finds the modules.
   const { url, close } = await serve({ "/src/bench.js": outputFiles[0].text });
   const browser = await launch();
   try {

@@ -1,4 +1,4 @@
-// Takes away what not every runtime has, to see that the package does without.
+// Removes features that some runtimes lack, to test the package without them.
 
 const DISPENSABLE = [
   "crypto",
@@ -17,7 +17,7 @@ const DISPENSABLE = [
   "self",
 ];
 
-/** All of them but those that are named. */
+/** Removes all of these features except the named ones. */
 export function strip(...kept) {
   for (const name of DISPENSABLE) {
     if (kept.includes(name)) continue;

@@ -1,4 +1,4 @@
-// What bundlers make of a page with the package: it runs, and ships no Lua that it does not use.
+// Bundles a page with the package: it runs, and does not ship Lua if it does not use it.
 
 import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ import { launch, openPage, serve } from "../test/browser.js";
 import { install, readme } from "../test/installed.js";
 import { equal, ok } from "../test/suites/check.js";
 
-/** For machines that are slow. */
+/** The time limit, for slow machines. */
 const PATIENCE = { timeout: 120_000 };
 
 let installed, remove, browser;
@@ -26,7 +26,7 @@ after(async () => {
   await remove?.();
 });
 
-/** Each makes a folder with page.js, and whatever else that wants, of a file. */
+/** Each bundler writes a folder with page.js, and its other files, for a source file. */
 const BUNDLERS = {
   Vite: (file, outDir) =>
     vite.build({
@@ -73,7 +73,7 @@ const MAIN = LUA.replace("luat-kv/lua", "luat-kv");
 
 const pages = new Map();
 
-/** Bundles a page, opens it, and answers its title, its code, and the sizes of the modules that were shipped. */
+/** Bundles a page and opens it. Returns its title, its code, and the sizes of the shipped modules. */
 function page(bundler, name, code) {
   const key = `${bundler}-${name}`;
   if (!pages.has(key)) pages.set(key, makePage(bundler, name, code));
@@ -111,7 +111,7 @@ async function modulesIn(folder) {
   return (await Promise.all(sizes)).map(({ size }) => size).sort((a, b) => a - b);
 }
 
-/** How many kB a page loads, as the README has it: its code, and a module. */
+/** The size that a page loads in kB, for comparison with the README: its code, and a module. */
 async function loaded(code, name) {
   const module = await readFile(join(installed, "node_modules/luat-kv", name));
   return (gzipSync(code).length + gzipSync(module).length) / 1000;

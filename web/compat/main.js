@@ -1,5 +1,5 @@
-// The suites in this process: in Node, Deno or Bun. With `bare`, the smoke test without what can be missing but what is
-// named then.
+// Runs the suites in this process: in Node, Deno or Bun. With `bare`, runs the smoke test without optional features,
+// except those that are named.
 
 import process from "node:process";
 import { strip } from "./bare.js";

@@ -1,4 +1,4 @@
-// The runtimes, as npm has them: each a package for each platform, without a script that would fetch more.
+// The runtimes from npm: for each, the package for a platform, which has no install script.
 
 import { existsSync } from "node:fs";
 import process from "node:process";
@@ -13,7 +13,7 @@ const PROGRAMS = {
   bun: `@oven/bun-linux-${isArm ? "aarch64" : "x64"}/bin/bun`,
 };
 
-/** The path of a runtime's program. */
+/** The path of a runtime's executable. */
 export function programOf(name) {
   if (name === "node") return process.execPath;
   const path = fileURLToPath(new URL(`node_modules/${PROGRAMS[name]}`, import.meta.url));

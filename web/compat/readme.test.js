@@ -1,4 +1,4 @@
-// What the README says of runtimes and of pages, as it stands there.
+// The README's examples for runtimes and pages.
 
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";

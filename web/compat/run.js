@@ -7,7 +7,7 @@ import { exitOf, runWorkers } from "./workerd.js";
 
 const fileOf = (name) => fileURLToPath(new URL(name, import.meta.url));
 
-/** Compatibility dates: one that is old, the first with which Workers can make streams, and one of today. */
+/** Compatibility dates: an old one, the first with which Workers can create streams, and a current one. */
 const [OLD, EARLY, LATE] = ["2021-01-01", "2022-11-30", "2026-11-01"];
 
 const WORKERS = [
@@ -28,7 +28,7 @@ async function inProcesses(name, options, kept = []) {
 const RUNTIMES = {
   node: () => inProcesses("node", []),
   deno: () => inProcesses("deno", ["run", "--no-prompt", `--allow-read=${fileOf("..")}`]),
-  bun: () => inProcesses("bun", [], ["crypto"]), // without which its own node:crypto fails
+  bun: () => inProcesses("bun", [], ["crypto"]), // without crypto, Bun's node:crypto fails
   workerd: () => runWorkers(WORKERS),
 };
 

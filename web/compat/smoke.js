@@ -1,12 +1,12 @@
-// What a program does with a store and with Lua, at least: to be run where little is there. Each test gets what the
-// package exports, and `wasm`: the modules, where they have to be said.
+// The basic use of a store and of Lua, for runtimes with few features. Each test gets the package's exports, and
+// `wasm`: the modules, if they have to be passed.
 
 import { equal, fails, sleep, streamOf } from "../test/suites/check.js";
 
 const open = ({ Store, wasm }, options) => Store.open(wasm ? { wasm: wasm.store, ...options } : options);
 const create = ({ Lua, wasm }, options) => Lua.create(wasm ? { wasm: wasm.lua, ...options } : options);
 
-/** All of a stream. Not by way of a Response, which wants more of its runtime than the package does. */
+/** Reads a stream. A Response would need more features of the runtime than the package does. */
 async function textOf(stream) {
   const reader = stream.getReader();
   let text = "";

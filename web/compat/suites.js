@@ -1,4 +1,4 @@
-// The suites that run in every runtime. (Those about what stops a Lua take half a minute, and smoke.js has one of them.)
+// The suites that run in every runtime. (lua-stop.js takes half a minute; smoke.js has one of its tests.)
 
 import argumentTests from "../test/suites/arguments.js";
 import bulkTests from "../test/suites/bulk.js";

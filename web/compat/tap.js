@@ -1,6 +1,6 @@
-// Runs suites as those of test/suites, wherever this is, and prints TAP.
+// Runs suites in the form of test/suites, in any runtime, and prints TAP.
 
-/** Answers how many tests failed. */
+/** Returns the number of failed tests. */
 export async function runSuites(suites, api, print) {
   const tests = suites.flatMap((suite) => Object.entries(suite));
   print(`1..${tests.length}`);

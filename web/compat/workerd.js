@@ -1,4 +1,4 @@
-// Runs Workers in workerd, Cloudflare's runtime: bundled as they are deployed, with the modules beside them.
+// Runs Workers in workerd, Cloudflare's runtime, bundled like deployed ones, with the modules beside them.
 
 import { spawn } from "node:child_process";
 import { copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
@@ -25,7 +25,7 @@ function service({ name, date, bindings = [] }) {
 
 /**
  * Runs the test() of Workers, each { name, file, date, bindings }: the file of its code, its compatibility date, and the
- * names of the Workers that it may fetch(). What they print comes out here. Answers the exit status.
+ * names of the Workers that it may fetch(). Prints their output. Returns the exit status.
  */
 export async function runWorkers(workers) {
   const folder = await mkdtemp(join(tmpdir(), "luat-kv-workerd-"));
@@ -55,7 +55,7 @@ export async function runWorkers(workers) {
   }
 }
 
-/** Runs a program, whose output is ours, and answers its exit status. */
+/** Runs a program with the output of this process. Returns its exit status. */
 export function exitOf(program, options) {
   return new Promise((resolve, reject) => {
     const child = spawn(program, options, { stdio: "inherit" });

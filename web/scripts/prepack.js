@@ -1,4 +1,4 @@
-// What `npm pack` needs beside the sources: both modules, which make leaves here.
+// Checks that both modules, which make builds, are here for `npm pack`.
 
 import { existsSync } from "node:fs";
 

@@ -1,4 +1,4 @@
-// What is tried in a Worker's global scope, and with bytes, is refused with a word on what to do.
+// Opening in a Worker's global scope, or with bytes, is an error that says what to do.
 
 import { Store, Lua } from "luat-kv";
 import store from "luat-kv/luat_kv.wasm";

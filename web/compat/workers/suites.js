@@ -1,4 +1,4 @@
-// The suites in a Worker. Its modules have to be said.
+// The suites in a Worker, to which the modules have to be passed.
 
 import * as api from "luat-kv";
 import store from "luat-kv/luat_kv.wasm";
@@ -6,7 +6,7 @@ import lua from "luat-kv/luat_kv_lua.wasm";
 import suites from "../suites.js";
 import { runSuites } from "../tap.js";
 
-/** Has a class's function take options with a module, unless they say one. */
+/** Wraps a class's function, so that its options contain a module by default. */
 function say(of, name, wasm) {
   const create = of[name];
   const isPlain = (options) => options === undefined || Object.getPrototypeOf(Object(options)) === Object.prototype;

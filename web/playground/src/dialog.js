@@ -1,8 +1,8 @@
-// Asking before something is gone.
+// Asks for confirmation before data is deleted.
 
 import { $ } from "./dom.js";
 
-/** Resolves to whether the user said yes. */
+/** Resolves to whether the user confirmed. */
 export function ask({ title, text, yes }) {
   const dialog = $("dialog");
   $("dialog-title").textContent = title;

@@ -1,4 +1,4 @@
-// Making elements.
+// Creates elements.
 
 export const $ = (id) => document.getElementById(id);
 
@@ -13,17 +13,17 @@ export function h(tag, properties = {}, ...children) {
   return element;
 }
 
-/** Changes a text only where it differs, so that what is selected stays so. */
+/** Sets a text only if it differs, so that a selection is kept. */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** A number as people read it: 10 000. */
+/** Formats a number with thin spaces between groups of three digits: 10 000. */
 export const number = (value) => String(value).replace(/\B(?=(\d{3})+$)/g, "\u202f");
 
 export const plural = (count, one, many = `${one}s`) => `${number(count)} ${count === 1 ? one : many}`;
 
-/** A button that does not lose the focus to nowhere when it is disabled. */
+/** Enables or disables a button. If it loses the focus, `instead` gets it. */
 export function enable(button, isEnabled, instead) {
   if (!isEnabled && document.activeElement === button) instead?.focus();
   button.disabled = !isEnabled;

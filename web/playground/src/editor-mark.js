@@ -1,4 +1,4 @@
-// The line with the error: coloured, with the message beneath it, until the text is changed.
+// Marks the line with an error: coloured, with the message below it, until the text changes.
 
 import { RangeSet, StateEffect, StateField } from "@codemirror/state";
 import { Decoration, EditorView, GutterMarker, WidgetType, gutterLineClass } from "@codemirror/view";

@@ -1,4 +1,4 @@
-// The editor's colours are the page's own, and so follow light and dark by themselves.
+// The editor uses the page's colours, so it follows the light and the dark theme.
 
 import { HighlightStyle, syntaxHighlighting } from "@codemirror/language";
 import { EditorView } from "@codemirror/view";

@@ -1,4 +1,4 @@
-// The Lua editor: CodeMirror, a state for each file.
+// The Lua editor: CodeMirror, with a state for each file.
 
 import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
 import { StreamLanguage, bracketMatching, indentOnInput, indentUnit } from "@codemirror/language";
@@ -34,11 +34,11 @@ export class Editor {
       bracketMatching(),
       StreamLanguage.define(lua),
       EditorView.lineWrapping,
-      // The Tab key goes on to the next control, as everywhere: Ctrl+] indents.
+      // The Tab key moves to the next control, as everywhere. Ctrl+] indents.
       keymap.of([...defaultKeymap.filter(({ key }) => key !== "Mod-Enter" && key !== "Escape"), ...historyKeymap]),
       EditorView.contentAttributes.of({
         "aria-label": "Lua script",
-        tabindex: "0", // it is anyhow, but that is not known to everything that looks at it
+        tabindex: "0", // it is focusable without this, but accessibility checkers do not know that
         spellcheck: "false",
         autocapitalize: "off",
       }),
@@ -51,7 +51,7 @@ export class Editor {
     this.#view = new EditorView({ parent });
   }
 
-  /** Gives a file its text, and forgets what it was before. */
+  /** Sets the text of a file, and clears its undo history. */
   set(path, text) {
     this.#states.set(path, EditorState.create({ doc: text, extensions: this.#extensions }));
     if (path === this.#shown) this.#view.setState(this.#states.get(path));
@@ -75,7 +75,7 @@ export class Editor {
     this.#view.focus();
   }
 
-  /** Marks a line of the file that is shown, with what went wrong there. */
+  /** Marks a line of the shown file with an error message. */
   mark(line, message) {
     const { doc } = this.#view.state;
     const at = doc.line(Math.max(1, Math.min(line, doc.lines))).from;

@@ -1,4 +1,4 @@
-// The examples that there are to pick. Those of lua/examples are the real files, under their real names.
+// The examples. Those of lua/examples are the real files, with their real names.
 
 import basics from "../examples/basics.lua?raw";
 import empty from "../examples/empty.lua?raw";
@@ -13,17 +13,17 @@ const FOLDER = "lua/examples/";
 const SITE = `${FOLDER}site/`;
 const HOST = `${FOLDER}host.lua`;
 
-/** By their paths from the repository's root, which are their names in Lua's file system too. */
+/** The files by their paths from the repository's root, which are also their paths in Lua's file system. */
 const files = new Map(
   Object.entries(
     import.meta.glob("../../../lua/examples/**/*.lua", { query: "?raw", import: "default", eager: true }),
   ).map(([path, text]) => [path.replace("../../../", ""), text]),
 );
 
-/** A script of the page's own. */
+/** A script of this page. */
 const own = (id, title, about, text) => ({ id, title, about, files: [{ path: `${id}.lua`, text }] });
 
-/** One of lua/examples, with those files of its site that are worth reading; Lua finds all of them. */
+/** An example of lua/examples, and the files of its site that are shown. Lua finds all files. */
 function real(id, title, about, ...shown) {
   const paths = [`${FOLDER}${id}.lua`, ...shown.map((path) => SITE + path), HOST];
   return { id, title, about, files: paths.map((path) => ({ path, text: files.get(path) })) };
@@ -81,7 +81,7 @@ export const groups = [
 
 export const examples = groups.flatMap((group) => group.examples);
 
-/** All the files that a script may ask for, with those that the example shows as they are now. */
+/** All files for a script, including the edited state of those that the example shows. */
 export function filesFor(example, textOf) {
   const all = example.files.length > 1 ? new Map(files) : new Map();
   for (const { path } of example.files) all.set(path, textOf(path));

@@ -1,4 +1,4 @@
-// The page: a script on the left, what it prints, and the store it works on.
+// The page: a script on the left, its output, and its store.
 
 import { LuatKVError } from "luat-kv";
 import { ask } from "./dialog.js";
@@ -9,7 +9,7 @@ import { isDead, isFull } from "./runner.js";
 import { Script } from "./script.js";
 import { Session } from "./session.js";
 
-// What is damaged is told when the store has been opened: see change().
+// Damage is reported after the store was opened: see change().
 const session = new Session((error) => error.code !== "CORRUPT" && tell(error));
 const storeOf = () => session.store;
 
@@ -45,7 +45,7 @@ function tell(error) {
 
 const causeOf = (error) => error.cause?.message ?? error.message;
 
-/** An empty store in place of a full one, if the user means it. */
+/** Replaces the store by an empty one, if the user confirms. */
 async function startAfresh() {
   const keys = [...session.store.stats().namespaces.values()].reduce((sum, { live }) => sum + live, 0);
   const where = session.kept ? ", here and in what is kept" : "";
@@ -58,7 +58,7 @@ async function startAfresh() {
   });
 }
 
-/** What is said when the store that was kept could not be opened. */
+/** The notice if the persisted store could not be opened. */
 function tellUnkept(error) {
   const again = ["Try again", () => change(() => keep(true))];
   if (error.code === "BUSY") {
@@ -77,12 +77,12 @@ function tellUnkept(error) {
   ]);
 }
 
-/** What is said when a part of what was kept could not be read. */
+/** The notice if a part of the persisted store could not be read. */
 function tellDamage({ message }) {
   notify("kept", `A part of what was kept is damaged, and goes with the next change: ${message}.`);
 }
 
-/** Has the store kept, or kept no longer. Answers null, or why it cannot be opened. */
+/** Starts or stops persisting the store. Returns null, or the error of opening. */
 async function keep(isKept, options) {
   try {
     await session.keep(isKept, options);
@@ -98,7 +98,7 @@ async function forget() {
   return keep(true);
 }
 
-/** Goes over to another store. `how` answers null, or why it is not the kept one. */
+/** Changes to another store. `how` returns null, or the error because of which it is not the persisted one. */
 async function change(how) {
   if (script.running) return;
   $("keep").disabled = $("run").disabled = true;

@@ -1,12 +1,12 @@
-// What the user must know beside what scripts print: at the top of the page, until it is dealt with.
+// Notices to the user, at the top of the page, until they are dismissed.
 
 import { $, h } from "./dom.js";
 
 const shown = new Map();
 
-/** Shows a notice in place of an earlier one of the same `id`. `actions` are [label, function] pairs. */
+/** Shows a notice, which replaces an earlier one with the same `id`. `actions` are [label, function] pairs. */
 export function notify(id, text, actions = []) {
-  if (shown.get(id)?.dataset.text === text) return; // said already
+  if (shown.get(id)?.dataset.text === text) return; // already shown
   dismiss(id);
   const buttons = actions.map(([label, act]) => {
     const button = h("button", { type: "button" }, label);

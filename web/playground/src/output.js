@@ -1,12 +1,12 @@
-// What a script prints, and how it ended.
+// The output of a script, and how it ended.
 
 import { h, number, plural } from "./dom.js";
 
-/** What is shown of one run: more would make the page slow, and nobody reads it. */
+/** The maximum output of a run that is shown. More would make the page slow. */
 const MOST_LINES = 2000;
 const MOST_CHARACTERS = 400_000;
 const LONGEST_LINE = 4000;
-/** How often what was printed is put on the page, in milliseconds. */
+/** The interval at which output is added to the page, in milliseconds. */
 const DELAY = 30;
 
 export class Output {
@@ -45,7 +45,7 @@ export class Output {
     this.#timer ??= setTimeout(() => this.flush(), DELAY);
   }
 
-  /** What a script returned. */
+  /** Shows the results of a script. */
   values(values) {
     if (values.length === 0) return;
     this.flush();
@@ -53,7 +53,7 @@ export class Output {
     this.#add(h("div", { className: "values" }, h("span", { className: "unseen" }, "Returned: "), cut(text)));
   }
 
-  /** `place` is the label and function of a link to where it was. */
+  /** `place` is the label and function of a link to the position of the error. */
   error({ message, traceback, place }) {
     this.flush();
     const line = h("div", { className: "error" });
@@ -79,7 +79,7 @@ export class Output {
     this.#add(this.#note);
   }
 
-  /** Follows the end, unless the user has scrolled away from it. */
+  /** Scrolls to the end, unless the user has scrolled away from it. */
   #add(...elements) {
     const root = this.#root;
     const isAtEnd = root.scrollTop + root.clientHeight >= root.scrollHeight - 24;

@@ -1,4 +1,4 @@
-// Running a script: each in a Lua of its own, as another process would be, on the one store.
+// Runs scripts, each in a new Lua state, like a separate process, on the same store.
 
 import { Lua, LuaError } from "luat-kv/lua";
 
@@ -10,8 +10,8 @@ export class Runner {
   }
 
   /**
-   * Runs a script. Answers { values, error, ms }: what it returned, or why it did not. `files` is a Map by path, and
-   * `path` is which of them runs.
+   * Runs a script. Returns { values, error, ms }: its results or its error, and the time. `files` is a Map by path, and
+   * `path` is the file that runs.
    */
   async run(store, { path, files, print }) {
     const stop = new AbortController();
@@ -39,17 +39,17 @@ export class Runner {
 function end(lua) {
   try {
     lua?.close();
-  } catch {} // it has died, and run() said so
+  } catch {} // the instance has ended, and run() has reported it
 }
 
 /**
- * Where in the files an error is: the deepest of the places that the user can see, as { path, line, message }, or null.
- * The message is then without what tells the place.
+ * Returns the position of an error: the innermost one in a file that the user can see, as { path, line, message }, or
+ * null. The message does not contain the position.
  */
 export function placeOf(error, files) {
   if (!(error instanceof LuaError)) return null;
   let [found, rest] = [null, error.message];
-  // A file that could not be compiled is told of after the line that asked for it.
+  // The message about a file that could not be compiled follows the position of the line that loads it.
   for (let place; (place = /^(\S[^:\n]*):(\d+): /.exec(rest)) !== null;) {
     rest = rest.slice(place[0].length);
     const path = pathOf(place[1], files);
@@ -63,7 +63,7 @@ export function placeOf(error, files) {
   return null;
 }
 
-/** Lua shortens long names: to three dots and their end. */
+/** Lua shortens long names to three dots and their end. */
 function pathOf(source, files) {
   if (files.has(source)) return source;
   return source?.startsWith("...") ? [...files.keys()].find((path) => path.endsWith(source.slice(3))) : undefined;

@@ -1,4 +1,4 @@
-// The script: which example it is, its files, running and stopping it, and what comes of it.
+// The script: the selected example, its files, running and stopping it, and its result.
 
 import { $, enable, h } from "./dom.js";
 import { Editor } from "./editor.js";
@@ -8,7 +8,7 @@ import { Runner, isStopped, placeOf } from "./runner.js";
 
 const isMac = /Mac|iPhone|iPad/.test(navigator.platform);
 
-/** A file's name within an example: what lies in the site brings the folder that it lies in. */
+/** A file's short name: for a file of the site, with its folder. */
 const shortName = (path) =>
   path
     .split("/")
@@ -23,7 +23,7 @@ export class Script {
   #path = null;
   #options;
 
-  /** `storeOf()` answers the store; `onBusy(isBusy)` and `onError(error)` are told how it goes. */
+  /** `storeOf()` returns the store; `onBusy(isBusy)` and `onError(error)` are called with the state of the run. */
   constructor(options) {
     this.#options = options;
     this.#editor = new Editor($("editor"), { onChange: () => this.#showReset() });
@@ -42,7 +42,7 @@ export class Script {
     return this.#runner.running;
   }
 
-  /** What the status says while there is nothing else to say. */
+  /** The default status. */
   set state(text) {
     $("state").textContent = text;
   }
@@ -139,7 +139,7 @@ export class Script {
 
   async run() {
     const store = this.#options.storeOf();
-    if (store === null || $("run").disabled) return; // it is disabled while another store comes, too
+    if (store === null || $("run").disabled) return; // it is also disabled while the store is changed
     const example = this.#example;
     const files = filesFor(example, (path) => this.#editor.text(path));
     this.#output.clear();
@@ -171,7 +171,7 @@ export class Script {
 
   #fail(error, example, files) {
     const found = placeOf(error, files);
-    // What the example does not show cannot be gone to.
+    // There is no link to a file that the example does not show.
     const place = found && example.files.some(({ path }) => path === found.path) ? found : null;
     const message = error.message || String(error);
     const go = () => {

@@ -1,13 +1,13 @@
-// The store that the page and its scripts share: in memory, or kept across reloads when the user wants that.
+// The store that the page and its scripts share: in memory, or persisted if the user wants that.
 
 import { Store } from "luat-kv";
 
 const NAME = "playground";
 const SETTING = "luat_kv.playground.keep";
-/** Enough to try things; a script that wants more is told so before the tab is in trouble. */
+/** The memory limit of the store. A script that needs more gets an error, before the tab runs out of memory. */
 const MAX_MEMORY = 256 * 1024 * 1024;
 
-/** The browser may refuse this to a page; then it does not remember. */
+/** Whether the store is persisted, as a setting in localStorage. If the browser forbids that, it is not remembered. */
 const setting = {
   get on() {
     try {
@@ -24,13 +24,13 @@ const setting = {
 };
 
 export class Session {
-  /** The store there is; another one after keep() and restart(). */
+  /** The current store. keep() and restart() replace it. */
   store = null;
-  /** Whether it is kept. */
+  /** Whether it is persisted. */
   kept = false;
   #onError;
 
-  /** `onError` is told when what is kept could not be written. */
+  /** `onError` is called if the store could not be persisted. */
   constructor(onError) {
     this.#onError = onError;
   }
@@ -43,7 +43,7 @@ export class Session {
     return Store.open({ persist: "indexeddb", name: NAME, maxMemory: MAX_MEMORY, onError: this.#onError, ...options });
   }
 
-  /** Opens the store. Answers null, or the error for which it could not be the kept one and is in memory instead. */
+  /** Opens the store. Returns null, or the error because of which it is in memory rather than the persisted one. */
   async open() {
     if (!setting.on) {
       this.store = await this.#memory();
@@ -61,8 +61,8 @@ export class Session {
   }
 
   /**
-   * From now on, keep the store, or keep it no longer. What is in it goes along. With `recover`, what was kept and is
-   * damaged is opened as it was before the damage.
+   * Starts or stops persisting the store. Its contents are copied. With `recover`, a damaged persisted store is opened
+   * in its state before the damage.
    */
   async keep(isKept, { recover = false } = {}) {
     if (isKept === this.kept) return;
@@ -78,19 +78,19 @@ export class Session {
     this.store = next;
     this.kept = isKept;
     setting.on = isKept;
-    // What was kept is to be found nowhere any more.
+    // The persisted store is removed.
     if (!isKept) for (const name of before.namespaces()) before.namespace(name).sync.clear();
     await before.close();
   }
 
-  /** Leaves a store that has died for a new one. What was kept is there again. Answers as open() does. */
+  /** Replaces a store whose instance has ended. A persisted store is opened again. Returns the same as open(). */
   async restart() {
     await this.store?.close().catch(() => {});
     this.store = null;
     return this.open();
   }
 
-  /** Throws away what was kept, where it cannot be read. */
+  /** Deletes a persisted store that cannot be read. */
   async forget() {
     return Store.delete({ persist: "indexeddb", name: NAME });
   }

@@ -1,16 +1,16 @@
-// axe-core (https://github.com/dequelabs/axe-core) looks for what would keep people from reading or using a page.
+// Checks the accessibility of a page with axe-core (https://github.com/dequelabs/axe-core).
 
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const source = readFileSync(fileURLToPath(import.meta.resolve("axe-core/axe.min.js")), "utf8");
 
-/** It cannot tell the columns beneath a heading that goes over all of them, such as a namespace has in the table. */
+/** axe-core does not support a heading over all columns, such as that of a namespace in the table. */
 const rules = { "th-has-data-cells": { enabled: false } };
 
 /**
- * Answers { found, checked }: what is wrong in a page, or cannot be told, and how often a rule was kept. Of the page it
- * needs evaluate(), which calls a function there, or one that is a text.
+ * Returns { found, checked }: the violations and undecided cases in a page, and the number of rules that passed. The
+ * page needs evaluate(), which calls a function there, or the source of one.
  */
 export async function axe(page) {
   await page.evaluate(`() => { ${source} }`);

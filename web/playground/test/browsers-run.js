@@ -1,5 +1,5 @@
-// The built page in a browser: node test/browsers-run.js chromium | firefox | webkit. Its examples run, the keyboard is
-// enough for all of it, everybody can use it, and nothing comes to the console. Prints TAP.
+// Tests the built page in a browser: node test/browsers-run.js chromium | firefox | webkit. Its examples run, all of it
+// can be used by keyboard, it is accessible, and nothing is printed to the console. Prints TAP.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -19,7 +19,7 @@ before(async () => {
 });
 after(() => browser?.close());
 
-/** Waits until something is so in the page, and answers what it then is. (Only a page that hangs takes two minutes.) */
+/** Waits until a condition holds in the page, and returns its value. (Only a page that hangs takes two minutes.) */
 const until = (page, isSo) =>
   page.evaluate(`async () => {
     for (const end = Date.now() + 120_000; Date.now() < end; ) {
@@ -36,7 +36,7 @@ async function open(path = "/") {
   return page;
 }
 
-/** When a script has ended: its state, and what it printed. */
+/** Waits until a script has ended. Returns its state and its output. */
 const ended = (page) =>
   until(page, () => {
     const state = document.querySelector("#state").innerText;
@@ -96,7 +96,7 @@ test(`${name}: the keyboard is enough to pick, write, run and stop a script`, as
   assert.deepEqual(order, ["skip", "example"]);
   await page.press("ArrowDown");
   assert.equal(await page.evaluate(() => document.querySelector("#example").value), "json");
-  await page.press("Tab", "Enter"); // on Run
+  await page.press("Tab", "Enter"); // the button Run
   assert.match((await ended(page)).output, /16 bytes$/);
   await page.press("Tab", "Control+a", "Delete", ..."while true do end", "Control+Enter");
   await running(page);
@@ -130,8 +130,8 @@ test(`${name}: the keyboard is enough to find, look at and delete keys`, async (
   assert.deepEqual([await count(".detail"), await focused(page)], [0, "remove"]);
   await page.press("Enter");
   assert.equal(await count("tr.row"), 1);
-  assert.equal(await focused(page), "remove"); // of the next
-  await page.press("Shift+Tab", "Shift+Tab", "Enter"); // on "Clear…"
+  assert.equal(await focused(page), "remove"); // of the next key
+  await page.press("Shift+Tab", "Shift+Tab", "Enter"); // the button "Clear…"
   await until(page, () => document.querySelector("#dialog").open);
   await page.press("Escape");
   await until(page, () => !document.querySelector("#dialog").open);

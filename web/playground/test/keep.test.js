@@ -1,4 +1,4 @@
-// The store over time: kept across reloads, in two tabs, out of memory, and dead.
+// The store over time: persisted, in two tabs, out of memory, and after its instance has ended.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -15,7 +15,7 @@ async function reload(visit) {
   await visit.ready();
 }
 
-/** The store is written in the background: a moment after the last write. */
+/** The store is written in the background, a moment after the last write. */
 const written = (visit) => visit.page.waitForTimeout(700);
 
 const kept = (visit) => visit.page.locator("#keep").isChecked();
@@ -52,7 +52,7 @@ test("keeps the store across reloads, what was in it before included, until told
   );
   assert.ok(!rows.some(({ key }) => key === "token:xyz"));
   assert.deepEqual(await notices(visit), []);
-  // And a script finds it.
+  // A script also finds it.
   await visit.pick("empty");
   await visit.write("print(KV.namespace('posts'):get('post:123'))");
   assert.equal((await visit.run()).trim(), "Hello again");
@@ -65,7 +65,7 @@ test("keeps the store across reloads, what was in it before included, until told
   assert.deepEqual(await names(visit), []);
   await visit.page.check("#keep");
   await visit.page.locator("#keep:enabled").waitFor();
-  assert.deepEqual(await names(visit), []); // nothing of it was left behind
+  assert.deepEqual(await names(visit), []); // no store is left
   await visit.end();
 });
 
@@ -82,7 +82,7 @@ test("a second tab says that the store is open elsewhere, and goes on in memory"
   assert.deepEqual(await names(second), []);
   await second.run();
   assert.deepEqual(await names(second), ["key", "key"]);
-  await second.page.click("#keep"); // which cannot be, and loses nothing
+  await second.page.click("#keep"); // that fails, and loses nothing
   await second.page.locator("#keep:enabled").waitFor();
   assert.equal(await kept(second), false);
   assert.deepEqual(await names(second), ["key", "key"]);
@@ -166,7 +166,7 @@ test("what was kept and is damaged opens as it was before the damage", async () 
 test("a store that has died is told, and the page starts afresh", async () => {
   const visit = await Visit.begin(host);
   await visit.run();
-  // What the module asks the page for, the time, throws: that goes through it as a trap does.
+  // The page's clock, which the module calls, throws: the exception unwinds through the module like a trap.
   await visit.page.evaluate(() => {
     const now = Date.now;
     Date.now = () => {

@@ -1,4 +1,4 @@
-// The table of keys: what it shows of them, how it keeps up, searching and deleting.
+// The table of keys: its contents, its updates, searching and deleting.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -25,7 +25,7 @@ test("shows keys with value, metadata and expiry", async () => {
     kv:put("c", "\\0\\1\\255")
     kv:put("d", "")
     kv:put("e<i>", "<b>bold</b>", { expirationTtl = 864000, metadata = false })`);
-  // (Some seconds may have gone by.)
+  // (Some seconds may have passed.)
   const rounded = (expiry) => expiry.replace(/59 min.*/, "1 h").replace(/9 d.*/, "10 d");
   assert.deepEqual(
     (await visit.rows()).map((row) => ({ ...row, expiry: rounded(row.expiry) })),
@@ -102,7 +102,7 @@ test("keys are deleted, one by one, those with a prefix, and all", async () => {
   const { page } = visit;
   await page.getByRole("button", { name: "Delete key:2 of a" }).click();
   assert.deepEqual(await names(visit), ["key:1", "key:3", "key:4", "key:5", "key:6", "key:7", "key:8", "key:9"]);
-  // The focus is on what came in its place: deleting goes on by keyboard.
+  // The focus is on the next row, so deleting can continue by keyboard.
   assert.equal(await page.evaluate(() => document.activeElement.ariaLabel), "Delete key:3 of a");
   await page.keyboard.press("Enter");
   assert.deepEqual((await names(visit))[1], "key:4");

@@ -1,4 +1,4 @@
-// The page as it stands: that it loads, its examples, its looks, and what it must be for everybody.
+// The page: loading, examples, layout and accessibility.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";

@@ -1,4 +1,4 @@
-// What each example prints: all of it, in order, from its beginning on.
+// The complete output of each example.
 
 export const PRINTED = {
   basics: /^Alice\nnil\nvalue1\tvalue2$/,

@@ -1,4 +1,4 @@
-// Running scripts: errors, stopping, what is printed, by mouse and by keyboard.
+// Running scripts: errors, stopping, output, by mouse and by keyboard.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -28,7 +28,7 @@ test("an error shows its line, in the output and in the editor, and a link goes 
   await visit.page.getByRole("button", { name: "empty.lua:4" }).click();
   await visit.page.keyboard.type("--");
   assert.equal(await visit.page.locator(".cm-line").nth(3).textContent(), "--missing.field = 1");
-  assert.deepEqual(await marked(visit), NONE); // for the text is another
+  assert.deepEqual(await marked(visit), NONE); // since the text has changed
   assert.equal((await visit.run()).trim(), "before\nafter");
   await visit.end();
 });
@@ -83,7 +83,7 @@ test("Stop ends an endless loop, and the page goes on meanwhile and afterwards",
   const value = page.locator("#table td.value");
   const before = await value.textContent();
   await page.waitForFunction((before) => {
-    const now = document.querySelector("#table td.value")?.textContent ?? before; // the row may be drawn anew
+    const now = document.querySelector("#table td.value")?.textContent ?? before; // the row may be replaced
     return now !== before;
   }, before);
   await page.click("#stop");

@@ -1,4 +1,4 @@
-// The built page on a server of its own, and Chromium to look at it with.
+// A server for the built page, and Chromium.
 
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
@@ -7,7 +7,7 @@ import { preview } from "vite";
 import { launch } from "../../test/browser.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-/** Screenshots lie here. */
+/** The folder of screenshots. */
 export const SHOTS = fileURLToPath(new URL("../../../target/playground/", import.meta.url));
 
 export async function start() {
@@ -18,7 +18,7 @@ export async function start() {
   return { browser, url: `http://127.0.0.1:${port}/`, stop: () => Promise.all([browser.close(), server.close()]) };
 }
 
-/** A page that remembers what went wrong in it, and what it asked for. */
+/** A page that records its errors and its requests. */
 export class Visit {
   problems = [];
   requests = [];
@@ -30,7 +30,7 @@ export class Visit {
     visit.isOwn = context === undefined;
     visit.url = url;
     visit.page = await own.newPage();
-    visit.page.setDefaultTimeout(120_000); // only a page that hangs comes to it, however busy the machine is
+    visit.page.setDefaultTimeout(120_000); // long enough for a busy machine
     visit.page.on("console", (message) => {
       if (["error", "warning"].includes(message.type())) visit.problems.push(message.text());
     });
@@ -54,12 +54,12 @@ export class Visit {
     await this.page.selectOption("#example", id);
   }
 
-  /** Puts a script in place of what the editor has. */
+  /** Replaces the text in the editor by a script. */
   async write(code) {
     await this.page.locator(".cm-content").fill(code);
   }
 
-  /** Runs the script to its end, and answers what it printed. */
+  /** Runs the script to its end, and returns its output. */
   async run() {
     await this.page.click("#run");
     return this.ended();
@@ -98,12 +98,12 @@ export class Visit {
   }
 
   async shot(name, options) {
-    // What is new is marked for a moment: not for those who want no motion.
+    // New rows are marked for a moment, except for users who prefer reduced motion.
     await this.page.emulateMedia({ reducedMotion: "reduce" });
     await this.page.screenshot({ path: `${SHOTS}${name}.png`, ...options });
   }
 
-  /** Leaves the page, in which nothing may have gone wrong, and which may have asked for nothing of another origin. */
+  /** Closes the page. It must not have had errors, nor have made requests to another origin. */
   async end() {
     await this.page.close();
     if (this.isOwn) await this.context.close();

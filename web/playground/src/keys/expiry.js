@@ -1,4 +1,4 @@
-// When keys expire, in words.
+// Formats the remaining lifetime of keys.
 
 import { number } from "../dom.js";
 
@@ -8,10 +8,10 @@ const UNITS = [
   ["min", 60],
   ["s", 1],
 ];
-/** The last second that a Date knows. */
+/** The last second that a Date can represent. */
 const LAST = 8.64e12;
 
-/** "in 59 s", "in 4 min 3 s", "in 23 h 59 min"; a dash for never. */
+/** Returns "in 59 s", "in 4 min 3 s", "in 23 h 59 min"; a dash for never. */
 export function remaining(expiration, now) {
   if (expiration === undefined) return "–";
   const seconds = Math.max(Math.ceil(expiration - now), 0);

@@ -1,8 +1,8 @@
-// Reading a page of keys, of one namespace or over all of them.
+// Reads a page of keys, of one namespace or of all of them.
 
 const encoder = new TextEncoder();
 
-/** The order of namespaces: that of their bytes. */
+/** Compares the names of namespaces in byte order. */
 function compare(one, other) {
   const [a, b] = [encoder.encode(one), encoder.encode(other)];
   const at = a.findIndex((byte, index) => byte !== b[index]);
@@ -10,8 +10,8 @@ function compare(one, other) {
 }
 
 /**
- * Reads at most `limit` keys that begin with `prefix`, from the place on where the page before ended: its `next`.
- * `namespace` null is all of them.
+ * Reads at most `limit` keys with `prefix`, from `next` of the page before on. If `namespace` is null, of all
+ * namespaces.
  */
 export function readPage(store, { namespace, prefix, from, limit }) {
   const names = namespace === null ? store.namespaces() : [namespace];
@@ -20,7 +20,7 @@ export function readPage(store, { namespace, prefix, from, limit }) {
   for (const name of names) {
     if (from !== null && compare(name, from.namespace) < 0) continue;
     const cursor = name === from?.namespace ? from.cursor : null;
-    // One more than there is room for is asked for only to see whether there is another page.
+    // One more key is requested, to know whether there is another page.
     const isFull = rows.length === limit;
     const page = store.namespace(name).sync.list({ prefix, cursor, limit: isFull ? 1 : limit - rows.length });
     if (isFull) {
@@ -28,7 +28,7 @@ export function readPage(store, { namespace, prefix, from, limit }) {
       next = { namespace: name, cursor: null };
       break;
     }
-    for (const key of page.keys) rows.push({ namespace: name, ...key, version: key.version }); // which is not enumerable
+    for (const key of page.keys) rows.push({ namespace: name, ...key, version: key.version }); // not enumerable
     if (page.list_complete) continue;
     next = { namespace: name, cursor: page.cursor };
     break;
@@ -36,7 +36,7 @@ export function readPage(store, { namespace, prefix, from, limit }) {
   return { rows, next };
 }
 
-/** How many keys there are on all pages. */
+/** The number of keys on all pages. */
 export function countKeys(store, { namespace, prefix, stats }) {
   if (prefix === "" && namespace !== null) return stats.get(namespace)?.live ?? 0;
   const names = namespace === null ? [...stats.keys()] : [namespace];

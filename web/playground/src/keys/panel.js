@@ -1,4 +1,4 @@
-// The store as the user sees it: its namespaces and keys, kept up to date.
+// The view of the store: its namespaces and keys, which are kept up to date.
 
 import { ask } from "../dialog.js";
 import { $, enable, h, number, plural, setText } from "../dom.js";
@@ -6,11 +6,11 @@ import { countKeys, readPage } from "./page.js";
 import { Table } from "./table.js";
 
 const PAGE = 50;
-/** How many namespaces are there to choose from. */
+/** The maximum number of namespaces in the menu. */
 const MOST_NAMESPACES = 500;
-/** How often the store is looked at while a script runs, in milliseconds; else it is each second. */
+/** The interval of updates while a script runs, in milliseconds. Otherwise it is a second. */
 const OFTEN = 200;
-/** What part of the time that may take. */
+/** The fraction of the time that updates may take. */
 const SHARE = 0.1;
 
 export class KeysPanel {
@@ -19,14 +19,14 @@ export class KeysPanel {
   #table;
   #names = "";
   #chosen = null;
-  /** Where this page and those before it begin. */
+  /** The positions at which this page and the pages before it begin. */
   #starts = [null];
   #next = null;
   #timer = null;
   #busy = false;
   #isFirst = true;
 
-  /** `storeOf()` answers the store, or null where there is none. */
+  /** `storeOf()` returns the store, or null if there is none. */
   constructor({ storeOf, onError }) {
     this.#storeOf = storeOf;
     this.#onError = onError;
@@ -41,19 +41,19 @@ export class KeysPanel {
     $("clear").addEventListener("click", () => this.#clear());
   }
 
-  /** Whether a script runs, and so the store changes. */
+  /** Sets whether a script runs, and so the store changes. */
   set busy(isBusy) {
     this.#busy = isBusy;
     this.refresh();
   }
 
-  /** Another store: nothing in it is news. */
+  /** Shows another store. Its keys are not marked as new. */
   reset() {
     this.#isFirst = true;
     this.#first();
   }
 
-  /** The store has died: what is shown is no more. */
+  /** Clears the view after the store's instance has ended. */
   end() {
     clearTimeout(this.#timer);
     this.#table.show([], { now: 0, counts: new Map(), isMarked: false });
@@ -71,9 +71,9 @@ export class KeysPanel {
       if (store !== null && !store.closed) this.#show(store);
     } catch (error) {
       this.#onError(error);
-      return; // until there is another store, or another script runs
+      return; // until the store is replaced, or another script runs
     }
-    // Just after the second has changed, for that is when keys expire.
+    // Just after the start of a second, since keys expire then.
     const wait = this.#busy ? OFTEN : 1005 - (Date.now() % 1000);
     this.#timer = setTimeout(() => this.refresh(), Math.max(wait, (performance.now() - began) / SHARE));
   }
@@ -90,7 +90,7 @@ export class KeysPanel {
     for (;;) {
       page = readPage(store, { namespace, prefix, from: this.#starts.at(-1), limit: PAGE });
       if (page.rows.length > 0 || this.#starts.length === 1) break;
-      this.#starts.pop(); // what was on the last page is gone
+      this.#starts.pop(); // the last page has no keys any more
     }
     this.#next = page.next;
     this.#table.show(page.rows, { now, counts: stats, isMarked: !this.#isFirst });
@@ -181,7 +181,7 @@ export class KeysPanel {
     this.refresh();
   }
 
-  /** Answers what a function does with the store, or null where that fails. */
+  /** Calls a function with the store. Returns its result, or null if it fails. */
   #try(use) {
     try {
       return use(this.#storeOf());

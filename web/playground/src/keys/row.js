@@ -1,4 +1,4 @@
-// A key's row in the table, and the one beneath it with all of it.
+// A key's row in the table, and the row below it with the whole value.
 
 import { h, setText } from "../dom.js";
 import { exactly, remaining } from "./expiry.js";
@@ -16,10 +16,7 @@ export class Row {
   #detail = null;
   #id = `detail-${++ids}`;
 
-  /**
-   * `read()` answers the value as an ArrayBuffer, or null; `remove()` deletes the key; `changed()` has the rows placed
-   * anew.
-   */
+  /** `read()` returns the value as an ArrayBuffer or null, `remove()` deletes the key, `changed()` updates the rows. */
   constructor({ namespace, name }, { read, remove, changed }) {
     this.#read = read;
     this.#open = h(
@@ -53,12 +50,12 @@ export class Row {
     this.element.addEventListener("animationend", () => this.element.classList.remove("fresh"));
   }
 
-  /** The elements in the table: one, or two where the row is open. */
+  /** The elements in the table: one, or two if the row is open. */
   get elements() {
     return this.#detail === null ? [this.element] : [this.element, this.#detail];
   }
 
-  /** Shows an entry of a list; its value is read only if it is another one. True if it was. */
+  /** Shows an entry of a list. Reads its value only if its version has changed. Returns whether it has. */
   update(entry, now) {
     const isOther = entry.version !== this.#entry?.version;
     const isTouched = entry.expiration !== this.#entry?.expiration;

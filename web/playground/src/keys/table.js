@@ -1,4 +1,4 @@
-// The rows of the table: those that stay keep their elements, and so the focus, the selection, and whether they are
+// The rows of the table. Rows that remain keep their elements, and so the focus, the selection, and whether they are
 // open.
 
 import { h, plural, setText } from "../dom.js";
@@ -11,14 +11,14 @@ export class Table {
   #rows = new Map();
   #order = [];
 
-  /** `actions` are read(entry), which answers a value, and remove(entry). */
+  /** `actions` are read(entry), which returns a value, and remove(entry). */
   constructor(root, actions) {
     this.#root = root;
     this.#actions = actions;
   }
 
   /**
-   * Shows these entries, in their order. `counts` tells how many keys each namespace has. Marks what has changed if
+   * Shows these entries, in their order. `counts` has the number of keys of each namespace. Marks changed entries if
    * `isMarked`.
    */
   show(entries, { now, counts, isMarked }) {
@@ -63,7 +63,7 @@ export class Table {
     arrange(this.#root, [this.#root.caption, this.#root.tHead, ...bodies]);
   }
 
-  /** Where the focus goes when the row of a key is gone: to its place, which is another's then. */
+  /** Sets the focus after the row of a key was removed: to the row that is now in its place. */
   placeOf({ namespace, name }) {
     return [...this.#rows.keys()].indexOf(JSON.stringify([namespace, name]));
   }
@@ -85,7 +85,7 @@ function newGroup(namespace) {
   return { body: h("tbody", {}), heading, count };
 }
 
-/** Makes these the children of an element, and moves none that is in its place already. */
+/** Sets the children of an element. A child that is already in its place is not moved. */
 function arrange(parent, wanted) {
   const kept = new Set(wanted);
   for (const child of [...parent.children]) if (!kept.has(child)) child.remove();
@@ -96,6 +96,6 @@ function arrange(parent, wanted) {
 
 function mark(element) {
   element.classList.remove("fresh");
-  void element.offsetWidth; // so that the animation begins anew
+  void element.offsetWidth; // restarts the animation
   element.classList.add("fresh");
 }

@@ -1,4 +1,4 @@
-// How values look: JSON, text or bytes, in a line or in full.
+// Formats values: JSON, text or bytes, in one line or in full.
 
 import { number, plural } from "../dom.js";
 
@@ -8,7 +8,7 @@ const FULL_BYTES = 1024;
 
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** Control characters that text has not: what has them is shown as bytes. */
+/** Control characters that text does not contain. A value with one of them is shown as bytes. */
 const CONTROL = /[\0-\x08\x0e-\x1f\x7f]/;
 
 function textOf(bytes) {
@@ -31,11 +31,11 @@ function parsed(text) {
 
 const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(" ");
 
-/** What kind of value it is, how large, and its beginning in a line. */
+/** Returns the kind of a value, its size, and its beginning in one line. */
 export function preview(buffer) {
   const bytes = new Uint8Array(buffer);
   const size = bytes.length;
-  // Of a long value the beginning must do. It may end within a character.
+  // Only the beginning of a long value is examined. It may end within a character.
   const isLong = size > 4 * PREVIEW;
   const text = isLong ? beginning(bytes) : textOf(bytes);
   if (text === null) return { kind: "bytes", size, text: hex(bytes.subarray(0, 24)) + (size > 24 ? " …" : "") };
@@ -54,7 +54,7 @@ function beginning(bytes) {
   return null;
 }
 
-/** The whole of it, JSON with indents, with the words that tell what it is. */
+/** Returns the whole value, JSON with indentation, and its description. */
 export function inFull(buffer) {
   const bytes = new Uint8Array(buffer);
   const size = plural(bytes.length, "byte");
@@ -70,7 +70,7 @@ export function inFull(buffer) {
   };
 }
 
-/** As hex editors do: sixteen bytes a line, with the characters that they may be. */
+/** Formats bytes like a hex editor: sixteen per line, with their characters. */
 function dump(bytes) {
   const lines = [];
   for (let at = 0; at < Math.min(bytes.length, FULL_BYTES); at += 16) {
