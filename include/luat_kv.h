@@ -10,40 +10,40 @@
  *         luat_kv_close(store);
  *     }
  *
- * What every function keeps to, said once:
+ * Rules for all functions:
  *
- * - A store holds namespaces, a namespace holds keys. Keys and names are UTF-8, values any bytes.
- * - Inputs are borrowed for the call: a pointer and a length, with or without NULs in between. A
- *   pointer may be NULL where its length is 0. LUAT_KV_TEXT("text") is both, for a string literal.
- *   Only paths are C strings.
- * - Outputs are set to NULL or 0 first, and filled only on success (but for the length that goes with
- *   TOO_SMALL). An out that gives a handle, and the len of luat_kv_get, must not be NULL. Text that
- *   comes out of an object is not NUL-terminated unless that is said.
- * - A NULL where none may be is INVALID. Any call may also come to PANIC or INTERNAL: a bug in the
- *   library, or something that SQLite should never answer.
- * - A function that can fail returns a status: 0 is OK, a positive one an outcome, a negative one an
- *   error. Its last argument, which may be NULL, then takes an error object with a message, yours to
- *   free. There is no last-error slot, so hosts that move work between threads lose nothing.
- * - Every other handle that comes out is yours too, to be given to its own _free (or luat_kv_close)
- *   once, in any order: each keeps what it needs alive. All of these take NULL.
- * - Stores and namespaces: any thread, at any time. Entries, pages, iterators, batches, stats and
- *   errors: one thread at a time, whichever it is. A thread must not be cancelled (pthread_cancel)
- *   within a call: that ends the process.
- * - Options structs begin with their size. Set them up with their _init function, which is told it; 0
- *   in a field means its default, and NULL for the struct all of them. A shorter struct, from an
- *   older header, is filled up with zeros; a longer one is taken if what is too much is zero. Unknown
- *   flags, values of fields that mean nothing, and a size of 0 are INVALID.
- * - Times are Unix seconds. An entry is gone, everywhere at once, when its expiration has come.
- * - After an error, whatever was to be changed is as it was, and the store works on; what goes in
- *   small steps, so that others can write in between (luat_kv_sweep, luat_kv_delete_prefix,
- *   luat_kv_clear), has then done some of them. No bytes and no numbers that are passed in end the
- *   process.
- * - A process may fork, though not in a signal handler: parent and child go on using their handles,
- *   each with a connection of its own; a store in memory becomes a copy of the child's own. A fork
- *   waits for calls that are under way in other threads.
- * - While a store is open, nothing else in its process may open the database file, be it only to read
- *   it: closing the file again would drop the store's locks. What has it open before is found, and
- *   the store not opened (BUSY).
+ * - A store contains namespaces, a namespace contains keys. Keys and names are UTF-8, values any bytes.
+ * - Inputs are only used during the call. They are a pointer and a length, and may contain NULs. The
+ *   pointer may be NULL if the length is 0. LUAT_KV_TEXT("text") is both, for a string literal. Only
+ *   paths are C strings.
+ * - Outputs are first set to NULL or 0, and filled only on success (except the length that is returned
+ *   with TOO_SMALL). An output for a handle, and the len of luat_kv_get, must not be NULL. Text that an
+ *   object returns is not NUL-terminated unless its function says so.
+ * - NULL is INVALID where it is not allowed. Any call may also return PANIC or INTERNAL: a bug in the
+ *   library, or an unexpected result of SQLite.
+ * - A function that can fail returns a status: 0 is OK, a positive number an outcome, a negative number
+ *   an error. Its last argument, which may be NULL, then receives an error object with a message, which
+ *   the caller frees. There is no last error of a thread, so a host may move calls between threads.
+ * - The caller owns every other handle that is returned, and passes it to its own _free function (or to
+ *   luat_kv_close) once. The order does not matter: each handle keeps alive what it needs. All of these
+ *   functions accept NULL.
+ * - Any thread may use a store or a namespace at any time. An entry, page, iterator, batch, stats or error
+ *   may be used by one thread at a time, which may change. A thread must not be cancelled
+ *   (pthread_cancel) during a call: that ends the process.
+ * - Options structs begin with their size. Initialize them with their _init function, which gets the
+ *   size. 0 in a field means its default, and NULL instead of a struct means all defaults. A shorter
+ *   struct, from an older header, is extended with zeros; a longer one is accepted if the rest is zero.
+ *   Unknown flags, unknown values of fields, and a size of 0 are INVALID.
+ * - Times are Unix seconds. No call returns an entry after its expiration.
+ * - After an error the data is as before the call, and the store can still be used. Functions that work
+ *   in small steps, between which others can write (luat_kv_sweep, luat_kv_delete_prefix,
+ *   luat_kv_clear), may have completed some of them. No input bytes or numbers can end the process.
+ * - A process may fork, but not in a signal handler. Parent and child can both go on using their
+ *   handles, with separate connections. A store in memory becomes a separate copy in the child. A fork
+ *   waits for calls in progress in other threads.
+ * - While a store is open, no other code in its process may open the database file, not even to read
+ *   it: closing the file again would drop the store's locks. If the file is already open when the store
+ *   is opened, that is detected, and the status is BUSY.
  */
 
 
@@ -55,23 +55,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A string literal as two arguments, a pointer and a length: NULs in it count. Anything else does not compile. */
+/* A string literal as two arguments, a pointer and a length, which counts NULs in it. Only for literals. */
 #define LUAT_KV_TEXT(literal) (const void *)("" literal), sizeof("" literal) - 1
 
 /**
- * The version of this interface, which is also the number in the name libluat_kv.so.0. It goes up when a program that
- * was compiled before has to be compiled again. Who loads the library by hand, with dlopen(), compares it with
- * luat_kv_abi_version() first; else the loader has seen to it.
+ * The version of this interface, which is also the number in the name libluat_kv.so.0. It increases when programs have
+ * to be compiled again. A program that loads the library with dlopen() must first compare it with
+ * luat_kv_abi_version(). For a linked program, the loader has checked it.
  */
 #define LUAT_KV_ABI_VERSION 0
 
 /**
- * Open a database that exists, and never write to it. For luat_kv_open_options.flags.
+ * Open an existing database, and never write to it. For luat_kv_open_options.flags.
  */
 #define LUAT_KV_OPEN_READONLY 1
 
 /**
- * Do not wait for other processes at all: busy_timeout_ms is truly 0. For luat_kv_open_options.flags.
+ * Do not wait for other processes at all, whatever busy_timeout_ms is. For luat_kv_open_options.flags.
  */
 #define LUAT_KV_OPEN_NOWAIT 2
 
@@ -81,8 +81,8 @@
 #define LUAT_KV_LIMITS_DEFAULT 0
 
 /**
- * Those of Cloudflare Workers KV: keys of 512 bytes (but not "." or ".."), values of 25 MiB, metadata of 1024 bytes,
- * pages of 1000 keys, lifetimes from 60 seconds (by expiration too). An app which must later run there fails here first.
+ * The limits of Cloudflare Workers KV: keys of 512 bytes (but not "." or ".."), values of 25 MiB, metadata of 1024
+ * bytes, pages of 1000 keys, lifetimes from 60 seconds (also for expiration). For an app that must later run there.
  */
 #define LUAT_KV_LIMITS_CLOUDFLARE 1
 
@@ -92,98 +92,97 @@
 #define LUAT_KV_LIST_REVERSE 1
 
 /**
- * List the values too. Such a page ends early, with a cursor, when its values come to 16 MiB: it never holds much more
+ * List the values too. A page then also ends, with a cursor, when its values reach 16 MiB. So it never holds much more
  * than that and one value. For luat_kv_list_options.flags.
  */
 #define LUAT_KV_LIST_VALUES 2
 
 /**
- * What was acknowledged survives the death of the process. A power cut may lose the last moments; it never harms the
+ * A completed write survives the end of the process. A power failure may lose the last writes, but never damages the
  * file.
  */
 #define LUAT_KV_DURABILITY_NORMAL 0
 
 /**
- * What was acknowledged survives a power cut too, for an fsync with each write.
+ * A completed write also survives a power failure, at the cost of an fsync for each write.
  */
 #define LUAT_KV_DURABILITY_FULL 1
 
 /**
- * The size of a buffer for a version as text, in bytes: 16, and 1 for a NUL.
+ * The size of a buffer for a version as text, in bytes: 16, and 1 for the NUL.
  */
 #define LUAT_KV_VERSION_SIZE 17
 
 /**
- * One JSON array, as Wrangler's `kv bulk put` takes it. For luat_kv_export().
+ * One JSON array, as for Wrangler's `kv bulk put`. For luat_kv_export().
  */
 #define LUAT_KV_FORMAT_JSON 0
 
 /**
- * JSON Lines: the same objects, each on a line of its own. For luat_kv_export().
+ * JSON Lines: the same objects, one per line. For luat_kv_export().
  */
 #define LUAT_KV_FORMAT_JSON_LINES 1
 
 /**
- * Replace what keys that are there already hold, rather than leave them alone. For luat_kv_import().
+ * Replace existing keys. By default they are skipped. For luat_kv_import().
  */
 #define LUAT_KV_IMPORT_REPLACE 1
 
 /**
- * Changes to one or more namespaces of one store, gathered and then made in one transaction, in their order. One thread
- * at a time may use it. Yours to free with luat_kv_batch_free().
+ * Changes to one or more namespaces of one store, which a commit applies in their order, in one transaction. One
+ * thread at a time may use a batch. Free it with luat_kv_batch_free().
  */
 typedef struct luat_kv_batch luat_kv_batch;
 
 /**
- * A key and what it holds, as it was when it was read. One thread at a time may use it.
+ * A key and its contents, at the time when they were read. One thread at a time may use an entry.
  */
 typedef struct luat_kv_entry luat_kv_entry;
 
 /**
- * Why a call failed: a status and a message. Yours to free with luat_kv_error_free().
+ * The reason why a call failed: a status and a message. Free it with luat_kv_error_free().
  */
 typedef struct luat_kv_error luat_kv_error;
 
 /**
- * An iterator over live keys, which luat_kv_iter_open() gives. One thread at a time may use it. Yours to free with
- * luat_kv_iter_free().
+ * An iterator over live keys. One thread at a time may use it. Free it with luat_kv_iter_free().
  */
 typedef struct luat_kv_iter luat_kv_iter;
 
 /**
- * A set of keys within a store. Any thread may use it at any time. Yours to free with luat_kv_namespace_free().
+ * A set of keys within a store. Any thread may use it at any time. Free it with luat_kv_namespace_free().
  */
 typedef struct luat_kv_namespace luat_kv_namespace;
 
 /**
- * A page of keys in byte order, or the reverse of it, with their metadata, expiration and version, and their values
- * where these were asked for. One thread at a time may use it.
+ * A page of keys in byte order, or reverse byte order, with their metadata, expiration and version, and their values
+ * if they were requested. One thread at a time may use a page.
  */
 typedef struct luat_kv_page luat_kv_page;
 
 /**
- * What a store held when it was counted. One thread at a time may use it. Yours to free with luat_kv_stats_free().
+ * The contents of a store in numbers. One thread at a time may use them. Free them with luat_kv_stats_free().
  */
 typedef struct luat_kv_stats luat_kv_stats;
 
 /**
- * A store: a database file, or memory, that holds namespaces. Any thread may use it at any time. Yours to close with
+ * A store: a database file, or memory, that contains namespaces. Any thread may use it at any time. Close it with
  * luat_kv_close().
  */
 typedef struct luat_kv_store luat_kv_store;
 
 /**
- * What a call came to: LUAT_KV_OK, a positive outcome, or a negative error. Take a value that you do not know for an
- * error if it is negative, else for an outcome.
+ * The result of a call: LUAT_KV_OK, a positive outcome, or a negative error. A later library may return values that
+ * are not listed here; their sign says which of these they are.
  */
 typedef int32_t luat_kv_status;
 
 /**
- * How to open a store. Set it up with luat_kv_open_options_init(); a field of 0 means its default.
+ * Options for opening a store. Initialize them with luat_kv_open_options_init(); 0 in a field means its default.
  */
 typedef struct luat_kv_open_options {
   /**
-   * sizeof this struct, where you compiled it.
+   * sizeof this struct, in the version that the program was compiled with.
    */
   uint32_t struct_size;
   /**
@@ -191,7 +190,7 @@ typedef struct luat_kv_open_options {
    */
   uint32_t flags;
   /**
-   * How long to wait for other processes and connections, in milliseconds; 0 is 5000.
+   * How long to wait for other processes and connections, in milliseconds; 0 means 5000.
    */
   uint32_t busy_timeout_ms;
   /**
@@ -203,13 +202,13 @@ typedef struct luat_kv_open_options {
    */
   uint32_t durability;
   /**
-   * 0.
+   * Must be 0.
    */
   uint32_t reserved;
 } luat_kv_open_options;
 
 /**
- * A borrowed view of bytes; data may be NULL where len is 0.
+ * A view of bytes. data may be NULL if len is 0.
  */
 typedef struct luat_kv_bytes {
   /**
@@ -217,44 +216,44 @@ typedef struct luat_kv_bytes {
    */
   const void *data;
   /**
-   * How many there are.
+   * The number of bytes.
    */
   size_t len;
 } luat_kv_bytes;
 
 /**
- * How to store a value. Set it up with luat_kv_put_options_init(); a field of 0 means its default.
+ * Options for storing a value. Initialize them with luat_kv_put_options_init(); 0 in a field means its default.
  */
 typedef struct luat_kv_put_options {
   /**
-   * sizeof this struct, where you compiled it.
+   * sizeof this struct, in the version that the program was compiled with.
    */
   uint32_t struct_size;
   /**
-   * 0.
+   * Must be 0.
    */
   uint32_t flags;
   /**
-   * When the entry is gone, in Unix seconds, in the future and not after the year 9999; 0 is never.
+   * When the entry expires, in Unix seconds, in the future and not after the year 9999; 0 means never.
    */
   int64_t expiration;
   /**
-   * The same in seconds from now, at least 1. Wins over expiration where both are set. It counts from the next full
-   * second: the entry lives for at least as long, and for less than a second more.
+   * The same in seconds from now, at least 1. Takes precedence over expiration. It counts from the next full second:
+   * the entry lives for at least this time, and less than a second longer.
    */
   int64_t expiration_ttl;
   /**
-   * JSON text of any value but null, nested 128 deep at most, kept as it is; empty is none.
+   * JSON text of any value but null, nested at most 128 deep, stored unchanged. Empty means none.
    */
   struct luat_kv_bytes metadata;
 } luat_kv_put_options;
 
 /**
- * Which keys to list. Set it up with luat_kv_list_options_init(); a field of 0 means its default.
+ * Options of a list. Initialize them with luat_kv_list_options_init(); 0 in a field means its default.
  */
 typedef struct luat_kv_list_options {
   /**
-   * sizeof this struct, where you compiled it.
+   * sizeof this struct, in the version that the program was compiled with.
    */
   uint32_t struct_size;
   /**
@@ -262,104 +261,103 @@ typedef struct luat_kv_list_options {
    */
   uint32_t flags;
   /**
-   * How many keys a page holds at most; 0 is 1000.
+   * The maximum number of keys in a page; 0 means 1000.
    */
   uint32_t limit;
   /**
-   * 0.
+   * Must be 0.
    */
   uint32_t reserved;
   /**
-   * Only keys that begin with this; every character stands for itself.
+   * Only keys with this prefix. There are no wildcards.
    */
   struct luat_kv_bytes prefix;
   /**
-   * Where the previous page ended: its luat_kv_page_cursor(). Empty is the beginning. It stays good whatever is put
-   * or deleted meanwhile, and with another limit, but goes with the same prefix and direction only.
+   * The luat_kv_page_cursor() of the page before. Empty means the beginning. A cursor stays valid when keys are put
+   * or deleted, and with another limit, but only with the same prefix and direction.
    */
   struct luat_kv_bytes cursor;
   /**
-   * Only keys from this one on, itself included, in byte order, whichever way the list goes. Empty is the first.
+   * Only keys from this one on, inclusive, in byte order for both directions. Empty means from the first.
    */
   struct luat_kv_bytes start;
   /**
-   * Only keys before this one, in byte order, whichever way the list goes. Empty is behind the last.
+   * Only keys before this one, exclusive, in byte order for both directions. Empty means to the last.
    */
   struct luat_kv_bytes stop;
 } luat_kv_list_options;
 
 /**
- * How to count. Set it up with luat_kv_incr_options_init(); a field of 0 means its default.
+ * Options of an increment. Initialize them with luat_kv_incr_options_init(); 0 in a field means its default.
  */
 typedef struct luat_kv_incr_options {
   /**
-   * sizeof this struct, where you compiled it.
+   * sizeof this struct, in the version that the program was compiled with.
    */
   uint32_t struct_size;
   /**
-   * 0.
+   * Must be 0.
    */
   uint32_t flags;
   /**
-   * What a missing key counts from.
+   * The number to which a missing key is set before the addition.
    */
   int64_t initial;
   /**
-   * When a key that is created here is gone, in Unix seconds, in the future; 0 is never. One that is there keeps its
-   * own expiration.
+   * When a new key expires, in Unix seconds, in the future; 0 means never. An existing key keeps its expiration.
    */
   int64_t expiration;
   /**
-   * The same in seconds from now, at least 1. Wins over expiration where both are set.
+   * The same in seconds from now, at least 1. Takes precedence over expiration.
    */
   int64_t expiration_ttl;
 } luat_kv_incr_options;
 
 /**
- * The limits of a store, which luat_kv_store_limits() writes. Lengths are in bytes.
+ * The limits of a store. Lengths are in bytes.
  */
 typedef struct luat_kv_limits {
   /**
-   * sizeof this struct, where you compiled it.
+   * sizeof this struct, in the version that the program was compiled with.
    */
   uint32_t struct_size;
   /**
-   * The longest key, name of a namespace, prefix, start and stop.
+   * The maximum length of a key, a namespace's name, a prefix, start and stop.
    */
   uint32_t max_key_len;
   /**
-   * The longest metadata.
+   * The maximum length of metadata.
    */
   uint32_t max_metadata_len;
   /**
-   * The most keys that luat_kv_get_many() takes.
+   * The maximum number of keys of luat_kv_get_many().
    */
   uint32_t max_keys;
   /**
-   * The most keys that a page of luat_kv_list() holds.
+   * The maximum number of entries in a page of luat_kv_list().
    */
   uint32_t max_page_len;
   /**
-   * The shortest lifetime, in seconds.
+   * The minimum lifetime, in seconds.
    */
   uint32_t min_ttl;
   /**
-   * The longest value.
+   * The maximum length of a value.
    */
   uint64_t max_value_len;
   /**
-   * The latest expiration, in Unix seconds.
+   * The maximum expiration, in Unix seconds.
    */
   int64_t max_expiration;
 } luat_kv_limits;
 
 /**
- * It is done.
+ * Success.
  */
 #define LUAT_KV_OK 0
 
 /**
- * There is no such key, or it has expired.
+ * The key is missing, or has expired.
  */
 #define LUAT_KV_NOT_FOUND 1
 
@@ -369,7 +367,7 @@ typedef struct luat_kv_limits {
 #define LUAT_KV_CONFLICT 2
 
 /**
- * The buffer is too small, and was not written to; the needed length was told.
+ * The buffer is too small, and was not written to. The needed length was returned.
  */
 #define LUAT_KV_TOO_SMALL 3
 
@@ -379,12 +377,12 @@ typedef struct luat_kv_limits {
 #define LUAT_KV_INVALID -1
 
 /**
- * The operating system refused: no such folder, no permission, disk full, ...
+ * The operating system returned an error: no such folder, no permission, disk full, ...
  */
 #define LUAT_KV_IO -2
 
 /**
- * Another process or connection held the database for longer than the busy timeout. Try again.
+ * Another process or connection locked the database for longer than the busy timeout. Try again.
  */
 #define LUAT_KV_BUSY -3
 
@@ -394,7 +392,7 @@ typedef struct luat_kv_limits {
 #define LUAT_KV_CORRUPT -4
 
 /**
- * A write to a store that was opened for reading only, or whose file may not be written.
+ * A write to a store that was opened read-only, or to whose file writing is not permitted.
  */
 #define LUAT_KV_READONLY -5
 
@@ -409,12 +407,12 @@ typedef struct luat_kv_limits {
 #define LUAT_KV_NOMEM -7
 
 /**
- * A bug in the library was caught; the store goes on working. Please report it.
+ * A bug in the library was caught. The store can still be used. Please report it.
  */
 #define LUAT_KV_PANIC -8
 
 /**
- * SQLite answered something unexpected.
+ * SQLite returned an unexpected result.
  */
 #define LUAT_KV_INTERNAL -9
 
@@ -428,13 +426,13 @@ extern "C" {
 uint32_t luat_kv_abi_version(void);
 
 /**
- * Returns the library's version, as in "0.1.0": static, never NULL. Thread-safe.
+ * Returns the library's version, such as "0.1.0": static, never NULL. Thread-safe.
  */
 const char *luat_kv_version(void);
 
 /**
- * Returns a status's name without its prefix, as in "BUSY": static, never NULL; "UNKNOWN" for a number that is none.
- * Thread-safe.
+ * Returns a status's name without its prefix, such as "BUSY": static, never NULL. "UNKNOWN" for a number that is not a
+ * status. Thread-safe.
  */
 const char *luat_kv_status_str(luat_kv_status status);
 
@@ -444,62 +442,61 @@ const char *luat_kv_status_str(luat_kv_status status);
 luat_kv_status luat_kv_error_status(const struct luat_kv_error *error);
 
 /**
- * Returns an error's message: one line of UTF-8 that ends in a NUL, and lives as long as the error. "" for NULL; never
- * NULL itself.
+ * Returns an error's message: one line of UTF-8, NUL-terminated, valid as long as the error. "" for NULL; never NULL.
  */
 const char *luat_kv_error_message(const struct luat_kv_error *error);
 
 /**
- * Returns the number of the system's error that an error comes from: one of errno.h, as ENOSPC, or of GetLastError() on
- * Windows. 0 where no call of the system failed, and for NULL.
+ * Returns the number of the operating system's error that caused an error: a value of errno.h, such as ENOSPC, or on
+ * Windows of GetLastError(). 0 if no call of the system failed, and for NULL.
  */
 int luat_kv_error_errno(const struct luat_kv_error *error);
 
 /**
- * Frees an error. NULL is harmless.
+ * Frees an error; NULL does nothing.
  */
 void luat_kv_error_free(struct luat_kv_error *error);
 
 /**
- * Sets up open options with the defaults. size is sizeof *options, where you compiled it: the library may know more or
- * fewer fields. NULL is harmless.
+ * Initializes open options with the defaults. size is sizeof *options in the program: the library may know more or
+ * fewer fields. NULL does nothing.
  */
 void luat_kv_open_options_init(struct luat_kv_open_options *options,
                                size_t size);
 
 /**
- * Sets up put options with the defaults. size is sizeof *options, where you compiled it: the library may know more or
- * fewer fields. NULL is harmless.
+ * Initializes put options with the defaults. size is sizeof *options in the program: the library may know more or
+ * fewer fields. NULL does nothing.
  */
 void luat_kv_put_options_init(struct luat_kv_put_options *options,
                               size_t size);
 
 /**
- * Sets up list options with the defaults. size is sizeof *options, where you compiled it: the library may know more or
- * fewer fields. NULL is harmless.
+ * Initializes list options with the defaults. size is sizeof *options in the program: the library may know more or
+ * fewer fields. NULL does nothing.
  */
 void luat_kv_list_options_init(struct luat_kv_list_options *options,
                                size_t size);
 
 /**
- * Sets up increment options with the defaults. size is sizeof *options, where you compiled it: the library may know more or
- * fewer fields. NULL is harmless.
+ * Initializes increment options with the defaults. size is sizeof *options in the program: the library may know more
+ * or fewer fields. NULL does nothing.
  */
 void luat_kv_incr_options_init(struct luat_kv_incr_options *options,
                                size_t size);
 
 /**
- * Opens the database file at path, and makes it, with the folders it lies in, where it is missing (files with mode
- * 0600, folders with 0700). A file that Luat wrote is taken over with all that it holds, and Luat can go on using it.
+ * Opens the database file at path. If it is missing, it is created with mode 0600, and its folders with 0700. A file
+ * of Luat is converted, with all its contents, and Luat can go on using it.
  *
- * path      a C string: bytes as the system has them; UTF-8 on Windows.
+ * path      a C string: bytes in the system's encoding; UTF-8 on Windows.
  * options   NULL: the defaults.
- * out       the store, yours to close with luat_kv_close(); NULL after an error.
- * error     nullable; an error object, yours to free, where the status is negative.
+ * out       the store. Close it with luat_kv_close(). NULL after an error.
+ * error     nullable; an error object if the status is negative. Free it with luat_kv_error_free().
  *
- * Statuses: OK; INVALID, also for "" and ":memory:"; IO, also for a folder or a pipe, and for a file that is missing
- * where LUAT_KV_OPEN_READONLY is set; BUSY, also when another library in this process has the file open, since two copies
- * of SQLite on one file would drop each other's locks; CORRUPT; READONLY; NOMEM. Thread-safe.
+ * Statuses: OK; INVALID, also for "" and ":memory:"; IO, also for a folder or a pipe, and for a missing file with
+ * LUAT_KV_OPEN_READONLY; BUSY, also if another library in this process has the file open, since two copies of SQLite
+ * on one file would drop each other's locks; CORRUPT; READONLY; NOMEM. Thread-safe.
  */
 luat_kv_status luat_kv_open(const char *path,
                             const struct luat_kv_open_options *options,
@@ -507,14 +504,14 @@ luat_kv_status luat_kv_open(const char *path,
                             struct luat_kv_error **error);
 
 /**
- * Opens the store of the Luat project that a folder lies in: the file that the environment variable LUAT_KV_DB names.
- * Where it is not set, or empty, the nearest folder upwards that has a luat.toml is the project's root, else the folder
- * itself; its key routing.data_dir (default ".luat/data") is relative to that, and the file in it is "kv.db". The rest is
- * as with luat_kv_open().
+ * Opens the store of the Luat project that contains a folder. The environment variable LUAT_KV_DB is the path of its
+ * file. If that is not set, or empty, the project's root is the nearest folder upwards that has a luat.toml, or else
+ * the folder itself. The store is then the file "kv.db" in the folder that the key routing.data_dir of luat.toml names
+ * (default ".luat/data"), relative to the root. Otherwise like luat_kv_open().
  *
- * The luat.toml must belong to the process's user, to root, or to the owner of the folder, and not everybody may be
- * allowed to write to it; symbolic links from there to the file must belong to one of these too. Else it is IO, unless
- * the environment variable LUAT_KV_TRUSTED_PROJECT has the project's root (several folders are divided by ":").
+ * The luat.toml must belong to the process's user, to root, or to the owner of the folder, and must not be writable by
+ * everyone. Symbolic links from there to the file must also belong to one of these users. Otherwise the status is IO,
+ * unless the environment variable LUAT_KV_TRUSTED_PROJECT contains the project's root (folders are separated by ":").
  *
  * dir       a C string; NULL: the working directory.
  *
@@ -527,8 +524,8 @@ luat_kv_status luat_kv_open_project(const char *dir,
                                     struct luat_kv_error **error);
 
 /**
- * Makes a new, empty store in memory, which is gone when it closes. Of the options, only the limits matter, and
- * LUAT_KV_OPEN_READONLY is INVALID. The rest is as with luat_kv_open().
+ * Creates an empty store in memory, which is lost when it is closed. Of the options, only the limits have an effect,
+ * and LUAT_KV_OPEN_READONLY is INVALID. Otherwise like luat_kv_open().
  *
  * Statuses: OK; INVALID. Thread-safe.
  */
@@ -537,17 +534,17 @@ luat_kv_status luat_kv_open_memory(const struct luat_kv_open_options *options,
                                    struct luat_kv_error **error);
 
 /**
- * Returns the database file's absolute path, or "memory": UTF-8 that ends in a NUL, and lives as long as the store's
- * handle. "" for NULL; never NULL itself. Thread-safe.
+ * Returns the database file's absolute path, or "memory": UTF-8, NUL-terminated, valid as long as the store's handle.
+ * "" for NULL; never NULL. Thread-safe.
  */
 const char *luat_kv_store_path(const struct luat_kv_store *store);
 
 /**
- * Removes expired entries from the file, in steps that let others write in between. Nobody can see expired entries,
- * and writes remove them little by little, so this is never needed for correct results.
+ * Removes expired entries from the file, in steps between which others can write. It is never needed for correct
+ * results: they do not contain expired entries, and each write removes a few.
  *
- * max       how many at most; 0: all of them.
- * removed   nullable; how many there were.
+ * max       the maximum number of entries; 0: all of them.
+ * removed   nullable; the number of removed entries; 0 after an error.
  *
  * Statuses: OK; INVALID, IO, BUSY, CORRUPT, READONLY, NOMEM. Thread-safe.
  */
@@ -557,21 +554,19 @@ luat_kv_status luat_kv_sweep(struct luat_kv_store *store,
                              struct luat_kv_error **error);
 
 /**
- * Writes the file anew, without the room that removed entries have left in it. Meanwhile it takes that much room again,
- * and other calls that write wait, in this process and others, at most for their busy timeout. In memory there is nothing
- * to do.
+ * Rewrites the file without the space that removed entries have left. Meanwhile it needs as much disk space again, and
+ * other calls that write wait, in this process and others, at most for their busy timeout. Does nothing in memory.
  *
- * Statuses: OK; INVALID; IO, also for a disk that is full; BUSY, CORRUPT, READONLY, NOMEM. Thread-safe.
+ * Statuses: OK; INVALID; IO, also for a full disk; BUSY, CORRUPT, READONLY, NOMEM. Thread-safe.
  */
 luat_kv_status luat_kv_compact(struct luat_kv_store *store,
                                struct luat_kv_error **error);
 
 /**
- * Moves the log that lies beside the file into it. SQLite does so by itself, now and then; this is for a moment of your
- * choice. In memory there is nothing to do.
+ * Moves the log beside the file into it. SQLite also does this by itself from time to time. Does nothing in memory.
  *
- * complete  nullable; 1 if all of the log is in the file, 0 if somebody who is reading an older state, or writing, held
- *           some of it back, and after an error.
+ * complete  nullable; 1 if all of the log was moved; 0 if another writer, or a reader of an older state, held back a
+ *           part of it, and after an error.
  *
  * Statuses: OK; INVALID, IO, BUSY, CORRUPT, READONLY, NOMEM. Thread-safe.
  */
@@ -580,24 +575,24 @@ luat_kv_status luat_kv_checkpoint(struct luat_kv_store *store,
                                   struct luat_kv_error **error);
 
 /**
- * Copies the whole store, as it is at one moment, into a new database file, which luat_kv_open() opens. Others can
- * write meanwhile. The copy, of mode 0600, gets its name when it is whole and was checked: a store that is damaged is
- * CORRUPT, and not copied.
+ * Copies the whole store, as of one moment, into a new database file, which luat_kv_open() can open. Others can write
+ * meanwhile. The copy has the mode 0600, and gets its name when it is complete and checked: a damaged store is
+ * CORRUPT, and is not copied.
  *
- * path      a C string, as for luat_kv_open(). Its folder must be there, and the file must not.
+ * path      a C string, as for luat_kv_open(). Its folder must exist, and the file must not.
  *
- * Statuses: OK; INVALID, also for a store in memory, which has luat_kv_export() instead; IO, also for a disk that is
- * full, and for a file that is there; BUSY, CORRUPT, NOMEM. Thread-safe.
+ * Statuses: OK; INVALID, also for a store in memory: use luat_kv_export(); IO, also for a full disk, and for an
+ * existing file; BUSY, CORRUPT, NOMEM. Thread-safe.
  */
 luat_kv_status luat_kv_backup(struct luat_kv_store *store,
                               const char *path,
                               struct luat_kv_error **error);
 
 /**
- * Lists the names of the namespaces that have live keys, in byte order, all of them.
+ * Lists the names of all namespaces that have live keys, in byte order.
  *
- * out       a page of entries whose key is the name, and which have nothing else; yours to free with
- *           luat_kv_page_free(). NULL after an error.
+ * out       a page of entries whose key is the name, and which have nothing else. Free it with luat_kv_page_free().
+ *           NULL after an error.
  *
  * Statuses: OK; INVALID, IO, BUSY, CORRUPT, NOMEM. Thread-safe.
  */
@@ -606,16 +601,16 @@ luat_kv_status luat_kv_namespaces(struct luat_kv_store *store,
                                   struct luat_kv_error **error);
 
 /**
- * Gives a store's handle back; NULL is harmless. Namespaces that were opened from it go on working, and the store
- * itself closes with the last of them.
+ * Frees a store's handle; NULL does nothing. Namespaces that were opened from it can still be used, and the store
+ * itself is closed with the last of them.
  */
 void luat_kv_close(struct luat_kv_store *store);
 
 /**
- * Opens a namespace of a store: a set of keys of its own. Nothing is written until a key is put.
+ * Opens a namespace of a store: a separate set of keys. Nothing is written until a key is put.
  *
  * name      UTF-8, not empty.
- * out       the namespace, yours to free with luat_kv_namespace_free(); NULL after an error. It keeps the store open.
+ * out       the namespace, which keeps the store open. Free it with luat_kv_namespace_free(). NULL after an error.
  *
  * Statuses: OK; INVALID, LIMIT. Thread-safe.
  */
@@ -626,20 +621,20 @@ luat_kv_status luat_kv_namespace_open(struct luat_kv_store *store,
                                       struct luat_kv_error **error);
 
 /**
- * Writes the limits that a store was opened with. Thread-safe.
+ * Returns the limits that a store was opened with. Thread-safe.
  *
- * store     NULL: the limits of LUAT_KV_LIMITS_DEFAULT.
- * limits    the struct to fill in; NULL is harmless. A field that the library does not know is 0.
- * size      sizeof *limits, where you compiled it: the library may know more or fewer fields.
+ * store     the store; NULL: the limits of LUAT_KV_LIMITS_DEFAULT.
+ * limits    the struct to fill; NULL does nothing. A field that the library does not know becomes 0.
+ * size      sizeof *limits in the calling program: the library may know more or fewer fields.
  */
 void luat_kv_store_limits(const struct luat_kv_store *store,
                           struct luat_kv_limits *limits,
                           size_t size);
 
 /**
- * Counts what a store holds, entry by entry.
+ * Counts the entries of a store, by reading all of them.
  *
- * out       the stats, yours to free with luat_kv_stats_free(); NULL after an error.
+ * out       the stats. Free them with luat_kv_stats_free(). NULL after an error.
  *
  * Statuses: OK; INVALID, IO, BUSY, CORRUPT, NOMEM. Thread-safe.
  */
@@ -648,61 +643,61 @@ luat_kv_status luat_kv_stats_read(struct luat_kv_store *store,
                                   struct luat_kv_error **error);
 
 /**
- * Returns the database file's absolute path, or "memory": UTF-8 that ends in a NUL, and lives as long as the stats. ""
- * for NULL; never NULL itself.
+ * Returns the database file's absolute path, or "memory": UTF-8, NUL-terminated, valid as long as the stats. "" for
+ * NULL; never NULL.
  */
 const char *luat_kv_stats_path(const struct luat_kv_stats *stats);
 
 /**
- * Returns how many bytes the database file takes on disk, with the log beside it; 0 in memory, and for NULL.
+ * Returns the size of the database file on disk in bytes, including the log beside it; 0 in memory, and for NULL.
  */
 uint64_t luat_kv_stats_file_size(const struct luat_kv_stats *stats);
 
 /**
- * Returns how many namespaces have keys, expired ones included; 0 for NULL.
+ * Returns the number of namespaces that have keys, including expired ones; 0 for NULL.
  */
 size_t luat_kv_stats_len(const struct luat_kv_stats *stats);
 
 /**
- * Returns the name of the namespace at an index from 0, in byte order: text that lives as long as the stats, without a
- * NUL at its end. NULL beyond the end, and for NULL. len is nullable.
+ * Returns the name of the namespace at an index from 0, in byte order: text, not NUL-terminated, valid as long as the
+ * stats. NULL beyond the end, and for NULL. len is nullable.
  */
 const uint8_t *luat_kv_stats_name(const struct luat_kv_stats *stats,
                                   size_t index,
                                   size_t *len);
 
 /**
- * Returns how many live keys the namespace at an index has; 0 beyond the end, and for NULL.
+ * Returns the number of live keys of the namespace at an index; 0 beyond the end, and for NULL.
  */
 uint64_t luat_kv_stats_live(const struct luat_kv_stats *stats,
                             size_t index);
 
 /**
- * Returns how many keys of the namespace at an index have expired, and are still to be swept away; 0 beyond the end,
- * and for NULL.
+ * Returns the number of expired keys of the namespace at an index that have not been swept yet; 0 beyond the end, and
+ * for NULL.
  */
 uint64_t luat_kv_stats_expired(const struct luat_kv_stats *stats,
                                size_t index);
 
 /**
- * Frees stats; NULL is harmless.
+ * Frees stats; NULL does nothing.
  */
 void luat_kv_stats_free(struct luat_kv_stats *stats);
 
 /**
- * Frees a namespace's handle; NULL is harmless. What it holds stays in the store.
+ * Frees a namespace's handle; NULL does nothing. The namespace's keys stay in the store.
  */
 void luat_kv_namespace_free(struct luat_kv_namespace *ns);
 
 /**
- * Copies a value into a buffer of yours.
+ * Copies a value into a buffer.
  *
  * key       UTF-8, not empty.
- * dst, cap  the buffer and its size; NULL with 0 asks for the length alone.
+ * dst, cap  the buffer and its size; NULL with 0 returns only the length.
  * len       the value's length; 0 unless the status is OK or TOO_SMALL.
  *
- * Statuses: OK; NOT_FOUND; TOO_SMALL: nothing was copied, and len tells how much room it takes; INVALID, IO, BUSY,
- * CORRUPT, LIMIT, NOMEM. Thread-safe.
+ * Statuses: OK; NOT_FOUND; TOO_SMALL: nothing was copied, and len is the needed size; INVALID, IO, BUSY, CORRUPT,
+ * LIMIT, NOMEM. Thread-safe.
  */
 luat_kv_status luat_kv_get(struct luat_kv_namespace *ns,
                            const void *key,
@@ -716,7 +711,7 @@ luat_kv_status luat_kv_get(struct luat_kv_namespace *ns,
  * Reads a value with its metadata, expiration and version.
  *
  * key       UTF-8, not empty.
- * out       the entry, yours to free with luat_kv_entry_free(); NULL unless the status is OK.
+ * out       the entry. Free it with luat_kv_entry_free(). NULL unless the status is OK.
  *
  * Statuses: OK; NOT_FOUND; INVALID, IO, BUSY, CORRUPT, LIMIT, NOMEM. Thread-safe.
  */
@@ -727,12 +722,12 @@ luat_kv_status luat_kv_get_entry(struct luat_kv_namespace *ns,
                                  struct luat_kv_error **error);
 
 /**
- * Reads many values at once, with their metadata, expiration and version: all as they are at one moment.
+ * Reads many values at once, with their metadata, expiration and version, all as of one moment.
  *
- * keys      as many keys as count says, each UTF-8 and not empty, in any order.
+ * keys      an array of count keys, each UTF-8 and not empty, in any order.
  * count     1 to 10 000; with LUAT_KV_LIMITS_CLOUDFLARE, to 100.
- * out       a page with an entry for each key that is there, in byte order and each once, and no cursor; yours to free
- *           with luat_kv_page_free(). It may be empty. NULL after an error.
+ * out       a page with an entry for each key that exists, in byte order and each once, without a cursor. It may be
+ *           empty. Free it with luat_kv_page_free(). NULL after an error.
  *
  * Statuses: OK; INVALID; LIMIT, also for too many keys; IO, BUSY, CORRUPT, NOMEM. Thread-safe.
  */
@@ -743,14 +738,14 @@ luat_kv_status luat_kv_get_many(struct luat_kv_namespace *ns,
                                 struct luat_kv_error **error);
 
 /**
- * Stores a value, and replaces all that the key held before: value, metadata and expiration.
+ * Stores a value, and replaces everything that the key held: value, metadata and expiration.
  *
  * key       UTF-8, not empty.
  * value     any bytes; empty is a value too.
- * options   NULL: for ever, without metadata.
+ * options   NULL: without expiration and metadata.
  *
- * Statuses: OK; INVALID, also for metadata that is not JSON, and an expiration that is past; LIMIT, also for a lifetime
- * that is too short; IO, BUSY, CORRUPT, READONLY, NOMEM. After an error the key holds what it held. Thread-safe.
+ * Statuses: OK; INVALID, also for metadata that is not JSON, and an expiration in the past; LIMIT, also for a lifetime
+ * that is too short; IO, BUSY, CORRUPT, READONLY, NOMEM. After an error the key is unchanged. Thread-safe.
  */
 luat_kv_status luat_kv_put(struct luat_kv_namespace *ns,
                            const void *key,
@@ -761,9 +756,9 @@ luat_kv_status luat_kv_put(struct luat_kv_namespace *ns,
                            struct luat_kv_error **error);
 
 /**
- * Stores a value if the key is missing. The rest is as with luat_kv_put().
+ * Stores a value if the key is missing. Otherwise like luat_kv_put().
  *
- * Statuses: as luat_kv_put(); CONFLICT: the key is there, and stays as it is. Thread-safe.
+ * Statuses: as luat_kv_put(); CONFLICT: the key exists, and is not changed. Thread-safe.
  */
 luat_kv_status luat_kv_add(struct luat_kv_namespace *ns,
                            const void *key,
@@ -774,10 +769,11 @@ luat_kv_status luat_kv_add(struct luat_kv_namespace *ns,
                            struct luat_kv_error **error);
 
 /**
- * As luat_kv_put(), and gives the version of the entry that it stored: what luat_kv_entry_version() would return, for
+ * Like luat_kv_put(), and returns the version of the new entry, as luat_kv_entry_version() does, for
  * luat_kv_batch_check().
  *
- * version   nullable; a buffer of LUAT_KV_VERSION_SIZE bytes for the version and a NUL. An empty string after an error.
+ * version   nullable; a buffer of LUAT_KV_VERSION_SIZE bytes for the version and a NUL. An empty string after an
+ *           error.
  *
  * Statuses: as luat_kv_put(). Thread-safe.
  */
@@ -791,7 +787,7 @@ luat_kv_status luat_kv_put_versioned(struct luat_kv_namespace *ns,
                                      struct luat_kv_error **error);
 
 /**
- * As luat_kv_add(), and gives the version of the entry that it stored.
+ * Like luat_kv_add(), and returns the version of the new entry.
  *
  * version   nullable; a buffer of LUAT_KV_VERSION_SIZE bytes for the version and a NUL. An empty string unless the
  *           status is OK.
@@ -808,13 +804,14 @@ luat_kv_status luat_kv_add_versioned(struct luat_kv_namespace *ns,
                                      struct luat_kv_error **error);
 
 /**
- * Gives a key another expiration; its value and metadata stay. Its version is a new one, as with every write.
+ * Sets or removes the expiration of a key. The value and the metadata are kept. The version changes, as with every
+ * write.
  *
  * key             UTF-8, not empty.
- * expiration      in Unix seconds, in the future; 0 is never.
- * expiration_ttl  the same in seconds from now, at least 1; 0 leaves it to expiration, over which it wins.
+ * expiration      in Unix seconds, in the future; 0 means never.
+ * expiration_ttl  the same in seconds from now, at least 1; it takes precedence over expiration. 0 means none.
  *
- * Statuses: OK; NOT_FOUND; INVALID, also for an expiration that is past; LIMIT, also for a lifetime that is too short;
+ * Statuses: OK; NOT_FOUND; INVALID, also for an expiration in the past; LIMIT, also for a lifetime that is too short;
  * IO, BUSY, CORRUPT, READONLY, NOMEM. Thread-safe.
  */
 luat_kv_status luat_kv_touch(struct luat_kv_namespace *ns,
@@ -825,17 +822,17 @@ luat_kv_status luat_kv_touch(struct luat_kv_namespace *ns,
                              struct luat_kv_error **error);
 
 /**
- * Adds to the whole number that a key holds as decimal text, as in "42". A missing key is created; one that is there
- * keeps its metadata and expiration. Nobody can write in between.
+ * Adds to the integer that a key holds as decimal text, such as "42", in one step. A missing key is created; an
+ * existing key keeps its metadata and expiration.
  *
  * key       UTF-8, not empty.
- * by        what to add; it may be negative.
- * options   NULL: a missing key counts from 0, and is created for ever.
+ * by        the number to add; it may be negative.
+ * options   NULL: a missing key starts at 0, and never expires.
  * sum       nullable; the number that the key then holds; 0 after an error.
  *
- * Statuses: OK; INVALID, also for a value that is no whole number of 64 bits, for a sum that would be none, and for an
- * expiration that is past; LIMIT, also for a lifetime that is too short; IO, BUSY, CORRUPT, READONLY, NOMEM. After an
- * error the key holds what it held. Thread-safe.
+ * Statuses: OK; INVALID, also for a value that is not an integer of 64 bits, for a sum that would overflow one, and
+ * for an expiration in the past; LIMIT, also for a lifetime that is too short; IO, BUSY, CORRUPT, READONLY, NOMEM.
+ * After an error the key is unchanged. Thread-safe.
  */
 luat_kv_status luat_kv_incr(struct luat_kv_namespace *ns,
                             const void *key,
@@ -846,11 +843,11 @@ luat_kv_status luat_kv_incr(struct luat_kv_namespace *ns,
                             struct luat_kv_error **error);
 
 /**
- * Reports whether a key is there, without reading its value.
+ * Reports whether a key exists, without reading its value.
  *
  * key       UTF-8, not empty.
  *
- * Statuses: OK: the key is there; NOT_FOUND; INVALID, IO, BUSY, CORRUPT, LIMIT, NOMEM. Thread-safe.
+ * Statuses: OK: the key exists; NOT_FOUND; INVALID, IO, BUSY, CORRUPT, LIMIT, NOMEM. Thread-safe.
  */
 luat_kv_status luat_kv_has(struct luat_kv_namespace *ns,
                            const void *key,
@@ -858,7 +855,7 @@ luat_kv_status luat_kv_has(struct luat_kv_namespace *ns,
                            struct luat_kv_error **error);
 
 /**
- * Removes a key. That it is missing is no error: luat_kv_remove() reports it.
+ * Removes a key. A missing key is not an error; luat_kv_remove() reports it.
  *
  * key       UTF-8, not empty.
  *
@@ -870,11 +867,11 @@ luat_kv_status luat_kv_delete(struct luat_kv_namespace *ns,
                               struct luat_kv_error **error);
 
 /**
- * As luat_kv_delete(), and reports whether the key was there.
+ * Like luat_kv_delete(), and reports whether the key existed.
  *
  * key       UTF-8, not empty.
  *
- * Statuses: OK: the key was there, and is removed; NOT_FOUND; INVALID, IO, BUSY, CORRUPT, READONLY, LIMIT, NOMEM.
+ * Statuses: OK: the key existed, and was removed; NOT_FOUND; INVALID, IO, BUSY, CORRUPT, READONLY, LIMIT, NOMEM.
  * Thread-safe.
  */
 luat_kv_status luat_kv_remove(struct luat_kv_namespace *ns,
@@ -883,13 +880,12 @@ luat_kv_status luat_kv_remove(struct luat_kv_namespace *ns,
                               struct luat_kv_error **error);
 
 /**
- * Removes a key and gives the entry that it held, in one step: where several callers take the same key, one of them gets
- * the entry.
+ * Removes a key and returns its entry, in one step: if several callers take the same key, one of them gets the entry.
  *
  * key       UTF-8, not empty.
- * out       the entry, yours to free with luat_kv_entry_free(); NULL unless the status is OK.
+ * out       the entry. Free it with luat_kv_entry_free(). NULL unless the status is OK.
  *
- * Statuses: OK; NOT_FOUND; INVALID, IO, BUSY, CORRUPT, READONLY, LIMIT, NOMEM. After an error the key is still there.
+ * Statuses: OK; NOT_FOUND; INVALID, IO, BUSY, CORRUPT, READONLY, LIMIT, NOMEM. After an error the key is not removed.
  * Thread-safe.
  */
 luat_kv_status luat_kv_take(struct luat_kv_namespace *ns,
@@ -899,13 +895,13 @@ luat_kv_status luat_kv_take(struct luat_kv_namespace *ns,
                             struct luat_kv_error **error);
 
 /**
- * Lists live keys, in byte order or the reverse of it, a page at a time.
+ * Lists live keys, in byte order or reverse byte order, a page at a time.
  *
  * options   NULL: the first 1000 keys.
- * out       the page, yours to free with luat_kv_page_free(); NULL after an error.
+ * out       the page. Free it with luat_kv_page_free(). NULL after an error.
  *
- * Statuses: OK; INVALID, also for a malformed cursor, and for one of a list with another prefix or direction; LIMIT,
- * for a limit, a prefix, or an end of the range; IO, BUSY, CORRUPT, NOMEM. Thread-safe.
+ * Statuses: OK; INVALID, also for a malformed cursor, and for a cursor of another prefix or direction; LIMIT, for a
+ * limit, a prefix, or a bound of the range; IO, BUSY, CORRUPT, NOMEM. Thread-safe.
  */
 luat_kv_status luat_kv_list(struct luat_kv_namespace *ns,
                             const struct luat_kv_list_options *options,
@@ -913,10 +909,10 @@ luat_kv_status luat_kv_list(struct luat_kv_namespace *ns,
                             struct luat_kv_error **error);
 
 /**
- * Counts the live keys that begin with a prefix, by going through them.
+ * Counts the live keys with a prefix, by reading all of them.
  *
- * prefix    every character stands for itself; empty: all keys.
- * count     nullable; how many there are.
+ * prefix    without wildcards; empty: all keys.
+ * count     nullable; the number of keys; 0 after an error.
  *
  * Statuses: OK; INVALID, LIMIT, IO, BUSY, CORRUPT, NOMEM. Thread-safe.
  */
@@ -927,11 +923,11 @@ luat_kv_status luat_kv_count(struct luat_kv_namespace *ns,
                              struct luat_kv_error **error);
 
 /**
- * Removes all keys that begin with a prefix. This is not one transaction but many small ones, between which others can
- * write: an error half-way leaves the rest in place, and a key that is put meanwhile may stay.
+ * Removes all keys with a prefix. It consists of many small transactions, between which others can write: after an
+ * error the remaining keys are kept, and a key that is put meanwhile may be kept.
  *
- * prefix    every character stands for itself; not empty, for then luat_kv_clear() is meant, or a variable was not set.
- * removed   nullable; how many live keys there were; 0 after an error.
+ * prefix    without wildcards. Empty is INVALID, since a variable may not be set: use luat_kv_clear() for all keys.
+ * removed   nullable; the number of live keys that were removed; 0 after an error.
  *
  * Statuses: OK; INVALID, LIMIT, IO, BUSY, CORRUPT, READONLY, NOMEM. Thread-safe.
  */
@@ -942,9 +938,9 @@ luat_kv_status luat_kv_delete_prefix(struct luat_kv_namespace *ns,
                                      struct luat_kv_error **error);
 
 /**
- * Removes all keys of the namespace. The rest is as with luat_kv_delete_prefix().
+ * Removes all keys of the namespace. Otherwise like luat_kv_delete_prefix().
  *
- * removed   nullable; how many live keys there were; 0 after an error.
+ * removed   nullable; the number of live keys that were removed; 0 after an error.
  *
  * Statuses: OK; INVALID, IO, BUSY, CORRUPT, READONLY, NOMEM. Thread-safe.
  */
@@ -953,15 +949,15 @@ luat_kv_status luat_kv_clear(struct luat_kv_namespace *ns,
                              struct luat_kv_error **error);
 
 /**
- * Begins to list live keys as luat_kv_list() does, but one by one, over as many pages as that takes. The first page is
- * read here, and each further one when it is needed. No lock is held in between, so a key that is put or removed
- * meanwhile may or may not be listed.
+ * Begins to list live keys as luat_kv_list() does, but one by one, over any number of pages. This call reads the first
+ * page, luat_kv_iter_next() the others when they are needed. No lock is held between the calls, so a key that is put or
+ * removed meanwhile may or may not be listed.
  *
- * options   NULL: all keys. They are those of a list, and are copied; limit is the most entries in all, and 0 is no
- *           limit.
- * out       the iterator, yours to free with luat_kv_iter_free(); NULL after an error. It keeps the store open.
+ * options   the options of luat_kv_list(), which are copied; NULL: all keys. The limit is the maximum number of entries
+ *           in total, and 0 means no limit.
+ * out       the iterator. Free it with luat_kv_iter_free(). NULL after an error. It keeps the store open.
  *
- * Statuses: as luat_kv_list(). Thread-safe.
+ * Statuses: the same as those of luat_kv_list(). Thread-safe.
  */
 luat_kv_status luat_kv_iter_open(struct luat_kv_namespace *ns,
                                  const struct luat_kv_list_options *options,
@@ -969,88 +965,89 @@ luat_kv_status luat_kv_iter_open(struct luat_kv_namespace *ns,
                                  struct luat_kv_error **error);
 
 /**
- * Goes to the next entry, the first one at the first call.
+ * Returns the next entry.
  *
- * entry     the entry: the iterator's, until the next call of this function or luat_kv_iter_free(). NULL unless the
- *           status is OK.
+ * entry     the entry, which belongs to the iterator: valid until the next call of this function or of
+ *           luat_kv_iter_free(). NULL unless the status is OK.
  *
- * Statuses: OK; NOT_FOUND: that was the last one; INVALID, IO, BUSY, CORRUPT, NOMEM. After an error the iterator
- * stands where it stood, and the call can be made again.
+ * Statuses: OK; NOT_FOUND: there are no more entries; INVALID, IO, BUSY, CORRUPT, NOMEM. After an error the iterator is
+ * where it was, and the call can be repeated.
  */
 luat_kv_status luat_kv_iter_next(struct luat_kv_iter *iter,
                                  const struct luat_kv_entry **entry,
                                  struct luat_kv_error **error);
 
 /**
- * Frees an iterator and the entry that it stands at; NULL is harmless.
+ * Frees an iterator and its entry; NULL does nothing.
  */
 void luat_kv_iter_free(struct luat_kv_iter *iter);
 
 /**
- * Returns the key: bytes that live as long as the entry, without a NUL at their end. NULL for NULL. len is nullable.
+ * Returns the key: text, not NUL-terminated, valid as long as the entry. NULL for NULL. len is nullable.
  */
 const uint8_t *luat_kv_entry_key(const struct luat_kv_entry *entry,
                                  size_t *len);
 
 /**
- * Returns the value: bytes that live as long as the entry, without a NUL at their end. NULL for NULL, and in a page
- * that was listed without LUAT_KV_LIST_VALUES; an empty value is not NULL. len is nullable.
+ * Returns the value: bytes, valid as long as the entry. NULL for NULL, and in a page that was listed without
+ * LUAT_KV_LIST_VALUES; an empty value is not NULL. len is nullable.
  */
 const uint8_t *luat_kv_entry_value(const struct luat_kv_entry *entry,
                                    size_t *len);
 
 /**
- * Returns the metadata: JSON text that lives as long as the entry, without a NUL at its end. NULL where there is none,
- * and for NULL. len is nullable.
+ * Returns the metadata: JSON text, not NUL-terminated, valid as long as the entry. NULL if there is none, and for
+ * NULL. len is nullable.
  */
 const uint8_t *luat_kv_entry_metadata(const struct luat_kv_entry *entry,
                                       size_t *len);
 
 /**
- * Returns when the entry is gone, in Unix seconds; 0: never, and for NULL.
+ * Returns when the entry expires, in Unix seconds; 0 means never. 0 for NULL.
  */
 int64_t luat_kv_entry_expiration(const struct luat_kv_entry *entry);
 
 /**
- * Returns which write the entry comes from, for luat_kv_batch_check(): opaque text that lives as long as the entry,
- * without a NUL at its end. Each write of a key gives it another, though the value be the same. NULL for NULL, and for a
- * namespace's name. len is nullable.
+ * Returns the entry's version, which identifies the write that stored it, for luat_kv_batch_check(): opaque text, not
+ * NUL-terminated, valid as long as the entry. Each write of a key has a different one, even with the same value. NULL
+ * for NULL, and for an entry of luat_kv_namespaces(). len is nullable.
  */
 const uint8_t *luat_kv_entry_version(const struct luat_kv_entry *entry,
                                      size_t *len);
 
 /**
- * Frees an entry that luat_kv_get_entry() or luat_kv_take() gave; NULL is harmless. Those of a page are the page's.
+ * Frees an entry of luat_kv_get_entry() or luat_kv_take(); NULL does nothing. An entry of a page is freed with the
+ * page.
  */
 void luat_kv_entry_free(struct luat_kv_entry *entry);
 
 /**
- * Returns how many keys the page holds; 0 for NULL.
+ * Returns the number of keys in the page; 0 for NULL.
  */
 size_t luat_kv_page_len(const struct luat_kv_page *page);
 
 /**
- * Returns the entry at an index from 0: the page's, and as long-lived. NULL beyond the end, and for NULL.
+ * Returns the entry at an index from 0, valid as long as the page. NULL beyond the end, and for NULL.
  */
 const struct luat_kv_entry *luat_kv_page_at(const struct luat_kv_page *page,
                                             size_t index);
 
 /**
- * Returns where the next page begins, for luat_kv_list_options.cursor: text that lives as long as the page, without a
- * NUL at its end. NULL where nothing live is left, where nothing was listed, and for NULL. len is nullable.
+ * Returns the luat_kv_list_options.cursor of the next page: text, not NUL-terminated, valid as long as the page. NULL
+ * if no live key follows, if the page is not from luat_kv_list(), and for NULL. len is nullable.
  */
 const uint8_t *luat_kv_page_cursor(const struct luat_kv_page *page,
                                    size_t *len);
 
 /**
- * Frees a page and its entries; NULL is harmless.
+ * Frees a page and its entries; NULL does nothing.
  */
 void luat_kv_page_free(struct luat_kv_page *page);
 
 /**
- * Begins a batch, empty as yet. Nothing is written, and nobody waits, until it is committed.
+ * Begins an empty batch. Until it is committed, nothing is written, and no other call has to wait.
  *
- * out       the batch, yours to free with luat_kv_batch_free(); NULL after an error. It keeps the store open.
+ * out       the batch, which keeps the store open. Free it with luat_kv_batch_free(). NULL after an error.
  *
  * Statuses: OK; INVALID. Thread-safe.
  */
@@ -1059,15 +1056,15 @@ luat_kv_status luat_kv_batch_open(struct luat_kv_store *store,
                                   struct luat_kv_error **error);
 
 /**
- * Adds a condition: the batch is to change something only if a key still has this version, that is if nobody has
- * written it since. It sees what the batch itself has changed before.
+ * Adds a condition: the batch is applied only if a key still has this version, so only if it was not written since.
+ * The condition takes earlier changes of the same batch into account.
  *
  * ns        a namespace of the batch's store.
  * key       UTF-8, not empty.
- * version   what luat_kv_entry_version() or luat_kv_batch_version() gave; NULL with 0: the key must be missing.
+ * version   from luat_kv_entry_version() or luat_kv_batch_version(); NULL with 0: the key must be missing.
  *
  * Statuses: OK; INVALID, also for a malformed version, for a namespace of another store, and after a commit; LIMIT.
- * After an error the batch is as it was.
+ * After an error the batch is unchanged.
  */
 luat_kv_status luat_kv_batch_check(struct luat_kv_batch *batch,
                                    struct luat_kv_namespace *ns,
@@ -1078,7 +1075,7 @@ luat_kv_status luat_kv_batch_check(struct luat_kv_batch *batch,
                                    struct luat_kv_error **error);
 
 /**
- * Adds what luat_kv_put() does. The value is copied; a lifetime begins with the commit.
+ * Adds a luat_kv_put(). The value is copied; a lifetime begins with the commit.
  *
  * ns        a namespace of the batch's store.
  * key       UTF-8, not empty.
@@ -1086,7 +1083,7 @@ luat_kv_status luat_kv_batch_check(struct luat_kv_batch *batch,
  * options   NULL: for ever, without metadata.
  *
  * Statuses: OK; INVALID, LIMIT, as luat_kv_put(); INVALID also for a namespace of another store, and after a commit;
- * NOMEM. After an error the batch is as it was.
+ * NOMEM. After an error the batch is unchanged.
  */
 luat_kv_status luat_kv_batch_put(struct luat_kv_batch *batch,
                                  struct luat_kv_namespace *ns,
@@ -1098,13 +1095,13 @@ luat_kv_status luat_kv_batch_put(struct luat_kv_batch *batch,
                                  struct luat_kv_error **error);
 
 /**
- * Adds what luat_kv_delete() does.
+ * Adds a luat_kv_delete().
  *
  * ns        a namespace of the batch's store.
  * key       UTF-8, not empty.
  *
  * Statuses: OK; INVALID, also for a namespace of another store, and after a commit; LIMIT. After an error the batch is
- * as it was.
+ * unchanged.
  */
 luat_kv_status luat_kv_batch_delete(struct luat_kv_batch *batch,
                                     struct luat_kv_namespace *ns,
@@ -1113,15 +1110,15 @@ luat_kv_status luat_kv_batch_delete(struct luat_kv_batch *batch,
                                     struct luat_kv_error **error);
 
 /**
- * Adds what luat_kv_incr() does. What cannot be counted fails the commit.
+ * Adds a luat_kv_incr(). If the key's value is not an integer, the commit fails.
  *
  * ns        a namespace of the batch's store.
  * key       UTF-8, not empty.
- * by        what to add; it may be negative.
- * options   NULL: a missing key counts from 0, and is created for ever.
+ * by        the number to add; it may be negative.
+ * options   NULL: a missing key starts at 0, and never expires.
  *
- * Statuses: OK; INVALID, also for an expiration that is past, for a namespace of another store, and after a commit;
- * LIMIT. After an error the batch is as it was.
+ * Statuses: OK; INVALID, also for an expiration in the past, for a namespace of another store, and after a commit;
+ * LIMIT. After an error the batch is unchanged.
  */
 luat_kv_status luat_kv_batch_incr(struct luat_kv_batch *batch,
                                   struct luat_kv_namespace *ns,
@@ -1132,41 +1129,41 @@ luat_kv_status luat_kv_batch_incr(struct luat_kv_batch *batch,
                                   struct luat_kv_error **error);
 
 /**
- * Makes all the changes of a batch, or none of them. OK and CONFLICT are the end of it: all it can do then is tell its
- * version and be freed. After an error it is as it was, and can be committed again.
+ * Applies all changes of a batch, or none of them. After OK and CONFLICT, a batch can only return its version and be
+ * freed. After an error it is unchanged, and can be committed again.
  *
- * Statuses: OK; CONFLICT: a condition did not hold, and nothing was changed; INVALID, also for what cannot be counted,
- * for an expiration that has come meanwhile, and after a commit; LIMIT, also for a lifetime that is too short by now;
- * IO, BUSY, CORRUPT, READONLY, NOMEM.
+ * Statuses: OK; CONFLICT: a condition did not hold, and nothing was changed; INVALID, also for an increment of a value
+ * that is not an integer, for an expiration that is in the past by now, and after a commit; LIMIT, also for a lifetime
+ * that is too short by now; IO, BUSY, CORRUPT, READONLY, NOMEM.
  */
 luat_kv_status luat_kv_batch_commit(struct luat_kv_batch *batch,
                                     struct luat_kv_error **error);
 
 /**
- * Returns the version that all entries have which the batch stored, for luat_kv_batch_check(): opaque text that lives
- * as long as the batch, without a NUL at its end. NULL unless the commit was OK, and for NULL. len is nullable.
+ * Returns the version of all entries that the batch stored, for luat_kv_batch_check(): opaque text, not
+ * NUL-terminated, valid as long as the batch. NULL unless the commit was OK, and for NULL. len is nullable.
  */
 const uint8_t *luat_kv_batch_version(const struct luat_kv_batch *batch,
                                      size_t *len);
 
 /**
- * Frees a batch; NULL is harmless. What was not committed is forgotten.
+ * Frees a batch; NULL does nothing. A batch that was not committed is discarded.
  */
 void luat_kv_batch_free(struct luat_kv_batch *batch);
 
 /**
- * Writes all live entries of a namespace, as they are at one moment, to a file of JSON. Each entry is an object with
- * the fields of Wrangler's bulk files: key, value, and where there are any expiration (Unix seconds), metadata (whose
- * line breaks become spaces), and base64, which is true where the value is no UTF-8 and so stands there as base64.
- * Others can write meanwhile, but in memory they wait.
+ * Writes all live entries of a namespace, as of one moment, to a JSON file. Each entry is an object with the fields of
+ * Wrangler's bulk files: key, value and, if there are any, expiration (Unix seconds) and metadata (line breaks in it
+ * become spaces). The field base64 is true if the value is not UTF-8, and therefore written as base64. Others can
+ * write meanwhile, except in memory, where they wait.
  *
- * path      a C string, as for luat_kv_open(). The file, of mode 0600, gets its name, in place of any other, when it is
- *           whole; what is no regular file (a pipe, a terminal) is written to as it is. A database that is open in this
- *           process is INVALID.
+ * path      a C string, as for luat_kv_open(). The file has the mode 0600. It gets its name when it is complete, and
+ *           replaces an existing file; but an existing file that is not regular (a pipe, a terminal) is written
+ *           directly. A database that is open in this process is INVALID.
  * format    a LUAT_KV_FORMAT_... number.
- * count     nullable; how many entries there are; 0 after an error.
+ * count     nullable; the number of entries; 0 after an error.
  *
- * Statuses: OK; INVALID; IO, also for a disk that is full; BUSY, CORRUPT, NOMEM. Thread-safe.
+ * Statuses: OK; INVALID; IO, also for a full disk; BUSY, CORRUPT, NOMEM. Thread-safe.
  */
 luat_kv_status luat_kv_export(struct luat_kv_namespace *ns,
                               const char *path,
@@ -1175,19 +1172,19 @@ luat_kv_status luat_kv_export(struct luat_kv_namespace *ns,
                               struct luat_kv_error **error);
 
 /**
- * Stores the entries of an export in a namespace, in one transaction: after an error, whose message tells the line, all
- * is as it was. The format is found out; a file with nothing in it is INVALID. An entry that has expired is left out,
- * and with LUAT_KV_IMPORT_REPLACE it removes its key. expiration_ttl, in seconds, may stand in place of expiration; other
- * fields than these and those of luat_kv_export() are ignored. What is longer than its limit is LIMIT before it is read
- * whole. While this runs, other calls that write wait, in this process and others, at most for their busy timeout.
+ * Stores the entries of an export in a namespace, in one transaction: after an error, whose message contains the line,
+ * nothing is changed. The format is detected; an empty file is INVALID. An expired entry is skipped; with
+ * LUAT_KV_IMPORT_REPLACE it removes its key. An entry may have expiration_ttl, in seconds, instead of expiration.
+ * Fields other than this and those of luat_kv_export() are ignored. A field that exceeds its limit is LIMIT before all
+ * of it is read. Meanwhile other calls that write wait, in this process and others, at most for their busy timeout.
  *
  * path      a C string, as for luat_kv_open().
- * flags     LUAT_KV_IMPORT_REPLACE, or 0: keys that are there already are left alone.
- * stored    nullable; how many entries were stored; 0 after an error.
- * skipped   nullable; how many were left out, for either reason; 0 after an error.
+ * flags     LUAT_KV_IMPORT_REPLACE, or 0: existing keys are skipped.
+ * stored    nullable; the number of stored entries; 0 after an error.
+ * skipped   nullable; the number of skipped entries, expired or existing; 0 after an error.
  *
- * Statuses: OK; INVALID, also for what is no export; LIMIT; IO, also for a disk that is full; BUSY, CORRUPT, READONLY,
- * NOMEM. Thread-safe.
+ * Statuses: OK; INVALID, also for a file that is not an export; LIMIT; IO, also for a full disk; BUSY, CORRUPT,
+ * READONLY, NOMEM. Thread-safe.
  */
 luat_kv_status luat_kv_import(struct luat_kv_namespace *ns,
                               const char *path,
@@ -1197,11 +1194,11 @@ luat_kv_status luat_kv_import(struct luat_kv_namespace *ns,
                               struct luat_kv_error **error);
 
 /**
- * As luat_kv_export(), to a descriptor: a file, a pipe, a socket. On Unix only.
+ * Like luat_kv_export(), to a descriptor: a file, a pipe, a socket. Only on Unix.
  *
- * fd        open for writing, and blocking. It is written to from where it stands, and stays open and yours. After an
- *           error it may have got a part. As with any write, SIGPIPE is raised where nobody reads any more; who reads
- *           must not wait for a call on this store.
+ * fd        open for writing, and blocking. It is written from its current position, and stays open. After an error, a
+ *           part may have been written. As with any write, SIGPIPE is raised if a pipe has no reader; a reader must
+ *           not wait for a call on this store.
  *
  * Statuses: as luat_kv_export(). Thread-safe.
  */
@@ -1212,10 +1209,10 @@ luat_kv_status luat_kv_export_fd(struct luat_kv_namespace *ns,
                                  struct luat_kv_error **error);
 
 /**
- * As luat_kv_import(), from a descriptor: a file, a pipe, a socket. On Unix only.
+ * Like luat_kv_import(), from a descriptor: a file, a pipe, a socket. Only on Unix.
  *
- * fd        open for reading, and blocking. It is read from where it stands to its end, and stays open and yours. Who
- *           feeds a pipe must not wait for a call on this store.
+ * fd        open for reading, and blocking. It is read from its current position to its end, and stays open. A writer
+ *           to a pipe must not wait for a call on this store.
  *
  * Statuses: as luat_kv_import(). Thread-safe.
  */

@@ -90,7 +90,7 @@ function explain(name,    i, n, paragraphs, paragraph) {
         else text[name] = append(text[name], "\n\n", squeezed(paragraph))
     }
     if (declared_with_error(name) && statuses[name] == "") fail(name " does not tell its statuses")
-    if (match(text[name], /([Aa]s (with )?|what )luat_kv_[a-z0-9_]+\(\)/)) {
+    if (match(text[name], /([Aa]s (with )?|[Ll]ike |what )luat_kv_[a-z0-9_]+\(\)/)) {
         base[name] = substr(text[name], RSTART, RLENGTH - 2)
         sub(/.* /, "", base[name])
     }

@@ -1,4 +1,4 @@
-//! Batches: changes that happen together or not at all.
+//! Batches: changes that are applied together or not at all.
 
 use std::ffi::c_void;
 use std::ptr;
@@ -10,21 +10,21 @@ use super::{
 };
 use crate::batch::Batch;
 
-/// Changes to one or more namespaces of one store, gathered and then made in one transaction, in their order. One thread
-/// at a time may use it. Yours to free with luat_kv_batch_free().
+/// Changes to one or more namespaces of one store, which a commit applies in their order, in one transaction. One
+/// thread at a time may use a batch. Free it with luat_kv_batch_free().
 pub struct luat_kv_batch {
     batch: Batch,
     version: Option<VersionText>,
 }
 
-/// Begins a batch, empty as yet. Nothing is written, and nobody waits, until it is committed.
+/// Begins an empty batch. Until it is committed, nothing is written, and no other call has to wait.
 ///
-/// out       the batch, yours to free with luat_kv_batch_free(); NULL after an error. It keeps the store open.
+/// out       the batch, which keeps the store open. Free it with luat_kv_batch_free(). NULL after an error.
 ///
 /// Statuses: OK; INVALID. Thread-safe.
 ///
 /// # Safety
-/// Pointers are NULL or good for what is said above.
+/// Each pointer is NULL, or valid as described above.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_batch_open(
     store: *mut luat_kv_store,
@@ -37,18 +37,18 @@ pub unsafe extern "C" fn luat_kv_batch_open(
     })
 }
 
-/// Adds a condition: the batch is to change something only if a key still has this version, that is if nobody has
-/// written it since. It sees what the batch itself has changed before.
+/// Adds a condition: the batch is applied only if a key still has this version, so only if it was not written since.
+/// The condition takes earlier changes of the same batch into account.
 ///
 /// ns        a namespace of the batch's store.
 /// key       UTF-8, not empty.
-/// version   what luat_kv_entry_version() or luat_kv_batch_version() gave; NULL with 0: the key must be missing.
+/// version   from luat_kv_entry_version() or luat_kv_batch_version(); NULL with 0: the key must be missing.
 ///
 /// Statuses: OK; INVALID, also for a malformed version, for a namespace of another store, and after a commit; LIMIT.
-/// After an error the batch is as it was.
+/// After an error the batch is unchanged.
 ///
 /// # Safety
-/// Pointers are NULL or good for what is said above.
+/// Each pointer is NULL, or valid as described above.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_batch_check(
     batch: *mut luat_kv_batch,
@@ -69,7 +69,7 @@ pub unsafe extern "C" fn luat_kv_batch_check(
     })
 }
 
-/// Adds what luat_kv_put() does. The value is copied; a lifetime begins with the commit.
+/// Adds a luat_kv_put(). The value is copied; a lifetime begins with the commit.
 ///
 /// ns        a namespace of the batch's store.
 /// key       UTF-8, not empty.
@@ -77,10 +77,10 @@ pub unsafe extern "C" fn luat_kv_batch_check(
 /// options   NULL: for ever, without metadata.
 ///
 /// Statuses: OK; INVALID, LIMIT, as luat_kv_put(); INVALID also for a namespace of another store, and after a commit;
-/// NOMEM. After an error the batch is as it was.
+/// NOMEM. After an error the batch is unchanged.
 ///
 /// # Safety
-/// Pointers are NULL or good for what is said above.
+/// Each pointer is NULL, or valid as described above.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_batch_put(
     batch: *mut luat_kv_batch,
@@ -102,16 +102,16 @@ pub unsafe extern "C" fn luat_kv_batch_put(
     })
 }
 
-/// Adds what luat_kv_delete() does.
+/// Adds a luat_kv_delete().
 ///
 /// ns        a namespace of the batch's store.
 /// key       UTF-8, not empty.
 ///
 /// Statuses: OK; INVALID, also for a namespace of another store, and after a commit; LIMIT. After an error the batch is
-/// as it was.
+/// unchanged.
 ///
 /// # Safety
-/// Pointers are NULL or good for what is said above.
+/// Each pointer is NULL, or valid as described above.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_batch_delete(
     batch: *mut luat_kv_batch,
@@ -127,18 +127,18 @@ pub unsafe extern "C" fn luat_kv_batch_delete(
     })
 }
 
-/// Adds what luat_kv_incr() does. What cannot be counted fails the commit.
+/// Adds a luat_kv_incr(). If the key's value is not an integer, the commit fails.
 ///
 /// ns        a namespace of the batch's store.
 /// key       UTF-8, not empty.
-/// by        what to add; it may be negative.
-/// options   NULL: a missing key counts from 0, and is created for ever.
+/// by        the number to add; it may be negative.
+/// options   NULL: a missing key starts at 0, and never expires.
 ///
-/// Statuses: OK; INVALID, also for an expiration that is past, for a namespace of another store, and after a commit;
-/// LIMIT. After an error the batch is as it was.
+/// Statuses: OK; INVALID, also for an expiration in the past, for a namespace of another store, and after a commit;
+/// LIMIT. After an error the batch is unchanged.
 ///
 /// # Safety
-/// Pointers are NULL or good for what is said above.
+/// Each pointer is NULL, or valid as described above.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_batch_incr(
     batch: *mut luat_kv_batch,
@@ -158,15 +158,15 @@ pub unsafe extern "C" fn luat_kv_batch_incr(
     })
 }
 
-/// Makes all the changes of a batch, or none of them. OK and CONFLICT are the end of it: all it can do then is tell its
-/// version and be freed. After an error it is as it was, and can be committed again.
+/// Applies all changes of a batch, or none of them. After OK and CONFLICT, a batch can only return its version and be
+/// freed. After an error it is unchanged, and can be committed again.
 ///
-/// Statuses: OK; CONFLICT: a condition did not hold, and nothing was changed; INVALID, also for what cannot be counted,
-/// for an expiration that has come meanwhile, and after a commit; LIMIT, also for a lifetime that is too short by now;
-/// IO, BUSY, CORRUPT, READONLY, NOMEM.
+/// Statuses: OK; CONFLICT: a condition did not hold, and nothing was changed; INVALID, also for an increment of a value
+/// that is not an integer, for an expiration that is in the past by now, and after a commit; LIMIT, also for a lifetime
+/// that is too short by now; IO, BUSY, CORRUPT, READONLY, NOMEM.
 ///
 /// # Safety
-/// Pointers are NULL or good for what is said above.
+/// Each pointer is NULL, or valid as described above.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_batch_commit(
     batch: *mut luat_kv_batch,
@@ -180,18 +180,18 @@ pub unsafe extern "C" fn luat_kv_batch_commit(
     })
 }
 
-/// Returns the version that all entries have which the batch stored, for luat_kv_batch_check(): opaque text that lives
-/// as long as the batch, without a NUL at its end. NULL unless the commit was OK, and for NULL. len is nullable.
+/// Returns the version of all entries that the batch stored, for luat_kv_batch_check(): opaque text, not
+/// NUL-terminated, valid as long as the batch. NULL unless the commit was OK, and for NULL. len is nullable.
 ///
 /// # Safety
-/// `batch` is NULL or live, `len` NULL or good for a write.
+/// `batch` is NULL or live, `len` NULL or valid for a write.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_batch_version(batch: *const luat_kv_batch, len: *mut usize) -> *const u8 {
-    // SAFETY: the caller promises that `batch` is NULL or live, and `len` NULL or good for a write.
+    // SAFETY: the caller promises that `batch` is NULL or live, and `len` NULL or valid for a write.
     unsafe { view(batch.as_ref().and_then(|batch| batch.version.as_ref()).map(VersionText::as_slice), len) }
 }
 
-/// Frees a batch; NULL is harmless. What was not committed is forgotten.
+/// Frees a batch; NULL does nothing. A batch that was not committed is discarded.
 ///
 /// # Safety
 /// `batch` is NULL or live, and is not used again.

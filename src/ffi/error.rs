@@ -9,35 +9,35 @@ use std::ptr;
 use super::free;
 use crate::error::{Code, Error};
 
-/// What a call came to: LUAT_KV_OK, a positive outcome, or a negative error. Take a value that you do not know for an
-/// error if it is negative, else for an outcome.
+/// The result of a call: LUAT_KV_OK, a positive outcome, or a negative error. A later library may return values that
+/// are not listed here; their sign says which of these they are.
 pub type luat_kv_status = i32;
 
-/// It is done.
+/// Success.
 pub const LUAT_KV_OK: luat_kv_status = 0;
-/// There is no such key, or it has expired.
+/// The key is missing, or has expired.
 pub const LUAT_KV_NOT_FOUND: luat_kv_status = 1;
 /// A condition did not hold, and nothing was changed.
 pub const LUAT_KV_CONFLICT: luat_kv_status = 2;
-/// The buffer is too small, and was not written to; the needed length was told.
+/// The buffer is too small, and was not written to. The needed length was returned.
 pub const LUAT_KV_TOO_SMALL: luat_kv_status = 3;
 /// The request itself is wrong: it would fail again.
 pub const LUAT_KV_INVALID: luat_kv_status = -1;
-/// The operating system refused: no such folder, no permission, disk full, ...
+/// The operating system returned an error: no such folder, no permission, disk full, ...
 pub const LUAT_KV_IO: luat_kv_status = -2;
-/// Another process or connection held the database for longer than the busy timeout. Try again.
+/// Another process or connection locked the database for longer than the busy timeout. Try again.
 pub const LUAT_KV_BUSY: luat_kv_status = -3;
 /// The file is not a database, is damaged, or is not a key-value store's.
 pub const LUAT_KV_CORRUPT: luat_kv_status = -4;
-/// A write to a store that was opened for reading only, or whose file may not be written.
+/// A write to a store that was opened read-only, or to whose file writing is not permitted.
 pub const LUAT_KV_READONLY: luat_kv_status = -5;
 /// Something is longer, or a lifetime shorter, than the store's limits allow.
 pub const LUAT_KV_LIMIT: luat_kv_status = -6;
 /// Memory ran out.
 pub const LUAT_KV_NOMEM: luat_kv_status = -7;
-/// A bug in the library was caught; the store goes on working. Please report it.
+/// A bug in the library was caught. The store can still be used. Please report it.
 pub const LUAT_KV_PANIC: luat_kv_status = -8;
-/// SQLite answered something unexpected.
+/// SQLite returned an unexpected result.
 pub const LUAT_KV_INTERNAL: luat_kv_status = -9;
 
 pub(super) fn status_of(code: Code) -> luat_kv_status {
@@ -54,8 +54,8 @@ pub(super) fn status_of(code: Code) -> luat_kv_status {
     }
 }
 
-/// Returns a status's name without its prefix, as in "BUSY": static, never NULL; "UNKNOWN" for a number that is none.
-/// Thread-safe.
+/// Returns a status's name without its prefix, such as "BUSY": static, never NULL. "UNKNOWN" for a number that is not a
+/// status. Thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn luat_kv_status_str(status: luat_kv_status) -> *const c_char {
     let name: &CStr = match status {
@@ -77,7 +77,7 @@ pub extern "C" fn luat_kv_status_str(status: luat_kv_status) -> *const c_char {
     name.as_ptr()
 }
 
-/// Why a call failed: a status and a message. Yours to free with luat_kv_error_free().
+/// The reason why a call failed: a status and a message. Free it with luat_kv_error_free().
 pub struct luat_kv_error {
     status: luat_kv_status,
     message: Cow<'static, CStr>,
@@ -85,7 +85,7 @@ pub struct luat_kv_error {
     number: c_int,
 }
 
-/// There may be no memory to say that there is none. So this one is given to everybody, and never freed.
+/// The error for all callers when there is no memory, also not for an error object. It is never freed.
 static OUT_OF_MEMORY: luat_kv_error = luat_kv_error {
     status: LUAT_KV_NOMEM,
     message: Cow::Borrowed(c"out of memory"),
@@ -94,7 +94,7 @@ static OUT_OF_MEMORY: luat_kv_error = luat_kv_error {
 };
 
 impl luat_kv_error {
-    /// An error for the caller, who frees it with luat_kv_error_free() and does not write to it.
+    /// Returns an error object, which the caller frees with luat_kv_error_free() and does not write to.
     pub(super) fn boxed(status: luat_kv_status, failure: &Error) -> *mut luat_kv_error {
         let message = failure.message();
         if status == LUAT_KV_NOMEM && OUT_OF_MEMORY.message.to_bytes() == message.as_bytes() {
@@ -122,8 +122,7 @@ pub unsafe extern "C" fn luat_kv_error_status(error: *const luat_kv_error) -> lu
     unsafe { error.as_ref() }.map_or(LUAT_KV_OK, |error| error.status)
 }
 
-/// Returns an error's message: one line of UTF-8 that ends in a NUL, and lives as long as the error. "" for NULL; never
-/// NULL itself.
+/// Returns an error's message: one line of UTF-8, NUL-terminated, valid as long as the error. "" for NULL; never NULL.
 ///
 /// # Safety
 /// `error` is NULL or a live error.
@@ -133,8 +132,8 @@ pub unsafe extern "C" fn luat_kv_error_message(error: *const luat_kv_error) -> *
     unsafe { error.as_ref() }.map_or(c"", |error| &error.message).as_ptr()
 }
 
-/// Returns the number of the system's error that an error comes from: one of errno.h, as ENOSPC, or of GetLastError() on
-/// Windows. 0 where no call of the system failed, and for NULL.
+/// Returns the number of the operating system's error that caused an error: a value of errno.h, such as ENOSPC, or on
+/// Windows of GetLastError(). 0 if no call of the system failed, and for NULL.
 ///
 /// # Safety
 /// `error` is NULL or a live error.
@@ -145,7 +144,7 @@ pub unsafe extern "C" fn luat_kv_error_errno(error: *const luat_kv_error) -> c_i
     unsafe { error.as_ref() }.map_or(0, |error| error.number)
 }
 
-/// Frees an error. NULL is harmless.
+/// Frees an error; NULL does nothing.
 ///
 /// # Safety
 /// `error` is NULL or a live error, and is not used again.

@@ -10,16 +10,15 @@ use crate::error::Result;
 use crate::scan::Pages;
 use crate::types::ListOptions;
 
-/// An iterator over live keys, which luat_kv_iter_open() gives. One thread at a time may use it. Yours to free with
-/// luat_kv_iter_free().
+/// An iterator over live keys. One thread at a time may use it. Free it with luat_kv_iter_free().
 pub struct luat_kv_iter {
     pages: Pages,
     range: Range,
-    /// What the caller looks at.
+    /// The entry that the last call has returned.
     entry: Option<luat_kv_entry>,
 }
 
-/// List options that outlive the call which brought them.
+/// Copies of a call's list options.
 struct Range {
     prefix: String,
     start: String,
@@ -61,18 +60,18 @@ impl luat_kv_iter {
     }
 }
 
-/// Begins to list live keys as luat_kv_list() does, but one by one, over as many pages as that takes. The first page is
-/// read here, and each further one when it is needed. No lock is held in between, so a key that is put or removed
-/// meanwhile may or may not be listed.
+/// Begins to list live keys as luat_kv_list() does, but one by one, over any number of pages. This call reads the first
+/// page, luat_kv_iter_next() the others when they are needed. No lock is held between the calls, so a key that is put or
+/// removed meanwhile may or may not be listed.
 ///
-/// options   NULL: all keys. They are those of a list, and are copied; limit is the most entries in all, and 0 is no
-///           limit.
-/// out       the iterator, yours to free with luat_kv_iter_free(); NULL after an error. It keeps the store open.
+/// options   the options of luat_kv_list(), which are copied; NULL: all keys. The limit is the maximum number of entries
+///           in total, and 0 means no limit.
+/// out       the iterator. Free it with luat_kv_iter_free(). NULL after an error. It keeps the store open.
 ///
-/// Statuses: as luat_kv_list(). Thread-safe.
+/// Statuses: the same as those of luat_kv_list(). Thread-safe.
 ///
 /// # Safety
-/// Pointers are NULL or good for what is said above.
+/// Pointers are NULL or valid as described above.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_iter_open(
     ns: *mut luat_kv_namespace,
@@ -88,16 +87,16 @@ pub unsafe extern "C" fn luat_kv_iter_open(
     })
 }
 
-/// Goes to the next entry, the first one at the first call.
+/// Returns the next entry.
 ///
-/// entry     the entry: the iterator's, until the next call of this function or luat_kv_iter_free(). NULL unless the
-///           status is OK.
+/// entry     the entry, which belongs to the iterator: valid until the next call of this function or of
+///           luat_kv_iter_free(). NULL unless the status is OK.
 ///
-/// Statuses: OK; NOT_FOUND: that was the last one; INVALID, IO, BUSY, CORRUPT, NOMEM. After an error the iterator
-/// stands where it stood, and the call can be made again.
+/// Statuses: OK; NOT_FOUND: there are no more entries; INVALID, IO, BUSY, CORRUPT, NOMEM. After an error the iterator is
+/// where it was, and the call can be repeated.
 ///
 /// # Safety
-/// Pointers are NULL or good for what is said above.
+/// Pointers are NULL or valid as described above.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_iter_next(
     iter: *mut luat_kv_iter,
@@ -112,7 +111,7 @@ pub unsafe extern "C" fn luat_kv_iter_next(
     })
 }
 
-/// Frees an iterator and the entry that it stands at; NULL is harmless.
+/// Frees an iterator and its entry; NULL does nothing.
 ///
 /// # Safety
 /// `iter` is NULL or live, and is not used again.

@@ -1,28 +1,28 @@
-//! Limits: what a store takes.
+//! Limits of keys, values and lists.
 
 use super::luat_kv_store;
 use super::options::{self, Options};
 use crate::types::Limits;
 
-/// The limits of a store, which luat_kv_store_limits() writes. Lengths are in bytes.
+/// The limits of a store. Lengths are in bytes.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct luat_kv_limits {
-    /// sizeof this struct, where you compiled it.
+    /// sizeof this struct, in the version that the program was compiled with.
     pub struct_size: u32,
-    /// The longest key, name of a namespace, prefix, start and stop.
+    /// The maximum length of a key, a namespace's name, a prefix, start and stop.
     pub max_key_len: u32,
-    /// The longest metadata.
+    /// The maximum length of metadata.
     pub max_metadata_len: u32,
-    /// The most keys that luat_kv_get_many() takes.
+    /// The maximum number of keys of luat_kv_get_many().
     pub max_keys: u32,
-    /// The most keys that a page of luat_kv_list() holds.
+    /// The maximum number of entries in a page of luat_kv_list().
     pub max_page_len: u32,
-    /// The shortest lifetime, in seconds.
+    /// The minimum lifetime, in seconds.
     pub min_ttl: u32,
-    /// The longest value.
+    /// The maximum length of a value.
     pub max_value_len: u64,
-    /// The latest expiration, in Unix seconds.
+    /// The maximum expiration, in Unix seconds.
     pub max_expiration: i64,
 }
 
@@ -44,11 +44,11 @@ impl From<Limits> for luat_kv_limits {
     }
 }
 
-/// Writes the limits that a store was opened with. Thread-safe.
+/// Returns the limits that a store was opened with. Thread-safe.
 ///
-/// store     NULL: the limits of LUAT_KV_LIMITS_DEFAULT.
-/// limits    the struct to fill in; NULL is harmless. A field that the library does not know is 0.
-/// size      sizeof *limits, where you compiled it: the library may know more or fewer fields.
+/// store     the store; NULL: the limits of LUAT_KV_LIMITS_DEFAULT.
+/// limits    the struct to fill; NULL does nothing. A field that the library does not know becomes 0.
+/// size      sizeof *limits in the calling program: the library may know more or fewer fields.
 ///
 /// # Safety
 /// `store` is NULL or live, `limits` NULL or points to room for `size` bytes.
@@ -56,6 +56,6 @@ impl From<Limits> for luat_kv_limits {
 pub unsafe extern "C" fn luat_kv_store_limits(store: *const luat_kv_store, limits: *mut luat_kv_limits, size: usize) {
     // SAFETY: the caller promises that `store` is NULL or live.
     let known = unsafe { store.as_ref() }.map_or(Limits::Default, |store| store.0.limits());
-    // SAFETY: the caller promises that `limits` is NULL or good for writing `size` bytes.
+    // SAFETY: the caller promises that `limits` is NULL or valid for writing `size` bytes.
     unsafe { options::write(limits, size, &known.into()) };
 }

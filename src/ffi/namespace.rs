@@ -1,11 +1,11 @@
-//! Namespaces: what is done with keys that are named.
+//! Namespaces: operations on single keys, and bulk reads.
 
 use std::ffi::{c_char, c_void};
 use std::ptr;
 
 use super::{
-    LUAT_KV_CONFLICT, LUAT_KV_NOT_FOUND, LUAT_KV_OK, LUAT_KV_TOO_SMALL, LUAT_KV_VERSION_SIZE, bytes, free, guard,
-    handle, luat_kv_bytes, luat_kv_entry, luat_kv_error, luat_kv_incr_options, luat_kv_page, luat_kv_put_options,
+    LUAT_KV_CONFLICT, LUAT_KV_NOT_FOUND, LUAT_KV_OK, LUAT_KV_TOO_SMALL, LUAT_KV_VERSION_SIZE, bytes, free, handle,
+    luat_kv_bytes, luat_kv_entry, luat_kv_error, luat_kv_incr_options, luat_kv_page, luat_kv_put_options,
     luat_kv_status, options, required, set, text,
 };
 use crate::error::{Error, Result};
@@ -13,10 +13,10 @@ use crate::namespace::Namespace;
 use crate::types::{IncrOptions, PutOptions};
 use crate::version::Version;
 
-/// A set of keys within a store. Any thread may use it at any time. Yours to free with luat_kv_namespace_free().
+/// A set of keys within a store. Any thread may use it at any time. Free it with luat_kv_namespace_free().
 pub struct luat_kv_namespace(pub(super) Namespace);
 
-/// Frees a namespace's handle; NULL is harmless. What it holds stays in the store.
+/// Frees a namespace's handle; NULL does nothing. The namespace's keys stay in the store.
 ///
 /// # Safety
 /// `ns` is NULL or a live namespace, and is not used again.
@@ -26,17 +26,17 @@ pub unsafe extern "C" fn luat_kv_namespace_free(ns: *mut luat_kv_namespace) {
     unsafe { free(ns) };
 }
 
-/// Copies a value into a buffer of yours.
+/// Copies a value into a buffer.
 ///
 /// key       UTF-8, not empty.
-/// dst, cap  the buffer and its size; NULL with 0 asks for the length alone.
+/// dst, cap  the buffer and its size; NULL with 0 returns only the length.
 /// len       the value's length; 0 unless the status is OK or TOO_SMALL.
 ///
-/// Statuses: OK; NOT_FOUND; TOO_SMALL: nothing was copied, and len tells how much room it takes; INVALID, IO, BUSY,
-/// CORRUPT, LIMIT, NOMEM. Thread-safe.
+/// Statuses: OK; NOT_FOUND; TOO_SMALL: nothing was copied, and len is the needed size; INVALID, IO, BUSY, CORRUPT,
+/// LIMIT, NOMEM. Thread-safe.
 ///
 /// # Safety
-/// Pointers are NULL or good for what is said above.
+/// Each pointer is NULL, or valid as described above.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_get(
     ns: *mut luat_kv_namespace,
@@ -47,36 +47,33 @@ pub unsafe extern "C" fn luat_kv_get(
     len: *mut usize,
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
-    // SAFETY: the caller's promise; `dst` has room for `cap` bytes, and the value is no longer.
-    unsafe {
-        set(len, 0);
-        guard(error, || {
-            let (namespace, len) = (handle(ns, "ns")?, required(len, "len")?);
-            if dst.is_null() && cap > 0 {
-                return Err(Error::invalid(format!("dst is NULL and cap {cap}")));
-            }
-            let Some(value) = namespace.0.get(text(key, key_len, "the key")?)? else { return Ok(LUAT_KV_NOT_FOUND) };
-            len.write(value.len());
-            if value.len() > cap {
-                return Ok(LUAT_KV_TOO_SMALL);
-            }
-            if !value.is_empty() {
-                ptr::copy_nonoverlapping(value.as_ptr(), dst, value.len());
-            }
-            Ok(LUAT_KV_OK)
-        })
-    }
+    call!(error, set(len, 0), {
+        let (namespace, len) = (handle(ns, "ns")?, required(len, "len")?);
+        if dst.is_null() && cap > 0 {
+            return Err(Error::invalid(format!("dst is NULL and cap {cap}")));
+        }
+        let Some(value) = namespace.0.get(text(key, key_len, "the key")?)? else { return Ok(LUAT_KV_NOT_FOUND) };
+        len.write(value.len());
+        if value.len() > cap {
+            return Ok(LUAT_KV_TOO_SMALL);
+        }
+        if !value.is_empty() {
+            // The caller promises that `dst` is valid for writing `cap` bytes, and the value has no more.
+            ptr::copy_nonoverlapping(value.as_ptr(), dst, value.len());
+        }
+        Ok(LUAT_KV_OK)
+    })
 }
 
 /// Reads a value with its metadata, expiration and version.
 ///
 /// key       UTF-8, not empty.
-/// out       the entry, yours to free with luat_kv_entry_free(); NULL unless the status is OK.
+/// out       the entry. Free it with luat_kv_entry_free(). NULL unless the status is OK.
 ///
 /// Statuses: OK; NOT_FOUND; INVALID, IO, BUSY, CORRUPT, LIMIT, NOMEM. Thread-safe.
 ///
 /// # Safety
-/// Pointers are NULL or good for what is said above.
+/// Each pointer is NULL, or valid as described above.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_get_entry(
     ns: *mut luat_kv_namespace,
@@ -94,17 +91,17 @@ pub unsafe extern "C" fn luat_kv_get_entry(
     })
 }
 
-/// Reads many values at once, with their metadata, expiration and version: all as they are at one moment.
+/// Reads many values at once, with their metadata, expiration and version, all as of one moment.
 ///
-/// keys      as many keys as count says, each UTF-8 and not empty, in any order.
+/// keys      an array of count keys, each UTF-8 and not empty, in any order.
 /// count     1 to 10 000; with LUAT_KV_LIMITS_CLOUDFLARE, to 100.
-/// out       a page with an entry for each key that is there, in byte order and each once, and no cursor; yours to free
-///           with luat_kv_page_free(). It may be empty. NULL after an error.
+/// out       a page with an entry for each key that exists, in byte order and each once, without a cursor. It may be
+///           empty. Free it with luat_kv_page_free(). NULL after an error.
 ///
 /// Statuses: OK; INVALID; LIMIT, also for too many keys; IO, BUSY, CORRUPT, NOMEM. Thread-safe.
 ///
 /// # Safety
-/// Pointers are NULL or good for what is said above.
+/// Each pointer is NULL, or valid as described above.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_get_many(
     ns: *mut luat_kv_namespace,
@@ -121,10 +118,10 @@ pub unsafe extern "C" fn luat_kv_get_many(
     })
 }
 
-/// Keys, for as long as the call.
+/// Returns keys, for the duration of the call.
 ///
 /// # Safety
-/// `keys` is NULL or good for reading `count` views, and these for their bytes.
+/// `keys` is NULL or valid for reading `count` views, and these for their bytes.
 unsafe fn texts<'a>(keys: *const luat_kv_bytes, count: usize) -> Result<Vec<&'a str>> {
     if count == 0 {
         return Ok(Vec::new());
@@ -135,7 +132,7 @@ unsafe fn texts<'a>(keys: *const luat_kv_bytes, count: usize) -> Result<Vec<&'a 
     let mut texts = Vec::new();
     texts.try_reserve_exact(count).map_err(|_| Error::no_memory(len))?;
     for place in 0..count {
-        // SAFETY: the caller's promise, and the check above.
+        // SAFETY: `keys` is not NULL, so it is valid for reading `count` views, and each for its bytes, as promised.
         texts.push(unsafe {
             let key = keys.add(place).read_unaligned();
             text(key.data, key.len, "a key")?
@@ -144,17 +141,17 @@ unsafe fn texts<'a>(keys: *const luat_kv_bytes, count: usize) -> Result<Vec<&'a 
     Ok(texts)
 }
 
-/// Stores a value, and replaces all that the key held before: value, metadata and expiration.
+/// Stores a value, and replaces everything that the key held: value, metadata and expiration.
 ///
 /// key       UTF-8, not empty.
 /// value     any bytes; empty is a value too.
-/// options   NULL: for ever, without metadata.
+/// options   NULL: without expiration and metadata.
 ///
-/// Statuses: OK; INVALID, also for metadata that is not JSON, and an expiration that is past; LIMIT, also for a lifetime
-/// that is too short; IO, BUSY, CORRUPT, READONLY, NOMEM. After an error the key holds what it held. Thread-safe.
+/// Statuses: OK; INVALID, also for metadata that is not JSON, and an expiration in the past; LIMIT, also for a lifetime
+/// that is too short; IO, BUSY, CORRUPT, READONLY, NOMEM. After an error the key is unchanged. Thread-safe.
 ///
 /// # Safety
-/// Pointers are NULL or good for what is said above.
+/// Each pointer is NULL, or valid as described above.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_put(
     ns: *mut luat_kv_namespace,
@@ -172,12 +169,12 @@ pub unsafe extern "C" fn luat_kv_put(
     })
 }
 
-/// Stores a value if the key is missing. The rest is as with luat_kv_put().
+/// Stores a value if the key is missing. Otherwise like luat_kv_put().
 ///
-/// Statuses: as luat_kv_put(); CONFLICT: the key is there, and stays as it is. Thread-safe.
+/// Statuses: as luat_kv_put(); CONFLICT: the key exists, and is not changed. Thread-safe.
 ///
 /// # Safety
-/// Pointers are NULL or good for what is said at luat_kv_put().
+/// Each pointer is NULL, or valid as described at luat_kv_put().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_add(
     ns: *mut luat_kv_namespace,
@@ -195,15 +192,16 @@ pub unsafe extern "C" fn luat_kv_add(
     })
 }
 
-/// As luat_kv_put(), and gives the version of the entry that it stored: what luat_kv_entry_version() would return, for
+/// Like luat_kv_put(), and returns the version of the new entry, as luat_kv_entry_version() does, for
 /// luat_kv_batch_check().
 ///
-/// version   nullable; a buffer of LUAT_KV_VERSION_SIZE bytes for the version and a NUL. An empty string after an error.
+/// version   nullable; a buffer of LUAT_KV_VERSION_SIZE bytes for the version and a NUL. An empty string after an
+///           error.
 ///
 /// Statuses: as luat_kv_put(). Thread-safe.
 ///
 /// # Safety
-/// Pointers are NULL or good for what is said above and at luat_kv_put().
+/// Each pointer is NULL, or valid as described above and at luat_kv_put().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_put_versioned(
     ns: *mut luat_kv_namespace,
@@ -222,7 +220,7 @@ pub unsafe extern "C" fn luat_kv_put_versioned(
     })
 }
 
-/// As luat_kv_add(), and gives the version of the entry that it stored.
+/// Like luat_kv_add(), and returns the version of the new entry.
 ///
 /// version   nullable; a buffer of LUAT_KV_VERSION_SIZE bytes for the version and a NUL. An empty string unless the
 ///           status is OK.
@@ -230,7 +228,7 @@ pub unsafe extern "C" fn luat_kv_put_versioned(
 /// Statuses: as luat_kv_add(). Thread-safe.
 ///
 /// # Safety
-/// Pointers are NULL or good for what is said above and at luat_kv_put().
+/// Each pointer is NULL, or valid as described above and at luat_kv_put().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_add_versioned(
     ns: *mut luat_kv_namespace,
@@ -250,7 +248,7 @@ pub unsafe extern "C" fn luat_kv_add_versioned(
     })
 }
 
-/// The arguments of the four functions above.
+/// Returns the arguments of the four functions above.
 ///
 /// # Safety
 /// As luat_kv_put().
@@ -262,7 +260,8 @@ unsafe fn to_store<'a>(
     value_len: usize,
     options: *const luat_kv_put_options,
 ) -> Result<(&'a Namespace, &'a str, &'a [u8], PutOptions<'a>)> {
-    // SAFETY: the caller's promise.
+    // SAFETY: `ns` is NULL or live, `key` and `value` are valid for reading as many bytes as their lengths, and
+    // `options` is NULL or valid for reading as many bytes as its size says, as promised.
     unsafe {
         let namespace = handle(ns, "ns")?;
         let key = text(key, key_len, "the key")?;
@@ -275,22 +274,22 @@ unsafe fn to_store<'a>(
 /// Writes a version as a C string; an empty one for `None`.
 ///
 /// # Safety
-/// `to` is NULL or good for writing LUAT_KV_VERSION_SIZE bytes.
+/// `to` is NULL or valid for writing LUAT_KV_VERSION_SIZE bytes.
 unsafe fn set_version(to: *mut c_char, version: Option<Version>) {
     let mut text = [0; LUAT_KV_VERSION_SIZE];
     if let Some(version) = version {
         text[..LUAT_KV_VERSION_SIZE - 1].copy_from_slice(&version.text());
     }
-    // SAFETY: `to` is NULL or good for writing as many bytes as `text` has, as promised.
+    // SAFETY: `to` is NULL or valid for writing as many bytes as `text` has, as promised.
     unsafe { set(to.cast(), text) };
 }
 
 impl luat_kv_put_options {
     /// # Safety
-    /// The bytes it refers to are good for the call.
+    /// The bytes it refers to are valid during the call.
     pub(super) unsafe fn checked<'a>(&self) -> Result<PutOptions<'a>> {
         options::unused(self.flags, "luat_kv_put_options.flags")?;
-        // SAFETY: the bytes that the options refer to are good for the call, as promised.
+        // SAFETY: the bytes that the options refer to are valid during the call, as promised.
         let metadata = unsafe { text(self.metadata.data, self.metadata.len, "the metadata") }?;
         Ok(PutOptions {
             expiration: options::seconds(self.expiration),
@@ -300,17 +299,18 @@ impl luat_kv_put_options {
     }
 }
 
-/// Gives a key another expiration; its value and metadata stay. Its version is a new one, as with every write.
+/// Sets or removes the expiration of a key. The value and the metadata are kept. The version changes, as with every
+/// write.
 ///
 /// key             UTF-8, not empty.
-/// expiration      in Unix seconds, in the future; 0 is never.
-/// expiration_ttl  the same in seconds from now, at least 1; 0 leaves it to expiration, over which it wins.
+/// expiration      in Unix seconds, in the future; 0 means never.
+/// expiration_ttl  the same in seconds from now, at least 1; it takes precedence over expiration. 0 means none.
 ///
-/// Statuses: OK; NOT_FOUND; INVALID, also for an expiration that is past; LIMIT, also for a lifetime that is too short;
+/// Statuses: OK; NOT_FOUND; INVALID, also for an expiration in the past; LIMIT, also for a lifetime that is too short;
 /// IO, BUSY, CORRUPT, READONLY, NOMEM. Thread-safe.
 ///
 /// # Safety
-/// Pointers are NULL or good for what is said above.
+/// Each pointer is NULL, or valid as described above.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_touch(
     ns: *mut luat_kv_namespace,
@@ -328,20 +328,20 @@ pub unsafe extern "C" fn luat_kv_touch(
     })
 }
 
-/// Adds to the whole number that a key holds as decimal text, as in "42". A missing key is created; one that is there
-/// keeps its metadata and expiration. Nobody can write in between.
+/// Adds to the integer that a key holds as decimal text, such as "42", in one step. A missing key is created; an
+/// existing key keeps its metadata and expiration.
 ///
 /// key       UTF-8, not empty.
-/// by        what to add; it may be negative.
-/// options   NULL: a missing key counts from 0, and is created for ever.
+/// by        the number to add; it may be negative.
+/// options   NULL: a missing key starts at 0, and never expires.
 /// sum       nullable; the number that the key then holds; 0 after an error.
 ///
-/// Statuses: OK; INVALID, also for a value that is no whole number of 64 bits, for a sum that would be none, and for an
-/// expiration that is past; LIMIT, also for a lifetime that is too short; IO, BUSY, CORRUPT, READONLY, NOMEM. After an
-/// error the key holds what it held. Thread-safe.
+/// Statuses: OK; INVALID, also for a value that is not an integer of 64 bits, for a sum that would overflow one, and
+/// for an expiration in the past; LIMIT, also for a lifetime that is too short; IO, BUSY, CORRUPT, READONLY, NOMEM.
+/// After an error the key is unchanged. Thread-safe.
 ///
 /// # Safety
-/// Pointers are NULL or good for what is said above.
+/// Each pointer is NULL, or valid as described above.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_incr(
     ns: *mut luat_kv_namespace,

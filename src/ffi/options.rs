@@ -1,4 +1,4 @@
-//! Options structs, which can grow: each tells its own size, and zeros mean the defaults.
+//! Options structs, which can grow: each contains its size, and zeros mean the defaults.
 
 use std::mem;
 use std::ptr;
@@ -8,111 +8,110 @@ use super::luat_kv_bytes;
 use crate::error::{Error, Result};
 use crate::types::{Durability, Limits, OpenOptions};
 
-/// Open a database that exists, and never write to it. For luat_kv_open_options.flags.
+/// Open an existing database, and never write to it. For luat_kv_open_options.flags.
 pub const LUAT_KV_OPEN_READONLY: u32 = 1;
-/// Do not wait for other processes at all: busy_timeout_ms is truly 0. For luat_kv_open_options.flags.
+/// Do not wait for other processes at all, whatever busy_timeout_ms is. For luat_kv_open_options.flags.
 pub const LUAT_KV_OPEN_NOWAIT: u32 = 2;
 
 /// Keys of 4 KiB, values of 512 MiB, metadata of 64 KiB, pages of 10 000 keys, lifetimes from 1 second.
 pub const LUAT_KV_LIMITS_DEFAULT: u32 = 0;
-/// Those of Cloudflare Workers KV: keys of 512 bytes (but not "." or ".."), values of 25 MiB, metadata of 1024 bytes,
-/// pages of 1000 keys, lifetimes from 60 seconds (by expiration too). An app which must later run there fails here first.
+/// The limits of Cloudflare Workers KV: keys of 512 bytes (but not "." or ".."), values of 25 MiB, metadata of 1024
+/// bytes, pages of 1000 keys, lifetimes from 60 seconds (also for expiration). For an app that must later run there.
 pub const LUAT_KV_LIMITS_CLOUDFLARE: u32 = 1;
 
 /// List from the last key to the first. For luat_kv_list_options.flags.
 pub const LUAT_KV_LIST_REVERSE: u32 = 1;
-/// List the values too. Such a page ends early, with a cursor, when its values come to 16 MiB: it never holds much more
+/// List the values too. A page then also ends, with a cursor, when its values reach 16 MiB. So it never holds much more
 /// than that and one value. For luat_kv_list_options.flags.
 pub const LUAT_KV_LIST_VALUES: u32 = 2;
 
-/// What was acknowledged survives the death of the process. A power cut may lose the last moments; it never harms the
+/// A completed write survives the end of the process. A power failure may lose the last writes, but never damages the
 /// file.
 pub const LUAT_KV_DURABILITY_NORMAL: u32 = 0;
-/// What was acknowledged survives a power cut too, for an fsync with each write.
+/// A completed write also survives a power failure, at the cost of an fsync for each write.
 pub const LUAT_KV_DURABILITY_FULL: u32 = 1;
 
-/// How to open a store. Set it up with luat_kv_open_options_init(); a field of 0 means its default.
+/// Options for opening a store. Initialize them with luat_kv_open_options_init(); 0 in a field means its default.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct luat_kv_open_options {
-    /// sizeof this struct, where you compiled it.
+    /// sizeof this struct, in the version that the program was compiled with.
     pub struct_size: u32,
     /// LUAT_KV_OPEN_... flags, or 0.
     pub flags: u32,
-    /// How long to wait for other processes and connections, in milliseconds; 0 is 5000.
+    /// How long to wait for other processes and connections, in milliseconds; 0 means 5000.
     pub busy_timeout_ms: u32,
     /// A LUAT_KV_LIMITS_... number.
     pub limits: u32,
     /// A LUAT_KV_DURABILITY_... number.
     pub durability: u32,
-    /// 0.
+    /// Must be 0.
     pub reserved: u32,
 }
 
-/// How to store a value. Set it up with luat_kv_put_options_init(); a field of 0 means its default.
+/// Options for storing a value. Initialize them with luat_kv_put_options_init(); 0 in a field means its default.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct luat_kv_put_options {
-    /// sizeof this struct, where you compiled it.
+    /// sizeof this struct, in the version that the program was compiled with.
     pub struct_size: u32,
-    /// 0.
+    /// Must be 0.
     pub flags: u32,
-    /// When the entry is gone, in Unix seconds, in the future and not after the year 9999; 0 is never.
+    /// When the entry expires, in Unix seconds, in the future and not after the year 9999; 0 means never.
     pub expiration: i64,
-    /// The same in seconds from now, at least 1. Wins over expiration where both are set. It counts from the next full
-    /// second: the entry lives for at least as long, and for less than a second more.
+    /// The same in seconds from now, at least 1. Takes precedence over expiration. It counts from the next full second:
+    /// the entry lives for at least this time, and less than a second longer.
     pub expiration_ttl: i64,
-    /// JSON text of any value but null, nested 128 deep at most, kept as it is; empty is none.
+    /// JSON text of any value but null, nested at most 128 deep, stored unchanged. Empty means none.
     pub metadata: luat_kv_bytes,
 }
 
-/// Which keys to list. Set it up with luat_kv_list_options_init(); a field of 0 means its default.
+/// Options of a list. Initialize them with luat_kv_list_options_init(); 0 in a field means its default.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct luat_kv_list_options {
-    /// sizeof this struct, where you compiled it.
+    /// sizeof this struct, in the version that the program was compiled with.
     pub struct_size: u32,
     /// LUAT_KV_LIST_... flags, or 0.
     pub flags: u32,
-    /// How many keys a page holds at most; 0 is 1000.
+    /// The maximum number of keys in a page; 0 means 1000.
     pub limit: u32,
-    /// 0.
+    /// Must be 0.
     pub reserved: u32,
-    /// Only keys that begin with this; every character stands for itself.
+    /// Only keys with this prefix. There are no wildcards.
     pub prefix: luat_kv_bytes,
-    /// Where the previous page ended: its luat_kv_page_cursor(). Empty is the beginning. It stays good whatever is put
-    /// or deleted meanwhile, and with another limit, but goes with the same prefix and direction only.
+    /// The luat_kv_page_cursor() of the page before. Empty means the beginning. A cursor stays valid when keys are put
+    /// or deleted, and with another limit, but only with the same prefix and direction.
     pub cursor: luat_kv_bytes,
-    /// Only keys from this one on, itself included, in byte order, whichever way the list goes. Empty is the first.
+    /// Only keys from this one on, inclusive, in byte order for both directions. Empty means from the first.
     pub start: luat_kv_bytes,
-    /// Only keys before this one, in byte order, whichever way the list goes. Empty is behind the last.
+    /// Only keys before this one, exclusive, in byte order for both directions. Empty means to the last.
     pub stop: luat_kv_bytes,
 }
 
-/// How to count. Set it up with luat_kv_incr_options_init(); a field of 0 means its default.
+/// Options of an increment. Initialize them with luat_kv_incr_options_init(); 0 in a field means its default.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct luat_kv_incr_options {
-    /// sizeof this struct, where you compiled it.
+    /// sizeof this struct, in the version that the program was compiled with.
     pub struct_size: u32,
-    /// 0.
+    /// Must be 0.
     pub flags: u32,
-    /// What a missing key counts from.
+    /// The number to which a missing key is set before the addition.
     pub initial: i64,
-    /// When a key that is created here is gone, in Unix seconds, in the future; 0 is never. One that is there keeps its
-    /// own expiration.
+    /// When a new key expires, in Unix seconds, in the future; 0 means never. An existing key keeps its expiration.
     pub expiration: i64,
-    /// The same in seconds from now, at least 1. Wins over expiration where both are set.
+    /// The same in seconds from now, at least 1. Takes precedence over expiration.
     pub expiration_ttl: i64,
 }
 
-/// A struct that can be read from a program that was compiled with another version of it.
+/// A struct that can be read from a program that was compiled with another version of the struct.
 ///
 /// # Safety
-/// All zeros must be a good value, any bytes too, and `struct_size: u32` the first field.
+/// Any bytes must be a valid value, and `struct_size: u32` the first field.
 pub(super) unsafe trait Options: Copy {}
 
-// SAFETY: `repr(C)`, integers and raw pointers only, the size first.
+// SAFETY: it is `repr(C)`, has only integers and raw pointers, and begins with the size.
 unsafe impl Options for luat_kv_open_options {}
 // SAFETY: the same.
 unsafe impl Options for luat_kv_put_options {}
@@ -121,15 +120,16 @@ unsafe impl Options for luat_kv_list_options {}
 // SAFETY: the same.
 unsafe impl Options for luat_kv_incr_options {}
 
-/// No version of a struct will ever be longer; a larger size is a sign of memory that was not set up.
+/// The maximum size of a struct in any version. A larger size means that the struct was not initialized.
 const LONGEST: usize = 4096;
 
-/// Reads options: a shorter, older struct extends with zeros; a longer one is taken if its excess is zero.
+/// Reads options. A shorter, older struct is extended with zeros; a longer one is accepted if the rest is zero.
 ///
 /// # Safety
-/// `options` is NULL or good for reading as many bytes as its first field says.
+/// `options` is NULL or valid for reading as many bytes as its first field says.
 pub(super) unsafe fn read<T: Options>(options: *const T, what: &str) -> Result<T> {
-    // SAFETY: zeros are a good value, and `T` takes any bytes; else the caller's promise.
+    // SAFETY: any bytes are a valid `T`, so zeros are too; `options` is NULL or valid for reading as many bytes as its
+    // first field says, as promised; `read` is valid for writing its size.
     unsafe {
         let mut read: T = mem::zeroed();
         if !options.is_null() {
@@ -139,12 +139,13 @@ pub(super) unsafe fn read<T: Options>(options: *const T, what: &str) -> Result<T
     }
 }
 
-/// The same for any of the structs: `len` bytes of it are known.
+/// Copies a struct whose first `len` bytes are known to this version.
 ///
 /// # Safety
-/// As above, field by field as far as the size allows; `to` is good for writing `len` bytes.
+/// As above, field by field as far as the size allows; `to` is valid for writing `len` bytes.
 unsafe fn copy(options: *const u8, to: *mut u8, len: usize, what: &str) -> Result<()> {
-    // SAFETY: the caller's promise.
+    // SAFETY: `options` is valid for reading `size` bytes, and `to` for writing `len`, as promised; the size is read
+    // first, and no more than `size` bytes are read, nor more than `len` written.
     unsafe {
         let size = options.cast::<u32>().read_unaligned() as usize;
         if !(size_of::<u32>()..=LONGEST).contains(&size) {
@@ -161,24 +162,25 @@ unsafe fn copy(options: *const u8, to: *mut u8, len: usize, what: &str) -> Resul
     Ok(())
 }
 
-/// Writes the defaults, and the size that the caller knows: its struct may be an older, shorter one than `T`, or a newer
-/// one. A size that is none leaves a struct that no function takes.
+/// Writes the defaults, and the caller's size: its struct may be of an older, shorter version than `T`, or of a newer
+/// one. After an invalid size, every function rejects the struct.
 ///
 /// # Safety
-/// `options` is NULL or good for writing `size` bytes.
+/// `options` is NULL or valid for writing `size` bytes.
 unsafe fn init<T: Options>(options: *mut T, size: usize) {
     if options.is_null() || size < size_of::<u32>() {
         return;
     }
-    let told = if size <= LONGEST { size } else { 0 };
-    // SAFETY: the caller's promise; zeros are good, and the size is the first field.
+    let written = if size <= LONGEST { size } else { 0 };
+    // SAFETY: `options` is not NULL, so it is valid for writing `size` bytes, as promised, of which there are at least
+    // four for the first field, the size.
     unsafe {
-        options.cast::<u8>().write_bytes(0, told);
-        options.cast::<u32>().write_unaligned(told as u32);
+        options.cast::<u8>().write_bytes(0, written);
+        options.cast::<u32>().write_unaligned(written as u32);
     }
 }
 
-/// Writes a struct as far as the caller knows it: its struct has `size` bytes. The rest of a longer one is zero.
+/// Writes the fields of a struct that the caller knows: its struct has `size` bytes. The rest of a longer one is zero.
 ///
 /// # Safety
 /// As [`init`].
@@ -194,14 +196,19 @@ pub(super) unsafe fn write<T: Options>(to: *mut T, size: usize, from: &T) {
     }
 }
 
-/// A time or a lifetime, of which 0 is none.
+/// Returns a time or a lifetime; 0 means none.
 pub(super) fn seconds(field: i64) -> Option<i64> {
     (field != 0).then_some(field)
 }
 
-/// A field that must be 0 as yet.
+/// Checks a field, or bits of one, that must be 0 in this version.
 pub(super) fn unused(field: u32, what: &str) -> Result<()> {
-    if field == 0 { Ok(()) } else { Err(Error::invalid(format!("{what} is {field}, which means nothing"))) }
+    if field == 0 { Ok(()) } else { Err(unknown(field, what)) }
+}
+
+#[cold]
+pub(super) fn unknown(value: u32, what: &str) -> Error {
+    Error::invalid(format!("{what} has the unknown value {value}"))
 }
 
 impl luat_kv_open_options {
@@ -212,14 +219,12 @@ impl luat_kv_open_options {
             limits: match self.limits {
                 LUAT_KV_LIMITS_DEFAULT => Limits::Default,
                 LUAT_KV_LIMITS_CLOUDFLARE => Limits::Cloudflare,
-                other => return Err(Error::invalid(format!("luat_kv_open_options.limits is {other}, which is none"))),
+                other => return Err(unknown(other, "luat_kv_open_options.limits")),
             },
             durability: match self.durability {
                 LUAT_KV_DURABILITY_NORMAL => Durability::Normal,
                 LUAT_KV_DURABILITY_FULL => Durability::Full,
-                other => {
-                    return Err(Error::invalid(format!("luat_kv_open_options.durability is {other}, which is none")));
-                }
+                other => return Err(unknown(other, "luat_kv_open_options.durability")),
             },
             busy_timeout: match self.busy_timeout_ms {
                 _ if self.flags & LUAT_KV_OPEN_NOWAIT != 0 => Duration::ZERO,
@@ -232,46 +237,46 @@ impl luat_kv_open_options {
     }
 }
 
-/// Sets up open options with the defaults. size is sizeof *options, where you compiled it: the library may know more or
-/// fewer fields. NULL is harmless.
+/// Initializes open options with the defaults. size is sizeof *options in the program: the library may know more or
+/// fewer fields. NULL does nothing.
 ///
 /// # Safety
-/// `options` is NULL or points to room for `size` bytes.
+/// `options` is NULL or valid for writing `size` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_open_options_init(options: *mut luat_kv_open_options, size: usize) {
-    // SAFETY: the caller promises that `options` is NULL or good for writing `size` bytes.
+    // SAFETY: the caller promises that `options` is NULL or valid for writing `size` bytes.
     unsafe { init(options, size) };
 }
 
-/// Sets up put options with the defaults. size is sizeof *options, where you compiled it: the library may know more or
-/// fewer fields. NULL is harmless.
+/// Initializes put options with the defaults. size is sizeof *options in the program: the library may know more or
+/// fewer fields. NULL does nothing.
 ///
 /// # Safety
-/// `options` is NULL or points to room for `size` bytes.
+/// `options` is NULL or valid for writing `size` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_put_options_init(options: *mut luat_kv_put_options, size: usize) {
-    // SAFETY: the caller promises that `options` is NULL or good for writing `size` bytes.
+    // SAFETY: the caller promises that `options` is NULL or valid for writing `size` bytes.
     unsafe { init(options, size) };
 }
 
-/// Sets up list options with the defaults. size is sizeof *options, where you compiled it: the library may know more or
-/// fewer fields. NULL is harmless.
+/// Initializes list options with the defaults. size is sizeof *options in the program: the library may know more or
+/// fewer fields. NULL does nothing.
 ///
 /// # Safety
-/// `options` is NULL or points to room for `size` bytes.
+/// `options` is NULL or valid for writing `size` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_list_options_init(options: *mut luat_kv_list_options, size: usize) {
-    // SAFETY: the caller promises that `options` is NULL or good for writing `size` bytes.
+    // SAFETY: the caller promises that `options` is NULL or valid for writing `size` bytes.
     unsafe { init(options, size) };
 }
 
-/// Sets up increment options with the defaults. size is sizeof *options, where you compiled it: the library may know more or
-/// fewer fields. NULL is harmless.
+/// Initializes increment options with the defaults. size is sizeof *options in the program: the library may know more
+/// or fewer fields. NULL does nothing.
 ///
 /// # Safety
-/// `options` is NULL or points to room for `size` bytes.
+/// `options` is NULL or valid for writing `size` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_incr_options_init(options: *mut luat_kv_incr_options, size: usize) {
-    // SAFETY: the caller promises that `options` is NULL or good for writing `size` bytes.
+    // SAFETY: the caller promises that `options` is NULL or valid for writing `size` bytes.
     unsafe { init(options, size) };
 }

@@ -1,4 +1,4 @@
-//! Pages: what was listed or looked up.
+//! Pages: the results of lists and bulk reads.
 
 use std::ptr;
 
@@ -7,8 +7,8 @@ use super::{free, luat_kv_entry};
 use crate::error::{Error, Result};
 use crate::types::{Entry, Page};
 
-/// A page of keys in byte order, or the reverse of it, with their metadata, expiration and version, and their values
-/// where these were asked for. One thread at a time may use it.
+/// A page of keys in byte order, or reverse byte order, with their metadata, expiration and version, and their values
+/// if they were requested. One thread at a time may use a page.
 pub struct luat_kv_page {
     entries: Vec<luat_kv_entry>,
     cursor: Option<String>,
@@ -19,12 +19,12 @@ impl luat_kv_page {
         Ok(luat_kv_page { cursor: page.cursor, ..luat_kv_page::found(page.entries)? })
     }
 
-    /// One that is complete.
+    /// A page without a cursor.
     pub(super) fn found(entries: Vec<Entry>) -> Result<Self> {
         luat_kv_page::of(entries.into_iter().map(luat_kv_entry::of))
     }
 
-    /// One of names and nothing else.
+    /// A page of entries that are only names.
     pub(super) fn named(names: Vec<String>) -> Result<Self> {
         luat_kv_page::of(names.into_iter().map(luat_kv_entry::named))
     }
@@ -38,7 +38,7 @@ impl luat_kv_page {
     }
 }
 
-/// Returns how many keys the page holds; 0 for NULL.
+/// Returns the number of keys in the page; 0 for NULL.
 ///
 /// # Safety
 /// `page` is NULL or live.
@@ -48,7 +48,7 @@ pub unsafe extern "C" fn luat_kv_page_len(page: *const luat_kv_page) -> usize {
     unsafe { page.as_ref() }.map_or(0, |page| page.entries.len())
 }
 
-/// Returns the entry at an index from 0: the page's, and as long-lived. NULL beyond the end, and for NULL.
+/// Returns the entry at an index from 0, valid as long as the page. NULL beyond the end, and for NULL.
 ///
 /// # Safety
 /// `page` is NULL or live.
@@ -58,18 +58,18 @@ pub unsafe extern "C" fn luat_kv_page_at(page: *const luat_kv_page, index: usize
     unsafe { page.as_ref() }.and_then(|page| page.entries.get(index)).map_or(ptr::null(), ptr::from_ref)
 }
 
-/// Returns where the next page begins, for luat_kv_list_options.cursor: text that lives as long as the page, without a
-/// NUL at its end. NULL where nothing live is left, where nothing was listed, and for NULL. len is nullable.
+/// Returns the luat_kv_list_options.cursor of the next page: text, not NUL-terminated, valid as long as the page. NULL
+/// if no live key follows, if the page is not from luat_kv_list(), and for NULL. len is nullable.
 ///
 /// # Safety
-/// `page` is NULL or live, `len` NULL or good for a write.
+/// `page` is NULL or live, `len` NULL or valid for a write.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_page_cursor(page: *const luat_kv_page, len: *mut usize) -> *const u8 {
-    // SAFETY: the caller promises that `page` is NULL or live, and `len` NULL or good for a write.
+    // SAFETY: the caller promises that `page` is NULL or live, and `len` NULL or valid for a write.
     unsafe { view(page.as_ref().and_then(|page| page.cursor.as_deref()).map(str::as_bytes), len) }
 }
 
-/// Frees a page and its entries; NULL is harmless.
+/// Frees a page and its entries; NULL does nothing.
 ///
 /// # Safety
 /// `page` is NULL or live, and is not used again.

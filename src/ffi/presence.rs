@@ -1,4 +1,4 @@
-//! Whether keys are there, and how they are removed.
+//! Whether keys exist, and their removal.
 
 use std::ffi::c_void;
 use std::ptr;
@@ -8,14 +8,14 @@ use super::{
     set, text,
 };
 
-/// Reports whether a key is there, without reading its value.
+/// Reports whether a key exists, without reading its value.
 ///
 /// key       UTF-8, not empty.
 ///
-/// Statuses: OK: the key is there; NOT_FOUND; INVALID, IO, BUSY, CORRUPT, LIMIT, NOMEM. Thread-safe.
+/// Statuses: OK: the key exists; NOT_FOUND; INVALID, IO, BUSY, CORRUPT, LIMIT, NOMEM. Thread-safe.
 ///
 /// # Safety
-/// Pointers are NULL or good for what is said above.
+/// Each pointer is NULL, or valid as described above.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_has(
     ns: *mut luat_kv_namespace,
@@ -29,14 +29,14 @@ pub unsafe extern "C" fn luat_kv_has(
     })
 }
 
-/// Removes a key. That it is missing is no error: luat_kv_remove() reports it.
+/// Removes a key. A missing key is not an error; luat_kv_remove() reports it.
 ///
 /// key       UTF-8, not empty.
 ///
 /// Statuses: OK; INVALID, IO, BUSY, CORRUPT, READONLY, LIMIT, NOMEM. Thread-safe.
 ///
 /// # Safety
-/// Pointers are NULL or good for what is said above.
+/// Each pointer is NULL, or valid as described above.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_delete(
     ns: *mut luat_kv_namespace,
@@ -50,15 +50,15 @@ pub unsafe extern "C" fn luat_kv_delete(
     })
 }
 
-/// As luat_kv_delete(), and reports whether the key was there.
+/// Like luat_kv_delete(), and reports whether the key existed.
 ///
 /// key       UTF-8, not empty.
 ///
-/// Statuses: OK: the key was there, and is removed; NOT_FOUND; INVALID, IO, BUSY, CORRUPT, READONLY, LIMIT, NOMEM.
+/// Statuses: OK: the key existed, and was removed; NOT_FOUND; INVALID, IO, BUSY, CORRUPT, READONLY, LIMIT, NOMEM.
 /// Thread-safe.
 ///
 /// # Safety
-/// Pointers are NULL or good for what is said above.
+/// Each pointer is NULL, or valid as described above.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_remove(
     ns: *mut luat_kv_namespace,
@@ -72,17 +72,16 @@ pub unsafe extern "C" fn luat_kv_remove(
     })
 }
 
-/// Removes a key and gives the entry that it held, in one step: where several callers take the same key, one of them gets
-/// the entry.
+/// Removes a key and returns its entry, in one step: if several callers take the same key, one of them gets the entry.
 ///
 /// key       UTF-8, not empty.
-/// out       the entry, yours to free with luat_kv_entry_free(); NULL unless the status is OK.
+/// out       the entry. Free it with luat_kv_entry_free(). NULL unless the status is OK.
 ///
-/// Statuses: OK; NOT_FOUND; INVALID, IO, BUSY, CORRUPT, READONLY, LIMIT, NOMEM. After an error the key is still there.
+/// Statuses: OK; NOT_FOUND; INVALID, IO, BUSY, CORRUPT, READONLY, LIMIT, NOMEM. After an error the key is not removed.
 /// Thread-safe.
 ///
 /// # Safety
-/// Pointers are NULL or good for what is said above.
+/// Each pointer is NULL, or valid as described above.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_take(
     ns: *mut luat_kv_namespace,

@@ -1,4 +1,4 @@
-//! Ranges of a namespace's keys: listed, counted, removed.
+//! Ranges of a namespace's keys: listing, counting, removing.
 
 use std::ffi::c_void;
 use std::ptr;
@@ -10,16 +10,16 @@ use super::{
 use crate::error::{Error, Result};
 use crate::types::ListOptions;
 
-/// Lists live keys, in byte order or the reverse of it, a page at a time.
+/// Lists live keys, in byte order or reverse byte order, a page at a time.
 ///
 /// options   NULL: the first 1000 keys.
-/// out       the page, yours to free with luat_kv_page_free(); NULL after an error.
+/// out       the page. Free it with luat_kv_page_free(). NULL after an error.
 ///
-/// Statuses: OK; INVALID, also for a malformed cursor, and for one of a list with another prefix or direction; LIMIT,
-/// for a limit, a prefix, or an end of the range; IO, BUSY, CORRUPT, NOMEM. Thread-safe.
+/// Statuses: OK; INVALID, also for a malformed cursor, and for a cursor of another prefix or direction; LIMIT, for a
+/// limit, a prefix, or a bound of the range; IO, BUSY, CORRUPT, NOMEM. Thread-safe.
 ///
 /// # Safety
-/// Pointers are NULL or good for what is said above.
+/// Each pointer is NULL, or valid as described above.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_list(
     ns: *mut luat_kv_namespace,
@@ -38,12 +38,12 @@ pub unsafe extern "C" fn luat_kv_list(
 
 impl luat_kv_list_options {
     /// # Safety
-    /// The bytes it refers to are good for the call.
+    /// The bytes it refers to are valid during the call.
     pub(super) unsafe fn checked<'a>(&self) -> Result<ListOptions<'a>> {
         let known = LUAT_KV_LIST_REVERSE | LUAT_KV_LIST_VALUES;
         options::unused(self.flags & !known, "luat_kv_list_options.flags")?;
         options::unused(self.reserved, "luat_kv_list_options.reserved")?;
-        // SAFETY: the bytes that the options refer to are good for the call, as promised.
+        // SAFETY: the bytes that the options refer to are valid during the call, as promised.
         let text = |from: luat_kv_bytes, what| unsafe { text(from.data, from.len, what) };
         let (stop, cursor) = (text(self.stop, "stop")?, text(self.cursor, "the cursor")?);
         Ok(ListOptions {
@@ -58,15 +58,15 @@ impl luat_kv_list_options {
     }
 }
 
-/// Counts the live keys that begin with a prefix, by going through them.
+/// Counts the live keys with a prefix, by reading all of them.
 ///
-/// prefix    every character stands for itself; empty: all keys.
-/// count     nullable; how many there are.
+/// prefix    without wildcards; empty: all keys.
+/// count     nullable; the number of keys; 0 after an error.
 ///
 /// Statuses: OK; INVALID, LIMIT, IO, BUSY, CORRUPT, NOMEM. Thread-safe.
 ///
 /// # Safety
-/// Pointers are NULL or good for what is said above.
+/// Each pointer is NULL, or valid as described above.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_count(
     ns: *mut luat_kv_namespace,
@@ -82,16 +82,16 @@ pub unsafe extern "C" fn luat_kv_count(
     })
 }
 
-/// Removes all keys that begin with a prefix. This is not one transaction but many small ones, between which others can
-/// write: an error half-way leaves the rest in place, and a key that is put meanwhile may stay.
+/// Removes all keys with a prefix. It consists of many small transactions, between which others can write: after an
+/// error the remaining keys are kept, and a key that is put meanwhile may be kept.
 ///
-/// prefix    every character stands for itself; not empty, for then luat_kv_clear() is meant, or a variable was not set.
-/// removed   nullable; how many live keys there were; 0 after an error.
+/// prefix    without wildcards. Empty is INVALID, since a variable may not be set: use luat_kv_clear() for all keys.
+/// removed   nullable; the number of live keys that were removed; 0 after an error.
 ///
 /// Statuses: OK; INVALID, LIMIT, IO, BUSY, CORRUPT, READONLY, NOMEM. Thread-safe.
 ///
 /// # Safety
-/// Pointers are NULL or good for what is said above.
+/// Each pointer is NULL, or valid as described above.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_delete_prefix(
     ns: *mut luat_kv_namespace,
@@ -111,14 +111,14 @@ pub unsafe extern "C" fn luat_kv_delete_prefix(
     })
 }
 
-/// Removes all keys of the namespace. The rest is as with luat_kv_delete_prefix().
+/// Removes all keys of the namespace. Otherwise like luat_kv_delete_prefix().
 ///
-/// removed   nullable; how many live keys there were; 0 after an error.
+/// removed   nullable; the number of live keys that were removed; 0 after an error.
 ///
 /// Statuses: OK; INVALID, IO, BUSY, CORRUPT, READONLY, NOMEM. Thread-safe.
 ///
 /// # Safety
-/// Pointers are NULL or good for what is said above.
+/// Each pointer is NULL, or valid as described above.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_clear(
     ns: *mut luat_kv_namespace,

@@ -1,4 +1,4 @@
-//! Stats: what a store holds.
+//! Stats: the contents of a store in numbers.
 
 use std::ffi::{CString, c_char};
 use std::ptr;
@@ -7,20 +7,20 @@ use super::entry::view;
 use super::{LUAT_KV_OK, free, handle, luat_kv_error, luat_kv_status, luat_kv_store, required, set};
 use crate::types::{NamespaceStats, Stats};
 
-/// What a store held when it was counted. One thread at a time may use it. Yours to free with luat_kv_stats_free().
+/// The contents of a store in numbers. One thread at a time may use them. Free them with luat_kv_stats_free().
 pub struct luat_kv_stats {
     path: CString,
     stats: Stats,
 }
 
-/// Counts what a store holds, entry by entry.
+/// Counts the entries of a store, by reading all of them.
 ///
-/// out       the stats, yours to free with luat_kv_stats_free(); NULL after an error.
+/// out       the stats. Free them with luat_kv_stats_free(). NULL after an error.
 ///
 /// Statuses: OK; INVALID, IO, BUSY, CORRUPT, NOMEM. Thread-safe.
 ///
 /// # Safety
-/// Pointers are NULL or good for what is said above.
+/// Each pointer is NULL, or valid as described above.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_stats_read(
     store: *mut luat_kv_store,
@@ -30,15 +30,15 @@ pub unsafe extern "C" fn luat_kv_stats_read(
     call!(error, set(out, ptr::null_mut()), {
         let (store, out) = (handle(store, "store")?, required(out, "out")?);
         let mut stats = store.0.stats()?;
-        // No path has a NUL.
+        // A path has no NUL.
         let path = CString::new(std::mem::take(&mut stats.path)).unwrap_or_default();
         out.write(Box::into_raw(Box::new(luat_kv_stats { path, stats })));
         Ok(LUAT_KV_OK)
     })
 }
 
-/// Returns the database file's absolute path, or "memory": UTF-8 that ends in a NUL, and lives as long as the stats. ""
-/// for NULL; never NULL itself.
+/// Returns the database file's absolute path, or "memory": UTF-8, NUL-terminated, valid as long as the stats. "" for
+/// NULL; never NULL.
 ///
 /// # Safety
 /// `stats` is NULL or live.
@@ -48,7 +48,7 @@ pub unsafe extern "C" fn luat_kv_stats_path(stats: *const luat_kv_stats) -> *con
     unsafe { stats.as_ref() }.map_or(c"", |stats| stats.path.as_c_str()).as_ptr()
 }
 
-/// Returns how many bytes the database file takes on disk, with the log beside it; 0 in memory, and for NULL.
+/// Returns the size of the database file on disk in bytes, including the log beside it; 0 in memory, and for NULL.
 ///
 /// # Safety
 /// `stats` is NULL or live.
@@ -58,7 +58,7 @@ pub unsafe extern "C" fn luat_kv_stats_file_size(stats: *const luat_kv_stats) ->
     unsafe { stats.as_ref() }.map_or(0, |stats| stats.stats.file_size)
 }
 
-/// Returns how many namespaces have keys, expired ones included; 0 for NULL.
+/// Returns the number of namespaces that have keys, including expired ones; 0 for NULL.
 ///
 /// # Safety
 /// `stats` is NULL or live.
@@ -71,24 +71,24 @@ pub unsafe extern "C" fn luat_kv_stats_len(stats: *const luat_kv_stats) -> usize
 /// The namespace at an index.
 ///
 /// # Safety
-/// `stats` is NULL or live, for as long as the answer is used.
+/// `stats` is NULL or live, for as long as the result is used.
 unsafe fn at<'a>(stats: *const luat_kv_stats, index: usize) -> Option<&'a NamespaceStats> {
     // SAFETY: the caller promises that `stats` is NULL or live.
     unsafe { stats.as_ref() }.and_then(|stats| stats.stats.namespaces.get(index))
 }
 
-/// Returns the name of the namespace at an index from 0, in byte order: text that lives as long as the stats, without a
-/// NUL at its end. NULL beyond the end, and for NULL. len is nullable.
+/// Returns the name of the namespace at an index from 0, in byte order: text, not NUL-terminated, valid as long as the
+/// stats. NULL beyond the end, and for NULL. len is nullable.
 ///
 /// # Safety
-/// `stats` is NULL or live, `len` NULL or good for a write.
+/// `stats` is NULL or live, `len` NULL or valid for a write.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_stats_name(stats: *const luat_kv_stats, index: usize, len: *mut usize) -> *const u8 {
-    // SAFETY: the caller promises that `stats` is NULL or live, and `len` NULL or good for a write.
+    // SAFETY: the caller promises that `stats` is NULL or live, and `len` NULL or valid for a write.
     unsafe { view(at(stats, index).map(|namespace| namespace.name.as_bytes()), len) }
 }
 
-/// Returns how many live keys the namespace at an index has; 0 beyond the end, and for NULL.
+/// Returns the number of live keys of the namespace at an index; 0 beyond the end, and for NULL.
 ///
 /// # Safety
 /// `stats` is NULL or live.
@@ -98,8 +98,8 @@ pub unsafe extern "C" fn luat_kv_stats_live(stats: *const luat_kv_stats, index: 
     unsafe { at(stats, index) }.map_or(0, |namespace| namespace.live)
 }
 
-/// Returns how many keys of the namespace at an index have expired, and are still to be swept away; 0 beyond the end,
-/// and for NULL.
+/// Returns the number of expired keys of the namespace at an index that have not been swept yet; 0 beyond the end, and
+/// for NULL.
 ///
 /// # Safety
 /// `stats` is NULL or live.
@@ -109,7 +109,7 @@ pub unsafe extern "C" fn luat_kv_stats_expired(stats: *const luat_kv_stats, inde
     unsafe { at(stats, index) }.map_or(0, |namespace| namespace.expired)
 }
 
-/// Frees stats; NULL is harmless.
+/// Frees stats; NULL does nothing.
 ///
 /// # Safety
 /// `stats` is NULL or live, and is not used again.

@@ -6,62 +6,62 @@ use std::ptr;
 #[cfg(feature = "sqlite")]
 use super::path;
 use super::{
-    LUAT_KV_OK, free, give, guard, handle, luat_kv_error, luat_kv_namespace, luat_kv_open_options, luat_kv_page,
+    LUAT_KV_OK, free, give, handle, luat_kv_error, luat_kv_namespace, luat_kv_open_options, luat_kv_page,
     luat_kv_status, options, required, set, text,
 };
 use crate::error::Result;
 use crate::store::Store;
 use crate::types::OpenOptions;
 
-/// A store: a database file, or memory, that holds namespaces. Any thread may use it at any time. Yours to close with
+/// A store: a database file, or memory, that contains namespaces. Any thread may use it at any time. Close it with
 /// luat_kv_close().
 pub struct luat_kv_store(pub(super) Store, CString);
 
 #[cfg(target_family = "wasm")]
 impl luat_kv_store {
-    /// The store behind the handle.
+    /// Returns the store of the handle.
     pub(crate) fn store(&self) -> &Store {
         &self.0
     }
 }
 
-/// What opening has in common: the output first, then the options.
+/// The common part of the functions that open a store. `open` is called with the checked options.
+///
+/// # Safety
+/// `options` is NULL or valid for reading as many bytes as its size says; `out` and `error` are NULL or valid for a
+/// write.
 unsafe fn open(
     options: *const luat_kv_open_options,
     out: *mut *mut luat_kv_store,
     error: *mut *mut luat_kv_error,
     open: impl FnOnce(&OpenOptions) -> Result<Store>,
 ) -> luat_kv_status {
-    // SAFETY: the promises of the functions below.
-    unsafe {
-        set(out, ptr::null_mut());
-        guard(error, || {
-            let out = required(out, "out")?;
-            let options = options::read(options, "luat_kv_open_options")?.checked()?;
-            give(out, || {
-                let store = open(&options)?;
-                // No path has a NUL.
-                let path = CString::new(store.label()).unwrap_or_default();
-                Ok(luat_kv_store(store, path))
-            })
+    call!(error, set(out, ptr::null_mut()), {
+        let out = required(out, "out")?;
+        let options = options::read(options, "luat_kv_open_options")?.checked()?;
+        give(out, || {
+            let store = open(&options)?;
+            // A path has no NUL.
+            let path = CString::new(store.label()).unwrap_or_default();
+            Ok(luat_kv_store(store, path))
         })
-    }
+    })
 }
 
-/// Opens the database file at path, and makes it, with the folders it lies in, where it is missing (files with mode
-/// 0600, folders with 0700). A file that Luat wrote is taken over with all that it holds, and Luat can go on using it.
+/// Opens the database file at path. If it is missing, it is created with mode 0600, and its folders with 0700. A file
+/// of Luat is converted, with all its contents, and Luat can go on using it.
 ///
-/// path      a C string: bytes as the system has them; UTF-8 on Windows.
+/// path      a C string: bytes in the system's encoding; UTF-8 on Windows.
 /// options   NULL: the defaults.
-/// out       the store, yours to close with luat_kv_close(); NULL after an error.
-/// error     nullable; an error object, yours to free, where the status is negative.
+/// out       the store. Close it with luat_kv_close(). NULL after an error.
+/// error     nullable; an error object if the status is negative. Free it with luat_kv_error_free().
 ///
-/// Statuses: OK; INVALID, also for "" and ":memory:"; IO, also for a folder or a pipe, and for a file that is missing
-/// where LUAT_KV_OPEN_READONLY is set; BUSY, also when another library in this process has the file open, since two copies
-/// of SQLite on one file would drop each other's locks; CORRUPT; READONLY; NOMEM. Thread-safe.
+/// Statuses: OK; INVALID, also for "" and ":memory:"; IO, also for a folder or a pipe, and for a missing file with
+/// LUAT_KV_OPEN_READONLY; BUSY, also if another library in this process has the file open, since two copies of SQLite
+/// on one file would drop each other's locks; CORRUPT; READONLY; NOMEM. Thread-safe.
 ///
 /// # Safety
-/// Pointers are NULL or good for what is said above.
+/// Each pointer is NULL, or valid as described above.
 #[cfg(feature = "sqlite")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_open(
@@ -70,18 +70,19 @@ pub unsafe extern "C" fn luat_kv_open(
     out: *mut *mut luat_kv_store,
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
-    // SAFETY: the caller's promise.
+    // SAFETY: the C caller promises what the header requires: `path` is NULL or a C string, and the other pointers are
+    // as `open` requires.
     unsafe { open(options, out, error, |options| Store::open(self::path(path)?, options)) }
 }
 
-/// Opens the store of the Luat project that a folder lies in: the file that the environment variable LUAT_KV_DB names.
-/// Where it is not set, or empty, the nearest folder upwards that has a luat.toml is the project's root, else the folder
-/// itself; its key routing.data_dir (default ".luat/data") is relative to that, and the file in it is "kv.db". The rest is
-/// as with luat_kv_open().
+/// Opens the store of the Luat project that contains a folder. The environment variable LUAT_KV_DB is the path of its
+/// file. If that is not set, or empty, the project's root is the nearest folder upwards that has a luat.toml, or else
+/// the folder itself. The store is then the file "kv.db" in the folder that the key routing.data_dir of luat.toml names
+/// (default ".luat/data"), relative to the root. Otherwise like luat_kv_open().
 ///
-/// The luat.toml must belong to the process's user, to root, or to the owner of the folder, and not everybody may be
-/// allowed to write to it; symbolic links from there to the file must belong to one of these too. Else it is IO, unless
-/// the environment variable LUAT_KV_TRUSTED_PROJECT has the project's root (several folders are divided by ":").
+/// The luat.toml must belong to the process's user, to root, or to the owner of the folder, and must not be writable by
+/// everyone. Symbolic links from there to the file must also belong to one of these users. Otherwise the status is IO,
+/// unless the environment variable LUAT_KV_TRUSTED_PROJECT contains the project's root (folders are separated by ":").
 ///
 /// dir       a C string; NULL: the working directory.
 ///
@@ -89,7 +90,7 @@ pub unsafe extern "C" fn luat_kv_open(
 /// Thread-safe.
 ///
 /// # Safety
-/// Pointers are NULL or good for what is said above.
+/// Each pointer is NULL, or valid as described above.
 #[cfg(feature = "sqlite")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_open_project(
@@ -98,7 +99,8 @@ pub unsafe extern "C" fn luat_kv_open_project(
     out: *mut *mut luat_kv_store,
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
-    // SAFETY: the caller's promise.
+    // SAFETY: the C caller promises what the header requires: `dir` is NULL or a C string, and the other pointers are
+    // as `open` requires.
     unsafe {
         open(options, out, error, |options| {
             let dir = if dir.is_null() { None } else { Some(path(dir)?) };
@@ -107,25 +109,25 @@ pub unsafe extern "C" fn luat_kv_open_project(
     }
 }
 
-/// Makes a new, empty store in memory, which is gone when it closes. Of the options, only the limits matter, and
-/// LUAT_KV_OPEN_READONLY is INVALID. The rest is as with luat_kv_open().
+/// Creates an empty store in memory, which is lost when it is closed. Of the options, only the limits have an effect,
+/// and LUAT_KV_OPEN_READONLY is INVALID. Otherwise like luat_kv_open().
 ///
 /// Statuses: OK; INVALID. Thread-safe.
 ///
 /// # Safety
-/// Pointers are NULL or good for what is said at luat_kv_open().
+/// Each pointer is NULL, or valid as described at luat_kv_open().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_open_memory(
     options: *const luat_kv_open_options,
     out: *mut *mut luat_kv_store,
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
-    // SAFETY: the caller's promise.
+    // SAFETY: the C caller promises what the header requires: the pointers are as `open` requires.
     unsafe { open(options, out, error, Store::open_memory) }
 }
 
-/// Returns the database file's absolute path, or "memory": UTF-8 that ends in a NUL, and lives as long as the store's
-/// handle. "" for NULL; never NULL itself. Thread-safe.
+/// Returns the database file's absolute path, or "memory": UTF-8, NUL-terminated, valid as long as the store's handle.
+/// "" for NULL; never NULL. Thread-safe.
 ///
 /// # Safety
 /// `store` is NULL or live.
@@ -135,16 +137,16 @@ pub unsafe extern "C" fn luat_kv_store_path(store: *const luat_kv_store) -> *con
     unsafe { store.as_ref() }.map_or(c"", |store| store.1.as_c_str()).as_ptr()
 }
 
-/// Removes expired entries from the file, in steps that let others write in between. Nobody can see expired entries,
-/// and writes remove them little by little, so this is never needed for correct results.
+/// Removes expired entries from the file, in steps between which others can write. It is never needed for correct
+/// results: they do not contain expired entries, and each write removes a few.
 ///
-/// max       how many at most; 0: all of them.
-/// removed   nullable; how many there were.
+/// max       the maximum number of entries; 0: all of them.
+/// removed   nullable; the number of removed entries; 0 after an error.
 ///
 /// Statuses: OK; INVALID, IO, BUSY, CORRUPT, READONLY, NOMEM. Thread-safe.
 ///
 /// # Safety
-/// Pointers are NULL or good for what is said above.
+/// Each pointer is NULL, or valid as described above.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_sweep(
     store: *mut luat_kv_store,
@@ -159,14 +161,13 @@ pub unsafe extern "C" fn luat_kv_sweep(
     })
 }
 
-/// Writes the file anew, without the room that removed entries have left in it. Meanwhile it takes that much room again,
-/// and other calls that write wait, in this process and others, at most for their busy timeout. In memory there is nothing
-/// to do.
+/// Rewrites the file without the space that removed entries have left. Meanwhile it needs as much disk space again, and
+/// other calls that write wait, in this process and others, at most for their busy timeout. Does nothing in memory.
 ///
-/// Statuses: OK; INVALID; IO, also for a disk that is full; BUSY, CORRUPT, READONLY, NOMEM. Thread-safe.
+/// Statuses: OK; INVALID; IO, also for a full disk; BUSY, CORRUPT, READONLY, NOMEM. Thread-safe.
 ///
 /// # Safety
-/// Pointers are NULL or good for what is said above.
+/// Each pointer is NULL, or valid as described above.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_compact(store: *mut luat_kv_store, error: *mut *mut luat_kv_error) -> luat_kv_status {
     call!(error, {
@@ -175,16 +176,15 @@ pub unsafe extern "C" fn luat_kv_compact(store: *mut luat_kv_store, error: *mut 
     })
 }
 
-/// Moves the log that lies beside the file into it. SQLite does so by itself, now and then; this is for a moment of your
-/// choice. In memory there is nothing to do.
+/// Moves the log beside the file into it. SQLite also does this by itself from time to time. Does nothing in memory.
 ///
-/// complete  nullable; 1 if all of the log is in the file, 0 if somebody who is reading an older state, or writing, held
-///           some of it back, and after an error.
+/// complete  nullable; 1 if all of the log was moved; 0 if another writer, or a reader of an older state, held back a
+///           part of it, and after an error.
 ///
 /// Statuses: OK; INVALID, IO, BUSY, CORRUPT, READONLY, NOMEM. Thread-safe.
 ///
 /// # Safety
-/// Pointers are NULL or good for what is said above.
+/// Each pointer is NULL, or valid as described above.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_checkpoint(
     store: *mut luat_kv_store,
@@ -198,17 +198,17 @@ pub unsafe extern "C" fn luat_kv_checkpoint(
     })
 }
 
-/// Copies the whole store, as it is at one moment, into a new database file, which luat_kv_open() opens. Others can
-/// write meanwhile. The copy, of mode 0600, gets its name when it is whole and was checked: a store that is damaged is
-/// CORRUPT, and not copied.
+/// Copies the whole store, as of one moment, into a new database file, which luat_kv_open() can open. Others can write
+/// meanwhile. The copy has the mode 0600, and gets its name when it is complete and checked: a damaged store is
+/// CORRUPT, and is not copied.
 ///
-/// path      a C string, as for luat_kv_open(). Its folder must be there, and the file must not.
+/// path      a C string, as for luat_kv_open(). Its folder must exist, and the file must not.
 ///
-/// Statuses: OK; INVALID, also for a store in memory, which has luat_kv_export() instead; IO, also for a disk that is
-/// full, and for a file that is there; BUSY, CORRUPT, NOMEM. Thread-safe.
+/// Statuses: OK; INVALID, also for a store in memory: use luat_kv_export(); IO, also for a full disk, and for an
+/// existing file; BUSY, CORRUPT, NOMEM. Thread-safe.
 ///
 /// # Safety
-/// Pointers are NULL or good for what is said above.
+/// Each pointer is NULL, or valid as described above.
 #[cfg(feature = "sqlite")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_backup(
@@ -222,15 +222,15 @@ pub unsafe extern "C" fn luat_kv_backup(
     })
 }
 
-/// Lists the names of the namespaces that have live keys, in byte order, all of them.
+/// Lists the names of all namespaces that have live keys, in byte order.
 ///
-/// out       a page of entries whose key is the name, and which have nothing else; yours to free with
-///           luat_kv_page_free(). NULL after an error.
+/// out       a page of entries whose key is the name, and which have nothing else. Free it with luat_kv_page_free().
+///           NULL after an error.
 ///
 /// Statuses: OK; INVALID, IO, BUSY, CORRUPT, NOMEM. Thread-safe.
 ///
 /// # Safety
-/// Pointers are NULL or good for what is said above.
+/// Each pointer is NULL, or valid as described above.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_namespaces(
     store: *mut luat_kv_store,
@@ -244,8 +244,8 @@ pub unsafe extern "C" fn luat_kv_namespaces(
     })
 }
 
-/// Gives a store's handle back; NULL is harmless. Namespaces that were opened from it go on working, and the store
-/// itself closes with the last of them.
+/// Frees a store's handle; NULL does nothing. Namespaces that were opened from it can still be used, and the store
+/// itself is closed with the last of them.
 ///
 /// # Safety
 /// `store` is NULL or a live store, and is not used again.
@@ -255,15 +255,15 @@ pub unsafe extern "C" fn luat_kv_close(store: *mut luat_kv_store) {
     unsafe { free(store) };
 }
 
-/// Opens a namespace of a store: a set of keys of its own. Nothing is written until a key is put.
+/// Opens a namespace of a store: a separate set of keys. Nothing is written until a key is put.
 ///
 /// name      UTF-8, not empty.
-/// out       the namespace, yours to free with luat_kv_namespace_free(); NULL after an error. It keeps the store open.
+/// out       the namespace, which keeps the store open. Free it with luat_kv_namespace_free(). NULL after an error.
 ///
 /// Statuses: OK; INVALID, LIMIT. Thread-safe.
 ///
 /// # Safety
-/// Pointers are NULL or good for what is said above.
+/// Each pointer is NULL, or valid as described above.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_namespace_open(
     store: *mut luat_kv_store,

@@ -269,9 +269,7 @@ impl Writer<'_> {
                     self.number(key).as_key().write(self)?;
                     self.put("\"")
                 }
-                _ => {
-                    Err(Error::invalid(format!("JSON keys are strings or numbers, not a {}", self.type_name(key))))
-                }
+                _ => Err(Error::invalid(format!("JSON keys are strings or numbers, not a {}", self.type_name(key)))),
             }
         }
     }
