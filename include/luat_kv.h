@@ -957,7 +957,7 @@ luat_kv_status luat_kv_clear(struct luat_kv_namespace *ns,
  *           in total, and 0 means no limit.
  * out       the iterator. Free it with luat_kv_iter_free(). NULL after an error. It keeps the store open.
  *
- * Statuses: the same as those of luat_kv_list(). Thread-safe.
+ * Statuses: as luat_kv_list(). Thread-safe.
  */
 luat_kv_status luat_kv_iter_open(struct luat_kv_namespace *ns,
                                  const struct luat_kv_list_options *options,

@@ -68,7 +68,7 @@ impl luat_kv_iter {
 ///           in total, and 0 means no limit.
 /// out       the iterator. Free it with luat_kv_iter_free(). NULL after an error. It keeps the store open.
 ///
-/// Statuses: the same as those of luat_kv_list(). Thread-safe.
+/// Statuses: as luat_kv_list(). Thread-safe.
 ///
 /// # Safety
 /// Pointers are NULL or valid as described above.
