@@ -27,8 +27,8 @@
  * - The caller owns every other handle that is returned, and passes it to its own _free function (or to
  *   luat_kv_close) once. The order does not matter: each handle keeps alive what it needs. All of these
  *   functions accept NULL.
- * - Any thread may use a store or a namespace at any time. An entry, page, iterator, batch, stats or error
- *   may be used by one thread at a time, which may change. A thread must not be cancelled
+ * - Any thread may use a store or a namespace at any time. An entry, page, iterator, batch, stats or
+ *   error may be used by one thread at a time, which may change. A thread must not be cancelled
  *   (pthread_cancel) during a call: that ends the process.
  * - Options structs begin with their size. Initialize them with their _init function, which gets the
  *   size. 0 in a field means its default, and NULL instead of a struct means all defaults. A shorter
@@ -314,7 +314,7 @@ typedef struct luat_kv_incr_options {
 } luat_kv_incr_options;
 
 /**
- * The limits of a store. Lengths are in bytes.
+ * The limits of a store, which luat_kv_store_limits() writes. Lengths are in bytes.
  */
 typedef struct luat_kv_limits {
   /**
@@ -322,7 +322,7 @@ typedef struct luat_kv_limits {
    */
   uint32_t struct_size;
   /**
-   * The maximum length of a key, a namespace's name, a prefix, start and stop.
+   * The maximum length of a key, a namespace's name, prefix, start and stop.
    */
   uint32_t max_key_len;
   /**
@@ -334,7 +334,7 @@ typedef struct luat_kv_limits {
    */
   uint32_t max_keys;
   /**
-   * The maximum number of entries in a page of luat_kv_list().
+   * The maximum number of keys in a page of luat_kv_list().
    */
   uint32_t max_page_len;
   /**
@@ -447,8 +447,8 @@ luat_kv_status luat_kv_error_status(const struct luat_kv_error *error);
 const char *luat_kv_error_message(const struct luat_kv_error *error);
 
 /**
- * Returns the number of the operating system's error that caused an error: a value of errno.h, such as ENOSPC, or on
- * Windows of GetLastError(). 0 if no call of the system failed, and for NULL.
+ * Returns the number of the system's error that caused an error: a constant of errno.h, such as ENOSPC, or of
+ * GetLastError() on Windows. 0 if no system call failed, and for NULL.
  */
 int luat_kv_error_errno(const struct luat_kv_error *error);
 
@@ -621,11 +621,11 @@ luat_kv_status luat_kv_namespace_open(struct luat_kv_store *store,
                                       struct luat_kv_error **error);
 
 /**
- * Returns the limits that a store was opened with. Thread-safe.
+ * Writes the limits that a store was opened with. Thread-safe.
  *
- * store     the store; NULL: the limits of LUAT_KV_LIMITS_DEFAULT.
- * limits    the struct to fill; NULL does nothing. A field that the library does not know becomes 0.
- * size      sizeof *limits in the calling program: the library may know more or fewer fields.
+ * store     NULL: the limits of LUAT_KV_LIMITS_DEFAULT.
+ * limits    the struct that is written; NULL does nothing. A field that the library does not know is 0.
+ * size      sizeof *limits in the program: the library may know more or fewer fields.
  */
 void luat_kv_store_limits(const struct luat_kv_store *store,
                           struct luat_kv_limits *limits,
@@ -949,13 +949,12 @@ luat_kv_status luat_kv_clear(struct luat_kv_namespace *ns,
                              struct luat_kv_error **error);
 
 /**
- * Begins to list live keys as luat_kv_list() does, but one by one, over any number of pages. This call reads the first
- * page, luat_kv_iter_next() the others when they are needed. No lock is held between the calls, so a key that is put or
- * removed meanwhile may or may not be listed.
+ * Begins an iteration over live keys, with the options of luat_kv_list(), over all pages. This call reads the first
+ * page; each further page is read when it is needed. No lock is held in between, so a key that is put or removed
+ * meanwhile may or may not be returned.
  *
- * options   the options of luat_kv_list(), which are copied; NULL: all keys. The limit is the maximum number of entries
- *           in total, and 0 means no limit.
- * out       the iterator. Free it with luat_kv_iter_free(). NULL after an error. It keeps the store open.
+ * options   NULL: all keys. They are copied. limit is the maximum number of entries in total; 0 means no limit.
+ * out       the iterator, which keeps the store open. Free it with luat_kv_iter_free(). NULL after an error.
  *
  * Statuses: as luat_kv_list(). Thread-safe.
  */
@@ -965,20 +964,20 @@ luat_kv_status luat_kv_iter_open(struct luat_kv_namespace *ns,
                                  struct luat_kv_error **error);
 
 /**
- * Returns the next entry.
+ * Moves to the next entry; the first call moves to the first one.
  *
- * entry     the entry, which belongs to the iterator: valid until the next call of this function or of
- *           luat_kv_iter_free(). NULL unless the status is OK.
+ * entry     the entry, which the iterator owns, valid until the next call of this function or luat_kv_iter_free().
+ *           NULL unless the status is OK.
  *
- * Statuses: OK; NOT_FOUND: there are no more entries; INVALID, IO, BUSY, CORRUPT, NOMEM. After an error the iterator is
- * where it was, and the call can be repeated.
+ * Statuses: OK; NOT_FOUND: there are no more entries; INVALID, IO, BUSY, CORRUPT, NOMEM. After an error the position
+ * is unchanged, and the call can be repeated.
  */
 luat_kv_status luat_kv_iter_next(struct luat_kv_iter *iter,
                                  const struct luat_kv_entry **entry,
                                  struct luat_kv_error **error);
 
 /**
- * Frees an iterator and its entry; NULL does nothing.
+ * Frees an iterator and its current entry; NULL does nothing.
  */
 void luat_kv_iter_free(struct luat_kv_iter *iter);
 

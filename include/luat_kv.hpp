@@ -92,7 +92,7 @@ enum class errc : luat_kv_status {
 /// The exception of this interface. what() is one line of UTF-8, such as "luat_kv: BUSY: …".
 class error : public std::runtime_error {
 public:
-    /// An error with a code, a message, which follows the code in what(), and the number of the system's error, if there is one.
+    /// An error with a code, a message, which follows the code in what(), and the system's error number or 0.
     error(errc code, const std::string& message, int os_error = 0)
         : std::runtime_error(std::string("luat_kv: ") + name(code) + ": " + message), code_(code), os_error_(os_error) {}
 
@@ -102,8 +102,8 @@ public:
     /// The code's name, such as "BUSY": static text.
     const char* name() const noexcept { return name(code_); }
 
-    /// The number of the system's error, such as ENOSPC: for a std::error_code of std::system_category(). 0 where no
-    /// call of the system failed.
+    /// The number of the system's error, such as ENOSPC, for a std::error_code of std::system_category(). 0 if no
+    /// system call failed.
     int os_error() const noexcept { return os_error_; }
 
 private:

@@ -28,7 +28,7 @@ local M = {}
 
 local Store = {}
 
---- Sets the lengths that a store allows; without a store, those of the default limits.
+--- Sets the maximum lengths of a store; without a store, those of the default limits.
 local function read_limits(into, ptr)
   local limits = ffi.new("luat_kv_limits")
   C.luat_kv_store_limits(ptr, limits, ffi.sizeof(limits))

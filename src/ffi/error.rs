@@ -132,8 +132,8 @@ pub unsafe extern "C" fn luat_kv_error_message(error: *const luat_kv_error) -> *
     unsafe { error.as_ref() }.map_or(c"", |error| &error.message).as_ptr()
 }
 
-/// Returns the number of the operating system's error that caused an error: a value of errno.h, such as ENOSPC, or on
-/// Windows of GetLastError(). 0 if no call of the system failed, and for NULL.
+/// Returns the number of the system's error that caused an error: a constant of errno.h, such as ENOSPC, or of
+/// GetLastError() on Windows. 0 if no system call failed, and for NULL.
 ///
 /// # Safety
 /// `error` is NULL or a live error.

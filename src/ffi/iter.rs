@@ -14,11 +14,11 @@ use crate::types::ListOptions;
 pub struct luat_kv_iter {
     pages: Pages,
     range: Range,
-    /// The entry that the last call has returned.
+    /// The entry that the last call of `next` returned.
     entry: Option<luat_kv_entry>,
 }
 
-/// Copies of a call's list options.
+/// A copy of the caller's list options, which are only valid during a call.
 struct Range {
     prefix: String,
     start: String,
@@ -60,18 +60,17 @@ impl luat_kv_iter {
     }
 }
 
-/// Begins to list live keys as luat_kv_list() does, but one by one, over any number of pages. This call reads the first
-/// page, luat_kv_iter_next() the others when they are needed. No lock is held between the calls, so a key that is put or
-/// removed meanwhile may or may not be listed.
+/// Begins an iteration over live keys, with the options of luat_kv_list(), over all pages. This call reads the first
+/// page; each further page is read when it is needed. No lock is held in between, so a key that is put or removed
+/// meanwhile may or may not be returned.
 ///
-/// options   the options of luat_kv_list(), which are copied; NULL: all keys. The limit is the maximum number of entries
-///           in total, and 0 means no limit.
-/// out       the iterator. Free it with luat_kv_iter_free(). NULL after an error. It keeps the store open.
+/// options   NULL: all keys. They are copied. limit is the maximum number of entries in total; 0 means no limit.
+/// out       the iterator, which keeps the store open. Free it with luat_kv_iter_free(). NULL after an error.
 ///
 /// Statuses: as luat_kv_list(). Thread-safe.
 ///
 /// # Safety
-/// Pointers are NULL or valid as described above.
+/// Each pointer is NULL, or valid as described above.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_iter_open(
     ns: *mut luat_kv_namespace,
@@ -87,16 +86,16 @@ pub unsafe extern "C" fn luat_kv_iter_open(
     })
 }
 
-/// Returns the next entry.
+/// Moves to the next entry; the first call moves to the first one.
 ///
-/// entry     the entry, which belongs to the iterator: valid until the next call of this function or of
-///           luat_kv_iter_free(). NULL unless the status is OK.
+/// entry     the entry, which the iterator owns, valid until the next call of this function or luat_kv_iter_free().
+///           NULL unless the status is OK.
 ///
-/// Statuses: OK; NOT_FOUND: there are no more entries; INVALID, IO, BUSY, CORRUPT, NOMEM. After an error the iterator is
-/// where it was, and the call can be repeated.
+/// Statuses: OK; NOT_FOUND: there are no more entries; INVALID, IO, BUSY, CORRUPT, NOMEM. After an error the position
+/// is unchanged, and the call can be repeated.
 ///
 /// # Safety
-/// Pointers are NULL or valid as described above.
+/// Each pointer is NULL, or valid as described above.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_iter_next(
     iter: *mut luat_kv_iter,
@@ -111,7 +110,7 @@ pub unsafe extern "C" fn luat_kv_iter_next(
     })
 }
 
-/// Frees an iterator and its entry; NULL does nothing.
+/// Frees an iterator and its current entry; NULL does nothing.
 ///
 /// # Safety
 /// `iter` is NULL or live, and is not used again.

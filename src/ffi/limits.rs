@@ -1,22 +1,22 @@
-//! Limits of keys, values and lists.
+//! The limits of a store.
 
 use super::luat_kv_store;
 use super::options::{self, Options};
 use crate::types::Limits;
 
-/// The limits of a store. Lengths are in bytes.
+/// The limits of a store, which luat_kv_store_limits() writes. Lengths are in bytes.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct luat_kv_limits {
     /// sizeof this struct, in the version that the program was compiled with.
     pub struct_size: u32,
-    /// The maximum length of a key, a namespace's name, a prefix, start and stop.
+    /// The maximum length of a key, a namespace's name, prefix, start and stop.
     pub max_key_len: u32,
     /// The maximum length of metadata.
     pub max_metadata_len: u32,
     /// The maximum number of keys of luat_kv_get_many().
     pub max_keys: u32,
-    /// The maximum number of entries in a page of luat_kv_list().
+    /// The maximum number of keys in a page of luat_kv_list().
     pub max_page_len: u32,
     /// The minimum lifetime, in seconds.
     pub min_ttl: u32,
@@ -26,7 +26,7 @@ pub struct luat_kv_limits {
     pub max_expiration: i64,
 }
 
-// SAFETY: `repr(C)`, integers only, the size first.
+// SAFETY: it is `repr(C)`, has only integers, and begins with the size.
 unsafe impl Options for luat_kv_limits {}
 
 impl From<Limits> for luat_kv_limits {
@@ -44,14 +44,14 @@ impl From<Limits> for luat_kv_limits {
     }
 }
 
-/// Returns the limits that a store was opened with. Thread-safe.
+/// Writes the limits that a store was opened with. Thread-safe.
 ///
-/// store     the store; NULL: the limits of LUAT_KV_LIMITS_DEFAULT.
-/// limits    the struct to fill; NULL does nothing. A field that the library does not know becomes 0.
-/// size      sizeof *limits in the calling program: the library may know more or fewer fields.
+/// store     NULL: the limits of LUAT_KV_LIMITS_DEFAULT.
+/// limits    the struct that is written; NULL does nothing. A field that the library does not know is 0.
+/// size      sizeof *limits in the program: the library may know more or fewer fields.
 ///
 /// # Safety
-/// `store` is NULL or live, `limits` NULL or points to room for `size` bytes.
+/// `store` is NULL or live, `limits` NULL or valid for writing `size` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn luat_kv_store_limits(store: *const luat_kv_store, limits: *mut luat_kv_limits, size: usize) {
     // SAFETY: the caller promises that `store` is NULL or live.

@@ -180,18 +180,18 @@ unsafe fn init<T: Options>(options: *mut T, size: usize) {
     }
 }
 
-/// Writes the fields of a struct that the caller knows: its struct has `size` bytes. The rest of a longer one is zero.
+/// Writes as much of a struct as fits into the caller's, which has `size` bytes. The rest of a longer one is zero.
 ///
 /// # Safety
 /// As [`init`].
 #[cfg(not(target_family = "wasm"))]
 pub(super) unsafe fn write<T: Options>(to: *mut T, size: usize, from: &T) {
     const FIRST: usize = size_of::<u32>();
-    // SAFETY: as promised.
+    // SAFETY: `to` is NULL or valid for writing `size` bytes, as promised.
     unsafe { init(to, size) };
     if !to.is_null() && (FIRST..=LONGEST).contains(&size) {
         let known = size.min(size_of::<T>()) - FIRST;
-        // SAFETY: both have `known` bytes behind the size, which `init` has written.
+        // SAFETY: `to` is not NULL, and both structs have `known` bytes after the size, which `init` has written.
         unsafe { ptr::from_ref(from).byte_add(FIRST).cast::<u8>().copy_to(to.cast::<u8>().add(FIRST), known) };
     }
 }

@@ -12,12 +12,12 @@ const module = new WebAssembly.Module(readFileSync(here("luat_kv.wasm")));
 const exported = WebAssembly.Module.exports(module).map(({ name }) => name);
 const declared = [...header.matchAll(/\b(luat_kv_\w+)\s*\(/g)].map(([, name]) => name);
 
-/** Functions that need files, or a system. */
+/** Functions that need files, or an operating system. */
 const FILES = ["open", "open_project", "backup", "export", "import", "export_fd", "import_fd", "error_errno"].map(
   (name) => `luat_kv_${name}`,
 );
 
-/** Functions that would make the module larger. JavaScript does the same without them. */
+/** Functions that would make the module larger. JavaScript does not need them. */
 const LEFT_OUT = ["iter_open", "iter_next", "iter_free", "store_limits"].map((name) => `luat_kv_${name}`);
 
 /** Functions that the package does not use. */

@@ -25,8 +25,8 @@ FUNCTIONS = set(re.findall(r"\b(luat_kv_\w+)\s*\(", HEADER))
 CONSTANTS = dict(re.findall(r"^#define (LUAT_KV_\w+) (-?\d+)$", HEADER, flags=re.MULTILINE))
 
 # Functions that the package does not use: the status of an error is also the result of its call, add() and delete() use
-# the newer functions that return more, take() reads an entry before it removes it, loops over keys read pages, and errors
-# name the limits.
+# the newer functions that return more, take() reads an entry before it removes it, iterations read pages, and the errors
+# contain the limits.
 LEFT_OUT = {
     "luat_kv_error_status",
     "luat_kv_add",
