@@ -50,8 +50,9 @@ impl Memory {
             let version = maps.versions.next();
             let mut change = Change::begin(maps, now, version, true);
             let Some(answer) = run(&mut change)? else { return Ok(None) };
+            let quota = SWEEP_PER_WRITE + change.expiries as u64;
             change.keep();
-            maps.sweep(SWEEP_PER_WRITE, now);
+            maps.sweep(quota, now);
             Ok(Some(answer))
         })
     }

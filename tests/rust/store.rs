@@ -51,6 +51,24 @@ fn each_write_removes_some_of_the_expired_and_a_sweep_the_rest() {
 }
 
 #[test]
+fn a_batch_removes_as_many_of_the_expired_as_it_adds() {
+    const KEYS: u64 = 100;
+    both(|store, clock| {
+        let n = store.namespace("n").unwrap();
+        for second in 0..5 {
+            clock.set(NOW + 10 * second);
+            let mut batch = store.batch();
+            for key in 0..KEYS {
+                batch.put_with(&n, &format!("{second}:{key}"), b"v", &ttl(5)).unwrap();
+            }
+            batch.commit().unwrap();
+        }
+        clock.set(NOW + 100);
+        assert_eq!(swept(&store), KEYS, "those of the last batch");
+    });
+}
+
+#[test]
 fn expired_entries_are_found_in_whichever_second_they_end() {
     both(|store, clock| {
         let n = store.namespace("n").unwrap();

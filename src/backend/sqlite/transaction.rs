@@ -35,19 +35,21 @@ impl Connection {
         if sweeps {
             self.guard.look_again(&self.sqlite)?;
         }
-        let Some(answer) = run(&mut self.begin(now, version))? else {
+        let mut change = self.begin(now, version);
+        let Some(answer) = run(&mut change)? else {
             return Ok(None);
         };
-        let swept = if sweeps { sweep(&transaction, SWEEP_PER_WRITE, now)? } else { 0 };
+        let quota = SWEEP_PER_WRITE + change.expiries;
+        let swept = if sweeps { sweep(&transaction, quota, now)? } else { 0 };
         transaction.commit().map_err(|failed| self.take_back(failed.into()))?;
         if sweeps {
-            self.swept(now, swept == SWEEP_PER_WRITE);
+            self.swept(now, swept == quota);
         }
         Ok(Some(answer))
     }
 
     fn begin(&self, now: i64, version: Version) -> Change<'_> {
-        Change { sqlite: &self.sqlite, steps: &self.guard.steps, now, version }
+        Change { sqlite: &self.sqlite, steps: &self.guard.steps, now, version, expiries: 0 }
     }
 
     fn take_back(&self, failed: Error) -> Error {
@@ -78,6 +80,8 @@ pub(super) struct Change<'a> {
     steps: &'a Steps,
     now: i64,
     pub(super) version: Version,
+    /// How many rows it has put that have an expiration.
+    expiries: u64,
 }
 
 impl Change<'_> {
@@ -121,6 +125,7 @@ impl Transaction for Change<'_> {
 
     fn put(&mut self, namespace: &str, put: Put<'_>) -> Result<()> {
         self.steps.restart();
+        self.expiries += u64::from(put.expiration.is_some());
         test_hooks::panic_on(put.key);
         let row = [
             namespace.into(),
