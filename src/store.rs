@@ -208,7 +208,7 @@ impl Store {
         Store(Arc::new(Inner { backend, limits, clock, busy_timeout, closed, label }))
     }
 
-    /// Returns the names of the namespaces that have keys, in byte order.
+    /// Returns the names of the namespaces that have live keys, in byte order.
     pub fn namespaces(&self) -> Result<Vec<String>> {
         let now = self.0.clock.now();
         self.0.call(|backend| backend.namespaces(now))
@@ -290,9 +290,8 @@ impl Store {
         self.0.clock.now()
     }
 
-    /// The limits that the store was opened with.
-    #[cfg_attr(all(target_family = "wasm", not(feature = "module")), allow(dead_code))]
-    pub(crate) fn limits(&self) -> Limits {
+    /// The set of limits that the store was opened with.
+    pub fn limits(&self) -> Limits {
         self.0.limits
     }
 

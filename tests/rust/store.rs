@@ -100,6 +100,13 @@ fn a_new_life_of_a_key_does_not_end_with_its_old_one() {
 }
 
 #[test]
+fn a_store_returns_the_limits_that_it_was_opened_with() {
+    let limits = |options: &OpenOptions| Store::open_memory(options).unwrap().limits();
+    assert_eq!(limits(&OpenOptions::new()), Limits::Default);
+    assert_eq!(limits(&OpenOptions::new().limits(Limits::Cloudflare)), Limits::Cloudflare);
+}
+
+#[test]
 fn limits_say_no_on_their_far_side_only() {
     let options = OpenOptions::new().limits(Limits::Cloudflare).clock(Clock::manual(NOW));
     let n = Store::open_memory(&options).unwrap().namespace("n").unwrap();
