@@ -1,13 +1,14 @@
 //! The interface of a back end: a few operations on rows.
 //!
-//! A back end keeps rows and their expirations. It checks no limits and reads no clock: `now` is always a parameter. (A
-//! write gets the clock itself, since it may have to wait first.) A change is data, a [`Write`]; the module `write`
-//! defines what its operations mean, for all back ends. Any thread may call a back end at any time, within
-//! [`fork::enter`](crate::fork::enter). A cache in front of a back end is a back end too: it answers [`Backend::get`]
-//! and forwards the other calls.
+//! A back end keeps rows and their expirations. Its arguments have been checked; only lifetimes are checked again, by
+//! the module `write`, when the back end has the rows. The time is a parameter, `now`. (A change that may have to wait
+//! first gets the clock instead.) A change is data, a [`Write`]; the module `write` defines what its operations mean,
+//! for all back ends. Any thread may call a back end at any time, within [`fork::enter`](crate::fork::enter). A cache
+//! in front of a back end would be a back end too: it would answer [`Backend::get`] and forward the other calls.
 //!
-//! A back end does not wait for other users of the data. A call that they prevent returns BUSY at once and has changed
-//! nothing; `store` repeats it, and holds nothing in between. Only opening waits by itself.
+//! A back end does not wait for another process, an import or compacting. A call that they prevent returns BUSY at once
+//! and has changed nothing; `store` repeats it, and holds nothing in between. Short calls of this process take turns.
+//! Only opening waits by itself.
 
 use std::path::Path;
 

@@ -35,10 +35,10 @@
 //!
 //! ## Structure
 //!
-//! A request arrives through a binding (`ffi`, `lua`, `wasm`, or this API), is checked once in `namespace`, `batch`,
+//! A request arrives through a binding (`ffi`, `lua`, `wasm`, or this API), is checked in `namespace`, `batch`,
 //! `transfer` (exports and imports) or `store` with the rules of `limits`, and goes to one `backend`. Calls go only in
-//! this direction. A back end checks no limits and reads no clock, and a binding does not depend on the back end. See
-//! `docs/design.md`.
+//! this direction. Everything is checked once, before the back end gets it, except lifetimes: these are checked again
+//! when the back end has the rows. A binding does not depend on the back end. See `docs/design.md`.
 
 #![deny(unsafe_op_in_unsafe_fn, missing_docs)]
 #![warn(clippy::undocumented_unsafe_blocks)]

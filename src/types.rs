@@ -195,7 +195,7 @@ impl IncrOptions {
     }
 }
 
-/// Which keys to list. By default, the first 1000 of the namespace.
+/// Which keys to list. By default, a page has the first 1000 of the namespace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ListOptions<'a> {
@@ -205,7 +205,8 @@ pub struct ListOptions<'a> {
     pub start: &'a str,
     /// Only keys before this one in byte order. Must not be empty.
     pub stop: Option<&'a str>,
-    /// The maximum number of keys; `None` means 1000.
+    /// The maximum number of keys: of a [page](crate::Namespace::list), where `None` means 1000, or of a whole
+    /// [scan](crate::Namespace::scan), where `None` means no limit.
     pub limit: Option<u64>,
     /// The [`Page::cursor`] of the previous page. It is valid for the same prefix and direction only.
     pub cursor: Option<&'a str>,

@@ -1,8 +1,8 @@
 //! Writes: changes as data, and the meaning of each operation.
 //!
-//! Because a write is data, a back end can send it, merge it with others, retry it as a whole, and tell which keys it
-//! changed. What an operation means is defined here once. A back end that has direct access to rows applies the
-//! operations to its [`Transaction`].
+//! Because a write is data, `store` can repeat it as a whole, and a back end could send it, merge it with others, or
+//! tell which keys it changed. What an operation means is defined here once. A back end that has direct access to rows
+//! applies the operations to its [`Transaction`].
 
 use super::Put;
 use crate::clock::Clock;

@@ -10,9 +10,10 @@
 //! Descriptors are not closed at that point, the child's first use of any store, because the program may have closed
 //! all descriptors before it, as daemons do. Its own files and sockets may have their numbers now, and SQLite would
 //! unlock and close those. So the child closes the inherited descriptors in its fork handler, before the program
-//! continues; at that time they are certainly this library's. This costs three calls of close(2) for each store, and
-//! nothing else happens between a fork and an exec. (It also keeps children from holding files open that the parent has
-//! closed.) When the inherited connections are discarded later, SQLite's calls of close(2) are skipped.
+//! continues; at that time they are certainly this library's. This costs one call of fstat(2) and one of close(2) for
+//! each descriptor: three for a file, and two for each further connection to it. Nothing else happens between a fork
+//! and an exec. (It also keeps children from holding files open that the parent has closed.) When the inherited
+//! connections are discarded later, SQLite's calls of close(2) are skipped.
 //!
 //! For both, the two system calls by which SQLite opens and closes files go through functions in this file; SQLite has
 //! an interface for that ([`sqlite3_vfs::xSetSystemCall`](ffi::sqlite3_vfs)). Only files of registered databases, their
