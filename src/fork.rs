@@ -6,14 +6,16 @@
 //!
 //! | gate | its calls | while a fork waits for it |
 //! | --- | --- | --- |
-//! | long | wait for a pipe, or copy everything | calls pass all three |
+//! | long | wait for a pipe, or copy everything | long calls wait a moment, then pass; the others pass |
 //! | opening | wait for other processes, no longer than the busy timeout | short calls pass, the others wait |
 //! | short | wait for short calls only | every call waits |
 //!
-//! A long call may wait for another one: an import, for the export that feeds it. So while a fork waits for long calls,
-//! new ones must pass, or the two would wait for each other; a fork then waits for a moment without any. Nothing else
-//! waits for a call that comes later, so a fork that waits at the other two gates keeps new calls out of them, and
-//! waits only for those that have begun.
+//! A long call may wait for another one: an import, for the export that feeds it. If that one begins while a fork waits
+//! for the import, it must pass, or all three would wait for ever. But if all passed at once, a fork could wait for ever
+//! where they overlap. So a long call that begins while a fork waits is delayed, at most for as long as the fork has
+//! waited by then. That delay grows until all that are in progress end before the next one begins. Nothing else waits
+//! for a call that comes later, so a fork that waits at the other two gates keeps new calls out of them, and waits only
+//! for those that have begun.
 //!
 //! `backend/sqlite/fork.rs` describes what happens to the connections that a child inherits. A fork does nothing else,
 //! since most forks are followed by an exec.
@@ -23,12 +25,37 @@ pub(crate) use gates::*;
 #[cfg(unix)]
 mod gates {
     use std::sync::{Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard};
+    use std::time::Instant;
 
-    /// How many long calls are in progress. Locked from when a fork has seen none until just after the fork.
-    pub(super) static LONG: Mutex<usize> = Mutex::new(0);
+    pub(super) struct Long {
+        /// How many calls are in progress.
+        pub calls: usize,
+        /// How many forks wait, or are in progress.
+        pub forks: usize,
+        /// Since when.
+        since: Option<Instant>,
+    }
 
-    /// Notified when no long call is in progress any more.
-    pub(super) static NONE_LONG: Condvar = Condvar::new();
+    /// Locked from when a fork has seen no long call until just after the fork.
+    pub(super) static LONG: Mutex<Long> = Mutex::new(Long { calls: 0, forks: 0, since: None });
+
+    /// Notified when the last call or the last fork has ended.
+    pub(super) static NONE_LEFT: Condvar = Condvar::new();
+
+    impl Long {
+        pub fn begin_fork(&mut self) {
+            self.forks += 1;
+            self.since.get_or_insert_with(Instant::now);
+        }
+
+        pub fn end_fork(&mut self) {
+            self.forks -= 1;
+            if self.forks == 0 {
+                self.since = None;
+                NONE_LEFT.notify_all();
+            }
+        }
+    }
 
     /// Locked shared by each open of a store, and exclusively by a fork.
     #[cfg(feature = "sqlite")]
@@ -54,16 +81,21 @@ mod gates {
 
     /// Like [`enter`], for a call that may take long. Within it, other calls may be made.
     pub(crate) fn enter_for_long() -> LongCall {
-        *LONG.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        let mut long = LONG.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(since) = long.since {
+            let delayed = NONE_LEFT.wait_timeout_while(long, since.elapsed(), |long| long.forks > 0);
+            long = delayed.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        long.calls += 1;
         LongCall(())
     }
 
     impl Drop for LongCall {
         fn drop(&mut self) {
-            let mut calls = LONG.lock().unwrap_or_else(PoisonError::into_inner);
-            *calls -= 1;
-            if *calls == 0 {
-                NONE_LONG.notify_all();
+            let mut long = LONG.lock().unwrap_or_else(PoisonError::into_inner);
+            long.calls -= 1;
+            if long.calls == 0 {
+                NONE_LEFT.notify_all();
             }
         }
     }
@@ -104,7 +136,7 @@ mod handlers {
 
     #[cfg(feature = "sqlite")]
     use super::gates::OPENING;
-    use super::gates::{LONG, NONE_LONG, SHORT};
+    use super::gates::{LONG, Long, NONE_LEFT, SHORT};
     #[cfg(feature = "sqlite")]
     use crate::backend::sqlite::fork as sqlite;
 
@@ -117,7 +149,7 @@ mod handlers {
         _short: Gate,
         #[cfg(feature = "sqlite")]
         _opening: Gate,
-        _long: MutexGuard<'static, usize>,
+        long: MutexGuard<'static, Long>,
     }
 
     struct Locked(UnsafeCell<Option<Guards>>);
@@ -135,8 +167,9 @@ mod handlers {
     }
 
     extern "C" fn before_fork() {
-        let long = LONG.lock().unwrap_or_else(PoisonError::into_inner);
-        let long = NONE_LONG.wait_while(long, |calls| *calls > 0).unwrap_or_else(PoisonError::into_inner);
+        let mut long = LONG.lock().unwrap_or_else(PoisonError::into_inner);
+        long.begin_fork();
+        let long = NONE_LEFT.wait_while(long, |long| long.calls > 0).unwrap_or_else(PoisonError::into_inner);
         #[cfg(feature = "sqlite")]
         let opening = OPENING.write().unwrap_or_else(PoisonError::into_inner);
         let short = SHORT.write().unwrap_or_else(PoisonError::into_inner);
@@ -146,19 +179,23 @@ mod handlers {
             _short: short,
             #[cfg(feature = "sqlite")]
             _opening: opening,
-            _long: long,
+            long,
         };
         // SAFETY: see `Locked`.
         unsafe { *LOCKED.0.get() = Some(guards) };
     }
 
     extern "C" fn after_fork_in_parent() {
-        drop(unlock());
+        if let Some(mut guards) = unlock() {
+            guards.long.end_fork();
+        }
     }
 
     extern "C" fn after_fork_in_child() {
-        #[allow(unused_mut, unused_variables)]
         let Some(mut guards) = unlock() else { return };
+        // The threads of other forks that wait are not in the child.
+        guards.long.forks = 1;
+        guards.long.end_fork();
         #[cfg(feature = "sqlite")]
         sqlite::after_fork_in_child(&mut guards.sqlite);
     }

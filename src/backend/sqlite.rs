@@ -19,7 +19,6 @@ use std::time::Duration;
 use self::connection::Connection;
 use self::database::{Caller, Database};
 use self::rows::{USUAL, below, entry, get, in_order, namespace_after};
-use self::transaction::sweep;
 use super::{
     Backend, Each, Import, Outcome, PAGE_BYTES, Projection, Range, Removed, Scan, ScanPage, Step, Write, push,
 };
@@ -231,7 +230,7 @@ impl Backend for Sqlite {
     }
 
     fn sweep(&self, max: u64, now: i64) -> Result<u64> {
-        self.change(|connection| sweep(&connection.sqlite, max, now))
+        self.change(|connection| connection.sweep(max, now))
     }
 
     fn pause(&self) {

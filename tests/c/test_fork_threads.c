@@ -4,6 +4,7 @@
 #include "shared.h"
 #include "threads.h"
 
+#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <time.h>
 
@@ -244,6 +245,23 @@ static void a_copy_through_a_pipe_ends_although_a_fork_waits_for_it(void)
     close_shared();
 }
 
+static void export_until_stopped(int number)
+{
+    int null = open("/dev/null", O_WRONLY);
+    (void)number;
+    while (!is_set(&stop))
+        CHECK_STATUS(luat_kv_export_fd(shared.ns, null, LUAT_KV_FORMAT_JSON, NULL, &error), LUAT_KV_OK);
+    close(null);
+}
+
+static void a_fork_gets_its_turn_among_exports_that_overlap(void)
+{
+    open_shared();
+    kv_put_numbers(shared.ns, "key", 2000);
+    fork_among(export_until_stopped, do_nothing);
+    close_shared();
+}
+
 static const struct check_test tests[] = {
     TEST(forks_among_writing_threads),
     TEST(forks_among_writing_threads_in_memory),
@@ -252,6 +270,7 @@ static const struct check_test tests[] = {
     TEST(a_fork_does_not_wait_with_it),
     TEST(an_open_that_waits_holds_up_no_calls_although_a_fork_waits_for_it),
     TEST(a_copy_through_a_pipe_ends_although_a_fork_waits_for_it),
+    TEST(a_fork_gets_its_turn_among_exports_that_overlap),
 };
 
 int main(int argc, char **argv)

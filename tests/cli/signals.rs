@@ -1,7 +1,8 @@
 //! What a signal leaves behind of a backup and an export.
 
 use std::fs;
-use std::os::unix::process::ExitStatusExt;
+use std::io;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -13,10 +14,26 @@ fn drafts(project: &Project) -> usize {
     names.filter(|name| name.to_string_lossy().starts_with(".luat_kv.")).count()
 }
 
+/// Lets this process run only while the system has nothing else to do, so that a busy system delays it and not the
+/// test that watches it.
+fn run_when_idle() -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        let none = libc::sched_param { sched_priority: 0 };
+        // SAFETY: it reads the struct.
+        if unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &none) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
 /// Runs a command that makes a file, and sends it a signal as soon as it has begun. Returns how it ended.
 fn interrupt(project: &Project, args: &[&str], signal: i32) -> ExitStatus {
     let mut command = project.command(BIN);
-    let mut child = command.args(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    command.args(args).stdout(Stdio::null()).stderr(Stdio::null());
+    // SAFETY: it makes a system call and allocates nothing.
+    let mut child = unsafe { command.pre_exec(run_when_idle) }.spawn().unwrap();
     while drafts(project) == 0 && child.try_wait().unwrap().is_none() {
         thread::sleep(Duration::from_micros(200));
     }
@@ -63,7 +80,7 @@ fn a_signal_leaves_neither_a_draft_nor_a_target() {
 fn a_shell_sees_the_usual_status() {
     let project = large();
     let line = "for try in 1 2 3 4 5 6 7 8 9 10; do
-        $K backup copy.db >/dev/null & tool=$!
+        chrt -i 0 $K backup copy.db >/dev/null & tool=$!
         until ls .luat_kv.* >/dev/null 2>&1 || ! kill -0 $tool 2>/dev/null; do :; done
         kill -TERM $tool; wait $tool; status=$?
         if [ $status != 0 ]; then echo $status; exit; fi

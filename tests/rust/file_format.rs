@@ -297,6 +297,21 @@ fn a_format_that_comes_without_a_change_of_the_schema_is_heeded_too() {
 }
 
 #[test]
+fn a_sweep_and_a_compaction_heed_a_format_that_came_since_the_open() {
+    type Call = fn(&Store) -> luat_kv::Result<()>;
+    let calls: [Call; 2] = [|store| store.sweep(None).map(|_| ()), Store::compact];
+    for call in calls {
+        for (user_version, code) in [(40_301, Code::ReadOnly), (40_303, Code::Corrupt)] {
+            let (_folder, path) = later(20_101, "");
+            let store = open(&path);
+            let other = Connection::open(&path).unwrap();
+            other.execute_batch(&format!("PRAGMA user_version = {user_version}")).unwrap();
+            assert_eq!(call(&store).unwrap_err().code(), code, "{user_version}");
+        }
+    }
+}
+
+#[test]
 fn a_further_open_heeds_a_format_that_came_since_the_first_one() {
     let (_folder, path) = later(20_101, "");
     let first = open(&path);

@@ -133,12 +133,14 @@ impl Database {
             false => Ok(false),
         };
         match self.pool.with_idle(compare) {
-            Some(Ok(true)) => self.has_new_format.store(true, Ordering::Release),
+            None | Some(Ok(false)) => Ok(()),
             // Others are in the way now.
-            Some(Err(error)) if error.code() != Code::Busy => return Err(error),
-            _ => {}
+            Some(Err(error)) if error.code() == Code::Busy => Ok(()),
+            Some(found) => {
+                self.has_new_format.store(true, Ordering::Release);
+                found.map(|_| ())
+            }
         }
-        Ok(())
     }
 
     /// Reads, with a connection that this call has to itself until it returns.

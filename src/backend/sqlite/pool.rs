@@ -35,6 +35,7 @@ pub(super) struct Pool {
     state: Mutex<State>,
     writer_freed: Condvar,
     reader_freed: Condvar,
+    any_freed: Condvar,
     threads: Threads,
 }
 
@@ -44,6 +45,8 @@ struct State {
     readers: Vec<Box<Connection>>,
     /// Includes those in use.
     reader_count: usize,
+    /// How many reads wait for any connection.
+    waiting_for_any: usize,
     /// Whether connections that are returned are closed.
     closed: bool,
 }
@@ -70,12 +73,18 @@ struct Turn<'a> {
 
 impl Pool {
     pub fn new(writer: Connection) -> Self {
-        let state =
-            State { writer: Writer::Free(Box::new(writer)), readers: Vec::new(), reader_count: 0, closed: false };
+        let state = State {
+            writer: Writer::Free(Box::new(writer)),
+            readers: Vec::new(),
+            reader_count: 0,
+            waiting_for_any: 0,
+            closed: false,
+        };
         Pool {
             state: Mutex::new(state),
             writer_freed: Condvar::new(),
             reader_freed: Condvar::new(),
+            any_freed: Condvar::new(),
             threads: Threads::default(),
         }
     }
@@ -129,6 +138,7 @@ impl Pool {
                 if long {
                     // From now on, waiting calls return BUSY.
                     self.writer_freed.notify_all();
+                    self.notify_any(&state);
                 }
                 return Ok(Turn { pool: self, is_writer: true, connection, after });
             }
@@ -159,12 +169,20 @@ impl Pool {
             if let Some(turn) = self.idle_turn(&mut state) {
                 return Ok(turn);
             }
-            state = match state.writer {
-                Writer::InUse { long: true, .. } if state.reader_count == 0 => return Err(unavailable(why)),
-                Writer::InUse { long: true, .. } => self.reader_freed.wait(state),
-                _ => self.writer_freed.wait(state),
+            if matches!(state.writer, Writer::InUse { long: true, .. }) && state.reader_count == 0 {
+                return Err(unavailable(why));
             }
-            .unwrap_or_else(PoisonError::into_inner);
+            state.waiting_for_any += 1;
+            state = self.any_freed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.waiting_for_any -= 1;
+        }
+    }
+
+    /// Wakes the reads that wait for any connection, after each change: what each can have depends on both kinds, and
+    /// there are few of them.
+    fn notify_any(&self, state: &State) {
+        if state.waiting_for_any > 0 {
+            self.any_freed.notify_all();
         }
     }
 
@@ -205,6 +223,7 @@ impl Pool {
         state.closed = true;
         self.writer_freed.notify_all();
         self.reader_freed.notify_all();
+        self.notify_any(&state);
         let mut closed = Vec::new();
         loop {
             closed.append(&mut state.drain("the end"));
@@ -273,14 +292,11 @@ impl Drop for Turn<'_> {
         } else {
             match kept {
                 Some(reader) => state.readers.push(reader),
-                None => {
-                    state.reader_count -= 1;
-                    // All that wait for this one have to make or find another.
-                    self.pool.reader_freed.notify_all();
-                }
+                None => state.reader_count -= 1,
             }
             self.pool.reader_freed.notify_one();
         }
+        self.pool.notify_any(&state);
         drop(state);
         match self.connection.take() {
             Some(connection) if broken.is_some() => connection.close_without_checkpoint(),
@@ -355,6 +371,47 @@ mod tests {
         assert_eq!(error.code(), Code::Io);
         assert!(error.message().ends_with("no descriptor is left"), "{error}");
         pool.with(Use::Read, no_descriptor, handle).unwrap();
+    }
+
+    #[test]
+    fn all_reads_that_wait_for_any_connection_get_one() {
+        const READS: usize = 4;
+        let folder = tempfile::tempdir().unwrap();
+        let file = OpenedFile::new(folder.path().join("kv.db"), false);
+        let pool = Pool::new(connection(&file, true));
+        let ((has, had), (done, is_done)) = (mpsc::channel(), mpsc::channel());
+        thread::scope(|scope| {
+            let (pool, file) = (&pool, &file);
+            let long = |_: &mut Connection| {
+                // Both connections are in use until all reads wait. The reading one comes back first.
+                let reader = scope.spawn(move || {
+                    let read = |_: &mut Connection| {
+                        has.send(()).unwrap();
+                        while pool.lock().waiting_for_any < READS {
+                            thread::yield_now();
+                        }
+                        Ok(())
+                    };
+                    pool.with(Use::Read, |_| Ok(connection(file, false)), read)
+                });
+                had.recv().unwrap();
+                for _ in 0..READS {
+                    let done = done.clone();
+                    scope.spawn(move || {
+                        let read = pool.with(Use::Read, no_descriptor, |_| {
+                            thread::sleep(Duration::from_millis(5)); // so that all cannot use one, in turn
+                            Ok(())
+                        });
+                        done.send(read).unwrap();
+                    });
+                }
+                reader.join().unwrap()
+            };
+            pool.with(Use::LongWrite, no_descriptor, long).unwrap();
+            for _ in 0..READS {
+                assert_eq!(is_done.recv_timeout(Duration::from_secs(60)), Ok(Ok(())));
+            }
+        });
     }
 
     #[test]

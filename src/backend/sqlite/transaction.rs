@@ -48,6 +48,15 @@ impl Connection {
         Ok(Some(answer))
     }
 
+    /// Removes up to `max` expired rows, and counts them.
+    pub(super) fn sweep(&mut self, max: u64, now: i64) -> Result<u64> {
+        let transaction = SqliteTransaction::new_unchecked(&self.sqlite, TransactionBehavior::Immediate)?;
+        self.guard.look_again(&self.sqlite)?;
+        let swept = sweep(&transaction, max, now)?;
+        transaction.commit().map_err(|failed| self.take_back(failed.into()))?;
+        Ok(swept)
+    }
+
     fn begin(&self, now: i64, version: Version) -> Change<'_> {
         Change { sqlite: &self.sqlite, steps: &self.guard.steps, now, version, expiries: 0 }
     }
@@ -68,8 +77,7 @@ impl Connection {
     }
 }
 
-/// Removes up to `max` expired rows, and counts them.
-pub(super) fn sweep(sqlite: &rusqlite::Connection, max: u64, now: i64) -> Result<u64> {
+fn sweep(sqlite: &rusqlite::Connection, max: u64, now: i64) -> Result<u64> {
     let max = i64::try_from(max).unwrap_or(i64::MAX);
     Ok(sqlite.prepare_cached(schema::SWEEP)?.execute((now, max))? as u64)
 }
