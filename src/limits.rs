@@ -3,6 +3,8 @@
 //! Limits apply to arguments, never to what is already stored. The numbers of `"cloudflare"` are those of
 //! <https://developers.cloudflare.com/kv/platform/limits/>.
 
+use std::fmt;
+
 use crate::backend::Expires;
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result, quoted};
@@ -145,7 +147,7 @@ impl Limits {
             )));
         }
         if at - now < self.ttl() {
-            return Err(too_short("expiration", at - now, self.ttl()));
+            return Err(too_short(format_args!("expiration is {} seconds from now", at - now), self.ttl()));
         }
         self.expiration_at(at).map(Some)
     }
@@ -153,12 +155,12 @@ impl Limits {
     /// Returns the end of a lifetime that begins now.
     pub(crate) fn expiration_in(self, ttl: i64, clock: &Clock) -> Result<i64> {
         if ttl < 1 {
-            return Err(Error::invalid(format!("expirationTtl is {ttl}; it is seconds from now, at least 1")));
+            return Err(Error::invalid(format!("the lifetime is {ttl} seconds; it is at least 1")));
         }
         if ttl < self.ttl() {
-            return Err(too_short("expirationTtl", ttl, self.ttl()));
+            return Err(too_short(format_args!("the lifetime is {ttl} seconds"), self.ttl()));
         }
-        self.end(clock.now_rounded_up().saturating_add(ttl), "expirationTtl", ttl)
+        self.end(clock.now_rounded_up().saturating_add(ttl), "the lifetime", ttl)
     }
 
     /// Checks a time of expiration, which may be over.
@@ -221,6 +223,6 @@ pub(crate) fn within(what: &str, len: usize, limit: usize) -> Result<()> {
     Err(Error::new(Code::Limit, format!("the {what} is {len} bytes long; the limit is {limit}")))
 }
 
-fn too_short(what: &str, seconds: i64, least: i64) -> Error {
-    Error::new(Code::Limit, format!("{what} is {seconds} seconds from now; the limit is {least} at least"))
+fn too_short(what: fmt::Arguments<'_>, least: i64) -> Error {
+    Error::new(Code::Limit, format!("{what}; the limit is {least} at least"))
 }

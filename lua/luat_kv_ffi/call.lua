@@ -51,7 +51,7 @@ end
 -- puts the 0 back into its message.
 function M.raise_time(status, key, options)
   local code, message = fail.taken(status)
-  if options.no_ttl then message = message:gsub("^expirationTtl is %-1;", "expirationTtl is 0;") end
+  if options.no_ttl then message = message:gsub("^the lifetime is %-1 ", "the lifetime is 0 ") end
   if options.no_expiration then message = message:gsub("^expiration %-1 is", "expiration 0 is") end
   fail.failed_with_key(code, message, key)
 end

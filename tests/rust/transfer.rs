@@ -96,7 +96,7 @@ fn an_error_tells_its_own_line() {
         ("\"value\": \"!\",\n    \"base64\": true", 6, "base64"),
         ("\"value\": \"\",\n    \"base64\": 1", 7, "`base64` must be a boolean"),
         ("\"value\": \"\",\n    \"expiration\": 1.5", 7, "`expiration` must be"),
-        ("\"value\": \"\",\n    \"expiration_ttl\": 0", 7, "expirationTtl"),
+        ("\"value\": \"\",\n    \"expiration_ttl\": 0", 7, "the lifetime is 0 seconds"),
         ("\"value\": \"\",\n    \"expiration\": 1700000000000", 7, "milliseconds"),
         ("\"value\": \"\",\n    \"metadata\": {\n  \"a\": 1e999 }", 7, "metadata is not JSON"),
         ("\"value\": \"\",\n    \"metadata\": {\n  \"a\":\n }", 9, "expected a value"),

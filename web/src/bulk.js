@@ -151,10 +151,10 @@ class Task {
   /** The time at which an entry expires; null for never. */
   #end({ expiration, ttl }) {
     if (ttl === null) return expiration;
-    if (ttl < 1n) throw invalid(`expirationTtl is ${ttl}; it is seconds from now, at least 1`);
+    if (ttl < 1n) throw invalid(`the lifetime is ${ttl} seconds; it is at least 1`);
     const least = this.#core.limits === abi.LIMITS_CLOUDFLARE ? abi.CLOUDFLARE_TTL : 1;
     if (ttl < least) {
-      throw new LuatKVError("LIMIT", `expirationTtl is ${ttl} seconds from now; the limit is ${least} at least`);
+      throw new LuatKVError("LIMIT", `the lifetime is ${ttl} seconds; the limit is ${least} at least`);
     }
     return this.#begin + ttl;
   }

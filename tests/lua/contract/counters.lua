@@ -105,7 +105,7 @@ function Counters:test_bad_arguments_of_incr()
   refuses(self.kv, function(kv) kv:incr("n", 1, { ttl = 5 }) end, "bad argument #3 to 'incr'", "expirationTtl")
   refuses(self.kv, function(kv) kv:incr("n", 1, { metadata = 5 }) end, "unknown option 'metadata'")
   refuses(self.kv, function(kv) kv:incr("n", 1, { initial = 1.5 }) end, "option 'initial'", "whole number")
-  refuses(self.kv, function(kv) kv:incr("n", 1, { expirationTtl = 0 }) end, "INVALID", "expirationTtl")
+  refuses(self.kv, function(kv) kv:incr("n", 1, { expirationTtl = 0 }) end, "INVALID", "the lifetime is 0 seconds")
   refuses(self.kv, function(kv) kv:incr("") end, "INVALID", "empty")
   refuses(self.kv, function(kv) kv:incr(5) end, "bad argument #1 to 'incr'")
 end
@@ -136,7 +136,7 @@ end
 function Counters:test_bad_arguments_of_add()
   refuses(self.kv, function(kv) kv:add("k", nil) end, "bad argument #2 to 'add'")
   refuses(self.kv, function(kv) kv:add("new", "v", { ttl = 1 }) end, "bad argument #3 to 'add'")
-  refuses(self.kv, function(kv) kv:add("k", "v", { expirationTtl = -1 }) end, "INVALID", "expirationTtl")
+  refuses(self.kv, function(kv) kv:add("k", "v", { expirationTtl = -1 }) end, "INVALID", "the lifetime is -1 seconds")
   refuses(self.kv, function(kv) kv:add("", "v") end, "INVALID", "empty")
 end
 

@@ -130,7 +130,7 @@ end
 function Limits:test_on_cloudflare_an_entry_lives_at_least_a_minute()
   local kv = strict(self)
   kv:put("key", "value", { expirationTtl = 60 })
-  refuses(kv, function() kv:put("k", "value", { expirationTtl = 59 }) end, "LIMIT", "expirationTtl", "60", "59")
+  refuses(kv, function() kv:put("k", "value", { expirationTtl = 59 }) end, "LIMIT", "the lifetime is 59 seconds", "60")
 end
 
 function Limits:test_on_cloudflare_an_expiration_is_at_least_a_minute_ahead()

@@ -192,7 +192,7 @@ function Transfer:test_a_broken_line_is_named_and_nothing_is_imported()
     ['{"key":"b","value":"1","expiration":"soon"}'] = "whole number",
     ['{"key":"b","value":"1","expiration":3600.5}'] = "whole number",
     ['{"key":"b","value":"1","expiration":4000000000000}'] = "milliseconds",
-    ['{"key":"b","value":"1","expiration_ttl":0}'] = "expirationTtl",
+    ['{"key":"b","value":"1","expiration_ttl":0}'] = "the lifetime is 0 seconds",
     ['{"key":"b","key":"c","value":"1"}'] = "duplicate", ['["b"]'] = "object",
     ['{"key":"' .. ("k"):rep(4097) .. '","value":"1"}'] = "4096",
     ['{"key":"b","value":"1","metadata":' .. ("["):rep(129) .. ("]"):rep(129) .. "}"] = "nested deeper",
