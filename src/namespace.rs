@@ -266,7 +266,22 @@ impl Namespace {
     /// Removes all keys that begin with `prefix`, and returns how many. It works in small steps, not in one
     /// transaction, and others can write between the steps. So an error half-way leaves the rest of the keys in place,
     /// and keys that are put meanwhile may stay.
+    ///
+    /// An empty prefix is an error, since it may come from a variable that was not set: [`clear`](Namespace::clear)
+    /// removes all keys.
     pub fn delete_prefix(&self, prefix: &str) -> Result<u64> {
+        match prefix {
+            "" => Err(Error::invalid("the prefix is empty; to remove all keys, clear the namespace")),
+            prefix => self.remove_all(prefix),
+        }
+    }
+
+    /// Removes all keys of the namespace, as [`delete_prefix`](Namespace::delete_prefix) does.
+    pub fn clear(&self) -> Result<u64> {
+        self.remove_all("")
+    }
+
+    fn remove_all(&self, prefix: &str) -> Result<u64> {
         let inner = &*self.store.0;
         inner.limits.bound("prefix", prefix)?;
         let below = after_prefix(prefix);
@@ -286,11 +301,6 @@ impl Namespace {
             }
             inner.pause();
         }
-    }
-
-    /// Removes all keys of the namespace, as [`delete_prefix`](Namespace::delete_prefix) does.
-    pub fn clear(&self) -> Result<u64> {
-        self.delete_prefix("")
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
     LUAT_KV_LIST_REVERSE, LUAT_KV_LIST_VALUES, LUAT_KV_OK, handle, luat_kv_bytes, luat_kv_error, luat_kv_list_options,
     luat_kv_namespace, luat_kv_page, luat_kv_status, options, required, set, text,
 };
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::types::ListOptions;
 
 /// Lists live keys, in byte order or reverse byte order, a page at a time.
@@ -102,11 +102,7 @@ pub unsafe extern "C" fn luat_kv_delete_prefix(
 ) -> luat_kv_status {
     call!(error, set(removed, 0), {
         let namespace = handle(ns, "ns")?;
-        let prefix = text(prefix, prefix_len, "the prefix")?;
-        if prefix.is_empty() {
-            return Err(Error::invalid("the prefix is empty; to remove all keys, call luat_kv_clear()"));
-        }
-        set(removed, namespace.0.delete_prefix(prefix)?);
+        set(removed, namespace.0.delete_prefix(text(prefix, prefix_len, "the prefix")?)?);
         Ok(LUAT_KV_OK)
     })
 }

@@ -380,7 +380,8 @@ static void an_empty_prefix_removes_nothing(void)
     struct kv kv = open_default();
     uint64_t removed = 7;
     CHECK_PUT(kv.ns, "key", "value");
-    CHECK_REFUSED(luat_kv_delete_prefix(kv.ns, LUAT_KV_TEXT(""), &removed, &error), LUAT_KV_INVALID, "luat_kv_clear");
+    CHECK_REFUSED(luat_kv_delete_prefix(kv.ns, LUAT_KV_TEXT(""), &removed, &error), LUAT_KV_INVALID,
+                  "to remove all keys, clear the namespace");
     CHECK(removed == 0);
     CHECK_STATUS(luat_kv_delete_prefix(kv.ns, NULL, 0, &removed, &error), LUAT_KV_INVALID);
     CHECK_STATUS(luat_kv_delete_prefix(kv.ns, NULL, 1, &removed, &error), LUAT_KV_INVALID);

@@ -326,7 +326,9 @@ impl Run {
             }
             Op::DeletePrefix(name, prefix) => {
                 let gone = self.model.under(*name, prefix);
-                assert_eq!(self.namespace(*name).delete_prefix(prefix).unwrap(), gone.len() as u64);
+                let namespace = self.namespace(*name);
+                let removed = if prefix.is_empty() { namespace.clear() } else { namespace.delete_prefix(prefix) };
+                assert_eq!(removed.unwrap(), gone.len() as u64);
                 gone.iter().for_each(|key| drop(self.model.rows.remove(key)));
             }
             Op::Batch(steps) => self.batch(steps),

@@ -114,6 +114,13 @@ fn limits_say_no_on_their_far_side_only() {
     assert_eq!(code(n.put_with("k", b"v", &ttl(60))), Ok(()));
     assert_eq!(code(n.put_with("k", b"v", &ttl(59))), Err(Code::Limit));
     assert_eq!(code(n.put_with("k", b"v", &ttl(0))), Err(Code::Invalid));
+    // The option has another name in each language.
+    for (seconds, message) in [
+        (-1, "the lifetime is -1 seconds; it is at least 1"),
+        (59, "the lifetime is 59 seconds; the limit is 60 at least"),
+    ] {
+        assert_eq!(n.put_with("k", b"v", &ttl(seconds)).unwrap_err().message(), message);
+    }
     for (ahead, expected) in [(60, Ok(())), (59, Err(Code::Limit)), (0, Err(Code::Invalid))] {
         let options = PutOptions::new().expires_at(NOW + ahead);
         assert_eq!(code(n.put_with("k", b"v", &options)), expected);
@@ -361,6 +368,18 @@ fn a_write_decides_by_the_time_when_it_is_let_in() {
     }
     assert_eq!(n.get("touched").unwrap(), None);
     drop(n);
+}
+
+#[test]
+fn an_empty_prefix_removes_nothing() {
+    both(|store, _| {
+        let n = store.namespace("n").unwrap();
+        n.put("k", b"v").unwrap();
+        let error = n.delete_prefix("").unwrap_err();
+        assert_eq!(error.code(), Code::Invalid);
+        assert_eq!(error.message(), "the prefix is empty; to remove all keys, clear the namespace");
+        assert_eq!((n.count("").unwrap(), n.clear().unwrap(), n.count("").unwrap()), (1, 1, 0));
+    });
 }
 
 #[test]
