@@ -254,13 +254,16 @@ static void what_is_no_file_is_refused(void)
 {
     luat_kv_store *store = GARBAGE;
     mkdir(scratch("folder"), 0700);
-    check_open_refused(scratch("folder"), 0, LUAT_KV_IO);
+    check_open_refused_saying(scratch("folder"), 0, LUAT_KV_IO, "/folder: Is a directory (os error 21)");
+    check_open_refused_saying(scratch("folder"), LUAT_KV_OPEN_READONLY, LUAT_KV_IO, "(os error 21)");
     CHECK(mkfifo(scratch("fifo"), 0600) == 0);
     check_open_refused(scratch("fifo"), 0, LUAT_KV_IO);
     check_open_refused(scratch("fifo"), LUAT_KV_OPEN_READONLY, LUAT_KV_IO);
     check_open_refused("/dev/null", 0, LUAT_KV_IO);
     write_file(scratch("file"), "");
-    check_open_refused(scratch("file/kv.db"), 0, LUAT_KV_IO);
+    check_open_refused_saying(scratch("file/kv.db"), 0, LUAT_KV_IO, "/file: Not a directory (os error 20)");
+    check_open_refused_saying(scratch("file/a/kv.db"), 0, LUAT_KV_IO, "Not a directory (os error 20)");
+    check_open_refused_saying(scratch("file/kv.db"), LUAT_KV_OPEN_READONLY, LUAT_KV_IO, "(os error 20)");
     CHECK(symlink("nowhere/at/all", scratch("dangling")) == 0);
     check_open_refused(scratch("dangling"), LUAT_KV_OPEN_READONLY, LUAT_KV_IO);
     CHECK_STATUS(luat_kv_open("", NULL, &store, &error), LUAT_KV_INVALID);
@@ -286,7 +289,7 @@ static void a_file_with_two_names_is_refused(void)
 static void messages_are_one_line(void)
 {
     mkdir(scratch("a\nb\033c"), 0700);
-    check_open_refused_saying(scratch("a\nb\033c"), 0, LUAT_KV_IO, "a\\nb\\u{1b}c: it is a folder");
+    check_open_refused_saying(scratch("a\nb\033c"), 0, LUAT_KV_IO, "a\\nb\\u{1b}c: Is a directory (os error 21)");
 }
 
 static void a_path_that_is_too_long_makes_nothing(void)

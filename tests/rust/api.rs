@@ -95,6 +95,12 @@ fn errors_have_the_failed_call_as_their_source() {
     assert_eq!(error.io_kind(), Some(ErrorKind::NotFound), "{error}");
     let error = n.export_file(&missing, Default::default()).unwrap_err();
     assert_eq!(error.io_kind(), Some(ErrorKind::NotFound), "{error}");
+    let error = n.store().backup(folder.path().join("kv.db")).unwrap_err();
+    assert_eq!((error.code(), error.io_kind()), (Code::Io, Some(ErrorKind::AlreadyExists)), "{error}");
+    let error = Store::open(folder.path(), &OpenOptions::new()).unwrap_err();
+    assert_eq!((error.code(), error.io_kind()), (Code::Io, Some(ErrorKind::IsADirectory)), "{error}");
+    let error = Store::open(folder.path().join("kv.db/below/kv.db"), &OpenOptions::new()).unwrap_err();
+    assert_eq!((error.code(), error.io_kind()), (Code::Io, Some(ErrorKind::NotADirectory)), "{error}");
     let error = n.put("", "1").unwrap_err();
     assert!(error.source().is_none() && error.io_kind().is_none() && error.detail().is_none());
 }

@@ -9,6 +9,7 @@
 //!   empty. This needs nothing beside the file, so it also works on a read-only file system.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -47,8 +48,8 @@ pub(super) fn open(path: &Path, readonly: bool, may_wait: bool) -> Result<(Conne
     if reason::forbids(&real, libc::R_OK)
         && let Some(why) = reason::rights(&real, false)
     {
-        reason::clear(); // `why` is the whole message
-        return Err(Error::new(Code::Io, why));
+        reason::clear(); // `why` already says who may read it
+        return Err(reason::io(&reason::foreseen(libc::EACCES, ErrorKind::PermissionDenied)).because(&why));
     }
     let snapshot = Snapshot::take(real.clone(), may_wait)?;
     let uri = uri(&real, if snapshot.is_some() { "immutable=1" } else { "readonly_shm=1" });

@@ -9,6 +9,8 @@ use std::io::{ErrorKind, Result};
 use std::path::Path;
 
 use super::location::real;
+#[cfg(not(unix))]
+use super::not_unix::libc;
 use super::other_copies::OpenLock;
 use super::{Check, Stage, folder, reason};
 use crate::error;
@@ -78,8 +80,10 @@ fn folders(folder: &Path) -> Result<()> {
         folders(above)?;
     }
     match new_folder(folder) {
-        // Another process was faster, or it is not a folder.
-        Err(why) if why.kind() == ErrorKind::AlreadyExists && fs::metadata(folder)?.is_dir() => Ok(()),
+        Err(why) if why.kind() == ErrorKind::AlreadyExists => match fs::metadata(folder)?.is_dir() {
+            true => Ok(()), // another process was faster
+            false => Err(reason::foreseen(libc::ENOTDIR, ErrorKind::NotADirectory)),
+        },
         made => made,
     }
 }

@@ -12,6 +12,9 @@ use super::connection::Connection;
 use super::database::Database;
 use super::draft::Draft;
 use super::is_taken;
+#[cfg(not(unix))]
+use super::not_unix::libc;
+use super::reason;
 use super::schema::{self, Steps};
 use crate::error::{Code, Error, Result};
 use crate::limits;
@@ -63,7 +66,7 @@ pub(super) fn backup(to: &Path, copy: impl FnOnce(&Path) -> Result<()>) -> Resul
     limits::path(to).map_err(named)?;
     // To copy the whole file first would be in vain, and this is the most common mistake.
     if fs::symlink_metadata(to).is_ok() {
-        return Err(named(Error::new(Code::Io, "there is a file of that name")));
+        return Err(io(reason::foreseen(libc::EEXIST, ErrorKind::AlreadyExists)));
     }
     if is_taken(to) {
         return Err(named(Error::invalid("that is a name for a file of a store's own")));

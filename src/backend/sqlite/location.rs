@@ -6,8 +6,12 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+#[cfg(not(unix))]
+use super::not_unix::libc;
+use super::reason;
 use crate::error::{Code, Error, Result};
 use crate::limits;
 
@@ -30,7 +34,7 @@ pub(super) fn checked(path: &Path) -> Result<PathBuf> {
         return Err(Error::invalid(format!("the path is {len} bytes long, and SQLite takes {LONGEST} at most")));
     }
     match fs::metadata(&path) {
-        Ok(found) if found.is_dir() => Err(Error::new(Code::Io, "it is a folder")),
+        Ok(found) if found.is_dir() => Err(reason::io(&reason::foreseen(libc::EISDIR, ErrorKind::IsADirectory))),
         Ok(found) if !found.is_file() => Err(Error::new(Code::Io, "it is not a regular file")),
         // SQLite would treat it as an empty database.
         Ok(found) if (1..100).contains(&found.len()) => {

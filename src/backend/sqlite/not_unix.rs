@@ -19,6 +19,7 @@ pub(super) mod libc {
     never_reported! {
         EACCES = -1, EDQUOT = -2, EFBIG = -3, EINTR = -4, EIO = -5, EMFILE = -6, ENFILE = -7, ENOENT = -8, ENOLCK = -9,
         ENOMEM = -10, ENOSPC = -11, ENOSYS = -12, EOPNOTSUPP = -13, EPERM = -14, EROFS = -15, ESTALE = -16,
+        EEXIST = -17, EISDIR = -18, ENOTDIR = -19,
     }
 
     pub(in super::super) const R_OK: c_int = 4;

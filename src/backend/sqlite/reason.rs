@@ -108,6 +108,11 @@ pub(super) fn io(why: &io::Error) -> Error {
     }
 }
 
+/// The reason for not making a system call that is sure to fail: on Unix, its error number.
+pub(super) fn foreseen(number: i32, kind: io::ErrorKind) -> io::Error {
+    if cfg!(unix) { io::Error::from_raw_os_error(number) } else { kind.into() }
+}
+
 /// Whether such a failure is a matter of access rights.
 pub(super) fn is_of_rights(number: i32) -> bool {
     matches!(number, libc::EACCES | libc::EPERM | libc::EROFS | libc::ENOENT)
