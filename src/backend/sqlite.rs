@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use self::connection::Connection;
 use self::database::{Caller, Database};
-use self::rows::{USUAL, below, entry, get, in_order, namespace_after};
+use self::rows::{USUAL, below, entry, get, in_order, namespace_after, of_long_row_after};
 use super::{
     Backend, Each, Import, Outcome, PAGE_BYTES, Projection, Range, Removed, Scan, ScanPage, Step, Write, push,
 };
@@ -164,7 +164,12 @@ impl Backend for Sqlite {
             let limit = scan.limit as i64 + 1;
             let mut rows = query.query((range.namespace, range.from, below(&range), now, limit))?;
             let (mut found, mut bytes) = (ScanPage::default(), 0);
-            while let Some(row) = rows.next()? {
+            loop {
+                let last = found.entries.last().map(|entry| &*entry.key);
+                let next = rows
+                    .next()
+                    .map_err(|error| of_long_row_after(&connection.sqlite, error, &range, scan.reverse, last, now))?;
+                let Some(row) = next else { break };
                 found.more = found.entries.len() == scan.limit || bytes >= PAGE_BYTES;
                 if found.more {
                     break;
@@ -196,7 +201,10 @@ impl Backend for Sqlite {
             let mut query = connection.sqlite.prepare(schema::list(false, true))?;
             let mut rows = query.query((namespace, "", below(&range), now, -1))?;
             let mut last: Option<String> = None;
-            while let Some(row) = rows.next()? {
+            while let Some(row) = rows
+                .next()
+                .map_err(|error| of_long_row_after(&connection.sqlite, error, &range, false, last.as_deref(), now))?
+            {
                 let entry = entry(row, true)?;
                 last.map_or(Ok(()), |last| in_order(&last, &entry.key))?;
                 each(&entry)?;

@@ -3,6 +3,8 @@
 //! The connections here use the same copy of SQLite as the store, but are separate from the store's, and are closed
 //! before it opens: two libraries on one file in one process are refused.
 
+use std::path::Path;
+
 use luat_kv::{Clock, Code, ListOptions, Namespace, PutOptions, Store, Version};
 use rusqlite::Connection;
 
@@ -368,12 +370,36 @@ fn a_row_that_is_too_long_leaves_the_rest_and_can_be_deleted() {
         assert_eq!(error.code(), Code::Limit);
         assert!(error.message().contains("key \"big\": a row of the table kv is over 513 MiB"), "{error}");
     }
+    every_call_that_reads_it_names_it(&path);
     let store = open(&path);
     let n = store.namespace("n").unwrap();
     n.delete("big").unwrap();
     assert_eq!(n.count("").unwrap(), 2);
     store.compact().unwrap();
     assert!(std::fs::metadata(&path).unwrap().len() < 1_000_000);
+}
+
+/// "big" is a row that is too long, and beside it are "new" and "small".
+fn every_call_that_reads_it_names_it(path: &Path) {
+    let store = open(path);
+    let n = store.namespace("n").unwrap();
+    let all = ListOptions::new().values(true);
+    for (what, error) in [
+        ("list", n.list(&all).unwrap_err()),
+        ("list in reverse", n.list(&all.reverse(true)).unwrap_err()),
+        ("list from it on", n.list(&all.start("bif")).unwrap_err()),
+        ("list to it", n.list(&all.reverse(true).stop("new")).unwrap_err()),
+        ("scan", n.scan(&all).next().unwrap().unwrap_err()),
+        ("export", n.export(&mut std::io::sink(), luat_kv::Format::Json).unwrap_err()),
+        ("get_many", n.get_many(&["big", "small"]).unwrap_err()),
+        ("touch", n.touch("big", None, Some(60)).unwrap_err()),
+        ("incr", n.incr("big", 1).unwrap_err()),
+        ("take", n.take("big").unwrap_err()),
+    ] {
+        assert_eq!(error.code(), Code::Limit, "{what}: {error}");
+        assert!(error.message().contains("key \"big\": a row of the table kv is over 513 MiB"), "{what}: {error}");
+    }
+    assert_eq!(n.list(&all.start("c")).unwrap().entries.len(), 2);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use rusqlite::Row;
 use rusqlite::types::{FromSql, ToSqlOutput, Value, ValueRef};
 
 use super::prepared::{Kept, PreparedConnection};
+use super::schema;
 use crate::backend::{Projection, Range, copy, copy_text};
 use crate::error::{Code, Error, Result, quoted};
 use crate::test_hooks;
@@ -25,10 +26,7 @@ pub(super) fn get(
         Projection::Entry => (Kept::Get, 1),
     };
     let mut row = connection.run(statement, &[namespace.into(), key.into()])?;
-    let is_there = row.step().map_err(|error| match error.code() {
-        Code::Limit => of_row(error, key.as_bytes()),
-        _ => error,
-    })?;
+    let is_there = row.step().map_err(|error| of_long_row(error, key))?;
     test_hooks::panic_on(key);
     if !is_there || !is_live(row.column(expiration), now) {
         return Ok(false);
@@ -54,7 +52,7 @@ pub(super) fn version_of(
     now: i64,
 ) -> Result<Option<Version>> {
     let mut row = connection.run(Kept::Version, &[namespace.into(), key.into()])?;
-    match row.step()? && is_live(row.column(1), now) {
+    match row.step().map_err(|error| of_long_row(error, key))? && is_live(row.column(1), now) {
         true => version(row.column(0)).map(Some),
         false => Ok(None),
     }
@@ -86,6 +84,40 @@ pub(super) fn entry(row: &Row<'_>, values: bool) -> Result<Entry> {
         read_value(row.get_ref(4)?, value.insert(Vec::new()))?;
     }
     Ok(Entry { key, value, metadata, expiration, version })
+}
+
+/// Adds the key of a row that is too long, which SQLite does not name.
+pub(super) fn of_long_row(error: Error, key: &str) -> Error {
+    if error.code() == Code::Limit { of_row(error, key.as_bytes()) } else { error }
+}
+
+/// The same for a list that failed at the row after `last`. Looks for the key of that row without reading the rest.
+pub(super) fn of_long_row_after(
+    connection: &rusqlite::Connection,
+    error: rusqlite::Error,
+    range: &Range<'_>,
+    reverse: bool,
+    last: Option<&str>,
+    now: i64,
+) -> Error {
+    let error = Error::from(error);
+    if error.code() != Code::Limit {
+        return error;
+    }
+    let after = last.map(|last| format!("{last}\0")).unwrap_or_default();
+    let rest = match reverse {
+        true => Range { below: last.or(range.below), ..*range },
+        false => Range { from: range.from.max(&after), ..*range },
+    };
+    let key = connection.prepare(schema::list_keys(reverse)).and_then(|mut query| {
+        query.query_row((rest.namespace, rest.from, below(&rest), now, 1), |row| {
+            Ok(row.get_ref(0)?.as_bytes_or_null()?.unwrap_or_default().to_vec())
+        })
+    });
+    match key {
+        Ok(key) => of_row(error, &key),
+        Err(_) => error, // its key is too long, too
+    }
 }
 
 /// Adds which row an error is about. A key that is too long for a message, or for memory, is truncated.

@@ -165,7 +165,7 @@ impl Transaction for Change<'_> {
             self.version.as_bytes().into(),
             ValueRef::Integer(self.now),
         ];
-        self.sqlite.run(Kept::Touch, &row)?.execute()
+        self.sqlite.run(Kept::Touch, &row)?.execute().map_err(|error| rows::of_long_row(error, key))
     }
 
     fn delete(&mut self, namespace: &str, key: &str) -> Result<bool> {

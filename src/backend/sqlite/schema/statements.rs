@@ -17,10 +17,10 @@ pub(in super::super) const HAS: &str = "SELECT expiration FROM kv WHERE namespac
 pub(in super::super) const VERSION: &str = "SELECT version, expiration FROM kv WHERE namespace = ?1 AND key = ?2";
 
 macro_rules! list {
-    ($value:literal, $order:literal) => {
+    ($columns:literal, $order:literal) => {
         concat!(
-            "SELECT key, metadata, expiration, version",
-            $value,
+            "SELECT ",
+            $columns,
             " FROM kv WHERE namespace = ?1 AND key >= ?2 AND key < ?3 AND (+expiration IS NULL OR +expiration > ?4)
              ORDER BY key ",
             $order,
@@ -32,11 +32,16 @@ macro_rules! list {
 /// The live keys of a range. The fifth column is the value.
 pub(in super::super) const fn list(reverse: bool, values: bool) -> &'static str {
     match (reverse, values) {
-        (false, false) => list!("", "ASC"),
-        (false, true) => list!(", value", "ASC"),
-        (true, false) => list!("", "DESC"),
-        (true, true) => list!(", value", "DESC"),
+        (false, false) => list!("key, metadata, expiration, version", "ASC"),
+        (false, true) => list!("key, metadata, expiration, version, value", "ASC"),
+        (true, false) => list!("key, metadata, expiration, version", "DESC"),
+        (true, true) => list!("key, metadata, expiration, version, value", "DESC"),
     }
+}
+
+/// The keys alone.
+pub(in super::super) const fn list_keys(reverse: bool) -> &'static str {
+    if reverse { list!("key", "DESC") } else { list!("key", "ASC") }
 }
 
 pub(in super::super) const COUNT: &str = "SELECT count(*) FROM kv
