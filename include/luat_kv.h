@@ -135,7 +135,8 @@
 typedef struct luat_kv_batch luat_kv_batch;
 
 /**
- * A key and its contents, at the time when they were read. One thread at a time may use an entry.
+ * A key and its contents, at the time when they were read. One thread at a time may use an entry. Free it with
+ * luat_kv_entry_free(), unless it belongs to a page or an iterator.
  */
 typedef struct luat_kv_entry luat_kv_entry;
 
@@ -156,7 +157,7 @@ typedef struct luat_kv_namespace luat_kv_namespace;
 
 /**
  * A page of keys in byte order, or reverse byte order, with their metadata, expiration and version, and their values
- * if they were requested. One thread at a time may use a page.
+ * if they were requested. One thread at a time may use a page. Free it with luat_kv_page_free().
  */
 typedef struct luat_kv_page luat_kv_page;
 
@@ -261,7 +262,8 @@ typedef struct luat_kv_list_options {
    */
   uint32_t flags;
   /**
-   * The maximum number of keys in a page; 0 means 1000.
+   * The maximum number of keys in a page; 0 means 1000. For luat_kv_iter_open() the maximum number of keys in total;
+   * 0 means no limit.
    */
   uint32_t limit;
   /**
@@ -397,7 +399,8 @@ typedef struct luat_kv_limits {
 #define LUAT_KV_READONLY -5
 
 /**
- * Something is longer, or a lifetime shorter, than the store's limits allow.
+ * Something is longer, or a lifetime shorter, than the store's limits allow. Also for a call that reads a value over
+ * 512 MiB, which only another program can have written.
  */
 #define LUAT_KV_LIMIT -6
 
@@ -486,8 +489,9 @@ void luat_kv_incr_options_init(struct luat_kv_incr_options *options,
                                size_t size);
 
 /**
- * Opens the database file at path. If it is missing, it is created with mode 0600, and its folders with 0700. A file
- * of Luat is converted, with all its contents, and Luat can go on using it.
+ * Opens the database file at path. If it is missing, it is created with mode 0600, and its folders with 0700. Folders
+ * that were created stay if the open fails. A file of Luat is converted, with all its contents, and Luat can go on
+ * using it.
  *
  * path      a C string: bytes in the system's encoding; UTF-8 on Windows.
  * options   NULL: the defaults.
@@ -509,9 +513,11 @@ luat_kv_status luat_kv_open(const char *path,
  * the folder itself. The store is then the file "kv.db" in the folder that the key routing.data_dir of luat.toml names
  * (default ".luat/data"), relative to the root. Otherwise like luat_kv_open().
  *
- * The luat.toml must belong to the process's user, to root, or to the owner of the folder, and must not be writable by
- * everyone. Symbolic links from there to the file must also belong to one of these users. Otherwise the status is IO,
- * unless the environment variable LUAT_KV_TRUSTED_PROJECT contains the project's root (folders are separated by ":").
+ * The luat.toml must belong to the process's user, to root, or to the owner of the folder, and neither it nor its
+ * folder may be writable by everyone (unless the folder has the sticky bit). Symbolic links from there to the file,
+ * and folders in a folder that is writable by everyone, must also belong to one of these users. Otherwise the status
+ * is IO, unless the environment variable LUAT_KV_TRUSTED_PROJECT contains the project's root (folders are separated by
+ * ":").
  *
  * dir       a C string; NULL: the working directory.
  *
@@ -900,8 +906,8 @@ luat_kv_status luat_kv_take(struct luat_kv_namespace *ns,
  * options   NULL: the first 1000 keys.
  * out       the page. Free it with luat_kv_page_free(). NULL after an error.
  *
- * Statuses: OK; INVALID, also for a malformed cursor, and for a cursor of another prefix or direction; LIMIT, for a
- * limit, a prefix, or a bound of the range; IO, BUSY, CORRUPT, NOMEM. Thread-safe.
+ * Statuses: OK; INVALID, also for a malformed cursor, and for a cursor of another prefix or direction; LIMIT, also
+ * for a limit, a prefix, or a bound of the range; IO, BUSY, CORRUPT, NOMEM. Thread-safe.
  */
 luat_kv_status luat_kv_list(struct luat_kv_namespace *ns,
                             const struct luat_kv_list_options *options,
@@ -966,11 +972,12 @@ luat_kv_status luat_kv_iter_open(struct luat_kv_namespace *ns,
 /**
  * Moves to the next entry; the first call moves to the first one.
  *
+ * iter      the iterator.
  * entry     the entry, which the iterator owns, valid until the next call of this function or luat_kv_iter_free().
  *           NULL unless the status is OK.
  *
- * Statuses: OK; NOT_FOUND: there are no more entries; INVALID, IO, BUSY, CORRUPT, NOMEM. After an error the position
- * is unchanged, and the call can be repeated.
+ * Statuses: OK; NOT_FOUND: there are no more entries; INVALID, LIMIT, IO, BUSY, CORRUPT, NOMEM. After an error the
+ * position is unchanged, and the call can be repeated.
  */
 luat_kv_status luat_kv_iter_next(struct luat_kv_iter *iter,
                                  const struct luat_kv_entry **entry,
@@ -1015,8 +1022,8 @@ const uint8_t *luat_kv_entry_version(const struct luat_kv_entry *entry,
                                      size_t *len);
 
 /**
- * Frees an entry of luat_kv_get_entry() or luat_kv_take(); NULL does nothing. An entry of a page is freed with the
- * page.
+ * Frees an entry of luat_kv_get_entry() or luat_kv_take(); NULL does nothing. An entry of a page or an iterator is
+ * freed with it.
  */
 void luat_kv_entry_free(struct luat_kv_entry *entry);
 
@@ -1162,7 +1169,7 @@ void luat_kv_batch_free(struct luat_kv_batch *batch);
  * format    a LUAT_KV_FORMAT_... number.
  * count     nullable; the number of entries; 0 after an error.
  *
- * Statuses: OK; INVALID; IO, also for a full disk; BUSY, CORRUPT, NOMEM. Thread-safe.
+ * Statuses: OK; INVALID; LIMIT; IO, also for a full disk; BUSY, CORRUPT, NOMEM. Thread-safe.
  */
 luat_kv_status luat_kv_export(struct luat_kv_namespace *ns,
                               const char *path,

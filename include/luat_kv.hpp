@@ -92,7 +92,8 @@ enum class errc : luat_kv_status {
 /// The exception of this interface. what() is one line of UTF-8, such as "luat_kv: BUSY: …".
 class error : public std::runtime_error {
 public:
-    /// An error with a code, a message, which follows the code in what(), and the system's error number or 0.
+    /// An error with a code and a message, which follows the code in what(). `os_error` is the number of the system's
+    /// error, or 0.
     error(errc code, const std::string& message, int os_error = 0)
         : std::runtime_error(std::string("luat_kv: ") + name(code) + ": " + message), code_(code), os_error_(os_error) {}
 
@@ -168,7 +169,7 @@ struct list_options {
     std::optional<std::string> stop{};   ///< Only keys before this one, exclusive, in byte order. Not empty.
     bool reverse = false;                ///< From the last key to the first.
     bool values = false;                 ///< Whether to include values. A page then also ends when they reach 16 MiB.
-    std::uint32_t limit = 1000;          ///< The maximum number of keys in a page.
+    std::uint32_t limit = 1000;          ///< The maximum number of keys in a page, not of all pages of each().
     std::optional<std::string> cursor{}; ///< The page::cursor() of the page before. Not empty.
 };
 
@@ -355,7 +356,7 @@ private:
     const luat_kv_entry* entry_;
 };
 
-/// A single entry, with the fields of an entry_view. kv_namespace::get_entry() returns it.
+/// A single entry, with the fields of an entry_view. kv_namespace::get_entry() and take() return it.
 class entry {
 public:
     /// A view of this entry.
@@ -611,7 +612,8 @@ public:
         return page(detail::ask<luat_kv_page*>(luat_kv_list, ns(), &c));
     }
 
-    /// The live entries of all pages, for a `for` loop. With the default limit the first pages are small.
+    /// The live entries of all pages, for a `for` loop. The limit applies to each page, not to the loop. With the
+    /// default limit the first pages are small.
     [[nodiscard]] entry_range each(const list_options& options = {}) const { return ns(), entry_range(ns_, options); }
 
     /// The number of live keys with a prefix.

@@ -19,7 +19,8 @@ pub enum Code {
     Corrupt,
     /// A write to a store that was opened for reading, or whose file must not be written.
     ReadOnly,
-    /// Something is longer, or a lifetime shorter, than the store's limits allow.
+    /// Something is longer, or a lifetime shorter, than the store's limits allow. Also for a call that reads a value
+    /// over 512 MiB, which only another program can have written.
     Limit,
     /// Memory is exhausted.
     NoMem,

@@ -150,6 +150,7 @@ const SWEEP_STEP: u64 = 500;
 
 impl Store {
     /// Opens the database file at `path`. Creates it and its folders if they are missing, unless the options forbid it.
+    /// Folders that were created stay if the open fails.
     ///
     /// A file that Luat wrote is taken over with its contents, and Luat can go on using it.
     #[cfg(feature = "sqlite")]
@@ -183,10 +184,11 @@ impl Store {
     /// environment variable `LUAT_KV_DB` names, if it is set and not empty; otherwise `kv.db` in the data folder that
     /// the project's `luat.toml` names; otherwise `kv.db` in `.luat/data`.
     ///
-    /// A `luat.toml` must belong to the process's user, to root, or to the owner of `dir`, and must not be writable by
-    /// everybody. The same owners are required for symbolic links between it and the database, and for folders inside
-    /// of folders that everybody may write to. Otherwise the result is [`Code::Io`], unless `LUAT_KV_TRUSTED_PROJECT`
-    /// contains the project's folder (folders are separated as in `PATH`).
+    /// A `luat.toml` must belong to the process's user, to root, or to the owner of `dir`, and neither it nor its
+    /// folder may be writable by everybody (unless the folder has the sticky bit). The same owners are required for
+    /// symbolic links between it and the database, and for folders inside of folders that everybody may write to.
+    /// Otherwise the result is [`Code::Io`], unless `LUAT_KV_TRUSTED_PROJECT` contains the project's folder (folders
+    /// are separated as in `PATH`).
     #[cfg(feature = "sqlite")]
     pub fn open_project(dir: Option<&Path>, options: &OpenOptions) -> Result<Store> {
         let place = crate::luat_project::database(dir)?;

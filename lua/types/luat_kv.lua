@@ -57,8 +57,8 @@ KV.null = nil
 function KV.namespace(name) end
 
 --- Opens a store: in a file, in memory, or, without either, the project's store (`KV.namespace`). Missing folders are
---- created (mode 0700), and so is the file (0600). Open a store once and keep it: an open takes about a millisecond,
---- and the store has some descriptors until it is closed or collected.
+--- created (mode 0700), and so is the file (0600). Open a store once and keep it: the first open of a file takes about
+--- half a millisecond, and the store has some descriptors until it is closed or collected.
 ---
 --- Errors: bad argument if both `path` and `memory` are given, and for unknown options; `IO`, `CORRUPT`, `BUSY`,
 --- `READONLY` of the file. After `IO` the collector closes unreferenced stores, and the open is tried once more.
@@ -385,7 +385,7 @@ function Namespace:take(key, type) end
 ---
 --- ```lua
 --- local stock, meta = kv:getWithMetadata("apples", "json")
---- local done = kv:atomic():check("apples", meta and meta.version):put("apples", stock - 1):commit()
+--- local done = kv:atomic():check("apples", meta and meta.version):put("apples", (stock or 10) - 1):commit()
 --- ```
 ---@return luat_kv.Batch
 ---@nodiscard

@@ -5,7 +5,8 @@ use std::ptr;
 use super::{free, set};
 use crate::types::Entry;
 
-/// A key and its contents, at the time when they were read. One thread at a time may use an entry.
+/// A key and its contents, at the time when they were read. One thread at a time may use an entry. Free it with
+/// luat_kv_entry_free(), unless it belongs to a page or an iterator.
 pub struct luat_kv_entry {
     key: String,
     value: Option<Vec<u8>>,
@@ -96,8 +97,8 @@ pub unsafe extern "C" fn luat_kv_entry_version(entry: *const luat_kv_entry, len:
     unsafe { view(entry.as_ref().and_then(|entry| entry.version.as_ref()).map(VersionText::as_slice), len) }
 }
 
-/// Frees an entry of luat_kv_get_entry() or luat_kv_take(); NULL does nothing. An entry of a page is freed with the
-/// page.
+/// Frees an entry of luat_kv_get_entry() or luat_kv_take(); NULL does nothing. An entry of a page or an iterator is
+/// freed with it.
 ///
 /// # Safety
 /// `entry` is NULL or a live entry of luat_kv_get_entry() or luat_kv_take(), and is not used again.

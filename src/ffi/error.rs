@@ -31,7 +31,8 @@ pub const LUAT_KV_BUSY: luat_kv_status = -3;
 pub const LUAT_KV_CORRUPT: luat_kv_status = -4;
 /// A write to a store that was opened read-only, or to whose file writing is not permitted.
 pub const LUAT_KV_READONLY: luat_kv_status = -5;
-/// Something is longer, or a lifetime shorter, than the store's limits allow.
+/// Something is longer, or a lifetime shorter, than the store's limits allow. Also for a call that reads a value over
+/// 512 MiB, which only another program can have written.
 pub const LUAT_KV_LIMIT: luat_kv_status = -6;
 /// Memory ran out.
 pub const LUAT_KV_NOMEM: luat_kv_status = -7;

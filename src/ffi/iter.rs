@@ -88,11 +88,12 @@ pub unsafe extern "C" fn luat_kv_iter_open(
 
 /// Moves to the next entry; the first call moves to the first one.
 ///
+/// iter      the iterator.
 /// entry     the entry, which the iterator owns, valid until the next call of this function or luat_kv_iter_free().
 ///           NULL unless the status is OK.
 ///
-/// Statuses: OK; NOT_FOUND: there are no more entries; INVALID, IO, BUSY, CORRUPT, NOMEM. After an error the position
-/// is unchanged, and the call can be repeated.
+/// Statuses: OK; NOT_FOUND: there are no more entries; INVALID, LIMIT, IO, BUSY, CORRUPT, NOMEM. After an error the
+/// position is unchanged, and the call can be repeated.
 ///
 /// # Safety
 /// Each pointer is NULL, or valid as described above.

@@ -74,7 +74,8 @@ pub struct luat_kv_list_options {
     pub struct_size: u32,
     /// LUAT_KV_LIST_... flags, or 0.
     pub flags: u32,
-    /// The maximum number of keys in a page; 0 means 1000.
+    /// The maximum number of keys in a page; 0 means 1000. For luat_kv_iter_open() the maximum number of keys in total;
+    /// 0 means no limit.
     pub limit: u32,
     /// Must be 0.
     pub reserved: u32,

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::types::{Entry, Page};
 
 /// A page of keys in byte order, or reverse byte order, with their metadata, expiration and version, and their values
-/// if they were requested. One thread at a time may use a page.
+/// if they were requested. One thread at a time may use a page. Free it with luat_kv_page_free().
 pub struct luat_kv_page {
     entries: Vec<luat_kv_entry>,
     cursor: Option<String>,

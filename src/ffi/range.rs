@@ -15,8 +15,8 @@ use crate::types::ListOptions;
 /// options   NULL: the first 1000 keys.
 /// out       the page. Free it with luat_kv_page_free(). NULL after an error.
 ///
-/// Statuses: OK; INVALID, also for a malformed cursor, and for a cursor of another prefix or direction; LIMIT, for a
-/// limit, a prefix, or a bound of the range; IO, BUSY, CORRUPT, NOMEM. Thread-safe.
+/// Statuses: OK; INVALID, also for a malformed cursor, and for a cursor of another prefix or direction; LIMIT, also
+/// for a limit, a prefix, or a bound of the range; IO, BUSY, CORRUPT, NOMEM. Thread-safe.
 ///
 /// # Safety
 /// Each pointer is NULL, or valid as described above.

@@ -48,8 +48,9 @@ unsafe fn open(
     })
 }
 
-/// Opens the database file at path. If it is missing, it is created with mode 0600, and its folders with 0700. A file
-/// of Luat is converted, with all its contents, and Luat can go on using it.
+/// Opens the database file at path. If it is missing, it is created with mode 0600, and its folders with 0700. Folders
+/// that were created stay if the open fails. A file of Luat is converted, with all its contents, and Luat can go on
+/// using it.
 ///
 /// path      a C string: bytes in the system's encoding; UTF-8 on Windows.
 /// options   NULL: the defaults.
@@ -80,9 +81,11 @@ pub unsafe extern "C" fn luat_kv_open(
 /// the folder itself. The store is then the file "kv.db" in the folder that the key routing.data_dir of luat.toml names
 /// (default ".luat/data"), relative to the root. Otherwise like luat_kv_open().
 ///
-/// The luat.toml must belong to the process's user, to root, or to the owner of the folder, and must not be writable by
-/// everyone. Symbolic links from there to the file must also belong to one of these users. Otherwise the status is IO,
-/// unless the environment variable LUAT_KV_TRUSTED_PROJECT contains the project's root (folders are separated by ":").
+/// The luat.toml must belong to the process's user, to root, or to the owner of the folder, and neither it nor its
+/// folder may be writable by everyone (unless the folder has the sticky bit). Symbolic links from there to the file,
+/// and folders in a folder that is writable by everyone, must also belong to one of these users. Otherwise the status
+/// is IO, unless the environment variable LUAT_KV_TRUSTED_PROJECT contains the project's root (folders are separated by
+/// ":").
 ///
 /// dir       a C string; NULL: the working directory.
 ///

@@ -101,7 +101,7 @@ unsafe fn borrowed(fd: c_int) -> Result<ManuallyDrop<File>> {
 /// format    a LUAT_KV_FORMAT_... number.
 /// count     nullable; the number of entries; 0 after an error.
 ///
-/// Statuses: OK; INVALID; IO, also for a full disk; BUSY, CORRUPT, NOMEM. Thread-safe.
+/// Statuses: OK; INVALID; LIMIT; IO, also for a full disk; BUSY, CORRUPT, NOMEM. Thread-safe.
 ///
 /// # Safety
 /// Each pointer is NULL, or valid as described above.
