@@ -154,9 +154,10 @@ function lay_out(name,    i, said, last) {
     }
 }
 
-# The statuses as a list: outcome[1…outcomes], outcome_about[its name].
+# The statuses as a list: outcome[1…outcomes], outcome_about[its name]. The text after a comma follows what the constant
+# says of itself; the text after a colon replaces it.
 function weigh(name) { outcomes = 0; split("", outcome_about); weigh_in(name) }
-function weigh_in(name,    i, n, pieces, piece, names, j, m, status, more) {
+function weigh_in(name,    i, n, pieces, piece, names, j, m, status, more, replaces) {
     n = split(statuses[name], pieces, "; ")
     for (i = 1; i <= n; i++) {
         piece = pieces[i]; m = 0
@@ -166,6 +167,7 @@ function weigh_in(name,    i, n, pieces, piece, names, j, m, status, more) {
             piece = substr(piece, RLENGTH + 1)
         }
         if (!m) fail(name ": \"" pieces[i] "\" names no status")
+        replaces = piece ~ /^:/
         sub(/^[,:]? /, "", piece)
         more = piece == "" ? "" : " " capital(piece) "."
         for (j = 1; j <= m; j++) {
@@ -175,7 +177,7 @@ function weigh_in(name,    i, n, pieces, piece, names, j, m, status, more) {
                 outcome[++outcomes] = status
                 outcome_about[status] = squeezed(doc[status])
             }
-            outcome_about[status] = outcome_about[status] more
+            outcome_about[status] = replaces ? substr(more, 2) : outcome_about[status] more
         }
     }
 }
