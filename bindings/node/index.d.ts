@@ -19,6 +19,11 @@ export class LuatKVError extends Error {
   readonly code: "INVALID" | "IO" | "BUSY" | "CORRUPT" | "READONLY" | "LIMIT" | "NOMEM" | "PANIC" | "INTERNAL";
   /** The C library's number for `code`, such as -3 for `BUSY`. */
   readonly status: number;
+  /**
+   * The number of the system's error, as in `os.constants.errno` (`ENOSPC`), or of GetLastError() on Windows. Missing if
+   * no system call failed.
+   */
+  readonly errno?: number;
 }
 
 /** A string, in which a lone surrogate becomes U+FFFD, or the bytes of a text in UTF-8. Not empty. */

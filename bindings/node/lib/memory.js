@@ -56,10 +56,12 @@ export function outSum() {
 
 /** Returns the error for a status and an error object, which it frees. */
 export function failure(status, object) {
-  const message = native.error_message(object === 0n ? null : object);
-  native.error_free(object === 0n ? null : object);
+  const pointer = object === 0n ? null : object;
+  const message = native.error_message(pointer);
+  const errno = native.error_errno(pointer);
+  native.error_free(pointer);
   const code = native.status_str(status);
-  return new LuatKVError(code, status, message || code);
+  return new LuatKVError(code, status, message || code, errno);
 }
 
 /** Returns a status that is not an error, and throws for an error. */

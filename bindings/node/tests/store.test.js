@@ -2,11 +2,14 @@
 
 import assert from "node:assert/strict";
 import { closeSync, mkdirSync, openSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { constants } from "node:os";
 import { join } from "node:path";
 import test from "node:test";
 import { pathToFileURL } from "node:url";
-import { Store, version } from "luat-kv-native";
+import { LuatKVError, Store, version } from "luat-kv-native";
 import { fails, onBoth, run, scratch } from "./support.js";
+
+const { EEXIST, EISDIR, ENOENT } = constants.errno;
 
 test("a store is found again in its file, by a string, bytes or a URL", () => {
   const path = join(scratch("folder \u20ac"), "deep", "kv.db");
@@ -101,11 +104,24 @@ test("backup makes a copy that opens, and never overwrites", async () => {
     const copy = Store.open(path, { readonly: true });
     assert.equal(copy.namespace("n").get("k"), "v");
     copy.close();
-    fails("IO", /./, () => store.backup(path));
-    await assert.rejects(store.backupAsync(path), { name: "LuatKVError", code: "IO", status: -2 });
+    fails("IO", /File exists/, () => store.backup(path));
+    await assert.rejects(store.backupAsync(path), { name: "LuatKVError", code: "IO", status: -2, errno: EEXIST });
   }
   fails("INVALID", /memory/, () => Store.openMemory().backup(scratch()));
   store.close();
+});
+
+test("an error has the number of the system's error, if a system call failed", () => {
+  const folder = scratch("folder");
+  mkdirSync(folder);
+  const missing = join(scratch("missing"), "kv.db");
+  for (const [errno, open] of [
+    [EISDIR, () => Store.open(folder)],
+    [ENOENT, () => Store.open(missing, { readonly: true })],
+    [undefined, () => Store.open("")],
+  ]) {
+    assert.throws(open, (error) => error instanceof LuatKVError && error.errno === errno && "errno" in error === (errno > 0));
+  }
 });
 
 test("export and import carry a namespace over, by path and by descriptor", onBoth((kv) => {

@@ -36,7 +36,7 @@ const live: number | undefined = store.stats().namespaces.get("n")?.live;
 try {
   version.length;
 } catch (error) {
-  if (error instanceof LuatKVError && error.code === "BUSY") error.status.toFixed();
+  if (error instanceof LuatKVError && error.code === "BUSY") error.status.toFixed(error.errno ?? 0);
 }
 // @ts-expect-error
 kv.get(1);

@@ -31,7 +31,7 @@ const MEMBERS = {
   Store: [["backup", "backupAsync", "checkpoint", "compact", "compactAsync", "openMemory", "openProject"], ["damage", "delete", "flush"]],
   Namespace: [["exportAsync", "importAsync"], []],
   Atomic: [[], []],
-  LuatKVError: [["status"], []],
+  LuatKVError: [["errno", "status"], []],
   OpenOptions: [["busyTimeout", "durability", "nowait", "readonly"], ["maxMemory", "name", "onError", "persist", "recover", "wait", "wasm"]],
   Lifetime: [[], []],
   PutOptions: [[], []],
