@@ -12,7 +12,9 @@ use std::mem::ManuallyDrop;
 #[cfg(feature = "sqlite")]
 use super::path;
 use super::{LUAT_KV_OK, handle, luat_kv_error, luat_kv_namespace, luat_kv_status, options, set};
-use crate::error::{Error, Result};
+#[cfg(unix)]
+use crate::error::Error;
+use crate::error::Result;
 use crate::namespace::Namespace;
 use crate::types::{Format, Imported};
 
