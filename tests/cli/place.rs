@@ -96,7 +96,7 @@ fn a_file_that_is_no_database_is_left_alone() {
         assert!(why.contains("notes.txt"), "{why}");
     }
     assert_eq!(project.read("notes.txt"), before);
-    assert!(project.run(&["--db", ".", "list"]).fails(3).contains("folder"));
+    assert!(project.run(&["--db", ".", "list"]).fails(3).contains("Is a directory"));
 }
 
 #[test]

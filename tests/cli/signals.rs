@@ -15,8 +15,12 @@ fn drafts(project: &Project) -> usize {
 }
 
 /// Lets this process run only while the system has nothing else to do, so that a busy system delays it and not the
-/// test that watches it.
-fn run_when_idle() -> io::Result<()> {
+/// test that watches it. Signals have their default actions, even if the tests were started with `nohup`.
+fn prepare() -> io::Result<()> {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        // SAFETY: the default action is none of this program's functions.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
     #[cfg(target_os = "linux")]
     {
         let none = libc::sched_param { sched_priority: 0 };
@@ -32,8 +36,8 @@ fn run_when_idle() -> io::Result<()> {
 fn interrupt(project: &Project, args: &[&str], signal: i32) -> ExitStatus {
     let mut command = project.command(BIN);
     command.args(args).stdout(Stdio::null()).stderr(Stdio::null());
-    // SAFETY: it makes a system call and allocates nothing.
-    let mut child = unsafe { command.pre_exec(run_when_idle) }.spawn().unwrap();
+    // SAFETY: it makes system calls and allocates nothing.
+    let mut child = unsafe { command.pre_exec(prepare) }.spawn().unwrap();
     while drafts(project) == 0 && child.try_wait().unwrap().is_none() {
         thread::sleep(Duration::from_micros(200));
     }

@@ -73,7 +73,7 @@ pub(super) fn below<'a>(range: &Range<'a>) -> ToSqlOutput<'a> {
     range.below.map_or(ToSqlOutput::Owned(Value::Blob(Vec::new())), |below| ToSqlOutput::Borrowed(below.into()))
 }
 
-/// Reads a row of [`schema::list`](super::schema::list).
+/// Reads a row of [`schema::list`].
 pub(super) fn entry(row: &Row<'_>, values: bool) -> Result<Entry> {
     let bytes = row.get_ref(0)?.as_bytes_or_null().map_err(rusqlite::Error::from)?.unwrap_or_default();
     let key = text(row.get_ref(0)?, LONGEST_NAME).map_err(|error| of_row(error, bytes))?.unwrap_or_default();

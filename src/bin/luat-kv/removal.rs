@@ -42,7 +42,10 @@ fn remove(place: &Place, prefix: &str, yes: bool, out: &mut Output) -> Result<()
     if !yes && io::stdin().is_terminal() && io::stderr().is_terminal() {
         confirm(&namespace, prefix)?;
     }
-    let removed = progress::during(progress::spinner("removing"), |_| namespace.delete_prefix(prefix))?;
+    let removed = progress::during(progress::spinner("removing"), |_| match prefix {
+        "" => namespace.clear(),
+        prefix => namespace.delete_prefix(prefix),
+    })?;
     out.facts(&[("removed", removed.into())])?;
     Ok(())
 }
