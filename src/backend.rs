@@ -160,8 +160,8 @@ pub(crate) trait Backend: Send + Sync {
     fn close(&self) -> Result<()>;
 }
 
-/// How many expired rows a write removes, besides one for each row that it puts with an expiration. That is more than it
-/// adds, so expired rows do not accumulate.
+/// How many expired rows a write removes, besides one for each row that it puts with an expiration. That is more than
+/// it adds, so expired rows do not accumulate.
 const SWEEP_PER_WRITE: u64 = 16;
 
 // If memory runs out, an allocation whose size depends on stored data must not abort the process.

@@ -94,9 +94,9 @@ impl Database {
         path == file || BESIDE.iter().any(|end| path == beside(&file, end))
     }
 
-    /// Whether another store that is opened by this path can share it. It cannot if the path leads to another file by now,
-    /// as after a change of the root folder or of mounts, which leaves the stores that are open alone. Nor can it if the
-    /// process has other rights now: it would read or write what the system refuses.
+    /// Whether another store that is opened by this path can share it. It cannot if the path leads to another file by
+    /// now, as after a change of the root folder or of mounts, which leaves the stores that are open alone. Nor can it
+    /// if the process has other rights now: it would read or write what the system refuses.
     pub fn is_for(&self, path: &Path, readonly: bool) -> bool {
         if self.path() != path || self.lost.get().is_some() {
             return false;

@@ -216,7 +216,7 @@ impl Pool {
         self.lock().drain(after)
     }
 
-    /// Takes out all connections, and waits for those that are in use, but not for what is long: a connection that comes
+    /// Takes out all connections, and waits for those that are in use, but not for long calls: a connection that comes
     /// back later is closed then. Calls that wait for a connection fail.
     pub fn close(&self) -> Vec<Connection> {
         let mut state = self.lock();

@@ -4,8 +4,8 @@
 //! of a read. Here each statement has its own slot. Bound values are not copied either.
 //!
 //! Why this is sound:
-//! - A statement must be finalized before its connection is closed. [`PreparedConnection`] owns both, and its fields are
-//!   dropped in that order. It lends its connection by shared reference only, so no other connection can take its
+//! - A statement must be finalized before its connection is closed. [`PreparedConnection`] owns both, and its fields
+//!   are dropped in that order. It lends its connection by shared reference only, so no other connection can take its
 //!   place.
 //! - A statement runs once at a time: an [`Execution`] takes it out of its slot.
 //! - SQLite reads bound values for as long as the statement runs. An `Execution` borrows them (`'b`), and ends the run
