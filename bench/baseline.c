@@ -33,7 +33,7 @@ static const char SETUP[] =
     "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384;"
     "CREATE TABLE IF NOT EXISTS kv ("
     "  namespace TEXT NOT NULL, key TEXT NOT NULL, expiration INTEGER, metadata TEXT, value BLOB,"
-    "  PRIMARY KEY (namespace, key)) WITHOUT ROWID";
+    "  PRIMARY KEY (namespace, key))";
 static const char GET[] = "SELECT value FROM kv WHERE namespace = ?1 AND key = ?2";
 static const char PUT[] =
     "INSERT INTO kv (namespace, key, value) VALUES (?1, ?2, ?3)"
