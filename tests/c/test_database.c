@@ -197,20 +197,26 @@ static void export_into_pipe(int number)
 }
 
 /* An import holds the writer for as long as its pipe takes: others read meanwhile, and are BUSY when they write. */
-static void others_read_while_one_imports(void)
+/* Starts a thread that imports from a pipe, and waits until it keeps a store that does not wait from writing. */
+static void begin_import(struct thread *importer, struct kv impatient)
 {
     static const char line[] = "{\"key\":\"b\",\"value\":\"1\"}\n";
+    luat_kv_status status;
+    CHECK(pipe(import_pipe) == 0);
+    threads_start(importer, 1, import_from_pipe);
+    CHECK(write(import_pipe[1], line, sizeof line - 1) == sizeof line - 1);
+    while ((status = kv_put(impatient.ns, "c", "1", NULL)) == LUAT_KV_OK)
+        usleep(1000);
+    CHECK(status == LUAT_KV_BUSY);
+}
+
+static void others_read_while_one_imports(void)
+{
     struct thread importer;
     open_shared();
     CHECK_PUT(shared.ns, "a", "1");
     struct kv impatient = opened_with(LUAT_KV_OPEN_NOWAIT, 0, 0);
-    CHECK(pipe(import_pipe) == 0);
-    threads_start(&importer, 1, import_from_pipe);
-    CHECK(write(import_pipe[1], line, sizeof line - 1) == sizeof line - 1);
-    luat_kv_status status;
-    while ((status = kv_put(impatient.ns, "c", "1", NULL)) == LUAT_KV_OK)
-        usleep(1000); /* until it has begun */
-    CHECK(status == LUAT_KV_BUSY);
+    begin_import(&importer, impatient);
     CHECK_REFUSED(kv_put(impatient.ns, "c", "2", &error), LUAT_KV_BUSY, "imports");
     CHECK_VALUE(impatient.ns, "a", "1");
     CHECK_VALUE(shared.ns, "a", "1");
@@ -239,7 +245,6 @@ static void read_patiently(int number)
 /* There is no other connection for a read beside the import. */
 static void a_read_beside_an_import_says_what_it_lacks(void)
 {
-    static const char line[] = "{\"key\":\"b\",\"value\":\"1\"}\n";
     struct thread importer, reader;
     struct rlimit before, none;
     uint8_t value[10];
@@ -248,13 +253,7 @@ static void a_read_beside_an_import_says_what_it_lacks(void)
     CHECK_PUT(shared.ns, "a", "1");
     struct kv impatient = opened_with(LUAT_KV_OPEN_NOWAIT, 0, 0);
     patient = opened_with(0, 60000, 0);
-    CHECK(pipe(import_pipe) == 0);
-    threads_start(&importer, 1, import_from_pipe);
-    CHECK(write(import_pipe[1], line, sizeof line - 1) == sizeof line - 1);
-    luat_kv_status status;
-    while ((status = kv_put(impatient.ns, "c", "1", NULL)) == LUAT_KV_OK)
-        usleep(1000); /* until it has begun */
-    CHECK(status == LUAT_KV_BUSY);
+    begin_import(&importer, impatient);
     CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
     none = before;
     none.rlim_cur = (rlim_t)dup(STDIN_FILENO); /* the lowest number that is free */
