@@ -148,6 +148,12 @@ impl Connection {
         Ok(())
     }
 
+    /// Checks that the table may still be written, as of one moment.
+    pub fn look_again(&mut self) -> Result<()> {
+        let _moment = self.sqlite.unchecked_transaction()?;
+        self.guard.look_again(&self.sqlite)
+    }
+
     /// Closes it. The last connection to the file moves the log into the file and removes the log.
     pub fn close(self) -> Result<()> {
         Ok(self.sqlite.close()?)

@@ -164,8 +164,7 @@ impl Database {
                 return Err(Error::new(Code::ReadOnly, "the file may not be written"));
             }
             if self.has_new_format.load(Ordering::Acquire) {
-                let _moment = connection.sqlite.unchecked_transaction()?;
-                connection.guard.look_again(&connection.sqlite)?;
+                connection.look_again()?;
                 self.has_new_format.store(false, Ordering::Release);
             }
             connection.guard.may_write()?;

@@ -1,8 +1,8 @@
 //! Files that get their name when they are complete: backups and exports.
 //!
-//! A draft lies beside its target as `.luat_kv.XXXXXX`, since SQLite opens a backup by its path, and since an export
-//! may replace a file. It is removed when it is dropped. A killed process cannot do that, so the next draft in the same
-//! folder removes those that no process is making any more:
+//! A draft is beside its target, as `.luat_kv.` and six characters, since SQLite opens a backup by its path, and since
+//! an export may replace a file. It is removed when it is dropped. A killed process cannot do that, so the next draft
+//! in the same folder removes those that no process is making any more:
 //!
 //! - The maker holds an flock on its draft for as long as it lives. The kernel drops it with the process. (SQLite's own
 //!   locks are POSIX locks, which on a local file system never conflict with an flock.)

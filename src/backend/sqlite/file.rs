@@ -34,10 +34,7 @@ pub(super) fn size(database: &Database) -> Result<u64> {
 /// Rewrites the file without the space that deleted rows have left. A damaged file is left as it is, since a rewrite
 /// would keep only what can still be read.
 pub(super) fn compact(connection: &mut Connection) -> Result<()> {
-    {
-        let _moment = connection.sqlite.unchecked_transaction()?;
-        connection.guard.look_again(&connection.sqlite)?;
-    }
+    connection.look_again()?;
     schema::check(&connection.sqlite)?;
     connection.guard.steps.restart();
     connection.sqlite.execute_batch("VACUUM").map_err(|error| match schema::is_beyond_sqlite(&error) {
