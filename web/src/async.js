@@ -1,7 +1,7 @@
 import { SyncNamespace } from "./namespace.js";
-import * as abi from "./abi.js";
 import { places } from "./core.js";
 import { closed } from "./error.js";
+import { MAX_VALUE } from "./limits.js";
 import * as options from "./options.js";
 import * as values from "./values.js";
 
@@ -55,7 +55,7 @@ export class Namespace {
     const { limits } = this.#core.open();
     const name = options.key(key, limits);
     const prepared = options.put(settings, limits);
-    const bytes = await values.readStream(stream, abi.VALUE[limits]);
+    const bytes = await values.readStream(stream, MAX_VALUE[limits]);
     options.checkValue(bytes, limits);
     return this.#sync[method](name, bytes, prepared ?? undefined);
   }

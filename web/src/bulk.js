@@ -1,9 +1,10 @@
 // Exports and imports: entries as text, in the format of Wrangler's bulk files or as JSON Lines of the same objects.
 // This file and src/transfer.rs can read each other's exports.
 
-import * as abi from "./abi.js";
+import { LIMITS_CLOUDFLARE } from "./abi.js";
 import { Commit } from "./commit.js";
 import { LuatKVError, invalid, shown } from "./error.js";
+import { MIN_TTL } from "./limits.js";
 import * as options from "./options.js";
 import { Records } from "./records.js";
 
@@ -152,7 +153,7 @@ class Task {
   #end({ expiration, ttl }) {
     if (ttl === null) return expiration;
     if (ttl < 1n) throw invalid(`the lifetime is ${ttl} seconds; it is at least 1`);
-    const least = this.#core.limits === abi.LIMITS_CLOUDFLARE ? abi.CLOUDFLARE_TTL : 1;
+    const least = MIN_TTL[this.#core.limits];
     if (ttl < least) {
       throw new LuatKVError("LIMIT", `the lifetime is ${ttl} seconds; the limit is ${least} at least`);
     }
@@ -169,7 +170,7 @@ class Task {
    */
   #early(run) {
     const { engine, limits } = this.#core;
-    engine.stoppedAt = Number(this.#now) - (limits === abi.LIMITS_CLOUDFLARE ? abi.CLOUDFLARE_TTL : 0);
+    engine.stoppedAt = Number(this.#now) - (limits === LIMITS_CLOUDFLARE ? MIN_TTL[LIMITS_CLOUDFLARE] : 0);
     try {
       run();
     } finally {

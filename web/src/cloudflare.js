@@ -1,7 +1,8 @@
 // The checks for limits "cloudflare". They reject what Workers KV rejects, with the messages of Workers KV.
 
-import * as abi from "./abi.js";
+import { LIMITS_CLOUDFLARE } from "./abi.js";
 import { LuatKVError } from "./error.js";
+import { MAX_KEYS, MAX_NAME, MAX_VALUE, MIN_TTL } from "./limits.js";
 import { utf8Length } from "./slot.js";
 
 function refused(code, method, words, options) {
@@ -22,7 +23,7 @@ export function checkKey(method, name) {
 
 /** Checks the length of a key or a prefix. */
 export function checkName(method, name) {
-  const limit = abi.NAME[abi.LIMITS_CLOUDFLARE];
+  const limit = MAX_NAME[LIMITS_CLOUDFLARE];
   const length = name.length * 3 > limit ? utf8Length(name) : 0;
   if (length <= limit) return;
   throw refused("LIMIT", method, `414 UTF-8 encoded length of ${length} exceeds key length limit of ${limit}.`);
@@ -32,7 +33,7 @@ export function checkTtl(ttl) {
   checkInteger("expirationTtl", ttl);
   const wrong = `400 Invalid expiration_ttl of ${ttl}.`;
   if (ttl < 1) throw refused("INVALID", "PUT", `${wrong} Please specify integer greater than 0.`);
-  const least = abi.CLOUDFLARE_TTL;
+  const least = MIN_TTL[LIMITS_CLOUDFLARE];
   if (ttl < least) throw refused("LIMIT", "PUT", `${wrong} Expiration TTL must be at least ${least}.`);
 }
 
@@ -44,7 +45,7 @@ export function checkExpiration(expiration) {
     const right = "Please specify integer greater than the current number of seconds since the UNIX epoch.";
     throw refused("INVALID", "PUT", `${wrong} ${right}`);
   }
-  const least = abi.CLOUDFLARE_TTL;
+  const least = MIN_TTL[LIMITS_CLOUDFLARE];
   if (ahead < least) {
     throw refused("LIMIT", "PUT", `${wrong} Expiration times must be at least ${least} seconds in the future.`);
   }
@@ -85,7 +86,7 @@ export const DELETE = "DELETE";
 
 /** Checks the number of keys in one call, of BULK or DELETE. */
 export function checkCount(method, count) {
-  const most = abi.KEYS[abi.LIMITS_CLOUDFLARE];
+  const most = MAX_KEYS[LIMITS_CLOUDFLARE];
   if (count > most) {
     const words = method === BULK ? `request a maximum of ${most} keys` : `delete maximum of ${most} keys per request`;
     throw refused("LIMIT", method, `400 You can ${words}`);
@@ -95,7 +96,7 @@ export function checkCount(method, count) {
 
 /** Checks the sum of the bytes of all values of a bulk read. */
 export function checkTotal(bytes) {
-  const most = abi.VALUE[abi.LIMITS_CLOUDFLARE];
+  const most = MAX_VALUE[LIMITS_CLOUDFLARE];
   if (bytes <= most) return;
   throw refused("LIMIT", BULK, `413 Total size of request exceeds the limit of ${most / 1024 / 1024}MB`);
 }

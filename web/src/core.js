@@ -1,7 +1,7 @@
 // The core of a store: an engine and the store's pointer in it. A store can move to another engine. Its users notice
 // that by the epoch.
 
-import * as abi from "./abi.js";
+import { BYTES, OK, OPEN_OPTIONS } from "./abi.js";
 import { closed } from "./error.js";
 
 /** Maps Namespace and SyncNamespace objects to their namespace: { core, name }. */
@@ -66,7 +66,7 @@ export class Core {
     const { engine } = this;
     const { call, key, ERROR } = engine;
     key.setText("the key", name);
-    return engine.checked(call.has(ns, key.pointer, key.length, ERROR)) === abi.OK;
+    return engine.checked(call.has(ns, key.pointer, key.length, ERROR)) === OK;
   }
 
   /** Removes a key. Returns whether it existed. */
@@ -74,7 +74,7 @@ export class Core {
     const { engine } = this;
     const { call, key, ERROR } = engine;
     key.setText("the key", name);
-    const isRemoved = engine.checked(call.remove(ns, key.pointer, key.length, ERROR)) === abi.OK;
+    const isRemoved = engine.checked(call.remove(ns, key.pointer, key.length, ERROR)) === OK;
     this.wrote();
     return isRemoved;
   }
@@ -103,7 +103,7 @@ export class Core {
     const { call, HANDLE, ERROR } = engine;
     engine.checked(call.wasm_changes(pointer, all ? 1 : 0, HANDLE, ERROR));
     const data = engine.outHandle();
-    const length = engine.view.getUint32(HANDLE + abi.BYTES.len, true);
+    const length = engine.view.getUint32(HANDLE + BYTES.len, true);
     if (length === 0) return new Uint8Array(0);
     try {
       return new Uint8Array(engine.copy(data, length));
@@ -177,18 +177,20 @@ export class Core {
   }
 }
 
-/** The end of the record that begins at `start`. Its header is a magic number, a length and a checksum. */
+/** The size of a record's header: a magic number, the length of what follows and a checksum, of 4 bytes each. */
+const RECORD_HEADER = 12;
+
+/** Returns the end of the record that begins at `start`. src/backend/memory/record.rs writes records. */
 function endOfRecord(bytes, start) {
-  const { HEAD, LENGTH } = abi.RECORD;
-  if (bytes.length - start < HEAD) return bytes.length;
-  const view = new DataView(bytes.buffer, bytes.byteOffset + start, HEAD);
-  return Math.min(start + HEAD + view.getUint32(LENGTH, true), bytes.length);
+  if (bytes.length - start < RECORD_HEADER) return bytes.length;
+  const view = new DataView(bytes.buffer, bytes.byteOffset + start, RECORD_HEADER);
+  return Math.min(start + RECORD_HEADER + view.getUint32(4, true), bytes.length);
 }
 
 function openMemory(engine, limits) {
   const { call, STRUCT, HANDLE, ERROR } = engine;
-  call.open_options_init(STRUCT, abi.OPEN_OPTIONS.size);
-  engine.fresh().view.setUint32(STRUCT + abi.OPEN_OPTIONS.limits, limits, true);
+  call.open_options_init(STRUCT, OPEN_OPTIONS.size);
+  engine.fresh().view.setUint32(STRUCT + OPEN_OPTIONS.limits, limits, true);
   engine.checked(call.open_memory(STRUCT, HANDLE, ERROR));
   return engine.outHandle();
 }

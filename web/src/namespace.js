@@ -1,15 +1,14 @@
-import * as abi from "./abi.js";
+import { BYTES, LIMITS_CLOUDFLARE, NOT_FOUND, OK } from "./abi.js";
 import { Atomic } from "./atomic.js";
 import { BULK, DELETE, checkTotal, notJSON } from "./cloudflare.js";
 import { Commit } from "./commit.js";
 import { places } from "./core.js";
 import { exportText, importText } from "./bulk.js";
 import { invalid } from "./error.js";
+import { MAX_NAME } from "./limits.js";
 import * as options from "./options.js";
 import * as values from "./values.js";
 import { setIncr, setList, setPut } from "./structs.js";
-
-const { OK, NOT_FOUND } = abi;
 
 /** The size of each()'s first page, and the maximum size of its later pages, in keys. */
 const [FIRST_PAGE, LAST_PAGE] = [4, 1000];
@@ -198,7 +197,7 @@ export class SyncNamespace {
     if (found.size === 0) return found;
     const { engine } = core;
     const page = readMany(engine, ns, names);
-    const isLimited = core.limits === abi.LIMITS_CLOUDFLARE;
+    const isLimited = core.limits === LIMITS_CLOUDFLARE;
     let total = 0;
     const add = (entry) => {
       total += values.lengthOf(engine, entry);
@@ -267,7 +266,7 @@ export class SyncNamespace {
 
   deletePrefix(prefix) {
     const limits = this.#core.limits;
-    const text = options.text("prefix", prefix, abi.NAME[limits]);
+    const text = options.text("prefix", prefix, MAX_NAME[limits]);
     if (text === "") throw invalid("the prefix is empty: clear() removes all keys");
     return this.#range("delete_prefix", text);
   }
@@ -324,7 +323,7 @@ const unit = (stored) => (typeof stored === "string" ? "characters" : "bytes");
 /** The page of a bulk read. One block of memory holds the views of all keys, and then the keys. */
 function readMany(engine, ns, names) {
   const encoder = new TextEncoder();
-  const { size, data, len } = abi.BYTES;
+  const { size, data, len } = BYTES;
   const length = names.reduce((sum, name) => sum + size + 3 * name.length, 0);
   const start = engine.alloc(length, "there is no memory for the keys");
   try {

@@ -1,8 +1,9 @@
 // Checks names, types and options. Each property of the caller's objects is read once.
 
-import * as abi from "./abi.js";
+import { LIMITS_CLOUDFLARE, LIST_REVERSE, LIST_VALUES } from "./abi.js";
 import * as cloudflare from "./cloudflare.js";
 import { LuatKVError, invalid, kind, shown } from "./error.js";
+import { MAX_KEYS, MAX_METADATA, MAX_NAME, MAX_VALUE } from "./limits.js";
 import { similar } from "./similar.js";
 import { checkLength, overLimit, utf8Length, wellFormed, wellFormedJSON } from "./slot.js";
 
@@ -114,16 +115,16 @@ function primitive(what, value) {
 export function key(given, limits, method = "PUT") {
   const name = typeof given === "string" ? given : primitive("the key", given);
   if (name === "") throw new TypeError("Key name cannot be empty.");
-  if (limits === abi.LIMITS_CLOUDFLARE) cloudflare.checkKey(method, name);
-  else if (name.length * 3 > abi.NAME[limits]) checkLength("key", name, abi.NAME[limits]);
+  if (limits === LIMITS_CLOUDFLARE) cloudflare.checkKey(method, name);
+  else if (name.length * 3 > MAX_NAME[limits]) checkLength("key", name, MAX_NAME[limits]);
   return name;
 }
 
 /** Returns the checked keys of a bulk read or deletion. The array is read once. */
 export function keys(given, limits, method) {
   const length = Number(given.length);
-  if (limits === abi.LIMITS_CLOUDFLARE) cloudflare.checkCount(method, length);
-  const most = abi.KEYS[limits];
+  if (limits === LIMITS_CLOUDFLARE) cloudflare.checkCount(method, length);
+  const most = MAX_KEYS[limits];
   if (length > most) throw new LuatKVError("LIMIT", `${length} keys were given; the limit is ${most}`);
   const names = [];
   for (let index = 0; index < length; index++) names.push(wellFormed(key(given[index], limits, method)));
@@ -132,10 +133,10 @@ export function keys(given, limits, method) {
 
 /** Throws for a value that is too long, before it is copied. */
 export function checkValue(stored, limits) {
-  const limit = abi.VALUE[limits];
+  const limit = MAX_VALUE[limits];
   if (stored.length * 3 <= limit) return;
   const length = typeof stored === "string" ? utf8Length(stored) : stored.length;
-  if (limits === abi.LIMITS_CLOUDFLARE) cloudflare.checkBytes("Value", length, limit);
+  if (limits === LIMITS_CLOUDFLARE) cloudflare.checkBytes("Value", length, limit);
   if (length > limit) throw overLimit("value", length, limit);
 }
 
@@ -155,7 +156,7 @@ export function type(given, limits) {
 /** The same for a bulk read. */
 export function bulkType(given, limits) {
   const word = typeWord(given, limits, cloudflare.BULK);
-  if (limits === abi.LIMITS_CLOUDFLARE) cloudflare.checkBulkType(word);
+  if (limits === LIMITS_CLOUDFLARE) cloudflare.checkBulkType(word);
   if (!TYPES.includes(word)) throw new TypeError(UNKNOWN);
   if (word === "stream") {
     throw new TypeError('"stream" is not a valid type for many keys. Use "text", "json" or "arrayBuffer"');
@@ -169,7 +170,7 @@ function typeWord(given, limits, method) {
   const { type = "text", cacheTtl } = known(given, ["type", "cacheTtl"]);
   if (cacheTtl !== undefined) {
     const ttl = integer(cacheTtl);
-    if (limits === abi.LIMITS_CLOUDFLARE) cloudflare.checkCacheTtl(method, ttl);
+    if (limits === LIMITS_CLOUDFLARE) cloudflare.checkCacheTtl(method, ttl);
   }
   return type;
 }
@@ -196,11 +197,11 @@ function lifetime(given, names, limits, why) {
   const end = expiration === undefined ? 0 : integer(expiration);
   if (expirationTtl !== undefined) {
     prepared.ttl = integer(expirationTtl);
-    if (limits === abi.LIMITS_CLOUDFLARE) cloudflare.checkTtl(prepared.ttl);
+    if (limits === LIMITS_CLOUDFLARE) cloudflare.checkTtl(prepared.ttl);
     checkTime("expirationTtl", prepared.ttl, expirationTtl);
   } else if (expiration !== undefined) {
     prepared.expiration = end;
-    if (limits === abi.LIMITS_CLOUDFLARE) cloudflare.checkExpiration(end);
+    if (limits === LIMITS_CLOUDFLARE) cloudflare.checkExpiration(end);
     checkTime("expiration", end, expiration);
   }
   return { prepared, options };
@@ -225,8 +226,8 @@ export function put(given, limits) {
 }
 
 function checkMetadata(text, limits) {
-  const limit = abi.METADATA[limits];
-  if (limits === abi.LIMITS_CLOUDFLARE) cloudflare.checkBytes("Metadata", utf8Length(text), limit);
+  const limit = MAX_METADATA[limits];
+  if (limits === LIMITS_CLOUDFLARE) cloudflare.checkBytes("Metadata", utf8Length(text), limit);
   else checkLength("metadata", text, limit);
 }
 
@@ -276,7 +277,7 @@ function listing(given, limits, names, others, why) {
   const options = known(given, names, others, why);
   const { prefix, start, stop, reverse, values } = options;
   const list = new Listing();
-  const bound = (what, value) => text(what, value ?? "", abi.NAME[limits]);
+  const bound = (what, value) => text(what, value ?? "", MAX_NAME[limits]);
   list.prefix = readPrefix(prefix, limits);
   list.start = bound("start", start);
   list.stop = bound("stop", stop);
@@ -285,14 +286,14 @@ function listing(given, limits, names, others, why) {
   else if (values !== undefined && values !== false && values !== null) {
     list.values = choice("values", values, ["text", "json", "arrayBuffer"]);
   }
-  list.flags = (flag("reverse", reverse) ? abi.LIST_REVERSE : 0) | (list.values === null ? 0 : abi.LIST_VALUES);
+  list.flags = (flag("reverse", reverse) ? LIST_REVERSE : 0) | (list.values === null ? 0 : LIST_VALUES);
   return { list, options };
 }
 
 function readPrefix(given = "", limits) {
   const prefix = given === null ? "" : typeof given === "string" ? given : primitive("prefix", given);
-  if (limits === abi.LIMITS_CLOUDFLARE) cloudflare.checkName("GET", prefix);
-  return text("prefix", prefix, abi.NAME[limits]);
+  if (limits === LIMITS_CLOUDFLARE) cloudflare.checkName("GET", prefix);
+  return text("prefix", prefix, MAX_NAME[limits]);
 }
 
 /** The maximum length of a cursor. Every valid one is shorter. */
@@ -312,7 +313,7 @@ export function list(given, limits) {
 /** As in Workers, a limit of 0 or less means the default. */
 function pageLimit(given, limits) {
   const limit = Math.max(integer(given), 0);
-  if (limits === abi.LIMITS_CLOUDFLARE) cloudflare.checkPage(limit);
+  if (limits === LIMITS_CLOUDFLARE) cloudflare.checkPage(limit);
   return Math.min(limit, 0xffffffff); // still more than the limit of a page, which the module reports
 }
 

@@ -3,7 +3,7 @@ import { Atomic } from "./atomic.js";
 import { Core } from "./core.js";
 import { Engine } from "./engine.js";
 import { kind } from "./error.js";
-import * as abi from "./abi.js";
+import { MAX_NAME } from "./limits.js";
 import * as options from "./options.js";
 import { persist, remove } from "./persist.js";
 import { registry, weakly } from "./runtime.js";
@@ -69,7 +69,7 @@ export class Store {
     const name = wellFormed(given);
     const there = core.namespaces.get(name)?.deref();
     if (there !== undefined) return there;
-    options.text("namespace", name, abi.NAME[core.limits]);
+    options.text("namespace", name, MAX_NAME[core.limits]);
     core.handle(name); // checks the name
     const namespace = new Namespace(this, core, name);
     core.namespaces.set(name, weakly(namespace));
