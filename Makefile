@@ -82,7 +82,7 @@ cli: toolchain ## builds the command-line tool: target/release/luat-kv
 header: need-header ## writes include/luat_kv.h anew from src/ffi, and from it what LuaJIT and JavaScript are told of it
 	LUAT_KV_WRITE_HEADER=1 cargo test --test header
 	lua5.4 lua/tools/declare.lua >target/declared && cp target/declared lua/luat_kv_ffi/cdef.lua
-	node bindings/node/scripts/declare.js <include/luat_kv.h >target/declared && cp target/declared bindings/node/lib/declarations.js
+	cp include/luat_kv.h bindings/node/src
 	node web/scripts/declare.js <include/luat_kv.h >target/declared && cp target/declared web/src/abi.js
 
 abi: need-abi ## records what is new in the ABI, and compatible: tests/abi

@@ -1,10 +1,8 @@
-import { constants } from "./declarations.js";
-import { native, text } from "./library.js";
-import { ERROR, Input, NUMBER, checked, invalid, key, outNumber, value } from "./memory.js";
-import { Namespace, setPut } from "./namespace.js";
+import { Handle, closeWith } from "./handle.js";
+import { input, invalid } from "./input.js";
+import { native } from "./library.js";
+import { Namespace, storable } from "./namespace.js";
 import * as options from "./options.js";
-
-const version = new Input(64);
 
 /** Changes that are collected, and then applied all together or not at all. */
 export class Atomic {
@@ -14,26 +12,26 @@ export class Atomic {
 
   /** Only Store.atomic() calls it. */
   constructor(store, handle) {
-    if (handle === undefined) throw new TypeError("an Atomic comes from atomic() of a store or a namespace");
+    if (!(handle instanceof Handle)) throw new TypeError("an Atomic comes from atomic() of a store or a namespace");
     this.#store = store; // keeps the store from being collected, and so closed, before this
-    this.#handle = handle;
+    this.#handle = closeWith(this, handle);
   }
 
-  /** The pointers of the batch and the namespace. */
-  #pointers() {
-    const batch = this.#pointer();
+  /** The handles of the batch and the namespace. */
+  #handles() {
+    const batch = this.#number();
     if (!this.#namespace) throw invalid("this batch has no namespace yet: call namespace() first");
-    return [batch, Namespace.handleOf(this.#namespace).pointer];
+    return [batch, Namespace.handleOf(this.#namespace).number];
   }
 
-  #pointer() {
+  #number() {
     // A committed batch is freed at once. Its store may still be open.
     if (this.#handle === null) throw invalid("this batch was committed");
-    return this.#handle.pointer;
+    return this.#handle.number;
   }
 
   namespace(given) {
-    this.#pointer();
+    this.#number();
     this.#namespace = given instanceof Namespace ? given : this.#store.namespace(given);
     return this;
   }
@@ -42,49 +40,39 @@ export class Atomic {
     if (expected !== null && typeof expected !== "string") {
       throw new TypeError("version must be a string, or null where the key must be missing");
     }
-    const [batch, ns] = this.#pointers();
+    const [batch, ns] = this.#handles();
     if (expected === "") throw invalid("version is empty: where the key must be missing, it is null");
-    version.set("version", expected ?? "");
-    key.set("the key", given);
-    const bytes = expected === null ? null : version.pointer;
-    checked(native.batch_check(batch, ns, key.pointer, key.length, bytes, version.length, ERROR));
+    native.batch_check(batch, ns, input("the key", given), expected);
     return this;
   }
 
   put(given, what, settings) {
-    const struct = setPut(given, what, settings);
-    const [batch, ns] = this.#pointers();
-    const status = native.batch_put(batch, ns, key.pointer, key.length, value.pointer, value.length, struct, ERROR);
-    value.forget();
-    checked(status);
+    const value = storable(what);
+    const { at, ttl, metadata } = options.putOptions(settings);
+    const key = input("the key", given);
+    const [batch, ns] = this.#handles();
+    native.batch_put(batch, ns, key, value, at, ttl, metadata);
     return this;
   }
 
   delete(given) {
-    const [batch, ns] = this.#pointers();
-    key.set("the key", given);
-    checked(native.batch_delete(batch, ns, key.pointer, key.length, ERROR));
+    const [batch, ns] = this.#handles();
+    native.batch_delete(batch, ns, input("the key", given));
     return this;
   }
 
   incr(given, by = 1, settings) {
     const amount = options.int64("by", by);
-    const struct = options.incrOptions(settings);
-    const [batch, ns] = this.#pointers();
-    key.set("the key", given);
-    checked(native.batch_incr(batch, ns, key.pointer, key.length, amount, struct, ERROR));
+    const { initial, at, ttl } = options.incrOptions(settings);
+    const [batch, ns] = this.#handles();
+    native.batch_incr(batch, ns, input("the key", given), amount, initial, at, ttl);
     return this;
   }
 
   commit() {
-    const batch = this.#pointer();
-    const status = checked(native.batch_commit(batch, ERROR));
-    const answer =
-      status === constants.OK
-        ? { ok: true, version: text(native.batch_version(batch, NUMBER), outNumber()) }
-        : { ok: false };
+    const version = native.batch_commit(this.#number());
     this.#handle.close();
     this.#handle = null;
-    return answer;
+    return version === null ? { ok: false } : { ok: true, version };
   }
 }

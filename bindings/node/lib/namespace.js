@@ -1,45 +1,23 @@
 import { types } from "node:util";
-import { constants } from "./declarations.js";
-import { native } from "./library.js";
-import * as memory from "./memory.js";
-import { ERROR, HANDLE, NUMBER, VALUE_ADDRESS, SECOND, VERSION } from "./memory.js";
-import { checked, key, outHandle, outNumber, outVersion, valueBuffer, value } from "./memory.js";
+import { Handle, closeWith } from "./handle.js";
+import { input, isBytes, pathInput, wellFormed } from "./input.js";
+import { native, room } from "./library.js";
 import * as options from "./options.js";
 import * as read from "./read.js";
 
 /** The value to store, as a string or a Uint8Array: bytes and strings unchanged, anything else as JSON. */
-function storable(given) {
-  if (typeof given === "string" || memory.isBytes(given)) return given;
+export function storable(given) {
+  if (typeof given === "string" || isBytes(given)) return given;
   if (ArrayBuffer.isView(given)) return new Uint8Array(given.buffer, given.byteOffset, given.byteLength);
   if (types.isAnyArrayBuffer(given)) return new Uint8Array(given);
   if (given === null) throw new TypeError("the value must not be null: delete the key, or store the text null");
   return options.json("the value", given);
 }
 
-/** Sets the inputs of a put, the key last, and returns its options struct. */
-export function setPut(given, what, settings) {
-  const stored = storable(what);
-  const struct = options.putOptions(settings);
-  value.set("the value", stored);
-  key.set("the key", given);
-  return struct;
-}
-
-/** The keys of a bulk read, as an array of luat_kv_bytes and the memory that it points to. */
-function setKeys(keys) {
-  const encoded = keys.map((given) => {
-    const input = new memory.Input().set("a key", given);
-    return { input, data: input.address, len: BigInt(input.length) };
-  });
-  const words = new BigUint64Array(2 * keys.length);
-  encoded.forEach(({ data, len }, index) => words.set([data, len], 2 * index));
-  return { encoded, words };
-}
-
 /** A copy of keys, each read once: a getter could close the store, or transfer the memory of an earlier key. */
-const ownKeys = (keys) => Array.from(keys, (given) => (memory.isBytes(given) ? new Uint8Array(given) : given));
+const ownKeys = (keys) => Array.from(keys, (given) => (isBytes(given) ? new Uint8Array(given) : given));
 
-const nameOf = (given) => (typeof given === "string" ? memory.wellFormed(given) : Buffer.from(given).toString());
+const nameOf = (given) => (typeof given === "string" ? wellFormed(given) : Buffer.from(given).toString());
 
 /** The size of each()'s first page, and the maximum size of its later pages, in keys. */
 const [FIRST_PAGE, LAST_PAGE] = [4, 1000];
@@ -52,9 +30,9 @@ export class Namespace {
 
   /** Only Store.namespace() calls it. */
   constructor(store, handle, name) {
-    if (handle === undefined) throw new TypeError("a Namespace comes from store.namespace()");
+    if (!(handle instanceof Handle)) throw new TypeError("a Namespace comes from store.namespace()");
     this.#store = store; // keeps the store from being collected, and so closed, before this
-    this.#handle = handle;
+    this.#handle = closeWith(this, handle);
     this.#name = name;
   }
 
@@ -77,76 +55,49 @@ export class Namespace {
   // ---- One key
 
   get(given, type) {
-    if (Array.isArray(given)) return this.#getMany(given, options.type(type), read.value);
+    if (Array.isArray(given)) return this.#getMany(given, options.type(type), read.valuesTo);
     const as = type === undefined ? "text" : options.type(type);
-    const ns = this.#handle.pointer;
-    key.set("the key", given);
-    const status = checked(native.get(ns, key.pointer, key.length, VALUE_ADDRESS, valueBuffer.length, NUMBER, ERROR));
-    if (status === constants.NOT_FOUND) return null;
-    const length = outNumber();
-    if (status === constants.TOO_SMALL) return this.#getLarge(ns, length, as, given);
-    if (as === "text") return valueBuffer.toString("utf8", 0, length);
-    return read.fromBuffer(Buffer.from(valueBuffer.subarray(0, length)), as, given);
-  }
-
-  // The key is still in the input that get() has set.
-  #getLarge(ns, length, as, given) {
-    for (let size = length; ; ) {
-      const buffer = Buffer.allocUnsafeSlow(size);
-      const status = checked(native.get(ns, key.pointer, key.length, buffer, size, NUMBER, ERROR));
-      if (status === constants.NOT_FOUND) return null;
-      const now = outNumber();
-      if (status === constants.OK) return read.fromBuffer(now < size ? buffer.subarray(0, now) : buffer, as, given);
-      size = now;
-    }
+    const ns = this.#handle.number;
+    const key = input("the key", given);
+    if (as === "text") return native.get_text(ns, key);
+    const raw = read.form(as) === read.AS_TEXT ? native.get_text(ns, key) : native.get_bytes(ns, key);
+    if (raw === null) return null;
+    return read.value(typeof raw === "number" ? Buffer.from(room.subarray(0, raw)) : raw, as, given);
   }
 
   getWithMetadata(given, type) {
-    if (Array.isArray(given)) return this.#getMany(given, options.type(type), read.bulkWithMetadata);
+    if (Array.isArray(given)) return this.#getMany(given, options.type(type), read.entriesTo);
     return this.#getEntry(given, options.type(type)) ?? { ...read.MISSING };
   }
 
   /** The entry of a key; null if the key is missing. */
   #getEntry(given, as) {
-    const ns = this.#handle.pointer;
-    key.set("the key", given);
-    const status = checked(native.get_entry(ns, key.pointer, key.length, HANDLE, ERROR));
-    if (status === constants.NOT_FOUND) return null;
-    const entry = outHandle();
-    try {
-      return read.withMetadata(entry, as, given);
-    } finally {
-      native.entry_free(entry);
-    }
+    const entry = native.get_entry(this.#handle.number, input("the key", given), read.form(as));
+    return entry === null ? null : read.withMetadata(entry, as, given);
   }
 
   has(given) {
-    const ns = this.#handle.pointer;
-    key.set("the key", given);
-    return checked(native.has(ns, key.pointer, key.length, ERROR)) === constants.OK;
+    return native.has(this.#handle.number, input("the key", given));
   }
 
   put(given, what, settings) {
-    return this.#write(native.put_versioned, given, what, settings);
+    return this.#write(native.put, given, what, settings);
   }
 
   add(given, what, settings) {
-    return this.#write(native.add_versioned, given, what, settings);
+    return this.#write(native.add, given, what, settings);
   }
 
   /** Returns the version of the new entry; null if nothing was stored. */
   #write(call, given, what, settings) {
-    const struct = setPut(given, what, settings);
-    const { pointer, length } = value;
-    const status = call(this.#handle.pointer, key.pointer, key.length, pointer, length, struct, VERSION, ERROR);
-    value.forget();
-    return checked(status) === constants.OK ? outVersion() : null;
+    const value = storable(what);
+    const { at, ttl, metadata } = options.putOptions(settings);
+    const key = input("the key", given);
+    return call(this.#handle.number, key, value, at, ttl, metadata);
   }
 
   delete(given) {
-    const ns = this.#handle.pointer;
-    key.set("the key", given);
-    return checked(native.remove(ns, key.pointer, key.length, ERROR)) === constants.OK;
+    return native.remove(this.#handle.number, input("the key", given));
   }
 
   /**
@@ -155,7 +106,7 @@ export class Namespace {
    */
   take(given, type) {
     const as = options.type(type);
-    const own = memory.isBytes(given) ? new Uint8Array(given) : given; // another thread could change shared memory
+    const own = isBytes(given) ? new Uint8Array(given) : given; // another thread could change shared memory
     for (;;) {
       const entry = this.#getEntry(own, as);
       if (entry === null) return { ...read.MISSING };
@@ -165,30 +116,24 @@ export class Namespace {
 
   touch(given, settings) {
     const [at, ttl] = options.touchOptions(settings);
-    const ns = this.#handle.pointer;
-    key.set("the key", given);
-    return checked(native.touch(ns, key.pointer, key.length, at, ttl, ERROR)) === constants.OK;
+    return native.touch(this.#handle.number, input("the key", given), at, ttl);
   }
 
   incr(given, by = 1, settings) {
     const amount = options.int64("by", by);
-    const struct = options.incrOptions(settings);
-    const ns = this.#handle.pointer;
-    key.set("the key", given);
-    checked(native.incr(ns, key.pointer, key.length, amount, struct, NUMBER, ERROR));
-    return memory.outSum();
+    const { initial, at, ttl } = options.incrOptions(settings);
+    return native.incr(this.#handle.number, input("the key", given), amount, initial, at, ttl);
   }
 
   // ---- Many keys
 
-  #getMany(keys, as, reading) {
+  /** Returns a Map of the keys, in which `fill` sets what was found. */
+  #getMany(keys, as, fill) {
     const own = ownKeys(keys);
-    const { encoded, words } = setKeys(own);
-    const ns = this.#handle.pointer;
+    for (const given of own) input("a key", given);
+    const ns = this.#handle.number;
     const found = new Map(own.map((given) => [nameOf(given), null]));
-    if (found.size === 0) return found;
-    checked(native.get_many(ns, words, encoded.length, HANDLE, ERROR));
-    read.eachEntry(outHandle(), (entry, name) => found.set(name, reading(entry, as, name)));
+    if (found.size > 0) fill(found, native.get_many(ns, own, read.form(as)), as);
     return found;
   }
 
@@ -200,9 +145,8 @@ export class Namespace {
   }
 
   list(settings) {
-    const [struct, as] = options.listOptions(settings);
-    checked(native.list(this.#handle.pointer, struct, HANDLE, ERROR));
-    return read.list(outHandle(), as);
+    const { flags, limit, type, texts } = options.listOptions(settings);
+    return read.list(native.list(this.#handle.number, flags, limit, read.form(type), ...texts), type);
   }
 
   /** Yields pages. The first one is small, for callers that need a few keys, and each is larger than the one before. */
@@ -223,51 +167,42 @@ export class Namespace {
 
   count(settings) {
     const prefix = options.countPrefix(settings);
-    const ns = this.#handle.pointer;
-    key.set("prefix", prefix);
-    checked(native.count(ns, key.pointer, key.length, NUMBER, ERROR));
-    return outNumber();
+    return native.count(this.#handle.number, input("prefix", prefix));
   }
 
   deletePrefix(prefix) {
-    const ns = this.#handle.pointer;
-    key.set("prefix", prefix);
-    checked(native.delete_prefix(ns, key.pointer, key.length, NUMBER, ERROR));
-    return outNumber();
+    return native.delete_prefix(this.#handle.number, input("prefix", prefix));
   }
 
   clear() {
-    checked(native.clear(this.#handle.pointer, NUMBER, ERROR));
-    return outNumber();
+    return native.clear(this.#handle.number);
   }
 
   // ---- Export and import
 
   export(to, settings) {
     const format = options.exportFormat(settings);
-    const [suffix, place] = transferPlace(to);
-    checked(native[`export${suffix}`](this.#handle.pointer, place, format, NUMBER, ERROR));
-    return outNumber();
+    const place = transferPlace(to);
+    return native.export(this.#handle.number, place, format);
   }
 
   async exportAsync(to, settings) {
     const format = options.exportFormat(settings);
-    const [suffix, place] = transferPlace(to);
-    const [count] = await this.#handle.background(`export${suffix}`, [place, format], 1);
-    return count;
+    const place = transferPlace(to);
+    return native.export_async(this.#handle.number, place, format);
   }
 
   import(from, settings) {
     const flags = options.importFlags(settings);
-    const [suffix, place] = transferPlace(from);
-    checked(native[`import${suffix}`](this.#handle.pointer, place, flags, NUMBER, SECOND, ERROR));
-    return { stored: outNumber(), skipped: memory.outSecond() };
+    const place = transferPlace(from);
+    const [stored, skipped] = native.import(this.#handle.number, place, flags);
+    return { stored, skipped };
   }
 
   async importAsync(from, settings) {
     const flags = options.importFlags(settings);
-    const [suffix, place] = transferPlace(from);
-    const [stored, skipped] = await this.#handle.background(`import${suffix}`, [place, flags], 2);
+    const place = transferPlace(from);
+    const [stored, skipped] = await native.import_async(this.#handle.number, place, flags);
     return { stored, skipped };
   }
 
@@ -278,8 +213,5 @@ export class Namespace {
   }
 }
 
-/** Returns the suffix of the function for a place, "" for a path or "_fd", and the place as its argument. */
-function transferPlace(place) {
-  if (typeof place === "number") return ["_fd", options.descriptor(place)];
-  return ["", memory.cString("the path", place)];
-}
+/** The place of an export or import, as the addon takes it: a descriptor, or the bytes of a path. */
+const transferPlace = (place) => (typeof place === "number" ? options.descriptor(place) : pathInput("the path", place));

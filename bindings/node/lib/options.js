@@ -1,8 +1,8 @@
 // Checks names, types and options.
 
 import { types } from "node:util";
-import { constants } from "./declarations.js";
-import { Input, Options, invalid, kind } from "./memory.js";
+import { input, invalid, isEmpty, kind } from "./input.js";
+import { constants } from "./library.js";
 import { similar } from "./similar.js";
 
 const NONE = Object.freeze({ __proto__: null });
@@ -94,35 +94,29 @@ export function int64(name, value) {
 
 // ---- Opening
 
-const opening = new Options("open_options");
 const OPEN = ["busyTimeout", "limits", "durability", "readonly", "nowait"];
 const LIMITS = { default: constants.LIMITS_DEFAULT, cloudflare: constants.LIMITS_CLOUDFLARE };
 const DURABILITY = { normal: constants.DURABILITY_NORMAL, full: constants.DURABILITY_FULL };
 
+/** Returns the options in the order in which the addon takes them. 0 is a default. */
 export function openOptions(given) {
   const { busyTimeout, limits, durability, readonly, nowait } = only(given, OPEN);
-  const wait = busyTimeout === undefined ? undefined : asInteger("busyTimeout", busyTimeout, 0, 0xffffffff);
+  const wait = busyTimeout === undefined ? 0 : asInteger("busyTimeout", busyTimeout, 0, 0xffffffff);
   const flags =
     (flag("readonly", readonly) ? constants.OPEN_READONLY : 0) |
-    (flag("nowait", nowait) || wait === 0 ? constants.OPEN_NOWAIT : 0);
-  const numbers = [choice("limits", limits, LIMITS), choice("durability", durability, DURABILITY)];
-  opening.begin().set("flags", flags).set("busy_timeout_ms", wait);
-  return opening.set("limits", numbers[0]).set("durability", numbers[1]).pointer;
+    (flag("nowait", nowait) || busyTimeout === 0 ? constants.OPEN_NOWAIT : 0);
+  return [flags, wait, choice("limits", limits, LIMITS) ?? 0, choice("durability", durability, DURABILITY) ?? 0];
 }
 
 // ---- Writing
 
-const putting = new Options("put_options");
-const counting = new Options("incr_options");
-const metadataInput = new Input(1024);
-
 const LIFETIME = ["expiration", "expirationTtl"];
 
-/** Returns expiration and expirationTtl. If both are given, the latter takes precedence. */
+/** Returns expiration and expirationTtl, 0 if not given. If both are given, the latter takes precedence. */
 function lifetime({ expiration, expirationTtl }) {
-  const end = expiration === undefined ? undefined : integer(expiration);
-  if (expirationTtl !== undefined) return [undefined, checkTime("expirationTtl", integer(expirationTtl), expirationTtl)];
-  return [end === undefined ? undefined : checkTime("expiration", end, expiration), undefined];
+  const end = expiration === undefined ? 0 : integer(expiration);
+  if (expirationTtl !== undefined) return [0, checkTime("expirationTtl", integer(expirationTtl), expirationTtl)];
+  return [expiration === undefined ? 0 : checkTime("expiration", end, expiration), 0];
 }
 
 function checkTime(name, number, given) {
@@ -158,39 +152,37 @@ function withoutHalves(text) {
   return text.replace(ESCAPES, (escape, _pair, half) => (half ? "\ufffd" : escape));
 }
 
-/** The struct for a put, or null for the defaults. */
+const PUT_DEFAULTS = Object.freeze({ at: undefined, ttl: undefined, metadata: undefined });
+
+/** Returns the options of a put: its times, and the JSON text of the metadata. If there are none, `at` is undefined. */
 export function putOptions(given) {
-  if (given === undefined) return null;
+  if (given === undefined) return PUT_DEFAULTS;
   const { metadata, expiration, expirationTtl } = known(given, [...LIFETIME, "metadata"]);
   const [at, ttl] = lifetime({ expiration, expirationTtl });
-  const text = metadata === undefined || metadata === null ? "" : json("metadata", metadata);
-  putting.begin().set("expiration", at).set("expiration_ttl", ttl);
-  return putting.set("metadata", metadataInput.set("metadata", text)).pointer;
+  return { at, ttl, metadata: metadata === undefined || metadata === null ? undefined : json("metadata", metadata) };
 }
 
 /** The numbers for a touch: expiration and lifetime. 0 means that it is not given. */
 export function touchOptions(given) {
-  const [at = 0, ttl = 0] = lifetime(known(given, LIFETIME, ["metadata"], "the metadata stays as it is"));
-  return [at, ttl];
+  return lifetime(known(given, LIFETIME, ["metadata"], "the metadata stays as it is"));
 }
 
-/** The struct for an incr, or null for the defaults. */
+const INCR_DEFAULTS = Object.freeze({ initial: 0, at: 0, ttl: 0 });
+
+/** Returns the options of an increment. */
 export function incrOptions(given) {
-  if (given === undefined) return null;
+  if (given === undefined) return INCR_DEFAULTS;
   const options = known(given, ["initial", ...LIFETIME], ["metadata"], "a counter has no metadata");
   const { initial, expiration, expirationTtl } = options;
   const [at, ttl] = lifetime({ expiration, expirationTtl });
-  const first = initial === undefined ? undefined : int64("initial", initial);
-  return counting.begin().set("initial", first).set("expiration", at).set("expiration_ttl", ttl).pointer;
+  return { initial: initial === undefined ? 0 : int64("initial", initial), at, ttl };
 }
 
 // ---- Listing
 
-const listing = new Options("list_options");
 const EACH = ["prefix", "start", "stop", "reverse", "values"];
 const PAGE = ["limit", "cursor"];
 const TEXTS = ["prefix", "start", "stop", "cursor"];
-const texts = Object.fromEntries(TEXTS.map((name) => [name, new Input(512)]));
 
 /** The requested type of a list's values; undefined for a list without values. */
 function listed(values) {
@@ -200,23 +192,22 @@ function listed(values) {
 /** As in Workers, a limit of 0 or less means the default. */
 function pageLimit(given) {
   const limit = given === undefined ? 0 : integer(given);
-  return limit > 0 ? Math.min(limit, 0xffffffff) : undefined; // 2³² - 1 is an error of the library
+  return limit > 0 ? Math.min(limit, 0xffffffff) : 0; // 2³² - 1 is an error of the library
 }
 
-/** Returns the struct for a list, and the type of its values. */
+/** Returns the options of a list: flags, limit, the type of its values, and the texts as the addon takes them. */
 export function listOptions(given) {
   const options = known(given, [...EACH, ...PAGE]);
-  const values = listed(options.values);
-  const flags = (flag("reverse", options.reverse) ? constants.LIST_REVERSE : 0) | (values ? constants.LIST_VALUES : 0);
+  const type = listed(options.values);
+  const flags = (flag("reverse", options.reverse) ? constants.LIST_REVERSE : 0) | (type ? constants.LIST_VALUES : 0);
   const limit = pageLimit(options.limit);
-  listing.begin().set("flags", flags).set("limit", limit);
-  for (const name of TEXTS) {
-    if (options[name] === undefined || options[name] === null) continue;
-    const text = texts[name].set(name, options[name]);
-    if (text.length === 0 && name === "stop") throw invalid(`${name} is empty: leave it out where there is none`);
-    listing.set(name, text);
-  }
-  return [listing.pointer, values];
+  const texts = TEXTS.map((name) => {
+    if (options[name] === undefined || options[name] === null) return null;
+    const text = input(name, options[name]);
+    if (name === "stop" && isEmpty(text)) throw invalid(`${name} is empty: leave it out where there is none`);
+    return text;
+  });
+  return { flags, limit, type, texts };
 }
 
 /** Returns a copy of the options of each(), so that later changes of the caller's object have no effect. */

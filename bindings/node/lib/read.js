@@ -1,9 +1,7 @@
-// Reads results: values, entries, pages.
+// Reads results of the addon: values, entries, pages.
 
-import { constants } from "./declarations.js";
 import { LuatKVError } from "./error.js";
-import { copy, native, text } from "./library.js";
-import { NUMBER, outNumber } from "./memory.js";
+import { constants } from "./library.js";
 
 function parse(json, what, name, failure) {
   try {
@@ -18,45 +16,32 @@ const parseValue = (json, name) => parse(json, "value", name, (message) => new S
 const parseMetadata = (json, name) =>
   parse(json, "metadata", name, (message) => new LuatKVError("CORRUPT", constants.CORRUPT, message));
 
-/** Converts a Buffer to the given type. The Buffer must not be shared. */
-export function fromBuffer(buffer, type, name) {
-  switch (type) {
-    case "text":
-      return buffer.toString();
-    case "json":
-      return parseValue(buffer.toString(), name);
-    case "buffer":
-      return buffer;
-    default:
-      return buffer.byteLength === buffer.buffer.byteLength
-        ? buffer.buffer
-        : buffer.buffer.slice(buffer.byteOffset, buffer.byteOffset + buffer.byteLength);
-  }
+export const [AS_NOTHING, AS_TEXT, AS_BYTES] = [0, 1, 2];
+
+/** What the addon returns of a value of a type: nothing, a string or a Buffer. */
+export function form(type) {
+  if (type === undefined) return AS_NOTHING;
+  return type === "text" || type === "json" ? AS_TEXT : AS_BYTES;
 }
 
-function value(entry, type, name) {
-  const pointer = native.entry_value(entry, NUMBER);
-  const length = outNumber();
-  if (type === "text") return text(pointer, length);
-  if (type === "json") return parseValue(text(pointer, length), name);
-  return fromBuffer(copy(pointer, length), type, name);
+/** Converts a value from the form in which the addon returns it to its type. */
+export function value(raw, type, name) {
+  if (type === "text" || type === "buffer") return raw;
+  if (type === "json") return parseValue(raw, name);
+  return raw.byteLength === raw.buffer.byteLength
+    ? raw.buffer
+    : raw.buffer.slice(raw.byteOffset, raw.byteOffset + raw.byteLength);
 }
 
-const string = (read, entry) => text(read(entry, NUMBER), outNumber());
-
-function metadata(entry, name) {
-  const pointer = native.entry_metadata(entry, NUMBER);
-  return pointer === null ? null : parseMetadata(text(pointer, outNumber()), name);
-}
+const metadata = (text, name) => (text === null ? null : parseMetadata(text, name));
 
 /**
  * Sets the metadata of an entry of a page. Metadata that is not JSON (written by another program) throws only when
  * it is accessed, so that the other entries of the page can be read.
  */
-function setMetadata(object, entry, name) {
+function setMetadata(object, text, name) {
   try {
-    const data = metadata(entry, name);
-    if (data !== null) object.metadata = data;
+    if (text !== null) object.metadata = metadata(text, name);
   } catch (error) {
     const get = () => {
       throw error;
@@ -65,86 +50,67 @@ function setMetadata(object, entry, name) {
   }
 }
 
-/** Unix seconds, 0 for never. Beyond 2⁵³ (which only another program can write) it is rounded, rather than a bigint. */
-const expiration = (entry) => Number(native.entry_expiration(entry));
-
 export const MISSING = Object.freeze({ value: null, metadata: null, expiration: null, version: null });
+
+// An entry is five elements of an array: name, version, expiration, metadata and value. The expiration is in Unix
+// seconds, 0 for never. (Beyond 2⁵³, which only another program can write, it is rounded.)
+const FIELDS = 5;
 
 /** The result of getWithMetadata. */
 export function withMetadata(entry, type, name) {
-  return fields(entry, type, name, metadata(entry, name));
+  return {
+    value: value(entry[4], type, name),
+    metadata: metadata(entry[3], name),
+    expiration: entry[2] || null,
+    version: entry[1],
+  };
 }
 
-/** The result of getWithMetadata for one of many keys. */
-export function bulkWithMetadata(entry, type, name) {
-  const found = fields(entry, type, name, null);
-  setMetadata(found, entry, name);
-  return found;
-}
-
-const fields = (entry, type, name, metadata) => ({
-  value: value(entry, type, name),
-  metadata,
-  expiration: expiration(entry) || null,
-  version: string(native.entry_version, entry),
-});
-
-/** Only the value. */
-export { value };
-
-/** An entry of a list, without the fields that are not set. */
-function listed(entry, type) {
-  const key = { name: string(native.entry_key, entry) };
-  if (type) key.value = value(entry, type, key.name);
-  const end = expiration(entry);
-  if (end) key.expiration = end;
-  setMetadata(key, entry, key.name);
-  key.version = string(native.entry_version, entry);
-  return key;
-}
-
-/** Calls a function with each entry of a page and its key, then frees the page. */
+/** Calls a function for each entry of a page: use(name, version, expiration, metadata, value). */
 export function eachEntry(page, use) {
-  try {
-    const length = native.page_len(page);
-    for (let index = 0; index < length; index++) {
-      const entry = native.page_at(page, index);
-      use(entry, string(native.entry_key, entry));
-    }
-  } finally {
-    native.page_free(page);
+  for (let at = 0; at + FIELDS <= page.length; at += FIELDS) {
+    use(page[at], page[at + 1], page[at + 2], page[at + 3], page[at + 4]);
   }
 }
 
-/** The result of list. Frees the page. */
+/** Adds the values of a page to a Map. */
+export function valuesTo(found, page, type) {
+  eachEntry(page, (name, _version, _expiration, _text, raw) => found.set(name, value(raw, type, name)));
+}
+
+/** Adds the results of getWithMetadata for the entries of a page to a Map. */
+export function entriesTo(found, page, type) {
+  eachEntry(page, (name, version, expiration, text, raw) => {
+    const entry = { value: value(raw, type, name), metadata: null, expiration: expiration || null, version };
+    setMetadata(entry, text, name);
+    found.set(name, entry);
+  });
+}
+
+/** The result of list. The entries lack the fields that are not set. */
 export function list(page, type) {
-  try {
-    const keys = [];
-    const length = native.page_len(page);
-    for (let index = 0; index < length; index++) keys.push(listed(native.page_at(page, index), type));
-    const cursor = native.page_cursor(page, NUMBER);
-    return cursor === null
-      ? { keys, list_complete: true }
-      : { keys, list_complete: false, cursor: text(cursor, outNumber()) };
-  } finally {
-    native.page_free(page);
-  }
+  const keys = [];
+  eachEntry(page, (name, version, expiration, text, raw) => {
+    const key = { name };
+    if (type) key.value = value(raw, type, name);
+    if (expiration) key.expiration = expiration;
+    setMetadata(key, text, name);
+    key.version = version;
+    keys.push(key);
+  });
+  const cursor = page[page.length - 1];
+  return cursor === null ? { keys, list_complete: true } : { keys, list_complete: false, cursor };
 }
 
-/** Reads stats, and frees them. */
-export function stats(pointer) {
-  try {
-    const namespaces = new Map();
-    const length = native.stats_len(pointer);
-    for (let index = 0; index < length; index++) {
-      const name = text(native.stats_name(pointer, index, NUMBER), outNumber());
-      namespaces.set(name, {
-        live: Number(native.stats_live(pointer, index)),
-        expired: Number(native.stats_expired(pointer, index)),
-      });
-    }
-    return { path: native.stats_path(pointer), fileSize: Number(native.stats_file_size(pointer)), namespaces };
-  } finally {
-    native.stats_free(pointer);
-  }
+/** The names of a page. */
+export function names(page) {
+  const all = [];
+  eachEntry(page, (name) => all.push(name));
+  return all;
+}
+
+export function stats([path, fileSize, ...rows]) {
+  const namespaces = new Map();
+  for (let at = 0; at < rows.length; at += 3) namespaces.set(rows[at], { live: rows[at + 1], expired: rows[at + 2] });
+  return { path, fileSize, namespaces };
 }

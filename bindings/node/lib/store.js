@@ -1,14 +1,12 @@
 import { Atomic } from "./atomic.js";
 import { Handle, closeWith } from "./handle.js";
+import { kind, pathInput, wellFormed } from "./input.js";
 import { native } from "./library.js";
-import { ERROR, HANDLE, Input, NUMBER, cString, checked, kind, outFlag, outHandle, outNumber, wellFormed } from "./memory.js";
 import { Namespace } from "./namespace.js";
 import * as options from "./options.js";
 import * as read from "./read.js";
 
-const nameInput = new Input(4096);
-
-const opened = () => new Store(new Handle(outHandle(), native.close));
+const opened = (number) => new Store(new Handle(number));
 
 /** A database file, or memory, that contains namespaces. */
 export class Store {
@@ -22,20 +20,17 @@ export class Store {
   }
 
   static open(path, settings) {
-    const place = cString("the path", path);
-    checked(native.open(place, options.openOptions(settings), HANDLE, ERROR));
-    return opened();
+    const place = pathInput("the path", path);
+    return opened(native.open(place, ...options.openOptions(settings)));
   }
 
   static openProject(dir, settings) {
-    const place = dir === undefined || dir === null ? null : cString("the folder", dir);
-    checked(native.open_project(place, options.openOptions(settings), HANDLE, ERROR));
-    return opened();
+    const place = dir === undefined || dir === null ? null : pathInput("the folder", dir);
+    return opened(native.open_project(place, ...options.openOptions(settings)));
   }
 
   static openMemory(settings) {
-    checked(native.open_memory(options.openOptions(settings), HANDLE, ERROR));
-    return opened();
+    return opened(native.open_memory(...options.openOptions(settings)));
   }
 
   get closed() {
@@ -46,68 +41,55 @@ export class Store {
   namespace(given) {
     if (typeof given !== "string") throw new TypeError(`the namespace must be a string, not ${kind(given)}`);
     const name = wellFormed(given);
-    const store = this.#handle.pointer;
-    const there = this.#namespaces.get(name)?.deref();
-    if (there) return there;
-    nameInput.set("the namespace", name);
-    checked(native.namespace_open(store, nameInput.pointer, nameInput.length, HANDLE, ERROR));
+    const store = this.#handle.number;
     const cache = this.#namespaces;
-    const handle = new Handle(outHandle(), (pointer) => {
+    const there = cache.get(name)?.deref();
+    if (there) return there;
+    const handle = new Handle(native.namespace_open(store, name), this.#handle, () => {
       if (!cache.get(name)?.deref()) cache.delete(name);
-      native.namespace_free(pointer);
-    }, this.#handle);
+    });
     const namespace = new Namespace(this, handle, name);
-    closeWith(namespace, handle);
     cache.set(name, new WeakRef(namespace));
     return namespace;
   }
 
   atomic() {
-    checked(native.batch_open(this.#handle.pointer, HANDLE, ERROR));
-    const handle = new Handle(outHandle(), native.batch_free, this.#handle);
-    const atomic = new Atomic(this, handle);
-    closeWith(atomic, handle);
-    return atomic;
+    return new Atomic(this, new Handle(native.batch_open(this.#handle.number), this.#handle));
   }
 
   namespaces() {
-    checked(native.namespaces(this.#handle.pointer, HANDLE, ERROR));
-    const names = [];
-    read.eachEntry(outHandle(), (_entry, name) => names.push(name));
-    return names;
+    return read.names(native.namespaces(this.#handle.number));
   }
 
   stats() {
-    checked(native.stats_read(this.#handle.pointer, HANDLE, ERROR));
-    return read.stats(outHandle());
+    return read.stats(native.stats(this.#handle.number));
   }
 
   sweep(max) {
     const most = options.atMost(max);
-    checked(native.sweep(this.#handle.pointer, most, NUMBER, ERROR));
-    return outNumber();
+    return native.sweep(this.#handle.number, most);
   }
 
   compact() {
-    checked(native.compact(this.#handle.pointer, ERROR));
+    native.compact(this.#handle.number);
   }
 
   async compactAsync() {
-    await this.#handle.background("compact", [], 0);
+    await native.compact_async(this.#handle.number);
   }
 
   checkpoint() {
-    checked(native.checkpoint(this.#handle.pointer, NUMBER, ERROR));
-    return outFlag();
+    return native.checkpoint(this.#handle.number);
   }
 
   backup(path) {
-    const place = cString("the path", path);
-    checked(native.backup(this.#handle.pointer, place, ERROR));
+    const place = pathInput("the path", path);
+    native.backup(this.#handle.number, place);
   }
 
   async backupAsync(path) {
-    await this.#handle.background("backup", [cString("the path", path)], 0);
+    const place = pathInput("the path", path);
+    await native.backup_async(this.#handle.number, place);
   }
 
   close() {

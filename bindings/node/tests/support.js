@@ -56,9 +56,9 @@ export function outOfRange(message, body) {
 }
 
 /** Runs a script in a new process, and returns its output. It must end by itself with status 0. */
-export async function script(code, { env = {}, args = [] } = {}) {
+export async function script(code, { env = {}, args = [], cwd = here } = {}) {
   const command = ["--expose-gc", "--input-type=module", "--eval", code, ...args];
-  const { stdout } = await run(process.execPath, command, { env: { ...process.env, ...env }, cwd: here });
+  const { stdout } = await run(process.execPath, command, { env: { ...process.env, ...env }, cwd });
   return stdout;
 }
 

@@ -4,8 +4,7 @@ import assert from "node:assert/strict";
 import { constants } from "node:buffer";
 import test from "node:test";
 import vm from "node:vm";
-import koffi from "koffi";
-import { text } from "../lib/library.js";
+import { Store } from "luat-kv-native";
 import { onBoth, fails, outOfRange, wrongType } from "./support.js";
 
 const every = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte));
@@ -53,9 +52,14 @@ test("text comes back as it was, NULs, a byte order mark and all; bytes that are
 }));
 
 test("bytes that are too many for a string are an error, not a crash", () => {
-  const length = constants.MAX_STRING_LENGTH + 1;
-  const bytes = Buffer.alloc(length);
-  assert.throws(() => text(koffi.address(bytes), length), { code: "ERR_STRING_TOO_LONG" });
+  const store = Store.openMemory();
+  const kv = store.namespace("n");
+  kv.put("k", Buffer.alloc(constants.MAX_STRING_LENGTH + 1));
+  for (const read of [() => kv.get("k"), () => kv.get("k", "json"), () => kv.getWithMetadata("k")]) {
+    assert.throws(read, { code: "ERR_STRING_TOO_LONG" });
+  }
+  assert.equal(kv.get("k", "buffer").length, constants.MAX_STRING_LENGTH + 1);
+  store.close();
 });
 
 test("views are stored from where they begin to where they end", onBoth((kv) => {
