@@ -141,7 +141,7 @@ export function json(what, value) {
     throw error;
   }
   if (text === undefined) throw new TypeError(`${what} must not be ${kind(value)}, which JSON cannot represent`);
-  return text.includes("\\ud") ? withoutHalves(text) : text;
+  return /\\ud/i.test(text) ? withoutHalves(text) : text;
 }
 
 // An escaped surrogate pair (from JSON.rawJSON), an escaped lone surrogate, or any other escape.
