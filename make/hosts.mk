@@ -48,6 +48,10 @@ go: $(library) $(hooked)
 node: $(library) $(hooked)
 	@$(host) tests/runner tap $@ bindings/node/test
 
+.PHONY: bench-node
+bench-node: need-node lib ## measures the Node package beside lmdb-js and better-sqlite3
+	bindings/node/bench/run
+
 python: $(library) $(hooked)
 	@$(host) tests/runner pytest $@ bindings/python/test
 
