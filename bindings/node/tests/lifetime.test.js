@@ -1,6 +1,7 @@
 // Handles: closed twice, in unusual orders, during a call, by the collector, or left open at the end.
 
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import test from "node:test";
 import { Store } from "luat-kv-native";
 import { fails, onBoth, run, scratch, script } from "./support.js";
@@ -35,7 +36,6 @@ test("the background refuses a closed store too", async () => {
 
 test("closing frees the file: its log is gone", async () => {
   const path = scratch();
-  const { existsSync } = await import("node:fs");
   const store = Store.open(path);
   const kv = store.namespace("n");
   kv.put("k", "v");
@@ -160,6 +160,7 @@ test("a process may end with everything open, in any way", async () => {
   for (const [name, how] of Object.entries(ways)) {
     const path = scratch();
     await script(leaving(how), { args: [path] });
+    if (how === "") assert(!existsSync(`${path}-wal`), "the store was closed");
     const store = Store.open(path);
     const kv = store.namespace("n");
     assert.deepEqual([kv.count({ prefix: "k" }), kv.get("at exit"), kv.get("k")], [3000, "still open", null], name);
