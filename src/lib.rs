@@ -30,6 +30,11 @@
 //! the Rust library, but a program that depends on this crate cannot choose that. To save the time, change the line
 //! `crate-type` in a copy of the crate, and use the copy as a patch in the workspace.
 //!
+//! SQLite is built with the options that `libsqlite3-sys` chooses, and those of `LIBSQLITE3_FLAGS` in the environment.
+//! This repository sets that variable in `.cargo/config.toml`: a smaller SQLite, and `fdatasync` in place of `fsync`,
+//! which makes writes with [`Durability::Full`] faster. Cargo does not read the file of a dependency, so copy it to the
+//! workspace.
+//!
 //! The features `sqlite`, `cli` and `debug-hooks` are additive. `module` and the Lua versions are not: a Lua module is
 //! built for one version of Lua, exports only the function that Lua calls, and omits the C interface.
 //!

@@ -171,3 +171,25 @@ pub(super) fn said(error: &rusqlite::Error) -> String {
         _ => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CString;
+
+    use super::*;
+
+    /// `.cargo/config.toml` sets the flags, and Cargo passes them to the compiler of these tests too.
+    #[test]
+    fn sqlite_is_built_with_the_options_of_this_repository() {
+        let flags: Vec<_> = option_env!("LIBSQLITE3_FLAGS").unwrap_or_default().split_whitespace().collect();
+        assert!(!flags.is_empty());
+        // The functions of the system that there are.
+        for flag in flags.into_iter().filter(|flag| !flag.contains("HAVE_")) {
+            let (is_set, name) = (flag.starts_with("-D"), flag.trim_start_matches("-D").trim_start_matches("-U"));
+            let name = CString::new(name).unwrap();
+            // SAFETY: it reads a C string and a table of constants.
+            let found = unsafe { ffi::sqlite3_compileoption_used(name.as_ptr()) } != 0;
+            assert_eq!(found, is_set, "{flag}");
+        }
+    }
+}
