@@ -105,7 +105,7 @@ demo: need-demo target/lua/5.4/luat_kv.so ## runs the blog example on a stock Lu
 	done
 
 # The baseline takes SQLite from the archive that our library is made of: both sides run the very same build of it.
-bench: need-bench lib target/lua/5.4/luat_kv.so ## measures the store from Rust, then from Lua beside a minimal C function
+bench: need-bench lib target/lua/5.4/luat_kv.so ## measures the store from Rust, then from Lua and in several processes beside raw SQLite
 	cargo bench --bench store
 	cargo bench --bench sizes
 	@rm -rf target/bench && mkdir -p target/bench
@@ -113,6 +113,10 @@ bench: need-bench lib target/lua/5.4/luat_kv.so ## measures the store from Rust,
 	    target/release/libluat_kv.a $(link-needs) \
 	    -Wl,--exclude-libs,ALL -Wl,--gc-sections -o target/bench/baseline.so
 	$(call lua_cpath,5.4) lua5.4 bench/bench.lua target/bench
+	$(CC) -std=c99 -O2 $(warnings) -Iinclude bench/writers.c target/release/libluat_kv.a $(link-needs) -o target/bench/writers
+	@for processes in 1 2 8; do for store in raw ours; do \
+	    mkdir target/bench/data && target/bench/writers $$store target/bench/data/kv.db $$processes 5; rm -rf target/bench/data; \
+	done; done
 	@rm -rf target/bench
 
 include make/docs.mk make/install.mk make/hosts.mk make/wasm-lua.mk make/playground.mk make/wasm.mk make/test.mk make/faults.mk make/sanitizers.mk make/fuzz.mk make/needs.mk

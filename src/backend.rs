@@ -11,6 +11,8 @@
 //! Only opening waits by itself.
 
 use std::path::Path;
+#[cfg(not(target_family = "wasm"))]
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -131,6 +133,13 @@ pub(crate) trait Backend: Send + Sync {
 
     /// Lets waiting writers proceed, between two steps of a long operation.
     fn pause(&self);
+
+    /// Waits before a call of this thread that was BUSY is repeated: until others have written, if the back end notices
+    /// that, but not longer than `time`.
+    #[cfg(not(target_family = "wasm"))]
+    fn wait(&self, time: Duration) {
+        std::thread::sleep(time);
+    }
 
     /// Returns the names of the namespaces that have a live key, in byte order.
     fn namespaces(&self, now: i64) -> Result<Vec<String>>;

@@ -73,7 +73,7 @@ impl Inner {
             match answer {
                 Err(error) if error.code() == Code::Busy => {
                     let wait = wait.get_or_insert_with(Wait::begin);
-                    if begun.get() || !wait.step(self.busy_timeout) {
+                    if begun.get() || !wait.step(self.busy_timeout, |time| self.backend.wait(time)) {
                         #[cfg(feature = "sqlite")]
                         if error.is_passing() {
                             return Err(error.given_up());
@@ -130,8 +130,8 @@ impl Wait {
         Wait { since: std::time::Instant::now(), steps: 0 }
     }
 
-    /// Sleeps for a moment, unless the timeout is over.
-    fn step(&mut self, timeout: Duration) -> bool {
+    /// Waits for a moment, unless the timeout is over.
+    fn step(&mut self, timeout: Duration, wait: impl FnOnce(Duration)) -> bool {
         /// In milliseconds, the same steps as SQLite's busy handler. The last one is repeated.
         const STEPS: [u64; 12] = [1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 100];
         let left = timeout.saturating_sub(self.since.elapsed());
@@ -140,7 +140,7 @@ impl Wait {
         }
         let step = STEPS[self.steps.min(STEPS.len() - 1)];
         self.steps += 1;
-        std::thread::sleep(Duration::from_millis(step).min(left));
+        wait(Duration::from_millis(step).min(left));
         true
     }
 }
@@ -169,7 +169,7 @@ impl Store {
             drop(entered);
             match opened {
                 Err(error) if error.is_passing() => {
-                    if !wait.get_or_insert_with(Wait::begin).step(options.busy_timeout) {
+                    if !wait.get_or_insert_with(Wait::begin).step(options.busy_timeout, std::thread::sleep) {
                         return Err(error.given_up());
                     }
                 }

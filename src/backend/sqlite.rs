@@ -27,6 +27,7 @@ use crate::error::{Code, Error, Result};
 use crate::types::{Entry, NamespaceStats, OpenOptions};
 
 mod access;
+mod commits;
 mod connection;
 mod create;
 mod database;
@@ -244,6 +245,10 @@ impl Backend for Sqlite {
     fn pause(&self) {
         // SQLite does not wake waiters. They try again after 1, 2, 5, 10, … milliseconds.
         std::thread::sleep(std::time::Duration::from_millis(8));
+    }
+
+    fn wait(&self, time: Duration) {
+        commits::wait(time);
     }
 
     fn namespaces(&self, now: i64) -> Result<Vec<String>> {

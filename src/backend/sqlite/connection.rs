@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 
 use super::access::{self, Access};
+use super::commits::Commits;
 use super::location::real;
 use super::opened::OpenedFile;
 use super::prepared::PreparedConnection;
@@ -36,6 +37,8 @@ pub(super) struct Connection {
     pub broken: Option<&'static str>,
     /// What its commits survive. `None` if there is no log: commits are then always synced.
     durability: Option<Durability>,
+    /// The count of commits to the file, if there is a log.
+    pub commits: Option<Commits>,
     _registration: Registration,
 }
 
@@ -125,6 +128,7 @@ impl Connection {
         // its parent's sequence.
         let own = getrandom::u64().map_err(|why| Error::new(Code::Io, format!("random numbers: {why}")))?;
         Ok(Connection {
+            commits: durability.and_then(|_| Commits::of(&sqlite)),
             readonly: sqlite.is_readonly("main")?,
             sqlite: PreparedConnection::new(sqlite),
             last_look: None,

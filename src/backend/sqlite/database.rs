@@ -170,7 +170,12 @@ impl Database {
             connection.guard.may_write()?;
             connection.busy_timeout = caller.busy_timeout;
             connection.set_durability(caller.durability)?;
-            act(connection)
+            let commits = connection.commits.inspect(|commits| commits.note());
+            let done = act(connection)?;
+            if let Some(commits) = commits {
+                commits.wake();
+            }
+            Ok(done)
         })
     }
 

@@ -11,8 +11,8 @@
 //! Both are registered under their own names, so other users of the same copy of SQLite do not get them.
 
 use std::cell::Cell;
-use std::ffi::{CStr, c_char, c_int};
-use std::ptr;
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ptr::{self, NonNull};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -173,24 +173,30 @@ unsafe fn may_write(path: *const c_char) -> bool {
 
 /// Whether a connection with a WAL has its shared memory mapped for reading only. Such a connection can never write.
 pub(super) fn reads_only(connection: &Connection) -> bool {
+    registered().is_some() && wal_index(connection).is_err_and(|status| status & 0xff == ffi::SQLITE_READONLY)
+}
+
+/// Returns the start of the index of the log, in memory that is shared by all processes and mapped for as long as the
+/// connection is open. The connection must have a WAL and have used it. Otherwise, returns SQLite's status.
+pub(super) fn wal_index(connection: &Connection) -> Result<NonNull<c_void>, c_int> {
     /// The region that SQLite has already mapped. Its size is part of SQLite's file format.
     const FIRST: (c_int, c_int) = (0, 32 * 1024);
-    if registered().is_none() {
-        return false;
-    }
     let mut file: *mut ffi::sqlite3_file = ptr::null_mut();
     let mut mapped = ptr::null_mut();
     // SAFETY: the connection is open and used by this thread only. Its file lives as long as the connection and has the
-    // methods of SQLite's own VFS. Mapping a region that is already mapped changes nothing.
-    unsafe {
+    // methods of its VFS. Mapping a region that is already mapped changes nothing.
+    let status = unsafe {
         let out = (&raw mut file).cast();
         ffi::sqlite3_file_control(connection.handle(), c"main".as_ptr(), ffi::SQLITE_FCNTL_FILE_POINTER, out);
-        let Some(methods) = file.as_ref().and_then(|file| file.pMethods.as_ref()) else { return false };
-        match methods.xShmMap {
-            Some(map) if methods.iVersion >= 2 => {
-                map(file, FIRST.0, FIRST.1, 0, &mut mapped) & 0xff == ffi::SQLITE_READONLY
+        match file.as_ref().and_then(|file| file.pMethods.as_ref()) {
+            Some(methods) if methods.iVersion >= 2 => {
+                methods.xShmMap.map_or(ffi::SQLITE_ERROR, |map| map(file, FIRST.0, FIRST.1, 0, &mut mapped))
             }
-            _ => false,
+            _ => ffi::SQLITE_ERROR,
         }
+    };
+    match NonNull::new(mapped.cast::<c_void>()) {
+        Some(mapped) if status == ffi::SQLITE_OK => Ok(mapped),
+        _ => Err(status),
     }
 }

@@ -1,0 +1,175 @@
+/*
+ * Processes that put into one file as fast as they can: luat_kv beside raw SQLite with its busy timeout.
+ *
+ *   writers ours|raw FILE PROCESSES SECONDS
+ *
+ * Prints the puts a second of all processes together, the median, the 99.9th percentile and the maximum of the time of
+ * one put in µs, and the share of the slowest process in that of the fastest. SQLite is the one inside libluat_kv.a.
+ */
+#define _DEFAULT_SOURCE
+#include "luat_kv.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* libluat_kv.a brings no header of it. */
+typedef struct sqlite3 sqlite3;
+typedef struct sqlite3_stmt sqlite3_stmt;
+int sqlite3_open(const char *path, sqlite3 **);
+int sqlite3_close(sqlite3 *);
+const char *sqlite3_errmsg(sqlite3 *);
+int sqlite3_busy_timeout(sqlite3 *, int ms);
+int sqlite3_exec(sqlite3 *, const char *sql, int (*row)(void *, int, char **, char **), void *, char **error);
+int sqlite3_prepare_v2(sqlite3 *, const char *sql, int len, sqlite3_stmt **, const char **tail);
+int sqlite3_bind_text(sqlite3_stmt *, int, const char *, int len, void (*destroy)(void *));
+int sqlite3_bind_blob(sqlite3_stmt *, int, const void *, int len, void (*destroy)(void *));
+int sqlite3_step(sqlite3_stmt *);
+int sqlite3_reset(sqlite3_stmt *);
+int sqlite3_finalize(sqlite3_stmt *);
+enum { SQLITE_OK = 0, SQLITE_DONE = 101 };
+#define SQLITE_STATIC ((void (*)(void *))0)
+
+enum { PROCESSES = 64, KEYS = 1000, VALUE = 100, SAMPLES = 1 << 20, BUSY_MS = 60000 };
+
+/* What the processes tell the first one, in memory that they share. */
+struct shared {
+    bool go, stop;
+    unsigned puts[PROCESSES];
+    unsigned sample_count;
+    float samples[SAMPLES]; /* µs */
+};
+
+static struct shared *shared;
+
+static void fail(const char *what, const char *why)
+{
+    fprintf(stderr, "%s: %s\n", what, why);
+    exit(1);
+}
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec * 1e6 + (double)time.tv_nsec / 1e3;
+}
+
+static luat_kv_store *store;
+static luat_kv_namespace *ns;
+
+static void ours_open(const char *path)
+{
+    luat_kv_open_options options;
+    luat_kv_error *error = NULL;
+    luat_kv_open_options_init(&options, sizeof options);
+    options.busy_timeout_ms = BUSY_MS;
+    if (luat_kv_open(path, &options, &store, &error) || luat_kv_namespace_open(store, LUAT_KV_TEXT("ns"), &ns, &error))
+        fail("open", luat_kv_error_message(error));
+}
+
+static void ours_put(const char *key, size_t key_len, const char *value)
+{
+    luat_kv_error *error = NULL;
+    if (luat_kv_put(ns, key, key_len, value, VALUE, NULL, &error))
+        fail("put", luat_kv_error_message(error));
+}
+
+static sqlite3 *db;
+static sqlite3_stmt *put;
+
+static void raw_open(const char *path)
+{
+    if (sqlite3_open(path, &db) || sqlite3_busy_timeout(db, BUSY_MS) ||
+        sqlite3_exec(db,
+                     "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384;"
+                     "CREATE TABLE IF NOT EXISTS kv (namespace TEXT NOT NULL, key TEXT NOT NULL, value BLOB,"
+                     "                               PRIMARY KEY (namespace, key))",
+                     NULL, NULL, NULL) ||
+        sqlite3_prepare_v2(db, "INSERT INTO kv VALUES ('ns', ?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value", -1,
+                           &put, NULL))
+        fail("open", sqlite3_errmsg(db));
+}
+
+static void raw_put(const char *key, size_t key_len, const char *value)
+{
+    sqlite3_bind_text(put, 1, key, (int)key_len, SQLITE_STATIC);
+    sqlite3_bind_blob(put, 2, value, VALUE, SQLITE_STATIC);
+    if (sqlite3_step(put) != SQLITE_DONE)
+        fail("put", sqlite3_errmsg(db));
+    sqlite3_reset(put);
+}
+
+static bool is_set(const bool *flag)
+{
+    return __atomic_load_n(flag, __ATOMIC_ACQUIRE);
+}
+
+static void put_until_stopped(int number, void (*put_one)(const char *, size_t, const char *))
+{
+    char key[32], value[VALUE] = { 0 };
+    while (!is_set(&shared->go))
+        usleep(1000);
+    for (unsigned i = 0; !is_set(&shared->stop); i++) {
+        int key_len = snprintf(key, sizeof key, "%d:%u", number, i % KEYS);
+        snprintf(value, sizeof value, "%u", i); /* SQLite writes nothing if a row stays as it is */
+        double begin = now();
+        put_one(key, (size_t)key_len, value);
+        unsigned sample = __atomic_fetch_add(&shared->sample_count, 1, __ATOMIC_RELAXED);
+        if (sample < SAMPLES)
+            shared->samples[sample] = (float)(now() - begin);
+        shared->puts[number]++;
+    }
+}
+
+static int by_size(const void *a, const void *b)
+{
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 5)
+        fail("usage", "writers ours|raw FILE PROCESSES SECONDS");
+    bool ours = strcmp(argv[1], "ours") == 0;
+    int processes = atoi(argv[3]);
+    if (processes < 1 || processes > PROCESSES)
+        fail("PROCESSES", argv[3]);
+    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED)
+        fail("mmap", "no memory");
+    for (int number = 0; number < processes; number++)
+        if (fork() == 0) {
+            (ours ? ours_open : raw_open)(argv[2]);
+            put_until_stopped(number, ours ? ours_put : raw_put);
+            _exit(0);
+        }
+    sleep(1); /* so that all have opened the file */
+    __atomic_store_n(&shared->go, true, __ATOMIC_RELEASE);
+    double begin = now();
+    usleep((useconds_t)(atof(argv[4]) * 1e6));
+    __atomic_store_n(&shared->stop, true, __ATOMIC_RELEASE);
+    double seconds = (now() - begin) / 1e6;
+    unsigned total = 0, least = ~0u, most = 0;
+    for (int status; wait(&status) > 0;)
+        if (status)
+            fail("a process", "failed");
+    for (int number = 0; number < processes; number++) {
+        unsigned puts = shared->puts[number];
+        total += puts;
+        least = puts < least ? puts : least;
+        most = puts > most ? puts : most;
+    }
+    unsigned samples = shared->sample_count < SAMPLES ? shared->sample_count : SAMPLES;
+    qsort(shared->samples, samples, sizeof *shared->samples, by_size);
+    printf("%d %-5s %8.0f puts/s   median %6.1f   p99.9 %8.1f   max %8.0f µs   slowest/fastest %.2f\n", processes, argv[1],
+           (double)total / seconds, shared->samples[samples / 2], shared->samples[(unsigned)(samples * 0.999)],
+           shared->samples[samples - 1], most ? (double)least / most : 0.0);
+    return 0;
+}

@@ -1,0 +1,180 @@
+//! Waiting for the commit of another process, by a futex in SQLite's shared memory.
+//!
+//! Each commit to a WAL increments `iChange` in the header of the log's index, which all processes that have the file
+//! open have mapped. A writer that finds the file in use waits until that number changes; each write of this library
+//! wakes one such waiter when it has ended. Writes of other programs wake nobody, so a wait is limited as a sleep would
+//! be.
+//!
+//! Only the kernel reads the number while a thread waits, and the wait fails if the memory is not mapped any more. So
+//! the connection may be closed meanwhile.
+
+use std::cell::Cell;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use super::vfs;
+
+/// Where `iChange` is in the header. SQLite's documentation of the WAL calls the place stable.
+const CHANGE: usize = 8;
+
+/// The number that counts the commits to the file of a connection, for as long as the connection is open.
+#[derive(Clone, Copy)]
+pub(super) struct Commits(NonNull<AtomicU32>);
+
+// SAFETY: it is atomic, in memory that all threads of the process share.
+unsafe impl Send for Commits {}
+
+thread_local! {
+    /// The number before the last write that this thread has begun.
+    static SEEN: Cell<Option<(usize, u32)>> = const { Cell::new(None) };
+}
+
+impl Commits {
+    /// Returns `None` if the connection has no shared memory. It must have a WAL.
+    pub fn of(connection: &rusqlite::Connection) -> Option<Commits> {
+        // SAFETY: the header is at the start of the region, and SQLite aligns its fields.
+        let change = unsafe { vfs::wal_index(connection).ok()?.byte_add(CHANGE) };
+        Some(Commits(change.cast()))
+    }
+
+    /// Remembers the number, for a [`wait`] if the write that follows finds the file in use. To be called before the
+    /// write, or a commit in between would be missed.
+    pub fn note(self) {
+        // SAFETY: the connection is open, so the memory is mapped.
+        let now = unsafe { self.0.as_ref() }.load(Ordering::Acquire);
+        SEEN.set(Some((self.0.addr().get(), now)));
+    }
+
+    /// Wakes a thread that waits, of any process.
+    pub fn wake(self) {
+        SEEN.set(None);
+        futex::wake(self.0.as_ptr());
+    }
+}
+
+/// Waits until another process has written since this thread's last write began, but not longer than `time`.
+pub(super) fn wait(time: Duration) {
+    match SEEN.take() {
+        Some((address, seen)) => futex::wait(address, seen, time),
+        None => std::thread::sleep(time),
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod futex {
+    use super::*;
+
+    pub(super) fn wake(number: *const AtomicU32) {
+        // SAFETY: it only compares the address with those that threads wait at.
+        unsafe { libc::syscall(libc::SYS_futex, number, libc::FUTEX_WAKE, 1) };
+    }
+
+    pub(super) fn wait(address: usize, seen: u32, time: Duration) {
+        let time = libc::timespec {
+            tv_sec: time.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+            #[allow(clippy::unnecessary_cast)] // its type differs from system to system
+            tv_nsec: time.subsec_nanos() as _,
+        };
+        // SAFETY: the kernel reads the number, and fails if it cannot; it reads the time, which outlives the call.
+        let done = unsafe { libc::syscall(libc::SYS_futex, address, libc::FUTEX_WAIT, seen, &raw const time) };
+        // SAFETY: it is this thread's.
+        if done < 0 && ![libc::EAGAIN, libc::ETIMEDOUT, libc::EINTR].contains(&unsafe { *libc::__errno_location() }) {
+            // Not mapped any more, or not permitted.
+            std::thread::sleep(Duration::new(time.tv_sec as u64, time.tv_nsec as u32));
+        }
+    }
+}
+
+/// A system without a futex between processes.
+#[cfg(not(target_os = "linux"))]
+mod futex {
+    use super::*;
+
+    pub(super) fn wake(_: *const AtomicU32) {}
+
+    pub(super) fn wait(_: usize, _: u32, time: Duration) {
+        std::thread::sleep(time);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Instant;
+
+    use super::super::connection::{Connection, Opening};
+    use super::super::opened::OpenedFile;
+    use super::*;
+    use crate::types::Durability;
+
+    const FOR_EVER: Duration = Duration::from_secs(60);
+
+    fn open(file: &OpenedFile) -> Connection {
+        let again = Opening::again(Durability::Normal, Duration::ZERO, false);
+        Connection::open(file, Opening { create: true, ..again }).unwrap()
+    }
+
+    /// Commits to the file, as another process would.
+    fn commit(file: &OpenedFile) {
+        let connection = open(file);
+        let put = "INSERT OR REPLACE INTO kv (namespace, key, value) VALUES ('n', 'k', randomblob(9))";
+        connection.sqlite.execute(put, ()).unwrap();
+        connection.commits.unwrap().wake();
+    }
+
+    fn with_file(test: impl FnOnce(&OpenedFile, Connection)) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = OpenedFile::new(folder.path().join("kv.db"), false);
+        let connection = open(&file);
+        test(&file, connection);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_wait_ends_with_the_next_commit() {
+        with_file(|file, connection| {
+            let commits = connection.commits.unwrap();
+            let ((ready, is_ready), (done, is_done)) = (mpsc::channel(), mpsc::channel());
+            thread::spawn(move || {
+                let commits = commits;
+                commits.note();
+                ready.send(()).unwrap();
+                wait(FOR_EVER);
+                done.send(())
+            });
+            is_ready.recv().unwrap();
+            thread::sleep(Duration::from_millis(20)); // most likely it waits now
+            commit(file);
+            is_done.recv_timeout(FOR_EVER / 2).unwrap();
+        });
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_commit_between_the_note_and_the_wait_is_not_missed() {
+        with_file(|file, connection| {
+            connection.commits.unwrap().note();
+            thread::scope(|scope| scope.spawn(|| commit(file)).join()).unwrap();
+            let begun = Instant::now();
+            wait(FOR_EVER);
+            assert!(begun.elapsed() < FOR_EVER / 2);
+        });
+    }
+
+    #[test]
+    fn a_wait_ends_with_its_time_also_if_the_connection_is_closed() {
+        with_file(|_, connection| {
+            const TIME: Duration = Duration::from_millis(20);
+            connection.commits.unwrap().note();
+            let begun = Instant::now();
+            wait(TIME);
+            connection.commits.unwrap().note();
+            connection.close().unwrap();
+            wait(TIME);
+            wait(TIME); // without a note
+            assert!(begun.elapsed() >= 3 * TIME);
+        });
+    }
+}
