@@ -34,6 +34,15 @@ static void get(long number)
     check(luat_kv_get(ns, (uint8_t *)key, len, out, sizeof out, &size, &error), error);
 }
 
+static void missing(long number)
+{
+    luat_kv_error *error = NULL;
+    char key[16];
+    size_t len = name(key, number), size;
+    key[0] = 'K';
+    check(luat_kv_get(ns, (uint8_t *)key, len, NULL, 0, &size, &error), error);
+}
+
 static void put(long number)
 {
     luat_kv_error *error = NULL;
@@ -57,17 +66,59 @@ static void incr(long number)
     check(luat_kv_incr(ns, (const uint8_t *)"count", 5, 1, NULL, NULL, &error), error);
 }
 
-/* A page of 100 names. */
-static void list(long number)
+static void list_some(uint32_t limit, const char *prefix)
 {
     luat_kv_error *error = NULL;
     luat_kv_list_options options;
     luat_kv_page *page;
-    (void)number;
     luat_kv_list_options_init(&options, sizeof options);
-    options.limit = 100;
+    options.limit = limit;
+    options.prefix.data = prefix;
+    options.prefix.len = strlen(prefix);
     check(luat_kv_list(ns, &options, &page, &error), error);
     luat_kv_page_free(page);
+}
+
+/* A page of 100 names. */
+static void list(long number)
+{
+    (void)number;
+    list_some(100, "");
+}
+
+static void one(long number)
+{
+    (void)number;
+    list_some(1, "");
+}
+
+/* All 10 keys with a prefix. */
+static void prefix(long number)
+{
+    (void)number;
+    list_some(1000, "key:00012");
+}
+
+static void stats(long number)
+{
+    luat_kv_error *error = NULL;
+    luat_kv_stats *stats;
+    (void)number;
+    check(luat_kv_stats_read(store, &stats, &error), error);
+    luat_kv_stats_free(stats);
+}
+
+static const char *path;
+
+/* The only store on the file. */
+static void reopen(long number)
+{
+    luat_kv_error *error = NULL;
+    (void)number;
+    luat_kv_namespace_free(ns);
+    luat_kv_close(store);
+    check(luat_kv_open(path, NULL, &store, &error), error);
+    check(luat_kv_namespace_open(store, (const uint8_t *)"bench", 5, &ns, &error), error);
 }
 
 /* 100 puts in one commit. */
@@ -88,15 +139,19 @@ static void batch(long number)
 static const struct {
     const char *name;
     void (*run)(long number);
-} MODES[] = {{"get", get}, {"put", put}, {"delete", delete}, {"incr", incr}, {"list", list}, {"batch", batch}};
+} MODES[] = {
+    {"get", get}, {"missing", missing}, {"put", put},   {"delete", delete}, {"incr", incr},  {"list", list},
+    {"one", one}, {"prefix", prefix},   {"batch", batch}, {"stats", stats},   {"reopen", reopen},
+};
 
 int main(int argc, char **argv)
 {
     luat_kv_error *error = NULL;
     if (argc != 4) return 2;
-    int in_memory = strcmp(argv[3], "memory") == 0;
+    path = argv[3];
+    int in_memory = strcmp(path, "memory") == 0;
     check(in_memory ? luat_kv_open_memory(NULL, &store, &error)
-                    : luat_kv_open(argv[3], NULL, &store, &error), error);
+                    : luat_kv_open(path, NULL, &store, &error), error);
     check(luat_kv_namespace_open(store, (const uint8_t *)"bench", 5, &ns, &error), error);
     for (long number = 0; number < ENTRIES; number += BATCH) batch(number);
     for (size_t mode = 0; mode < sizeof MODES / sizeof *MODES; mode++) {
