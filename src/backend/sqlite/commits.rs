@@ -26,8 +26,11 @@ pub(super) struct Commits(NonNull<AtomicU32>);
 unsafe impl Send for Commits {}
 
 thread_local! {
-    /// The number before the last write that this thread has begun.
+    /// The address of the number, and its value before the last write of this thread or, if that succeeded, after it.
     static SEEN: Cell<Option<(usize, u32)>> = const { Cell::new(None) };
+
+    /// Whether the last write of this thread has woken another thread.
+    static WOKE: Cell<bool> = const { Cell::new(false) };
 }
 
 impl Commits {
@@ -41,16 +44,26 @@ impl Commits {
     /// Remembers the number, for a [`wait`] if the write that follows finds the file in use. To be called before the
     /// write, or a commit in between would be missed.
     pub fn note(self) {
+        WOKE.set(false);
         // SAFETY: the connection is open, so the memory is mapped.
         let now = unsafe { self.0.as_ref() }.load(Ordering::Acquire);
         SEEN.set(Some((self.0.addr().get(), now)));
     }
 
-    /// Wakes a thread that waits, of any process.
+    /// Wakes a thread that waits, of any process. To be called after a write.
     pub fn wake(self) {
-        SEEN.set(None);
-        futex::wake(self.0.as_ptr());
+        self.note();
+        WOKE.set(futex::wake(self.0.as_ptr()));
     }
+}
+
+/// Lets others write between two writes of this thread. If the last one has woken a thread, waits until that has
+/// written, but not longer than a moment. Waiters that cannot be woken try again from time to time, so they get a short
+/// moment too.
+pub(super) fn give_way() {
+    const LONGEST: Duration = Duration::from_millis(8);
+    const SHORTEST: Duration = Duration::from_micros(200);
+    if WOKE.take() { wait(LONGEST) } else { std::thread::sleep(SHORTEST) }
 }
 
 /// Waits until another process has written since this thread's last write began, but not longer than `time`.
@@ -65,9 +78,10 @@ pub(super) fn wait(time: Duration) {
 mod futex {
     use super::*;
 
-    pub(super) fn wake(number: *const AtomicU32) {
+    /// Returns whether a thread was waiting.
+    pub(super) fn wake(number: *const AtomicU32) -> bool {
         // SAFETY: it only compares the address with those that threads wait at.
-        unsafe { libc::syscall(libc::SYS_futex, number, libc::FUTEX_WAKE, 1) };
+        unsafe { libc::syscall(libc::SYS_futex, number, libc::FUTEX_WAKE, 1) > 0 }
     }
 
     pub(super) fn wait(address: usize, seen: u32, time: Duration) {
@@ -91,7 +105,10 @@ mod futex {
 mod futex {
     use super::*;
 
-    pub(super) fn wake(_: *const AtomicU32) {}
+    /// Nobody can be woken, so it is as if there always were a waiter, which gives way for longer.
+    pub(super) fn wake(_: *const AtomicU32) -> bool {
+        true
+    }
 
     pub(super) fn wait(_: usize, _: u32, time: Duration) {
         std::thread::sleep(time);
