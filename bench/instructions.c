@@ -34,6 +34,12 @@ static void get(long number)
     check(luat_kv_get(ns, (uint8_t *)key, len, out, sizeof out, &size, &error), error);
 }
 
+/* One of 10 keys. */
+static void hot(long number)
+{
+    get(number % 10);
+}
+
 static void missing(long number)
 {
     luat_kv_error *error = NULL;
@@ -41,6 +47,12 @@ static void missing(long number)
     size_t len = name(key, number), size;
     key[0] = 'K';
     check(luat_kv_get(ns, (uint8_t *)key, len, NULL, 0, &size, &error), error);
+}
+
+/* One of 10 keys. */
+static void hot_missing(long number)
+{
+    missing(number % 10);
 }
 
 static void put(long number)
@@ -140,8 +152,10 @@ static const struct {
     const char *name;
     void (*run)(long number);
 } MODES[] = {
-    {"get", get}, {"missing", missing}, {"put", put},   {"delete", delete}, {"incr", incr},  {"list", list},
-    {"one", one}, {"prefix", prefix},   {"batch", batch}, {"stats", stats},   {"reopen", reopen},
+    {"get", get},       {"hot", hot},   {"missing", missing}, {"hot-missing", hot_missing},
+    {"put", put},       {"delete", delete}, {"incr", incr},   {"list", list},
+    {"one", one},       {"prefix", prefix}, {"batch", batch}, {"stats", stats},
+    {"reopen", reopen},
 };
 
 int main(int argc, char **argv)

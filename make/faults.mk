@@ -3,7 +3,7 @@
 # Together these take at most five minutes, so that `make test` stays usable. `make torture` runs the same suites for
 # longer, and the one of failing system calls until each call has failed. A suite ends with a line of figures, and
 # prints the seed that repeats it.
-faults  := faults-kills faults-power faults-syscalls faults-linear faults-crafted faults-damaged
+faults  := faults-kills faults-power faults-syscalls faults-linear faults-stale faults-crafted faults-damaged
 MINUTES := 10
 .PHONY: test-faults torture $(faults)
 test-faults: $(faults) ## tests/faults: killed processes, power cuts, failing system calls, operations that overlap, hostile files
@@ -12,4 +12,4 @@ torture: ## the same for longer, with figures: MINUTES=10 for each suite
 
 $(faults): need-c
 $(faults): faults-%:
-	@SUITE_SECONDS=$$(($${FAULTS_MINUTES:-1} * 60 + 1200)) tests/runner tap $@ cargo test --quiet --test faults -- $*
+	@SUITE_SECONDS=$$(($${FAULTS_MINUTES:-1} * 60 + 1200)) tests/runner tap $@ cargo test --quiet --features debug-hooks --test faults -- $*

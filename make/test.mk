@@ -85,7 +85,7 @@ clippy-default clippy-core clippy-cli clippy-lua: clippy-%:
 	@tests/runner check $@ cargo clippy --all-targets $(features-$*) -- -D warnings
 # Cargo excludes it from --all-targets, since plain `cargo test` runs it.
 clippy-faults:
-	@tests/runner check $@ cargo clippy --test faults -- -D warnings
+	@tests/runner check $@ cargo clippy --features debug-hooks --test faults -- -D warnings
 doc-default doc-lua: doc-%:
 	@tests/runner check $@ env RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items $(features-$*)
 

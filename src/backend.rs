@@ -17,7 +17,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::oom_reserve;
-use crate::types::{Entry, NamespaceStats};
+use crate::types::{CacheStats, Entry, NamespaceStats};
 
 pub(crate) mod memory;
 #[cfg(feature = "sqlite")]
@@ -106,6 +106,13 @@ pub(crate) trait Backend: Send + Sync {
     /// of `entry` are unspecified.
     fn get(&self, namespace: &str, key: &str, projection: Projection, now: i64, entry: &mut Entry) -> Result<bool>;
 
+    /// Passes the value of a live entry to `see`, or `None` if there is no such entry, if the back end knows it without
+    /// any work that could fail. Otherwise, returns false, and the caller has to [`get`](Self::get) it. A key that is no
+    /// UTF-8 is unknown.
+    fn peek(&self, _namespace: &str, _key: &[u8], _now: i64, _see: &mut dyn FnMut(Option<&[u8]>)) -> bool {
+        false
+    }
+
     /// Returns the live entries among these keys, in the order of the keys, with their values, all as of one moment.
     fn get_many(&self, namespace: &str, keys: &[&str], now: i64) -> Result<Vec<Entry>>;
 
@@ -147,6 +154,11 @@ pub(crate) trait Backend: Send + Sync {
     /// Returns every namespace that has rows, in byte order of the names.
     fn stats(&self, now: i64) -> Result<Vec<NamespaceStats>>;
 
+    /// Returns the figures of the cache, if there is one.
+    fn cache(&self) -> CacheStats {
+        CacheStats::default()
+    }
+
     /// Returns the size on disk in bytes.
     fn file_size(&self) -> Result<u64>;
 
@@ -175,7 +187,7 @@ const SWEEP_PER_WRITE: u64 = 16;
 
 // If memory runs out, an allocation whose size depends on stored data must not abort the process.
 
-fn copy(bytes: &[u8], to: &mut Vec<u8>) -> Result<()> {
+pub(crate) fn copy(bytes: &[u8], to: &mut Vec<u8>) -> Result<()> {
     to.clear();
     to.try_reserve_exact(bytes.len()).map_err(|_| Error::no_memory(bytes.len()))?;
     to.extend_from_slice(bytes);

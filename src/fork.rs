@@ -27,6 +27,8 @@ mod gates {
     use std::sync::{Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard};
     use std::time::Instant;
 
+    use crate::shards::{SHARDS, Shard, Shards};
+
     pub(super) struct Long {
         /// How many calls are in progress.
         pub calls: usize,
@@ -61,13 +63,13 @@ mod gates {
     #[cfg(feature = "sqlite")]
     pub(super) static OPENING: RwLock<()> = RwLock::new(());
 
-    /// Locked shared by each short call, and exclusively by a fork.
-    pub(super) static SHORT: RwLock<()> = RwLock::new(());
+    /// Locked shared by each short call, in the shard of its thread, and exclusively by a fork, in all shards.
+    pub(super) static SHORT: Shards<RwLock<()>> = Shards([const { Shard(RwLock::new(())) }; SHARDS]);
 
     /// Marks this thread as being in a call until the guard is dropped. Calls must not be nested: a fork that begins
     /// between the two would wait for the first, and the second for the fork.
     pub(crate) fn enter() -> RwLockReadGuard<'static, ()> {
-        SHORT.read().unwrap_or_else(PoisonError::into_inner)
+        SHORT.mine().read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Like [`enter`], for the opening of a store.
@@ -139,6 +141,7 @@ mod handlers {
     use super::gates::{LONG, Long, NONE_LEFT, SHORT};
     #[cfg(feature = "sqlite")]
     use crate::backend::sqlite::fork as sqlite;
+    use crate::shards::SHARDS;
 
     type Gate = RwLockWriteGuard<'static, ()>;
 
@@ -146,7 +149,7 @@ mod handlers {
     struct Guards {
         #[cfg(feature = "sqlite")]
         sqlite: sqlite::Locked,
-        _short: Gate,
+        _short: [Gate; SHARDS],
         #[cfg(feature = "sqlite")]
         _opening: Gate,
         long: MutexGuard<'static, Long>,
@@ -172,7 +175,7 @@ mod handlers {
         let long = NONE_LEFT.wait_while(long, |long| long.calls > 0).unwrap_or_else(PoisonError::into_inner);
         #[cfg(feature = "sqlite")]
         let opening = OPENING.write().unwrap_or_else(PoisonError::into_inner);
-        let short = SHORT.write().unwrap_or_else(PoisonError::into_inner);
+        let short = SHORT.0.each_ref().map(|shard| shard.0.write().unwrap_or_else(PoisonError::into_inner));
         let guards = Guards {
             #[cfg(feature = "sqlite")]
             sqlite: sqlite::before_fork(),

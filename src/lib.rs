@@ -61,6 +61,8 @@ mod luat_project;
 mod namespace;
 mod oom_reserve;
 mod scan;
+#[cfg(unix)]
+mod shards;
 mod store;
 mod test_hooks;
 mod transfer;
@@ -89,8 +91,8 @@ pub use namespace::Namespace;
 pub use scan::Scan;
 pub use store::Store;
 pub use types::{
-    Durability, Entry, Format, Imported, IncrOptions, Limits, ListOptions, NamespaceStats, OpenOptions, Page,
-    PutOptions, Stats,
+    CacheStats, Durability, Entry, Format, Imported, IncrOptions, Limits, ListOptions, NamespaceStats, OpenOptions,
+    Page, PutOptions, Stats,
 };
 pub use version::Version;
 

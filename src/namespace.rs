@@ -5,10 +5,11 @@ use std::sync::Arc;
 use crate::backend::{self, Action, Content, Op, Outcome, Projection, Range, Step, copy_text};
 use crate::cursor;
 use crate::error::{Error, Result};
+use crate::fork;
 use crate::oom_reserve::Usage;
 use crate::scan::Scan;
 use crate::store::Store;
-use crate::types::{Entry, IncrOptions, ListOptions, Page, PutOptions};
+use crate::types::{Entry, IncrOptions, Limits, ListOptions, Page, PutOptions};
 use crate::version::Version;
 
 /// A set of keys within a store, separate from those of other namespaces.
@@ -56,6 +57,18 @@ impl Namespace {
         Ok(self.read_value(key, &mut entry)?.then(|| entry.into_value()))
     }
 
+    /// Passes the value of a key to `see`, or `None` if there is none, if the back end has it at hand: the short way for
+    /// the most frequent call. Otherwise, returns false, and the caller has to read it by another method, which also
+    /// reports what is wrong with the key. `see` makes no call and does not panic.
+    pub(crate) fn peek(&self, key: &[u8], see: &mut dyn FnMut(Option<&[u8]>)) -> bool {
+        let inner = &*self.store.0;
+        // What is known was checked by the limits of some store on the file. None are wider than these.
+        inner.limits == Limits::Default && {
+            let _entered = fork::enter();
+            inner.backend().peek(&self.name, key, inner.clock.now(), see)
+        }
+    }
+
     /// Returns the value of a key with its metadata, expiration and version; `None` if the key is missing or expired.
     pub fn get_entry(&self, key: &str) -> Result<Option<Entry>> {
         let mut entry = Entry::default();
@@ -77,7 +90,14 @@ impl Namespace {
     /// Like [`read`](Namespace::read), for the value alone, which costs less. The other fields of the entry are
     /// unspecified.
     pub fn read_value(&self, key: &str, entry: &mut Entry) -> Result<bool> {
-        self.read_what(key, Projection::Value, entry)
+        let mut copied = None;
+        let copy = &mut |value: Option<&[u8]>| {
+            copied = Some(value.map(|value| backend::copy(value, entry.value.get_or_insert_default())).transpose());
+        };
+        match self.peek(key.as_bytes(), copy) {
+            true => copied.unwrap_or(Ok(None)).map(|found| found.is_some()),
+            false => self.read_what(key, Projection::Value, entry),
+        }
     }
 
     /// Returns whether a key is there, without reading its value.
@@ -85,7 +105,7 @@ impl Namespace {
         self.read_what(key, Projection::Nothing, &mut Entry::default())
     }
 
-    fn read_what(&self, key: &str, projection: Projection, entry: &mut Entry) -> Result<bool> {
+    pub(crate) fn read_what(&self, key: &str, projection: Projection, entry: &mut Entry) -> Result<bool> {
         let inner = &*self.store.0;
         inner.limits.key(key)?;
         inner.call(|backend| backend.get(&self.name, key, projection, inner.clock.now(), entry))

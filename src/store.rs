@@ -51,6 +51,11 @@ impl Inner {
         self.retry(fork::enter_for_long, begun, call)
     }
 
+    /// The back end, for a caller that has [entered](fork::enter).
+    pub fn backend(&self) -> &dyn Backend {
+        &*self.backend
+    }
+
     /// Carries out these operations, all of them or none.
     pub fn write(&self, ops: &mut [Op<'_>]) -> Result<Outcome> {
         let mut write = Write { ops, limits: self.limits, clock: &self.clock };
@@ -221,7 +226,7 @@ impl Store {
         let now = self.0.clock.now();
         self.0.call(|backend| {
             let (path, file_size) = (self.label().to_owned(), backend.file_size()?);
-            Ok(Stats { path, file_size, namespaces: backend.stats(now)? })
+            Ok(Stats { path, file_size, namespaces: backend.stats(now)?, cache: backend.cache() })
         })
     }
 

@@ -43,9 +43,16 @@ pub struct OpenOptions {
     pub create: bool,
     /// The source of the present time.
     pub clock: Clock,
+    /// How much memory the cache of values may take, in bytes, at most the memory of the machine. 0: the store reads
+    /// without one. A read of a value that it has does not use SQLite, and returns what any process has stored last, as
+    /// every read does. The stores on one file share one cache, with the size of the first that reads. Ignored in memory.
+    pub cache_size: u64,
 }
 
 impl OpenOptions {
+    /// The default of [`cache_size`](Self::cache_size): 16 MiB.
+    pub const DEFAULT_CACHE_SIZE: u64 = 2_u64.pow(24);
+
     /// The default of [`busy_timeout`](Self::busy_timeout).
     pub const DEFAULT_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -79,6 +86,11 @@ impl OpenOptions {
         OpenOptions { create, ..self }
     }
 
+    /// Sets [`cache_size`](Self::cache_size).
+    pub fn cache_size(self, cache_size: u64) -> Self {
+        OpenOptions { cache_size, ..self }
+    }
+
     /// Sets [`clock`](Self::clock).
     pub fn clock(self, clock: Clock) -> Self {
         OpenOptions { clock, ..self }
@@ -94,6 +106,7 @@ impl Default for OpenOptions {
             readonly: false,
             create: true,
             clock: Clock::system(),
+            cache_size: Self::DEFAULT_CACHE_SIZE,
         }
     }
 }
@@ -290,6 +303,23 @@ pub struct Stats {
     pub file_size: u64,
     /// Every namespace that has keys, in byte order of the names.
     pub namespaces: Vec<NamespaceStats>,
+    /// The cache of values, since this process has the file open; all 0 in memory.
+    pub cache: CacheStats,
+}
+
+/// What a [cache](OpenOptions::cache_size) has done and contains.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CacheStats {
+    /// The number of keys that were read from the cache.
+    pub hits: u64,
+    /// The number of keys that were not in the cache, and were read by SQLite.
+    pub misses: u64,
+    /// How often the cache was emptied, because the file was written to in another way than by single writes of this
+    /// process.
+    pub drops: u64,
+    /// The memory that the cache takes, in bytes.
+    pub size: u64,
 }
 
 /// The format of an export. An import reads either.

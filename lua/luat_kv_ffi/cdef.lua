@@ -10,12 +10,13 @@ typedef struct luat_kv_page luat_kv_page;
 typedef struct luat_kv_stats luat_kv_stats;
 typedef struct luat_kv_store luat_kv_store;
 typedef int32_t luat_kv_status;
-typedef struct luat_kv_open_options { uint32_t struct_size; uint32_t flags; uint32_t busy_timeout_ms; uint32_t limits; uint32_t durability; uint32_t reserved; } luat_kv_open_options;
+typedef struct luat_kv_open_options { uint32_t struct_size; uint32_t flags; uint32_t busy_timeout_ms; uint32_t limits; uint32_t durability; uint32_t reserved; uint64_t cache_size; } luat_kv_open_options;
 typedef struct luat_kv_bytes { const void *data; size_t len; } luat_kv_bytes;
 typedef struct luat_kv_put_options { uint32_t struct_size; uint32_t flags; int64_t expiration; int64_t expiration_ttl; struct luat_kv_bytes metadata; } luat_kv_put_options;
 typedef struct luat_kv_list_options { uint32_t struct_size; uint32_t flags; uint32_t limit; uint32_t reserved; struct luat_kv_bytes prefix; struct luat_kv_bytes cursor; struct luat_kv_bytes start; struct luat_kv_bytes stop; } luat_kv_list_options;
 typedef struct luat_kv_incr_options { uint32_t struct_size; uint32_t flags; int64_t initial; int64_t expiration; int64_t expiration_ttl; } luat_kv_incr_options;
 typedef struct luat_kv_limits { uint32_t struct_size; uint32_t max_key_len; uint32_t max_metadata_len; uint32_t max_keys; uint32_t max_page_len; uint32_t min_ttl; uint64_t max_value_len; int64_t max_expiration; } luat_kv_limits;
+typedef struct luat_kv_cache_stats { uint32_t struct_size; uint32_t reserved; uint64_t hits; uint64_t misses; uint64_t drops; uint64_t size; } luat_kv_cache_stats;
 uint32_t luat_kv_abi_version(void);
 const char *luat_kv_version(void);
 const char *luat_kv_status_str(luat_kv_status status);
@@ -46,6 +47,7 @@ size_t luat_kv_stats_len(const struct luat_kv_stats *stats);
 const uint8_t *luat_kv_stats_name(const struct luat_kv_stats *stats, size_t index, size_t *len);
 uint64_t luat_kv_stats_live(const struct luat_kv_stats *stats, size_t index);
 uint64_t luat_kv_stats_expired(const struct luat_kv_stats *stats, size_t index);
+void luat_kv_stats_cache(const struct luat_kv_stats *stats, struct luat_kv_cache_stats *cache, size_t size);
 void luat_kv_stats_free(struct luat_kv_stats *stats);
 void luat_kv_namespace_free(struct luat_kv_namespace *ns);
 luat_kv_status luat_kv_get(struct luat_kv_namespace *ns, const void *key, size_t key_len, uint8_t *dst, size_t cap, size_t *len, struct luat_kv_error **error);
@@ -95,6 +97,7 @@ luat_kv_status luat_kv_import_fd(struct luat_kv_namespace *ns, int fd, uint32_t 
     LUAT_KV_ABI_VERSION = 0,
     LUAT_KV_OPEN_READONLY = 1,
     LUAT_KV_OPEN_NOWAIT = 2,
+    LUAT_KV_OPEN_NO_CACHE = 4,
     LUAT_KV_LIMITS_DEFAULT = 0,
     LUAT_KV_LIMITS_CLOUDFLARE = 1,
     LUAT_KV_LIST_REVERSE = 1,
@@ -150,6 +153,7 @@ luat_kv_status luat_kv_import_fd(struct luat_kv_namespace *ns, int fd, uint32_t 
     "luat_kv_stats_name",
     "luat_kv_stats_live",
     "luat_kv_stats_expired",
+    "luat_kv_stats_cache",
     "luat_kv_stats_free",
     "luat_kv_namespace_free",
     "luat_kv_get",

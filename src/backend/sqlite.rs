@@ -16,17 +16,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use self::cache::Adding;
 use self::connection::Connection;
 use self::database::{Caller, Database};
+use self::own_commits::OwnCommits;
 use self::rows::{USUAL, below, entry, get, in_order, namespace_after, of_long_row_after};
 use super::{
     Backend, Each, Import, Outcome, PAGE_BYTES, Projection, Range, Removed, Scan, ScanPage, Step, Write, push,
 };
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
-use crate::types::{Entry, NamespaceStats, OpenOptions};
+use crate::test_hooks;
+use crate::types::{CacheStats, Entry, NamespaceStats, OpenOptions};
 
 mod access;
+mod cache;
 mod commits;
 mod connection;
 mod create;
@@ -45,6 +49,7 @@ mod location;
 mod not_unix;
 mod opened;
 mod other_copies;
+mod own_commits;
 mod pool;
 mod prepared;
 mod reason;
@@ -55,6 +60,7 @@ mod schema;
 mod takeover;
 mod transaction;
 mod vfs;
+mod wal_index;
 
 #[cfg(not(unix))]
 use not_unix::{descriptors, fork, takeover};
@@ -100,7 +106,9 @@ impl Sqlite {
         let named = |error: Error| error.while_doing(format_args!("opening {}", path.display()));
         // SQLite counts milliseconds in an int.
         let busy_timeout = options.busy_timeout.min(Duration::from_millis(i32::MAX as u64));
-        let caller = Caller { readonly: options.readonly, durability: options.durability, busy_timeout };
+        let OpenOptions { readonly, durability, cache_size, .. } = *options;
+        check_memory("cache_size", cache_size)?;
+        let caller = Caller { readonly, durability, busy_timeout, cache_size };
         let absolute = location::checked(path).map_err(named)?;
         let database = databases::open(absolute, caller, options.create, check, waited).map_err(named)?;
         Ok(Sqlite { database, caller, closed: AtomicBool::new(false) })
@@ -115,10 +123,6 @@ impl Sqlite {
     fn database(&self) -> Result<&Database> {
         databases::discard_inherited();
         if self.closed.load(Ordering::Acquire) { Err(Error::closed()) } else { Ok(&self.database) }
-    }
-
-    fn read<T>(&self, act: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
-        self.database()?.read(&self.caller, false, act)
     }
 
     fn read_long<T>(&self, act: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
@@ -138,18 +142,78 @@ impl Sqlite {
     }
 }
 
+/// Refuses a number of bytes that is more than the machine's memory.
+fn check_memory(what: &str, bytes: u64) -> Result<()> {
+    match memory() {
+        Some(memory) if bytes > memory => Err(Error::invalid(format!(
+            "{what} is {bytes} bytes, more than the memory of this machine, which is {memory} bytes"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// The size of the machine's memory in bytes.
+#[cfg(unix)]
+fn memory() -> Option<u64> {
+    // SAFETY: it only reads numbers of the system.
+    let (pages, size) = unsafe { (libc::sysconf(libc::_SC_PHYS_PAGES), libc::sysconf(libc::_SC_PAGESIZE)) };
+    u64::try_from(pages).ok()?.checked_mul(u64::try_from(size).ok()?)
+}
+
+#[cfg(not(unix))]
+fn memory() -> Option<u64> {
+    Some(isize::MAX as u64)
+}
+
 impl Backend for Sqlite {
     fn get(&self, namespace: &str, key: &str, projection: Projection, now: i64, entry: &mut Entry) -> Result<bool> {
-        self.read(|connection| get(&connection.sqlite, namespace, key, projection, now, entry))
+        let database = self.database()?;
+        let size = self.caller.cache_size;
+        if size > 0 {
+            database.look(false)?;
+            if let Some(found) = database.cache.get(namespace, key, projection, now, entry) {
+                return found;
+            }
+        }
+        let adds = size > 0 && database.cache.missed(namespace, key, size);
+        database.read(&self.caller, false, |connection| {
+            let adding = adds.then(|| Adding::begin(&database.cache, connection.index, size)).flatten();
+            let found = get(&connection.sqlite, namespace, key, projection, now, entry)?;
+            adding.iter().for_each(|adding| adding.end(namespace, key, found, projection, entry));
+            Ok(found.is_live())
+        })
+    }
+
+    fn peek(&self, namespace: &str, key: &[u8], now: i64, see: &mut dyn FnMut(Option<&[u8]>)) -> bool {
+        self.caller.cache_size > 0
+            && self.database().is_ok_and(|database| {
+                database.look(false).is_ok() && database.cache.peek(namespace, key, now, see).is_some()
+            })
     }
 
     fn get_many(&self, namespace: &str, keys: &[&str], now: i64) -> Result<Vec<Entry>> {
-        self.read_long(|connection| {
+        let database = self.database()?;
+        let size = self.caller.cache_size;
+        if size > 0 {
+            database.look(false)?;
+            if let Some(found) = database.cache.get_many(namespace, keys, now) {
+                return found;
+            }
+        }
+        database.read(&self.caller, true, |connection| {
+            let adding = Adding::begin(&database.cache, connection.index, size);
+            let cache = &database.cache;
             let _snapshot = connection.sqlite.unchecked_transaction()?;
             let (mut found, mut entry) = (Vec::new(), Entry::default());
             for key in keys {
                 connection.guard.steps.restart();
-                if get(&connection.sqlite, namespace, key, Projection::Entry, now, &mut entry)? {
+                let row = get(&connection.sqlite, namespace, key, Projection::Entry, now, &mut entry)?;
+                if let Some(adding) = &adding
+                    && cache.missed(namespace, key, size)
+                {
+                    adding.end(namespace, key, row, Projection::Entry, &entry);
+                }
+                if row.is_live() {
                     entry.key = (*key).to_owned();
                     push(&mut found, std::mem::take(&mut entry))?;
                 }
@@ -218,9 +282,15 @@ impl Backend for Sqlite {
     fn write(&self, write: &mut Write<'_, '_>) -> Result<Outcome> {
         self.change(|connection| {
             let (clock, is_one_step) = (write.clock, write.is_one_step());
+            let cache = &self.database.cache;
+            cache.expect();
+            connection.own_commits.iter().for_each(OwnCommits::forget);
             let done =
-                connection.change(clock, is_one_step, |change| Ok(write.apply(change)?.then_some(change.version)))?;
-            Ok(done.map_or(Outcome::Conflict, Outcome::Done))
+                connection.change(clock, is_one_step, |change| Ok(write.apply(change)?.then_some(change.version)));
+            test_hooks::delay();
+            let commit = connection.own_commits.as_ref().and_then(OwnCommits::last).zip(connection.index);
+            cache.moved(commit, connection.last_look, write.ops.iter().map(|op| (op.namespace, op.key)));
+            Ok(done?.map_or(Outcome::Conflict, Outcome::Done))
         })
     }
 
@@ -272,6 +342,10 @@ impl Backend for Sqlite {
             }
             Ok(stats)
         })
+    }
+
+    fn cache(&self) -> CacheStats {
+        self.database.cache.stats()
     }
 
     fn file_size(&self) -> Result<u64> {

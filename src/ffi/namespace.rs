@@ -8,9 +8,10 @@ use super::{
     luat_kv_bytes, luat_kv_entry, luat_kv_error, luat_kv_incr_options, luat_kv_page, luat_kv_put_options,
     luat_kv_status, options, required, set, text,
 };
+use crate::backend::Projection;
 use crate::error::{Error, Result};
 use crate::namespace::Namespace;
-use crate::types::{IncrOptions, PutOptions};
+use crate::types::{Entry, IncrOptions, PutOptions};
 use crate::version::Version;
 
 /// A set of keys within a store. Any thread may use it at any time. Free it with luat_kv_namespace_free().
@@ -52,16 +53,26 @@ pub unsafe extern "C" fn luat_kv_get(
         if dst.is_null() && cap > 0 {
             return Err(Error::invalid(format!("dst is NULL and cap {cap}")));
         }
-        let Some(value) = namespace.0.get(text(key, key_len, "the key")?)? else { return Ok(LUAT_KV_NOT_FOUND) };
-        len.write(value.len());
-        if value.len() > cap {
-            return Ok(LUAT_KV_TOO_SMALL);
+        let mut status = LUAT_KV_NOT_FOUND;
+        let mut see = |value: Option<&[u8]>| {
+            let Some(value) = value else { return };
+            len.write(value.len());
+            if value.len() > cap {
+                status = LUAT_KV_TOO_SMALL;
+                return;
+            }
+            if !value.is_empty() {
+                // The caller promises that `dst` is valid for writing `cap` bytes, and the value has no more.
+                ptr::copy_nonoverlapping(value.as_ptr(), dst, value.len());
+            }
+            status = LUAT_KV_OK;
+        };
+        if !namespace.0.peek(bytes(key, key_len, "the key")?, &mut see) {
+            let mut entry = Entry::default();
+            let found = namespace.0.read_what(text(key, key_len, "the key")?, Projection::Value, &mut entry)?;
+            see(found.then(|| entry.value()));
         }
-        if !value.is_empty() {
-            // The caller promises that `dst` is valid for writing `cap` bytes, and the value has no more.
-            ptr::copy_nonoverlapping(value.as_ptr(), dst, value.len());
-        }
-        Ok(LUAT_KV_OK)
+        Ok(status)
     })
 }
 

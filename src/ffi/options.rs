@@ -12,6 +12,8 @@ use crate::types::{Durability, Limits, OpenOptions};
 pub const LUAT_KV_OPEN_READONLY: u32 = 1;
 /// Do not wait for other processes at all, whatever busy_timeout_ms is. For luat_kv_open_options.flags.
 pub const LUAT_KV_OPEN_NOWAIT: u32 = 2;
+/// Read without a cache of values, whatever cache_size is. For luat_kv_open_options.flags.
+pub const LUAT_KV_OPEN_NO_CACHE: u32 = 4;
 
 /// Keys of 4 KiB, values of 512 MiB, metadata of 64 KiB, pages of 10 000 keys, lifetimes from 1 second.
 pub const LUAT_KV_LIMITS_DEFAULT: u32 = 0;
@@ -47,6 +49,10 @@ pub struct luat_kv_open_options {
     pub durability: u32,
     /// Must be 0.
     pub reserved: u32,
+    /// How much memory the cache of values may take, in bytes, at most the memory of the machine; 0 means 16 MiB. A
+    /// read of a value that it has does not use SQLite, and returns what any process has stored last, as every read
+    /// does. The stores on one file share one cache, with the size of the first that reads. Ignored in memory.
+    pub cache_size: u64,
 }
 
 /// Options for storing a value. Initialize them with luat_kv_put_options_init(); 0 in a field means its default.
@@ -214,7 +220,8 @@ pub(super) fn unknown(value: u32, what: &str) -> Error {
 
 impl luat_kv_open_options {
     pub(super) fn checked(&self) -> Result<OpenOptions> {
-        unused(self.flags & !(LUAT_KV_OPEN_READONLY | LUAT_KV_OPEN_NOWAIT), "luat_kv_open_options.flags")?;
+        const FLAGS: u32 = LUAT_KV_OPEN_READONLY | LUAT_KV_OPEN_NOWAIT | LUAT_KV_OPEN_NO_CACHE;
+        unused(self.flags & !FLAGS, "luat_kv_open_options.flags")?;
         unused(self.reserved, "luat_kv_open_options.reserved")?;
         Ok(OpenOptions {
             limits: match self.limits {
@@ -233,6 +240,11 @@ impl luat_kv_open_options {
                 milliseconds => Duration::from_millis(milliseconds.into()),
             },
             readonly: self.flags & LUAT_KV_OPEN_READONLY != 0,
+            cache_size: match self.cache_size {
+                _ if self.flags & LUAT_KV_OPEN_NO_CACHE != 0 => 0,
+                0 => OpenOptions::DEFAULT_CACHE_SIZE,
+                bytes => bytes,
+            },
             ..OpenOptions::default()
         })
     }

@@ -4,8 +4,9 @@ use std::ffi::{CString, c_char};
 use std::ptr;
 
 use super::entry::view;
+use super::options::{self, Options};
 use super::{LUAT_KV_OK, free, handle, luat_kv_error, luat_kv_status, luat_kv_store, required, set};
-use crate::types::{NamespaceStats, Stats};
+use crate::types::{CacheStats, NamespaceStats, Stats};
 
 /// The contents of a store in numbers. One thread at a time may use them. Free them with luat_kv_stats_free().
 pub struct luat_kv_stats {
@@ -107,6 +108,57 @@ pub unsafe extern "C" fn luat_kv_stats_live(stats: *const luat_kv_stats, index: 
 pub unsafe extern "C" fn luat_kv_stats_expired(stats: *const luat_kv_stats, index: usize) -> u64 {
     // SAFETY: the caller promises that `stats` is NULL or live.
     unsafe { at(stats, index) }.map_or(0, |namespace| namespace.expired)
+}
+
+/// What the cache of a store has done and contains, which luat_kv_stats_cache() writes. All 0 for a store in memory.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct luat_kv_cache_stats {
+    /// sizeof this struct, in the version that the program was compiled with.
+    pub struct_size: u32,
+    /// 0.
+    pub reserved: u32,
+    /// The number of keys that were read from the cache, since this process has the file open.
+    pub hits: u64,
+    /// The number of keys that were not in the cache, and were read by SQLite.
+    pub misses: u64,
+    /// How often the cache was emptied, because the file was written to in another way than by single writes of this
+    /// process.
+    pub drops: u64,
+    /// The memory that the cache takes, in bytes.
+    pub size: u64,
+}
+
+// SAFETY: it is `repr(C)`, has only integers, and begins with the size.
+unsafe impl Options for luat_kv_cache_stats {}
+
+/// Writes the figures of the cache.
+///
+/// stats     NULL: all 0.
+/// cache     the struct that is written; NULL does nothing. A field that the library does not know is 0.
+/// size      sizeof *cache in the program: the library may know more or fewer fields.
+///
+/// # Safety
+/// `stats` is NULL or live, `cache` NULL or valid for writing `size` bytes.
+#[cfg(not(target_family = "wasm"))]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_stats_cache(
+    stats: *const luat_kv_stats,
+    cache: *mut luat_kv_cache_stats,
+    size: usize,
+) {
+    // SAFETY: the caller promises that `stats` is NULL or live.
+    let figures = unsafe { stats.as_ref() }.map_or_else(CacheStats::default, |stats| stats.stats.cache);
+    let known = luat_kv_cache_stats {
+        struct_size: 0,
+        reserved: 0,
+        hits: figures.hits,
+        misses: figures.misses,
+        drops: figures.drops,
+        size: figures.size,
+    };
+    // SAFETY: the caller promises that `cache` is NULL or valid for writing `size` bytes.
+    unsafe { options::write(cache, size, &known) };
 }
 
 /// Frees stats; NULL does nothing.

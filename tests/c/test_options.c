@@ -259,7 +259,7 @@ static void what_means_nothing_is_refused(void)
     luat_kv_open_options_init(&open, sizeof open);
     uint32_t *const fields[] = { &open.flags, &open.limits, &open.durability, &open.reserved };
     for (size_t at = 0; at < sizeof fields / sizeof *fields; at++) {
-        *fields[at] = 4;
+        *fields[at] = 1 << 7;
         CHECK_STATUS(open_with(&open, &error), LUAT_KV_INVALID);
         *fields[at] = UINT32_MAX;
         CHECK_STATUS(open_with(&open, &error), LUAT_KV_INVALID);

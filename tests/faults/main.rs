@@ -4,6 +4,7 @@
 //! - `power`: the power fails at any moment, or a sync fails: what was promised must be there, and nothing else.
 //! - `syscalls`: each system call fails in turn, and an operation that failed has changed nothing.
 //! - `linear`: concurrent operations of processes and threads have an order.
+//! - `stale`: a read returns what was written before it began, with a cache in each process.
 //! - `crafted`: databases whose schema or pages were crafted to do harm.
 //! - `damaged`: flipped bits, exchanged pages, truncated files: the database, its log, its shared memory, also in use.
 //!
@@ -18,6 +19,7 @@ mod hostile;
 mod kills;
 mod linear;
 mod power;
+mod stale;
 mod support;
 mod syscalls;
 mod trap;
@@ -39,11 +41,15 @@ fn main() -> ExitCode {
         ["syscalls-worker", arguments @ ..] => syscalls::worker(arguments),
         ["linear"] => linear::suite(&mut Run::new("linear", 20)),
         ["linear-client", arguments @ ..] => linear::client(arguments),
+        ["stale"] => stale::suite(&mut Run::new("stale", 30)),
+        ["stale-client", arguments @ ..] => stale::client(arguments),
         ["crafted"] => hostile::crafted(&mut Run::new("crafted", 30)),
         ["damaged"] => hostile::damaged(&mut Run::new("damaged", 30)),
         ["hostile-child", arguments @ ..] => hostile::child(arguments),
         _ => {
-            eprintln!("usage: cargo test --test faults -- kills | power | syscalls | linear | crafted | damaged");
+            eprintln!(
+                "usage: cargo test --test faults -- kills | power | syscalls | linear | stale | crafted | damaged"
+            );
             ExitCode::from(2)
         }
     }

@@ -3,6 +3,7 @@
 export const ABI_VERSION = 0;
 export const OPEN_READONLY = 1;
 export const OPEN_NOWAIT = 2;
+export const OPEN_NO_CACHE = 4;
 export const LIMITS_DEFAULT = 0;
 export const LIMITS_CLOUDFLARE = 1;
 export const LIST_REVERSE = 1;
@@ -53,7 +54,8 @@ export const OPEN_OPTIONS = {
   limits: 12,
   durability: 16,
   reserved: 20,
-  size: 24,
+  cache_size: 24,
+  size: 32,
 };
 export const PUT_OPTIONS = {
   struct_size: 0,
@@ -91,5 +93,13 @@ export const LIMITS = {
   min_ttl: 20,
   max_value_len: 24,
   max_expiration: 32,
+  size: 40,
+};
+export const CACHE_STATS = {
+  struct_size: 0,
+  reserved: 4,
+  hits: 8,
+  misses: 16,
+  drops: 24,
   size: 40,
 };

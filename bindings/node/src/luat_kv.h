@@ -76,6 +76,11 @@
 #define LUAT_KV_OPEN_NOWAIT 2
 
 /**
+ * Read without a cache of values, whatever cache_size is. For luat_kv_open_options.flags.
+ */
+#define LUAT_KV_OPEN_NO_CACHE 4
+
+/**
  * Keys of 4 KiB, values of 512 MiB, metadata of 64 KiB, pages of 10 000 keys, lifetimes from 1 second.
  */
 #define LUAT_KV_LIMITS_DEFAULT 0
@@ -206,6 +211,12 @@ typedef struct luat_kv_open_options {
    * Must be 0.
    */
   uint32_t reserved;
+  /**
+   * How much memory the cache of values may take, in bytes, at most the memory of the machine; 0 means 16 MiB. A
+   * read of a value that it has does not use SQLite, and returns what any process has stored last, as every read
+   * does. The stores on one file share one cache, with the size of the first that reads. Ignored in memory.
+   */
+  uint64_t cache_size;
 } luat_kv_open_options;
 
 /**
@@ -352,6 +363,37 @@ typedef struct luat_kv_limits {
    */
   int64_t max_expiration;
 } luat_kv_limits;
+
+/**
+ * What the cache of a store has done and contains, which luat_kv_stats_cache() writes. All 0 for a store in memory.
+ */
+typedef struct luat_kv_cache_stats {
+  /**
+   * sizeof this struct, in the version that the program was compiled with.
+   */
+  uint32_t struct_size;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
+  /**
+   * The number of keys that were read from the cache, since this process has the file open.
+   */
+  uint64_t hits;
+  /**
+   * The number of keys that were not in the cache, and were read by SQLite.
+   */
+  uint64_t misses;
+  /**
+   * How often the cache was emptied, because the file was written to in another way than by single writes of this
+   * process.
+   */
+  uint64_t drops;
+  /**
+   * The memory that the cache takes, in bytes.
+   */
+  uint64_t size;
+} luat_kv_cache_stats;
 
 /**
  * Success.
@@ -684,6 +726,17 @@ uint64_t luat_kv_stats_live(const struct luat_kv_stats *stats,
  */
 uint64_t luat_kv_stats_expired(const struct luat_kv_stats *stats,
                                size_t index);
+
+/**
+ * Writes the figures of the cache.
+ *
+ * stats     NULL: all 0.
+ * cache     the struct that is written; NULL does nothing. A field that the library does not know is 0.
+ * size      sizeof *cache in the program: the library may know more or fewer fields.
+ */
+void luat_kv_stats_cache(const struct luat_kv_stats *stats,
+                         struct luat_kv_cache_stats *cache,
+                         size_t size);
 
 /**
  * Frees stats; NULL does nothing.

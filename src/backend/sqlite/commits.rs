@@ -9,21 +9,10 @@
 //! the connection may be closed meanwhile.
 
 use std::cell::Cell;
-use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::vfs;
-
-/// Where `iChange` is in the header. SQLite's documentation of the WAL calls the place stable.
-const CHANGE: usize = 8;
-
-/// The number that counts the commits to the file of a connection, for as long as the connection is open.
-#[derive(Clone, Copy)]
-pub(super) struct Commits(NonNull<AtomicU32>);
-
-// SAFETY: it is atomic, in memory that all threads of the process share.
-unsafe impl Send for Commits {}
+use super::wal_index::WalIndex;
 
 thread_local! {
     /// The address of the number, and its value before the last write of this thread or, if that succeeded, after it.
@@ -33,28 +22,20 @@ thread_local! {
     static WOKE: Cell<bool> = const { Cell::new(false) };
 }
 
-impl Commits {
-    /// Returns `None` if the connection has no shared memory. It must have a WAL.
-    pub fn of(connection: &rusqlite::Connection) -> Option<Commits> {
-        // SAFETY: the header is at the start of the region, and SQLite aligns its fields.
-        let change = unsafe { vfs::wal_index(connection).ok()?.byte_add(CHANGE) };
-        Some(Commits(change.cast()))
-    }
+/// Remembers the number, for a [`wait`] if the write that follows finds the file in use. To be called before the write,
+/// or a commit in between would be missed.
+pub(super) fn note(index: WalIndex) {
+    WOKE.set(false);
+    let commits = index.commits();
+    // SAFETY: the connection is open, so the memory is mapped.
+    let now = unsafe { commits.as_ref() }.load(Ordering::Acquire);
+    SEEN.set(Some((commits.addr().get(), now)));
+}
 
-    /// Remembers the number, for a [`wait`] if the write that follows finds the file in use. To be called before the
-    /// write, or a commit in between would be missed.
-    pub fn note(self) {
-        WOKE.set(false);
-        // SAFETY: the connection is open, so the memory is mapped.
-        let now = unsafe { self.0.as_ref() }.load(Ordering::Acquire);
-        SEEN.set(Some((self.0.addr().get(), now)));
-    }
-
-    /// Wakes a thread that waits, of any process. To be called after a write.
-    pub fn wake(self) {
-        self.note();
-        WOKE.set(futex::wake(self.0.as_ptr()));
-    }
+/// Wakes a thread that waits, of any process. To be called after a write.
+pub(super) fn wake(index: WalIndex) {
+    note(index);
+    WOKE.set(futex::wake(index.commits().as_ptr()));
 }
 
 /// Lets others write between two writes of this thread. If the last one has woken a thread, waits until that has
@@ -138,7 +119,7 @@ mod tests {
         let connection = open(file);
         let put = "INSERT OR REPLACE INTO kv (namespace, key, value) VALUES ('n', 'k', randomblob(9))";
         connection.sqlite.execute(put, ()).unwrap();
-        connection.commits.unwrap().wake();
+        wake(connection.index.unwrap());
     }
 
     fn with_file(test: impl FnOnce(&OpenedFile, Connection)) {
@@ -152,11 +133,10 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn a_wait_ends_with_the_next_commit() {
         with_file(|file, connection| {
-            let commits = connection.commits.unwrap();
+            let index = connection.index.unwrap();
             let ((ready, is_ready), (done, is_done)) = (mpsc::channel(), mpsc::channel());
             thread::spawn(move || {
-                let commits = commits;
-                commits.note();
+                note(index);
                 ready.send(()).unwrap();
                 wait(FOR_EVER);
                 done.send(())
@@ -172,7 +152,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn a_commit_between_the_note_and_the_wait_is_not_missed() {
         with_file(|file, connection| {
-            connection.commits.unwrap().note();
+            note(connection.index.unwrap());
             thread::scope(|scope| scope.spawn(|| commit(file)).join()).unwrap();
             let begun = Instant::now();
             wait(FOR_EVER);
@@ -184,10 +164,10 @@ mod tests {
     fn a_wait_ends_with_its_time_also_if_the_connection_is_closed() {
         with_file(|_, connection| {
             const TIME: Duration = Duration::from_millis(20);
-            connection.commits.unwrap().note();
+            note(connection.index.unwrap());
             let begun = Instant::now();
             wait(TIME);
-            connection.commits.unwrap().note();
+            note(connection.index.unwrap());
             connection.close().unwrap();
             wait(TIME);
             wait(TIME); // without a note

@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 
 use super::access::{self, Access};
-use super::commits::Commits;
+use super::cache::Mapping;
 use super::location::real;
 use super::opened::OpenedFile;
+use super::own_commits::OwnCommits;
 use super::prepared::PreparedConnection;
 use super::registry::Registration;
 use super::schema::Guard;
+use super::wal_index::WalIndex;
 use super::{Check, Stage, create, descriptors, reason, schema};
 use crate::error::{Code, Error, Result};
 use crate::types::Durability;
@@ -20,6 +22,7 @@ use crate::version::Versions;
 
 /// An open connection with what is known about its file. The fields are dropped in this order.
 pub(super) struct Connection {
+    pub mapping: Option<Mapping>,
     pub sqlite: PreparedConnection,
     /// When a write last looked for expired rows.
     pub last_look: Option<i64>,
@@ -37,8 +40,9 @@ pub(super) struct Connection {
     pub broken: Option<&'static str>,
     /// What its commits survive. `None` if there is no log: commits are then always synced.
     durability: Option<Durability>,
-    /// The count of commits to the file, if there is a log.
-    pub commits: Option<Commits>,
+    /// The header of the index of the log, if there is a log, and memory that is shared with its other users.
+    pub index: Option<WalIndex>,
+    pub own_commits: Option<OwnCommits>,
     _registration: Registration,
 }
 
@@ -127,8 +131,11 @@ impl Connection {
         // SQLite's own random numbers are not unique: a process that was forked into another PID namespace may continue
         // its parent's sequence.
         let own = getrandom::u64().map_err(|why| Error::new(Code::Io, format!("random numbers: {why}")))?;
+        let index = durability.and_then(|_| WalIndex::of(&sqlite));
         Ok(Connection {
-            commits: durability.and_then(|_| Commits::of(&sqlite)),
+            mapping: None,
+            index,
+            own_commits: index.map(|index| OwnCommits::observe(&sqlite, index)),
             readonly: sqlite.is_readonly("main")?,
             sqlite: PreparedConnection::new(sqlite),
             last_look: None,
@@ -160,11 +167,13 @@ impl Connection {
 
     /// Closes it. The last connection to the file moves the log into the file and removes the log.
     pub fn close(self) -> Result<()> {
+        drop(self.mapping);
         Ok(self.sqlite.close()?)
     }
 
     /// Closes it without a checkpoint, so that neither the file nor the files beside it change.
     pub fn close_without_checkpoint(self) {
+        drop(self.mapping);
         let _ = self.sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         let _ = self.sqlite.close();
     }

@@ -6,11 +6,13 @@
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::access::Access;
+use super::cache::Cache;
+use super::commits;
 use super::connection::{Connection, Opening};
 use super::location::{BESIDE, beside, check_alone, real};
 #[cfg(not(unix))]
@@ -18,12 +20,14 @@ use super::not_unix::libc;
 use super::opened::OpenedFile;
 use super::pool::{Pool, Use};
 use super::{Check, Stage, create, descriptors, reason, registry, schema};
+use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
 use crate::types::Durability;
 
 pub(super) struct Database {
     file: OpenedFile,
     pool: Pool,
+    pub cache: Arc<Cache>,
     /// See [`rights`].
     rights: [bool; 2],
     /// What became of the file, if it is not at its path any more: every call fails with this.
@@ -42,6 +46,8 @@ pub(super) struct Caller {
     pub readonly: bool,
     pub durability: Durability,
     pub busy_timeout: Duration,
+    /// The size of the cache in bytes; 0 if this store does not use it.
+    pub cache_size: u64,
 }
 
 const MEMBERS_CHANGED: &str = "others who use it came or went";
@@ -54,11 +60,13 @@ impl Database {
     /// passing.
     pub fn open(path: PathBuf, caller: Caller, create: bool, check: Check<'_>, waited: Duration) -> Result<Database> {
         let file = OpenedFile::new(path, caller.readonly);
-        let Caller { readonly, durability, busy_timeout } = caller;
+        let Caller { readonly, durability, busy_timeout, .. } = caller;
         let wait = busy_timeout.saturating_sub(waited);
         let create = create && !readonly;
         let opening = Opening { create, check, durability, busy_timeout, wait, connected: false, converts: true };
-        let writer = Connection::open(&file, opening)?;
+        let cache = Arc::<Cache>::default();
+        let mut writer = Connection::open(&file, opening)?;
+        writer.mapping = writer.index.map(|_| cache.map());
         let synced = !readonly && durability == Durability::Full;
         if synced {
             create::sync_names(file.path())?;
@@ -67,6 +75,7 @@ impl Database {
             rights: rights(file.path()),
             file,
             pool: Pool::new(writer),
+            cache,
             lost: OnceLock::new(),
             checked: AtomicI64::new(seconds()),
             synced: AtomicBool::new(synced),
@@ -170,11 +179,9 @@ impl Database {
             connection.guard.may_write()?;
             connection.busy_timeout = caller.busy_timeout;
             connection.set_durability(caller.durability)?;
-            let commits = connection.commits.inspect(|commits| commits.note());
+            connection.index.into_iter().for_each(commits::note);
             let done = act(connection)?;
-            if let Some(commits) = commits {
-                commits.wake();
-            }
+            connection.index.into_iter().for_each(commits::wake);
             Ok(done)
         })
     }
@@ -227,7 +234,10 @@ impl Database {
 
     /// `connected` tells whether there is another connection.
     fn connect(&self, caller: &Caller, connected: bool, when: impl Display) -> Result<Connection> {
-        Connection::open_again(&self.file, Opening::again(caller.durability, caller.busy_timeout, connected), when)
+        let opening = Opening::again(caller.durability, caller.busy_timeout, connected);
+        let mut connection = Connection::open_again(&self.file, opening, when)?;
+        connection.mapping = connection.index.map(|_| self.cache.map());
+        Ok(connection)
     }
 
     /// Checks that the file is still at its path, once a second, or at once with `now`.
@@ -279,21 +289,8 @@ fn rights(path: &Path) -> [bool; 2] {
 }
 
 /// Seconds by the clock that is read the fastest, since each call reads it. They only tell whether one has passed.
-#[cfg(target_os = "linux")]
 fn seconds() -> i64 {
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: it writes the struct, or leaves it as it is.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut now) };
-    #[allow(clippy::unnecessary_cast)] // its type differs from system to system
-    {
-        now.tv_sec as i64
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn seconds() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| since.as_secs() as i64)
+    Clock::system().now()
 }
 
 #[cfg(test)]
@@ -304,7 +301,8 @@ mod tests {
     use super::super::connection::{CACHE, WAL_LEFT};
     use super::*;
 
-    const CALLER: Caller = Caller { readonly: false, durability: Durability::Normal, busy_timeout: Duration::ZERO };
+    const CALLER: Caller =
+        Caller { readonly: false, durability: Durability::Normal, busy_timeout: Duration::ZERO, cache_size: 0 };
 
     fn open(folder: &Path, durability: Durability) -> (Database, Caller) {
         let caller = Caller { durability, ..CALLER };

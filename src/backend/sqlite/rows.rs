@@ -11,7 +11,24 @@ use crate::test_hooks;
 use crate::types::Entry;
 use crate::version::Version;
 
-/// Reads a live row, except for its key, into `entry`. Returns whether there was one.
+/// What was found of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    Missing,
+    Expired,
+    /// It is live, and expires at this time, if at all.
+    Live(Option<i64>),
+    /// It is live. Its expiration is no whole number, so another program has written it.
+    Unusual,
+}
+
+impl Found {
+    pub fn is_live(self) -> bool {
+        matches!(self, Found::Live(_) | Found::Unusual)
+    }
+}
+
+/// Reads a live row, except for its key, into `entry`.
 pub(super) fn get(
     connection: &PreparedConnection,
     namespace: &str,
@@ -19,7 +36,7 @@ pub(super) fn get(
     projection: Projection,
     now: i64,
     entry: &mut Entry,
-) -> Result<bool> {
+) -> Result<Found> {
     let (statement, expiration) = match projection {
         Projection::Nothing => (Kept::Has, 0),
         Projection::Value => (Kept::GetValue, 1),
@@ -28,9 +45,15 @@ pub(super) fn get(
     let mut row = connection.run(statement, &[namespace.into(), key.into()])?;
     let is_there = row.step().map_err(|error| of_long_row(error, key))?;
     test_hooks::panic_on(key);
-    if !is_there || !is_live(row.column(expiration), now) {
-        return Ok(false);
+    if !is_there {
+        return Ok(Found::Missing);
     }
+    let found = match row.column(expiration) {
+        expiration if !is_live(expiration, now) => return Ok(Found::Expired),
+        ValueRef::Null => Found::Live(None),
+        ValueRef::Integer(end) => Found::Live(Some(end)),
+        _ => Found::Unusual,
+    };
     match projection {
         Projection::Nothing => {}
         Projection::Value => read_value(row.column(0), entry.value.get_or_insert_default())?,
@@ -41,7 +64,7 @@ pub(super) fn get(
             read_value(row.column(3), entry.value.get_or_insert_default())?;
         }
     }
-    Ok(true)
+    Ok(found)
 }
 
 /// Returns the version of a live row.

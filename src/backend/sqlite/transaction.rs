@@ -6,7 +6,7 @@ use rusqlite::{Transaction as SqliteTransaction, TransactionBehavior};
 use super::connection::Connection;
 use super::failed_commit;
 use super::prepared::{Kept, PreparedConnection};
-use super::rows::{self, LONGEST_NAME, below};
+use super::rows::{self, Found, LONGEST_NAME, below};
 use super::schema::{self, Steps};
 use crate::backend::{Projection, Put, Range, Removed, SWEEP_PER_WRITE, Step, Transaction};
 use crate::clock::Clock;
@@ -123,7 +123,7 @@ impl Transaction for Change<'_> {
 
     fn get(&mut self, namespace: &str, key: &str, entry: &mut Entry) -> Result<bool> {
         self.steps.restart();
-        rows::get(self.sqlite, namespace, key, Projection::Entry, self.now, entry)
+        rows::get(self.sqlite, namespace, key, Projection::Entry, self.now, entry).map(Found::is_live)
     }
 
     fn version(&mut self, namespace: &str, key: &str) -> Result<Option<Version>> {

@@ -1,0 +1,344 @@
+//! A cache of rows that is coherent with all processes: a hit costs no call of SQLite, and is what a read of the file
+//! would return.
+//!
+//! Each commit, of any process, changes the header of the log's index (see `wal_index`). The cache stands for one
+//! header: it contains rows as of that state. A read compares the present header with it. docs/design.md, "The cache",
+//! says step by step why that is right. What must hold here:
+//!
+//! 1. A row gets into the cache only under the header that was read before its SELECT and found unchanged after it.
+//! 2. The cache moves to the header of an own commit only from the header just before that commit, and only after the
+//!    rows that the commit changed were removed.
+//! 3. Any other header empties the cache, by a new epoch: rows of an older epoch are never returned.
+//! 4. The memory of the header is read only while a connection has it mapped.
+//! 5. A row that may have been removed because it had expired is not returned, whatever the clock shows.
+
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+
+use self::rows::{Asked, Cached, Name, Place, Row, Rows, new_rows};
+use super::own_commits::OwnCommit;
+use super::rows::Found;
+use super::wal_index::{Header, WalIndex};
+use crate::backend::{Projection, copy, copy_text, push};
+use crate::error::Result;
+use crate::shards::{SHARDS, Shard, Shards};
+use crate::test_hooks;
+use crate::types::{CacheStats, Entry};
+
+mod rows;
+
+/// The rows of one file, for all stores of this process on it.
+pub(super) struct Cache {
+    threads: Shards<Thread>,
+    /// Whether the threads have the header.
+    is_attached: AtomicBool,
+    /// How many connections have the header mapped.
+    mappings: AtomicUsize,
+    epoch: AtomicU64,
+    header: [AtomicU64; 6],
+    /// The latest time at which rows that had expired were removed without a new epoch.
+    swept: AtomicI64,
+    /// Whether a write of this process is about to move the cache to its header. A read that finds another header
+    /// meanwhile leaves the cache alone.
+    is_moving: AtomicBool,
+    /// Locked by whatever changes the above or adds rows.
+    changes: Mutex<()>,
+    /// Made at the first miss.
+    asked: OnceLock<Asked>,
+    /// Made when the first row is added.
+    rows: OnceLock<Rows>,
+    misses: AtomicU64,
+    drops: AtomicU64,
+}
+
+/// What a read needs, for some of the threads.
+#[derive(Default)]
+struct Thread {
+    index: RwLock<Option<WalIndex>>,
+    hits: AtomicU64,
+}
+
+/// A connection that has the header mapped. To be dropped before the connection closes.
+pub(super) struct Mapping(Arc<Cache>);
+
+impl Default for Cache {
+    fn default() -> Self {
+        Cache {
+            threads: Shards([const { Shard(Thread { index: RwLock::new(None), hits: AtomicU64::new(0) }) }; SHARDS]),
+            is_attached: AtomicBool::new(false),
+            mappings: AtomicUsize::new(0),
+            epoch: AtomicU64::new(0),
+            header: Header::NONE.0.map(AtomicU64::new),
+            swept: AtomicI64::new(i64::MIN),
+            is_moving: AtomicBool::new(false),
+            changes: Mutex::new(()),
+            asked: OnceLock::new(),
+            rows: OnceLock::new(),
+            misses: AtomicU64::new(0),
+            drops: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Cache {
+    /// Reads a row as [`Backend::get`](crate::backend::Backend::get) does. Returns `None` if the file must be asked.
+    pub fn get(
+        &self,
+        namespace: &str,
+        key: &str,
+        projection: Projection,
+        now: i64,
+        entry: &mut Entry,
+    ) -> Option<Result<bool>> {
+        let (thread, cached) = self.find(namespace, key.as_bytes())?;
+        let row = match &cached.row {
+            Some(row) if !row.has_expired(now, self.swept.load(Acquire))? => row,
+            _ => return thread.hit(Ok(false)),
+        };
+        let rest = match projection {
+            Projection::Entry => row.describe(entry)?,
+            _ => Ok(()),
+        };
+        let value = match projection {
+            Projection::Nothing => Ok(()),
+            _ => copy(&row.value, entry.value.get_or_insert_default()),
+        };
+        thread.hit(rest.and(value).map(|()| true))
+    }
+
+    /// The same for [`Backend::peek`](crate::backend::Backend::peek).
+    pub fn peek(&self, namespace: &str, key: &[u8], now: i64, see: &mut dyn FnMut(Option<&[u8]>)) -> Option<()> {
+        let (thread, cached) = self.find(namespace, key)?;
+        match &cached.row {
+            Some(row) if !row.has_expired(now, self.swept.load(Acquire))? => see(Some(&row.value)),
+            _ => see(None),
+        }
+        thread.hit(())
+    }
+
+    /// Finds a row as of the present state of the file, if the cache has it.
+    fn find(&self, namespace: &str, key: &[u8]) -> Option<(&Thread, Arc<Cached>)> {
+        self.find_since(self.epoch.load(Acquire), namespace, key)
+    }
+
+    /// The same, for a read that has begun in this epoch.
+    fn find_since(&self, epoch: u64, namespace: &str, key: &[u8]) -> Option<(&Thread, Arc<Cached>)> {
+        let rows = self.rows.get()?;
+        let thread = self.threads.mine();
+        self.current(thread)?;
+        test_hooks::delay();
+        let cached = rows.get(&Name { namespace, key })?;
+        // The cache may have got to the present header by a new epoch.
+        (cached.epoch == epoch && self.epoch.load(Acquire) == epoch).then_some((thread, cached))
+    }
+
+    /// Reads rows as [`get`](Self::get) does, all as of one moment, or none.
+    pub fn get_many(&self, namespace: &str, keys: &[&str], now: i64) -> Option<Result<Vec<Entry>>> {
+        let rows = self.rows.get()?;
+        let thread = self.threads.mine();
+        let epoch = self.epoch.load(Acquire);
+        let header = self.current(thread)?;
+        let (mut found, swept) = (Vec::new(), self.swept.load(Acquire));
+        for key in keys {
+            let cached = rows.get(&Name { namespace, key: key.as_bytes() }).filter(|cached| cached.epoch == epoch)?;
+            let row = match &cached.row {
+                Some(row) if !row.has_expired(now, swept)? => row,
+                _ => continue,
+            };
+            let mut entry = Entry::default();
+            let read = row.describe(&mut entry)?.and_then(|()| {
+                copy(&row.value, entry.value.get_or_insert_default())?;
+                entry.key = copy_text(key)?;
+                push(&mut found, entry)
+            });
+            if let Err(error) = read {
+                return Some(Err(error));
+            }
+        }
+        // All are as of one header if it is still the same. (An own commit may have moved the cache to another one.)
+        if self.current(thread)? != header || self.epoch.load(Acquire) != epoch {
+            return None;
+        }
+        thread.hits.fetch_add(keys.len() as u64, Relaxed);
+        Some(Ok(found))
+    }
+
+    /// Returns the header if it is the one that the cache stands for.
+    fn current(&self, thread: &Thread) -> Option<Header> {
+        let index = thread.index.read().unwrap_or_else(PoisonError::into_inner);
+        let header = (*index)?.header();
+        drop(index);
+        let same = header.0.iter().zip(&self.header).all(|(now, then)| *now == then.load(Acquire));
+        same.then_some(header)
+    }
+
+    /// Counts a read that the cache did not answer, and returns whether to [`add`](Self::add) what it finds. `size` is
+    /// the size of the cache, in bytes, if this is the first one.
+    pub fn missed(&self, namespace: &str, key: &str, size: u64) -> bool {
+        self.misses.fetch_add(1, Relaxed);
+        self.asked.get_or_init(|| Asked::new(size)).again(&Name { namespace, key: key.as_bytes() })
+    }
+
+    /// Adds what a read has found under this header, before and after. `size` is as for [`missed`](Self::missed).
+    pub fn add(&self, header: Header, namespace: &str, key: &str, row: Option<Row>, size: u64) {
+        test_hooks::delay();
+        let _changes = self.lock();
+        if self.header() != header {
+            if self.is_moving.load(Relaxed) {
+                return;
+            }
+            self.begin(header);
+        }
+        let rows = self.rows.get_or_init(|| new_rows(size));
+        test_hooks::delay();
+        let cached = Cached { epoch: self.epoch.load(Relaxed), row };
+        if let Some(place) = Place::new(namespace, key) {
+            rows.insert(place, Arc::new(cached));
+        }
+    }
+
+    pub fn stats(&self) -> CacheStats {
+        CacheStats {
+            hits: self.threads.iter().map(|thread| thread.hits.load(Relaxed)).sum(),
+            misses: self.misses.load(Relaxed),
+            drops: self.drops.load(Relaxed),
+            size: self.rows.get().map_or(0, |rows| rows.weight()),
+        }
+    }
+
+    /// Notes that a write of this process begins, whose changed rows will be known.
+    pub fn expect(&self) {
+        self.is_moving.store(true, Relaxed);
+    }
+
+    /// Ends what [`expect`](Self::expect) began. If the write has committed, moves the cache to the header after it.
+    /// `swept` is when the connection last removed expired rows.
+    pub fn moved<'a>(
+        &self,
+        commit: Option<(OwnCommit, WalIndex)>,
+        swept: Option<i64>,
+        changed: impl Iterator<Item = (&'a str, &'a str)>,
+    ) {
+        if let Some((OwnCommit { before, last_frame }, index)) = commit
+            && let Some(rows) = self.rows.get()
+        {
+            let _changes = self.lock();
+            let header = index.header();
+            test_hooks::delay();
+            if self.header() == before && header.follows(&before, last_frame) {
+                for (namespace, key) in changed {
+                    rows.remove(&Name { namespace, key: key.as_bytes() });
+                }
+                test_hooks::delay();
+                self.swept.fetch_max(swept.unwrap_or(i64::MIN), Release);
+                self.set_header(header);
+            }
+        }
+        self.is_moving.store(false, Relaxed);
+    }
+
+    /// Lets the cache use the memory that a connection has mapped.
+    pub fn map(self: &Arc<Self>) -> Mapping {
+        self.mappings.fetch_add(1, AcqRel);
+        Mapping(self.clone())
+    }
+
+    /// Lets reads compare the header, as long as a [`Mapping`] is left. The connection is open, and has one.
+    pub fn attach(&self, index: WalIndex) {
+        if !self.is_attached.load(Acquire) {
+            let _changes = self.lock();
+            self.threads.iter().for_each(|thread| set(&thread.index, Some(index)));
+            self.is_attached.store(true, Release);
+        }
+    }
+
+    /// Waits until no read uses the memory, and lets none use it.
+    fn detach(&self) {
+        let _changes = self.lock();
+        self.is_attached.store(false, Release);
+        self.threads.iter().for_each(|thread| set(&thread.index, None));
+        // While no connection is open, headers may repeat: a new log begins with none.
+        self.begin(Header::NONE);
+    }
+
+    /// Forgets all rows, and stands for this header from now on. The epoch comes first: see [`get`](Self::get).
+    fn begin(&self, header: Header) {
+        self.epoch.fetch_add(1, AcqRel);
+        test_hooks::delay();
+        if self.header() != Header::NONE {
+            self.drops.fetch_add(1, Relaxed);
+        }
+        self.set_header(header);
+    }
+
+    fn header(&self) -> Header {
+        Header(self.header.each_ref().map(|number| number.load(Relaxed)))
+    }
+
+    fn set_header(&self, header: Header) {
+        self.header.iter().zip(header.0).for_each(|(number, new)| number.store(new, Release));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        if self.0.mappings.fetch_sub(1, AcqRel) == 1 {
+            self.0.detach();
+        }
+    }
+}
+
+impl Thread {
+    fn hit<T>(&self, answer: T) -> Option<T> {
+        self.hits.fetch_add(1, Relaxed);
+        Some(answer)
+    }
+}
+
+fn set(index: &RwLock<Option<WalIndex>>, to: Option<WalIndex>) {
+    *index.write().unwrap_or_else(PoisonError::into_inner) = to;
+}
+
+/// A read of the file, whose rows are added to the cache if nothing was committed meanwhile.
+pub(super) struct Adding<'a> {
+    cache: &'a Cache,
+    index: WalIndex,
+    /// The header of the log's index when the read began.
+    header: Header,
+    size: u64,
+}
+
+impl<'a> Adding<'a> {
+    /// Returns `None` if the store reads without a cache, or the connection has no header.
+    pub fn begin(cache: &'a Cache, index: Option<WalIndex>, size: u64) -> Option<Self> {
+        let index = index.filter(|_| size > 0)?;
+        cache.attach(index);
+        let header = index.header();
+        test_hooks::delay();
+        Some(Adding { cache, index, header, size })
+    }
+
+    pub fn end(&self, namespace: &str, key: &str, found: Found, projection: Projection, entry: &Entry) {
+        test_hooks::delay();
+        if self.index.header() != self.header {
+            return;
+        }
+        let row = match found {
+            Found::Missing => None,
+            Found::Live(expiration) if projection != Projection::Nothing => {
+                let Some(row) = Row::of(entry, expiration, projection, self.size) else { return };
+                Some(row)
+            }
+            _ => return,
+        };
+        self.cache.add(self.header, namespace, key, row, self.size);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,278 @@
+use super::*;
+use crate::version::Version;
+
+const SIZE: u64 = 1 << 20;
+const NOW: i64 = 1_700_000_000;
+
+/// The fields of a header that a commit changes. As in SQLite's header, there are 12 numbers of 32 bits.
+#[derive(Clone, Copy)]
+struct State {
+    commits: u32,
+    frames: u32,
+    salt: u32,
+}
+
+const FIRST: State = State { commits: 7, frames: 70, salt: 1 };
+
+/// The state after a commit of one frame.
+fn next(state: State) -> State {
+    State { commits: state.commits + 1, frames: state.frames + 1, ..state }
+}
+
+fn header(State { commits, frames, salt }: State) -> Header {
+    let pair = |first: u32, second: u32| {
+        let ([a, b, c, d], [e, f, g, h]) = (first.to_ne_bytes(), second.to_ne_bytes());
+        u64::from_ne_bytes([a, b, c, d, e, f, g, h])
+    };
+    Header([pair(3_007_000, 0), pair(commits, 1), pair(frames, 9), 0, pair(salt, 5), 0])
+}
+
+/// A cache, and the header that it sees as its file's.
+struct Bench {
+    cache: Arc<Cache>,
+    memory: &'static [AtomicU64; 6],
+    mapping: Option<Mapping>,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let memory: &'static _ = Box::leak(Box::new(header(FIRST).0.map(AtomicU64::new)));
+        let cache = Arc::<Cache>::default();
+        let mapping = Some(cache.map());
+        cache.attach(WalIndex::new(memory));
+        Bench { cache, memory, mapping }
+    }
+
+    /// Another process commits, or this one.
+    fn publish(&self, state: State) {
+        self.memory.iter().zip(header(state).0).for_each(|(number, new)| number.store(new, Relaxed));
+    }
+
+    fn add(&self, state: State, key: &str, value: &str, expiration: Option<i64>) {
+        let row = Row { value: value.as_bytes().into(), expiration, rest: Some((None, Version::default())) };
+        self.cache.add(header(state), "n", key, Some(row), SIZE);
+    }
+
+    /// What the cache answers; `None` if it does not.
+    fn get_at(&self, key: &str, now: i64) -> Option<Option<String>> {
+        let mut entry = Entry::default();
+        let found = self.cache.get("n", key, Projection::Value, now, &mut entry)?.unwrap();
+        let value = || String::from_utf8(entry.value().to_vec()).unwrap();
+        let answer = found.then(value);
+        let mut peeked = None;
+        let see = &mut |value: Option<&[u8]>| peeked = value.map(|value| String::from_utf8(value.to_vec()).unwrap());
+        self.cache.peek("n", key.as_bytes(), now, see).unwrap();
+        assert_eq!(peeked, answer);
+        Some(answer)
+    }
+
+    fn get(&self, key: &str) -> Option<Option<String>> {
+        self.get_at(key, NOW)
+    }
+
+    /// The end of an own commit to `before` that ended with this frame, and changed `key`.
+    fn moved(&self, before: State, last_frame: u32, key: &str, swept: Option<i64>) {
+        let commit = OwnCommit { before: header(before), last_frame };
+        self.cache.expect();
+        self.cache.moved(Some((commit, WalIndex::new(self.memory))), swept, [("n", key)].into_iter());
+    }
+}
+
+fn some(value: &str) -> Option<Option<String>> {
+    Some(Some(value.to_owned()))
+}
+
+#[test]
+fn a_row_is_returned_until_anybody_commits() {
+    let bench = Bench::new();
+    assert_eq!(bench.get("k"), None);
+    bench.add(FIRST, "k", "v", None);
+    bench.cache.add(header(FIRST), "n", "missing", None, SIZE);
+    assert_eq!((bench.get("k"), bench.get("missing"), bench.get("other")), (some("v"), Some(None), None));
+    bench.publish(next(FIRST));
+    assert_eq!((bench.get("k"), bench.get("missing")), (None, None));
+    let stats = bench.cache.stats();
+    assert_eq!((stats.hits, stats.drops), (4, 0)); // each is read in two ways
+    bench.add(next(FIRST), "k", "new", None);
+    assert_eq!((bench.get("k"), bench.cache.stats().drops), (some("new"), 1));
+}
+
+#[test]
+fn a_header_that_is_being_written_is_none_of_the_two() {
+    let bench = Bench::new();
+    bench.add(FIRST, "k", "v", None);
+    for (torn, new) in bench.memory.iter().zip(header(next(FIRST)).0) {
+        let before = torn.swap(new, Relaxed);
+        assert_eq!(bench.get("k").is_some(), before == new);
+        torn.store(before, Relaxed);
+    }
+    assert_eq!(bench.get("k"), some("v"));
+}
+
+#[test]
+fn rows_of_an_older_header_do_not_come_back_with_a_new_one() {
+    let bench = Bench::new();
+    bench.add(FIRST, "k", "old", None);
+    bench.publish(next(FIRST));
+    bench.add(next(FIRST), "other", "v", None);
+    assert_eq!((bench.get("k"), bench.get("other")), (None, some("v")));
+    // Nor do rows that a read of the older header adds late.
+    bench.add(FIRST, "k", "old", None);
+    assert_eq!((bench.get("k"), bench.get("other")), (None, None));
+}
+
+#[test]
+fn a_read_that_began_in_an_older_epoch_finds_none_of_its_rows() {
+    let bench = Bench::new();
+    bench.add(FIRST, "k", "old", None);
+    let epoch = bench.cache.epoch.load(Acquire);
+    assert!(bench.cache.find_since(epoch, "n", b"k").is_some());
+    bench.publish(next(FIRST));
+    bench.add(next(FIRST), "other", "v", None);
+    assert!(bench.cache.find_since(epoch, "n", b"k").is_none());
+}
+
+#[test]
+fn an_own_commit_leaves_the_other_rows() {
+    let bench = Bench::new();
+    bench.add(FIRST, "k", "v", None);
+    bench.add(FIRST, "other", "v", None);
+    bench.publish(next(FIRST));
+    bench.moved(FIRST, next(FIRST).frames, "k", None);
+    assert_eq!((bench.get("k"), bench.get("other")), (None, some("v")));
+    // A read that began before the commit adds nothing.
+    bench.add(FIRST, "k", "old", None);
+    assert_eq!(bench.get("k"), None);
+}
+
+#[test]
+fn a_commit_of_others_around_an_own_one_empties_the_cache() {
+    let second = next(FIRST);
+    let (third, fourth) = (next(second), next(next(second)));
+    // Before it, after it, after it with the log begun anew, and instead of it after a recovery.
+    let anew = State { commits: third.commits, frames: second.frames, salt: 2 };
+    let recovered = State { commits: 1, ..second };
+    // After a recovery, which resets the number of commits, as many commits as before.
+    let longer = State { commits: second.commits, ..third };
+    for (before, last, present) in [
+        (second, third, third),
+        (FIRST, second, third),
+        (FIRST, second, fourth),
+        (FIRST, second, anew),
+        (FIRST, second, recovered),
+        (FIRST, second, longer),
+    ] {
+        let bench = Bench::new();
+        bench.add(FIRST, "other", "v", None);
+        bench.publish(present);
+        bench.moved(before, last.frames, "k", None);
+        assert_eq!(bench.get("other"), None);
+        bench.add(present, "other", "new", None);
+        assert_eq!(bench.get("other"), some("new"));
+    }
+}
+
+#[test]
+fn a_commit_of_the_same_length_is_recognized() {
+    // The log may end with the same frame as this process's commit, though that of another began it anew.
+    let bench = Bench::new();
+    bench.add(FIRST, "other", "v", None);
+    let anew = State { salt: 2, ..next(FIRST) };
+    bench.publish(anew);
+    bench.moved(FIRST, anew.frames, "k", None);
+    assert_eq!(bench.get("other"), None);
+}
+
+#[test]
+fn while_an_own_commit_ends_a_read_leaves_the_cache_alone() {
+    let bench = Bench::new();
+    bench.add(FIRST, "other", "v", None);
+    bench.cache.expect();
+    bench.publish(next(FIRST));
+    bench.add(next(FIRST), "k", "new", None);
+    bench.moved(FIRST, next(FIRST).frames, "k", None);
+    assert_eq!((bench.get("k"), bench.get("other")), (None, some("v")));
+}
+
+#[test]
+fn rows_expire() {
+    let bench = Bench::new();
+    bench.add(FIRST, "k", "v", Some(NOW + 1));
+    assert_eq!((bench.get_at("k", NOW), bench.get_at("k", NOW + 1)), (some("v"), Some(None)));
+    // The clock may be set back, until the row may be gone.
+    assert_eq!(bench.get_at("k", NOW), some("v"));
+    bench.add(FIRST, "later", "v", Some(NOW + 3));
+    bench.publish(next(FIRST));
+    bench.moved(FIRST, next(FIRST).frames, "other", Some(NOW + 2));
+    assert_eq!((bench.get_at("k", NOW), bench.get_at("k", NOW + 2)), (None, Some(None)));
+    assert_eq!(bench.get_at("later", NOW), some("v"));
+}
+
+#[test]
+fn a_row_that_was_read_while_somebody_committed_is_not_added() {
+    let bench = Bench::new();
+    let index = Some(WalIndex::new(bench.memory));
+    let entry = Entry { value: Some(b"old".to_vec()), ..Entry::default() };
+    for commits in [false, true] {
+        let adding = Adding::begin(&bench.cache, index, SIZE).unwrap();
+        if commits {
+            bench.publish(next(FIRST));
+        }
+        let key = if commits { "late" } else { "k" };
+        adding.end("n", key, Found::Live(None), Projection::Value, &entry);
+    }
+    bench.publish(FIRST); // only here: no file goes back to a header
+    assert_eq!((bench.get("k"), bench.get("late")), (some("old"), None));
+    assert!(Adding::begin(&bench.cache, index, 0).is_none());
+}
+
+#[test]
+fn without_a_connection_there_is_no_header() {
+    let mut bench = Bench::new();
+    bench.add(FIRST, "k", "v", None);
+    drop(bench.cache.map());
+    assert_eq!(bench.get("k"), some("v"));
+    drop(bench.mapping.take());
+    assert_eq!(bench.get("k"), None);
+    // The file may have been written to and have the same header again.
+    bench.mapping = Some(bench.cache.map());
+    bench.cache.attach(WalIndex::new(bench.memory));
+    assert_eq!(bench.get("k"), None);
+    bench.add(FIRST, "k", "new", None);
+    assert_eq!(bench.get("k"), some("new"));
+}
+
+#[test]
+fn many_keys_are_read_as_of_one_moment() {
+    let bench = Bench::new();
+    bench.add(FIRST, "a", "1", None);
+    bench.add(FIRST, "b", "2", Some(NOW));
+    let names = |found: Vec<Entry>| found.into_iter().map(|entry| entry.key).collect::<Vec<_>>();
+    let get_many = |keys: &[&str]| bench.cache.get_many("n", keys, NOW).map(|found| names(found.unwrap()));
+    assert_eq!(get_many(&["a", "b"]), Some(vec!["a".to_owned()]));
+    assert_eq!(get_many(&["a", "c"]), None);
+    bench.cache.add(header(FIRST), "n", "c", None, SIZE);
+    assert_eq!(get_many(&["a", "c"]), Some(vec!["a".to_owned()]));
+    bench.publish(next(FIRST));
+    assert_eq!(get_many(&["a"]), None);
+}
+
+#[test]
+fn a_key_is_added_when_it_is_asked_for_again() {
+    let cache = Cache::default();
+    let asked = |key: &str| cache.missed("n", key, SIZE);
+    assert_eq!([asked("a"), asked("b"), asked("a")], [false, false, true]);
+    assert_eq!(cache.stats().misses, 3);
+}
+
+#[test]
+fn the_rows_stay_within_the_size() {
+    let bench = Bench::new();
+    for key in 0..20_000 {
+        bench.add(FIRST, &key.to_string(), "a value of twenty bytes", None);
+    }
+    let size = bench.cache.stats().size;
+    assert!((SIZE / 2..=SIZE).contains(&size), "{size}");
+    let large = Entry { value: Some(vec![0; 16 * 1024]), ..Entry::default() };
+    assert!(Row::of(&large, None, Projection::Value, SIZE).is_none());
+}

@@ -1,0 +1,82 @@
+//! The header of the index of SQLite's log, in memory that all processes share that have the file open.
+//!
+//! Each commit replaces it: 48 bytes with the number of commits, the length of the log, and checksums of the frames.
+//! <https://sqlite.org/walformat.html> describes it, and calls its place and the meaning of its fields stable.
+
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+
+use super::vfs;
+
+/// The length of the header in numbers of 64 bits.
+const LEN: usize = 6;
+
+/// The header of a connection's file, for as long as the connection is open.
+#[derive(Clone, Copy)]
+pub(super) struct WalIndex(NonNull<[AtomicU64; LEN]>);
+
+// SAFETY: the numbers are atomic, in memory that all threads of the process share.
+unsafe impl Send for WalIndex {}
+// SAFETY: as above.
+unsafe impl Sync for WalIndex {}
+
+/// The contents of a header. No two commits to a file have the same, while a connection is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Header(pub [u64; LEN]);
+
+impl WalIndex {
+    /// Returns `None` if the connection has no shared memory, or may not write it. It must have a WAL, and have used it.
+    pub fn of(connection: &rusqlite::Connection) -> Option<WalIndex> {
+        Some(WalIndex(vfs::wal_index(connection).ok()?.cast()))
+    }
+
+    /// A header in the memory of a test.
+    #[cfg(test)]
+    pub fn new(numbers: &'static [AtomicU64; LEN]) -> WalIndex {
+        WalIndex(NonNull::from(numbers))
+    }
+
+    fn numbers(&self) -> &[AtomicU64; LEN] {
+        // SAFETY: the connection is open, so the memory is mapped. The header is at the start of a page.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// Reads the first of the two copies. A writer changes it last, and before the call that wrote returns. While it
+    /// does, what is read here is neither the header before nor the one after.
+    pub fn header(&self) -> Header {
+        let header = Header(self.numbers().each_ref().map(|number| number.load(Ordering::Relaxed)));
+        fence(Ordering::Acquire);
+        header
+    }
+
+    /// The number that each commit increments, the third of 32 bits.
+    pub fn commits(&self) -> NonNull<AtomicU32> {
+        // SAFETY: it is within the header.
+        unsafe { self.0.cast().add(2) }
+    }
+}
+
+impl Header {
+    /// No header: its version would be another one.
+    pub const NONE: Header = Header([u64::MAX; LEN]);
+
+    /// Whether this is the header after a commit to the state with the header `before`, and that commit ended with
+    /// this frame of the log.
+    ///
+    /// As long as the salts stay, the log only grows. So if it ends with that frame, nothing was committed since. (If
+    /// the commit began the log anew, the salts differ.)
+    pub fn follows(&self, before: &Header, frame: u32) -> bool {
+        const COMMITS: usize = 2;
+        const FRAMES: usize = 4;
+        let salts = |header: &Header| (header.field(8), header.field(9));
+        salts(self) == salts(before)
+            && self.field(FRAMES) == frame
+            && self.field(COMMITS) == before.field(COMMITS).wrapping_add(1)
+    }
+
+    /// The field of 32 bits at this place, in the byte order of the machine.
+    fn field(&self, place: usize) -> u32 {
+        let [a, b, c, d, e, f, g, h] = self.0[place / 2].to_ne_bytes();
+        u32::from_ne_bytes(if place.is_multiple_of(2) { [a, b, c, d] } else { [e, f, g, h] })
+    }
+}
