@@ -1,8 +1,10 @@
 """The build. The package's metadata is in pyproject.toml."""
 
 import pathlib
+import sys
+import sysconfig
 
-from setuptools import setup
+from setuptools import Extension, setup
 from setuptools.command.sdist import sdist
 
 
@@ -17,4 +19,22 @@ class Sdist(sdist):  # type: ignore[misc]
         pathlib.Path(base_dir, "luat_kv.h").write_bytes(header.read_bytes())
 
 
-setup(cffi_modules=["declare.py:ffi"], cmdclass={"sdist": Sdist})
+cpython = sys.implementation.name == "cpython"
+# For the stable ABI one wheel is for all versions of CPython. Builds without the GIL and for debugging have none.
+stable = cpython and sys.version_info >= (3, 10) and not (
+    sysconfig.get_config_var("Py_GIL_DISABLED") or hasattr(sys, "gettotalrefcount")
+)
+fast = Extension(
+    "luat_kv._fast",
+    ["fast.c"],
+    include_dirs=[".", "../../include"],
+    define_macros=[("Py_LIMITED_API", "0x030A0000")] if stable else [],
+    py_limited_api=stable,
+    optional=True,
+)
+setup(
+    cffi_modules=["declare.py:abi", "declare.py:compiled"],
+    ext_modules=[fast] if cpython else [],
+    cmdclass={"sdist": Sdist},
+    options={"bdist_wheel": {"py_limited_api": "cp310"}} if stable else {},
+)

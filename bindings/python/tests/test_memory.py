@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-# Runs each of these 10 000 times, and prints the process's growth in KiB: 300 000 operations in all.
+# Runs each of these 10 000 times, and prints the process's growth in KiB: 350 000 operations in all.
 GROWTH = """
 import gc, luat_kv, sys
 
@@ -36,7 +36,8 @@ operations = [
     lambda: kv.delete("a"), lambda: kv.incr("n"), lambda: kv.count("k"), lambda: kv.list(prefix="k", values=True),
     lambda: list(kv.items(stop="b")), lambda: kv.pop("no", None), lambda: kv.setdefault("key", b"v"),
     lambda: fails(kv.get, ""), lambda: fails(kv.put, "k" * 5000, b""), lambda: fails(kv.__getitem__, "no"),
-    lambda: fails(check.check, "a", "no version"),
+    lambda: fails(kv.get, "\\ud800"), lambda: fails(kv.__contains__, "\\ud800"), lambda: fails(kv.put, "\\ud800", "v"),
+    lambda: kv.put("a", "text \\u00fc"), lambda: fails(check.check, "a", "no version"),
     lambda: kv.batch().check("no", None).put("a", b"v").commit(), lambda: kv.batch().put("a", big[:1000]),
     lambda: kv.batch().check("key", None).commit(), lambda: store.namespace("b"), lambda: store.namespaces(),
     lambda: store.stats(), lambda: luat_kv.open_memory().namespace("a").put("a", b"v"),
@@ -55,7 +56,7 @@ def test_operations_leave_nothing_behind(child: Any, kind: str) -> None:
     assert done.returncode == 0, done.stderr
     grown = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
     # A leak of 32 bytes with each call would be 312 KiB.
-    assert len(grown) > 29 and [pair for pair in grown if pair[1] > 250] == []
+    assert len(grown) > 33 and [pair for pair in grown if pair[1] > 250] == []
 
 
 @pytest.mark.parametrize(

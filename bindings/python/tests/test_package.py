@@ -17,18 +17,19 @@ from typing import Any
 import pytest
 
 import luat_kv
-from luat_kv import _library
+from luat_kv import _library, _operations
 
 HERE = pathlib.Path(__file__).resolve().parents[1]
 HEADER = re.sub(r"/\*.*?\*/", "", (HERE / "../../include/luat_kv.h").read_text(), flags=re.DOTALL)
 FUNCTIONS = set(re.findall(r"\b(luat_kv_\w+)\s*\(", HEADER))
 CONSTANTS = dict(re.findall(r"^#define (LUAT_KV_\w+) (-?\d+)$", HEADER, flags=re.MULTILINE))
 
-# Functions that the package does not use: the status of an error is also the result of its call, add() and delete() use
-# the newer functions that return more, take() reads an entry before it removes it, iterations read pages, and the errors
+# Functions that the package does not use: the status of an error is also the result of its call, put(), add() and
+# delete() use the newer functions that return more, take() reads an entry before it removes it, iterations read pages, and the errors
 # contain the limits.
 LEFT_OUT = {
     "luat_kv_error_status",
+    "luat_kv_put",
     "luat_kv_add",
     "luat_kv_delete",
     "luat_kv_take",
@@ -41,7 +42,8 @@ LEFT_OUT = {
 
 def test_all_of_the_header_is_declared_and_used() -> None:
     assert len(FUNCTIONS) > 50 and len(CONSTANTS) > 20
-    assert set(dir(_library.lib)) == FUNCTIONS | set(CONSTANTS)
+    beside = {"function_name", "set_function"} if _library.compiled else set()
+    assert set(dir(_library.lib)) == FUNCTIONS | set(CONSTANTS) | beside
     assert {name: getattr(_library.lib, name) for name in CONSTANTS} == {name: int(n) for name, n in CONSTANTS.items()}
     sources = "\n".join(path.read_text() for path in (HERE / "src/luat_kv").glob("*.py"))
     used = set(re.findall(r"lib(?:rary)?\.(luat_kv_\w+|LUAT_KV_\w+)", sources))
@@ -190,23 +192,39 @@ with luat_kv.open_memory() as store:
     assert wrong == [("12", "assignment"), ("13", "call-arg"), ("14", "arg-type")], done.stdout
 
 
-def test_what_the_tests_need_is_pinned_by_its_hashes() -> None:
-    text = (HERE / "requirements.txt").read_text()
+@pytest.mark.parametrize(
+    ("requirements", "script"), [("requirements.txt", "environment")]
+)
+def test_what_the_tests_need_is_pinned_by_its_hashes(requirements: str, script: str) -> None:
+    text = (HERE / requirements).read_text()
     pins = [line for line in text.replace("\\\n", "").splitlines() if not line.startswith("#")]
-    assert len(pins) > 10
+    assert pins
     for pin in pins:
         assert re.fullmatch(r"\w+==[\d.]+(; python_version < \"[\d.]+\")?(\s+--hash=sha256:[0-9a-f]{64})+", pin), pin
-    assert "--require-hashes" in (HERE / "test").read_text()
+    assert f"--require-hashes -r bindings/python/{requirements}" in (HERE / script).read_text()
 
 
-def test_what_pip_builds(tmp_path: pathlib.Path) -> None:
-    """The wheel is for any Python and system, from the repository and from a source distribution."""
+def copied(tmp_path: pathlib.Path) -> pathlib.Path:
+    """Returns a copy of the sources, since a build leaves its folders beside them."""
     source = tmp_path / "repository/bindings/python"
     shutil.copytree(HERE, source, ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg-info"))
     (tmp_path / "repository/include").mkdir()
     shutil.copy(HERE / "../../include/luat_kv.h", tmp_path / "repository/include")
+    return source
+
+
+def build(source: pathlib.Path, what: str, out: pathlib.Path, **environment: str) -> None:
     code = "import sys; from setuptools import build_meta as b; getattr(b, 'build_' + sys.argv[1])(sys.argv[2])"
-    subprocess.run([sys.executable, "-c", code, "sdist", tmp_path], cwd=source, check=True, capture_output=True)
+    command, env = [sys.executable, "-c", code, what, str(out)], {**os.environ, **environment}
+    done = subprocess.run(command, cwd=source, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_pip_builds(tmp_path: pathlib.Path) -> None:
+    """The wheel is for any CPython from 3.10 on, and contains the same from the repository and from a source
+    distribution."""
+    source = copied(tmp_path)
+    build(source, "sdist", tmp_path)
     (archive,) = tmp_path.glob("*.tar.gz")
     with tarfile.open(archive) as tar:
         names = tar.getnames()
@@ -218,16 +236,40 @@ def test_what_pip_builds(tmp_path: pathlib.Path) -> None:
     contents = []
     for number, folder in enumerate((source, unpacked)):
         out = tmp_path / str(number)
-        subprocess.run([sys.executable, "-c", code, "wheel", out], cwd=folder, check=True, capture_output=True)
+        build(folder, "wheel", out)
         (wheel,) = out.iterdir()
-        assert wheel.name.endswith("-py3-none-any.whl")
+        assert ("-cp310-abi3-" if sys.version_info >= (3, 10) else "-cp39-cp39-") in wheel.name
         with zipfile.ZipFile(wheel) as zipped:
-            contents.append({name: zipped.read(name) for name in zipped.namelist() if name.startswith("luat_kv/")})
+            modules = {re.sub(r"[.][^/]*[.](so|pyd)$", "", name) for name in zipped.namelist()}
+            assert {"luat_kv/_compiled", "luat_kv/_fast"} <= modules
+            contents.append({name: zipped.read(name) for name in modules if name.endswith((".py", ".pyi", ".typed"))})
             packed = {name: zipped.read(name) for name in zipped.namelist() if "/licenses/" in name}
             assert {name.rsplit("/", 1)[1]: text for name, text in packed.items()} == licences
     assert contents[0] == contents[1]
     assert {"luat_kv/py.typed", "luat_kv/_declarations.py", "luat_kv/_declarations.pyi"} <= set(contents[0])
     assert b"luat_kv_get_entry" in contents[0]["luat_kv/_declarations.py"]
+
+
+def test_extension_modules_are_used() -> None:
+    assert _library.compiled and _operations.compiled
+
+
+def test_without_a_compiler_the_package_works(tmp_path: pathlib.Path, child: Any) -> None:
+    """The other tests pass without the extension modules too."""
+    build(copied(tmp_path), "wheel", tmp_path / "out", CC="false", CXX="false")
+    (wheel,) = (tmp_path / "out").iterdir()
+    shutil.unpack_archive(wheel, tmp_path / "installed", "zip")
+    installed = str(tmp_path / "installed")
+    used = child(
+        "from luat_kv import _library, _operations as o; print(_library.compiled, o.compiled, o.__file__)",
+        PYTHONPATH=installed,
+    )
+    assert used.stdout.startswith(f"False False {installed}"), used.stderr
+    suites = sorted({str(path) for path in (HERE / "tests").glob("test_*.py")} - {__file__})
+    command = [sys.executable, "-W", "error", "-m", "pytest", "-q", "-p", "no:cacheprovider", *suites]
+    environment = {**os.environ, "PYTHONPATH": installed}
+    done = subprocess.run(command, cwd=HERE, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and re.search(r"^\d\d\d passed in ", done.stdout, flags=re.MULTILINE), done.stdout
 
 
 README = (HERE / "README.md").read_text(encoding="utf-8")

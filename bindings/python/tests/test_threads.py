@@ -34,6 +34,23 @@ def test_threads_count_together(kv: Namespace) -> None:
     assert kv["n"] == b"2400"
 
 
+def test_a_value_that_another_thread_makes_longer_or_shorter_is_read_whole(kv: Namespace) -> None:
+    values = [b"a" * 65_537, b"b" * 300_000, b"c" * 70_000, b"d"]
+    kv["key"] = values[0]
+    done = threading.Event()
+
+    def write() -> None:
+        for i in range(400):
+            kv["key"] = values[i % 4]
+        done.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    while not done.is_set():
+        assert kv["key"] in values
+    writer.join()
+
+
 def test_threads_that_check_lose_no_change(kv: Namespace) -> None:
     kv["n"] = b"0"
 

@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterator, List, Optional, TypeVar
+from typing import Any, Callable, Iterator, Optional, TypeVar
 
 from ._arguments import Key, Range, as_bool, as_integer, bound, new_options, utf8, view
 from ._entries import Page, page_of
-from ._entries import value_of as entry_value
-from ._errors import fail
 from ._handles import Handles, check, ffi, lib, new_error, numbers, opened
+from ._operations import has, read
 
 T = TypeVar("T")
 
-_OK: int = lib.LUAT_KV_OK
 _NOT_FOUND: int = lib.LUAT_KV_NOT_FOUND
-_TOO_SMALL: int = lib.LUAT_KV_TOO_SMALL
 
 # The size of an iteration's first page, and the maximum size of its later pages, in keys.
 _FIRST_PAGE, _LAST_PAGE = 4, 1000
-
-# Buffers for values. A call takes one from the list and puts it back; both steps are atomic. A value that fits into the
-# buffer needs one call of the library. A longer one is read again, as an entry.
-_BUFFER_SIZE = 65536
-_buffers: List[Any] = []
-
-
-def _new_buffer() -> Any:
-    data = ffi.new("uint8_t[]", _BUFFER_SIZE)
-    return data, ffi.buffer(data), ffi.new("size_t *"), new_error()
 
 
 class NamespaceBase:
@@ -47,19 +34,9 @@ class NamespaceBase:
         return f"<luat_kv.Namespace {self.name!r}{', closed' if self._handles.closed else ''}>"
 
     def _read(self, key: Key) -> Optional[bytes]:
-        handle = self._handle.pointer
-        raw = utf8(key)
-        try:
-            buffer = _buffers.pop()
-        except IndexError:
-            buffer = _new_buffer()
-        data, window, length, error = buffer
-        status = lib.luat_kv_get(handle, raw, len(raw), data, _BUFFER_SIZE, length, error)
-        value: Optional[bytes] = window[: length[0]] if status == _OK else None
-        if status < 0:
-            fail(error, status)
-        _buffers.append(buffer)
-        return value if status != _TOO_SMALL else self._entry(key, entry_value)
+        handle = self._handle
+        value: Optional[bytes] = read(handle.cdata, handle.address, key, None)
+        return value
 
     def _entry(self, key: Key, make: Callable[[Any, Any], T]) -> Optional[T]:
         """Returns the result of make() for a key's entry, or None if the key is missing."""
@@ -73,8 +50,8 @@ class NamespaceBase:
             lib.luat_kv_entry_free(out[0])
 
     def __contains__(self, key: object) -> bool:
-        handle, raw, error = self._handle.pointer, utf8(key), new_error()  # type: ignore[arg-type]
-        return check(lib.luat_kv_has(handle, raw, len(raw), error), error) == _OK
+        handle = self._handle
+        return has(handle.cdata, handle.address, key)
 
     def count(self, prefix: Key = b"") -> int:
         """Returns the number of keys with a prefix."""

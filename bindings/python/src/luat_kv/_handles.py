@@ -16,25 +16,26 @@ from ._library import ffi, lib
 
 
 class Handle:
-    """A handle of the library. It has the attribute pointer until the store is closed."""
+    """A handle of the library.
 
-    __slots__ = ("pointer", "__weakref__")
-    pointer: Any
+    cdata is cffi's object for it, and None after the store was closed. address is where the handle lies; it must be used
+    only while a reference to cdata is held.
+    """
+
+    __slots__ = ("cdata", "address", "__weakref__")
 
     def __init__(self, pointer: Any) -> None:
-        self.pointer = pointer
+        self.cdata = pointer
+        self.address = int(ffi.cast("uintptr_t", pointer))
 
-    def __getattr__(self, name: str) -> NoReturn:
-        # Python calls this only if the attribute is missing, so the check takes no time while the store is open.
-        if name == "pointer":
-            raise InvalidError("the store is closed")
-        raise AttributeError(name)
+    @property
+    def pointer(self) -> Any:
+        """The same as cdata, and an InvalidError after the store was closed."""
+        cdata = self.cdata
+        return closed() if cdata is None else cdata
 
     def close(self) -> None:
-        try:
-            del self.pointer
-        except AttributeError:  # already closed
-            pass
+        self.cdata = None
 
 
 class Handles:
@@ -65,6 +66,10 @@ class Handles:
                 child.close()
 
 
+def closed() -> NoReturn:
+    raise InvalidError("the store is closed")
+
+
 def check(status: int, error: Any) -> int:
     """Raises the error of a failed call. Otherwise returns its status."""
     if status < 0:
@@ -90,4 +95,4 @@ def numbers(function: Any, *arguments: Any, outs: int = 1) -> list[int]:
     return list(out)
 
 
-__all__ = ["Handle", "Handles", "check", "ffi", "lib", "new_error", "numbers", "opened"]
+__all__ = ["Handle", "Handles", "check", "closed", "ffi", "lib", "new_error", "numbers", "opened"]

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from typing import Any
 
-from ._declarations import ffi
+from ._declarations import ffi as _abi
+
+try:
+    from ._compiled import ffi, lib
+except ImportError:  # there was no compiler when the package was built
+    compiled = False
+else:
+    compiled = True
 
 if sys.platform == "win32":
     _NAMES = ["luat_kv.dll"]
@@ -21,7 +29,7 @@ def _open() -> tuple[Any, str]:
     reasons = []
     for name in [chosen] if chosen else _NAMES:
         try:
-            return ffi.dlopen(name), name
+            return _abi.dlopen(name), name
         except OSError as error:
             reasons.append(str(error))
     advice = "install it with `make lib && sudo make install` in luat_kv's sources, or set LUAT_KV_LIBRARY to its path"
@@ -32,9 +40,10 @@ def _open() -> tuple[Any, str]:
 def _checked() -> tuple[Any, str]:
     library, path = _open()
     # The declarations contain the header's constants, but cffi looks up a function only when it is accessed.
+    lookup_errors = (AttributeError, _abi.error)
     try:
         has = library.luat_kv_abi_version()
-    except (AttributeError, ffi.error):
+    except lookup_errors:
         raise ImportError(f"{path} is not libluat_kv: it has no luat_kv_abi_version()", path=path) from None
     needs = library.LUAT_KV_ABI_VERSION
     if has != needs:
@@ -42,13 +51,31 @@ def _checked() -> tuple[Any, str]:
     for name in dir(library):
         try:
             getattr(library, name)
-        except (AttributeError, ffi.error):
+        except lookup_errors:
             message = f"libluat_kv at {path} is too old for this package: it has no {name}()"
             raise ImportError(message, path=path) from None
     return library, path
 
 
-lib, path = _checked()
+def address_of(function: str) -> int:
+    """Returns the address of one of the library's functions."""
+    return int(_abi.cast("uintptr_t", _abi.addressof(_library, function)))
+
+
+def _connect() -> None:
+    """Gives the compiled module the addresses of all functions. It is linked with no library."""
+    for index in itertools.count():
+        name = lib.function_name(index)
+        if name == ffi.NULL:
+            return
+        lib.set_function(index, address_of(ffi.string(name).decode()))
+
+
+_library, path = _checked()
+if compiled:
+    _connect()
+else:
+    ffi, lib = _abi, _library
 version: str = ffi.string(lib.luat_kv_version()).decode()
 
-__all__ = ["ffi", "lib", "path", "version"]
+__all__ = ["address_of", "compiled", "ffi", "lib", "path", "version"]

@@ -36,6 +36,7 @@ from ._batch import Batch
 from ._entries import Entry, KeyInfo, Page, key_info, key_of, page_of, version_of, whole_entry
 from ._entries import value_of as entry_value
 from ._handles import check, ffi, lib, new_error, numbers, opened
+from ._operations import put, read
 from ._transfer import Transfers
 from ._views import Items, Keys, Values
 
@@ -83,8 +84,8 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
     def get(self, key: Key, default: Union[bytes, T]) -> Union[bytes, T]: ...
     def get(self, key: Key, default: Any = None) -> Any:
         """Returns the value, or the default if the key is missing or has expired."""
-        value = self._read(key)
-        return default if value is None else value
+        handle = self._handle
+        return read(handle.cdata, handle.address, key, default)
 
     def get_json(self, key: Key, default: Any = None) -> Any:
         """Returns the value parsed as JSON. Raises json.JSONDecodeError if it is not JSON."""
@@ -96,9 +97,13 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
         return self._entry(key, whole_entry)
 
     def __setitem__(self, key: Key, value: Value) -> None:
-        handle, raw, error = self._handle.pointer, utf8(key), new_error()
-        data, size = value_of(value)
-        check(lib.luat_kv_put(handle, raw, len(raw), data, size, ffi.NULL, error), error)
+        self._put(key, value)
+
+    def _put(self, key: Key, value: Value) -> str:
+        """Stores a value without options. Returns the version."""
+        handle = self._handle
+        version: Any = put(handle.cdata, handle.address, key, value)
+        return self._write(lib.luat_kv_put_versioned, key, value, ffi.NULL) if version is NotImplemented else version
 
     def _write(self, function: Any, key: Key, value: Value, options: Any) -> str:
         """Calls luat_kv_put_versioned() or luat_kv_add_versioned(). Returns the version, "" if nothing was stored."""
@@ -123,6 +128,8 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
         expiration is in Unix seconds; expiration_ttl is in seconds from now, and takes precedence. metadata is anything
         that json.dumps() accepts, except None.
         """
+        if expiration is None and expiration_ttl is None and metadata is None:
+            return self._put(key, value)
         options, _kept = put_options(expiration, expiration_ttl, metadata)
         return self._write(lib.luat_kv_put_versioned, key, value, options)
 
