@@ -55,6 +55,10 @@ bench-node: need-node lib ## measures the Node package beside lmdb-js and better
 python: $(library) $(hooked)
 	@$(host) tests/runner pytest $@ bindings/python/test
 
+.PHONY: bench-python
+bench-python: need-python $(library) ## measures the Python package beside py-lmdb and Python's sqlite3
+	@$(host) bindings/python/bench/run
+
 # (Some of its tests compare it with the C module.)
 ffi: $(library) $(hooked) target/lua/jit/luat_kv.so
 	@$(host) $(call lua_cpath,jit) LUAT_KV_MODULE=luat_kv_ffi tests/runner tap $@ $(with-clock) luajit tests/lua/run.lua -o tap

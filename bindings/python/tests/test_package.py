@@ -193,9 +193,9 @@ with luat_kv.open_memory() as store:
 
 
 @pytest.mark.parametrize(
-    ("requirements", "script"), [("requirements.txt", "environment")]
+    ("requirements", "script"), [("requirements.txt", "environment"), ("bench/requirements.txt", "bench/run")]
 )
-def test_what_the_tests_need_is_pinned_by_its_hashes(requirements: str, script: str) -> None:
+def test_what_tests_and_bench_need_is_pinned_by_its_hashes(requirements: str, script: str) -> None:
     text = (HERE / requirements).read_text()
     pins = [line for line in text.replace("\\\n", "").splitlines() if not line.startswith("#")]
     assert pins
