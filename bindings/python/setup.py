@@ -7,15 +7,17 @@ import sysconfig
 from setuptools import Extension, setup
 from setuptools.command.sdist import sdist
 
+# The header's path in the repository, and in a source distribution.
+header = pathlib.Path("../../include/luat_kv.h")
+if pathlib.Path("luat_kv.h").exists():
+    header = pathlib.Path("luat_kv.h")
+
 
 class Sdist(sdist):  # type: ignore[misc]
     """A source distribution that includes the header, which is outside of this folder in the repository."""
 
     def make_release_tree(self, base_dir: str, files: "list[str]") -> None:
         super().make_release_tree(base_dir, files)
-        header = pathlib.Path("luat_kv.h")
-        if not header.exists():
-            header = pathlib.Path("../../include/luat_kv.h")
         pathlib.Path(base_dir, "luat_kv.h").write_bytes(header.read_bytes())
 
 
@@ -27,7 +29,8 @@ stable = cpython and sys.version_info >= (3, 10) and not (
 fast = Extension(
     "luat_kv._fast",
     ["fast.c"],
-    include_dirs=[".", "../../include"],
+    include_dirs=[str(header.parent)],
+    depends=[str(header)],
     define_macros=[("Py_LIMITED_API", "0x030A0000")] if stable else [],
     py_limited_api=stable,
     optional=True,
