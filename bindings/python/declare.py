@@ -1,8 +1,8 @@
 """Generates the modules that know the C interface from include/luat_kv.h, when the package is built.
 
 luat_kv/_declarations.py is for cffi's ABI mode, and plain Python. luat_kv/_compiled is an extension module for cffi's
-API mode, in which a call costs a fraction. It is compiled if there is a compiler, and the package works without it. Both
-are generated from the header, so no structure or signature is written a second time by hand.
+API mode, in which a call takes less time. It is compiled if there is a compiler, and the package works without it.
+Both are generated from the header, so no structure or signature is written a second time by hand.
 """
 
 import pathlib

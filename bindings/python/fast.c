@@ -1,9 +1,10 @@
-/* The frequent operations of a namespace, as functions of CPython's own interface: through cffi, what surrounds a call
- * takes longer than a call of the library. _operations.py has the same in Python, for where this is not compiled.
+/* The frequent operations of a namespace, as functions of CPython's own interface. Through cffi, a call and the objects
+ * for its outputs take longer than what the library does. _operations.py has the same in Python, for where this module
+ * was not compiled.
  *
- * All take the namespace as two arguments: cffi's object for it, which has to live until the call ends and is None after
- * the store was closed, and the address of the library's handle. They use no other object while the GIL is released, and
- * only the thread's own buffer.
+ * Each takes the namespace as two arguments: cffi's object for it, which is None after the store was closed, and the
+ * address of the library's handle. The handle is freed with that object, so the caller's reference keeps it until the
+ * call ends.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -11,13 +12,13 @@
 #include "luat_kv.h"
 
 typedef struct {
-    /* Of the library, which the package has loaded: this module is linked with none. */
+    /* Functions of the library that the package has loaded. This module is not linked with it. */
     __typeof__(luat_kv_get) *get;
     __typeof__(luat_kv_has) *has;
     __typeof__(luat_kv_put_versioned) *put;
     /* fail(status, address of the error) raises the error. */
     PyObject *fail;
-    /* utf8(key) returns the bytes of a key that is no plain text, or raises a TypeError. */
+    /* utf8(key) returns the bytes of a str with lone surrogates, and raises a TypeError for other types. */
     PyObject *utf8;
 } fast_state;
 
@@ -57,7 +58,8 @@ static PyObject *fail(fast_state *state, luat_kv_status status, luat_kv_error *e
 }
 
 /* Converts the arguments that each operation begins with: namespace, address, key. Returns NULL after an error. */
-static luat_kv_namespace *begin(fast_state *state, PyObject *const *args, Py_ssize_t count, Py_ssize_t wanted, bytes *key)
+static luat_kv_namespace *begin(fast_state *state, PyObject *const *args, Py_ssize_t count, Py_ssize_t wanted,
+                                bytes *key)
 {
     if (count != wanted) {
         PyErr_Format(PyExc_TypeError, "%zd arguments are wanted, not %zd", wanted, count);
@@ -183,7 +185,7 @@ static int fast_clear(PyObject *module)
     return 0;
 }
 
-/* connect(get, has, put, fail, utf8) sets the addresses of three functions of the library, and two functions of Python. */
+/* connect(get, has, put, fail, utf8) takes the addresses of three functions of the library, and two Python functions. */
 static PyObject *fast_connect(PyObject *module, PyObject *args)
 {
     fast_state *state = state_of(module);

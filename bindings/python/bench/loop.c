@@ -1,11 +1,12 @@
-/* What the C library alone takes: the same calls that the package makes, for keys of one length that lie side by side. */
+/* The calls that the package makes, without Python: for keys of one length that lie side by side. */
 #include <stddef.h>
 #include <string.h>
 
 #include "luat_kv.h"
 
 /* Reads each key. Returns how many were found. */
-size_t read_all(__typeof__(luat_kv_get) *get, luat_kv_namespace *namespace, const char *keys, size_t key_len, size_t count)
+size_t read_all(__typeof__(luat_kv_get) *get, luat_kv_namespace *namespace, const char *keys, size_t key_len,
+                size_t count)
 {
     static uint8_t value[65536];
     size_t found = 0, len = 0;

@@ -18,8 +18,8 @@ from ._library import ffi, lib
 class Handle:
     """A handle of the library.
 
-    cdata is cffi's object for it, and None after the store was closed. address is where the handle lies; it must be used
-    only while a reference to cdata is held.
+    cdata is cffi's object for it, and None after the store was closed. address is where the handle lies; it must be
+    used only while a reference to cdata is held.
     """
 
     __slots__ = ("cdata", "address", "__weakref__")
