@@ -195,8 +195,12 @@ def put_options(expiration: Optional[int], expiration_ttl: Optional[int], metada
 
 
 def incr_options(initial: int, expiration: Optional[int], expiration_ttl: Optional[int]) -> Any:
+    """Returns a luat_kv_incr_options, or NULL for the defaults."""
+    number = as_integer(initial, "initial")
+    if not number and expiration is None and expiration_ttl is None:
+        return ffi.NULL
     options = new_options("luat_kv_incr_options", lib.luat_kv_incr_options_init)
-    options.initial = as_integer(initial, "initial")
+    options.initial = number
     options.expiration, options.expiration_ttl = lifetime(expiration, expiration_ttl)
     return options
 
