@@ -39,6 +39,7 @@ def new_value(count: list[int] = [0]) -> bytes:
 
 
 kv = luat_kv.open(folder / "kv.db").namespace("bench")
+memory = luat_kv.open_memory().namespace("bench")
 
 # The store's own table and pragmas, and the statements that an author of such a program would write.
 db = sqlite3.connect(folder / "sqlite.db", isolation_level=None)
@@ -66,6 +67,11 @@ def get() -> None:
 def get_bytes() -> None:
     for key in raw_keys:
         kv.get(key)
+
+
+def get_memory() -> None:
+    for key in keys:
+        memory.get(key)
 
 
 def has() -> None:
@@ -135,6 +141,7 @@ ROWS: list[tuple[str, int, Callable[[], None]]] = [
     ("get", KEYS, get),
     ("get, the key as bytes", KEYS, get_bytes),
     ("get, C library alone", KEYS, get_c),
+    ("get, a store in memory", KEYS, get_memory),
     ("get, sqlite3", KEYS, get_sqlite),
     ("get, py-lmdb", KEYS, get_lmdb),
     ("get, py-lmdb, the key as bytes", KEYS, get_lmdb_bytes),
@@ -157,6 +164,7 @@ ADDED = [("get", "get, C library alone"), ("put", "put, C library alone")]
 
 def main() -> None:
     put(KEYS)
+    memory.update((key, new_value()) for key in keys)
     put_sqlite(KEYS)
     put_lmdb(KEYS)
     times: dict[str, list[float]] = {name: [] for name, _, _ in ROWS}
