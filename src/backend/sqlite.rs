@@ -4,6 +4,9 @@
 //! | --- | --- |
 //! | `databases`, `database`, `pool`, `connection` | open databases, one for each file; their connections |
 //! | `schema`, `prepared` | the SQL; the statements that stay prepared |
+//! | `cache`, `wal_index`, `own_commits` | rows that reads need not ask SQLite for; how they stay those of the file |
+//! | `commits` | waiting for the commit of another process |
+//! | `writes`, `group` | carrying out writes, alone or several threads' in one transaction |
 //! | `rows`, `transaction`, `failed_commit` | reading a row; applying a write; recovery from a commit that failed |
 //! | `file`, `draft`, `folder` | operations on the whole file; files named when complete; folder syncs |
 //! | `location`, `create`, `opened` | where a file may be; how it is created; whether it is still at its path |
@@ -19,15 +22,13 @@ use std::time::Duration;
 use self::cache::Adding;
 use self::connection::Connection;
 use self::database::{Caller, Database};
-use self::own_commits::OwnCommits;
 use self::rows::{USUAL, below, entry, get, in_order, namespace_after, of_long_row_after};
 use super::{
     Backend, Each, Import, Outcome, PAGE_BYTES, Projection, Range, Removed, Scan, ScanPage, Step, Write, push,
 };
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
-use crate::test_hooks;
-use crate::types::{CacheStats, Entry, NamespaceStats, OpenOptions};
+use crate::types::{CacheStats, Durability, Entry, NamespaceStats, OpenOptions};
 
 mod access;
 mod cache;
@@ -44,6 +45,7 @@ mod file;
 mod folder;
 #[cfg(unix)]
 pub(crate) mod fork;
+mod group;
 mod location;
 #[cfg(not(unix))]
 mod not_unix;
@@ -61,6 +63,7 @@ mod takeover;
 mod transaction;
 mod vfs;
 mod wal_index;
+mod writes;
 
 #[cfg(not(unix))]
 use not_unix::{descriptors, fork, takeover};
@@ -280,18 +283,12 @@ impl Backend for Sqlite {
     }
 
     fn write(&self, write: &mut Write<'_, '_>) -> Result<Outcome> {
-        self.change(|connection| {
-            let (clock, is_one_step) = (write.clock, write.is_one_step());
-            let cache = &self.database.cache;
-            cache.expect();
-            connection.own_commits.iter().for_each(OwnCommits::forget);
-            let done =
-                connection.change(clock, is_one_step, |change| Ok(write.apply(change)?.then_some(change.version)));
-            test_hooks::delay();
-            let commit = connection.own_commits.as_ref().and_then(OwnCommits::last).zip(connection.index);
-            cache.moved(commit, connection.last_look, write.ops.iter().map(|op| (op.namespace, op.key)));
-            Ok(done?.map_or(Outcome::Conflict, Outcome::Done))
-        })
+        let (database, caller) = (self.database()?, &self.caller);
+        // Without a sync, a commit takes less time than it takes to wake another thread.
+        if caller.readonly || caller.durability == Durability::Normal {
+            return database.write(caller, false, |connection| writes::alone(&database.cache, connection, write));
+        }
+        database.group.run(write, |job| database.write(caller, false, |connection| database.carry_out(connection, job)))
     }
 
     fn import(&self, clock: &Clock, import: &mut Import<'_>) -> Result<()> {

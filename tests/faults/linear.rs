@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use self::checker::Failure;
 use self::history::Event;
-use crate::support::{Run, role};
+use crate::support::{Run, quick_folder, role};
 
 pub use self::client::client;
 
@@ -63,11 +63,11 @@ pub fn suite(run: &mut Run) -> ExitCode {
 
 /// The record of some processes with some groups of keys of a new file.
 fn record(run: &mut Run) -> BTreeMap<u64, Vec<Event>> {
-    let folder = tempfile::tempdir().expect("a scratch folder");
+    let folder = quick_folder();
     let seed = run.rng.next() >> 1;
-    // At most eight at once: with more, the search for an order may take very long.
+    // At most eight or twelve at once: with many more, the search for an order may take very long.
     let processes = 2 + run.rng.below(7);
-    let threads = if processes > 4 { 1 } else { 2 };
+    let threads = if processes > 4 { 1 } else { 2 + run.rng.below(3) };
     let operations = 300 / (processes * threads);
     let mut clients: Vec<Client> = (0..processes)
         .map(|process| Client::start(folder.path(), [process, seed, GROUPS, operations, threads]))

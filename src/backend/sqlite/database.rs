@@ -14,12 +14,15 @@ use super::access::Access;
 use super::cache::Cache;
 use super::commits;
 use super::connection::{Connection, Opening};
+use super::group::{Group, Job};
 use super::location::{BESIDE, beside, check_alone, real};
 #[cfg(not(unix))]
 use super::not_unix::libc;
 use super::opened::OpenedFile;
 use super::pool::{Pool, Use};
-use super::{Check, Stage, create, descriptors, reason, registry, schema};
+use super::prepared::PreparedConnection;
+use super::{Check, Stage, create, descriptors, reason, registry, schema, writes};
+use crate::backend::Outcome;
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
 use crate::types::Durability;
@@ -28,6 +31,8 @@ pub(super) struct Database {
     file: OpenedFile,
     pool: Pool,
     pub cache: Arc<Cache>,
+    /// The writes of threads that meet.
+    pub group: Group,
     /// See [`rights`].
     rights: [bool; 2],
     /// What became of the file, if it is not at its path any more: every call fails with this.
@@ -76,6 +81,7 @@ impl Database {
             file,
             pool: Pool::new(writer),
             cache,
+            group: Group::default(),
             lost: OnceLock::new(),
             checked: AtomicI64::new(seconds()),
             synced: AtomicBool::new(synced),
@@ -184,6 +190,12 @@ impl Database {
             connection.index.into_iter().for_each(commits::wake);
             Ok(done)
         })
+    }
+
+    /// Carries out the write of a job that leads, and those that wait beside it, within [`write`](Self::write).
+    pub fn carry_out(&self, connection: &mut Connection, job: &Job) -> Result<Outcome> {
+        let explain = |sqlite: &PreparedConnection, error| self.file.explained(schema::at_fault(sqlite, error));
+        writes::carry_out(&self.cache, connection, job, self.group.others(job), &explain)
     }
 
     /// Reads for any length of time, with a connection that is opened for this call.

@@ -48,6 +48,38 @@ impl Connection {
         Ok(Some(answer))
     }
 
+    /// Carries out several changes in one transaction, and sweeps. `run` carries out one of them, so that it has changed
+    /// all or nothing, and returns how many rows it has put that have an expiration. Returns false if a failure of one
+    /// has ended the transaction: then nothing was changed.
+    pub(super) fn change_all(
+        &mut self,
+        clock: &Clock,
+        count: usize,
+        run: &mut dyn FnMut(&PreparedConnection, Change<'_>, usize) -> u64,
+    ) -> Result<bool> {
+        let transaction = SqliteTransaction::new_unchecked(&self.sqlite, TransactionBehavior::Immediate)?;
+        let now = clock.now();
+        let sweeps = self.may_sweep(now);
+        if sweeps {
+            self.guard.look_again(&self.sqlite)?;
+        }
+        let mut expiries = 0;
+        for index in 0..count {
+            let version = self.versions.next();
+            expiries += run(&self.sqlite, self.begin(now, version), index);
+            if self.sqlite.is_autocommit() {
+                return Ok(false);
+            }
+        }
+        let quota = SWEEP_PER_WRITE * count as u64 + expiries;
+        let swept = if sweeps { sweep(&transaction, quota, now)? } else { 0 };
+        transaction.commit().map_err(|failed| self.take_back(failed.into()))?;
+        if sweeps {
+            self.swept(now, swept == quota);
+        }
+        Ok(true)
+    }
+
     /// Removes up to `max` expired rows, and counts them.
     pub(super) fn sweep(&mut self, max: u64, now: i64) -> Result<u64> {
         let transaction = SqliteTransaction::new_unchecked(&self.sqlite, TransactionBehavior::Immediate)?;
@@ -86,10 +118,10 @@ fn sweep(sqlite: &rusqlite::Connection, max: u64, now: i64) -> Result<u64> {
 pub(super) struct Change<'a> {
     sqlite: &'a PreparedConnection,
     steps: &'a Steps,
-    now: i64,
+    pub(super) now: i64,
     pub(super) version: Version,
     /// How many rows it has put that have an expiration.
-    expiries: u64,
+    pub(super) expiries: u64,
 }
 
 impl Change<'_> {

@@ -6,7 +6,7 @@ use std::sync::{Barrier, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use luat_kv::{IncrOptions, ListOptions, Namespace, OpenOptions, Result, Store, Version};
+use luat_kv::{Durability, IncrOptions, ListOptions, Namespace, OpenOptions, Result, Store, Version};
 
 use super::history::{Event, INCREMENTS, KEYS, Op};
 use crate::support::{Rng, end_if_it_hangs};
@@ -24,7 +24,9 @@ pub fn client(arguments: &[&str]) -> ExitCode {
     end_if_it_hangs();
     trap::install(Path::new(folder));
     trap::delay(40, Duration::from_micros(1500), seed ^ process);
-    let options = OpenOptions::new().busy_timeout(Duration::from_secs(300));
+    // With full durability, writes of several threads may be one transaction.
+    let durability = if seed % 2 == 0 { Durability::Normal } else { Durability::Full };
+    let options = OpenOptions::new().busy_timeout(Duration::from_secs(300)).durability(durability);
     let database = Path::new(folder).join("kv.db");
     let shared = Store::open(&database, &options).expect("to open the file");
     let (printed, barrier) = (Mutex::new(()), Barrier::new(threads as usize));

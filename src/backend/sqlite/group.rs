@@ -1,0 +1,332 @@
+//! Group commit: with full durability, writes of several threads that meet are one transaction, with one sync.
+//!
+//! One thread leads: it gets the writing connection. Others leave their writes in a list and sleep. When the leader has
+//! the connection, it takes the writes that are in the list by then, carries them out beside its own in one
+//! transaction, and wakes their threads, each with its own answer. The first of those that came later leads next. A
+//! thread that meets no other writes as if there was no group.
+//!
+//! Why this is sound: the list has references to jobs on the stacks of their threads. Such a thread sleeps until the
+//! state of its job changes. The leader changes it last, after it has removed the job from the list and has written the
+//! answer, and does not use the job afterwards.
+
+use std::cell::UnsafeCell;
+use std::panic::resume_unwind;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, Thread};
+
+use crate::backend::{Outcome, Write};
+use crate::error::Result;
+
+/// The most writes that a leader adds to its own, so that the first does not wait long for the last.
+const MOST: usize = 63;
+
+#[derive(Default)]
+pub(super) struct Group(Mutex<Queue>);
+
+#[derive(Default)]
+struct Queue {
+    is_led: bool,
+    waiting: Vec<Waiting>,
+}
+
+/// The job of a thread that sleeps.
+struct Waiting(NonNull<Job>);
+
+// SAFETY: a job is used by the thread that removed it from the list, and by its own only after that.
+unsafe impl Send for Waiting {}
+
+/// A write, and what becomes of it.
+pub(super) struct Job {
+    write: NonNull<Write<'static, 'static>>,
+    answer: UnsafeCell<Option<Answer>>,
+    state: AtomicU8,
+    /// Whether it has failed with others, and is repeated without them.
+    is_alone: AtomicBool,
+    /// Set before it is in the list.
+    thread: OnceLock<Thread>,
+}
+
+/// The result of a write, or its panic.
+pub(super) type Answer = thread::Result<Result<Outcome>>;
+
+const WAITS: u8 = 0;
+const LEADS: u8 = 1;
+const IS_ANSWERED: u8 = 2;
+
+/// The jobs that a leader has taken. When this is dropped, their threads wake up. A job without an answer is repeated
+/// alone.
+pub(super) struct Others<'g> {
+    group: &'g Group,
+    jobs: Vec<Waiting>,
+}
+
+/// Hands on the lead when it is dropped.
+struct Lead<'g>(&'g Group);
+
+impl Group {
+    /// Carries out a write, alone or with others. `lead` is called if this thread leads.
+    pub fn run(&self, write: &mut Write<'_, '_>, lead: impl FnOnce(&Job) -> Result<Outcome>) -> Result<Outcome> {
+        let job = Job {
+            write: NonNull::from(write).cast(),
+            answer: UnsafeCell::new(None),
+            state: AtomicU8::new(WAITS),
+            is_alone: AtomicBool::new(false),
+            thread: OnceLock::new(),
+        };
+        let mut queue = self.lock();
+        if queue.is_led {
+            job.thread.get_or_init(thread::current);
+            queue.waiting.push(Waiting(NonNull::from(&job)));
+            drop(queue);
+            while job.state.load(Ordering::Acquire) == WAITS {
+                thread::park();
+            }
+            // SAFETY: the leader is done with the job.
+            match unsafe { (*job.answer.get()).take() } {
+                Some(Ok(answer)) => return answer,
+                Some(Err(panic)) => resume_unwind(panic),
+                None => {}
+            }
+        } else {
+            queue.is_led = true;
+            drop(queue);
+        }
+        let _lead = Lead(self);
+        lead(&job)
+    }
+
+    /// Takes the writes that wait. The caller leads with this job.
+    pub fn others(&self, job: &Job) -> Others<'_> {
+        let mut queue = self.lock();
+        let count = if job.is_alone.load(Ordering::Relaxed) { 0 } else { queue.waiting.len().min(MOST) };
+        let jobs = if count == 0 { Vec::new() } else { queue.waiting.drain(..count).collect() };
+        Others { group: self, jobs }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Job {
+    /// # Safety
+    /// The caller leads with this job, or has taken it, and has no other reference to its write.
+    #[allow(clippy::mut_from_ref)]
+    pub unsafe fn write(&self) -> &mut Write<'static, 'static> {
+        // SAFETY: the thread of the job has borrowed it mutably and does not use it while it sleeps or leads.
+        unsafe { &mut *self.write.as_ptr() }
+    }
+
+    /// # Safety
+    /// As for [`write`](Self::write).
+    pub unsafe fn take_answer(&self) -> Option<Answer> {
+        // SAFETY: as above.
+        unsafe { (*self.answer.get()).take() }
+    }
+
+    /// # Safety
+    /// As for [`write`](Self::write).
+    pub unsafe fn answer(&self, answer: Answer) {
+        // SAFETY: as above.
+        unsafe { *self.answer.get() = Some(answer) };
+    }
+}
+
+impl Others<'_> {
+    pub fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Job> {
+        // SAFETY: the threads of the jobs sleep until this is dropped.
+        self.jobs.iter().map(|job| unsafe { job.0.as_ref() })
+    }
+}
+
+impl Drop for Others<'_> {
+    fn drop(&mut self) {
+        for waiting in self.jobs.drain(..) {
+            // SAFETY: its thread sleeps.
+            let job = unsafe { waiting.0.as_ref() };
+            // SAFETY: this thread has taken the job.
+            if unsafe { (*job.answer.get()).is_none() } {
+                job.is_alone.store(true, Ordering::Relaxed);
+                self.group.lock().waiting.push(waiting);
+            } else {
+                let thread = job.thread.get().cloned();
+                job.state.store(IS_ANSWERED, Ordering::Release); // after this, the job may be gone
+                thread.iter().for_each(Thread::unpark);
+            }
+        }
+    }
+}
+
+impl Drop for Lead<'_> {
+    fn drop(&mut self) {
+        let mut queue = self.0.lock();
+        if queue.waiting.is_empty() {
+            queue.is_led = false;
+            return;
+        }
+        let next = queue.waiting.remove(0);
+        drop(queue);
+        // SAFETY: its thread sleeps.
+        let job = unsafe { next.0.as_ref() };
+        let thread = job.thread.get().cloned();
+        job.state.store(LEADS, Ordering::Release); // after this, the job may be gone
+        thread.iter().for_each(Thread::unpark);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::super::database::{Caller, Database};
+    use super::*;
+    use crate::backend::{Action, Content, Expires, Op};
+    use crate::clock::Clock;
+    use crate::error::Code;
+    use crate::types::{Durability, Limits};
+
+    const CALLER: Caller =
+        Caller { readonly: false, durability: Durability::Full, busy_timeout: Duration::ZERO, cache_size: 1 << 20 };
+
+    fn carry_out(database: &Database, ops: &mut [Op<'_>]) -> Result<Outcome> {
+        let clock = Clock::system();
+        let mut write = Write { ops, limits: Limits::Default, clock: &clock };
+        database
+            .group
+            .run(&mut write, |job| database.write(&CALLER, false, |connection| database.carry_out(connection, job)))
+    }
+
+    fn put<'a>(key: &'a str, value: &'a str) -> Op<'a> {
+        let content = Content { value: value.as_bytes(), metadata: None, expires: Expires::Never };
+        Op::new("n", key, Action::Put(content))
+    }
+
+    fn commits(database: &Database) -> u32 {
+        let read = |connection: &mut super::super::connection::Connection| {
+            // SAFETY: the connection is open.
+            Ok(unsafe { connection.index.unwrap().commits().as_ref() }.load(Ordering::Relaxed))
+        };
+        database.read(&CALLER, false, read).unwrap()
+    }
+
+    /// Carries out writes at once: all wait while the connection is in use.
+    fn meet<T: Send>(database: &Database, writes: Vec<Box<dyn FnOnce() -> T + Send + '_>>) -> Vec<T> {
+        let until = |reached: &dyn Fn(&Queue) -> bool| {
+            let begun = Instant::now();
+            while !reached(&database.group.lock()) {
+                assert!(begun.elapsed() < Duration::from_secs(60));
+                thread::yield_now();
+            }
+        };
+        thread::scope(|scope| {
+            let threads = database.write(&CALLER, false, |_| {
+                let mut threads = Vec::new();
+                for (index, write) in writes.into_iter().enumerate() {
+                    threads.push(scope.spawn(write));
+                    until(&|queue| queue.is_led && queue.waiting.len() == index);
+                }
+                Ok(threads)
+            });
+            threads.unwrap().into_iter().map(|thread| thread.join().unwrap()).collect()
+        })
+    }
+
+    fn open() -> (tempfile::TempDir, Database) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kv.db");
+        let database = Database::open(path, CALLER, true, &|_| Ok(()), Duration::ZERO).unwrap();
+        carry_out(&database, &mut [put("text", "no number"), put("there", "v")]).unwrap();
+        (folder, database)
+    }
+
+    #[test]
+    fn writes_that_meet_are_one_commit_and_each_has_its_answer() {
+        let (_folder, database) = open();
+        let database = &database;
+        let before = commits(database);
+        let incr = |key| Op::new("n", key, Action::Incr { by: 2, initial: 0, expires: Expires::Never });
+        let one = move |op: Op<'static>| {
+            let write = move || {
+                let ops = &mut [op];
+                carry_out(database, ops).map(|outcome| (outcome, ops[0].answer.found, ops[0].answer.sum))
+            };
+            Box::new(write) as Box<dyn FnOnce() -> Result<(Outcome, bool, i64)> + Send + '_>
+        };
+        let batch = move |op: Op<'static>| {
+            let write = move || {
+                let ops = &mut [put("of a batch", "v"), op];
+                carry_out(database, ops).map(|outcome| (outcome, false, 0_i64))
+            };
+            Box::new(write) as Box<dyn FnOnce() -> Result<(Outcome, bool, i64)> + Send + '_>
+        };
+        let answers = meet(
+            database,
+            vec![
+                one(put("k", "v")),
+                one(incr("count")),
+                one(incr("count")),
+                batch(incr("text")),
+                batch(Op::new("n", "there", Action::Check(None))),
+                one(Op::new("n", "there", Action::Delete)),
+                one(Op::new("n", "there", Action::Delete)),
+            ],
+        );
+        assert_eq!(commits(database) - before, 1);
+        let sums: Vec<_> = answers.iter().map(|answer| answer.as_ref().map(|(_, _, sum)| *sum)).collect();
+        assert_eq!((&sums[1], &sums[2]), (&Ok(2), &Ok(4)));
+        assert_eq!(answers[3].as_ref().unwrap_err().code(), Code::Invalid);
+        assert_eq!(answers[4], Ok((Outcome::Conflict, false, 0)));
+        let found: Vec<_> = answers[5..].iter().map(|answer| answer.as_ref().unwrap().1).collect();
+        assert_eq!(found, [true, false]);
+        // Of those that have failed, nothing was stored, and each write has its own version.
+        let rows = |connection: &mut super::super::connection::Connection| {
+            let query = "SELECT count(*), count(DISTINCT version) FROM kv WHERE key IN ('k', 'count', 'of a batch')";
+            Ok(connection.sqlite.query_row(query, (), |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?)
+        };
+        assert_eq!(database.read(&CALLER, false, rows), Ok((2, 2)));
+    }
+
+    #[test]
+    fn an_error_of_the_transaction_is_that_of_all() {
+        let (folder, database) = open();
+        let database = &database;
+        let other = rusqlite::Connection::open(folder.path().join("kv.db")).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        type Put<'a> = Box<dyn FnOnce() -> Result<Outcome> + Send + 'a>;
+        let write = || -> Put<'_> { Box::new(|| carry_out(database, &mut [put("k", "v")])) };
+        for answer in meet(database, vec![write(), write(), write()]) {
+            assert_eq!(answer.unwrap_err().code(), Code::Busy);
+        }
+        other.execute_batch("ROLLBACK").unwrap();
+        for answer in meet(database, vec![write(), write(), write()]) {
+            answer.unwrap();
+        }
+        assert!(!database.group.lock().is_led);
+    }
+
+    #[test]
+    fn more_than_one_group_may_wait() {
+        const WRITES: usize = 2 * (MOST + 1) + 10;
+        let (_folder, database) = open();
+        let database = &database;
+        let before = commits(database);
+        let incr = || {
+            let incr = Action::Incr { by: 1, initial: 0, expires: Expires::Never };
+            carry_out(database, &mut [Op::new("n", "count", incr)]).unwrap()
+        };
+        let write = || Box::new(incr) as Box<dyn FnOnce() -> Outcome + Send + '_>;
+        meet(database, (0..WRITES).map(|_| write()).collect());
+        assert_eq!(commits(database) - before, 3);
+        let count = |connection: &mut super::super::connection::Connection| {
+            let query = "SELECT CAST(CAST(value AS TEXT) AS INTEGER) FROM kv WHERE key = 'count'";
+            Ok(connection.sqlite.query_row(query, (), |row| row.get::<_, usize>(0))?)
+        };
+        assert_eq!(database.read(&CALLER, false, count), Ok(WRITES));
+    }
+}

@@ -1,0 +1,120 @@
+//! Carries out writes on the writing connection, one alone or several in one transaction, and moves the cache.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::thread;
+
+use super::cache::Cache;
+use super::connection::Connection;
+use super::group::{Job, Others};
+use super::own_commits::OwnCommits;
+use super::prepared::PreparedConnection;
+use super::transaction::Change;
+use crate::backend::{Outcome, Write};
+use crate::error::{Error, Result};
+use crate::test_hooks;
+
+/// Adds to an error what is known of the file.
+pub(super) type Explain<'a> = &'a dyn Fn(&PreparedConnection, Error) -> Error;
+
+/// Carries out the write of a job that leads, and those of the others.
+pub(super) fn carry_out(
+    cache: &Cache,
+    connection: &mut Connection,
+    job: &Job,
+    others: Others<'_>,
+    explain: Explain<'_>,
+) -> Result<Outcome> {
+    if !others.is_empty() {
+        let jobs: Vec<&Job> = std::iter::once(job).chain(others.iter()).collect();
+        match together(cache, connection, &jobs, explain) {
+            Ok(true) => {
+                // SAFETY: this thread leads with it.
+                let answer = unsafe { job.take_answer() }.unwrap_or_else(|| Ok(Err(Error::closed())));
+                return answer.unwrap_or_else(|panic| resume_unwind(panic));
+            }
+            Ok(false) => {}
+            Err(error) => {
+                let explained = explain(&connection.sqlite, error.clone());
+                // SAFETY: this thread has taken them.
+                others.iter().for_each(|job| unsafe { job.answer(Ok(Err(explained.clone()))) });
+                return Err(error);
+            }
+        }
+    }
+    // The others are repeated meanwhile, or have been answered.
+    drop(others);
+    // SAFETY: this thread leads with it.
+    alone(cache, connection, unsafe { job.write() })
+}
+
+/// Carries out a write that meets no other.
+pub(super) fn alone(cache: &Cache, connection: &mut Connection, write: &mut Write<'_, '_>) -> Result<Outcome> {
+    begin(cache, connection);
+    let (clock, is_one_step) = (write.clock, write.is_one_step());
+    let done = connection.change(clock, is_one_step, |change| Ok(write.apply(change)?.then_some(change.version)));
+    end(cache, connection, write.ops.iter().map(|op| (op.namespace, op.key)));
+    Ok(done?.map_or(Outcome::Conflict, Outcome::Done))
+}
+
+/// Returns whether all have been answered. If not, nothing was changed, and each is to be repeated alone. An error is
+/// that of all.
+fn together(cache: &Cache, connection: &mut Connection, jobs: &[&Job], explain: Explain<'_>) -> Result<bool> {
+    begin(cache, connection);
+    // SAFETY: this thread leads with it.
+    let clock = unsafe { jobs[0].write() }.clock;
+    let done = connection.change_all(clock, jobs.len(), &mut |connection, mut change, index| {
+        // SAFETY: this thread leads with it, or has taken it.
+        let write = unsafe { jobs[index].write() };
+        change.now = write.clock.now();
+        let answer = one_of_many(connection, &mut change, write).map(|answer| {
+            let version = change.version;
+            let done = answer.map(|done| if done { Outcome::Done(version) } else { Outcome::Conflict });
+            // What is returned by this thread is explained later.
+            done.map_err(|error| if index == 0 { error } else { explain(connection, error) })
+        });
+        // SAFETY: as above.
+        unsafe { jobs[index].answer(answer) };
+        change.expiries
+    });
+    // SAFETY: as above.
+    let writes = jobs.iter().map(|job| unsafe { job.write() });
+    end(cache, connection, writes.flat_map(|write| write.ops.iter().map(|op| (op.namespace, op.key))));
+    done
+}
+
+/// Carries out a write within a transaction: all of it or nothing. A panic leaves nothing either.
+fn one_of_many(
+    connection: &PreparedConnection,
+    change: &mut Change<'_>,
+    write: &mut Write<'_, '_>,
+) -> thread::Result<Result<bool>> {
+    if write.is_one_step() {
+        // SQLite undoes a statement that fails.
+        return catch_unwind(AssertUnwindSafe(|| write.apply(change)));
+    }
+    let execute = |sql| -> Result<()> { Ok(connection.prepare_cached(sql)?.execute(()).map(|_| ())?) };
+    if let Err(error) = execute("SAVEPOINT write") {
+        return Ok(Err(error));
+    }
+    let done = catch_unwind(AssertUnwindSafe(|| write.apply(change)));
+    let undone = match done {
+        Ok(Ok(true)) => Ok(()),
+        _ => execute("ROLLBACK TO write"),
+    };
+    match undone.and_then(|()| execute("RELEASE write")) {
+        Ok(()) => done,
+        Err(error) => done.map(|done| done.and(Err(error))),
+    }
+}
+
+/// Before a commit whose keys will be known.
+fn begin(cache: &Cache, connection: &Connection) {
+    cache.expect();
+    connection.own_commits.iter().for_each(OwnCommits::forget);
+}
+
+fn end<'a>(cache: &Cache, connection: &Connection, changed: impl Iterator<Item = (&'a str, &'a str)>) {
+    test_hooks::delay();
+    let commit = connection.own_commits.as_ref().and_then(OwnCommits::last).zip(connection.index);
+    cache.moved(commit, connection.last_look, changed);
+}
