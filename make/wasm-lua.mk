@@ -41,14 +41,15 @@ cflags-wasm := -std=gnu11 -O2 -D_WASI_EMULATED_PROCESS_CLOCKS -Isrc/wasm/include
 link-wasm  := -mexec-model=reactor -lwasi-emulated-process-clocks -Wl,--import-memory \
     -Wl,--stack-first,-z,stack-size=1048576 -Wl,--gc-sections,--strip-debug
 exports-wasm = $(addprefix -Wl$(comma)--export-if-defined=, \
-    $(functions) $(addprefix luat_kv_wasm_,alloc free changes load))
+    $(functions) $(addprefix luat_kv_wasm_,alloc changes free load))
 
 # Without the options that make luat_kv.wasm small: a library that aborts on panics would trap whenever an error of Lua
 # passes through Rust, and the messages for scripts format numbers with `{:?}`. It is also optimized for speed. It is
 # built after the other module, because cargo locks the folder that both build in.
 target/wasm/lua/libluat_kv.a: $(sources) make/wasm.mk make/wasm-lua.mk | need-wasm target/wasm/luat_kv.wasm
 	RUSTC_BOOTSTRAP=1 $(if $(own-std),,$(debians-rust)) cargo rustc --lib --crate-type staticlib --no-default-features \
-	    --features lua54 --target wasm32-wasip1 --profile wasm --config 'profile.wasm.opt-level="s"' \
+	    --features lua54 --target wasm32-wasip1 --profile wasm --config 'profile.wasm.opt-level=3' \
+	    --config 'profile.wasm.package."*".opt-level=3' \
 	    --target-dir target/wasm/build -Zbuild-std=std,panic_abort
 	install -D -m 644 target/wasm/build/wasm32-wasip1/wasm/libluat_kv.a $@
 
