@@ -233,7 +233,7 @@ pub(crate) unsafe fn bytes<'a>(data: *const c_void, len: usize, what: &str) -> R
 ///
 /// # Safety
 /// As [`bytes`].
-unsafe fn text<'a>(data: *const c_void, len: usize, what: &str) -> Result<&'a str> {
+pub(crate) unsafe fn text<'a>(data: *const c_void, len: usize, what: &str) -> Result<&'a str> {
     // SAFETY: `data` is NULL or valid for reading `len` bytes, as promised.
     let bytes = unsafe { bytes(data, len, what) }?;
     std::str::from_utf8(bytes).map_err(|why| Error::invalid(format!("{what} is not UTF-8: {why}")))

@@ -11,6 +11,8 @@ use crate::scan::Scan;
 use crate::store::Store;
 use crate::types::{Entry, IncrOptions, Limits, ListOptions, Page, PutOptions};
 use crate::version::Version;
+#[cfg(target_family = "wasm")]
+use crate::{backend::memory::Row, store::memory};
 
 /// A set of keys within a store, separate from those of other namespaces.
 ///
@@ -49,6 +51,13 @@ impl Namespace {
     /// The store that contains the namespace.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Passes a row to `see`, without a copy of it: see `Memory::see`.
+    #[cfg(target_family = "wasm")]
+    pub(crate) fn see<T>(&self, key: &str, mut see: impl FnMut(&Row, bool) -> T) -> Result<Option<T>> {
+        let inner = &*self.store.0;
+        inner.call(|backend| memory(backend)?.see(&self.name, key, &inner.clock, &mut see))
     }
 
     /// Returns the value of a key; `None` if the key is missing or expired.

@@ -111,7 +111,7 @@ impl Inner {
 
 /// The back end of a store whose contents can be written as records.
 #[cfg(any(target_family = "wasm", fuzzing, test))]
-fn memory(backend: &dyn Backend) -> Result<&Memory> {
+pub(crate) fn memory(backend: &dyn Backend) -> Result<&Memory> {
     backend.memory().ok_or_else(|| Error::invalid("a store on disk has no records"))
 }
 
@@ -279,6 +279,12 @@ impl Store {
     #[cfg(any(target_family = "wasm", fuzzing, test))]
     pub(crate) fn load(&self, records: &[u8]) -> Result<()> {
         self.0.call(|backend| memory(backend)?.load(records))
+    }
+
+    /// The word that is not 0 after a change: see `Memory`. It is valid as long as the store.
+    #[cfg(target_family = "wasm")]
+    pub(crate) fn changed(&self) -> Result<*mut u32> {
+        self.0.call(|backend| Ok(memory(backend)?.changed()))
     }
 
     /// Closes the store for all its handles. Using one of them is an error from then on. Closing again does nothing.

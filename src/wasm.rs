@@ -11,6 +11,7 @@ use crate::ffi::{LUAT_KV_OK, guard, handle, luat_kv_bytes, luat_kv_error, luat_k
 use crate::oom_reserve::Usage;
 
 mod compare;
+mod read;
 
 mod host {
     #[link(wasm_import_module = "luat_kv")]
@@ -59,6 +60,17 @@ pub unsafe extern "C" fn luat_kv_wasm_free(room: *mut u8, len: usize) {
         // SAFETY: the caller has promised it.
         unsafe { dealloc(room, layout) };
     }
+}
+
+/// Returns the address of a word, which is not 0 if the store may have changed since the host set it to 0. It is valid
+/// as long as the store. Returns NULL for NULL and for a closed store.
+///
+/// # Safety
+/// `store` is NULL or live.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_wasm_changed(store: *mut luat_kv_store) -> *mut u32 {
+    // SAFETY: the caller has promised it.
+    unsafe { store.as_ref() }.and_then(|store| store.store().changed().ok()).unwrap_or_default()
 }
 
 /// Takes a record of what has changed since the last one, or with `all` of everything. The host keeps the bytes, to

@@ -72,8 +72,17 @@ export interface OpenOptions {
    * and for data that was left out when the store was opened (`CORRUPT`). Default: `console.error`.
    */
   onError?: ((error: unknown) => void) | undefined;
-  /** The maximum memory of the store in bytes, from 2 MiB to 4 GiB. Default 1 GiB. Exceeding it is `NOMEM`. */
+  /**
+   * The maximum memory of the store in bytes, from 2 MiB to 4 GiB. Default 1 GiB. Exceeding it is `NOMEM`. The cache is
+   * not part of it.
+   */
   maxMemory?: number | undefined;
+  /**
+   * The size in bytes of the cache of what was read, from 0 to `maxMemory`; 0 for none. The cache is in the memory of
+   * JavaScript, beside `maxMemory`. It makes reading a key again faster, and never returns an old value. Default
+   * 16 MiB, or an eighth of `maxMemory` if that is less.
+   */
+  cacheSize?: number | undefined;
   /** Default: the `luat_kv.wasm` beside this package's code. A Worker must pass it: see the README. */
   wasm?: WasmSource | undefined;
 }
@@ -118,6 +127,8 @@ export interface Stats {
   namespaces: Map<string, { live: number; expired: number }>;
   /** The size of the WebAssembly memory in bytes. It never shrinks. */
   memory: number;
+  /** The size of what is in the cache, in bytes: see {@link OpenOptions.cacheSize}. */
+  cache: { size: number };
 }
 
 // ---- Values
@@ -167,7 +178,7 @@ export interface IncrOptions extends Lifetime {
 export interface Entry<V, M = unknown> {
   value: V | null;
   metadata: M | null;
-  /** Null: there is no cache. Not enumerable in a read of many keys. */
+  /** Null: no read returns what another place has cached. Not enumerable in a read of many keys. */
   cacheStatus: null;
   /** Unix seconds; null means never. Not enumerable. */
   expiration: number | null;

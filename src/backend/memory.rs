@@ -2,9 +2,14 @@
 
 use std::mem;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use self::maps::{Maps, Place, REMOVED, Row, boxed, is_gone};
+#[cfg(target_family = "wasm")]
+pub(crate) use self::maps::Row;
+#[cfg(not(target_family = "wasm"))]
+use self::maps::Row;
+use self::maps::{Maps, Place, REMOVED, boxed, is_gone};
 use super::{
     Backend, Each, Import, Outcome, PAGE_BYTES, Projection, Put, Range, Removed, SWEEP_PER_WRITE, Scan, ScanPage, Step,
     Transaction, Write, copy, copy_text, push,
@@ -21,22 +26,30 @@ mod maps;
 mod namespace_map;
 mod record;
 
-/// `None` once it is closed.
-pub(crate) struct Memory(RwLock<Option<Maps>>);
+pub(crate) struct Memory {
+    /// `None` once it is closed.
+    maps: RwLock<Option<Maps>>,
+    /// Not 0 if the maps may have changed since a host in JavaScript set it to 0. It does so when it has emptied its
+    /// cache, or has brought it up to date with its own write: see web/src/cache.js.
+    changed: AtomicU32,
+}
 
 impl Memory {
     pub(crate) fn new() -> Self {
-        Memory(RwLock::new(Some(Maps::new(Versions::new(beginning())))))
+        let maps = Maps::new(Versions::new(beginning()));
+        Memory { maps: RwLock::new(Some(maps)), changed: AtomicU32::new(1) }
     }
 
     // A poisoned lock is still usable: a write that panics is undone while the panic unwinds.
 
     fn lock_to_read(&self) -> RwLockReadGuard<'_, Option<Maps>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        self.maps.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> RwLockWriteGuard<'_, Option<Maps>> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+        let maps = self.maps.write().unwrap_or_else(PoisonError::into_inner);
+        self.changed.store(1, Ordering::Relaxed); // here, so that no way to change the maps can leave it out
+        maps
     }
 
     fn read<T>(&self, read: impl FnOnce(&Maps) -> Result<T>) -> Result<T> {
@@ -84,10 +97,34 @@ impl Memory {
     }
 }
 
+#[cfg(target_family = "wasm")]
+impl Memory {
+    /// The word of [`changed`](Memory::changed), for the host.
+    pub(crate) fn changed(&self) -> *mut u32 {
+        self.changed.as_ptr()
+    }
+
+    /// Passes a row to `see`, without a copy of it, and whether it has expired. Returns `None` if there is no row. The
+    /// time is read only if the row has an expiration.
+    pub(crate) fn see<T>(
+        &self,
+        namespace: &str,
+        key: &str,
+        clock: &Clock,
+        see: impl FnOnce(&Row, bool) -> T,
+    ) -> Result<Option<T>> {
+        self.read(|maps| {
+            let Some(row) = maps.row(namespace, key) else { return Ok(None) };
+            let is_gone = row.expiration.is_some() && is_gone(row.expiration, clock.now());
+            Ok(Some(see(row, is_gone)))
+        })
+    }
+}
+
 /// The start of the versions of a store: unique in this process.
 #[cfg(not(target_family = "wasm"))]
 fn beginning() -> u64 {
-    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::atomic::AtomicU64;
     static STORES: AtomicU64 = AtomicU64::new(1);
     STORES.fetch_add(1, Ordering::Relaxed)
 }

@@ -17,6 +17,14 @@ use crate::version::Version;
 /// A set of keys within a store. Any thread may use it at any time. Free it with luat_kv_namespace_free().
 pub struct luat_kv_namespace(pub(super) Namespace);
 
+#[cfg(target_family = "wasm")]
+impl luat_kv_namespace {
+    /// Returns the namespace of the handle.
+    pub(crate) fn namespace(&self) -> &Namespace {
+        &self.0
+    }
+}
+
 /// Frees a namespace's handle; NULL does nothing. The namespace's keys stay in the store.
 ///
 /// # Safety

@@ -2,10 +2,11 @@
 
 import argumentTests from "../test/suites/arguments.js";
 import bulkTests from "../test/suites/bulk.js";
+import cacheTests from "../test/suites/cache.js";
 import limitTests from "../test/suites/limits.js";
 import luaFileTests from "../test/suites/lua-files.js";
 import luaTests from "../test/suites/lua.js";
 import namespaceTests from "../test/suites/namespace.js";
 import smokeTests from "./smoke.js";
 
-export default [namespaceTests, argumentTests, bulkTests, limitTests, luaTests, luaFileTests, smokeTests];
+export default [namespaceTests, argumentTests, bulkTests, cacheTests, limitTests, luaTests, luaFileTests, smokeTests];

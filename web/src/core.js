@@ -2,6 +2,7 @@
 // that by the epoch.
 
 import { BYTES, OK, OPEN_OPTIONS } from "./abi.js";
+import { Cache } from "./cache.js";
 import { closed } from "./error.js";
 
 /** Maps Namespace and SyncNamespace objects to their namespace: { core, name }. */
@@ -18,19 +19,23 @@ export class Core {
   closed = false;
   /** Persists the store; null for a store in memory only. */
   persister = null;
+  /** What was read from the store. */
+  cache;
   /** Weak references to the Namespace objects, by name. */
   namespaces = new Map();
   #handles = new Map();
 
-  constructor(engine, pointer, limits) {
+  constructor(engine, pointer, limits, cacheSize) {
     this.engine = engine;
     this.pointer = pointer;
     this.limits = limits;
+    this.cache = new Cache(cacheSize);
+    this.cache.attach(engine, pointer);
   }
 
-  /** Creates a store in an engine. */
-  static open(engine, limits) {
-    return new Core(engine, openMemory(engine, limits), limits);
+  /** Creates a store in an engine, with a cache of this many bytes. */
+  static open(engine, limits, cacheSize) {
+    return new Core(engine, openMemory(engine, limits), limits, cacheSize);
   }
 
   /** Returns this, or throws if the store is closed. */
@@ -90,6 +95,7 @@ export class Core {
     this.#release();
     this.engine = engine;
     this.pointer = pointer;
+    this.cache.attach(engine, pointer);
     this.persister?.moved();
   }
 
@@ -101,7 +107,7 @@ export class Core {
   changes(all) {
     const { engine, pointer } = this;
     const { call, HANDLE, ERROR } = engine;
-    engine.checked(call.wasm_changes(pointer, all ? 1 : 0, HANDLE, ERROR));
+    engine.checked(this.cache.unchanged(() => call.wasm_changes(pointer, all ? 1 : 0, HANDLE, ERROR)));
     const data = engine.outHandle();
     const length = engine.view.getUint32(HANDLE + BYTES.len, true);
     if (length === 0) return new Uint8Array(0);
@@ -147,12 +153,14 @@ export class Core {
     this.#release();
     this.pointer = 0;
     this.pointer = openMemory(this.engine, this.limits);
+    this.cache.attach(this.engine, this.pointer);
   }
 
   /** Makes every later use an error. */
   close() {
     this.closed = true;
     this.epoch++;
+    this.cache.detach();
   }
 
   /**
@@ -168,6 +176,7 @@ export class Core {
 
   #release() {
     this.epoch++;
+    this.cache.detach();
     const { engine } = this;
     if (this.pointer !== 0 && engine.death === null) {
       for (const handle of this.#handles.values()) engine.call.namespace_free(handle);

@@ -41,7 +41,7 @@ function scriptOf(what, code) {
 
 const LUA = ["kv", "print", "maxMemory", "wasm"];
 /** Options that only Store.open() has. */
-const STORE = ["limits", "persist", "name", "onError"];
+const STORE = ["limits", "persist", "name", "onError", "cacheSize"];
 
 function checkedName(what, name) {
   if (typeof name !== "string") throw new TypeError(`${what} must be a string, not ${kind(name)}`);
@@ -75,7 +75,7 @@ async function hostFor(core, { wasm, maxMemory }) {
   core.open(); // throws if the store was closed meanwhile
   const other = Host.of(core.engine);
   if (other !== null) return other;
-  const moved = Core.open(host.engine, core.limits);
+  const moved = Core.open(host.engine, core.limits, 0);
   try {
     moved.load(core.everything());
   } catch (error) {
@@ -121,8 +121,9 @@ export class Lua {
     const most = maxMemory === undefined ? undefined : options.maxMemory(maxMemory);
     let store = kv;
     if (store === undefined) {
-      const { engine } = await load(wasm, most ?? options.maxMemory(undefined));
-      store = new Store(Core.open(engine, 0));
+      const memory = most ?? options.maxMemory(undefined);
+      const { engine } = await load(wasm, memory);
+      store = new Store(Core.open(engine, 0, options.cacheSize(undefined, memory)));
     }
     const core = coreOf(store);
     const host = await hostFor(core, { wasm, maxMemory: most });

@@ -1,4 +1,4 @@
-import { BYTES, LIMITS_CLOUDFLARE, NOT_FOUND, OK } from "./abi.js";
+import { BYTES, LIMITS_CLOUDFLARE, OK } from "./abi.js";
 import { Atomic } from "./atomic.js";
 import { BULK, DELETE, checkTotal, notJSON } from "./cloudflare.js";
 import { Commit } from "./commit.js";
@@ -7,6 +7,8 @@ import { exportText, importText } from "./bulk.js";
 import { invalid } from "./error.js";
 import { MAX_NAME } from "./limits.js";
 import * as options from "./options.js";
+import { readRow } from "./read.js";
+import { isWellFormed } from "./slot.js";
 import * as values from "./values.js";
 import { setIncr, setList, setPut } from "./structs.js";
 
@@ -20,6 +22,8 @@ export class SyncNamespace {
   #name;
   #pointer = 0;
   #epoch = 0;
+  /** The cache's rows of this namespace. */
+  #table;
 
   /** Only Namespace calls it. The reference to that Namespace, `owner`, prevents that its pointer is freed. */
   constructor(core, owner, name) {
@@ -27,6 +31,7 @@ export class SyncNamespace {
     this.#core = core;
     this.#owner = owner;
     this.#name = name;
+    this.#table = core.cache.table();
     places.set(this, { core, name });
   }
 
@@ -51,39 +56,27 @@ export class SyncNamespace {
   // ---- One key
 
   get(given, type) {
-    if (Array.isArray(given)) return this.#getMany(given, type, values.value);
-    const core = this.#core;
-    const name = options.key(given, core.limits, "GET");
-    const as = type === undefined ? "text" : options.type(type, core.limits);
-    const ns = this.#handle();
-    const { engine } = core;
-    const { key, value, NUMBER, ERROR } = engine;
-    key.setText("the key", name);
-    let status;
-    try {
-      status = engine.raw.luat_kv_get(ns, key.pointer, key.length, value.start, value.size, NUMBER, ERROR);
-    } catch (error) {
-      throw engine.died(error);
+    // A key that is in the cache was checked.
+    const row = this.#table.find(given);
+    if (row !== undefined && row.text !== null) {
+      if (type === undefined || type === "text") return row.text;
+      if (type === "json") return values.parse(row.text, given);
     }
-    if (status === OK) return values.read(engine, value.start, engine.outLength(), as, name);
-    if (engine.checked(status) === NOT_FOUND) return null;
-    // The value does not fit into the scratch memory. (It may also have expired since.)
-    return this.#getEntry(ns, as, name, values.value);
+    if (Array.isArray(given)) return this.#getMany(given, type, values.entryValue);
+    const { limits } = this.#core;
+    const name = options.key(given, limits, "GET");
+    const as = type === undefined ? "text" : options.type(type, limits);
+    return values.valueOf(this.#row(name, as, false), as, name);
   }
 
-  /** Returns what `reading` returns for a key's entry; null if the key is missing. */
-  #getEntry(ns, as, name, reading) {
-    const { engine } = this.#core;
-    const { call, key, HANDLE, ERROR } = engine;
-    key.setText("the key", name);
-    const status = engine.checked(call.get_entry(ns, key.pointer, key.length, HANDLE, ERROR));
-    if (status === NOT_FOUND) return null;
-    const entry = engine.outHandle();
-    try {
-      return reading(engine, entry, as, name);
-    } finally {
-      if (engine.death === null) call.entry_free(entry);
-    }
+  /** Returns a row that has what is needed, from the cache or the module. No code of the caller runs meanwhile. */
+  #row(name, as, isWhole) {
+    const found = this.#table.find(name);
+    if (found?.has(as, isWhole)) return found;
+    const ns = this.#handle();
+    const row = readRow(this.#core.engine, ns, name, as, isWhole);
+    this.#table.keep(name, row);
+    return row;
   }
 
   getWithMetadata(given, type) {
@@ -91,19 +84,19 @@ export class SyncNamespace {
     const { limits } = this.#core;
     const name = options.key(given, limits, "GET");
     const as = type === undefined ? "text" : options.type(type, limits);
-    return this.#getEntry(this.#handle(), as, name, values.withMetadata) ?? values.missing();
+    return values.withMetadata(this.#row(name, as, true), as, name);
   }
 
   put(given, what, settings) {
-    return this.#write("luat_kv_put_versioned", given, what, settings);
+    return this.#write(false, given, what, settings);
   }
 
   add(given, what, settings) {
-    return this.#write("luat_kv_add_versioned", given, what, settings);
+    return this.#write(true, given, what, settings);
   }
 
   /** Returns the version of the new entry; null if nothing was stored. */
-  #write(call, given, what, settings) {
+  #write(isAdd, given, what, settings) {
     const core = this.#core;
     const name = options.key(given, core.limits);
     const prepared = settings === undefined ? null : options.put(settings, core.limits);
@@ -113,34 +106,66 @@ export class SyncNamespace {
     const ns = this.#handle();
     const { engine } = core;
     const { key, value, VERSION, ERROR } = engine;
+    const isCurrent = core.cache.isCurrent();
     try {
       if (typeof stored === "string") value.setText("the value", stored);
       else value.setBytes("the value", stored);
       key.setText("the key", name);
       const struct = prepared === null ? 0 : setPut(engine, prepared);
+      const { raw } = engine;
       let status;
       try {
-        status = engine.raw[call](ns, key.pointer, key.length, value.pointer, value.length, struct, VERSION, ERROR);
+        status = isAdd
+          ? raw.luat_kv_add_versioned(ns, key.pointer, key.length, value.pointer, value.length, struct, VERSION, ERROR)
+          : raw.luat_kv_put_versioned(ns, key.pointer, key.length, value.pointer, value.length, struct, VERSION, ERROR);
       } catch (error) {
         throw engine.died(error);
       }
       if (status < 0) throw engine.failure(status, `there is no memory for a value of ${length} ${unit(stored)}`);
       if (core.persister !== null) core.persister.wrote();
-      return status === OK ? engine.outVersion() : null;
+      if (status !== OK) {
+        if (isCurrent) core.cache.settle();
+        return null;
+      }
+      const version = engine.outVersion();
+      if (isCurrent) this.#wrote(name, stored, prepared);
+      return version;
     } finally {
       value.release();
       engine.metadata.release();
     }
   }
 
+  /** Tells the cache what was stored. */
+  #wrote(name, stored, prepared) {
+    // Only the module knows when a lifetime ends, and which text it has for one that is not well-formed.
+    const isKnown = typeof stored === "string" && isWellFormed(stored) && !prepared?.hasLifetime;
+    if (isKnown) this.#table.stored(name, stored);
+    else this.#table.wrote(name);
+  }
+
   has(given) {
+    const row = this.#table.find(given);
+    if (row !== undefined) return !row.isMissing;
     const name = options.key(given, this.#core.limits, "GET");
     return this.#core.has(this.#handle(), name);
   }
 
   delete(given) {
     const name = options.key(given, this.#core.limits, DELETE);
-    return this.#core.remove(this.#handle(), name);
+    return this.#remove(this.#handle(), name);
+  }
+
+  #remove(ns, name) {
+    return this.#changing(name, () => this.#core.remove(ns, name));
+  }
+
+  /** Makes a call that changes one key. If it throws, the cache takes notice at the next read. */
+  #changing(name, call) {
+    const isCurrent = this.#core.cache.isCurrent();
+    const answer = call();
+    if (isCurrent) this.#table.wrote(name);
+    return answer;
   }
 
   /**
@@ -148,13 +173,13 @@ export class SyncNamespace {
    * (luat_kv_take() would already have removed it.)
    */
   take(given, type) {
-    const core = this.#core;
-    const name = options.key(given, core.limits, "GET");
-    const as = options.type(type, core.limits);
-    const ns = this.#handle();
-    const entry = this.#getEntry(ns, as, name, values.withMetadata);
+    const { limits } = this.#core;
+    const name = options.key(given, limits, "GET");
+    const as = options.type(type, limits);
+    const row = this.#row(name, as, true);
+    const entry = values.withMetadata(row, as, name);
     // No other code runs in between, but the entry may have expired.
-    return entry !== null && core.remove(ns, name) ? entry : values.missing();
+    return !row.isMissing && this.#remove(this.#handle(), name) ? entry : values.missing();
   }
 
   touch(given, settings) {
@@ -165,9 +190,11 @@ export class SyncNamespace {
     const { engine } = core;
     const { call, key, ERROR } = engine;
     key.setText("the key", name);
-    const status = call.touch(ns, key.pointer, key.length, BigInt(expiration), BigInt(ttl), ERROR);
-    core.wrote();
-    return engine.checked(status) === OK;
+    return this.#changing(name, () => {
+      const status = call.touch(ns, key.pointer, key.length, BigInt(expiration), BigInt(ttl), ERROR);
+      core.wrote();
+      return engine.checked(status) === OK;
+    });
   }
 
   incr(given, by = 1, settings) {
@@ -180,7 +207,7 @@ export class SyncNamespace {
     const { call, key, NUMBER, ERROR } = engine;
     key.setText("the key", name);
     const struct = prepared === null ? 0 : setIncr(engine, prepared);
-    engine.checked(call.incr(ns, key.pointer, key.length, amount, struct, NUMBER, ERROR));
+    this.#changing(name, () => engine.checked(call.incr(ns, key.pointer, key.length, amount, struct, NUMBER, ERROR)));
     core.wrote();
     return engine.outSum();
   }

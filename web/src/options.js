@@ -183,6 +183,10 @@ export class Prepared {
   ttl = 0;
   metadata = "";
   initial = 0n;
+
+  get hasLifetime() {
+    return this.expiration !== 0 || this.ttl !== 0;
+  }
 }
 
 const LIFETIME = ["expiration", "expirationTtl"];
@@ -348,12 +352,18 @@ export function maxMemory(value) {
   return value === undefined ? 1024 * MIB : asInteger("maxMemory", value, 2 * MIB, 4096 * MIB);
 }
 
+/** The size of the cache: not more than the memory of the store. */
+export function cacheSize(value, maxMemory) {
+  return value === undefined ? Math.min(16 * MIB, maxMemory / 8) : asInteger("cacheSize", value, 0, maxMemory);
+}
+
 const PLACES = ["indexeddb", "opfs"];
-const OPEN = ["limits", "persist", "name", "wait", "recover", "onError", "maxMemory", "wasm"];
+const OPEN = ["limits", "persist", "name", "wait", "recover", "onError", "maxMemory", "cacheSize", "wasm"];
 
 export function open(given) {
   const options = only(given, OPEN);
-  const { limits, persist, name, wait, recover, onError, maxMemory: most, wasm } = options;
+  const { limits, persist, name, wait, recover, onError, wasm } = options;
+  const most = maxMemory(options.maxMemory);
   if (persist === undefined) refuseWithoutPlace(options);
   if (onError !== undefined && typeof onError !== "function") {
     throw new TypeError(`onError must be a function, not ${kind(onError)}`);
@@ -366,7 +376,8 @@ export function open(given) {
     wait: patience(wait),
     recover: flag("recover", recover),
     onError: onError ?? ((error) => console.error(error)),
-    maxMemory: maxMemory(most),
+    maxMemory: most,
+    cacheSize: cacheSize(options.cacheSize, most),
     wasm,
   };
 }

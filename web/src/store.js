@@ -39,10 +39,10 @@ export class Store {
   }
 
   static async open(given) {
-    const { limits, maxMemory, wasm, persist: where, ...kept } = options.open(given);
+    const { limits, maxMemory, cacheSize, wasm, persist: where, ...kept } = options.open(given);
     const url = () => new URL("../luat_kv.wasm", import.meta.url); // undefined in some bundles
     const engine = await Engine.load({ file: "luat_kv.wasm", url, source: wasm, maxMemory });
-    const core = Core.open(engine, limits);
+    const core = Core.open(engine, limits, cacheSize);
     if (where !== null) core.persister = await persist(core, { where, ...kept });
     return new Store(core);
   }
@@ -105,7 +105,7 @@ export class Store {
           expired: Number(call.stats_expired(stats, index)),
         });
       }
-      return { namespaces, memory: engine.memory.buffer.byteLength };
+      return { namespaces, memory: engine.memory.buffer.byteLength, cache: { size: this.#core.cache.size } };
     } finally {
       if (engine.death === null) call.stats_free(stats);
     }
@@ -115,7 +115,8 @@ export class Store {
     const most = options.atMost(max);
     const core = this.#core.open();
     const { engine, pointer } = core;
-    engine.checked(engine.call.sweep(pointer, BigInt(most), engine.NUMBER, engine.ERROR));
+    const { call, NUMBER, ERROR } = engine;
+    engine.checked(core.cache.unchanged(() => call.sweep(pointer, BigInt(most), NUMBER, ERROR)));
     core.wrote();
     return engine.outCount();
   }

@@ -126,18 +126,11 @@ export function parse(text, name) {
   }
 }
 
-/** Reads a value in memory as the given type. */
-export function read(engine, pointer, length, as, name) {
-  switch (as) {
-    case "text":
-      return engine.text(pointer, length);
-    case "json":
-      return parse(engine.text(pointer, length), name);
-    case "arrayBuffer":
-      return engine.copy(pointer, length);
-    default:
-      return streamOf(engine.copy(pointer, length));
-  }
+/** Reads a value of a page, which cannot be a stream. */
+function read(engine, pointer, length, as, name) {
+  if (as === "arrayBuffer") return engine.copy(pointer, length);
+  const text = engine.text(pointer, length);
+  return as === "json" ? parse(text, name) : text;
 }
 
 const CHUNK = 65536;
@@ -166,7 +159,23 @@ export function lengthOf(engine, entry) {
   return engine.outLength();
 }
 
-function valueOf(engine, entry, as, name) {
+/** The value of a row; null if the key is missing. A caller gets an object or a buffer of its own. */
+export function valueOf(row, as, name) {
+  if (row.isMissing) return null;
+  switch (as) {
+    case "text":
+      return row.text;
+    case "json":
+      return parse(row.text, name);
+    case "arrayBuffer":
+      return row.isKept ? row.bytes.slice(0) : row.bytes;
+    default:
+      return streamOf(row.bytes); // it copies what it reads
+  }
+}
+
+/** The value of an entry of a page. */
+export function entryValue(engine, entry, as, name) {
   const pointer = engine.call.entry_value(entry, engine.NUMBER) >>> 0;
   return read(engine, pointer, engine.outLength(), as, name);
 }
@@ -232,27 +241,26 @@ function hideWhole(object, expiration, version) {
 /** The result of getWithMetadata for a missing key. */
 export const missing = () => hideWhole({ value: null, metadata: null, cacheStatus: null }, null, null);
 
-/** The result of getWithMetadata for an existing key. */
-export function withMetadata(engine, entry, as, name) {
-  const metadata = metadataOf(engine, entry, name);
-  const found = { value: valueOf(engine, entry, as, name), metadata, cacheStatus: null };
-  return hideWhole(found, expirationOf(engine, entry) || null, entryVersion(engine, entry));
+/** The result of getWithMetadata for a whole row. */
+export function withMetadata(row, as, name) {
+  if (row.isMissing) return missing();
+  const metadata = row.metadata === null ? null : parseMetadata(row.metadata, name);
+  const found = { value: valueOf(row, as, name), metadata, cacheStatus: null };
+  return hideWhole(found, row.end || null, row.version);
 }
 
 /** The same for a key of a bulk read, for which Workers returns no cacheStatus. */
 export function bulkWithMetadata(engine, entry, as, name) {
-  const found = { value: valueOf(engine, entry, as, name), metadata: null };
+  const found = { value: entryValue(engine, entry, as, name), metadata: null };
   setMetadata(found, engine, entry, name);
   hide(found, "cacheStatus", null);
   return hideWhole(found, expirationOf(engine, entry) || null, entryVersion(engine, entry));
 }
 
-export { valueOf as value };
-
 /** An entry of a list, without the fields that are not set. Its version is a hidden property. */
 export function listed(engine, entry, as) {
   const key = { name: entryKey(engine, entry) };
-  if (as !== null) key.value = valueOf(engine, entry, as, key.name);
+  if (as !== null) key.value = entryValue(engine, entry, as, key.name);
   const expiration = expirationOf(engine, entry);
   if (expiration !== 0) key.expiration = expiration;
   setMetadata(key, engine, entry, key.name);

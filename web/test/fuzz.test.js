@@ -265,8 +265,14 @@ const CALLS = {
     raw.call.wasm_free(raw.call.wasm_alloc(size) >>> 0, size);
   },
   wasm_free: (raw) => raw.call.wasm_free(0, pick(INT32)),
+  wasm_changed: (raw) => raw.call.wasm_changed(raw.handle("store")),
   wasm_changes: (raw) => raw.record(below(2)),
   wasm_load: (raw) => raw.load(),
+  wasm_read: (raw) => {
+    const size = below(200);
+    const out = random() < 0.05 ? 0 : raw.place(32);
+    raw.fails("wasm_read", raw.handle("ns"), ...raw.bytes(), below(2), raw.place(size), size, out);
+  },
 };
 
 /** The host's random numbers and time also come from the seed, so that a failure can be repeated. */

@@ -31,6 +31,9 @@ const UNUSED = {
   luat_kv_put: "luat_kv_put_versioned does the same",
   luat_kv_add: "luat_kv_add_versioned does the same",
   luat_kv_delete: "luat_kv_remove reports more",
+  luat_kv_get: "luat_kv_wasm_read returns more",
+  luat_kv_get_entry: "luat_kv_wasm_read does the same in one call",
+  luat_kv_entry_free: "entries are those of pages",
   luat_kv_take: "a value is read before it is removed",
   luat_kv_compact: "in memory there is nothing to do",
   luat_kv_checkpoint: "in memory there is nothing to do",
@@ -57,7 +60,7 @@ test("the module exports all of the header that needs no files", () => {
   const own = exported.filter((name) => name.startsWith("luat_kv_") && !declared.includes(name));
   equal(
     own.sort(),
-    ["alloc", "changes", "free", "load"].map((name) => `luat_kv_wasm_${name}`),
+    ["alloc", "changed", "changes", "free", "load", "read"].map((name) => `luat_kv_wasm_${name}`),
   );
 });
 

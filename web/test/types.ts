@@ -125,6 +125,8 @@ export async function listing(kv: Namespace, sync: SyncNamespace): Promise<void>
 
 export async function persisted(): Promise<void> {
   const kv = await Store.open({ persist: "opfs", name: "a", wait: Infinity, recover: true, onError: console.error });
+  const { cache } = (await Store.open({ cacheSize: 0 })).stats();
+  is<typeof cache.size, number>(true);
   if (kv.damage !== null) is<typeof kv.damage.code extends string ? true : false, true>(true);
   await Store.delete({ persist: "indexeddb", name: "a", wait: 0 });
   // @ts-expect-error it says where.

@@ -13,7 +13,7 @@ use crate::version::{Version, Versions};
 
 /// What a key holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Row {
+pub(crate) struct Row {
     pub value: Vec<u8>,
     pub metadata: Option<String>,
     pub expiration: Option<i64>,

@@ -424,9 +424,15 @@ export default {
     for (const maxMemory of [0, 2 ** 21 - 1, 2 ** 32 + 1, 1.5])
       await fails(() => Store.open({ maxMemory }), "RangeError", "maxMemory");
     await fails(() => Store.open({ maxMemory: "1" }), "TypeError", "maxMemory");
+    for (const cacheSize of [-1, 1.5, NaN, Infinity, 2 ** 30 + 1])
+      await fails(() => Store.open({ cacheSize }), "RangeError", "cacheSize must be a whole number from 0 to 1073741824");
+    await fails(() => Store.open({ cacheSize: 2 ** 21 + 1, maxMemory: 2 ** 21 }), "RangeError", "from 0 to 2097152");
+    for (const cacheSize of ["1", true, null, 1n])
+      await fails(() => Store.open({ cacheSize }), "TypeError", "cacheSize must be a number");
+    await fails(() => Store.open({ cache_size: 1 }), "TypeError", 'did you mean "cacheSize"?');
     await fails(() => Store.open("x"), "TypeError", "options");
     for (const maxMemory of [2 ** 21, 2 ** 32]) {
-      const store = await Store.open({ maxMemory, persist: null, limits: undefined });
+      const store = await Store.open({ maxMemory, cacheSize: maxMemory, persist: null, limits: undefined });
       await store.close();
     }
   },

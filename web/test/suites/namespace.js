@@ -6,7 +6,7 @@ const fresh = async ({ Store }, options) => (await Store.open(options)).namespac
 const MISSING = { value: null, metadata: null, cacheStatus: null };
 const soon = () => Math.floor(Date.now() / 1000) + 1000;
 
-/** UTF-8 of all kinds, and lengths around the one from which on the encoder is used. */
+/** UTF-8 of all kinds, and lengths around those from which on the encoder is used. */
 const TEXTS = [
   "",
   "a",
@@ -17,9 +17,8 @@ const TEXTS = [
   "€",
   "😀",
   "\u2028",
-  "x".repeat(64),
-  "x".repeat(65),
-  "ü".repeat(64),
+  ...[32, 33, 160, 161].map((length) => "x".repeat(length)),
+  ...[32, 160].map((length) => `${"x".repeat(length - 1)}ü`),
 ];
 
 export default {

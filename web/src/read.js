@@ -1,0 +1,61 @@
+// Reads one entry from the module.
+
+import { NOT_FOUND, OK } from "./abi.js";
+import { Row } from "./cache.js";
+
+/** The offsets of the fields of luat_kv_wasm_entry (src/wasm/read.rs), which has 32 bytes. */
+const ENTRY = { expiration: 0, value_len: 8, metadata_len: 12, version: 16 };
+/** The length of metadata that is not there. */
+const NONE = 0xffff_ffff;
+
+function call(engine, ns, isWhole, pointer, size) {
+  const { key, OUT, ERROR } = engine;
+  try {
+    return engine.raw.luat_kv_wasm_read(ns, key.pointer, key.length, isWhole ? 1 : 0, pointer, size, OUT, ERROR);
+  } catch (error) {
+    throw engine.died(error);
+  }
+}
+
+/**
+ * Returns a Row with the value as text or, for a type of bytes, as an ArrayBuffer; with `isWhole` also the metadata and
+ * the version. For a missing key, the row's expiration is not 0 if the key has an entry that has expired.
+ */
+export function readRow(engine, ns, name, as, isWhole) {
+  const { key, value } = engine;
+  key.setText("the key", name);
+  const status = call(engine, ns, isWhole, value.start, value.size);
+  if (status === OK) return rowAt(engine, value.start, as, isWhole);
+  if (engine.checked(status) === NOT_FOUND) return missing(engine);
+  const { view } = engine.fresh();
+  const metadata = view.getUint32(engine.OUT + ENTRY.metadata_len, true);
+  const length = view.getUint32(engine.OUT + ENTRY.value_len, true) + (metadata === NONE ? 0 : metadata);
+  const pointer = engine.alloc(length, "there is no memory to read the value");
+  try {
+    // The entry may have expired since.
+    if (engine.checked(call(engine, ns, isWhole, pointer, length)) === NOT_FOUND) return missing(engine);
+    return rowAt(engine, pointer, as, isWhole);
+  } finally {
+    engine.free(pointer, length);
+  }
+}
+
+function missing(engine) {
+  const row = new Row(engine.fresh().view.getFloat64(engine.OUT + ENTRY.expiration, true));
+  row.isMissing = true;
+  return row;
+}
+
+function rowAt(engine, pointer, as, isWhole) {
+  const { view, OUT } = engine.fresh();
+  const row = new Row(view.getFloat64(OUT + ENTRY.expiration, true));
+  const length = view.getUint32(OUT + ENTRY.value_len, true);
+  if (isWhole) {
+    const metadata = view.getUint32(OUT + ENTRY.metadata_len, true);
+    if (metadata !== NONE) row.metadata = engine.text(pointer + length, metadata);
+    row.version = engine.versionAt(OUT + ENTRY.version);
+  }
+  if (as === "text" || as === "json") row.text = engine.text(pointer, length);
+  else row.bytes = engine.copy(pointer, length);
+  return row;
+}
