@@ -1,4 +1,4 @@
-// The measurements, for Node and for pages: nanoseconds per operation, in the fastest of several rounds. Each round
+// The measurements, for Node and for pages: nanoseconds per operation, as the median of several rounds. Each round
 // measures every subject in turn, so that a machine whose speed drifts affects all of them.
 
 import { Lua, Store } from "../src/index.js";
@@ -6,7 +6,7 @@ import { createStorage } from "unstorage";
 import memoryDriver from "unstorage/drivers/memory";
 
 const KEYS = 10_000;
-const ROUNDS = 7;
+const ROUNDS = 31;
 const VALUE = "v".repeat(100);
 
 /** Keys of 100 characters each, in an irregular order. */
@@ -84,28 +84,38 @@ async function inLua() {
   return { store: { put: call("put"), get: call("get"), close }, table: { put: call("table_put"), get: call("table_get") } };
 }
 
+function median(numbers) {
+  return numbers.sort((a, b) => a - b)[Math.floor(numbers.length / 2)];
+}
+
 /** Returns { subject: { put, get } }. */
 export async function measure() {
   const store = await Store.open();
   const kv = store.namespace("bench");
+  const uncached = await Store.open({ cacheSize: 0 });
   const storage = createStorage({ driver: memoryDriver() });
   const lua = await inLua();
+  const map = new MapStore();
   const subjects = {
     "luat-kv, sync": sync(kv.sync),
-    "a Map with the same work": sync(new MapStore()),
+    "luat-kv, sync, no cache": sync(uncached.namespace("bench").sync),
+    "a Map with the same work": sync(map),
     "luat-kv": promised((key, value) => kv.put(key, value), (key) => kv.get(key)),
+    "a Map behind promises": promised(async (key, value) => map.put(key, value), async (key) => map.get(key)),
     "unstorage, memory": promised((key, value) => storage.setItem(key, value), (key) => storage.getItem(key)),
     "luat_kv in Lua": lua.store,
     "a table in Lua": lua.table,
   };
-  const best = Object.fromEntries(Object.keys(subjects).map((name) => [name, { put: Infinity, get: Infinity }]));
+  const rounds = Object.fromEntries(Object.keys(subjects).map((name) => [name, { put: [], get: [] }]));
   for (let round = 0; round < ROUNDS; round++) {
     for (const [name, { put, get }] of Object.entries(subjects)) {
-      best[name].put = Math.min(best[name].put, await put());
-      best[name].get = Math.min(best[name].get, await get());
+      rounds[name].put.push(await put());
+      rounds[name].get.push(await get());
     }
   }
   lua.store.close();
   await store.close();
-  return best;
+  await uncached.close();
+  const medians = ([name, { put, get }]) => [name, { put: median(put), get: median(get) }];
+  return Object.fromEntries(Object.entries(rounds).map(medians));
 }
