@@ -4,9 +4,13 @@ use std::ffi::{CString, c_char};
 use std::ptr;
 
 use super::entry::view;
-use super::options::{self, Options};
+#[cfg(not(target_family = "wasm"))]
+use super::options;
+use super::options::Options;
 use super::{LUAT_KV_OK, free, handle, luat_kv_error, luat_kv_status, luat_kv_store, required, set};
-use crate::types::{CacheStats, NamespaceStats, Stats};
+#[cfg(not(target_family = "wasm"))]
+use crate::types::CacheStats;
+use crate::types::{NamespaceStats, Stats};
 
 /// The contents of a store in numbers. One thread at a time may use them. Free them with luat_kv_stats_free().
 pub struct luat_kv_stats {

@@ -21,7 +21,9 @@ const FILES = ["open", "open_project", "backup", "export", "import", "export_fd"
 );
 
 /** Functions that would make the module larger. JavaScript does not need them. */
-const LEFT_OUT = ["iter_open", "iter_next", "iter_free", "store_limits"].map((name) => `luat_kv_${name}`);
+const LEFT_OUT = ["iter_open", "iter_next", "iter_free", "store_limits", "stats_cache"].map(
+  (name) => `luat_kv_${name}`,
+);
 
 /** Functions that the package does not use. */
 const UNUSED = {
