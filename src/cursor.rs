@@ -18,7 +18,7 @@ pub(crate) fn encode(last_key: &str, prefix: &str, reverse: bool) -> String {
     bytes.extend_from_slice(&(prefix.len() as u32).to_le_bytes());
     bytes.extend_from_slice(last_key.as_bytes());
     bytes.extend_from_slice(&checksum(&bytes).to_le_bytes());
-    url64::encode(&bytes).map(char::from).collect()
+    url64::encode(&bytes)
 }
 
 /// Returns the last key of the page that the cursor belongs to. The list must be the same.

@@ -4,12 +4,22 @@
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/// Returns the characters for some bytes, one by one.
-pub(crate) fn encode(bytes: &[u8]) -> impl Iterator<Item = u8> {
-    bytes.chunks(3).flat_map(|chunk| {
-        let bits = (0..3).fold(0, |bits, at| bits << 8 | usize::from(chunk.get(at).copied().unwrap_or(0)));
-        (0..=chunk.len()).map(move |at| ALPHABET[bits >> (18 - 6 * at) & 63])
-    })
+/// Returns the characters for three bytes.
+pub(crate) fn encode_group([a, b, c]: [u8; 3]) -> [u8; 4] {
+    let bits = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+    [18, 12, 6, 0].map(|shift| ALPHABET[bits >> shift & 63])
+}
+
+/// Returns the text for some bytes.
+pub(crate) fn encode(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let mut group = [0; 3];
+        group[..chunk.len()].copy_from_slice(chunk);
+        let characters = encode_group(group);
+        text.extend(characters[..=chunk.len()].iter().copied().map(char::from));
+    }
+    text
 }
 
 /// Returns the bytes of a text; `None` for a text that [`encode`] does not produce.
@@ -42,7 +52,7 @@ mod tests {
         for from in [0, 1, 2, 100, 250] {
             for len in 0..200 {
                 let bytes = &bytes[from..from + len];
-                let text: String = encode(bytes).map(char::from).collect();
+                let text = encode(bytes);
                 assert_eq!(text, BASE64.encode(bytes));
                 assert_eq!(decode(&text).as_deref(), Some(bytes));
             }

@@ -24,7 +24,9 @@ impl Version {
     /// The text, in ASCII.
     pub(crate) fn text(&self) -> [u8; TEXT_LEN] {
         let mut text = [0; TEXT_LEN];
-        text.iter_mut().zip(url64::encode(&self.0)).for_each(|(to, character)| *to = character);
+        for (characters, bytes) in text.as_chunks_mut().0.iter_mut().zip(self.0.as_chunks().0) {
+            *characters = url64::encode_group(*bytes);
+        }
         text
     }
 

@@ -19,10 +19,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use rusqlite::types::ToSqlOutput;
+
 use self::cache::Adding;
 use self::connection::Connection;
 use self::database::{Caller, Database};
-use self::rows::{USUAL, below, entry, get, in_order, namespace_after, of_long_row_after};
+use self::rows::{USUAL, below, entry, get, in_order, list, namespace_after, of_long_row_after};
 use super::{
     Backend, Each, Import, Outcome, PAGE_BYTES, Projection, Range, Removed, Scan, ScanPage, Step, Write, push,
 };
@@ -227,22 +229,21 @@ impl Backend for Sqlite {
 
     fn list(&self, range: Range<'_>, scan: Scan, now: i64) -> Result<ScanPage> {
         self.read_long(|connection| {
-            let mut query = connection.sqlite.prepare_cached(schema::list(scan.reverse, scan.values))?;
             // One more than asked for shows whether live keys are left.
             let limit = scan.limit as i64 + 1;
-            let mut rows = query.query((range.namespace, range.from, below(&range), now, limit))?;
+            let mut rows = list(&connection.sqlite, &range, [scan.reverse, scan.values], now, limit)?;
             let (mut found, mut bytes) = (ScanPage::default(), 0);
             loop {
                 let last = found.entries.last().map(|entry| &*entry.key);
-                let next = rows
-                    .next()
-                    .map_err(|error| of_long_row_after(&connection.sqlite, error, &range, scan.reverse, last, now))?;
-                let Some(row) = next else { break };
+                let of_row = |error| of_long_row_after(&connection.sqlite, error, &range, scan.reverse, last, now);
+                if !rows.step().map_err(of_row)? {
+                    break;
+                }
                 found.more = found.entries.len() == scan.limit || bytes >= PAGE_BYTES;
                 if found.more {
                     break;
                 }
-                let entry = entry(row, scan.values)?;
+                let entry = entry(&rows, scan.values)?;
                 if let Some(last) = found.entries.last() {
                     let (before, after) = if scan.reverse { (&entry, last) } else { (last, &entry) };
                     in_order(&before.key, &after.key)?;
@@ -258,7 +259,7 @@ impl Backend for Sqlite {
     fn count(&self, range: Range<'_>, now: i64) -> Result<u64> {
         self.read_long(|connection| {
             let mut query = connection.sqlite.prepare_cached(schema::COUNT)?;
-            Ok(query.query_row((range.namespace, range.from, below(&range), now), |row| row.get(0))?)
+            Ok(query.query_row((range.namespace, range.from, ToSqlOutput::Borrowed(below(&range)), now), |row| row.get(0))?)
         })
     }
 
@@ -266,14 +267,13 @@ impl Backend for Sqlite {
     fn scan(&self, namespace: &str, now: i64, each: &mut Each<'_>) -> Result<()> {
         self.read_apart(|connection| {
             let range = Range { namespace, from: "", below: None };
-            let mut query = connection.sqlite.prepare(schema::list(false, true))?;
-            let mut rows = query.query((namespace, "", below(&range), now, -1))?;
+            let mut rows = list(&connection.sqlite, &range, [false, true], now, -1)?;
             let mut last: Option<String> = None;
-            while let Some(row) = rows
-                .next()
+            while rows
+                .step()
                 .map_err(|error| of_long_row_after(&connection.sqlite, error, &range, false, last.as_deref(), now))?
             {
-                let entry = entry(row, true)?;
+                let entry = entry(&rows, true)?;
                 last.map_or(Ok(()), |last| in_order(&last, &entry.key))?;
                 each(&entry)?;
                 last = Some(entry.key);

@@ -1,4 +1,4 @@
-//! A connection to SQLite and the statements that it keeps prepared: those that read or write one row.
+//! A connection to SQLite and the statements that it keeps prepared: those that read or write one row, or list rows.
 //!
 //! rusqlite has a cache of statements, but taking a statement out and putting it back takes a fifth of the instructions
 //! of a read. Here each statement has its own slot. Bound values are not copied either.
@@ -37,9 +37,13 @@ pub(super) enum Kept {
     Touch,
     Delete,
     DeleteExpired,
+    List,
+    ListReverse,
+    ListValues,
+    ListValuesReverse,
 }
 
-const COUNT: usize = Kept::DeleteExpired as usize + 1;
+const COUNT: usize = Kept::ListValuesReverse as usize + 1;
 
 impl Kept {
     fn sql(self) -> &'static str {
@@ -52,6 +56,19 @@ impl Kept {
             Kept::Touch => schema::TOUCH,
             Kept::Delete => schema::DELETE,
             Kept::DeleteExpired => schema::DELETE_EXPIRED,
+            Kept::List => schema::list(false, false),
+            Kept::ListReverse => schema::list(true, false),
+            Kept::ListValues => schema::list(false, true),
+            Kept::ListValuesReverse => schema::list(true, true),
+        }
+    }
+
+    pub fn list(reverse: bool, values: bool) -> Kept {
+        match (reverse, values) {
+            (false, false) => Kept::List,
+            (true, false) => Kept::ListReverse,
+            (false, true) => Kept::ListValues,
+            (true, true) => Kept::ListValuesReverse,
         }
     }
 }

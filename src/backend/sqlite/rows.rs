@@ -1,9 +1,9 @@
 //! Reads rows, which may contain anything that another program or damage has left in the file.
 
 use rusqlite::Row;
-use rusqlite::types::{FromSql, ToSqlOutput, Value, ValueRef};
+use rusqlite::types::{FromSql, ToSqlOutput, ValueRef};
 
-use super::prepared::{Kept, PreparedConnection};
+use super::prepared::{Execution, Kept, PreparedConnection};
 use super::schema;
 use crate::backend::{Projection, Range, copy, copy_text};
 use crate::error::{Code, Error, Result, quoted};
@@ -92,19 +92,33 @@ fn is_live(expiration: ValueRef<'_>, now: i64) -> bool {
 }
 
 /// The end of a range, for a comparison: in SQLite any blob sorts after every text.
-pub(super) fn below<'a>(range: &Range<'a>) -> ToSqlOutput<'a> {
-    range.below.map_or(ToSqlOutput::Owned(Value::Blob(Vec::new())), |below| ToSqlOutput::Borrowed(below.into()))
+pub(super) fn below<'a>(range: &Range<'a>) -> ValueRef<'a> {
+    range.below.map_or(ValueRef::Blob(b""), ValueRef::from)
 }
 
-/// Reads a row of [`schema::list`].
-pub(super) fn entry(row: &Row<'_>, values: bool) -> Result<Entry> {
-    let bytes = row.get_ref(0)?.as_bytes_or_null().map_err(rusqlite::Error::from)?.unwrap_or_default();
-    let key = text(row.get_ref(0)?, LONGEST_NAME).map_err(|error| of_row(error, bytes))?.unwrap_or_default();
+/// Begins a list of at most `limit` rows; a negative `limit` means all.
+pub(super) fn list<'c, 'b>(
+    connection: &'c PreparedConnection,
+    range: &Range<'b>,
+    [reverse, values]: [bool; 2],
+    now: i64,
+    limit: i64,
+) -> Result<Execution<'c, 'b>> {
+    let parameters =
+        [range.namespace.into(), range.from.into(), below(range), ValueRef::Integer(now), ValueRef::Integer(limit)];
+    connection.run(Kept::list(reverse, values), &parameters)
+}
+
+/// Reads a row of a [`list`].
+pub(super) fn entry(row: &Execution<'_, '_>, values: bool) -> Result<Entry> {
+    let name = row.column(0);
+    let bytes = name.as_bytes_or_null().map_err(rusqlite::Error::from)?.unwrap_or_default();
+    let key = text(name, LONGEST_NAME).map_err(|error| of_row(error, bytes))?.unwrap_or_default();
     let (metadata, expiration, version) =
-        described([row.get_ref(1)?, row.get_ref(2)?, row.get_ref(3)?]).map_err(|error| of_row(error, bytes))?;
+        described([row.column(1), row.column(2), row.column(3)]).map_err(|error| of_row(error, bytes))?;
     let mut value = None;
     if values {
-        read_value(row.get_ref(4)?, value.insert(Vec::new()))?;
+        read_value(row.column(4), value.insert(Vec::new()))?;
     }
     Ok(Entry { key, value, metadata, expiration, version })
 }
@@ -117,13 +131,12 @@ pub(super) fn of_long_row(error: Error, key: &str) -> Error {
 /// The same for a list that failed at the row after `last`. Looks for the key of that row without reading the rest.
 pub(super) fn of_long_row_after(
     connection: &rusqlite::Connection,
-    error: rusqlite::Error,
+    error: Error,
     range: &Range<'_>,
     reverse: bool,
     last: Option<&str>,
     now: i64,
 ) -> Error {
-    let error = Error::from(error);
     if error.code() != Code::Limit {
         return error;
     }
@@ -133,7 +146,7 @@ pub(super) fn of_long_row_after(
         false => Range { from: range.from.max(&after), ..*range },
     };
     let key = connection.prepare(schema::list_keys(reverse)).and_then(|mut query| {
-        query.query_row((rest.namespace, rest.from, below(&rest), now, 1), |row| {
+        query.query_row((rest.namespace, rest.from, ToSqlOutput::Borrowed(below(&rest)), now, 1), |row| {
             Ok(row.get_ref(0)?.as_bytes_or_null()?.unwrap_or_default().to_vec())
         })
     });
