@@ -259,7 +259,9 @@ impl Backend for Sqlite {
     fn count(&self, range: Range<'_>, now: i64) -> Result<u64> {
         self.read_long(|connection| {
             let mut query = connection.sqlite.prepare_cached(schema::COUNT)?;
-            Ok(query.query_row((range.namespace, range.from, ToSqlOutput::Borrowed(below(&range)), now), |row| row.get(0))?)
+            Ok(query.query_row((range.namespace, range.from, ToSqlOutput::Borrowed(below(&range)), now), |row| {
+                row.get(0)
+            })?)
         })
     }
 

@@ -251,14 +251,15 @@ fn set_up(sqlite: &mut rusqlite::Connection, guard: &mut Guard, opening: Opening
         return Err(Error::new(Code::Corrupt, format!("its text is {encoding}, which sorts keys in another order")));
     }
     guard.note_format(sqlite)?;
-    let readonly = schema::recognize(sqlite)?.is_some() || sqlite.is_readonly("main")?;
+    let found = schema::recognize(sqlite)?;
+    let readonly = found.objection.is_some() || sqlite.is_readonly("main")?;
     let journal = if readonly { "journal_mode" } else { "journal_mode = WAL" };
     let journal: String = sqlite.query_row(&format!("PRAGMA {journal}"), (), |row| row.get(0))?;
     // NORMAL is safe and fast only with a WAL. Some file systems do not support one.
     let has_wal = journal == "wal";
     synchronous(sqlite, if has_wal { durability } else { Durability::Full })?;
     sqlite.query_row(&format!("PRAGMA journal_size_limit = {WAL_LEFT}"), (), |_| Ok(()))?;
-    guard.objection = schema::prepare(sqlite, readonly, converts)?;
+    guard.objection = schema::prepare(sqlite, found, readonly, converts)?;
     Ok(has_wal.then_some(durability))
 }
 

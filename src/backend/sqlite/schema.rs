@@ -15,7 +15,8 @@ use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, TransactionBehavior};
 
-use self::layout::{Found, Layout};
+pub(super) use self::layout::Found;
+use self::layout::Layout;
 use super::prepared::PreparedConnection;
 use crate::error::{Code, Error, Result};
 
@@ -36,9 +37,10 @@ pub(super) use self::steps::Steps;
 const VIEW: &str = "CREATE TEMP VIEW kv AS SELECT namespace, key, expiration, metadata, value,
     luat_kv_version(value, metadata, expiration) AS version FROM main.kv";
 
-/// Refuses a file that is not a store, before anything in it is changed. Returns why it may only be read, if so.
-pub(super) fn recognize(connection: &Connection) -> Result<Option<String>> {
-    look(connection).map(|found| found.objection)
+/// Refuses a file that is not a store, before anything in it is changed. Reads the layout as of one moment, even if
+/// others are changing it.
+pub(super) fn recognize(connection: &Connection) -> Result<Found> {
+    layout::find(&*connection.unchecked_transaction()?)
 }
 
 /// Like [`recognize`], while a store is open: the table exists by now, unless another program has removed it.
@@ -72,18 +74,20 @@ pub(super) fn at_fault(connection: &Connection, error: Error) -> Error {
     }
 }
 
-/// Reads the layout as of one moment, even if others are changing it.
-fn look(connection: &Connection) -> Result<Found> {
-    layout::find(&*connection.unchecked_transaction()?)
-}
-
 /// Creates the table, or adds what the statements need: all or nothing, whatever other processes do meanwhile. Returns
 /// why the table may only be read, if so.
 ///
 /// A table of an older format works as it is. If it cannot be converted, because the disk is full or the file is
 /// damaged, it stays, and the next open tries again. Without `converts`, it stays if it works.
-pub(super) fn prepare(connection: &mut Connection, readonly: bool, converts: bool) -> Result<Option<String>> {
-    let found = look(connection)?;
+///
+/// `found` is what [`recognize`] returned just before. If another process changes the table in between, it is as if it
+/// did so after this returns, which the next write notices.
+pub(super) fn prepare(
+    connection: &mut Connection,
+    found: Found,
+    readonly: bool,
+    converts: bool,
+) -> Result<Option<String>> {
     if readonly || found.objection.is_some() {
         match found.layout {
             Layout::Missing => {
@@ -100,7 +104,10 @@ pub(super) fn prepare(connection: &mut Connection, readonly: bool, converts: boo
     match bring_up(connection) {
         Ok(None) => Ok(None),
         // Another process was faster, and left a table that may only be read.
-        Ok(Some(_)) => prepare(connection, true, converts),
+        Ok(Some(_)) => {
+            let found = recognize(connection)?;
+            prepare(connection, found, true, converts)
+        }
         Err(error) if error.code() != Code::Busy && found.works() => Ok(None),
         Err(error) => Err(error),
     }
@@ -169,10 +176,15 @@ mod tests {
         steps.collect::<rusqlite::Result<Vec<_>>>().unwrap().join("; ")
     }
 
+    fn open(connection: &mut Connection) -> Result<Option<String>> {
+        let found = recognize(connection)?;
+        prepare(connection, found, false, true)
+    }
+
     #[test]
     fn every_statement_descends_and_none_scans_or_sorts() {
         let mut connection = Connection::open_in_memory().unwrap();
-        prepare(&mut connection, false, true).unwrap();
+        open(&mut connection).unwrap();
         let lists = [false, true].map(|reverse| [list(reverse, false), list(reverse, true), list_keys(reverse)]);
         let others = [GET, GET_VALUE, HAS, VERSION, COUNT, TOUCH, DELETE, DELETE_EXPIRED, SWEEP, MEASURE, REMOVE];
         // Luat creates an index that is the same as the primary key's.
@@ -191,7 +203,7 @@ mod tests {
         for table in ["kv (key TEXT PRIMARY KEY, value BLOB)", "kv (namespace, key, value, metadata, expiration)"] {
             let mut connection = Connection::open_in_memory().unwrap();
             connection.execute_batch(&format!("CREATE TABLE {table}")).unwrap();
-            assert_eq!(prepare(&mut connection, false, true).unwrap_err().code(), Code::Corrupt);
+            assert_eq!(open(&mut connection).unwrap_err().code(), Code::Corrupt);
             assert_eq!(
                 connection
                     .query_row("SELECT count(*) FROM sqlite_schema WHERE sql LIKE '%INDEX%'", (), |row| row.get(0)),

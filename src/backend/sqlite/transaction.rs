@@ -131,7 +131,13 @@ impl Change<'_> {
         let mut query = self.sqlite.prepare_cached(schema::MEASURE)?;
         let (mut removed, mut bytes) = (Removed::default(), 0);
         {
-            let mut rows = query.query((range.namespace, range.from, ToSqlOutput::Borrowed(below(&range)), self.now, step.rows as i64))?;
+            let mut rows = query.query((
+                range.namespace,
+                range.from,
+                ToSqlOutput::Borrowed(below(&range)),
+                self.now,
+                step.rows as i64,
+            ))?;
             while bytes < step.bytes
                 && let Some(row) = rows.next()?
             {

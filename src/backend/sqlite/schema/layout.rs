@@ -44,14 +44,14 @@ impl Layout {
 
 /// The layout, and why the table may only be read, if so.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Found {
-    pub layout: Layout,
+pub(in super::super) struct Found {
+    pub(super) layout: Layout,
     pub objection: Option<String>,
-    pub format: Format,
+    pub(super) format: Format,
     /// Whether another program has tables in the file.
-    pub is_shared: bool,
+    pub(super) is_shared: bool,
     /// The columns that this library does not know, and that a statement can write.
-    pub foreign: Vec<String>,
+    pub(super) foreign: Vec<String>,
 }
 
 impl Found {
@@ -158,12 +158,11 @@ fn read(connection: &Connection) -> Result<Schema> {
         let is = |ours: &str| name.eq_ignore_ascii_case(ours);
         if is("kv") && kind != "index" && kind != "trigger" {
             let sql = text(ValueRef::Text(sql))?;
-            if kind != "table"
-                || !tokens::tokens(sql).is_some_and(|sql| sql.get(1).is_some_and(|word| word.is("table")))
-            {
+            if kind != "table" || !is_create_table(sql) {
                 return Err(corrupt("its kv is not a table"));
             }
-            schema.more |= contains(sql.as_bytes(), b"check") || contains(sql.as_bytes(), b"references");
+            let may_refer = sql != CREATE;
+            schema.more |= may_refer && (contains(sql.as_bytes(), b"check") || contains(sql.as_bytes(), b"references"));
             schema.table = Some(sql.to_owned());
             continue;
         }
@@ -181,9 +180,14 @@ fn read(connection: &Connection) -> Result<Schema> {
             schema.taken = Some("kv_expiration");
         }
         let is_known = is("kv_expiration") || is("idx_kv_namespace_key");
-        schema.more |= kind == "view" || kind == "trigger" || (contains(sql, b"kv") && !is_known);
+        schema.more |= kind == "view" || kind == "trigger" || (!is_known && contains(sql, b"kv"));
     }
     Ok(schema)
+}
+
+/// Whether this is the definition of an ordinary table, not of a virtual one.
+fn is_create_table(sql: &str) -> bool {
+    sql == CREATE || tokens::tokens(sql).is_some_and(|sql| sql.get(1).is_some_and(|word| word.is("table")))
 }
 
 /// Refuses a table of another kind. Returns whether rows get versions, from the column's default or as `otherwise`
