@@ -221,7 +221,7 @@ impl Store {
         self.0.call(|backend| backend.namespaces(now))
     }
 
-    /// Returns what the store contains. Counts every row.
+    /// Returns what the store contains. Counts every row, but reads no values.
     pub fn stats(&self) -> Result<Stats> {
         let now = self.0.clock.now();
         self.0.call(|backend| {

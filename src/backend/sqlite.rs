@@ -333,11 +333,23 @@ impl Backend for Sqlite {
 
     fn stats(&self, now: i64) -> Result<Vec<NamespaceStats>> {
         self.read_long(|connection| {
-            let mut query = connection.sqlite.prepare_cached(schema::STATS)?;
-            let (mut rows, mut stats) = (query.query((now,))?, Vec::<NamespaceStats>::new());
+            let _snapshot = connection.sqlite.unchecked_transaction()?;
+            let mut query = connection.sqlite.prepare_cached(schema::COUNT_ROWS)?;
+            let (mut rows, mut stats) = (query.query(())?, Vec::<NamespaceStats>::new());
             while let Some(row) = rows.next()? {
                 let name = namespace_after(stats.last().map(|stats| &*stats.name), row)?;
-                push(&mut stats, NamespaceStats { name, live: row.get(1)?, expired: row.get(2)? })?;
+                push(&mut stats, NamespaceStats { name, live: row.get(1)?, expired: 0 })?;
+            }
+            connection.guard.steps.restart();
+            let mut query = connection.sqlite.prepare_cached(schema::EXPIRED)?;
+            let mut rows = query.query((now,))?;
+            while let Some(row) = rows.next()? {
+                let name = row.get_ref(0)?.as_bytes_or_null().map_err(rusqlite::Error::from)?.unwrap_or_default();
+                // A name is missing only in a damaged file, or is NULL in another program's table.
+                if let Ok(at) = stats.binary_search_by(|stats| stats.name.as_bytes().cmp(name)) {
+                    stats[at].live = stats[at].live.saturating_sub(1);
+                    stats[at].expired += 1;
+                }
             }
             Ok(stats)
         })

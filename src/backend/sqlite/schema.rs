@@ -199,6 +199,15 @@ mod tests {
     }
 
     #[test]
+    fn statistics_read_the_index_of_the_primary_key_and_the_expired_rows() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        open(&mut connection).unwrap();
+        let rows = plan(&connection, COUNT_ROWS);
+        assert!(rows.contains("COVERING INDEX") && !rows.contains("B-TREE"), "{rows}");
+        assert!(plan(&connection, EXPIRED).contains("SEARCH kv USING INDEX kv_expiration (expiration<?)"));
+    }
+
+    #[test]
     fn a_table_of_someone_elses_is_refused_and_untouched() {
         for table in ["kv (key TEXT PRIMARY KEY, value BLOB)", "kv (namespace, key, value, metadata, expiration)"] {
             let mut connection = Connection::open_in_memory().unwrap();

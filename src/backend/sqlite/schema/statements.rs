@@ -91,6 +91,9 @@ pub(in super::super) const NAMESPACES: &str = "WITH RECURSIVE names (name) AS (
     SELECT name FROM names WHERE name IS NOT NULL
         AND EXISTS (SELECT 1 FROM kv WHERE namespace = name AND (+expiration IS NULL OR +expiration > ?1))";
 
-pub(in super::super) const STATS: &str = "SELECT namespace, sum(expiration IS NULL OR expiration > ?1),
-        sum(expiration IS NOT NULL AND expiration <= ?1)
-    FROM kv WHERE namespace IS NOT NULL GROUP BY namespace ORDER BY namespace";
+/// The number of rows of each namespace, live or not. Reads only the index of the primary key.
+pub(in super::super) const COUNT_ROWS: &str =
+    "SELECT namespace, count(*) FROM kv WHERE namespace IS NOT NULL GROUP BY namespace ORDER BY namespace";
+
+/// The namespace of each expired row.
+pub(in super::super) const EXPIRED: &str = "SELECT namespace FROM kv WHERE expiration <= ?1";
