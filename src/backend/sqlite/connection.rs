@@ -14,6 +14,7 @@ use super::own_commits::OwnCommits;
 use super::prepared::PreparedConnection;
 use super::registry::Registration;
 use super::schema::Guard;
+use super::transaction::Sweeping;
 use super::wal_index::WalIndex;
 use super::{Check, Stage, create, descriptors, reason, schema};
 use crate::error::{Code, Error, Result};
@@ -24,10 +25,7 @@ use crate::version::Versions;
 pub(super) struct Connection {
     pub mapping: Option<Mapping>,
     pub sqlite: PreparedConnection,
-    /// When a write last looked for expired rows.
-    pub last_look: Option<i64>,
-    /// Whether that look may have left some expired rows.
-    pub more_to_sweep: bool,
+    pub sweeping: Sweeping,
     /// Whether it was opened for reading only, or its file must not be written.
     pub readonly: bool,
     pub access: Access,
@@ -138,8 +136,7 @@ impl Connection {
             own_commits: index.map(|index| OwnCommits::observe(&sqlite, index)),
             readonly: sqlite.is_readonly("main")?,
             sqlite: PreparedConnection::new(sqlite),
-            last_look: None,
-            more_to_sweep: false,
+            sweeping: Sweeping::default(),
             access,
             guard,
             busy_timeout,

@@ -25,25 +25,29 @@ impl Connection {
         run: impl FnOnce(&mut Change<'_>) -> Result<Option<T>>,
     ) -> Result<Option<T>> {
         let (version, now) = (self.versions.next(), clock.now());
-        let sweeps = self.may_sweep(now);
-        if is_one_statement && !sweeps {
-            let done = run(&mut self.begin(now, version));
+        if is_one_statement && !self.sweeping.is_due(now, 0) {
+            let mut change = self.begin(now, version);
+            let done = run(&mut change);
+            let expiries = change.expiries;
+            self.sweeping.put_off(expiries);
             return done.map_err(|failed| self.take_back(failed));
         }
         let transaction = SqliteTransaction::new_unchecked(&self.sqlite, TransactionBehavior::Immediate)?;
         let now = clock.now();
-        if sweeps {
+        if self.sweeping.is_first(now) {
             self.guard.look_again(&self.sqlite)?;
         }
         let mut change = self.begin(now, version);
         let Some(answer) = run(&mut change)? else {
             return Ok(None);
         };
-        let quota = SWEEP_PER_WRITE + change.expiries;
-        let swept = if sweeps { sweep(&transaction, quota, now)? } else { 0 };
+        let expiries = change.expiries;
+        let quota = self.sweeping.is_due(now, expiries).then(|| self.sweeping.quota(now, expiries));
+        let swept = quota.map_or(Ok(0), |quota| sweep(&transaction, quota, now))?;
         transaction.commit().map_err(|failed| self.take_back(failed.into()))?;
-        if sweeps {
-            self.swept(now, swept == quota);
+        match quota {
+            Some(quota) => self.sweeping.done(now, swept == quota),
+            None => self.sweeping.put_off(expiries),
         }
         Ok(Some(answer))
     }
@@ -59,11 +63,11 @@ impl Connection {
     ) -> Result<bool> {
         let transaction = SqliteTransaction::new_unchecked(&self.sqlite, TransactionBehavior::Immediate)?;
         let now = clock.now();
-        let sweeps = self.may_sweep(now);
-        if sweeps {
+        if self.sweeping.is_first(now) {
             self.guard.look_again(&self.sqlite)?;
         }
-        let mut expiries = 0;
+        // One of the writes counts in any case.
+        let mut expiries = Sweeping::PER_WRITE * (count as u64).saturating_sub(1);
         for index in 0..count {
             let version = self.versions.next();
             expiries += run(&self.sqlite, self.begin(now, version), index);
@@ -71,11 +75,12 @@ impl Connection {
                 return Ok(false);
             }
         }
-        let quota = SWEEP_PER_WRITE * count as u64 + expiries;
-        let swept = if sweeps { sweep(&transaction, quota, now)? } else { 0 };
+        let quota = self.sweeping.is_due(now, expiries).then(|| self.sweeping.quota(now, expiries));
+        let swept = quota.map_or(Ok(0), |quota| sweep(&transaction, quota, now))?;
         transaction.commit().map_err(|failed| self.take_back(failed.into()))?;
-        if sweeps {
-            self.swept(now, swept == quota);
+        match quota {
+            Some(quota) => self.sweeping.done(now, swept == quota),
+            None => self.sweeping.put_off(expiries),
         }
         Ok(true)
     }
@@ -96,16 +101,57 @@ impl Connection {
     fn take_back(&self, failed: Error) -> Error {
         failed_commit::take_back(&self.sqlite, self.busy_timeout, failed)
     }
+}
 
-    /// Rows expire when a second begins, never within one, so one look in each second finds all that have. If a look
-    /// reaches its quota there are more, and each write removes its share.
-    fn may_sweep(&self, now: i64) -> bool {
-        self.more_to_sweep || self.last_look != Some(now)
+/// When writes remove expired rows.
+///
+/// Rows expire when a second begins, never within one, so one look in each second finds all that have. If it finds as
+/// many as it may remove, there are more, and the writes that follow remove them. They take turns: removing 256 rows at
+/// once takes half as long as removing 8 rows 32 times.
+#[derive(Debug, Default)]
+pub(super) struct Sweeping {
+    /// When a write last looked for expired rows.
+    last_look: Option<i64>,
+    /// Whether that look may have left some.
+    has_more: bool,
+    /// How many the writes since then would have removed.
+    owed: u64,
+}
+
+impl Sweeping {
+    /// How many rows are removed at once, at least.
+    const CHUNK: u64 = 256;
+    /// How many each write adds to that, besides one for each row that it puts with an expiration. That is more than it
+    /// puts, so expired rows do not accumulate. A write takes as long as removing a few times this many.
+    const PER_WRITE: u64 = 8;
+
+    pub(super) fn last_look(&self) -> Option<i64> {
+        self.last_look
     }
 
-    fn swept(&mut self, now: i64, more: bool) {
-        self.last_look = Some(now);
-        self.more_to_sweep = more;
+    /// Whether this is the first write in its second.
+    fn is_first(&self, now: i64) -> bool {
+        self.last_look != Some(now)
+    }
+
+    /// Whether a write that puts this many rows with an expiration removes expired ones.
+    fn is_due(&self, now: i64, expiries: u64) -> bool {
+        self.is_first(now) || (self.has_more && self.owed + Self::PER_WRITE + expiries >= Self::CHUNK)
+    }
+
+    fn quota(&self, now: i64, expiries: u64) -> u64 {
+        self.owed + expiries + if self.is_first(now) { SWEEP_PER_WRITE } else { Self::PER_WRITE }
+    }
+
+    /// Notes a write that has removed none.
+    fn put_off(&mut self, expiries: u64) {
+        if self.has_more {
+            self.owed += Self::PER_WRITE + expiries;
+        }
+    }
+
+    fn done(&mut self, now: i64, has_more: bool) {
+        *self = Sweeping { last_look: Some(now), has_more, owed: 0 };
     }
 }
 

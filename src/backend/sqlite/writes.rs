@@ -116,5 +116,5 @@ fn begin(cache: &Cache, connection: &Connection) {
 fn end<'a>(cache: &Cache, connection: &Connection, changed: impl Iterator<Item = (&'a str, &'a str)>) {
     test_hooks::delay();
     let commit = connection.own_commits.as_ref().and_then(OwnCommits::last).zip(connection.index);
-    cache.moved(commit, connection.last_look, changed);
+    cache.moved(commit, connection.sweeping.last_look(), changed);
 }
