@@ -66,6 +66,9 @@ pub(crate) struct ScanPage {
     pub entries: Vec<Entry>,
     /// Whether the range has more live keys.
     pub more: bool,
+    /// Whether so many expired rows were passed that it is worth removing them.
+    #[cfg(feature = "sqlite")]
+    pub passed_expired: bool,
 }
 
 /// A callback for each row that is read.
@@ -134,6 +137,13 @@ pub(crate) trait Backend: Send + Sync {
 
     /// Removes the first rows of a range, including expired ones: one step of a long removal.
     fn remove(&self, range: Range<'_>, step: Step, clock: &Clock) -> Result<Removed>;
+
+    /// Removes the expired ones of the first rows of a range: one step after a list that has passed many of them. Does
+    /// nothing in a back end in which they do not make lists slow.
+    #[cfg(feature = "sqlite")]
+    fn remove_expired(&self, _: Range<'_>, _: Step, _: &Clock) -> Result<Removed> {
+        Ok(Removed::default())
+    }
 
     /// Removes up to `max` expired rows in one step and counts them. A count below `max` means that none are left.
     fn sweep(&self, max: u64, now: i64) -> Result<u64>;

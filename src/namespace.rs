@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "sqlite")]
+use crate::backend::Removed;
 use crate::backend::{self, Action, Content, Op, Outcome, Projection, Range, Step, copy_text};
 use crate::cursor;
 use crate::error::{Error, Result};
@@ -259,9 +261,33 @@ impl Namespace {
         let range = Range { namespace: &self.name, from: &from, below: below.as_deref() };
         let scan = backend::Scan { reverse, values, limit };
         let found = inner.call(|backend| backend.list(range, scan, inner.clock.now()))?;
+        #[cfg(feature = "sqlite")]
+        if found.passed_expired {
+            self.remove_expired(range, reverse, &found);
+        }
         let last = found.entries.last().filter(|_| found.more);
         let cursor = last.map(|last| cursor::encode(&last.key, prefix, reverse));
         Ok(Page { entries: found.entries, cursor })
+    }
+
+    /// Removes the expired rows that a list has passed, so that the next list does not pass them again. If others use
+    /// the database or it cannot be written, the rows stay.
+    #[cfg(feature = "sqlite")]
+    fn remove_expired(&self, range: Range<'_>, reverse: bool, found: &backend::ScanPage) {
+        /// A step finds at most 500 rows, so one list removes at most a million.
+        const STEPS: usize = 2000;
+        let inner = &*self.store.0;
+        let last = found.entries.last().filter(|_| found.more).map(|last| &*last.key);
+        let (from, below) = if reverse { (last, range.below) } else { (None, last.or(range.below)) };
+        let mut from = from.unwrap_or(range.from).to_owned();
+        for _ in 0..STEPS {
+            let rest = Range { from: &from, below, ..range };
+            match inner.try_call(|backend| backend.remove_expired(rest, REMOVE_STEP, &inner.clock)) {
+                Ok(Removed { last: Some(last), .. }) => from = last + "\0",
+                _ => return,
+            }
+            inner.pause();
+        }
     }
 
     /// Iterates over the live entries that the options select, and fetches as many pages as that takes. `limit` applies

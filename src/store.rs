@@ -45,6 +45,13 @@ impl Inner {
         })
     }
 
+    /// Calls the back end once, without waiting for others.
+    #[cfg(feature = "sqlite")]
+    pub fn try_call<T>(&self, call: impl FnOnce(&dyn Backend) -> Result<T>) -> Result<T> {
+        let _entered = fork::enter();
+        call(&*self.backend)
+    }
+
     /// Like [`call`](Self::call), for an operation that may take long and cannot be repeated: it is not tried again
     /// once `begun` is set. The operation involves other files, so the caller adds to an error what was being done.
     pub fn call_for_long<T>(&self, begun: &Cell<bool>, call: impl FnMut(&dyn Backend) -> Result<T>) -> Result<T> {

@@ -142,10 +142,27 @@ impl Sqlite {
         self.database()?.write(&self.caller, false, act)
     }
 
+    fn remove_some(&self, range: Range<'_>, step: Step, clock: &Clock, expired_only: bool) -> Result<Removed> {
+        self.change(|connection| {
+            let removed = connection.change(clock, false, |change| {
+                let removed = change.remove(range, step, expired_only)?;
+                Ok(removed.last.is_some().then_some(removed))
+            })?;
+            Ok(removed.unwrap_or_default())
+        })
+    }
+
     fn change_long<T>(&self, act: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
         self.database()?.write(&self.caller, true, act)
     }
 }
+
+/// More instructions of SQLite's virtual machine than a list takes for a row.
+const INSTRUCTIONS: usize = 32;
+
+/// A list that has taken as many instructions more as for this number of rows has passed some thousands of expired
+/// ones, which takes about a millisecond.
+const PASSED: usize = 1000;
 
 /// Refuses a number of bytes that is more than the machine's memory.
 fn check_memory(what: &str, bytes: u64) -> Result<()> {
@@ -252,6 +269,7 @@ impl Backend for Sqlite {
                 bytes += entry.value().len() + described.saturating_sub(USUAL);
                 push(&mut found.entries, entry)?;
             }
+            found.passed_expired = rows.instructions() as usize > INSTRUCTIONS * (found.entries.len() + PASSED);
             Ok(found)
         })
     }
@@ -298,13 +316,11 @@ impl Backend for Sqlite {
     }
 
     fn remove(&self, range: Range<'_>, step: Step, clock: &Clock) -> Result<Removed> {
-        self.change(|connection| {
-            let removed = connection.change(clock, false, |change| {
-                let removed = change.remove(range, step)?;
-                Ok((removed.rows > 0).then_some(removed))
-            })?;
-            Ok(removed.unwrap_or_default())
-        })
+        self.remove_some(range, step, clock, false)
+    }
+
+    fn remove_expired(&self, range: Range<'_>, step: Step, clock: &Clock) -> Result<Removed> {
+        self.remove_some(range, step, clock, true)
     }
 
     fn sweep(&self, max: u64, now: i64) -> Result<u64> {

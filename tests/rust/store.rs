@@ -1,6 +1,7 @@
 //! Features of a store in Rust besides the model's operations: opening, sweeping, sharing, closing.
 
 use std::fs;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -45,7 +46,7 @@ fn writes_remove_the_expired_and_a_sweep_the_rest() {
         assert_eq!(store.sweep(Some(2)).unwrap(), 2);
         assert_eq!(store.stats().unwrap().namespaces[0].expired, 100 - 16 - 2);
         // The back ends remove them in steps of different sizes.
-        for _ in 0..32 {
+        for _ in 0..64 {
             n.delete("nothing").unwrap();
         }
         assert_eq!(swept(&store), 0);
@@ -57,6 +58,74 @@ fn writes_remove_the_expired_and_a_sweep_the_rest() {
         assert_eq!(swept(&store), 100 - 16);
         assert_eq!(n.list(&ListOptions::default()).unwrap().entries.len(), 1);
     });
+}
+
+/// Puts `k00000` to `k19999`, of which each thousandth stays and the others have expired.
+fn put_mostly_expired(store: &Store, clock: &Clock) {
+    let n = store.namespace("n").unwrap();
+    for thousand in 0..20 {
+        let mut batch = store.batch();
+        batch.put(&n, &format!("k{:05}", thousand * 1000), b"v").unwrap();
+        for i in 1..1000 {
+            batch.put_with(&n, &format!("k{:05}", thousand * 1000 + i), b"v", &ttl(10)).unwrap();
+        }
+        batch.commit().unwrap();
+    }
+    clock.set(NOW + 10);
+}
+
+const EXPIRED: u64 = 20_000 - 20;
+
+fn expired(store: &Store) -> u64 {
+    store.stats().unwrap().namespaces.iter().map(|namespace| namespace.expired).sum()
+}
+
+#[test]
+fn a_list_removes_the_many_expired_entries_that_it_has_passed() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::manual(NOW);
+    let options = OpenOptions::new().clock(clock.clone());
+    let store = Store::open(folder.path().join("kv.db"), &options).unwrap();
+    let n = store.namespace("n").unwrap();
+    put_mostly_expired(&store, &clock);
+    assert_eq!(n.list(&ListOptions::new().limit(2)).unwrap().entries.len(), 2);
+    assert_eq!(expired(&store), EXPIRED, "a short list leaves them");
+    let last = n.list(&ListOptions::new().reverse(true).limit(10)).unwrap();
+    assert_eq!(last.entries.last().unwrap().key, "k10000");
+    let left = expired(&store);
+    // Each step is a write, so some others go too.
+    assert!((9000..=10_000).contains(&left), "{left} are left");
+    let reader = Store::open(folder.path().join("kv.db"), &options.clone().readonly(true)).unwrap();
+    assert_eq!(reader.namespace("n").unwrap().list(&ListOptions::new()).unwrap().entries.len(), 20);
+    assert_eq!(expired(&store), left, "a store that only reads leaves them");
+    let all = ListOptions::new();
+    let keys: Vec<_> = n.scan(&all).map(|entry| entry.unwrap().key).collect();
+    assert_eq!(keys, (0..20).map(|thousand| format!("k{thousand:02}000")).collect::<Vec<_>>());
+    assert_eq!(expired(&store), 0);
+    assert_eq!(n.count("").unwrap(), 20);
+}
+
+#[test]
+fn a_list_beside_a_long_write_leaves_the_expired_entries() {
+    /// An import that lists when it is read.
+    struct Lists<'a>(&'a Store, &'static [u8]);
+    impl io::Read for Lists<'_> {
+        fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+            let page = self.0.namespace("n").unwrap().list(&ListOptions::new()).unwrap();
+            assert_eq!(page.entries.len(), 20);
+            assert_eq!(expired(self.0), EXPIRED);
+            self.1.read(to)
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::manual(NOW);
+    let options = OpenOptions::new().clock(clock.clone());
+    let store = Store::open(folder.path().join("kv.db"), &options).unwrap();
+    put_mostly_expired(&store, &clock);
+    let other = store.namespace("other").unwrap();
+    let text = br#"{"key":"a","value":"b"}"#;
+    assert_eq!(other.import(&mut Lists(&store, text), false).unwrap().stored, 1);
+    assert_eq!(other.get("a").unwrap().as_deref(), Some(&b"b"[..]));
 }
 
 #[test]

@@ -226,10 +226,20 @@ impl<'b> Execution<'_, 'b> {
         }
     }
 
+    /// How many instructions of SQLite's virtual machine this run has taken.
+    pub fn instructions(&self) -> u32 {
+        self.count(ffi::SQLITE_STMTSTATUS_VM_STEP)
+    }
+
     /// Whether SQLite has prepared the statement again during this run, because the schema had changed.
     pub fn was_prepared_anew(&self) -> bool {
+        self.count(ffi::SQLITE_STMTSTATUS_REPREPARE) > 0
+    }
+
+    /// Returns one of SQLite's counters, and resets it.
+    fn count(&self, counter: c_int) -> u32 {
         // SAFETY: the statement is not finalized.
-        unsafe { ffi::sqlite3_stmt_status(self.pointer(), ffi::SQLITE_STMTSTATUS_REPREPARE, 1) > 0 }
+        unsafe { ffi::sqlite3_stmt_status(self.pointer(), counter, 1) }.unsigned_abs()
     }
 }
 

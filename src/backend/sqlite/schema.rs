@@ -186,7 +186,20 @@ mod tests {
         let mut connection = Connection::open_in_memory().unwrap();
         open(&mut connection).unwrap();
         let lists = [false, true].map(|reverse| [list(reverse, false), list(reverse, true), list_keys(reverse)]);
-        let others = [GET, GET_VALUE, HAS, VERSION, COUNT, TOUCH, DELETE, DELETE_EXPIRED, SWEEP, MEASURE, REMOVE];
+        let others = [
+            GET,
+            GET_VALUE,
+            HAS,
+            VERSION,
+            COUNT,
+            TOUCH,
+            DELETE,
+            DELETE_EXPIRED,
+            SWEEP,
+            MEASURE,
+            REMOVE,
+            REMOVE_EXPIRED,
+        ];
         // Luat creates an index that is the same as the primary key's.
         for more in ["SELECT 1", "CREATE INDEX idx_kv_namespace_key ON kv (namespace, key)"] {
             connection.execute_batch(more).unwrap();

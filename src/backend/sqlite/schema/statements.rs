@@ -82,6 +82,10 @@ pub(in super::super) const MEASURE: &str =
     "SELECT key, coalesce(octet_length(value), 0), expiration IS NULL OR expiration > ?4
     FROM kv WHERE namespace = ?1 AND key >= ?2 AND key < ?3 ORDER BY key LIMIT ?5";
 
+/// The expired rows up to a key.
+pub(in super::super) const REMOVE_EXPIRED: &str =
+    "DELETE FROM kv WHERE namespace = ?1 AND key >= ?2 AND key <= ?3 AND +expiration <= ?4";
+
 pub(in super::super) const REMOVE: &str = "DELETE FROM kv WHERE namespace = ?1 AND key >= ?2 AND key <= ?3";
 
 /// Goes from the name of one namespace directly to the next.
