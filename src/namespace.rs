@@ -25,9 +25,9 @@ pub struct Namespace {
     name: Arc<str>,
 }
 
-/// How much one step of a long removal takes: one or two milliseconds. A waiting writer tries again after 1, 2, 5, 10,
-/// … milliseconds, so one of its tries falls into a pause between steps; the pauses are longer.
-const REMOVE_STEP: Step = Step { rows: 500, bytes: 512 * 1024 };
+/// How much one step of a long removal takes: about a millisecond. The pause between two steps is a fifth of that. So a
+/// writer that is not woken, but tries again now and then, soon finds one.
+const REMOVE_STEP: Step = Step { rows: 1000, bytes: 512 * 1024 };
 
 impl Store {
     /// Returns the namespace of this name (UTF-8, not empty). Nothing is written until a key is put.
@@ -274,8 +274,8 @@ impl Namespace {
     /// the database or it cannot be written, the rows stay.
     #[cfg(feature = "sqlite")]
     fn remove_expired(&self, range: Range<'_>, reverse: bool, found: &backend::ScanPage) {
-        /// A step finds at most 500 rows, so one list removes at most a million.
-        const STEPS: usize = 2000;
+        /// A step finds at most 1000 rows, so one list removes at most a million.
+        const STEPS: usize = 1000;
         let inner = &*self.store.0;
         let last = found.entries.last().filter(|_| found.more).map(|last| &*last.key);
         let (from, below) = if reverse { (last, range.below) } else { (None, last.or(range.below)) };

@@ -158,7 +158,7 @@ impl Wait {
 }
 
 /// How many entries one step of a sweep removes. Others, also in this process, can write between the steps.
-const SWEEP_STEP: u64 = 500;
+const SWEEP_STEP: u64 = 1000;
 
 impl Store {
     /// Opens the database file at `path`. Creates it and its folders if they are missing, unless the options forbid it.
