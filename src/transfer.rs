@@ -168,8 +168,8 @@ impl Task<'_> {
             // The file determines what the key holds, and that has expired.
             (true, true) => rows.delete(self.namespace, put.key).map(|_| false),
             (true, false) => Ok(false),
-            (false, false) if rows.version(self.namespace, put.key)?.is_some() => Ok(false),
-            _ => rows.put(self.namespace, put).map(|()| true),
+            (false, true) => rows.put(self.namespace, put).map(|()| true),
+            (false, false) => rows.add(self.namespace, put),
         }
     }
 }

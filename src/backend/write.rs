@@ -100,6 +100,13 @@ pub(crate) trait Transaction {
     fn version(&mut self, namespace: &str, key: &str) -> Result<Option<Version>>;
     /// Replaces everything that the key held.
     fn put(&mut self, namespace: &str, put: Put<'_>) -> Result<()>;
+    /// Stores an entry unless the key has a live one, and returns whether it did.
+    fn add(&mut self, namespace: &str, put: Put<'_>) -> Result<bool> {
+        if self.version(namespace, put.key)?.is_some() {
+            return Ok(false);
+        }
+        self.put(namespace, put).map(|()| true)
+    }
     /// Gives a live entry another expiration, and returns whether there was one.
     fn touch(&mut self, namespace: &str, key: &str, expiration: Option<i64>) -> Result<bool>;
     /// Removes the key, and returns whether it had a live entry.

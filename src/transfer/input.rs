@@ -48,6 +48,30 @@ pub(super) struct Input<R> {
     kept: Option<Kept>,
 }
 
+fn is_space(byte: &u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+}
+
+/// The number of bytes before the first that ends a string, begins an escape or is a control character. Looks at eight
+/// bytes at once.
+fn plain_len(bytes: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    // The high bit of each byte that is less than `n`, if the bytes before it are not. So the lowest one is right.
+    let less = |word: u64, n: u64| word.wrapping_sub(ONES * n) & !word & HIGH;
+    let (words, rest) = bytes.as_chunks();
+    for (at, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let found =
+            less(word, 0x20) | less(word ^ (ONES * u64::from(b'"')), 1) | less(word ^ (ONES * u64::from(b'\\')), 1);
+        if found != 0 {
+            return at * 8 + found.trailing_zeros() as usize / 8;
+        }
+    }
+    let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
+    bytes.len() - rest.len() + rest.iter().position(special).unwrap_or(rest.len())
+}
+
 impl<R: Read> Input<R> {
     pub fn new(from: R) -> Self {
         Input { from: BufReader::new(from), line: 1, column: 1, kept: None }
@@ -73,7 +97,7 @@ impl<R: Read> Input<R> {
     fn some(&mut self) -> Result<&[u8]> {
         // This calls the reader twice, since a slice that is returned from within a loop would stay borrowed for the
         // loop.
-        loop {
+        while self.from.buffer().is_empty() {
             match self.from.fill_buf() {
                 Ok(_) => break,
                 Err(why) if why.kind() == ErrorKind::Interrupted => {}
@@ -91,32 +115,47 @@ impl<R: Read> Input<R> {
         }
     }
 
-    /// Consumes this many bytes of what was seen last.
+    /// Consumes this many bytes of what was seen last, which contain no line break. In JSON only white space has some.
+    #[inline]
     fn skip(&mut self, len: usize) -> Result<()> {
-        let Some(bytes) = self.from.buffer().get(..len) else { return Ok(()) };
-        if let Some(Kept { text, limit, what }) = &mut self.kept {
-            let pushed = Target { to: text, limit: *limit, what }.push(bytes);
-            pushed.map_err(|error| error.while_doing(format_args!("line {}, column {}", self.line, self.column)))?;
+        if self.kept.is_some() {
+            self.keep(len)?;
         }
-        match bytes.iter().rposition(|byte| *byte == b'\n') {
-            None => self.column += len as u64,
-            Some(last) => {
-                self.line += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
-                self.column = (len - last) as u64;
-            }
-        }
+        self.column += len as u64;
         self.from.consume(len);
         Ok(())
     }
 
+    /// Copies this many of the next bytes.
+    fn keep(&mut self, len: usize) -> Result<()> {
+        let (Some(bytes), Some(Kept { text, limit, what })) = (self.from.buffer().get(..len), &mut self.kept) else {
+            return Ok(());
+        };
+        let pushed = Target { to: text, limit: *limit, what }.push(bytes);
+        pushed.map_err(|error| error.while_doing(format_args!("line {}, column {}", self.line, self.column)))
+    }
+
     /// Skips white space, and returns the byte after it.
+    #[inline]
     pub fn space(&mut self) -> Result<Option<u8>> {
+        match self.from.buffer().first() {
+            Some(byte) if !is_space(byte) => Ok(Some(*byte)),
+            _ => self.skip_space(),
+        }
+    }
+
+    fn skip_space(&mut self) -> Result<Option<u8>> {
         loop {
             let bytes = self.some()?;
-            let len = bytes.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count();
+            let len = bytes.iter().take_while(|byte| is_space(byte)).count();
             let next = bytes.get(len).copied();
             let is_end = bytes.is_empty();
+            let lines = bytes[..len].iter().filter(|byte| **byte == b'\n').count();
+            let after = bytes[..len].iter().rposition(|byte| *byte == b'\n').map(|last| len - last);
             self.skip(len)?;
+            if let Some(after) = after {
+                (self.line, self.column) = (self.line + lines as u64, after as u64);
+            }
             if next.is_some() || is_end {
                 return Ok(next);
             }
@@ -125,6 +164,9 @@ impl<R: Read> Input<R> {
 
     /// Consumes these bytes if they are next. They are shorter than a buffer.
     pub fn take(&mut self, expected: &[u8]) -> Result<bool> {
+        if self.from.buffer().starts_with(expected) {
+            return self.skip(expected.len()).map(|()| true);
+        }
         for (at, byte) in expected.iter().enumerate() {
             if self.peek()? != Some(*byte) {
                 return if at == 0 { Ok(false) } else { Err(self.unexpected("a value")) };
@@ -144,7 +186,11 @@ impl<R: Read> Input<R> {
         }
     }
 
+    #[inline]
     pub fn expect(&mut self, byte: u8, expected: &str) -> Result<()> {
+        if self.from.buffer().first() == Some(&byte) {
+            return self.skip(1);
+        }
         if self.take(&[byte])? { Ok(()) } else { Err(self.unexpected(expected)) }
     }
 
@@ -153,7 +199,7 @@ impl<R: Read> Input<R> {
         self.expect(b'"', "a string")?;
         loop {
             let bytes = self.some()?;
-            let len = bytes.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)).unwrap_or(bytes.len());
+            let len = plain_len(bytes);
             let next = bytes.get(len).copied();
             let is_end = bytes.is_empty();
             if let Some(target) = &mut target {
@@ -322,5 +368,27 @@ impl<R: Read> Input<R> {
         self.space()?;
         self.expect(b':', "`:`")?;
         self.space().map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_plain_part_of_a_string_ends_where_it_should() {
+        for special in [b'"', b'\\', 0, b'\n', 0x1f] {
+            for len in 0..40 {
+                for rest in 0..20 {
+                    let plain: Vec<u8> =
+                        (0..len).map(|at| [0x20, 0x21, 0x23, 0x5b, 0x5d, 0x7f, 0x80, 0xff][at % 8]).collect();
+                    assert_eq!(plain_len(&plain), len);
+                    let mut bytes = plain;
+                    bytes.push(special);
+                    bytes.extend((0..rest).map(|at| [b'"', b'a', 0x1f][at % 3]));
+                    assert_eq!(plain_len(&bytes), len, "{bytes:?}");
+                }
+            }
+        }
     }
 }

@@ -373,6 +373,12 @@ fn a_put_leaves_nothing_of_the_value_before_in_columns_of_another_program() {
         assert_eq!(query::<String>(&path, kind), "text 4", "the value is the same");
         put(&n, "k", b"").unwrap();
         assert_eq!(query::<String>(&path, kind), "none 0");
+        // Also an import over an expired row.
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch("UPDATE kv SET \"the \"\"kind\" = 'text', expiration = 5").unwrap();
+        let imported = n.import(&mut &br#"{"key":"k","value":"imported"}"#[..], false).unwrap();
+        assert_eq!(imported.stored, 1);
+        assert_eq!(query::<String>(&path, kind), "none 8");
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use proptest::prelude::*;
 
-use luat_kv::{Clock, Code, Error, Imported, Limits, Namespace, OpenOptions, Store};
+use luat_kv::{Clock, Code, Error, Imported, Limits, Namespace, OpenOptions, PutOptions, Store};
 
 const NOW: i64 = 1_700_000_000;
 
@@ -131,6 +131,29 @@ fn what_has_expired_removes_its_key_where_it_replaces() {
     let n = namespace(Limits::Default);
     assert_eq!(import(&n, format!(r#"{text}{{"key":"a","value":"newer"}}"#), true).unwrap(), (1, 2));
     assert_eq!(n.get("a").unwrap().as_deref(), Some(&b"newer"[..]));
+}
+
+#[test]
+fn an_import_stores_over_what_has_expired_and_skips_what_is_live() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::manual(NOW);
+    let options = OpenOptions::new().clock(clock.clone());
+    let disk = Store::open(folder.path().join("kv.db"), &options).unwrap();
+    for store in [disk, Store::open_memory(&options).unwrap()] {
+        clock.set(NOW);
+        let n = store.namespace("n").unwrap();
+        n.put_with("expired", b"old", &PutOptions::new().ttl(5).metadata("1")).unwrap();
+        n.put_with("live", b"old", &PutOptions::new().ttl(50)).unwrap();
+        n.put("stays", b"old").unwrap();
+        clock.set(NOW + 10);
+        let text = ["expired", "live", "stays", "new", "new"].map(|key| format!(r#"{{"key":"{key}","value":"new"}}"#));
+        assert_eq!(import(&n, text.concat(), false).unwrap(), (2, 3));
+        for (key, value) in [("expired", "new"), ("live", "old"), ("stays", "old"), ("new", "new")] {
+            assert_eq!(n.get(key).unwrap().as_deref(), Some(value.as_bytes()), "{key}");
+        }
+        let entry = n.get_entry("expired").unwrap().unwrap();
+        assert_eq!((entry.expiration, entry.metadata), (None, None));
+    }
 }
 
 /// An endless text, which counts how much of it is read.

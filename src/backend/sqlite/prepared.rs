@@ -14,6 +14,7 @@
 //!   need that borrow to have ended.
 //! - SQLite lets a statement move to another thread with its connection.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::ffi::{CStr, c_int};
 use std::marker::PhantomData;
@@ -34,6 +35,7 @@ pub(super) enum Kept {
     Has,
     Version,
     Put,
+    Add,
     Touch,
     Delete,
     DeleteExpired,
@@ -46,13 +48,14 @@ pub(super) enum Kept {
 const COUNT: usize = Kept::ListValuesReverse as usize + 1;
 
 impl Kept {
-    fn sql(self) -> &'static str {
-        match self {
+    fn sql(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
             Kept::Get => schema::GET,
             Kept::GetValue => schema::GET_VALUE,
             Kept::Has => schema::HAS,
             Kept::Version => schema::VERSION,
             Kept::Put => schema::PUT,
+            Kept::Add => return Cow::Owned(schema::add(schema::PUT)),
             Kept::Touch => schema::TOUCH,
             Kept::Delete => schema::DELETE,
             Kept::DeleteExpired => schema::DELETE_EXPIRED,
@@ -60,7 +63,7 @@ impl Kept {
             Kept::ListReverse => schema::list(true, false),
             Kept::ListValues => schema::list(false, true),
             Kept::ListValuesReverse => schema::list(true, true),
-        }
+        })
     }
 
     pub fn list(reverse: bool, values: bool) -> Kept {
@@ -107,7 +110,7 @@ impl PreparedConnection {
         let slot = &self.slots[kept as usize];
         let statement = match slot.take() {
             Some(statement) => statement,
-            None => self.prepare(kept.sql())?,
+            None => self.prepare(&kept.sql())?,
         };
         let execution = Execution { statement: Some(statement), slot, connection: self, bound: PhantomData };
         for (index, parameter) in (1..).zip(parameters) {
@@ -116,8 +119,9 @@ impl PreparedConnection {
         Ok(execution)
     }
 
-    /// Makes this the statement for [`Kept::Put`].
+    /// Makes this the statement for [`Kept::Put`], and for [`Kept::Add`] with its condition.
     pub fn set_put(&self, sql: &str) -> Result<()> {
+        self.slots[Kept::Add as usize].set(Some(self.prepare(&schema::add(sql))?));
         self.slots[Kept::Put as usize].set(Some(self.prepare(sql)?));
         Ok(())
     }

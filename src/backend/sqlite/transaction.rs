@@ -208,6 +208,36 @@ impl Change<'_> {
     }
 }
 
+impl Change<'_> {
+    /// Stores a row, by [`Kept::Put`] or [`Kept::Add`]. Returns whether it did.
+    fn store(&mut self, kept: Kept, namespace: &str, put: Put<'_>) -> Result<bool> {
+        self.steps.restart();
+        test_hooks::panic_on(put.key);
+        let row = [
+            namespace.into(),
+            self.version.as_bytes().into(),
+            put.key.into(),
+            put.value.into(),
+            put.metadata.into(),
+            put.expiration.map_or(ValueRef::Null, ValueRef::Integer),
+            ValueRef::Integer(self.now),
+        ];
+        let parameters = if matches!(kept, Kept::Add) { &row[..] } else { &row[..row.len() - 1] };
+        let mut execution = self.sqlite.run(kept, parameters)?;
+        execution.step()?;
+        let (stored, is_new) = (self.sqlite.changes() > 0, execution.was_prepared_anew());
+        drop(execution);
+        if stored {
+            self.expiries += u64::from(put.expiration.is_some());
+        }
+        // The table may have got columns of another program, whose values must not stay.
+        if is_new && schema::choose_put(self.sqlite)? && stored {
+            self.sqlite.run(Kept::Put, &row[..row.len() - 1])?.execute()?;
+        }
+        Ok(stored)
+    }
+}
+
 impl Transaction for Change<'_> {
     fn now(&self) -> i64 {
         self.now
@@ -224,28 +254,11 @@ impl Transaction for Change<'_> {
     }
 
     fn put(&mut self, namespace: &str, put: Put<'_>) -> Result<()> {
-        self.steps.restart();
-        self.expiries += u64::from(put.expiration.is_some());
-        test_hooks::panic_on(put.key);
-        let row = [
-            namespace.into(),
-            self.version.as_bytes().into(),
-            put.key.into(),
-            put.value.into(),
-            put.metadata.into(),
-            put.expiration.map_or(ValueRef::Null, ValueRef::Integer),
-        ];
-        let mut execution = self.sqlite.run(Kept::Put, &row)?;
-        execution.step()?;
-        if !execution.was_prepared_anew() {
-            return Ok(());
-        }
-        // The table may have got columns of another program, whose values must not stay.
-        drop(execution);
-        match schema::choose_put(self.sqlite)? {
-            true => self.sqlite.run(Kept::Put, &row)?.execute().map(|_| ()),
-            false => Ok(()),
-        }
+        self.store(Kept::Put, namespace, put).map(|_| ())
+    }
+
+    fn add(&mut self, namespace: &str, put: Put<'_>) -> Result<bool> {
+        self.store(Kept::Add, namespace, put)
     }
 
     fn touch(&mut self, namespace: &str, key: &str, expiration: Option<i64>) -> Result<bool> {

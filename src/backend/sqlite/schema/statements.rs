@@ -61,6 +61,11 @@ pub(in super::super) fn put(foreign: &[String]) -> Cow<'static, str> {
     })
 }
 
+/// Like [`put`], unless there is a live row. Returns no error then, and changes nothing.
+pub(in super::super) fn add(put: &str) -> String {
+    format!("{put} WHERE kv.expiration <= ?7")
+}
+
 pub(in super::super) const TOUCH: &str = "UPDATE kv SET expiration = ?3, version = ?4
     WHERE namespace = ?1 AND key = ?2 AND (+expiration IS NULL OR +expiration > ?5)";
 
