@@ -1,5 +1,5 @@
 /*
- * What many keys cost that are removed or expire, alone and beside a process that puts as fast as it can.
+ * What many keys cost that are removed, imported or expire, beside a process that puts as fast as it can.
  *
  *   scale FILE KEYS     FILE does not exist, and lies on a disk
  *
@@ -165,6 +165,27 @@ static void remove_beside_a_writer(luat_kv_namespace *ns, long keys)
     stop_writer(writer);
 }
 
+static void import_beside_a_writer(luat_kv_namespace *ns, long keys)
+{
+    luat_kv_error *error = NULL;
+    char file[4096];
+    snprintf(file, sizeof file, "%s.json", path);
+    fill(ns, keys, 0);
+    check(luat_kv_export(ns, file, LUAT_KV_FORMAT_JSON_LINES, NULL, &error), error);
+    clear(ns);
+    pid_t writer = start_writer();
+    put_rate(1);
+    double longest = shared->longest;
+    shared->longest = 0;
+    double begin = now(), worked = cpu();
+    check(luat_kv_import(ns, file, 0, NULL, NULL, &error), error);
+    printf("import beside a writer        %6.2f s, CPU %.2f s; puts' longest %.1f ms, meanwhile %.1f ms\n", now() - begin,
+           cpu() - worked, longest * 1e3, shared->longest * 1e3);
+    stop_writer(writer);
+    remove(file);
+    clear(ns);
+}
+
 static double list_time(luat_kv_namespace *ns)
 {
     luat_kv_error *error = NULL;
@@ -233,6 +254,7 @@ int main(int argc, char **argv)
     luat_kv_namespace *ns = namespace("scale");
     remove_alone(ns, keys);
     remove_beside_a_writer(ns, keys);
+    import_beside_a_writer(ns, keys);
     list_expired(ns, keys);
     expire_beside_a_writer(ns, keys);
     luat_kv_namespace_free(ns);

@@ -1235,7 +1235,9 @@ luat_kv_status luat_kv_export(struct luat_kv_namespace *ns,
  * nothing is changed. The format is detected; an empty file is INVALID. An expired entry is skipped; with
  * LUAT_KV_IMPORT_REPLACE it removes its key. An entry may have expiration_ttl, in seconds, instead of expiration.
  * Fields other than this and those of luat_kv_export() are ignored. A field that exceeds its limit is LIMIT before all
- * of it is read. Meanwhile other calls that write wait, in this process and others, at most for their busy timeout.
+ * of it is read. Others can write while this reads, except in memory. Once all is read, it is stored; meanwhile other
+ * calls that write wait, in this process and others, at most for their busy timeout. More than 2 MiB of entries are
+ * kept in a file without a name beside the database until then.
  *
  * path      a C string, as for luat_kv_open().
  * flags     LUAT_KV_IMPORT_REPLACE, or 0: existing keys are skipped.

@@ -11,6 +11,8 @@
 //! Only opening waits by itself.
 
 use std::path::Path;
+#[cfg(feature = "sqlite")]
+use std::path::PathBuf;
 #[cfg(not(target_family = "wasm"))]
 use std::time::Duration;
 
@@ -131,6 +133,13 @@ pub(crate) trait Backend: Send + Sync {
     /// Carries out all operations of a write in their order. If a check does not hold or an operation fails, it carries
     /// out none. It also removes some of the expired rows.
     fn write(&self, write: &mut Write<'_, '_>) -> Result<Outcome>;
+
+    /// Returns the folder where an import may keep what it reads until all is read, so that others can write meanwhile;
+    /// `None` if it reads within [`import`](Self::import). Fails if the store cannot be written.
+    #[cfg(feature = "sqlite")]
+    fn begin_import(&self) -> Result<Option<PathBuf>> {
+        Ok(None)
+    }
 
     /// Stores what an import reads, or nothing if the import fails. Other writers wait.
     fn import(&self, clock: &Clock, import: &mut Import<'_>) -> Result<()>;

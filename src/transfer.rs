@@ -5,6 +5,8 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::io::{BufWriter, Read, Write};
+#[cfg(feature = "sqlite")]
+use std::path::PathBuf;
 use std::str;
 
 use base64::Engine;
@@ -13,8 +15,10 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use self::records::{Field, Record, Records};
+#[cfg(feature = "sqlite")]
+use self::spool::Spool;
 
-use crate::backend::{Put, Transaction};
+use crate::backend::{Content, Expires, Put, Transaction};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result, quoted};
 use crate::namespace::Namespace;
@@ -26,6 +30,8 @@ mod draft;
 mod file;
 mod input;
 mod records;
+#[cfg(feature = "sqlite")]
+mod spool;
 
 /// An entry to be written, with the fields of a [`Record`].
 #[derive(Serialize)]
@@ -72,8 +78,9 @@ impl Namespace {
 
     /// Stores the entries of an export, in either format, in one transaction. An error tells where in the input it is,
     /// and then nothing was changed. Existing keys are skipped unless `replace` is set. Expired entries are skipped;
-    /// with `replace` they remove the key. Other writers wait while this reads. A fork of this process waits until this
-    /// returns, so `from` must not fork or wait for a fork.
+    /// with `replace` they remove the key. Others write while this reads (except in memory), and wait while it stores
+    /// what it has read. Until then it keeps more than 2 MiB in a file beside the database, of about the size of the
+    /// entries. A fork of this process waits until this returns, so `from` must not fork or wait for a fork.
     ///
     /// An entry is an object with a `key` and a `value`, and optionally `expiration`, `expiration_ttl`, `metadata` and
     /// `base64`. Other fields are ignored.
@@ -86,12 +93,34 @@ impl Namespace {
     pub fn import_with(&self, from: &mut dyn Read, replace: bool, ignored: &mut dyn FnMut(&str)) -> Result<Imported> {
         let inner = &*self.store().0;
         let task = Task { namespace: self.name(), limits: inner.limits, clock: &inner.clock, replace };
-        let mut imported = Imported::default();
+        #[cfg(feature = "sqlite")]
+        let mut spool = None;
         let begun = Cell::new(false);
+        let mut imported = Imported::default();
         inner.call_for_long(&begun, |backend| {
+            #[cfg(feature = "sqlite")]
+            if let Some(folder) = backend.begin_import()? {
+                let spool = match &mut spool {
+                    Some(spool) => spool,
+                    empty => {
+                        begun.set(true); // what was read cannot be read again
+                        let read = task.spool(Records::begin(&mut *from, inner.limits, ignored)?, folder)?;
+                        begun.set(false);
+                        empty.insert(read)
+                    }
+                };
+                return backend.import(&inner.clock, &mut |rows| {
+                    imported = Imported::default();
+                    spool.replay(&mut |item| task.store(rows, item, &mut imported))
+                });
+            }
             backend.import(&inner.clock, &mut |rows| {
-                begun.set(true); // what was read cannot be read again
-                imported = task.run(rows, Records::begin(&mut *from, inner.limits, ignored)?)?;
+                begun.set(true);
+                let mut records = Records::begin(&mut *from, inner.limits, ignored)?;
+                let mut record = Record::default();
+                while records.next(&mut record)? {
+                    task.store(rows, &task.checked(&mut record)?, &mut imported)?;
+                }
                 Ok(())
             })
         })?;
@@ -133,17 +162,26 @@ struct Task<'a> {
     replace: bool,
 }
 
+/// An entry to be imported, which has been checked.
+struct Item<'a> {
+    /// The line of its key in the input.
+    line: u64,
+    key: &'a str,
+    content: Content<'a>,
+}
+
 impl Task<'_> {
-    fn run<R: Read>(&self, rows: &mut dyn Transaction, mut records: Records<'_, R>) -> Result<Imported> {
-        let (mut imported, mut record) = (Imported::default(), Record::default());
+    #[cfg(feature = "sqlite")]
+    fn spool<R: Read>(&self, mut records: Records<'_, R>, folder: PathBuf) -> Result<Spool> {
+        let (mut spool, mut record) = (Spool::new(folder), Record::default());
         while records.next(&mut record)? {
-            *(if self.store(rows, &mut record)? { &mut imported.stored } else { &mut imported.skipped }) += 1;
+            spool.push(&self.checked(&mut record)?)?;
         }
-        Ok(imported)
+        Ok(spool)
     }
 
-    /// Returns whether the entry was stored.
-    fn store(&self, rows: &mut dyn Transaction, record: &mut Record) -> Result<bool> {
+    /// Decodes the value, and checks everything.
+    fn checked<'a>(&self, record: &'a mut Record) -> Result<Item<'a>> {
         let decoded = record.decode().and_then(|()| self.limits.value(&record.value));
         decoded.map_err(|error| record.place(Field::Value, error))?;
         let record = &*record;
@@ -152,14 +190,30 @@ impl Task<'_> {
         self.limits.key(key).map_err(at(Field::Key))?;
         let metadata = record.metadata.as_deref();
         metadata.map_or(Ok(()), |metadata| self.limits.metadata(metadata)).map_err(at(Field::Metadata))?;
-        let expiration = match (record.expiration_ttl, record.expiration) {
-            (Some(ttl), _) => Some(self.limits.expiration_in(ttl, self.clock).map_err(at(Field::ExpirationTtl))?),
+        match (record.expiration_ttl, record.expiration) {
+            (Some(ttl), _) => self.limits.expiration_in(ttl, self.clock).map_err(at(Field::ExpirationTtl))?,
             // A short rest of a lifetime is not an error: the lifetime was long enough when it began.
-            (None, Some(end)) => Some(self.limits.expiration_at(end).map_err(at(Field::Expiration))?),
-            (None, None) => None,
+            (None, Some(end)) => self.limits.expiration_at(end).map_err(at(Field::Expiration))?,
+            (None, None) => 0,
         };
-        let put = Put { key, value: &record.value, metadata, expiration };
-        self.put(rows, put).map_err(at(Field::Key))
+        let expires = Expires::new(record.expiration, record.expiration_ttl);
+        let content = Content { value: &record.value, metadata, expires };
+        Ok(Item { line: record.line(Field::Key), key, content })
+    }
+
+    fn store(&self, rows: &mut dyn Transaction, item: &Item<'_>, imported: &mut Imported) -> Result<()> {
+        let Content { value, metadata, expires } = item.content;
+        let expiration = match expires {
+            Expires::Never => Ok(None),
+            Expires::At(end) => Ok(Some(end)),
+            // A lifetime begins now, however long the import was read.
+            Expires::After(ttl) => self.limits.expiration_in(ttl, self.clock).map(Some),
+        };
+        let stored = expiration
+            .and_then(|expiration| self.put(rows, Put { key: item.key, value, metadata, expiration }))
+            .map_err(|error| error.while_doing(format_args!("line {}, key {}", item.line, quoted(item.key))))?;
+        *(if stored { &mut imported.stored } else { &mut imported.skipped }) += 1;
+        Ok(())
     }
 
     fn put(&self, rows: &mut dyn Transaction, put: Put<'_>) -> Result<bool> {

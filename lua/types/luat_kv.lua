@@ -468,7 +468,8 @@ function Namespace:export(file, options) end
 
 --- Stores the entries of an export, or of a bulk file of Wrangler's, in one transaction, in either format. Returns how
 --- many were stored, and how many were skipped: those that have expired and, without `replace`, those whose keys exist.
---- With `replace`, an expired entry removes its key. Unknown fields are ignored. Other writers wait while it reads.
+--- With `replace`, an expired entry removes its key. Unknown fields are ignored. Others can write
+--- while it reads (except in memory), and wait while it stores what it has read.
 ---
 --- Errors: `INVALID`, with the line, if an entry is malformed; `LIMIT`, `IO`, `READONLY`, `BUSY`. Then nothing of the
 --- file is stored.

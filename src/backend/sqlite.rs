@@ -14,7 +14,7 @@
 //! | `access`, `takeover` | who may read and write the file; a log that another user left |
 //! | `vfs`, `reason` | how SQLite calls the system; what the system reported when a call failed |
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -309,6 +309,11 @@ impl Backend for Sqlite {
             return database.write(caller, false, |connection| writes::alone(&database.cache, connection, write));
         }
         database.group.run(write, |job| database.write(caller, false, |connection| database.carry_out(connection, job)))
+    }
+
+    fn begin_import(&self) -> Result<Option<PathBuf>> {
+        self.change(|_| Ok(()))?;
+        Ok(Some(self.path().parent().unwrap_or(Path::new("/")).to_owned()))
     }
 
     fn import(&self, clock: &Clock, import: &mut Import<'_>) -> Result<()> {

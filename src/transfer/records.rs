@@ -67,9 +67,14 @@ impl Record {
         }
     }
 
+    /// The line of a field; 0 if it is missing.
+    pub fn line(&self, field: Field) -> u64 {
+        self.lines[field as usize]
+    }
+
     /// Adds the line of the field and the key to an error.
     pub fn place(&self, field: Field, error: Error) -> Error {
-        error.while_doing(format_args!("line {}, key {}", self.lines[field as usize], quoted(&self.key)))
+        error.while_doing(format_args!("line {}, key {}", self.line(field), quoted(&self.key)))
     }
 }
 

@@ -470,6 +470,9 @@ static void import_on_a_full_disk(void *path)
     limit_files(FULL);
     CHECK_STATUS(luat_kv_import(kv.ns, scratch("export"), LUAT_KV_IMPORT_REPLACE, &stored, NULL, &error), LUAT_KV_IO);
     CHECK(stored == 0);
+    /* There is not even room for what was read. */
+    CHECK_STATUS(luat_kv_import(kv.ns, scratch("large"), 0, &stored, NULL, &error), LUAT_KV_IO);
+    CHECK(stored == 0);
     check_keys(kv.ns, 10);
     kv_check_numbers(kv.ns, "k", 10);
     CHECK_PUT(kv.ns, "little", "there is room for a little");
@@ -498,11 +501,13 @@ static void a_full_disk_leaves_all_as_it_was(void)
     static uint8_t value[1000];
     memset(value, 'v', sizeof value);
     char key[20];
-    for (int number = 0; number < KEYS; number++) {
+    for (int number = 0; number < 2 * KEYS; number++) {
+        if (number == KEYS)
+            CHECK_STATUS(luat_kv_export(big, scratch("export"), 0, NULL, &error), LUAT_KV_OK);
         snprintf(key, sizeof key, "k%d", number);
         CHECK_STATUS(luat_kv_put(big, TEXT(key), value, sizeof value, NULL, &error), LUAT_KV_OK);
     }
-    CHECK_STATUS(luat_kv_export(big, scratch("export"), 0, NULL, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_export(big, scratch("large"), 0, NULL, &error), LUAT_KV_OK);
     CHECK_STATUS(luat_kv_clear(big, NULL, &error), LUAT_KV_OK);
     CHECK_STATUS(luat_kv_compact(kv.store, &error), LUAT_KV_OK);
     luat_kv_namespace_free(big);

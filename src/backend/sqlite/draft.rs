@@ -120,6 +120,14 @@ impl Draft {
         })
     }
 
+    /// Takes its name away, so the file is gone when its descriptor is closed, also after a kill.
+    pub(crate) fn into_unnamed(self) -> io::Result<File> {
+        let file = self.file.try_clone()?;
+        fs::remove_file(&self.path)?;
+        self.forget();
+        Ok(file)
+    }
+
     /// Ends the draft without removing the file, which is another one's, or no longer a draft.
     fn forget(mut self) {
         let path = std::mem::take(&mut self.path);

@@ -124,7 +124,7 @@ Examples:
 Takes Wrangler's bulk files and JSON Lines. Existing keys are
 skipped unless --replace is given; expired entries are skipped. Unknown fields are
 ignored, and reported once on stderr. An error names its line, and nothing is
-stored. Other writers wait while it reads, so write slow input to a file first.
+stored. Others can write while it reads; they wait while it stores what it has read.
 
 With --json: {\"stored\":40,\"skipped\":2}")]
     Import {
