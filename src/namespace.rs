@@ -325,18 +325,30 @@ impl Namespace {
     /// An empty prefix is an error, since it may come from a variable that was not set: [`clear`](Namespace::clear)
     /// removes all keys.
     pub fn delete_prefix(&self, prefix: &str) -> Result<u64> {
+        self.delete_prefix_with(prefix, &mut |_| {})
+    }
+
+    /// Like [`delete_prefix`](Self::delete_prefix), and calls `progress` after each step with the number of keys that
+    /// were removed so far.
+    pub fn delete_prefix_with(&self, prefix: &str, progress: &mut dyn FnMut(u64)) -> Result<u64> {
         match prefix {
             "" => Err(Error::invalid("the prefix is empty; to remove all keys, clear the namespace")),
-            prefix => self.remove_all(prefix),
+            prefix => self.remove_all(prefix, progress),
         }
     }
 
     /// Removes all keys of the namespace, as [`delete_prefix`](Namespace::delete_prefix) does.
     pub fn clear(&self) -> Result<u64> {
-        self.remove_all("")
+        self.clear_with(&mut |_| {})
     }
 
-    fn remove_all(&self, prefix: &str) -> Result<u64> {
+    /// Like [`clear`](Self::clear), and calls `progress` after each step with the number of keys that were removed so
+    /// far.
+    pub fn clear_with(&self, progress: &mut dyn FnMut(u64)) -> Result<u64> {
+        self.remove_all("", progress)
+    }
+
+    fn remove_all(&self, prefix: &str, progress: &mut dyn FnMut(u64)) -> Result<u64> {
         let inner = &*self.store.0;
         inner.limits.bound("prefix", prefix)?;
         let below = after_prefix(prefix);
@@ -350,6 +362,7 @@ impl Namespace {
             let range = Range { namespace: &self.name, from: &from, below: Some(&end) };
             let step = inner.call(|backend| backend.remove(range, REMOVE_STEP, &inner.clock))?;
             live += step.live;
+            progress(live);
             match step.last {
                 Some(last) => from = last + "\0",
                 None => return Ok(live),

@@ -254,8 +254,10 @@ impl Store {
         Ok(removed)
     }
 
-    /// Rewrites the file without the space that deleted entries have left. Meanwhile it needs as much disk space again,
-    /// and writers wait. Does nothing in memory.
+    /// Rewrites the file without the space that deleted entries have left. Meanwhile writers wait, and it takes at most
+    /// as much disk space as the used part of the file, twice: once beside the file, for its log, and once for a
+    /// temporary file (in the folder that `SQLITE_TMPDIR` names, or else `TMPDIR`, or else in `/var/tmp`). The error of
+    /// a full disk says how much that is. Does nothing in memory.
     pub fn compact(&self) -> Result<()> {
         self.0.call_for_long(&Cell::new(false), |backend| backend.compact())?;
         self.checkpoint().map(|_| ())

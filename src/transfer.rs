@@ -50,6 +50,11 @@ impl Namespace {
     /// Writes all live entries, as of one moment, and returns how many. Values that are not UTF-8 are written as
     /// base64. A fork of this process waits until this returns, so `to` must not fork or wait for a fork.
     pub fn export(&self, to: &mut dyn Write, format: Format) -> Result<u64> {
+        self.export_with(to, format, &mut |_| {})
+    }
+
+    /// Like [`export`](Self::export), and calls `progress` after each entry with the number of entries so far.
+    pub fn export_with(&self, to: &mut dyn Write, format: Format, progress: &mut dyn FnMut(u64)) -> Result<u64> {
         let inner = &*self.store().0;
         let now = inner.clock.now();
         let (mut out, mut count) = (BufWriter::new(to), 0_u64);
@@ -68,6 +73,7 @@ impl Namespace {
                 out.write_all(before.as_bytes()).map_err(written)?;
                 serde_json::to_writer(&mut out, &record).map_err(|why| written(why.into()))?;
                 count += 1;
+                progress(count);
                 Ok(())
             })
         })?;

@@ -385,10 +385,11 @@ impl Backend for Sqlite {
     }
 
     fn compact(&self) -> Result<()> {
-        let compacted = self.change_long(file::compact);
+        let mut room = 0;
+        let compacted = self.change_long(|connection| file::compact(connection, &mut room));
         compacted.map_err(|error| match error.code() {
             Code::Busy if !error.is_passing() => error, // `store` names the file
-            _ => error.while_doing(format_args!("compacting {}", self.path().display())),
+            _ => file::without_room(error, room).while_doing(format_args!("compacting {}", self.path().display())),
         })
     }
 

@@ -17,20 +17,30 @@ impl Namespace {
     /// [Exports](Namespace::export) to a file, which gets its name, replacing any other file, when it is complete and
     /// synced. A path that is not a regular file (a pipe, a terminal) is written to directly.
     pub fn export_file(&self, path: impl AsRef<Path>, format: Format) -> Result<u64> {
+        self.export_file_with(path, format, &mut |_| {})
+    }
+
+    /// Like [`export_file`](Self::export_file), and calls `progress` after each entry with the number of entries so far.
+    pub fn export_file_with(
+        &self,
+        path: impl AsRef<Path>,
+        format: Format,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<u64> {
         let named = |error: Error| error.while_doing(format_args!("exporting to {}", path.as_ref().display()));
         let io = |why: io::Error| named(Error::io(why));
         limits::path(path.as_ref()).map_err(named)?;
         let path = place(path.as_ref()).map_err(io)?;
         if fs::metadata(&path).is_ok_and(|found| !found.is_file()) {
             let mut file = File::options().write(true).open(&path).map_err(io)?;
-            return self.export(&mut file, format).map_err(named);
+            return self.export_with(&mut file, format, progress).map_err(named);
         }
         refuse_open(&path).map_err(named)?;
         let folder = path.parent().unwrap_or(Path::new("/"));
         let no_folder = |why| named(Error::io(why).while_doing(format_args!("the folder {}", folder.display())));
         fs::metadata(folder).map_err(no_folder)?;
         let mut draft = Draft::within(folder).map_err(io)?;
-        let count = self.export(draft.file(), format).map_err(named)?;
+        let count = self.export_with(draft.file(), format, progress).map_err(named)?;
         draft.replace(&path).map_err(io)?;
         Ok(count)
     }

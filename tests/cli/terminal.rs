@@ -128,6 +128,25 @@ fn long_work_shows_progress_on_a_terminal_only() {
 }
 
 #[test]
+fn a_bar_has_an_end_if_it_is_known() {
+    let project = Project::new();
+    for key in ["a1", "a2", "a3"] {
+        project.run(&["put", key, "--value", "x"]).ok();
+    }
+    for (command, bar) in [
+        ("export all.json", "0/3"),
+        ("export", "0/3"),
+        ("delete --prefix a1 --yes", "0/1"),
+        ("bulk delete - <keys", "removing"),
+        ("clear --yes", "0/1"),
+    ] {
+        project.write("keys", r#"["a2"]"#);
+        let seen = project.terminal(&format!("$K {command} >>out"));
+        assert!(seen.status == Some(0) && seen.out.contains(bar), "{command}: {seen:?}");
+    }
+}
+
+#[test]
 fn a_pipe_that_closes_is_the_quiet_end() {
     let project = Project::new();
     let lines: String = (0..30_000).map(|number| format!("{{\"key\":\"key {number}\",\"value\":\"x\"}}\n")).collect();

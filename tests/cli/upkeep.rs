@@ -58,6 +58,23 @@ fn sweep_removes_what_has_expired() {
 }
 
 #[test]
+fn compact_says_how_much_room_it_takes_and_takes_no_more() {
+    let project = Project::new();
+    let entry = |number| format!("{{\"key\":\"{number:03}\",\"value\":\"{}\"}}\n", "x".repeat(10_000));
+    project.feed((0..400).map(entry).collect::<String>(), &["bulk", "put"]).ok();
+    project.run(&["delete", "--prefix", "0", "--yes"]).ok();
+    // dash counts blocks of 512 bytes.
+    let compact = |blocks: usize| project.shell(&format!("trap '' XFSZ; ulimit -f {blocks}; $K compact"));
+    let why = compact(2000).fails(3);
+    let (_, room) = why.split_once("takes up to ").unwrap_or_else(|| panic!("{why}"));
+    let room: usize = room.split_once(' ').unwrap().0.parse().unwrap();
+    assert!((3_000_000..3_500_000).contains(&room), "{why}");
+    assert_eq!(project.run(&["count"]).ok(), "300\n");
+    compact(room.div_ceil(512)).ok();
+    assert_eq!(project.run(&["count"]).ok(), "300\n");
+}
+
+#[test]
 fn compact_gives_room_back() {
     let project = Project::new();
     project.feed(vec![b'x'; 3_000_000], &["put", "large"]).ok();

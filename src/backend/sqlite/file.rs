@@ -32,10 +32,12 @@ pub(super) fn size(database: &Database) -> Result<u64> {
 }
 
 /// Rewrites the file without the space that deleted rows have left. A damaged file is left as it is, since a rewrite
-/// would keep only what can still be read.
-pub(super) fn compact(connection: &mut Connection) -> Result<()> {
+/// would keep only what can still be read. `room` receives how many bytes it takes at most, once in a temporary file and
+/// once in the log.
+pub(super) fn compact(connection: &mut Connection, room: &mut u64) -> Result<()> {
     connection.look_again()?;
     schema::check(&connection.sqlite)?;
+    *room = compacted(&connection.sqlite)?;
     connection.guard.steps.restart();
     connection.sqlite.execute_batch("VACUUM").map_err(|error| match schema::is_beyond_sqlite(&error) {
         true => Error::new(
@@ -46,6 +48,28 @@ pub(super) fn compact(connection: &mut Connection) -> Result<()> {
         ),
         false => error.into(),
     })
+}
+
+/// The size of a log with all pages that are in use.
+fn compacted(sqlite: &rusqlite::Connection) -> Result<u64> {
+    /// What comes with each page in the log.
+    const FRAME: u64 = 24;
+    /// For what is in the log once more or besides: its header, the first page.
+    const MORE: u64 = 64 * 1024;
+    let number = |name| sqlite.pragma_query_value(None, name, |row| row.get::<_, u64>(0));
+    let used = number("page_count")?.saturating_sub(number("freelist_count")?);
+    Ok(used.saturating_mul(number("page_size")? + FRAME) + MORE)
+}
+
+/// The error of a compaction that found no room says how much it takes.
+pub(super) fn without_room(error: Error, room: u64) -> Error {
+    match error.raw_os_error() {
+        Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG) if room > 0 => error.followed_by(format_args!(
+            "; compacting takes up to {room} bytes beside the database, and as many for a temporary file (in \
+             SQLITE_TMPDIR, or else TMPDIR, or else /var/tmp)"
+        )),
+        _ => error,
+    }
 }
 
 /// Moves the log into the file, and truncates it if readers allow it.

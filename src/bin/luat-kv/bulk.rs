@@ -101,8 +101,8 @@ pub fn export(place: &Place, file: &Path, format: Option<Layout>, out: &mut Outp
         let harmless = io::stdout().is_terminal().then(Vec::new);
         let mut bar = ProgressBar::hidden();
         // The bar and the entries would overwrite each other on one terminal.
-        if !io::stdout().is_terminal() && io::stderr().is_terminal() {
-            bar = progress::entries("exporting", namespace.count("")?);
+        if !io::stdout().is_terminal() {
+            bar = progress::entries("exporting", || namespace.count(""))?;
         }
         return print(&namespace, format, Lines { to: out.writer(), bar, harmless, failed: None }, Fail::from);
     }
@@ -114,8 +114,9 @@ pub fn export(place: &Place, file: &Path, format: Option<Layout>, out: &mut Outp
         return terminal.flush().map_err(failed);
     }
     signals::remove_drafts_at_the_end();
-    let exported = progress::during(progress::spinner("exporting"), |_| namespace.export_file(file, format))
-        .map_err(|error| Fail::Failed(told(&error)))?;
+    let bar = progress::entries("exporting", || namespace.count(""))?;
+    let write = |bar: &ProgressBar| namespace.export_file_with(file, format, &mut |count| bar.set_position(count));
+    let exported = progress::during(bar, write).map_err(|error| Fail::Failed(told(&error)))?;
     out.facts(&[("exported", exported.into())])?;
     Ok(())
 }
@@ -199,7 +200,8 @@ pub fn delete(place: &Place, file: &Path, out: &mut Output) -> Result<(), Fail> 
     let named = |why: String| Fail::Failed(format!("{}: {why}; nothing was deleted", name(file)));
     input::open(file)?.0.read_to_string(&mut text).map_err(|why| named(why.to_string()))?;
     let keys = keys(text.trim_start_matches('\u{feff}')).map_err(named)?;
-    delete_all(&place.namespace(Access::Change)?, &keys, out)
+    let namespace = place.namespace(Access::Change)?;
+    progress::during(progress::spinner("removing"), |_| delete_all(&namespace, &keys, out))
 }
 
 /// A key in JSON: as in Wrangler's `bulk delete`, or as part of an entry that a list prints.

@@ -1,5 +1,6 @@
 //! Progress of long operations on stderr, shown only if that is a terminal (indicatif checks it).
 
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -23,9 +24,12 @@ pub fn counter(what: &str) -> ProgressBar {
     shown(ProgressBar::new_spinner(), "{spinner} {msg}  {human_pos}  {elapsed}", what)
 }
 
-/// For a number of entries.
-pub fn entries(what: &str, count: u64) -> ProgressBar {
-    shown(ProgressBar::new(count), "{msg} {wide_bar} {human_pos}/{human_len}  {eta}", what)
+/// For a number of entries, which are counted only if the bar is shown.
+pub fn entries<E>(what: &str, count: impl FnOnce() -> Result<u64, E>) -> Result<ProgressBar, E> {
+    if !io::stderr().is_terminal() {
+        return Ok(ProgressBar::hidden());
+    }
+    Ok(shown(ProgressBar::new(count()?), "{msg} {wide_bar} {human_pos}/{human_len}  {eta}", what))
 }
 
 /// For a number of bytes, which is not known for a pipe.

@@ -42,9 +42,9 @@ fn remove(place: &Place, prefix: &str, yes: bool, out: &mut Output) -> Result<()
     if !yes && io::stdin().is_terminal() && io::stderr().is_terminal() {
         confirm(&namespace, prefix)?;
     }
-    let removed = progress::during(progress::spinner("removing"), |_| match prefix {
-        "" => namespace.clear(),
-        prefix => namespace.delete_prefix(prefix),
+    let removed = progress::during(progress::entries("removing", || namespace.count(prefix))?, |bar| match prefix {
+        "" => namespace.clear_with(&mut |count| bar.set_position(count)),
+        prefix => namespace.delete_prefix_with(prefix, &mut |count| bar.set_position(count)),
     })?;
     out.facts(&[("removed", removed.into())])?;
     Ok(())
