@@ -160,8 +160,8 @@ static void remove_beside_a_writer(luat_kv_namespace *ns, long keys)
     clear(ns);
     double wall = now() - begin;
     double beside = (shared->puts - before) / wall;
-    printf("deletePrefix beside a writer  %6.2f s; puts %.0f/s, longest %.1f ms; meanwhile %.0f/s, %.1f ms\n", wall, rate,
-           longest * 1e3, beside, shared->longest * 1e3);
+    printf("deletePrefix beside a writer  %6.2f s; puts %.0f/s, longest %.1f ms; meanwhile %.0f/s, %.1f ms\n",
+           wall, rate, longest * 1e3, beside, shared->longest * 1e3);
     stop_writer(writer);
 }
 
@@ -179,8 +179,8 @@ static void import_beside_a_writer(luat_kv_namespace *ns, long keys)
     shared->longest = 0;
     double begin = now(), worked = cpu();
     check(luat_kv_import(ns, file, 0, NULL, NULL, &error), error);
-    printf("import beside a writer        %6.2f s, CPU %.2f s; puts' longest %.1f ms, meanwhile %.1f ms\n", now() - begin,
-           cpu() - worked, longest * 1e3, shared->longest * 1e3);
+    printf("import beside a writer        %6.2f s, CPU %.2f s; puts' longest %.1f ms, meanwhile %.1f ms\n",
+           now() - begin, cpu() - worked, longest * 1e3, shared->longest * 1e3);
     stop_writer(writer);
     remove(file);
     clear(ns);
@@ -231,8 +231,8 @@ static void expire_beside_a_writer(luat_kv_namespace *ns, long keys)
         least = second < least ? second : least;
     } while (expired() > 0 && now() - begin < 120);
     double wall = now() - begin;
-    printf("expiry beside a writer        %6.2f s; puts %.0f/s, longest %.1f ms; meanwhile %.0f/s, %.0f/s in the slowest "
-           "second, %.1f ms\n",
+    printf("expiry beside a writer        %6.2f s; puts %.0f/s, longest %.1f ms; "
+           "meanwhile %.0f/s, %.0f/s in the slowest second, %.1f ms\n",
            wall, rate, longest * 1e3, (shared->puts - before) / wall, least, shared->longest * 1e3);
     stop_writer(writer);
 }

@@ -165,9 +165,9 @@ pub unsafe extern "C" fn luat_kv_sweep(
 }
 
 /// Rewrites the file without the space that removed entries have left. Meanwhile other calls that write wait, in this
-/// process and others, at most for their busy timeout. It takes at most as much disk space as the used part of the file,
-/// twice: once beside the file, for its log, and once for a temporary file (in the folder that SQLITE_TMPDIR names, or
-/// else TMPDIR, or else in /var/tmp). The message of a full disk says how much that is. Does nothing in memory.
+/// process and others, at most for their busy timeout. It takes at most as much disk space as the used part of the
+/// file, twice: once beside the file, for its log, and once for a temporary file (in the folder that SQLITE_TMPDIR
+/// names, or else TMPDIR, or else in /var/tmp). The message of a full disk says how much that is. Does nothing in memory.
 ///
 /// Statuses: OK; INVALID; IO, also for a full disk; BUSY, CORRUPT, READONLY, NOMEM. Thread-safe.
 ///

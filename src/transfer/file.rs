@@ -20,7 +20,8 @@ impl Namespace {
         self.export_file_with(path, format, &mut |_| {})
     }
 
-    /// Like [`export_file`](Self::export_file), and calls `progress` after each entry with the number of entries so far.
+    /// Like [`export_file`](Self::export_file), and calls `progress` after each entry with the number of entries so
+    /// far.
     pub fn export_file_with(
         &self,
         path: impl AsRef<Path>,

@@ -32,8 +32,8 @@ pub(super) fn size(database: &Database) -> Result<u64> {
 }
 
 /// Rewrites the file without the space that deleted rows have left. A damaged file is left as it is, since a rewrite
-/// would keep only what can still be read. `room` receives how many bytes it takes at most, once in a temporary file and
-/// once in the log.
+/// would keep only what can still be read. `room` receives how many bytes it takes at most, once in a temporary file
+/// and once in the log.
 pub(super) fn compact(connection: &mut Connection, room: &mut u64) -> Result<()> {
     connection.look_again()?;
     schema::check(&connection.sqlite)?;

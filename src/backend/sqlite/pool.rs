@@ -6,9 +6,9 @@
 //!   reads run side by side, and no read waits for a writer.
 //! - Once a second thread was seen, longer reads (a list, a count) never take the writing connection, so no write waits
 //!   for them.
-//! - A long use of the writing connection (an import that stores what it has read, compacting) blocks writers as a writer
-//!   in another process does: they return BUSY when their busy timeout is over. Short calls of this process take turns,
-//!   however long that takes.
+//! - A long use of the writing connection (an import that stores what it has read, compacting) blocks writers as a
+//!   writer in another process does: they return BUSY when their busy timeout is over. Short calls of this process take
+//!   turns, however long that takes.
 //!
 //! While a process forks, no connection is in use: each turn is within a call (see `crate::fork`).
 
