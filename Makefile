@@ -117,6 +117,8 @@ bench: need-bench lib target/lua/5.4/luat_kv.so ## measures the store from Rust,
 	@for processes in 1 2 8; do for store in raw ours; do \
 	    mkdir target/bench/data && target/bench/writers $$store target/bench/data/kv.db $$processes 5; rm -rf target/bench/data; \
 	done; done
+	$(CC) -std=c99 -O2 $(warnings) -Iinclude bench/scale.c target/release/libluat_kv.a $(link-needs) -o target/bench/scale
+	@mkdir target/bench/data && target/bench/scale target/bench/data/kv.db 1000000
 	@rm -rf target/bench
 
 include make/docs.mk make/install.mk make/hosts.mk make/wasm-lua.mk make/playground.mk make/wasm.mk make/test.mk make/faults.mk make/sanitizers.mk make/fuzz.mk make/needs.mk
