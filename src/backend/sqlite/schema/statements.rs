@@ -61,7 +61,7 @@ pub(in super::super) fn put(foreign: &[String]) -> Cow<'static, str> {
     })
 }
 
-/// Like [`put`], unless there is a live row. Returns no error then, and changes nothing.
+/// Like [`put`], but changes nothing if there is a live row.
 pub(in super::super) fn add(put: &str) -> String {
     format!("{put} WHERE kv.expiration <= ?7")
 }
