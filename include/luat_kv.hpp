@@ -146,6 +146,9 @@ struct open_options {
     luat_kv::limits limits = luat_kv::limits::standard;         ///< The limits of the store.
     luat_kv::durability durability = luat_kv::durability::normal; ///< What survives a power failure.
     bool readonly = false;                                      ///< Open an existing file, and never write to it.
+    /// How much memory the cache of values may take, in bytes, at most the memory of the machine; 0 means no cache. The
+    /// stores on one file share one cache, with the size of the first that reads. Ignored in memory.
+    std::uint64_t cache_size = std::uint64_t{16} << 20;
 };
 
 /// Options for storing a value.
@@ -253,7 +256,9 @@ inline luat_kv_open_options to_c(const open_options& options) {
     if (timeout < 0 || timeout > std::numeric_limits<std::uint32_t>::max())
         throw error(errc::invalid, "busy_timeout is " + std::to_string(timeout) + " ms; it is 0 to 4294967295");
     c.busy_timeout_ms = static_cast<std::uint32_t>(timeout);
-    c.flags = (timeout == 0 ? LUAT_KV_OPEN_NOWAIT : 0U) | (options.readonly ? LUAT_KV_OPEN_READONLY : 0U);
+    c.flags = (timeout == 0 ? LUAT_KV_OPEN_NOWAIT : 0U) | (options.readonly ? LUAT_KV_OPEN_READONLY : 0U) |
+              (options.cache_size == 0 ? LUAT_KV_OPEN_NO_CACHE : 0U);
+    c.cache_size = options.cache_size;
     c.limits = static_cast<std::uint32_t>(options.limits);
     c.durability = static_cast<std::uint32_t>(options.durability);
     return c;
@@ -773,11 +778,20 @@ struct namespace_stats {
     std::uint64_t expired = 0; ///< The number of expired keys that have not been swept yet.
 };
 
+/// What the cache of values has done, since this process has the file open; all 0 in memory.
+struct cache_stats {
+    std::uint64_t hits = 0;   ///< The number of keys that were read from the cache.
+    std::uint64_t misses = 0; ///< The number of keys that were not in the cache, and were read by SQLite.
+    std::uint64_t drops = 0;  ///< How often it was emptied, as the file was changed other than by own single writes.
+    std::uint64_t size = 0;   ///< The memory that the cache takes, in bytes.
+};
+
 /// The contents of a store in numbers.
 struct stats {
     std::string path{};                        ///< The database file's absolute path, or "memory".
     std::uint64_t file_size = 0;               ///< The size on disk in bytes, including the log beside the file.
     std::vector<namespace_stats> namespaces{}; ///< All that have keys, including expired ones, in byte order.
+    cache_stats cache{};                       ///< The cache of values.
 };
 
 /// A database file, or memory, that contains namespaces. Paths are bytes in the system's encoding, UTF-8 on Windows.
@@ -831,7 +845,10 @@ public:
     [[nodiscard]] luat_kv::stats stats() const {
         auto* got = detail::ask<luat_kv_stats*>(luat_kv_stats_read, get());
         const detail::handle<luat_kv_stats, luat_kv_stats_free> owned(got);
-        luat_kv::stats read{luat_kv_stats_path(got), luat_kv_stats_file_size(got), {}};
+        luat_kv_cache_stats cache;
+        luat_kv_stats_cache(got, &cache, sizeof cache);
+        luat_kv::stats read{luat_kv_stats_path(got), luat_kv_stats_file_size(got), {},
+                            {cache.hits, cache.misses, cache.drops, cache.size}};
         for (std::size_t index = 0; index < luat_kv_stats_len(got); index++) {
             std::size_t len = 0;
             const std::uint8_t* name = luat_kv_stats_name(got, index, &len);

@@ -351,6 +351,27 @@ static void a_store_tells_what_it_holds() {
     CHECK(store.path() == stats.path);
 }
 
+static void values_are_read_from_a_cache() {
+    for (const auto size : {luat_kv::open_options{}.cache_size, std::uint64_t{1} << 20, std::uint64_t{0}}) {
+        luat_kv::open_options options;
+        options.cache_size = size;
+        auto store = open_store(options);
+        auto kv = store.open_namespace("test");
+        kv.put("k", "1");
+        const auto before = store.stats().cache;
+        for (int i = 0; i < 10; i++)
+            CHECK(kv.get("k") == "1");
+        const auto cache = store.stats().cache;
+        const bool has_cache = on_disk && size > 0;
+        // A key is added when it is read for the second time.
+        CHECK(cache.hits - before.hits == (has_cache ? 8 : 0) && cache.misses - before.misses == (has_cache ? 2 : 0));
+        CHECK((cache.size > 0) == has_cache && cache.size < 1 << 20 && cache.drops >= before.drops);
+        kv.put("k", "2");
+        CHECK(kv.get("k") == "2");
+        kv.erase("k");
+    }
+}
+
 static void expired_entries_are_swept() {
     auto store = open_store();
     auto kv = store.open_namespace("test");
@@ -395,7 +416,7 @@ static void a_store_has_limits() {
 
 #if __cplusplus >= 202002L
 static void options_have_names() {
-    auto store = open_store({.busy_timeout = 1s, .durability = luat_kv::durability::full});
+    auto store = open_store({.busy_timeout = 1s, .durability = luat_kv::durability::full, .cache_size = 1 << 20});
     auto kv = store.open_namespace("test");
     kv.put("k", "1", {.expiration_ttl = 24h, .metadata = "1"});
     CHECK(kv.incr("n", 1, {.initial = 5, .expiration_ttl = 1h}) == 6);
@@ -430,6 +451,7 @@ int main() {
         TEST(a_batch_checks_what_was_read),
         TEST(a_batch_survives_an_error),
         TEST(a_store_tells_what_it_holds),
+        TEST(values_are_read_from_a_cache),
         TEST(expired_entries_are_swept),
         TEST(a_store_is_kept_in_order),
         TEST(a_store_has_limits),

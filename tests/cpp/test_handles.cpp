@@ -101,6 +101,12 @@ static void options_out_of_range_are_told() {
         CHECK_THROWS(open_store(open), invalid, "busy_timeout");
     }
     open = {};
+    for (const auto size : {std::uint64_t{1} << 60, std::numeric_limits<std::uint64_t>::max()}) {
+        open.cache_size = size;
+        CHECK_THROWS(luat_kv::store::open(scratch("kv.db"), open), invalid,
+                     ("cache_size is " + std::to_string(size) + " bytes, more than the memory").c_str());
+    }
+    open = {};
     open.limits = static_cast<luat_kv::limits>(7);
     CHECK_THROWS(open_store(open), invalid, "");
 }
