@@ -13,6 +13,8 @@ type Stats struct {
 	FileSize int64
 	// Namespaces are the namespaces that have keys, including expired ones, in byte order of their names.
 	Namespaces []NamespaceStats
+	// Cache is the cache of values.
+	Cache CacheStats
 }
 
 // NamespaceStats is the numbers of keys of a namespace.
@@ -20,6 +22,18 @@ type NamespaceStats struct {
 	Name string
 	// Live is the number of live keys, Expired the number of expired keys that have not been swept yet.
 	Live, Expired int64
+}
+
+// CacheStats is what the cache of values has done, since this process has the file open. All numbers are 0 in memory.
+type CacheStats struct {
+	// Hits is the number of keys that were read from the cache, Misses the number of those that were not in it, and were
+	// read by SQLite.
+	Hits, Misses int64
+	// Drops is how often the cache was emptied, because the file was written to in another way than by single writes of
+	// this process.
+	Drops int64
+	// Size is the memory that the cache takes, in bytes.
+	Size int64
 }
 
 // Stats returns the contents of the store in numbers. It counts every entry.
@@ -34,10 +48,17 @@ func (s *Store) Stats() (*Stats, error) {
 	}
 	c := (*C.luat_kv_stats)(r.handle)
 	defer C.luat_kv_stats_free(c)
+	cache := C.kv_stats_cache(c)
 	stats := &Stats{
 		Path:       C.GoString(C.luat_kv_stats_path(c)),
 		FileSize:   int64(C.luat_kv_stats_file_size(c)),
 		Namespaces: make([]NamespaceStats, int(C.luat_kv_stats_len(c))),
+		Cache: CacheStats{
+			Hits:   int64(cache.hits),
+			Misses: int64(cache.misses),
+			Drops:  int64(cache.drops),
+			Size:   int64(cache.size),
+		},
 	}
 	for i := range stats.Namespaces {
 		var name C.luat_kv_bytes

@@ -44,10 +44,11 @@ typedef struct kv_view {
 /* ---- Stores */
 
 static inline luat_kv_open_options kv_open_options(uint32_t flags, uint32_t busy_timeout_ms, uint32_t limits,
-                                                   uint32_t durability)
+                                                   uint32_t durability, uint64_t cache_size)
 {
     luat_kv_open_options options = { .struct_size = sizeof options, .flags = flags, .limits = limits,
-                                     .busy_timeout_ms = busy_timeout_ms, .durability = durability };
+                                     .busy_timeout_ms = busy_timeout_ms, .durability = durability,
+                                     .cache_size = cache_size };
     return options;
 }
 
@@ -103,6 +104,13 @@ static inline kv_result kv_stats_read(luat_kv_store *store)
     r.status = luat_kv_stats_read(store, &out, &r.error);
     r.handle = out;
     return r;
+}
+
+static inline luat_kv_cache_stats kv_stats_cache(const luat_kv_stats *stats)
+{
+    luat_kv_cache_stats cache;
+    luat_kv_stats_cache(stats, &cache, sizeof cache);
+    return cache;
 }
 
 static inline kv_result kv_sweep(luat_kv_store *store, uint64_t max)

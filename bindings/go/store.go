@@ -51,6 +51,11 @@ type Options struct {
 	ReadOnly   bool
 	Limits     Limits
 	Durability Durability
+	// CacheSize is how much memory the cache of values may take, in bytes, at most the memory of the machine; 0 means 16
+	// MiB. The stores on one file share one cache, with the size of the first that reads. A store in memory has none.
+	CacheSize int64
+	// NoCache means to read without a cache, whatever CacheSize is.
+	NoCache bool
 }
 
 func (o *Options) toC() (C.luat_kv_open_options, error) {
@@ -64,6 +69,9 @@ func (o *Options) toC() (C.luat_kv_open_options, error) {
 	if o.BusyTimeout < 0 || timeout > math.MaxUint32 {
 		return C.luat_kv_open_options{}, invalid("BusyTimeout is %v; it is from 0 to %d ms", o.BusyTimeout, uint32(math.MaxUint32))
 	}
+	if o.CacheSize < 0 {
+		return C.luat_kv_open_options{}, invalid("CacheSize is %d; it is a number of bytes, and 0 means 16 MiB", o.CacheSize)
+	}
 	var flags C.uint32_t
 	if o.ReadOnly {
 		flags |= C.LUAT_KV_OPEN_READONLY
@@ -71,7 +79,11 @@ func (o *Options) toC() (C.luat_kv_open_options, error) {
 	if o.NoWait {
 		flags |= C.LUAT_KV_OPEN_NOWAIT
 	}
-	return C.kv_open_options(flags, C.uint32_t(timeout), C.uint32_t(o.Limits), C.uint32_t(o.Durability)), nil
+	if o.NoCache {
+		flags |= C.LUAT_KV_OPEN_NO_CACHE
+	}
+	return C.kv_open_options(flags, C.uint32_t(timeout), C.uint32_t(o.Limits), C.uint32_t(o.Durability),
+		C.uint64_t(o.CacheSize)), nil
 }
 
 // Store is a database file, or memory, that contains namespaces. Any goroutine may use it and close it at any time.

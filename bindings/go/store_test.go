@@ -98,6 +98,9 @@ func TestStoresThatDoNotOpen(t *testing.T) {
 		{path, luatkv.Options{BusyTimeout: -1}, luatkv.ErrInvalid, "INVALID"},
 		{path, luatkv.Options{BusyTimeout: math.MaxInt64}, luatkv.ErrInvalid, "INVALID"},
 		{path, luatkv.Options{BusyTimeout: (1<<32-1)*time.Millisecond + 1}, luatkv.ErrInvalid, "INVALID"},
+		{path, luatkv.Options{CacheSize: -1}, luatkv.ErrInvalid, "INVALID"},
+		{path, luatkv.Options{CacheSize: math.MinInt64}, luatkv.ErrInvalid, "INVALID"},
+		{path, luatkv.Options{CacheSize: math.MaxInt64}, luatkv.ErrInvalid, "INVALID"},
 		{path, luatkv.Options{Limits: 2}, luatkv.ErrInvalid, "INVALID"},
 		{path, luatkv.Options{Durability: math.MaxUint32}, luatkv.ErrInvalid, "INVALID"},
 	} {
@@ -119,6 +122,36 @@ func TestStoresThatDoNotOpen(t *testing.T) {
 	store := openFile(t, path, &luatkv.Options{BusyTimeout: (1<<32 - 1) * time.Millisecond})
 	_, err = store.Sweep(-1)
 	fails(t, err, luatkv.ErrInvalid)
+}
+
+func TestTheCache(t *testing.T) {
+	for _, options := range []*luatkv.Options{nil, {CacheSize: 1 << 20}, {NoCache: true}, {CacheSize: 1 << 20, NoCache: true}} {
+		store := openFile(t, filepath.Join(t.TempDir(), "kv.db"), options)
+		n := namespace(t, store)
+		put(t, n, "k", "v")
+		for i := 0; i < 10; i++ {
+			equal(t, get(t, n, "k"), "v")
+		}
+		cache := must(store.Stats())(t).Cache
+		// A key is added when it is read for the second time.
+		hits, misses, cached := int64(8), int64(2), true
+		if options != nil && options.NoCache {
+			hits, misses, cached = 0, 0, false
+		}
+		equal(t, cache.Hits, hits)
+		equal(t, cache.Misses, misses)
+		equal(t, cache.Size > 0, cached)
+		equal(t, cache.Size < 1<<20, true)
+		equal(t, cache.Drops >= 0, true)
+		put(t, n, "k", "new")
+		equal(t, get(t, n, "k"), "new")
+	}
+	path := filepath.Join(t.TempDir(), "kv.db")
+	_, err := luatkv.Open(path, &luatkv.Options{CacheSize: -1})
+	fails(t, err, luatkv.ErrInvalid, "CacheSize is -1")
+	_, err = luatkv.Open(path, &luatkv.Options{CacheSize: 1 << 60})
+	fails(t, err, luatkv.ErrInvalid, "cache_size is 1152921504606846976 bytes, more than the memory")
+	equal(t, must(openMemory(t).Stats())(t).Cache, luatkv.CacheStats{})
 }
 
 func TestCloudflaresLimits(t *testing.T) {
