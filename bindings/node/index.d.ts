@@ -60,6 +60,11 @@ export interface OpenOptions {
   readonly?: boolean | undefined;
   /** Whether to fail at once, rather than wait for other processes and connections. */
   nowait?: boolean | undefined;
+  /**
+   * How much memory the cache of values may take, in bytes, at most the memory of the machine. Default 16 MiB; 0 means
+   * no cache. The stores on one file share one cache, with the size of the first that reads.
+   */
+  cacheSize?: number | undefined;
 }
 
 /** Numbers are converted as in Workers: fractions of a second are cut off, and "60" is 60. */
@@ -141,6 +146,22 @@ export interface Stats {
   /** The size on disk in bytes, including the log beside the file; 0 in memory. */
   fileSize: number;
   namespaces: Map<string, { live: number; expired: number }>;
+  /** What the cache of values has done, since this process has the file open; all 0 in memory. */
+  cache: CacheStats;
+}
+
+export interface CacheStats {
+  /** How many keys were read from the cache. */
+  hits: number;
+  /** How many keys were not in the cache, and were read by SQLite. */
+  misses: number;
+  /**
+   * How often the cache was emptied, because the file was written to in another way than by single writes of this
+   * process.
+   */
+  drops: number;
+  /** The memory that the cache takes, in bytes. */
+  size: number;
 }
 
 /** The version of the C library, as in "0.1.0". */

@@ -94,18 +94,20 @@ export function int64(name, value) {
 
 // ---- Opening
 
-const OPEN = ["busyTimeout", "limits", "durability", "readonly", "nowait"];
+const OPEN = ["busyTimeout", "limits", "durability", "readonly", "nowait", "cacheSize"];
 const LIMITS = { default: constants.LIMITS_DEFAULT, cloudflare: constants.LIMITS_CLOUDFLARE };
 const DURABILITY = { normal: constants.DURABILITY_NORMAL, full: constants.DURABILITY_FULL };
 
 /** Returns the options in the order in which the addon takes them. 0 is a default. */
 export function openOptions(given) {
-  const { busyTimeout, limits, durability, readonly, nowait } = only(given, OPEN);
+  const { busyTimeout, limits, durability, readonly, nowait, cacheSize } = only(given, OPEN);
   const wait = busyTimeout === undefined ? 0 : asInteger("busyTimeout", busyTimeout, 0, 0xffffffff);
+  const cache = cacheSize === undefined ? 0 : asInteger("cacheSize", cacheSize, 0, Number.MAX_SAFE_INTEGER);
   const flags =
     (flag("readonly", readonly) ? constants.OPEN_READONLY : 0) |
-    (flag("nowait", nowait) || busyTimeout === 0 ? constants.OPEN_NOWAIT : 0);
-  return [flags, wait, choice("limits", limits, LIMITS) ?? 0, choice("durability", durability, DURABILITY) ?? 0];
+    (flag("nowait", nowait) || busyTimeout === 0 ? constants.OPEN_NOWAIT : 0) |
+    (cacheSize === 0 ? constants.OPEN_NO_CACHE : 0);
+  return [flags, wait, choice("limits", limits, LIMITS) ?? 0, choice("durability", durability, DURABILITY) ?? 0, cache];
 }
 
 // ---- Writing

@@ -109,8 +109,8 @@ export function names(page) {
   return all;
 }
 
-export function stats([path, fileSize, ...rows]) {
+export function stats([path, fileSize, hits, misses, drops, size, ...rows]) {
   const namespaces = new Map();
   for (let at = 0; at < rows.length; at += 3) namespaces.set(rows[at], { live: rows[at + 1], expired: rows[at + 2] });
-  return { path, fileSize, namespaces };
+  return { path, fileSize, namespaces, cache: { hits, misses, drops, size } };
 }

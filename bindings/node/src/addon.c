@@ -19,7 +19,7 @@ static const struct { const char *name; napi_callback call; } methods[] = {
 static const struct { const char *name; int32_t number; } constants[] = {
 #define CONSTANT(name) { #name, LUAT_KV_##name },
     CONSTANT(ABI_VERSION)
-    CONSTANT(OPEN_READONLY) CONSTANT(OPEN_NOWAIT)
+    CONSTANT(OPEN_READONLY) CONSTANT(OPEN_NOWAIT) CONSTANT(OPEN_NO_CACHE)
     CONSTANT(LIMITS_DEFAULT) CONSTANT(LIMITS_CLOUDFLARE)
     CONSTANT(DURABILITY_NORMAL) CONSTANT(DURABILITY_FULL)
     CONSTANT(LIST_REVERSE) CONSTANT(LIST_VALUES)

@@ -25,7 +25,7 @@
     F(open) F(open_project) F(open_memory) F(close) F(namespace_open) F(namespace_free) F(namespaces) \
     F(sweep) F(compact) F(checkpoint) F(backup) \
     F(stats_read) F(stats_path) F(stats_file_size) F(stats_len) F(stats_name) F(stats_live) F(stats_expired) \
-    F(stats_free) \
+    F(stats_cache) F(stats_free) \
     F(get) F(get_entry) F(get_many) F(has) F(put_versioned) F(add_versioned) F(remove) F(touch) F(incr) \
     F(list) F(count) F(delete_prefix) F(clear) \
     F(entry_key) F(entry_value) F(entry_metadata) F(entry_expiration) F(entry_version) F(entry_free) \

@@ -19,7 +19,7 @@ char *path_take(napi_env env, napi_value value)
     return path;
 }
 
-/* Takes the options of open() from four arguments: flags, busy timeout, limits and durability. */
+/* Takes the options of open() from five arguments: flags, busy timeout, limits, durability and cache size. */
 static luat_kv_open_options open_options_take(napi_env env, addon *own, const napi_value *arg)
 {
     luat_kv_open_options options;
@@ -28,6 +28,7 @@ static luat_kv_open_options open_options_take(napi_env env, addon *own, const na
     options.busy_timeout_ms = take_uint32(env, arg[1]);
     options.limits = take_uint32(env, arg[2]);
     options.durability = take_uint32(env, arg[3]);
+    options.cache_size = (uint64_t)take_int64(env, arg[4]);
     return options;
 }
 
@@ -36,11 +37,11 @@ static napi_value opened(napi_env env, addon *own, luat_kv_status status, luat_k
     return status < 0 ? fail(env, own, status, error) : handle_new(env, own, STORE, store);
 }
 
-/* open(path, flags, busy timeout, limits, durability): the handle. */
+/* open(path, flags, busy timeout, limits, durability, cache size): the handle. */
 napi_value js_open(napi_env env, napi_callback_info info)
 {
-    napi_value arg[5];
-    addon *own = arguments(env, info, arg, 5);
+    napi_value arg[6];
+    addon *own = arguments(env, info, arg, 6);
     luat_kv_open_options options = open_options_take(env, own, arg + 1);
     luat_kv_store *store = NULL;
     luat_kv_error *error = NULL;
@@ -54,8 +55,8 @@ napi_value js_open(napi_env env, napi_callback_info info)
 /* open_project(folder or null, …): the same for the project of a folder, or of the working directory. */
 napi_value js_open_project(napi_env env, napi_callback_info info)
 {
-    napi_value arg[5];
-    addon *own = arguments(env, info, arg, 5);
+    napi_value arg[6];
+    addon *own = arguments(env, info, arg, 6);
     luat_kv_open_options options = open_options_take(env, own, arg + 1);
     luat_kv_store *store = NULL;
     luat_kv_error *error = NULL;
@@ -68,11 +69,11 @@ napi_value js_open_project(napi_env env, napi_callback_info info)
     return opened(env, own, status, store, error);
 }
 
-/* open_memory(flags, busy timeout, limits, durability): the same for a store in memory. */
+/* open_memory(flags, busy timeout, limits, durability, cache size): the same for a store in memory. */
 napi_value js_open_memory(napi_env env, napi_callback_info info)
 {
-    napi_value arg[4];
-    addon *own = arguments(env, info, arg, 4);
+    napi_value arg[5];
+    addon *own = arguments(env, info, arg, 5);
     luat_kv_open_options options = open_options_take(env, own, arg);
     luat_kv_store *store = NULL;
     luat_kv_error *error = NULL;
@@ -98,10 +99,29 @@ napi_value js_namespace_open(napi_env env, napi_callback_info info)
 
 /* ---- Upkeep */
 
-/* stats(store): its path and its size; then name, live and expired of each namespace. */
+/* The path and the size of the file; hits, misses, drops and size of the cache. */
+static bool push_whole(napi_env env, addon *own, napi_value array, const luat_kv_stats *read)
+{
+    luat_kv_cache_stats cache;
+    napi_value all[6];
+    const char *path = own->kv.stats_path(read);
+    own->kv.stats_cache(read, &cache, sizeof cache);
+    all[0] = new_text(env, path, strlen(path));
+    all[1] = new_number(env, (double)own->kv.stats_file_size(read));
+    all[2] = new_number(env, (double)cache.hits);
+    all[3] = new_number(env, (double)cache.misses);
+    all[4] = new_number(env, (double)cache.drops);
+    all[5] = new_number(env, (double)cache.size);
+    for (size_t at = 0; at < 6; at++) {
+        if (all[at] == NULL) return false;
+    }
+    return push_all(env, own, array, 6, all);
+}
+
+/* stats(store): an array of what push_whole() pushes; then name, live and expired of each namespace. */
 napi_value js_stats(napi_env env, napi_callback_info info)
 {
-    napi_value arg[1], row[3], array = NULL;
+    napi_value arg[1], row[3];
     addon *own = arguments(env, info, arg, 1);
     luat_kv_store *store = handle_pointer(env, own, arg[0], STORE);
     luat_kv_stats *read;
@@ -109,11 +129,8 @@ napi_value js_stats(napi_env env, napi_callback_info info)
     if (store == NULL) return NULL;
     luat_kv_status status = own->kv.stats_read(store, &read, &error);
     if (status < 0) return fail(env, own, status, error);
-    const char *path = own->kv.stats_path(read);
-    row[0] = new_text(env, path, strlen(path));
-    row[1] = new_number(env, (double)own->kv.stats_file_size(read));
-    if (row[0] != NULL && row[1] != NULL) array = new_array(env);
-    bool done = array != NULL && push_all(env, own, array, 2, row);
+    napi_value array = new_array(env);
+    bool done = array != NULL && push_whole(env, own, array, read);
     size_t len = own->kv.stats_len(read);
     for (size_t index = 0; done && index < len; index++) {
         size_t name_len;

@@ -252,6 +252,11 @@ test("the options of open must be right", () => {
     outOfRange(/busyTimeout must be a whole number from 0 to 4294967295/, () => Store.open(scratch(), { busyTimeout: number }));
   }
   wrongType(/busyTimeout must be a number/, () => Store.open(scratch(), { busyTimeout: "5" }));
+  for (const number of [-1, 1.5, NaN, Infinity, 2 ** 53]) {
+    outOfRange(/cacheSize must be a whole number from 0, not/, () => Store.open(scratch(), { cacheSize: number }));
+  }
+  wrongType(/cacheSize must be a number, not string/, () => Store.open(scratch(), { cacheSize: "0" }));
+  fails("INVALID", /cache_size is 9007199254740991 bytes, more than the memory/, () => Store.open(scratch(), { cacheSize: 2 ** 53 - 1 }));
   wrongType(/limits must be one of default, cloudflare, not "cf"/, () => Store.open(scratch(), { limits: "cf" }));
   wrongType(/durability must be one of normal, full, not number/, () => Store.open(scratch(), { durability: 1 }));
   wrongType(/readonly must be a boolean/, () => Store.open(scratch(), { readonly: 1 }));

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { closeSync, mkdirSync, openSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { constants } from "node:os";
+import { constants, totalmem } from "node:os";
 import { join } from "node:path";
 import test from "node:test";
 import { pathToFileURL } from "node:url";
@@ -60,15 +60,39 @@ test("stats, namespaces and housekeeping", onBoth((kv, store) => {
   kv.put("k", "v");
   store.namespace("a").put("k", "v");
   store.namespace("empty");
-  const { path, fileSize, namespaces } = store.stats();
+  const { path, fileSize, namespaces, cache } = store.stats();
   assert.deepEqual([...namespaces], [["a", { live: 1, expired: 0 }], ["test", { live: 1, expired: 0 }]]);
   assert.equal(fileSize > 0, path !== "memory");
+  assert.deepEqual(cache, { hits: 0, misses: 0, drops: 0, size: 0 });
   assert.deepEqual(store.namespaces(), ["a", "test"]);
   assert.equal(store.sweep(), 0);
   assert.equal(store.compact(), undefined);
   assert.equal(store.checkpoint(), true);
   assert.equal(kv.get("k"), "v");
 }));
+
+test("values are read from a cache, which stats describe, unless cacheSize is 0", () => {
+  // The sizes have more than 32 bits if the machine has that much memory.
+  const large = Math.min(totalmem(), 2 ** 32 + 2 ** 20);
+  for (const cacheSize of [undefined, large, 2 ** 20, 0]) {
+    const store = Store.open(scratch(), { cacheSize });
+    const kv = store.namespace("n");
+    kv.put("k", "v");
+    for (let i = 0; i < 10; i++) assert.equal(kv.get("k"), "v");
+    const { hits, misses, drops, size } = store.stats().cache;
+    if (cacheSize === 0) {
+      assert.deepEqual([hits, misses, size], [0, 0, 0]);
+    } else {
+      // A key is added when it is read for the second time.
+      assert.deepEqual([hits, misses], [8, 2]);
+      assert(size > 0 && size < 2 ** 20, `${size} bytes`);
+    }
+    kv.put("k", "new");
+    assert.equal(kv.get("k"), "new");
+    assert.equal(typeof drops, "number");
+    store.close();
+  }
+});
 
 test("checkpoint is false while another process reads an older state", async () => {
   const path = scratch();

@@ -6,7 +6,7 @@ interface Session {
   user: string;
 }
 
-const store = Store.open(new URL("file:///tmp/kv.db"), { busyTimeout: 1, limits: "cloudflare", durability: "full", readonly: true });
+const store = Store.open(new URL("file:///tmp/kv.db"), { busyTimeout: 1, limits: "cloudflare", durability: "full", readonly: true, cacheSize: 0 });
 Store.openProject(null, { nowait: true }).close();
 const kv: Namespace = store.namespace("n");
 const text: string | null = kv.get("k");
@@ -32,6 +32,7 @@ const result = kv.atomic().check("k", entry.version).put("k", "v").namespace("m"
 if (result.ok) result.version.length;
 const stored: Promise<{ stored: number; skipped: number }> = kv.importAsync(0, { replace: true });
 const count: number = kv.export("path", { format: "jsonl" });
+const hits: number = store.stats().cache.hits;
 const live: number | undefined = store.stats().namespaces.get("n")?.live;
 try {
   version.length;
@@ -50,6 +51,8 @@ kv.put("k", "v", { ttl: 1 });
 kv.atomic().check("k");
 // @ts-expect-error
 Store.openMemory({ durability: "full" });
+// @ts-expect-error
+Store.openMemory({ cacheSize: 0 });
 // @ts-expect-error
 const wrong: string = kv.get("k");
 // @ts-expect-error

@@ -19,8 +19,8 @@ function members(types, name) {
   return sorted(found.filter((member) => member !== "constructor"));
 }
 
-/** Types that only one of the packages has: its kinds of keys, values and places, and Lua. */
-const OWN_TYPES = ["Key", "Path", "ValueOf"];
+/** Types that only one of the packages has: its kinds of keys, values and places, its cache, and Lua. */
+const OWN_TYPES = ["CacheStats", "Key", "Path", "ValueOf"];
 const WEB_TYPES = [
   "ByteStream", "DeleteOptions", "Lua", "LuaError", "LuaOptions", "RunOptions", "SyncNamespace", "SyncStorable",
   "SyncValueType", "WasmModule", "WasmSource",
