@@ -25,8 +25,8 @@ FUNCTIONS = set(re.findall(r"\b(luat_kv_\w+)\s*\(", HEADER))
 CONSTANTS = dict(re.findall(r"^#define (LUAT_KV_\w+) (-?\d+)$", HEADER, flags=re.MULTILINE))
 
 # Functions that the package does not use: the status of an error is also the result of its call, put(), add() and
-# delete() use the newer functions that return more, take() reads an entry before it removes it, iterations read pages, and the errors
-# contain the limits.
+# delete() use the newer functions that return more, take() reads an entry before it removes it, iterations read pages,
+# the errors contain the limits, and the cache is not an option yet.
 LEFT_OUT = {
     "luat_kv_error_status",
     "luat_kv_put",
@@ -37,6 +37,8 @@ LEFT_OUT = {
     "luat_kv_iter_next",
     "luat_kv_iter_free",
     "luat_kv_store_limits",
+    "luat_kv_stats_cache",
+    "LUAT_KV_OPEN_NO_CACHE",
 }
 
 
@@ -69,7 +71,8 @@ def compiler() -> list[str]:
 
 
 def test_structs_are_laid_out_as_a_c_compiler_does(tmp_path: pathlib.Path) -> None:
-    names = ["luat_kv_bytes", "luat_kv_limits", *(f"luat_kv_{what}_options" for what in ("open", "put", "list", "incr"))]
+    names = ["luat_kv_bytes", "luat_kv_limits", "luat_kv_cache_stats"]
+    names += (f"luat_kv_{what}_options" for what in ("open", "put", "list", "incr"))
     assert set(names) == set(re.findall(r"^typedef struct (\w+) \{", HEADER, flags=re.MULTILINE))
     asked, declared = [], []
     for name in names:
