@@ -85,7 +85,7 @@ local function opened(store, status)
   read_limits(store.limits, store.ptr)
 end
 
-local OPEN = { names = { "path", "memory", "limits", "durability", "busy_timeout", "readonly" } }
+local OPEN = { names = { "path", "memory", "limits", "durability", "busy_timeout", "readonly", "cache_size" } }
 
 function OPEN.path(option, into)
   into.path = option:expect("string")
@@ -124,6 +124,14 @@ function OPEN.busy_timeout(option, into)
   into.busy_timeout = seconds
 end
 
+function OPEN.cache_size(option, into)
+  local bytes = option:expect("number")
+  if not (bytes >= 0 and bytes < math.huge and math.floor(bytes) == bytes) then
+    option:wrong("whole number of bytes from 0 up expected, got " .. text.number(bytes))
+  end
+  into.cache_size = bytes
+end
+
 local function open_options(into)
   local options = ffi.new("luat_kv_open_options")
   C.luat_kv_open_options_init(options, ffi.sizeof(options))
@@ -133,6 +141,12 @@ local function open_options(into)
     flags = flags + constants.LUAT_KV_OPEN_NOWAIT
   elseif into.busy_timeout then
     options.busy_timeout_ms = math.min(math.ceil(into.busy_timeout * 1000), 2 ^ 32 - 1)
+  end
+  if into.cache_size == 0 then
+    flags = flags + constants.LUAT_KV_OPEN_NO_CACHE
+  elseif into.cache_size then
+    -- A number that is too large for the field is also more than the memory, which opening reports.
+    options.cache_size = into.cache_size < 2 ^ 64 and into.cache_size or 0xffffffffffffffffULL
   end
   options.flags = flags
   return options
@@ -288,6 +302,8 @@ function Store.stats(self)
   local status = C.luat_kv_stats_read(ptr(self), out, problem)
   if status < 0 then fail.raise(status) end
   local stats, size = ffi.gc(out[0], C.luat_kv_stats_free), call.size()
+  local cache = ffi.new("luat_kv_cache_stats")
+  C.luat_kv_stats_cache(stats, cache, ffi.sizeof(cache))
   local namespaces = {}
   for i = 0, tonumber(C.luat_kv_stats_len(stats)) - 1 do
     local data = C.luat_kv_stats_name(stats, i, size)
@@ -298,6 +314,10 @@ function Store.stats(self)
   return {
     path = ffi.string(C.luat_kv_stats_path(stats)), file_size = tonumber(C.luat_kv_stats_file_size(stats)),
     namespaces = namespaces,
+    cache = {
+      hits = tonumber(cache.hits), misses = tonumber(cache.misses),
+      drops = tonumber(cache.drops), size = tonumber(cache.size),
+    },
   }
 end
 

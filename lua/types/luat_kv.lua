@@ -572,6 +572,7 @@ function Batch:commit() end
 ---@field durability? luat_kv.Durability which writes survive a power failure (default: `"normal"`)
 ---@field busy_timeout? number seconds that a call waits for other processes, from 0 on, fractions too (default: 5)
 ---@field readonly? boolean no data is written, and the file must exist; SQLite still creates its -wal and -shm beside it
+---@field cache_size? integer bytes of memory for values that were read, from 0 (no cache) to the memory of the machine (default: 16 MiB). Stores on one file share one cache, with the size of the first that reads. No effect in memory
 
 ---@class luat_kv.PutOptions
 ---@field expiration? integer Unix time in seconds, in the future, at which the entry expires
@@ -632,5 +633,13 @@ function Batch:commit() end
 ---@field path string the file, or `memory`
 ---@field file_size integer bytes on disk, the log included; 0 in memory
 ---@field namespaces table<string, { live: integer, expired: integer }> how many keys each has
+---@field cache luat_kv.CacheStats the cache of values
+
+--- What the cache of values has done, since the process has the file open; all 0 in memory.
+---@class luat_kv.CacheStats
+---@field hits integer how many keys were read from the cache
+---@field misses integer how many keys were not in the cache, and were read by SQLite
+---@field drops integer how often the cache was emptied, because the file was written to in another way than by single writes of this process
+---@field size integer the memory that the cache takes, in bytes
 
 return KV

@@ -254,7 +254,7 @@ unsafe fn push_stats(l: State, stats: &Stats) {
             ffi::lua_pushinteger(l, count as ffi::lua_Integer);
             ffi::lua_setfield(l, -2, field.as_ptr());
         };
-        ffi::lua_createtable(l, 0, 3);
+        ffi::lua_createtable(l, 0, 4);
         push_bytes(l, stats.path.as_bytes());
         ffi::lua_setfield(l, -2, c"path".as_ptr());
         set_count(stats.file_size, c"file_size");
@@ -267,5 +267,11 @@ unsafe fn push_stats(l: State, stats: &Stats) {
             ffi::lua_rawset(l, -3);
         }
         ffi::lua_setfield(l, -2, c"namespaces".as_ptr());
+        ffi::lua_createtable(l, 0, 4);
+        set_count(stats.cache.hits, c"hits");
+        set_count(stats.cache.misses, c"misses");
+        set_count(stats.cache.drops, c"drops");
+        set_count(stats.cache.size, c"size");
+        ffi::lua_setfield(l, -2, c"cache".as_ptr());
     }
 }

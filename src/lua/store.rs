@@ -123,7 +123,7 @@ fn open_file(_: PathBuf, _: &OpenOptions) -> Result<Store> {
 }
 
 fn read_options(call: &mut Call<'_>) -> Result<(Place, OpenOptions), LuaError> {
-    const OPTIONS: &[&str] = &["path", "memory", "limits", "durability", "busy_timeout", "readonly"];
+    const OPTIONS: &[&str] = &["path", "memory", "limits", "durability", "busy_timeout", "readonly", "cache_size"];
     const LIMITS: &[(&str, Limits)] = &[("default", Limits::Default), ("cloudflare", Limits::Cloudflare)];
     const DURABILITY: &[(&str, Durability)] = &[("normal", Durability::Normal), ("full", Durability::Full)];
     let (mut path, mut memory, mut options) = (None, false, OpenOptions::default());
@@ -134,6 +134,14 @@ fn read_options(call: &mut Call<'_>) -> Result<(Place, OpenOptions), LuaError> {
             "limits" => options.limits = value.as_choice(call, LIMITS)?,
             "durability" => options.durability = value.as_choice(call, DURABILITY)?,
             "readonly" => options.readonly = value.boolean(call)?,
+            "cache_size" => {
+                let bytes = value.number(call)?;
+                if bytes < 0.0 || bytes.fract() != 0.0 {
+                    return value.wrong(format_args!("whole number of bytes from 0 up expected, got {bytes:?}"));
+                }
+                // A number that is too large for the type is also more than the memory, which opening reports.
+                options.cache_size = bytes as u64;
+            }
             _ => {
                 let seconds = value.number(call)?;
                 options.busy_timeout = match Duration::try_from_secs_f64(seconds) {

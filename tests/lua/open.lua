@@ -42,6 +42,7 @@ function Open:test_every_option_is_taken()
     for _, limits in ipairs({ "default", "cloudflare" }) do
       for _, options in ipairs({ { path = support.path() }, { memory = true } }) do
         options.durability, options.limits, options.busy_timeout, options.readonly = durability, limits, 0.5, false
+        options.cache_size = 2 ^ 20
         local store = KV.open(options)
         store:namespace("n"):put("key", "value")
         lu.assertEquals(store:namespace("n"):get("key"), "value")
@@ -55,6 +56,28 @@ function Open:test_a_busy_timeout_is_any_number_of_seconds_from_0()
   for _, seconds in ipairs({ 0, 0.001, 1, 2.5, 3600 }) do
     KV.open({ path = support.path(), busy_timeout = seconds }):close()
   end
+end
+
+function Open:test_values_are_read_from_a_cache_that_stats_describe_unless_its_size_is_0()
+  for _, size in ipairs({ "default", 2 ^ 20, 0 }) do
+    local store = KV.open({ path = support.path(), cache_size = size ~= "default" and size or nil })
+    local kv = store:namespace("n")
+    kv:put("key", "value")
+    for _ = 1, 10 do lu.assertEquals(kv:get("key"), "value") end
+    local cache = store:stats().cache
+    if size == 0 then
+      lu.assertEquals({ cache.hits, cache.misses, cache.size }, { 0, 0, 0 })
+    else
+      -- A key is added when it is read for the second time.
+      lu.assertEquals({ cache.hits, cache.misses }, { 8, 2 })
+      lu.assertTrue(cache.size > 0 and cache.size < 2 ^ 20, cache.size)
+    end
+    lu.assertIsNumber(cache.drops)
+    kv:put("key", "new")
+    lu.assertEquals(kv:get("key"), "new")
+    store:close()
+  end
+  lu.assertEquals(KV.open({ memory = true, cache_size = 1e300 }):stats().cache, { hits = 0, misses = 0, drops = 0, size = 0 })
 end
 
 function Open:test_without_a_path_it_is_the_projects_store()
@@ -90,7 +113,7 @@ end
 
 function Open:test_an_unknown_option_is_an_error_that_suggests_the_near_one()
   for unknown, near in pairs({
-    memroy = "memory", Path = "path", limit = "limits", durabilty = "durability", busyTimeout = "busy_timeout",
+    memroy = "memory", Path = "path", limit = "limits", durabilty = "durability", busyTimeout = "busy_timeout", cacheSize = "cache_size",
     timeout = "busy_timeout", readOnly = "readonly", read_only = "readonly",
   }) do
     local options = { memory = true, [unknown] = "x" }
@@ -104,7 +127,7 @@ end
 
 function Open:test_an_option_of_a_wrong_type_is_an_error_that_names_it()
   local right = { path = "string", memory = "boolean", limits = "string", durability = "string",
-    busy_timeout = "number", readonly = "boolean" }
+    busy_timeout = "number", readonly = "boolean", cache_size = "number" }
   for option, expected in pairs(right) do
     for _, wrong in pairs({ "x", 1, true, {}, print }) do
       if type(wrong) ~= expected then
@@ -120,6 +143,13 @@ function Open:test_an_option_of_an_unknown_value_is_an_error_that_names_it()
   refuses({ memory = true, limits = "aws" }, "limits", "aws")
   refuses({ memory = true, limits = "" }, "limits")
   refuses({ memory = true, durability = "most" }, "durability", "most")
+  for _, bytes in ipairs({ -1, 0.5, 0 / 0, math.huge, -math.huge }) do
+    refuses({ path = support.path(), cache_size = bytes }, "bad argument #1 to 'open'", "option 'cache_size': whole number of bytes from 0 up expected")
+    refuses({ memory = true, cache_size = bytes }, "cache_size")
+  end
+  for _, bytes in ipairs({ 2 ^ 50, 2 ^ 63, 2 ^ 64, 1e300 }) do
+    refuses({ path = support.path(), cache_size = bytes }, "INVALID", "cache_size is ", " bytes, more than the memory of this machine")
+  end
   for _, seconds in ipairs({ -1, -0.001, 0 / 0, math.huge, 1e300 }) do
     refuses({ path = support.path(), busy_timeout = seconds }, "busy_timeout")
     refuses({ memory = true, busy_timeout = seconds }, "busy_timeout")
