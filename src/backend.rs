@@ -22,10 +22,12 @@ use crate::oom_reserve;
 use crate::types::{CacheStats, Entry, NamespaceStats};
 
 pub(crate) mod memory;
+mod page;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
 mod write;
 
+pub(crate) use page::{Entries, Listed};
 pub(crate) use write::{Action, Content, Expires, Op, Outcome, Transaction, Write};
 
 /// What to read of an entry.
@@ -62,10 +64,9 @@ pub(crate) struct Scan {
 /// A page with values is full when they amount to this many bytes, so it never holds much more than that and one value.
 pub(crate) const PAGE_BYTES: usize = 16 * 1024 * 1024;
 
-/// The result of a scan.
+/// How a list ended.
 #[derive(Debug, Default)]
 pub(crate) struct ScanPage {
-    pub entries: Vec<Entry>,
     /// Whether the range has more live keys.
     pub more: bool,
     /// Whether so many expired rows were passed that it is worth removing them.
@@ -121,8 +122,8 @@ pub(crate) trait Backend: Send + Sync {
     /// Returns the live entries among these keys, in the order of the keys, with their values, all as of one moment.
     fn get_many(&self, namespace: &str, keys: &[&str], now: i64) -> Result<Vec<Entry>>;
 
-    /// Returns the first live keys of a range, or the last ones with `reverse`.
-    fn list(&self, range: Range<'_>, scan: Scan, now: i64) -> Result<ScanPage>;
+    /// Collects the first live keys of a range, or the last ones with `reverse`. `entries` is empty.
+    fn list(&self, range: Range<'_>, scan: Scan, now: i64, entries: &mut dyn Entries) -> Result<ScanPage>;
 
     /// Counts the live keys of a range.
     fn count(&self, range: Range<'_>, now: i64) -> Result<u64>;

@@ -16,6 +16,7 @@ use std::slice;
 
 use crate::error::{Error, Result};
 use crate::oom_reserve::{self, Usage};
+use crate::utf8::from_utf8;
 
 /// The body of a function: sets the outputs to their values after an error, and runs the rest in [`guard`].
 ///
@@ -236,7 +237,7 @@ pub(crate) unsafe fn bytes<'a>(data: *const c_void, len: usize, what: &str) -> R
 pub(crate) unsafe fn text<'a>(data: *const c_void, len: usize, what: &str) -> Result<&'a str> {
     // SAFETY: `data` is NULL or valid for reading `len` bytes, as promised.
     let bytes = unsafe { bytes(data, len, what) }?;
-    std::str::from_utf8(bytes).map_err(|why| Error::invalid(format!("{what} is not UTF-8: {why}")))
+    from_utf8(bytes).map_err(|why| Error::invalid(format!("{what} is not UTF-8: {why}")))
 }
 
 /// Returns an input path, for the duration of the call.

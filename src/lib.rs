@@ -68,6 +68,7 @@ mod test_hooks;
 mod transfer;
 mod types;
 mod url64;
+mod utf8;
 mod version;
 
 // A library contains one of the bindings. A WebAssembly module with Lua contains both, and one for its host.

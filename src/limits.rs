@@ -80,11 +80,20 @@ impl Limits {
     }
 
     /// Checks a key.
+    #[inline]
     pub(crate) fn key(self, key: &str) -> Result<()> {
         self.name("key", key)
     }
 
+    #[inline]
     fn name(self, what: &str, name: &str) -> Result<()> {
+        /// The longest name that [`unusual_name`](Limits::unusual_name) may refuse for what it is.
+        const SPECIAL: usize = 2;
+        if name.len() > SPECIAL && name.len() <= self.name_len() { Ok(()) } else { self.unusual_name(what, name) }
+    }
+
+    #[cold]
+    fn unusual_name(self, what: &str, name: &str) -> Result<()> {
         if name.is_empty() {
             return Err(Error::invalid(format!("the {what} is empty")));
         }

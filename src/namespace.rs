@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 #[cfg(feature = "sqlite")]
 use crate::backend::Removed;
-use crate::backend::{self, Action, Content, Op, Outcome, Projection, Range, Step, copy_text};
+use crate::backend::{self, Action, Content, Entries, Op, Outcome, Projection, Range, Step, copy_text};
 use crate::cursor;
 use crate::error::{Error, Result};
 use crate::fork;
@@ -100,6 +100,7 @@ impl Namespace {
 
     /// Like [`read`](Namespace::read), for the value alone, which costs less. The other fields of the entry are
     /// unspecified.
+    #[inline(always)]
     pub fn read_value(&self, key: &str, entry: &mut Entry) -> Result<bool> {
         let mut copied = None;
         let copy = &mut |value: Option<&[u8]>| {
@@ -116,6 +117,7 @@ impl Namespace {
         self.read_what(key, Projection::Nothing, &mut Entry::default())
     }
 
+    #[inline(always)]
     pub(crate) fn read_what(&self, key: &str, projection: Projection, entry: &mut Entry) -> Result<bool> {
         let inner = &*self.store.0;
         inner.limits.key(key)?;
@@ -245,6 +247,13 @@ impl Namespace {
 
     /// Returns one page of live keys, in byte order, or in reverse.
     pub fn list(&self, options: &ListOptions<'_>) -> Result<Page> {
+        let mut entries = Vec::new();
+        let cursor = self.list_into(options, &mut entries)?;
+        Ok(Page { entries, cursor })
+    }
+
+    /// Collects the entries of one page, and returns the cursor after it, if there are more.
+    pub(crate) fn list_into(&self, options: &ListOptions<'_>, entries: &mut dyn Entries) -> Result<Option<String>> {
         let inner = &*self.store.0;
         let &ListOptions { prefix, reverse, values, .. } = options;
         let limit = inner.limits.list(options)?;
@@ -260,24 +269,25 @@ impl Namespace {
         }
         let range = Range { namespace: &self.name, from: &from, below: below.as_deref() };
         let scan = backend::Scan { reverse, values, limit };
-        let found = inner.call(|backend| backend.list(range, scan, inner.clock.now()))?;
+        let found = inner.call(|backend| {
+            entries.clear();
+            backend.list(range, scan, inner.clock.now(), entries)
+        })?;
+        let last = entries.last_key().filter(|_| found.more);
         #[cfg(feature = "sqlite")]
         if found.passed_expired {
-            self.remove_expired(range, reverse, &found);
+            self.remove_expired(range, reverse, last.and_then(|last| std::str::from_utf8(last).ok()));
         }
-        let last = found.entries.last().filter(|_| found.more);
-        let cursor = last.map(|last| cursor::encode(&last.key, prefix, reverse));
-        Ok(Page { entries: found.entries, cursor })
+        Ok(last.map(|last| cursor::encode(last, prefix, reverse)))
     }
 
-    /// Removes the expired rows that a list has passed, so that the next list does not pass them again. If others use
-    /// the database or it cannot be written, the rows stay.
+    /// Removes the expired rows that a list has passed, so that the next list does not pass them again. `last` is
+    /// where it ended, if the range has more. If others use the database or it cannot be written, the rows stay.
     #[cfg(feature = "sqlite")]
-    fn remove_expired(&self, range: Range<'_>, reverse: bool, found: &backend::ScanPage) {
+    fn remove_expired(&self, range: Range<'_>, reverse: bool, last: Option<&str>) {
         /// A step finds at most 1000 rows, so one list removes at most a million.
         const STEPS: usize = 1000;
         let inner = &*self.store.0;
-        let last = found.entries.last().filter(|_| found.more).map(|last| &*last.key);
         let (from, below) = if reverse { (last, range.below) } else { (None, last.or(range.below)) };
         let mut from = from.unwrap_or(range.from).to_owned();
         for _ in 0..STEPS {
@@ -355,8 +365,9 @@ impl Namespace {
         let all = Range { namespace: &self.name, from: prefix, below: below.as_deref() };
         // It ends at what is the last key now. Otherwise a process that keeps adding keys could keep this loop running.
         let end = backend::Scan { reverse: true, values: false, limit: 1 };
-        let last = inner.call(|backend| backend.list(all, end, inner.clock.now()))?.entries.pop();
-        let Some(end) = last.map(|last| last.key + "\0") else { return Ok(0) };
+        let mut last = Vec::<Entry>::new();
+        inner.call(|backend| backend.list(all, end, inner.clock.now(), &mut last))?;
+        let Some(end) = last.pop().map(|last| last.key + "\0") else { return Ok(0) };
         let (mut from, mut live) = (prefix.to_owned(), 0);
         loop {
             let range = Range { namespace: &self.name, from: &from, below: Some(&end) };

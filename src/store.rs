@@ -37,12 +37,21 @@ pub(crate) struct Inner {
 impl Inner {
     /// Calls the back end. A process forks before or after such a call, never during it. If the call fails because
     /// others use the database, it is repeated until the busy timeout is over, so `call` may run more than once.
-    pub fn call<T>(&self, call: impl FnMut(&dyn Backend) -> Result<T>) -> Result<T> {
-        self.retry(fork::enter, &Cell::new(false), call).map_err(|error| match error.code() {
-            // Says which file is damaged or cannot be written.
+    #[inline(always)]
+    pub fn call<T>(&self, mut call: impl FnMut(&dyn Backend) -> Result<T>) -> Result<T> {
+        match self.call_once(fork::enter, &mut call) {
+            Ok(answer) => Ok(answer),
+            Err(error) => self.retry(fork::enter, &Cell::new(false), error, call).map_err(|error| self.named(error)),
+        }
+    }
+
+    /// Says which file is damaged or cannot be written.
+    #[cold]
+    fn named(&self, error: Error) -> Error {
+        match error.code() {
             Code::Corrupt | Code::Io | Code::ReadOnly => error.while_doing(&self.label),
             _ => error,
-        })
+        }
     }
 
     /// Calls the back end once, without waiting for others.
@@ -54,8 +63,20 @@ impl Inner {
 
     /// Like [`call`](Self::call), for an operation that may take long and cannot be repeated: it is not tried again
     /// once `begun` is set. The operation involves other files, so the caller adds to an error what was being done.
-    pub fn call_for_long<T>(&self, begun: &Cell<bool>, call: impl FnMut(&dyn Backend) -> Result<T>) -> Result<T> {
-        self.retry(fork::enter_for_long, begun, call)
+    pub fn call_for_long<T>(&self, begun: &Cell<bool>, mut call: impl FnMut(&dyn Backend) -> Result<T>) -> Result<T> {
+        let answer = self.call_once(fork::enter_for_long, &mut call);
+        answer.or_else(|error| self.retry(fork::enter_for_long, begun, error, call))
+    }
+
+    /// A waiting call must not delay forks or other calls, so this is over when it waits.
+    #[inline(always)]
+    fn call_once<T, Entered>(
+        &self,
+        enter: fn() -> Entered,
+        call: &mut impl FnMut(&dyn Backend) -> Result<T>,
+    ) -> Result<T> {
+        let _entered = enter();
+        call(&*self.backend)
     }
 
     /// The back end, for a caller that has [entered](fork::enter).
@@ -69,45 +90,44 @@ impl Inner {
         self.call(|backend| backend.write(&mut write))
     }
 
+    /// Repeats a call that failed, if that was because others use the database.
     #[cfg(not(target_family = "wasm"))]
+    #[cold]
     fn retry<T, Entered>(
         &self,
         enter: fn() -> Entered,
         begun: &Cell<bool>,
+        mut error: Error,
         mut call: impl FnMut(&dyn Backend) -> Result<T>,
     ) -> Result<T> {
         let mut wait = None;
-        loop {
-            let entered = enter();
-            let answer = call(&*self.backend);
-            // A waiting call must not delay forks or other calls.
-            drop(entered);
-            match answer {
-                Err(error) if error.code() == Code::Busy => {
-                    let wait = wait.get_or_insert_with(Wait::begin);
-                    if begun.get() || !wait.step(self.busy_timeout, |time| self.backend.wait(time)) {
-                        #[cfg(feature = "sqlite")]
-                        if error.is_passing() {
-                            return Err(error.given_up());
-                        }
-                        let waited = wait.since.elapsed().as_secs_f64();
-                        return Err(error.while_doing(format_args!("{} was in use for {waited:.1} s", self.label)));
-                    }
+        while error.code() == Code::Busy {
+            let wait = wait.get_or_insert_with(Wait::begin);
+            if begun.get() || !wait.step(self.busy_timeout, |time| self.backend.wait(time)) {
+                #[cfg(feature = "sqlite")]
+                if error.is_passing() {
+                    return Err(error.given_up());
                 }
+                let waited = wait.since.elapsed().as_secs_f64();
+                return Err(error.while_doing(format_args!("{} was in use for {waited:.1} s", self.label)));
+            }
+            match self.call_once(enter, &mut call) {
+                Err(failed) => error = failed,
                 answer => return answer,
             }
         }
+        Err(error)
     }
 
     #[cfg(target_family = "wasm")]
     fn retry<T, Entered>(
         &self,
-        enter: fn() -> Entered,
+        _: fn() -> Entered,
         _: &Cell<bool>,
-        mut call: impl FnMut(&dyn Backend) -> Result<T>,
+        error: Error,
+        _: impl FnMut(&dyn Backend) -> Result<T>,
     ) -> Result<T> {
-        let _entered = enter();
-        call(&*self.backend)
+        Err(error)
     }
 
     /// Pauses between two steps of a long operation. The process may fork meanwhile.

@@ -3,28 +3,32 @@
 use std::mem;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 #[cfg(target_family = "wasm")]
 pub(crate) use self::maps::Row;
 #[cfg(not(target_family = "wasm"))]
 use self::maps::Row;
-use self::maps::{Maps, Place, REMOVED, boxed, is_gone};
+use self::maps::{Held, Maps, REMOVED, shared};
+use self::slab::Id;
 use super::{
-    Backend, Each, Import, Outcome, PAGE_BYTES, Projection, Put, Range, Removed, SWEEP_PER_WRITE, Scan, ScanPage, Step,
-    Transaction, Write, copy, copy_text, push,
+    Backend, Each, Entries, Import, Listed, Outcome, PAGE_BYTES, Projection, Put, Range, Removed, SWEEP_PER_WRITE,
+    Scan, ScanPage, Step, Transaction, Write, copy, copy_text, push,
 };
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::oom_reserve::{self, Usage};
 use crate::test_hooks;
-use crate::types::{Entry, NamespaceStats};
+use crate::types::{Entry, Limits, NamespaceStats};
+use crate::utf8::from_utf8;
 use crate::version::{Version, Versions};
 
 mod changes;
+#[cfg(not(target_family = "wasm"))]
+mod index;
 mod maps;
-mod namespace_map;
 mod record;
+mod slab;
 
 pub(crate) struct Memory {
     /// `None` once it is closed.
@@ -115,7 +119,7 @@ impl Memory {
     ) -> Result<Option<T>> {
         self.read(|maps| {
             let Some(row) = maps.row(namespace, key) else { return Ok(None) };
-            let is_gone = row.expiration.is_some() && is_gone(row.expiration, clock.now());
+            let is_gone = row.expiration().is_some() && row.is_gone(clock.now());
             Ok(Some(see(row, is_gone)))
         })
     }
@@ -141,51 +145,71 @@ impl Backend for Memory {
             test_hooks::panic_on(key);
             match maps.live(namespace, key, now) {
                 Some(_) if projection == Projection::Nothing => Ok(true),
+                Some(row) if projection == Projection::Value => copy_value(row, entry).map(|()| true),
                 Some(row) => copy_entry(row, entry).map(|()| true),
                 None => Ok(false),
             }
         })
     }
 
+    #[inline]
+    fn peek(&self, namespace: &str, key: &[u8], now: i64, see: &mut dyn FnMut(Option<&[u8]>)) -> bool {
+        // Tests that provoke a panic expect it where it is caught.
+        let Some(key) = from_utf8(key).ok().filter(|_| !cfg!(feature = "debug-hooks")) else { return false };
+        // A wrong key is not merely missing.
+        if Limits::Default.key(key).is_err() {
+            return false;
+        }
+        match &*self.lock_to_read() {
+            Some(maps) => see(maps.live(namespace, key, now).map(|row| &*row.value)),
+            None => return false,
+        }
+        true
+    }
+
     fn get_many(&self, namespace: &str, keys: &[&str], now: i64) -> Result<Vec<Entry>> {
         self.read(|maps| {
-            let found = keys.iter().filter_map(|key| Some((*key, maps.live(namespace, key, now)?)));
             let mut all = Vec::new();
-            for (key, row) in found {
-                push(&mut all, entry(key, row, true)?)?;
+            for row in keys.iter().filter_map(|key| maps.live(namespace, key, now)) {
+                all.add(listed(row, true))?;
             }
             Ok(all)
         })
     }
 
-    fn list(&self, range: Range<'_>, scan: Scan, now: i64) -> Result<ScanPage> {
+    fn list(&self, range: Range<'_>, scan: Scan, now: i64, entries: &mut dyn Entries) -> Result<ScanPage> {
         self.read(|maps| {
             let mut rows = maps.range(range);
             let (mut found, mut bytes) = (ScanPage::default(), 0);
-            while let Some((key, row)) = if scan.reverse { rows.next_back() } else { rows.next() } {
-                if is_gone(row.expiration, now) {
+            while let Some(row) = if scan.reverse { rows.next_back() } else { rows.next() } {
+                if row.is_gone(now) {
                     continue;
                 }
-                found.more = found.entries.len() == scan.limit || bytes >= PAGE_BYTES;
+                found.more = entries.len() == scan.limit || bytes >= PAGE_BYTES;
                 if found.more {
                     break;
                 }
                 bytes += if scan.values { row.value.len() } else { 0 };
-                push(&mut found.entries, entry(key, row, scan.values)?)?;
+                entries.add(listed(row, scan.values))?;
             }
             Ok(found)
         })
     }
 
     fn count(&self, range: Range<'_>, now: i64) -> Result<u64> {
-        self.read(|maps| Ok(maps.range(range).filter(|(_, row)| !is_gone(row.expiration, now)).count() as u64))
+        self.read(|maps| Ok(maps.range(range).filter(|row| !row.is_gone(now)).count() as u64))
     }
 
     fn scan(&self, namespace: &str, now: i64, each: &mut Each<'_>) -> Result<()> {
         let all = Range { namespace, from: "", below: None };
         self.read(|maps| {
-            let mut rows = maps.range(all).filter(|(_, row)| !is_gone(row.expiration, now));
-            rows.try_for_each(|(key, row)| each(&entry(key, row, true)?))
+            let mut rows = maps.range(all).filter(|row| !row.is_gone(now));
+            rows.try_for_each(|row| {
+                let mut entry = Entry::default();
+                copy_entry(row, &mut entry)?;
+                entry.key = copy_text(&row.key)?;
+                each(&entry)
+            })
         })
     }
 
@@ -212,11 +236,11 @@ impl Backend for Memory {
 
     fn namespaces(&self, now: i64) -> Result<Vec<String>> {
         self.read(|maps| {
-            let live = |keys: &maps::Keys| keys.values().any(|row| !is_gone(row.expiration, now));
             let mut names = Vec::new();
-            for (name, _) in maps.namespaces.iter().filter(|(_, keys)| live(keys)) {
-                names.try_reserve(1).map_err(|_| Error::no_memory(size_of_val(names.as_slice())))?;
-                names.push(copy_text(name)?);
+            for (name, mut rows) in maps.namespaces() {
+                if rows.any(|row| !row.is_gone(now)) {
+                    push(&mut names, copy_text(name)?)?;
+                }
             }
             Ok(names)
         })
@@ -225,11 +249,10 @@ impl Backend for Memory {
     fn stats(&self, now: i64) -> Result<Vec<NamespaceStats>> {
         self.read(|maps| {
             let mut stats = Vec::new();
-            let count = maps.namespaces.len();
-            stats.try_reserve_exact(count).map_err(|_| Error::no_memory(count * size_of::<NamespaceStats>()))?;
-            for (name, keys) in &maps.namespaces {
-                let expired = keys.values().filter(|row| is_gone(row.expiration, now)).count() as u64;
-                stats.push(NamespaceStats { name: copy_text(name)?, live: keys.len() as u64 - expired, expired });
+            for (name, rows) in maps.namespaces() {
+                let (mut live, mut expired) = (0, 0);
+                rows.for_each(|row| *(if row.is_gone(now) { &mut expired } else { &mut live }) += 1);
+                push(&mut stats, NamespaceStats { name: copy_text(name)?, live, expired })?;
             }
             Ok(stats)
         })
@@ -276,24 +299,37 @@ struct Change<'a> {
     usage: Usage,
 }
 
-struct Undo {
-    place: Place,
-    /// What the key held before.
-    before: Option<Box<Row>>,
-    /// Whether this change was the one that noted the key for the next record.
-    is_noted: bool,
-    /// Whether something has to be settled.
-    is_open: bool,
+enum Undo {
+    Row {
+        id: Id,
+        /// What the key held before; `None` if it was not there.
+        before: Option<Held>,
+        /// Whether this change was the one that noted the key for the next record.
+        is_noted: bool,
+        /// Whether something has to be settled.
+        is_open: bool,
+    },
+    /// A key without a row was noted for the next record.
+    Note { namespace: Arc<str>, key: Arc<str> },
 }
 
 impl<'a> Change<'a> {
     fn begin(maps: &'a mut Maps, now: i64, version: Version, is_noted: bool) -> Self {
-        Change { maps, now, version, is_noted, undo: Vec::new(), expiries: 0, usage: Usage::now() }
+        let undo = mem::take(&mut maps.undo);
+        Change { maps, now, version, is_noted, undo, expiries: 0, usage: Usage::now() }
     }
 
     fn keep(mut self) {
-        for undo in mem::take(&mut self.undo).into_iter().filter(|undo| undo.is_open) {
-            self.maps.settle(undo.place);
+        let mut undo = mem::take(&mut self.undo);
+        for undo in undo.drain(..) {
+            if let Undo::Row { id, is_open: true, .. } = undo {
+                self.maps.settle(id);
+            }
+        }
+        /// A single put needs one; the room for a large batch is not kept.
+        const KEPT: usize = 16;
+        if undo.capacity() <= KEPT {
+            self.maps.undo = undo;
         }
     }
 }
@@ -301,76 +337,85 @@ impl<'a> Change<'a> {
 impl Drop for Change<'_> {
     /// Allocates nothing, since memory may be exhausted.
     fn drop(&mut self) {
-        for Undo { place: Place { namespace, key }, before, is_noted, .. } in self.undo.drain(..).rev() {
-            match (before, self.maps.row_mut(&namespace, &key)) {
-                (Some(before), Some(row)) => *row = before,
-                _ => self.maps.remove(&namespace, &key),
-            }
-            if is_noted {
-                self.maps.changes.forget(&namespace, &key);
+        while let Some(undo) = self.undo.pop() {
+            match undo {
+                Undo::Row { id, before, is_noted, .. } => self.take_back(id, before, is_noted),
+                Undo::Note { namespace, key } => self.maps.changes.forget(&namespace, &key),
             }
         }
     }
 }
 
 impl Change<'_> {
-    fn put_row(&mut self, namespace: &str, key: &str, row: Row) -> Result<()> {
-        if row.expiration.is_some() {
+    fn take_back(&mut self, id: Id, before: Option<Held>, is_noted: bool) {
+        if is_noted {
+            self.maps.forget_change(id);
+        }
+        match (before, self.maps.get_mut(id)) {
+            (Some(before), Some(row)) => _ = row.replace(before),
+            _ => self.maps.remove(id),
+        }
+    }
+
+    fn put_row(&mut self, namespace: &str, key: &str, held: Held) -> Result<()> {
+        if held.expiration.is_some() {
             self.maps.expect_expiries(self.expiries + 1)?;
             self.expiries += 1;
         }
-        self.replace(namespace, key, row)?;
+        self.replace(namespace, key, held)?;
         self.usage.check_unchanged()
     }
 
     /// Returns whether there was a live row.
     fn remove_row(&mut self, namespace: &str, key: &str) -> Result<bool> {
-        let is_live = self.maps.row(namespace, key).map(|row| !is_gone(row.expiration, self.now));
+        let is_live = self.maps.row(namespace, key).map(|row| !row.is_gone(self.now));
         if is_live.is_some() {
-            self.replace(namespace, key, Row { expiration: Some(REMOVED), ..Row::default() })?;
-        } else if self.is_noted {
+            let removed = Held { value: [].into(), metadata: None, expiration: Some(REMOVED), version: self.version };
+            self.replace(namespace, key, removed)?;
+        } else if self.is_noted && self.maps.changes.are_noted() {
             // Records may still contain the expired row. It must not return when the clock is set back.
-            let place = self.undoable(namespace, key)?;
-            let is_noted = self.maps.changes.note(namespace, key)?;
-            self.undo.push(Undo { place, before: None, is_noted, is_open: false });
+            self.undoable()?;
+            let (name, own) = (shared(namespace)?, shared(key)?);
+            if self.maps.changes.note(namespace, key)? {
+                self.undo.push(Undo::Note { namespace: name, key: own });
+            }
         }
         oom_reserve::check().map(|()| is_live.unwrap_or(false))
     }
 
     /// First does everything that can fail, then what cannot fail or can be undone.
-    fn replace(&mut self, namespace: &str, key: &str, row: Row) -> Result<()> {
+    fn replace(&mut self, namespace: &str, key: &str, held: Held) -> Result<()> {
         /// More than the size of a node that the maps may need for one more key, with a margin.
         const NODE: usize = 512;
-        let (place, is_open) = (self.undoable(namespace, key)?, row.expiration.is_some());
-        let Maps { namespaces, changes, .. } = &mut *self.maps;
-        let kept = namespaces.get_mut(namespace).and_then(|keys| keys.get_mut(key));
-        let own = if kept.is_some() { None } else { Some(boxed(key)?) };
-        let is_noted = self.is_noted && changes.note(namespace, key)?;
-        if row.expiration != Some(REMOVED) {
+        self.undoable()?;
+        let is_open = held.expiration.is_some();
+        let kept = self.maps.find(namespace, key);
+        let new = if kept.is_some() { None } else { Some(self.maps.prepare(namespace, key)?) };
+        let is_noted = self.is_noted && self.maps.changes.note(namespace, key)?;
+        if held.expiration != Some(REMOVED) {
             // Nodes stay allocated when the key is removed again, so they must not use the reserve.
             if let Err(full) = self.usage.check_unchanged().and_then(|()| oom_reserve::room(NODE)) {
                 if is_noted {
-                    changes.forget(namespace, key);
+                    self.maps.changes.forget(namespace, key);
                 }
                 return Err(full);
             }
         }
-        let row = Box::new(row);
-        let before = match kept {
-            Some(kept) => Some(mem::replace(kept, row)),
-            None => {
-                self.maps.insert(namespace, own.unwrap_or_default(), row);
-                None
+        let undo = match (kept, new) {
+            (_, Some(new)) => Undo::Row { id: self.maps.insert(new, held), before: None, is_noted, is_open },
+            (Some(id), None) => {
+                let before = self.maps.get_mut(id).map(|row| row.replace(held));
+                Undo::Row { id, before, is_noted, is_open }
             }
+            (None, None) => return Ok(()),
         };
-        self.undo.push(Undo { place, before, is_noted, is_open });
+        self.undo.push(undo);
         Ok(())
     }
 
     /// Makes room to undo a change.
-    fn undoable(&mut self, namespace: &str, key: &str) -> Result<Place> {
-        self.undo.try_reserve(1).map_err(|_| Error::no_memory(size_of_val(self.undo.as_slice())))?;
-        Place::of(namespace, key)
+    fn undoable(&mut self) -> Result<()> {
+        self.undo.try_reserve(1).map_err(|_| Error::no_memory(size_of_val(self.undo.as_slice())))
     }
 
     /// If memory does not suffice for a whole step, takes a shorter one.
@@ -378,9 +423,9 @@ impl Change<'_> {
         let (mut removed, mut bytes) = (Removed::default(), 0);
         let mut from = copy_text(range.from)?;
         while removed.rows < step.rows as u64 && bytes < step.bytes {
-            let Some((key, row)) = self.maps.range(Range { from: &from, ..range }).next() else { break };
-            let (len, is_live) = (row.value.len() as u64, !is_gone(row.expiration, self.now));
-            let taken = copy_text(key).and_then(|key| self.remove_row(range.namespace, &key).map(|_| key));
+            let Some(row) = self.maps.range(Range { from: &from, ..range }).next() else { break };
+            let (len, is_live) = (row.value.len() as u64, !row.is_gone(self.now));
+            let taken = copy_text(&row.key).and_then(|key| self.remove_row(range.namespace, &key).map(|_| key));
             let key = match taken {
                 Err(_) if removed.rows > 0 => break,
                 taken => taken?,
@@ -397,12 +442,7 @@ impl Change<'_> {
 
     #[cfg(any(target_family = "wasm", fuzzing, test))]
     fn load(&mut self, told: record::RecordItem<'_>) -> Result<()> {
-        let owned = |row: record::RecordRow<'_>| -> Result<Row> {
-            let mut value = Vec::new();
-            copy(row.value, &mut value)?;
-            let metadata = row.metadata.map(copy_text).transpose()?;
-            Ok(Row { value, metadata, expiration: row.expiration, version: row.version })
-        };
+        let owned = |row: record::RecordRow<'_>| held(row.value, row.metadata, row.expiration, row.version);
         match told.row {
             Some(row) => self.put_row(told.namespace, told.key, owned(row)?),
             None => self.remove_row(told.namespace, told.key).map(|_| ()),
@@ -427,19 +467,16 @@ impl Transaction for Change<'_> {
     }
 
     fn put(&mut self, namespace: &str, put: Put<'_>) -> Result<()> {
-        let mut value = Vec::new();
-        copy(put.value, &mut value)?;
-        let metadata = put.metadata.map(copy_text).transpose()?;
-        let row = Row { value, metadata, expiration: put.expiration, version: self.version };
-        self.put_row(namespace, put.key, row)?;
+        let held = held(put.value, put.metadata, put.expiration, self.version)?;
+        self.put_row(namespace, put.key, held)?;
         test_hooks::panic_on(put.key);
         Ok(())
     }
 
     fn touch(&mut self, namespace: &str, key: &str, expiration: Option<i64>) -> Result<bool> {
         let Some(row) = self.maps.live(namespace, key, self.now) else { return Ok(false) };
-        let row = Row { expiration, version: self.version, ..copy_row(row)? };
-        self.put_row(namespace, key, row).map(|()| true)
+        let held = held(&row.value, row.metadata.as_deref(), expiration, self.version)?;
+        self.put_row(namespace, key, held).map(|()| true)
     }
 
     fn delete(&mut self, namespace: &str, key: &str) -> Result<bool> {
@@ -447,27 +484,27 @@ impl Transaction for Change<'_> {
     }
 }
 
-fn copy_row(row: &Row) -> Result<Row> {
-    let mut value = Vec::new();
-    copy(&row.value, &mut value)?;
-    let metadata = row.metadata.as_deref().map(copy_text).transpose()?;
-    Ok(Row { value, metadata, expiration: row.expiration, version: row.version })
+/// Copies what a key is to hold.
+fn held(value: &[u8], metadata: Option<&str>, expiration: Option<i64>, version: Version) -> Result<Held> {
+    let mut copied = Vec::new();
+    copy(value, &mut copied)?;
+    let metadata = metadata.map(copy_text).transpose()?.map(String::into_boxed_str);
+    Ok(Held { value: copied.into_boxed_slice(), metadata, expiration, version })
+}
+
+fn copy_value(row: &Row, entry: &mut Entry) -> Result<()> {
+    copy(&row.value, entry.value.get_or_insert_default())
 }
 
 /// Copies everything except the key.
 fn copy_entry(row: &Row, entry: &mut Entry) -> Result<()> {
-    copy(&row.value, entry.value.get_or_insert_default())?;
+    copy_value(row, entry)?;
     entry.metadata = row.metadata.as_deref().map(copy_text).transpose()?;
-    (entry.expiration, entry.version) = (row.expiration, row.version);
+    (entry.expiration, entry.version) = (row.expiration(), row.version);
     Ok(())
 }
 
-fn entry(key: &str, row: &Row, values: bool) -> Result<Entry> {
-    let mut value = None;
-    if values {
-        copy(&row.value, value.insert(Vec::new()))?;
-    }
-    let metadata = row.metadata.as_deref().map(copy_text).transpose()?;
-    let (key, expiration, version) = (copy_text(key)?, row.expiration, row.version);
-    Ok(Entry { key, value, metadata, expiration, version })
+fn listed(row: &Row, values: bool) -> Listed<'_> {
+    let (value, metadata) = (values.then_some(&*row.value), row.metadata.as_deref());
+    Listed { key: &row.key, value, metadata, expiration: row.expiration(), version: row.version }
 }

@@ -24,9 +24,9 @@ use rusqlite::types::ToSqlOutput;
 use self::cache::Adding;
 use self::connection::Connection;
 use self::database::{Caller, Database};
-use self::rows::{USUAL, below, entry, get, in_order, list, namespace_after, of_long_row_after};
+use self::rows::{USUAL, below, get, in_order, list, listed, namespace_after, of_long_row_after};
 use super::{
-    Backend, Each, Import, Outcome, PAGE_BYTES, Projection, Range, Removed, Scan, ScanPage, Step, Write, push,
+    Backend, Each, Entries, Import, Outcome, PAGE_BYTES, Projection, Range, Removed, Scan, ScanPage, Step, Write, push,
 };
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
@@ -244,32 +244,35 @@ impl Backend for Sqlite {
         })
     }
 
-    fn list(&self, range: Range<'_>, scan: Scan, now: i64) -> Result<ScanPage> {
+    fn list(&self, range: Range<'_>, scan: Scan, now: i64, entries: &mut dyn Entries) -> Result<ScanPage> {
         self.read_long(|connection| {
             // One more than asked for shows whether live keys are left.
             let limit = scan.limit as i64 + 1;
             let mut rows = list(&connection.sqlite, &range, [scan.reverse, scan.values], now, limit)?;
-            let (mut found, mut bytes) = (ScanPage::default(), 0);
+            let (mut found, mut bytes, mut number) = (ScanPage::default(), 0, Vec::new());
             loop {
-                let last = found.entries.last().map(|entry| &*entry.key);
-                let of_row = |error| of_long_row_after(&connection.sqlite, error, &range, scan.reverse, last, now);
+                let of_row = |error| {
+                    let last = entries.last_key().and_then(|last| std::str::from_utf8(last).ok());
+                    of_long_row_after(&connection.sqlite, error, &range, scan.reverse, last, now)
+                };
                 if !rows.step().map_err(of_row)? {
                     break;
                 }
-                found.more = found.entries.len() == scan.limit || bytes >= PAGE_BYTES;
+                found.more = entries.len() == scan.limit || bytes >= PAGE_BYTES;
                 if found.more {
                     break;
                 }
-                let entry = entry(&rows, scan.values)?;
-                if let Some(last) = found.entries.last() {
-                    let (before, after) = if scan.reverse { (&entry, last) } else { (last, &entry) };
-                    in_order(&before.key, &after.key)?;
+                let entry = listed(&rows, scan.values, &mut number)?;
+                if let Some(last) = entries.last_key() {
+                    let key = entry.key.as_bytes();
+                    let (before, after) = if scan.reverse { (key, last) } else { (last, key) };
+                    in_order(before, after)?;
                 }
-                let described = entry.key.len() + entry.metadata.as_ref().map_or(0, String::len);
-                bytes += entry.value().len() + described.saturating_sub(USUAL);
-                push(&mut found.entries, entry)?;
+                let described = entry.key.len() + entry.metadata.map_or(0, str::len);
+                bytes += entry.value.unwrap_or_default().len() + described.saturating_sub(USUAL);
+                entries.add(entry)?;
             }
-            found.passed_expired = rows.instructions() as usize > INSTRUCTIONS * (found.entries.len() + PASSED);
+            found.passed_expired = rows.instructions() as usize > INSTRUCTIONS * (entries.len() + PASSED);
             Ok(found)
         })
     }
@@ -288,13 +291,15 @@ impl Backend for Sqlite {
         self.read_apart(|connection| {
             let range = Range { namespace, from: "", below: None };
             let mut rows = list(&connection.sqlite, &range, [false, true], now, -1)?;
-            let mut last: Option<String> = None;
+            let (mut last, mut number): (Option<String>, _) = (None, Vec::new());
             while rows
                 .step()
                 .map_err(|error| of_long_row_after(&connection.sqlite, error, &range, false, last.as_deref(), now))?
             {
-                let entry = entry(&rows, true)?;
-                last.map_or(Ok(()), |last| in_order(&last, &entry.key))?;
+                let mut found = Vec::new();
+                found.add(listed(&rows, true, &mut number)?)?;
+                let Some(entry) = found.pop() else { break };
+                last.map_or(Ok(()), |last| in_order(last.as_bytes(), entry.key.as_bytes()))?;
                 each(&entry)?;
                 last = Some(entry.key);
             }

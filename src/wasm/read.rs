@@ -67,7 +67,7 @@ unsafe fn read(
     dst: *mut u8,
     cap: usize,
 ) -> (luat_kv_wasm_entry, luat_kv_status) {
-    let mut entry = luat_kv_wasm_entry { expiration: row.expiration.map_or(0.0, |end| end as f64), ..NONE };
+    let mut entry = luat_kv_wasm_entry { expiration: row.expiration().map_or(0.0, |end| end as f64), ..NONE };
     if is_gone {
         return (entry, LUAT_KV_NOT_FOUND);
     }

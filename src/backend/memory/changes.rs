@@ -3,16 +3,18 @@
 // Only the WebAssembly exports ask for records.
 #![cfg_attr(not(any(target_family = "wasm", test)), allow(dead_code))]
 
-use super::super::copy_text;
-use super::namespace_map::{self, NamespaceMap};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::maps::{Ids, shared};
 use crate::error::Result;
 
 /// The keys that have changed since the last record. Before the first record, none are noted.
 #[derive(Default)]
 pub(super) struct Changes(Option<Noted>);
 
-/// (A set would be compiled separately: see [`NamespaceMap`].)
-type Noted = NamespaceMap<u8>;
+/// No namespace is empty. (Sets would be compiled separately: the numbers mean nothing.)
+type Noted = BTreeMap<Arc<str>, Box<Ids>>;
 
 impl Changes {
     /// Starts to note changes.
@@ -49,17 +51,26 @@ impl Changes {
     /// Notes a key. Returns whether it was not noted before.
     pub fn note(&mut self, namespace: &str, key: &str) -> Result<bool> {
         let Some(noted) = &mut self.0 else { return Ok(false) };
-        if noted.get(namespace).is_some_and(|keys| keys.contains_key(key)) {
-            return Ok(false);
+        match noted.get_mut(namespace) {
+            Some(keys) if keys.contains_key(key) => return Ok(false),
+            Some(keys) => _ = keys.insert(shared(key)?, 0),
+            None => {
+                let mut keys = Box::new(Ids::new());
+                keys.insert(shared(key)?, 0);
+                noted.insert(shared(namespace)?, keys);
+            }
         }
-        namespace_map::insert(noted, namespace, copy_text(key)?.into(), Box::new(0));
         Ok(true)
     }
 
     /// Forgets a key whose change is undone.
     pub fn forget(&mut self, namespace: &str, key: &str) {
-        if let Some(noted) = &mut self.0 {
-            namespace_map::remove(noted, namespace, key);
+        let Some(noted) = &mut self.0 else { return };
+        if let Some(keys) = noted.get_mut(namespace) {
+            keys.remove(key);
+            if keys.is_empty() {
+                noted.remove(namespace);
+            }
         }
     }
 }

@@ -1,86 +1,229 @@
-//! The rows in memory: ordered maps, and a queue of expirations.
+//! The rows in memory: an ordered map for each namespace, an index of single keys, and a queue of expirations.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BinaryHeap, btree_map};
+use std::collections::{BTreeMap, BinaryHeap};
 use std::ops::Bound;
+use std::sync::Arc;
 
-use super::super::{Range, copy_text};
+use super::super::Range;
+use super::Undo;
 use super::changes::Changes;
-use super::namespace_map::{self, NamespaceMap};
+#[cfg(not(target_family = "wasm"))]
+use super::index::Index;
+use super::slab::{Id, Slab};
 use crate::error::{Error, Result};
 use crate::oom_reserve;
 use crate::version::{Version, Versions};
 
-/// What a key holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// A key and what it holds.
 pub(crate) struct Row {
-    pub value: Vec<u8>,
-    pub metadata: Option<String>,
+    pub key: Arc<str>,
+    pub value: Box<[u8]>,
+    pub metadata: Option<Box<str>>,
+    expiration: Expiration,
+    pub version: Version,
+    space: Id,
+}
+
+/// What a key holds.
+pub(super) struct Held {
+    pub value: Box<[u8]>,
+    pub metadata: Option<Box<str>>,
     pub expiration: Option<i64>,
     pub version: Version,
 }
 
-pub(super) type Keys = BTreeMap<Box<str>, Box<Row>>;
+/// In half of the room of an `Option<i64>`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Expiration(i64);
 
-pub(super) struct Maps {
-    pub namespaces: NamespaceMap<Row>,
-    expiries: ExpiryQueue,
-    pub versions: Versions,
-    pub changes: Changes,
-}
+impl Expiration {
+    const NEVER: Expiration = Expiration(i64::MAX);
 
-/// The position of a row, as owned names.
-pub(super) struct Place {
-    pub namespace: Box<str>,
-    pub key: Box<str>,
-}
+    fn new(at: Option<i64>) -> Self {
+        at.map_or(Expiration::NEVER, Expiration)
+    }
 
-impl Place {
-    pub fn of(namespace: &str, key: &str) -> Result<Self> {
-        Ok(Place { namespace: boxed(namespace)?, key: boxed(key)? })
+    fn get(self) -> Option<i64> {
+        (self != Expiration::NEVER).then_some(self.0)
     }
 }
 
-pub(super) fn boxed(text: &str) -> Result<Box<str>> {
-    copy_text(text).map(String::into_boxed_str)
+impl Row {
+    pub fn expiration(&self) -> Option<i64> {
+        self.expiration.get()
+    }
+
+    #[inline]
+    pub fn is_gone(&self, now: i64) -> bool {
+        now >= self.expiration.0
+    }
+
+    /// Replaces what the key holds, and returns what it held.
+    pub(super) fn replace(&mut self, held: Held) -> Held {
+        let before = (std::mem::replace(&mut self.expiration, Expiration::new(held.expiration))).get();
+        Held {
+            value: std::mem::replace(&mut self.value, held.value),
+            metadata: std::mem::replace(&mut self.metadata, held.metadata),
+            expiration: before,
+            version: std::mem::replace(&mut self.version, held.version),
+        }
+    }
+}
+
+/// The keys of a namespace, or the names of the namespaces: one type, so that there is one copy of the map's code.
+pub(super) type Ids = BTreeMap<Arc<str>, Id>;
+
+/// A namespace that has rows.
+pub(super) struct Space {
+    pub name: Arc<str>,
+    pub keys: Ids,
+}
+
+/// A row that is about to be added.
+pub(super) struct NewRow {
+    space: Option<Id>,
+    /// The name of a new namespace.
+    name: Option<Arc<str>>,
+    key: Arc<str>,
+}
+
+pub(super) struct Maps {
+    names: Ids,
+    spaces: Slab<Space>,
+    rows: Slab<Row>,
+    #[cfg(not(target_family = "wasm"))]
+    index: Index,
+    expiries: ExpiryQueue,
+    pub versions: Versions,
+    pub changes: Changes,
+    /// Empty, with room for the next change.
+    pub undo: Vec<Undo>,
+}
+
+/// Copies a name. If memory is short, it fails before what has no other memory would use the reserve.
+pub(super) fn shared(text: &str) -> Result<Arc<str>> {
+    /// The counts before the text.
+    const COUNTS: usize = 2 * size_of::<usize>();
+    oom_reserve::room(COUNTS + text.len())?;
+    Ok(text.into())
 }
 
 impl Maps {
     pub fn new(versions: Versions) -> Self {
-        Maps { namespaces: BTreeMap::new(), expiries: ExpiryQueue::default(), versions, changes: Changes::default() }
+        Maps {
+            names: Ids::new(),
+            spaces: Slab::new(),
+            rows: Slab::new(),
+            #[cfg(not(target_family = "wasm"))]
+            index: Index::new(),
+            expiries: ExpiryQueue::default(),
+            versions,
+            changes: Changes::default(),
+            undo: Vec::new(),
+        }
     }
 
+    /// Finds a row by its names.
+    #[cfg(not(target_family = "wasm"))]
+    #[inline(always)]
+    pub fn find(&self, namespace: &str, key: &str) -> Option<Id> {
+        self.index.find((namespace, key), names_in(&self.rows, &self.spaces))
+    }
+
+    #[cfg(target_family = "wasm")]
+    pub fn find(&self, namespace: &str, key: &str) -> Option<Id> {
+        self.keys(namespace)?.get(key).copied()
+    }
+
+    pub fn get_mut(&mut self, id: Id) -> Option<&mut Row> {
+        self.rows.get_mut(id)
+    }
+
+    #[inline(always)]
     pub fn row(&self, namespace: &str, key: &str) -> Option<&Row> {
-        self.namespaces.get(namespace)?.get(key).map(|row| &**row)
+        self.rows.get(self.find(namespace, key)?)
     }
 
-    pub fn row_mut(&mut self, namespace: &str, key: &str) -> Option<&mut Box<Row>> {
-        self.namespaces.get_mut(namespace)?.get_mut(key)
-    }
-
+    #[inline(always)]
     pub fn live(&self, namespace: &str, key: &str, now: i64) -> Option<&Row> {
-        self.row(namespace, key).filter(|row| !is_gone(row.expiration, now))
+        self.row(namespace, key).filter(|row| !row.is_gone(now))
     }
 
-    pub fn range(&self, range: Range<'_>) -> btree_map::Range<'_, Box<str>, Box<Row>> {
-        static NONE: Keys = Keys::new();
-        let keys = self.namespaces.get(range.namespace).map_or(&NONE, |keys| &**keys);
+    /// Forgets that a row has changed.
+    pub fn forget_change(&mut self, id: Id) {
+        let Some(row) = self.rows.get(id) else { return };
+        if let Some(space) = self.spaces.get(row.space) {
+            self.changes.forget(&space.name, &row.key);
+        }
+    }
+
+    fn keys(&self, namespace: &str) -> Option<&Ids> {
+        Some(&self.spaces.get(*self.names.get(namespace)?)?.keys)
+    }
+
+    /// The rows of a range, in byte order.
+    pub fn range(&self, range: Range<'_>) -> impl DoubleEndedIterator<Item = &Row> {
+        static NONE: Ids = Ids::new();
+        let keys = self.keys(range.namespace).unwrap_or(&NONE);
         // BTreeMap::range panics on a range that ends before it begins.
         let below = range.below.map(|below| below.max(range.from));
-        keys.range::<str, _>((Bound::Included(range.from), below.map_or(Bound::Unbounded, Bound::Excluded)))
+        let ids = keys.range::<str, _>((Bound::Included(range.from), below.map_or(Bound::Unbounded, Bound::Excluded)));
+        ids.filter_map(|(_, id)| self.rows.get(*id))
+    }
+
+    /// The namespaces in byte order, each with its rows.
+    pub fn namespaces(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = &Row>)> {
+        let spaces = self.names.values().filter_map(|id| self.spaces.get(*id));
+        spaces.map(|space| (&*space.name, space.keys.values().filter_map(|id| self.rows.get(*id))))
     }
 
     pub fn all(&self) -> impl Iterator<Item = (&str, &str, &Row)> {
-        self.namespaces.iter().flat_map(|(name, keys)| keys.iter().map(|(key, row)| (&**name, &**key, &**row)))
+        self.namespaces().flat_map(|(name, rows)| rows.map(move |row| (name, &*row.key, row)))
     }
 
-    /// The key must not be there.
-    pub fn insert(&mut self, namespace: &str, key: Box<str>, entry: Box<Row>) {
-        namespace_map::insert(&mut self.namespaces, namespace, key, entry);
+    /// Prepares a new row: does all that can fail. The key must not be there.
+    pub fn prepare(&mut self, namespace: &str, key: &str) -> Result<NewRow> {
+        let space = self.names.get(namespace).copied();
+        let name = if space.is_some() { None } else { Some(shared(namespace)?) };
+        let key = shared(key)?;
+        self.rows.reserve()?;
+        self.spaces.reserve()?;
+        #[cfg(not(target_family = "wasm"))]
+        self.index.reserve((namespace, &key), names_in(&self.rows, &self.spaces))?;
+        Ok(NewRow { space, name, key })
     }
 
-    pub fn remove(&mut self, namespace: &str, key: &str) {
-        namespace_map::remove(&mut self.namespaces, namespace, key);
+    /// Adds the row that was prepared last.
+    pub fn insert(&mut self, NewRow { space, name, key }: NewRow, held: Held) -> Id {
+        let space = space.unwrap_or_else(|| {
+            let name = name.unwrap_or_default();
+            let space = self.spaces.insert(Box::new(Space { name: name.clone(), keys: Ids::new() }));
+            self.names.insert(name, space);
+            space
+        });
+        let Held { value, metadata, expiration, version } = held;
+        let row = Row { key: key.clone(), value, metadata, expiration: Expiration::new(expiration), version, space };
+        let id = self.rows.insert(Box::new(row));
+        #[cfg(not(target_family = "wasm"))]
+        self.index.insert(id, names_in(&self.rows, &self.spaces));
+        if let Some(space) = self.spaces.get_mut(space) {
+            space.keys.insert(key, id);
+        }
+        id
+    }
+
+    /// Removes a row. Needs no memory.
+    pub fn remove(&mut self, id: Id) {
+        let Some(row) = self.rows.remove(id) else { return };
+        let Some(space) = self.spaces.get_mut(row.space) else { return };
+        #[cfg(not(target_family = "wasm"))]
+        self.index.remove((&space.name, &row.key), id);
+        space.keys.remove(&row.key);
+        if space.keys.is_empty() {
+            self.names.remove(&space.name);
+            self.spaces.remove(row.space);
+        }
     }
 
     /// Makes room for this many expirations.
@@ -96,23 +239,22 @@ impl Maps {
     }
 
     /// Completes a change that is kept: deletes a removed row, or queues its expiration.
-    pub fn settle(&mut self, place: Place) {
-        let row = self.row(&place.namespace, &place.key);
-        let Some((Some(at), version)) = row.map(|row| (row.expiration, row.version)) else { return };
+    pub fn settle(&mut self, id: Id) {
+        let Some((Some(at), version)) = self.rows.get(id).map(|row| (row.expiration(), row.version)) else { return };
         if at == REMOVED {
-            self.remove(&place.namespace, &place.key);
+            self.remove(id);
         } else {
-            self.expiries.heap.push(End { at, version, place });
+            self.expiries.heap.push(End { at, version, id });
         }
     }
 
     pub fn sweep(&mut self, max: u64, now: i64) -> u64 {
         let mut removed = 0;
-        while removed < max && self.expiries.heap.peek().is_some_and(|end| is_gone(Some(end.at), now)) {
+        while removed < max && self.expiries.heap.peek().is_some_and(|end| now >= end.at) {
             if let Some(end) = self.expiries.heap.pop()
                 && self.is_current(&end)
             {
-                self.remove(&end.place.namespace, &end.place.key);
+                self.remove(end.id);
                 removed += 1;
             }
         }
@@ -120,10 +262,11 @@ impl Maps {
         removed
     }
 
-    /// Whether this is the expiration of an existing row. The row may have been replaced or removed.
+    /// Whether this is the expiration of an existing row. The row may have been replaced or removed, and another may
+    /// have its number.
     fn is_current(&self, end: &End) -> bool {
-        let row = self.row(&end.place.namespace, &end.place.key);
-        row.is_some_and(|row| row.version == end.version && row.expiration == Some(end.at))
+        let row = self.rows.get(end.id);
+        row.is_some_and(|row| row.version == end.version && row.expiration == Expiration(end.at))
     }
 
     /// Drops expirations of rows that no longer exist, once there may be many of them.
@@ -134,6 +277,15 @@ impl Maps {
             expiries.room = ROOM.max(2 * expiries.heap.len());
             self.expiries = expiries;
         }
+    }
+}
+
+/// Returns the names of a row, for the index.
+#[cfg(not(target_family = "wasm"))]
+fn names_in<'m>(rows: &'m Slab<Row>, spaces: &'m Slab<Space>) -> impl Fn(Id) -> Option<(&'m str, &'m str)> {
+    |id| {
+        let row = rows.get(id)?;
+        Some((&spaces.get(row.space)?.name, &row.key))
     }
 }
 
@@ -157,7 +309,7 @@ impl Default for ExpiryQueue {
 struct End {
     at: i64,
     version: Version,
-    place: Place,
+    id: Id,
 }
 
 // A heap has its greatest element on top, so the earliest expiration compares as the greatest.
@@ -186,6 +338,42 @@ impl Eq for End {}
 /// done, so that undoing the removal needs no memory.
 pub(super) const REMOVED: i64 = i64::MIN;
 
-pub(super) fn is_gone(expiration: Option<i64>, now: i64) -> bool {
-    expiration.is_some_and(|end| now >= end)
+#[cfg(test)]
+mod tests {
+    use crate::types::{ListOptions, OpenOptions};
+    use crate::{Namespace, Store};
+
+    fn keys_of(namespace: &Namespace) -> Vec<String> {
+        namespace.scan(&ListOptions::new()).map(|entry| entry.unwrap().key).collect()
+    }
+
+    /// Keys are found as often as tables grow, and as numbers of removed rows are given again.
+    #[test]
+    fn single_keys_and_ranges_find_the_same_rows() {
+        let store = Store::open_memory(&OpenOptions::default()).unwrap();
+        let spaces = ["a", "ab", "b"].map(|name| store.namespace(name).unwrap());
+        let key = |number: usize| format!("b{number:05}");
+        for round in 0..3 {
+            for number in 0..4000 {
+                for (place, space) in spaces.iter().enumerate() {
+                    space.put(&key(number), format!("{round} {number} {place}")).unwrap();
+                }
+                assert_eq!(spaces[0].delete(&key(number / 2)).unwrap(), number % 2 == 0);
+            }
+            assert_eq!(keys_of(&spaces[0]), (2000..4000).map(key).collect::<Vec<_>>());
+            for (place, space) in spaces.iter().enumerate() {
+                for number in if place == 0 { 2000..4000 } else { 0..4000 } {
+                    let value = format!("{round} {number} {place}").into_bytes();
+                    assert_eq!(space.get(&key(number)).unwrap(), Some(value));
+                }
+                assert_eq!(space.get(&key(4000)).unwrap(), None);
+            }
+            assert_eq!(spaces[1].clear().unwrap(), 4000);
+            assert!(!spaces[1].has(&key(0)).unwrap() && spaces[2].has(&key(0)).unwrap());
+        }
+        for space in &spaces {
+            space.clear().unwrap();
+        }
+        assert_eq!(store.namespaces().unwrap(), Vec::<String>::new());
+    }
 }

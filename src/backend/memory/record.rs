@@ -108,7 +108,7 @@ fn write(record: &mut Vec<u8>, (namespace, key, row): Item<'_>) {
     bytes(record, key.as_bytes());
     if let Some(row) = row {
         record.extend_from_slice(row.version.as_bytes());
-        record.extend_from_slice(&row.expiration.unwrap_or(0).to_le_bytes());
+        record.extend_from_slice(&row.expiration().unwrap_or(0).to_le_bytes());
         row.metadata.iter().for_each(|metadata| bytes(record, metadata.as_bytes()));
         bytes(record, &row.value);
     }

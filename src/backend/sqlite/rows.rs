@@ -5,10 +5,11 @@ use rusqlite::types::{FromSql, ToSqlOutput, ValueRef};
 
 use super::prepared::{Execution, Kept, PreparedConnection};
 use super::schema;
-use crate::backend::{Projection, Range, copy, copy_text};
+use crate::backend::{Listed, Projection, Range, copy, copy_text};
 use crate::error::{Code, Error, Result, quoted};
 use crate::test_hooks;
 use crate::types::Entry;
+use crate::utf8::from_utf8;
 use crate::version::Version;
 
 /// What was found of a row.
@@ -58,9 +59,10 @@ pub(super) fn get(
         Projection::Nothing => {}
         Projection::Value => read_value(row.column(0), entry.value.get_or_insert_default())?,
         Projection::Entry => {
-            (entry.metadata, entry.expiration, entry.version) =
-                described([row.column(0), row.column(1), row.column(2)])
-                    .map_err(|error| of_row(error, key.as_bytes()))?;
+            let (metadata, expiration, version) = described([row.column(0), row.column(1), row.column(2)])
+                .map_err(|error| of_row(error, key.as_bytes()))?;
+            (entry.metadata, entry.expiration) = (metadata.map(copy_text).transpose()?, expiration);
+            entry.version = version;
             read_value(row.column(3), entry.value.get_or_insert_default())?;
         }
     }
@@ -109,18 +111,19 @@ pub(super) fn list<'c, 'b>(
     connection.run(Kept::list(reverse, values), &parameters)
 }
 
-/// Reads a row of a [`list`].
-pub(super) fn entry(row: &Execution<'_, '_>, values: bool) -> Result<Entry> {
+/// Reads a row of a [`list`]. A value that is a number is written as text into `number`.
+pub(super) fn listed<'r>(row: &'r Execution<'_, '_>, values: bool, number: &'r mut Vec<u8>) -> Result<Listed<'r>> {
     let name = row.column(0);
     let bytes = name.as_bytes_or_null().map_err(rusqlite::Error::from)?.unwrap_or_default();
-    let key = text(name, LONGEST_NAME).map_err(|error| of_row(error, bytes))?.unwrap_or_default();
-    let (metadata, expiration, version) =
-        described([row.column(1), row.column(2), row.column(3)]).map_err(|error| of_row(error, bytes))?;
-    let mut value = None;
-    if values {
-        read_value(row.column(4), value.insert(Vec::new()))?;
-    }
-    Ok(Entry { key, value, metadata, expiration, version })
+    let of_this = |error| of_row(error, bytes);
+    let key = text(name, LONGEST_NAME).map_err(of_this)?.unwrap_or_default();
+    let metadata = row.column(1);
+    let (metadata, expiration, version) = described([metadata, row.column(2), row.column(3)]).map_err(of_this)?;
+    let value = match values {
+        true => Some(value_bytes(row.column(4), number)),
+        false => None,
+    };
+    Ok(Listed { key, value, metadata, expiration, version })
 }
 
 /// Adds the key of a row that is too long, which SQLite does not name.
@@ -164,12 +167,10 @@ fn of_row(error: Error, key: &[u8]) -> Error {
 }
 
 /// Fails unless the keys are in order. They are out of order, or repeat, if pages of a damaged file form a cycle.
-pub(super) fn in_order(before: &str, after: &str) -> Result<()> {
+pub(super) fn in_order(before: &[u8], after: &[u8]) -> Result<()> {
     match before < after {
         true => Ok(()),
-        false => {
-            Err(of_row(Error::new(Code::Corrupt, "the file is damaged: its keys are not in order"), after.as_bytes()))
-        }
+        false => Err(of_row(Error::new(Code::Corrupt, "the file is damaged: its keys are not in order"), after)),
     }
 }
 
@@ -183,12 +184,13 @@ pub(super) fn namespace_after(last: Option<&str>, row: &Row<'_>) -> Result<Strin
     if last.is_some_and(|last| last.as_bytes() >= stored) {
         return Err(of_name(Error::new(Code::Corrupt, "the file is damaged: its namespaces are not in order")));
     }
-    Ok(text(row.get_ref(0)?, LONGEST_NAME).map_err(of_name)?.unwrap_or_default())
+    copy_text(text(row.get_ref(0)?, LONGEST_NAME).map_err(of_name)?.unwrap_or_default())
 }
 
 /// A row's metadata, expiration and version. Rows of other programs may have an empty text for no metadata, and may
 /// expire within a second: they expire when the second is over, as in the queries.
-fn described([metadata, expiration, stored]: [ValueRef<'_>; 3]) -> Result<(Option<String>, Option<i64>, Version)> {
+#[inline(always)]
+fn described<'r>([metadata, expiration, stored]: [ValueRef<'r>; 3]) -> Result<(Option<&'r str>, Option<i64>, Version)> {
     let metadata = text(metadata, LONGEST_METADATA)?.filter(|metadata| !metadata.is_empty());
     let expiration = match expiration {
         ValueRef::Real(real) => Some(real.ceil() as i64),
@@ -198,29 +200,38 @@ fn described([metadata, expiration, stored]: [ValueRef<'_>; 3]) -> Result<(Optio
 }
 
 /// A row of another program may have no version, if it was too long to be given one.
+#[inline(always)]
 fn version(stored: ValueRef<'_>) -> Result<Version> {
     match stored {
+        ValueRef::Blob(blob) if blob.len() == size_of::<Version>() => {
+            Ok(blob.try_into().map(Version::from_bytes).unwrap_or_default())
+        }
         ValueRef::Null => Ok(Version::default()),
         _ => Ok(FromSql::column_result(stored).map(Version::from_bytes).map_err(rusqlite::Error::from)?),
     }
 }
 
-/// The bytes of a value. This library stores blobs; other programs that write to the table may store texts and numbers.
+/// Copies the bytes of a value.
 fn read_value(stored: ValueRef<'_>, value: &mut Vec<u8>) -> Result<()> {
-    let number;
-    let bytes = match stored {
-        ValueRef::Blob(bytes) | ValueRef::Text(bytes) => bytes,
-        ValueRef::Null => &[],
-        ValueRef::Integer(whole) => {
-            number = whole.to_string();
-            number.as_bytes()
+    match stored {
+        ValueRef::Blob(bytes) | ValueRef::Text(bytes) => copy(bytes, value),
+        _ => {
+            value_bytes(stored, value);
+            Ok(())
         }
-        ValueRef::Real(real) => {
-            number = real.to_string();
-            number.as_bytes()
-        }
+    }
+}
+
+/// The bytes of a value. This library stores blobs; other programs that write to the table may store texts and numbers.
+/// A number is written into `number`.
+fn value_bytes<'r>(stored: ValueRef<'r>, number: &'r mut Vec<u8>) -> &'r [u8] {
+    *number = match stored {
+        ValueRef::Blob(bytes) | ValueRef::Text(bytes) => return bytes,
+        ValueRef::Null => Vec::new(),
+        ValueRef::Integer(whole) => whole.to_string().into_bytes(),
+        ValueRef::Real(real) => real.to_string().into_bytes(),
     };
-    copy(bytes, value)
+    number
 }
 
 /// The longest key or namespace that is read. Limits apply to what is written, but a file may contain anything, and
@@ -233,13 +244,29 @@ const LONGEST_METADATA: usize = 16 * 1024 * 1024;
 /// Names that are longer than this library writes count towards the size of a page, as values do.
 pub(super) const USUAL: usize = 128 * 1024;
 
-/// Reads a text. Its length is checked before it is copied.
-pub(super) fn text(stored: ValueRef<'_>, longest: usize) -> Result<Option<String>> {
+/// Returns a text, unless it is too long to be copied.
+#[inline(always)]
+pub(super) fn text(stored: ValueRef<'_>, longest: usize) -> Result<Option<&str>> {
+    match stored {
+        ValueRef::Null => return Ok(None),
+        ValueRef::Text(bytes) if bytes.len() <= longest => {
+            if let Ok(text) = from_utf8(bytes) {
+                return Ok(Some(text));
+            }
+        }
+        _ => {}
+    }
+    no_text(stored, longest)
+}
+
+#[cold]
+fn no_text<T>(stored: ValueRef<'_>, longest: usize) -> Result<Option<T>> {
     if let ValueRef::Text(bytes) | ValueRef::Blob(bytes) = stored
         && bytes.len() > longest
     {
         let len = bytes.len();
         return Err(Error::new(Code::Corrupt, format!("it has a text of {len} bytes; at most {longest} are read")));
     }
-    stored.as_str_or_null().map_err(rusqlite::Error::from)?.map(copy_text).transpose()
+    stored.as_str_or_null().map_err(rusqlite::Error::from)?;
+    Ok(None)
 }

@@ -8,7 +8,7 @@ use super::failed_commit;
 use super::prepared::{Kept, PreparedConnection};
 use super::rows::{self, Found, LONGEST_NAME, below};
 use super::schema::{self, Steps};
-use crate::backend::{Projection, Put, Range, Removed, SWEEP_PER_WRITE, Step, Transaction};
+use crate::backend::{Projection, Put, Range, Removed, SWEEP_PER_WRITE, Step, Transaction, copy_text};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::test_hooks;
@@ -193,7 +193,7 @@ impl Change<'_> {
                     removed.live += u64::from(is_live);
                     removed.rows += 1;
                 }
-                removed.last = rows::text(row.get_ref(0)?, LONGEST_NAME)?;
+                removed.last = rows::text(row.get_ref(0)?, LONGEST_NAME)?.map(copy_text).transpose()?;
             }
         }
         let (Range { namespace, from, .. }, now) = (range, self.now);
