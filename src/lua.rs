@@ -23,6 +23,7 @@ mod listing;
 mod namespace;
 mod plain;
 mod push;
+mod rows;
 mod scratch;
 mod stack;
 mod store;

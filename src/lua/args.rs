@@ -6,8 +6,9 @@ use mlua::ffi;
 
 use super::call::Call;
 use super::scratch::LuaError;
-use super::stack::{Upvalue, pop, slot_of, string_at, whole};
+use super::stack::{Slot, Upvalue, pop, slot, string_at, whole};
 use crate::error::{Error, quoted};
+use crate::utf8::from_utf8;
 
 /// An error about the argument at `index`.
 pub(super) fn bad<T>(index: c_int, message: impl Into<String>) -> Result<T, LuaError> {
@@ -16,17 +17,37 @@ pub(super) fn bad<T>(index: c_int, message: impl Into<String>) -> Result<T, LuaE
 
 impl<'a> Call<'a> {
     /// Returns the object that a method was called on.
+    #[inline(always)]
     pub(super) fn object<T>(&self, what: &str, metatable: Upvalue) -> Result<&'a T, LuaError> {
-        // SAFETY: the userdata is the first argument of this call and stays on its stack. Only other calls empty slots,
-        // and none can run during a body.
-        let object = unsafe { slot_of::<T>(self.l, 1, metatable.index()).map(|slot| &*slot) };
+        // SAFETY: popping what `object_below` pushed.
+        let object = self.object_below(metatable).inspect(|_| unsafe { pop(self.l, 1) });
         match object {
-            Some(object) => object.as_ref().ok_or_else(|| Error::closed().into()),
-            // A common mistake is a full stop instead of the colon.
-            None => bad(1, format!("{what} expected, got {}; a method is called with ':'", self.type_name(1))),
+            Some(Some(object)) => Ok(object),
+            Some(None) => Err(Error::closed().into()),
+            None => self.no_object(what),
         }
     }
 
+    /// Returns the contents of the slot that a method was called on; `None` if it is none of these. Leaves the metatable
+    /// on the stack.
+    #[inline(always)]
+    pub(super) fn object_below<T>(&self, metatable: Upvalue) -> Option<&'a Slot<T>> {
+        let known = self.scratch.metatables[metatable as usize - Upvalue::Store as usize];
+        // SAFETY: any index is valid. The userdata is the first argument of this call and stays on its stack. Its
+        // metatable shows that it is a slot for `T`. Only other calls empty slots, and none can run during a body.
+        unsafe {
+            let is_one = ffi::lua_getmetatable(self.l, 1) != 0 && ffi::lua_topointer(self.l, -1) == known;
+            if is_one { slot::<T>(self.l, 1).as_ref() } else { None }
+        }
+    }
+
+    #[cold]
+    fn no_object<T>(&self, what: &str) -> Result<T, LuaError> {
+        // A common mistake is a full stop instead of the colon.
+        bad(1, format!("{what} expected, got {}; a method is called with ':'", self.type_name(1)))
+    }
+
+    #[inline]
     pub(super) fn type_of(&self, index: c_int) -> c_int {
         // SAFETY: any index is valid.
         unsafe { ffi::lua_type(self.l, index) }
@@ -44,6 +65,7 @@ impl<'a> Call<'a> {
     }
 
     /// Returns the bytes of a string.
+    #[inline(always)]
     pub(super) fn bytes(&self, index: c_int) -> Option<&'a [u8]> {
         // SAFETY: the string is an argument, or in a table that is one, and so outlives the body.
         unsafe { string_at(self.l, index) }
@@ -51,11 +73,17 @@ impl<'a> Call<'a> {
 
     /// Reads a string argument that must be UTF-8: a key or a name. Numbers are refused, since 10/2 is "5.0" in one
     /// version of Lua and "5" in another, which would be two keys.
+    #[inline(always)]
     pub(super) fn text(&self, index: c_int, what: &str) -> Result<&'a str, LuaError> {
         match self.bytes(index) {
             Some(bytes) => utf8(bytes, what),
-            None => bad(index, format!("string expected, got {}", self.type_name(index))),
+            None => self.no_text(index),
         }
+    }
+
+    #[cold]
+    fn no_text<T>(&self, index: c_int) -> Result<T, LuaError> {
+        bad(index, format!("string expected, got {}", self.type_name(index)))
     }
 
     /// Reads an integer argument; `None` for nil.
@@ -227,8 +255,12 @@ fn with_suggestion(name: &[u8], known: &[&str]) -> String {
     }
 }
 
+#[inline(always)]
 pub(super) fn utf8<'a>(bytes: &'a [u8], what: &str) -> Result<&'a str, LuaError> {
-    std::str::from_utf8(bytes).map_err(|_| {
-        Error::invalid(format!("the {what} is not UTF-8: {}", quoted(&String::from_utf8_lossy(bytes)))).into()
-    })
+    from_utf8(bytes).or_else(|_| not_utf8(bytes, what))
+}
+
+#[cold]
+fn not_utf8<T>(bytes: &[u8], what: &str) -> Result<T, LuaError> {
+    Err(Error::invalid(format!("the {what} is not UTF-8: {}", quoted(&String::from_utf8_lossy(bytes)))).into())
 }

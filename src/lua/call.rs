@@ -14,9 +14,10 @@
 //! If a body needs Lua code to run, this happens between two runs of the body: reading a table through its metamethods
 //! (`plain`), and collecting garbage. As in a delivery, nothing is owned there, and the body starts again.
 //!
-//! A delivery can trigger Lua's collector, whose finalizers may call this module again. The scratch is marked as busy
-//! then; the inner call replaces it with a new one, and the outer call's stack keeps the old one. (A scratch that
-//! stayed busy because an error interrupted its delivery is replaced in the same way and collected.)
+//! A delivery can trigger Lua's collector, whose finalizers may call this module again. So a call whose delivery needs
+//! the scratch pushes it onto its stack and marks it as busy. The inner call replaces a busy scratch with a new one, and
+//! the outer call's stack keeps the old one. (A scratch that stayed busy because an error interrupted its delivery is
+//! replaced in the same way and collected.) A delivery that does not need the scratch does not touch it.
 
 use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,7 +27,7 @@ use mlua::ffi;
 use super::plain;
 use super::push::push;
 use super::scratch::{LuaError, Return, Scratch};
-use super::stack::{State, Upvalue, push_slot, slot};
+use super::stack::{State, Upvalue, pop, push_bytes, push_slot, slot};
 use crate::error::{Error, Result};
 use crate::oom_reserve::{self, Usage};
 
@@ -43,9 +44,103 @@ pub(super) struct Call<'a> {
 /// dropping.
 pub(super) unsafe fn call(l: State, arguments: c_int, body: fn(&mut Call<'_>) -> Result<Return, LuaError>) -> c_int {
     // SAFETY: the caller has promised it.
+    unsafe { call_inline(l, (arguments, arguments), body) }
+}
+
+/// Like [`call`], compiled into its caller, for the methods that are called most. The body gets as many arguments as
+/// were given if that is from `least` to `most`, and otherwise `most`.
+///
+/// # Safety
+/// As [`call`].
+#[inline(always)]
+pub(super) unsafe fn call_inline(
+    l: State,
+    (least, most): (c_int, c_int),
+    body: impl Fn(&mut Call<'_>) -> Result<Return, LuaError>,
+) -> c_int {
+    // SAFETY: the caller has promised it.
     unsafe {
-        let (scratch, answer) = begin(l, arguments, body);
+        if !(least..=most).contains(&ffi::lua_gettop(l)) {
+            ffi::lua_settop(l, most);
+        }
+        let (scratch, answer) = begin(l, most, body);
         // From here on this frame owns nothing.
+        deliver(l, scratch, answer)
+    }
+}
+
+/// Like [`call`], for the method that is called most, with what it is mostly called for: `text` reads the text of one
+/// key into the scratch's entry, as [`Return::Value`] delivers it, and returns whether the key is there. It returns
+/// `None` for other arguments, and then the body runs as in `call`. It may leave something on the stack, above as many
+/// arguments as are `given`.
+///
+/// # Safety
+/// As [`call`].
+#[inline(always)]
+pub(super) unsafe fn call_for_text(
+    l: State,
+    text: impl Fn(&mut Call<'_>) -> Option<Result<bool>>,
+    (given, arguments): (c_int, c_int),
+    body: fn(&mut Call<'_>) -> Result<Return, LuaError>,
+) -> c_int {
+    // SAFETY: the caller has promised it.
+    unsafe {
+        if oom_reserve::is_there() {
+            let (scratch, usage) = (scratch_of(l), Usage::now());
+            let mut call = Call { l, scratch: &mut *scratch };
+            match catch_unwind(AssertUnwindSafe(|| text(&mut call))) {
+                Ok(Some(Ok(false))) => {
+                    ffi::lua_pushnil(l);
+                    return 1;
+                }
+                Ok(Some(Ok(true))) => {
+                    let answer = Return::Value { json: false };
+                    if !answer.is_copied_at_once(&*scratch) {
+                        hold(l, scratch, given);
+                    }
+                    spare_the_reserve(l, scratch, answer, usage);
+                    return deliver(l, scratch, answer);
+                }
+                Ok(Some(Err(error))) => return fail(l, scratch, given, error, usage),
+                Err(payload) => return fail(l, scratch, given, Error::panicked(&*payload), usage),
+                Ok(None) => ffi::lua_settop(l, given),
+            }
+        }
+        call(l, arguments, body)
+    }
+}
+
+/// Delivers an error.
+///
+/// # Safety
+/// As [`call`].
+#[cold]
+unsafe fn fail(l: State, scratch: *mut Scratch, arguments: c_int, error: Error, usage: Usage) -> c_int {
+    // SAFETY: the caller has promised it.
+    unsafe {
+        let answer = (*scratch).keep(error.into());
+        hold(l, scratch, arguments);
+        spare_the_reserve(l, scratch, answer, usage);
+        deliver(l, scratch, answer)
+    }
+}
+
+/// Delivers the result of [`begin`].
+///
+/// # Safety
+/// As [`call`].
+#[inline(always)]
+unsafe fn deliver(l: State, scratch: *mut Scratch, answer: Return) -> c_int {
+    // SAFETY: the caller has promised it.
+    unsafe {
+        if answer.is_copied_at_once(&*scratch) {
+            push_bytes(l, (*scratch).entry.value());
+            return 1;
+        }
+        if !answer.needs_scratch() {
+            (*scratch).rest();
+            return push(l, scratch, answer);
+        }
         let results = push(l, scratch, answer);
         (*scratch).rest();
         results
@@ -67,23 +162,21 @@ pub(super) unsafe fn call_and_remove(
     // SAFETY: the caller has promised it. The scratch stays on this call's stack, and in its use.
     unsafe {
         loop {
-            let (scratch, mut answer) = begin(l, arguments, body);
+            ffi::lua_settop(l, arguments);
+            let (scratch, answer) = begin(l, arguments, body);
+            let Return::Entry { .. } = answer else { return deliver(l, scratch, answer) };
             let results = push(l, scratch, answer);
-            if let Return::Entry { .. } = answer {
-                let usage = Usage::now();
-                answer = run(l, scratch, remove);
-                if let Return::Boolean(is_removed) = answer {
-                    (*scratch).rest();
-                    if is_removed {
-                        return results;
-                    }
-                    continue;
+            let usage = Usage::now();
+            let answer = run(l, scratch, remove);
+            if let Return::Boolean(is_removed) = answer {
+                (*scratch).rest();
+                if is_removed {
+                    return results;
                 }
-                spare_the_reserve(l, scratch, answer, usage);
-                return push(l, scratch, answer); // an error
+                continue;
             }
-            (*scratch).rest();
-            return results;
+            spare_the_reserve(l, scratch, answer, usage);
+            return push(l, scratch, answer); // an error
         }
     }
 }
@@ -92,15 +185,15 @@ pub(super) unsafe fn call_and_remove(
 ///
 /// # Safety
 /// As [`call`].
+#[inline(always)]
 unsafe fn begin(
     l: State,
     arguments: c_int,
-    body: fn(&mut Call<'_>) -> Result<Return, LuaError>,
+    body: impl Fn(&mut Call<'_>) -> Result<Return, LuaError>,
 ) -> (*mut Scratch, Return) {
-    // SAFETY: the caller has promised it. The scratch lives until Lua collects it, which cannot happen while it is on
-    // this call's stack. No other reference to it exists while it is busy.
+    // SAFETY: the caller has promised it. The scratch lives until Lua collects it, which cannot happen while a body
+    // runs, nor while it is on this call's stack. No other reference to it exists while it is busy.
     unsafe {
-        ffi::lua_settop(l, arguments);
         if !oom_reserve::is_there() {
             // Garbage may use some of the reserve, such as an iterator that could not be returned.
             collect(l);
@@ -108,25 +201,62 @@ unsafe fn begin(
                 out_of_memory(l);
             }
         }
-        let (scratch, usage) = (check_out(l), Usage::now());
-        let (mut answer, mut collected) = (run(l, scratch, body), false);
+        let (scratch, usage) = (scratch_of(l), Usage::now());
+        let mut answer = run(l, scratch, &body);
+        if answer.needs_scratch() && !answer.is_copied_at_once(&*scratch) {
+            hold(l, scratch, arguments);
+            if answer.asks_to_repeat() {
+                answer = repeat(l, scratch, arguments, answer, &body);
+            }
+        }
+        spare_the_reserve(l, scratch, answer, usage);
+        (scratch, answer)
+    }
+}
+
+/// Pushes the scratch above the arguments, so that it outlives this call in any case, and marks it as busy.
+///
+/// # Safety
+/// As [`call`]. The scratch is that of the upvalue.
+unsafe fn hold(l: State, scratch: *mut Scratch, arguments: c_int) {
+    // SAFETY: the caller has promised it.
+    unsafe {
+        ffi::lua_settop(l, arguments);
+        ffi::lua_pushvalue(l, Upvalue::Scratch.index());
+        (*scratch).busy = true;
+    }
+}
+
+/// Runs a body again, whose scratch is held, for as long as something could help it: the collection of garbage, once,
+/// or a plain copy of a table.
+///
+/// # Safety
+/// As [`call`].
+#[cold]
+unsafe fn repeat(
+    l: State,
+    scratch: *mut Scratch,
+    arguments: c_int,
+    mut answer: Return,
+    body: &dyn Fn(&mut Call<'_>) -> Result<Return, LuaError>,
+) -> Return {
+    let mut collected = false;
+    // SAFETY: the caller has promised it.
+    unsafe {
         loop {
             match answer {
                 Return::FailedWithGarbage if !collected => collect(l),
                 Return::Proxy { argument, metadata } => {
                     if let Some(fault) = plain::replace(l, argument, metadata) {
-                        answer = (*scratch).keep(fault);
-                        break;
+                        return (*scratch).keep(fault);
                     }
                 }
-                _ => break,
+                _ => return answer,
             }
             collected |= matches!(answer, Return::FailedWithGarbage);
             ffi::lua_settop(l, arguments + 1); // the scratch stays
             answer = run(l, scratch, body);
         }
-        spare_the_reserve(l, scratch, answer, usage);
-        (scratch, answer)
     }
 }
 
@@ -136,11 +266,12 @@ unsafe fn begin(
 ///
 /// # Safety
 /// As [`out_of_memory`]. The scratch is in use by this call.
+#[inline]
 unsafe fn spare_the_reserve(l: State, scratch: *mut Scratch, answer: Return, usage: Usage) {
     if usage.check_unchanged().is_err() {
         // SAFETY: the caller has promised it.
         unsafe {
-            *scratch = Scratch { busy: !answer.is_in_scratch(), ..Scratch::default() };
+            *scratch = Scratch { busy: !answer.is_in_scratch() && (*scratch).busy, ..Scratch::default() };
             if answer.is_in_scratch() {
                 out_of_memory(l);
             }
@@ -161,7 +292,8 @@ unsafe fn out_of_memory(l: State) {
 ///
 /// # Safety
 /// The scratch is in use by this call.
-unsafe fn run(l: State, scratch: *mut Scratch, body: fn(&mut Call<'_>) -> Result<Return, LuaError>) -> Return {
+#[inline(always)]
+unsafe fn run(l: State, scratch: *mut Scratch, body: impl Fn(&mut Call<'_>) -> Result<Return, LuaError>) -> Return {
     // SAFETY: the caller has promised it. The reference ends with the body.
     unsafe {
         let mut call = Call { l, scratch: &mut *scratch };
@@ -187,21 +319,42 @@ unsafe fn collect(l: State) {
     }
 }
 
-/// Pushes the scratch, so that it outlives this call in any case, and marks it as busy.
-unsafe fn check_out(l: State) -> *mut Scratch {
+/// Returns the scratch of the upvalue, which is replaced if another call holds it.
+///
+/// # Safety
+/// As [`call`].
+#[inline(always)]
+unsafe fn scratch_of(l: State) -> *mut Scratch {
     // SAFETY: the upvalue is always a scratch of this module.
     unsafe {
-        ffi::lua_pushvalue(l, Upvalue::Scratch.index());
-        let mut scratch = slot::<Scratch>(l, -1);
+        match &mut *slot::<Scratch>(l, Upvalue::Scratch.index()) {
+            Some(scratch) if scratch.is_ready() => scratch,
+            _ => ready_scratch(l),
+        }
+    }
+}
+
+/// Like [`scratch_of`], if the scratch is new, collected or busy.
+///
+/// # Safety
+/// As [`call`].
+#[cold]
+unsafe fn ready_scratch(l: State) -> *mut Scratch {
+    // SAFETY: as in `scratch_of`. The stack is left unchanged.
+    unsafe {
+        let mut scratch = slot::<Scratch>(l, Upvalue::Scratch.index());
         if (*scratch).as_ref().is_none_or(|scratch| scratch.busy) {
+            ffi::lua_pushvalue(l, Upvalue::Scratch.index());
             ffi::lua_getmetatable(l, -1);
             push_slot::<Scratch>(l, -1);
-            ffi::lua_pushvalue(l, -1);
-            ffi::lua_replace(l, Upvalue::Scratch.index());
             scratch = slot::<Scratch>(l, -1);
+            ffi::lua_replace(l, Upvalue::Scratch.index());
+            pop(l, 2);
         }
         let scratch = (*scratch).get_or_insert_default();
-        scratch.busy = true;
+        for (known, upvalue) in scratch.metatables.iter_mut().zip(Upvalue::Store as c_int..) {
+            *known = ffi::lua_topointer(l, ffi::lua_upvalueindex(upvalue));
+        }
         scratch
     }
 }

@@ -13,6 +13,7 @@ use super::scratch::LuaError;
 use super::stack::{HAS_INTEGERS, NULL, State, Upvalue, pop, string_at, whole};
 use crate::error::{Code, Error, Result, quoted};
 use crate::json::MAX_DEPTH;
+use crate::utf8::from_utf8;
 
 /// Stack slots that encoding needs: a table, a key and a value for each level, and some more.
 const SLOTS: c_int = 3 * MAX_DEPTH as c_int + 40;
@@ -118,7 +119,7 @@ impl Writer<'_> {
 
     fn string(&mut self, bytes: &[u8]) -> Result<()> {
         self.check_len(bytes.len())?;
-        let text = std::str::from_utf8(bytes).map_err(|_| {
+        let text = from_utf8(bytes).map_err(|_| {
             Error::invalid(format!("a JSON string must be UTF-8: {}", quoted(&String::from_utf8_lossy(bytes))))
         })?;
         written(serde_json::to_writer(self, text).map_err(io::Error::from))

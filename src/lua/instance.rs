@@ -9,8 +9,8 @@ use mlua::ffi;
 
 use super::call::{Call, call};
 use super::push_module;
-use super::scratch::{LuaError, Return};
-use super::stack::{State, UPVALUES, Upvalue, push_metatable};
+use super::scratch::{LuaError, Return, Scratch};
+use super::stack::{State, UPVALUES, Upvalue, push_metatable, push_private};
 use crate::error::Result;
 
 /// `KV.new(options?)`.
@@ -80,12 +80,15 @@ unsafe fn read_settings(l: State, at: c_int, body: fn(&mut Call<'_>) -> Result<R
         ffi::lua_pushvalue(l, Upvalue::Plain.index());
         ffi::lua_insert(l, 1);
         ffi::lua_insert(l, 1); // null, below it
-        for place in (1..Upvalue::Null as c_int).rev() {
+        for place in (Upvalue::Project as c_int..Upvalue::Null as c_int).rev() {
             if push_metatable(l, place).is_none() {
                 ffi::lua_pushvalue(l, ffi::lua_upvalueindex(place));
             }
             ffi::lua_insert(l, 1);
         }
+        // A scratch belongs to one instance, since it knows the metatables.
+        push_private::<Scratch>(l);
+        ffi::lua_insert(l, 1);
         open
     }
 }

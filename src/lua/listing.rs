@@ -21,8 +21,16 @@ pub(super) unsafe extern "C-unwind" fn list(l: State) -> c_int {
         let namespace = this(call)?;
         let (options, values) = list_options(call)?;
         let scratch = &mut *call.scratch;
-        scratch.page = namespace.list(&options)?;
-        read_documents(scratch, values)?;
+        scratch.page.cursor = namespace.list_into(&options, &mut scratch.rows)?;
+        for row in scratch.rows.iter() {
+            let key = || String::from_utf8_lossy(row.key);
+            if let (Values::Json, Some(value)) = (values, row.value) {
+                scratch.tape.read(value).map_err(|error| not_json(&key())(error))?;
+            }
+            if let Some(metadata) = row.metadata {
+                scratch.tape.read(metadata).map_err(|error| bad_metadata(&key())(error))?;
+            }
+        }
         Ok(Return::Page(values))
     };
     // SAFETY: this frame owns nothing that needs dropping.

@@ -5,14 +5,16 @@ use std::ffi::c_int;
 use mlua::ffi;
 
 use super::args::{bad, choice};
-use super::call::{Call, call, call_and_remove};
+use super::call::{Call, call, call_and_remove, call_for_text, call_inline};
 use super::encode;
 use super::scratch::{LuaError, Return};
 use super::stack::{State, Upvalue, pop};
 use crate::error::{Code, Error, Result, quoted};
 use crate::namespace::Namespace;
 use crate::types::{Entry, IncrOptions, Limits, PutOptions};
+use crate::utf8::from_utf8;
 
+#[inline(always)]
 pub(super) fn this<'a>(call: &Call<'a>) -> Result<&'a Namespace, LuaError> {
     call.object("luat_kv.namespace", Upvalue::Namespace)
 }
@@ -23,13 +25,25 @@ pub(super) unsafe extern "C-unwind" fn get(l: State) -> c_int {
         if call.type_of(2) == ffi::LUA_TTABLE {
             return read_many(call, false);
         }
-        match read(call, Namespace::read_value)? {
-            Some(json) => Ok(Return::Value { json }),
-            None => Ok(Return::Nils(1)),
+        let (namespace, key) = (this(call)?, call.text(2, "key")?);
+        let json = wants_json(call, TYPES)?;
+        match read(call, namespace, key, json, Namespace::read_value)? {
+            true => Ok(Return::Value { json }),
+            false => Ok(Return::Nils(1)),
         }
     };
+    let text = |call: &mut Call<'_>| {
+        let namespace: &Namespace = call.object_below(Upvalue::Namespace)?.as_ref()?;
+        let key = from_utf8(call.bytes(2)?).ok()?;
+        Some(namespace.read_value(key, &mut call.scratch.entry))
+    };
     // SAFETY: this frame owns nothing that needs dropping.
-    unsafe { call(l, 3, body) }
+    unsafe {
+        match ffi::lua_gettop(l) {
+            2 => call_for_text(l, text, (2, 3), body),
+            _ => call(l, 3, body),
+        }
+    }
 }
 
 /// `kv:getWithMetadata(key, type?)`, `kv:getWithMetadata({ key, … }, type?)`.
@@ -61,28 +75,34 @@ pub(super) unsafe extern "C-unwind" fn has(l: State) -> c_int {
 
 /// Reads a whole entry.
 fn read_entry(call: &mut Call<'_>) -> Result<Return, LuaError> {
-    let Some(json) = read(call, Namespace::read)? else { return Ok(Return::Nils(2)) };
+    let namespace = this(call)?;
+    let key = call.text(2, "key")?;
+    let json = wants_json(call, TYPES)?;
+    if !read(call, namespace, key, json, Namespace::read)? {
+        return Ok(Return::Nils(2));
+    }
     let scratch = &mut *call.scratch;
     if let Some(metadata) = &scratch.entry.metadata {
-        scratch.tape.read(metadata.as_bytes()).map_err(bad_metadata(call.text(2, "key")?))?;
+        scratch.tape.read(metadata.as_bytes()).map_err(bad_metadata(key))?;
     }
     Ok(Return::Entry { json })
 }
 
-/// Reads the entry that the arguments select into the scratch. The result is `None` if it is missing, and otherwise
-/// whether its value is wanted as JSON, and was read as such.
-fn read(call: &mut Call<'_>, how: fn(&Namespace, &str, &mut Entry) -> Result<bool>) -> Result<Option<bool>, LuaError> {
-    let namespace = this(call)?;
-    let key = call.text(2, "key")?;
-    let json = wants_json(call, TYPES)?;
+/// Reads an entry into the scratch, and its value also as JSON if that is wanted. Returns whether it is there.
+#[inline(always)]
+fn read(
+    call: &mut Call<'_>,
+    namespace: &Namespace,
+    key: &str,
+    json: bool,
+    how: impl FnOnce(&Namespace, &str, &mut Entry) -> Result<bool>,
+) -> Result<bool, LuaError> {
     let scratch = &mut *call.scratch;
-    if !how(namespace, key, &mut scratch.entry)? {
-        return Ok(None);
-    }
-    if json {
+    let is_there = how(namespace, key, &mut scratch.entry)?;
+    if is_there && json {
         scratch.tape.read(scratch.entry.value()).map_err(not_json(key))?;
     }
-    Ok(Some(json))
+    Ok(is_there)
 }
 
 /// Reads the existing keys of the table argument, as tables `about` them, or their values alone.
@@ -161,7 +181,7 @@ pub(super) unsafe extern "C-unwind" fn put(l: State) -> c_int {
     // SAFETY: this frame owns nothing that needs dropping.
     unsafe {
         reserve(l);
-        call(l, 4, body)
+        call_inline(l, (3, 4), body)
     }
 }
 
@@ -191,6 +211,7 @@ pub(super) unsafe fn reserve(l: State) {
 }
 
 /// Reads the value and options to store, the arguments 2 to 4, and passes them on.
+#[inline]
 pub(super) fn store<T>(
     call: &mut Call<'_>,
     limits: Limits,
@@ -212,7 +233,7 @@ pub(super) fn store<T>(
     };
     let mut options = put_options(call, limits.metadata_len())?;
     let scratch = &*call.scratch;
-    options.metadata = match std::str::from_utf8(&scratch.metadata) {
+    options.metadata = match from_utf8(&scratch.metadata) {
         Ok("") => None,
         Ok(json) => Some(json),
         Err(why) => return Err(Error::new(Code::Internal, why.to_string()).into()),

@@ -6,9 +6,11 @@ use std::ffi::{CStr, c_int};
 
 use mlua::ffi;
 
+use super::rows::{Row, Rows};
 use super::scratch::{Return, Scratch, Values};
 use super::stack::{State, push_array, push_bytes, push_int};
 use super::tape::Reader;
+use crate::backend::Entries;
 use crate::types::{Entry, Page, Stats};
 use crate::version::Version;
 
@@ -61,11 +63,12 @@ pub(super) unsafe fn push(l: State, scratch: *mut Scratch, answer: Return) -> c_
                 let (entry, documents) = (&(*scratch).entry, &mut (*scratch).tape.reader());
                 push_alone(l, entry.value(), json, documents);
                 let about = About { metadata: entry.metadata.is_some(), ..About::of(entry.expiration, entry.version) };
-                push_about(l, about, documents);
+                push_about(l, about, Names::Unpushed, documents);
                 2
             }
             Return::Page(values) => {
-                push_page(l, &(*scratch).page, values, &mut (*scratch).tape.reader());
+                let (rows, cursor) = (&(*scratch).rows, (*scratch).page.cursor.as_deref());
+                push_page(l, rows, cursor, values, &mut (*scratch).tape.reader());
                 1
             }
             Return::Found { json, about } => {
@@ -83,7 +86,8 @@ pub(super) unsafe fn push(l: State, scratch: *mut Scratch, answer: Return) -> c_
             Return::Step(values) => {
                 let Some(entry) = (*scratch).page.entries.first() else { return 0 };
                 push_bytes(l, entry.key.as_bytes());
-                push_about(l, About::listed(entry, values), &mut (*scratch).tape.reader());
+                let about = About { name: Some(entry.key.as_bytes()), ..About::found(entry, values == Values::Json) };
+                push_about(l, about, Names::Unpushed, &mut (*scratch).tape.reader());
                 2
             }
             Return::Names => {
@@ -146,7 +150,7 @@ unsafe fn push_within(l: State, value: &[u8], json: bool, documents: &mut Reader
 
 /// The contents of a table about a key. Documents come from the tape: the value's, then the metadata's.
 struct About<'a> {
-    name: Option<&'a str>,
+    name: Option<&'a [u8]>,
     value: Option<&'a [u8]>,
     /// Whether the value is a document.
     json: bool,
@@ -160,8 +164,9 @@ impl<'a> About<'a> {
         About { name: None, value: None, json: false, metadata: false, expiration, version }
     }
 
-    fn listed(entry: &'a Entry, values: Values) -> Self {
-        About { name: Some(&entry.key), ..About::found(entry, values == Values::Json) }
+    fn listed(row: Row<'a>, values: Values) -> Self {
+        let (name, value, json, metadata) = (Some(row.key), row.value, values == Values::Json, row.metadata.is_some());
+        About { name, value, json, metadata, ..About::of(row.expiration, row.version) }
     }
 
     fn found(entry: &'a Entry, json: bool) -> Self {
@@ -170,47 +175,79 @@ impl<'a> About<'a> {
     }
 }
 
+/// The fields of a table about a key.
+const FIELDS: [&CStr; 5] = [c"name", c"value", c"metadata", c"expiration", c"version"];
+
+/// Where the names of [`FIELDS`] are.
+#[derive(Clone, Copy)]
+enum Names {
+    Unpushed,
+    /// From this index on. Lua need not look them up for each of many tables.
+    From(c_int),
+}
+
 /// Pushes a table about a key. A field without a value is absent.
-unsafe fn push_about(l: State, about: About<'_>, documents: &mut Reader<'_>) {
-    // SAFETY: the table is on top whenever a field is set.
+#[inline(always)]
+unsafe fn push_about(l: State, about: About<'_>, names: Names, documents: &mut Reader<'_>) {
+    let present = [about.name.is_some(), about.value.is_some(), about.metadata, about.expiration.is_some(), true];
+    // SAFETY: the table is on top whenever a field begins, with its name above it, if that is pushed, when it is set.
     unsafe {
-        let set = |field: &CStr| ffi::lua_setfield(l, -2, field.as_ptr());
-        ffi::lua_createtable(l, 0, 5);
+        let begin = |field: c_int| {
+            if let Names::From(first) = names {
+                ffi::lua_pushvalue(l, first + field);
+            }
+        };
+        let set = |field: c_int| match names {
+            Names::Unpushed => ffi::lua_setfield(l, -2, FIELDS[field as usize].as_ptr()),
+            Names::From(_) => ffi::lua_rawset(l, -3),
+        };
+        // Lua makes room for the next power of two.
+        ffi::lua_createtable(l, 0, present.map(c_int::from).iter().sum());
         if let Some(name) = about.name {
-            push_bytes(l, name.as_bytes());
-            set(c"name");
+            begin(0);
+            push_bytes(l, name);
+            set(0);
         }
         if let Some(value) = about.value {
+            begin(1);
             push_within(l, value, about.json, documents);
-            set(c"value");
+            set(1);
         }
         if about.metadata {
+            begin(2);
             documents.push_document(l);
-            set(c"metadata");
+            set(2);
         }
         if let Some(expiration) = about.expiration {
+            begin(3);
             push_int(l, expiration);
-            set(c"expiration");
+            set(3);
         }
+        begin(4);
         push_bytes(l, &about.version.text());
-        set(c"version");
+        set(4);
     }
 }
 
 /// Pushes a page's table.
-unsafe fn push_page(l: State, page: &Page, values: Values, documents: &mut Reader<'_>) {
-    // SAFETY: the page's table is below the one of its keys, and that below each key's.
+unsafe fn push_page(l: State, rows: &Rows, cursor: Option<&str>, values: Values, documents: &mut Reader<'_>) {
+    // SAFETY: the page's table is below the one of its keys, and that below each key's. The names stay below all of
+    // them, since the results of a call are at the top.
     unsafe {
+        let names = Names::From(ffi::lua_gettop(l) + 1);
+        for name in FIELDS {
+            push_bytes(l, name.to_bytes());
+        }
         ffi::lua_createtable(l, 0, 3);
-        push_array(l, page.entries.len());
-        for (place, entry) in page.entries.iter().enumerate() {
-            push_about(l, About::listed(entry, values), documents);
-            ffi::lua_rawseti(l, -2, place as ffi::lua_Integer + 1);
+        push_array(l, rows.len());
+        for (row, place) in rows.iter().zip(1..) {
+            push_about(l, About::listed(row, values), names, documents);
+            ffi::lua_rawseti(l, -2, place);
         }
         ffi::lua_setfield(l, -2, c"keys".as_ptr());
-        ffi::lua_pushboolean(l, c_int::from(page.cursor.is_none()));
+        ffi::lua_pushboolean(l, c_int::from(cursor.is_none()));
         ffi::lua_setfield(l, -2, c"list_complete".as_ptr());
-        if let Some(cursor) = &page.cursor {
+        if let Some(cursor) = cursor {
             push_bytes(l, cursor.as_bytes());
             ffi::lua_setfield(l, -2, c"cursor".as_ptr());
         }
@@ -225,7 +262,7 @@ unsafe fn push_found(l: State, page: &Page, json: bool, about: bool, documents: 
         for entry in &page.entries {
             push_bytes(l, entry.key.as_bytes());
             if about {
-                push_about(l, About::found(entry, json), documents);
+                push_about(l, About::found(entry, json), Names::Unpushed, documents);
             } else {
                 push_within(l, entry.value(), json, documents);
             }

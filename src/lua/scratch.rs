@@ -1,20 +1,27 @@
 //! The results that a body passes to its delivery.
 
-use std::ffi::c_int;
+use std::ffi::{c_int, c_void};
+use std::ptr;
 
+use super::rows::Rows;
+use super::stack::{HAS_INTEGERS, METATABLES};
 use super::tape::Tape;
 use crate::error::Error;
 use crate::types::{Entry, Page, Stats};
 use crate::version::Version;
 
 /// The results that a body passes to its delivery, and memory that calls reuse.
-#[derive(Default)]
 pub(super) struct Scratch {
-    /// Set during a delivery.
+    /// Set during a delivery that needs the scratch.
     pub busy: bool,
+    /// The addresses of the metatables of this instance's handles, from [`Upvalue::Store`](super::stack::Upvalue::Store) on. They are upvalues of
+    /// each function that has this scratch, so they stay where they are. Null until its first call.
+    pub metatables: [*const c_void; METATABLES],
     /// The entry that was read.
     pub entry: Entry,
-    /// The page that was read, or the keys that were looked up.
+    /// The page that was read, in one buffer.
+    pub rows: Rows,
+    /// The cursor of that page, or the keys that were looked up, or the one that a loop has reached.
     pub page: Page,
     /// The statistics of the store.
     pub stats: Stats,
@@ -29,21 +36,56 @@ pub(super) struct Scratch {
 /// Buffers larger than this, in bytes, are not kept between calls.
 const KEPT: usize = 256 * 1024;
 
+#[inline(always)]
+fn empty(buffer: &mut Vec<u8>) {
+    buffer.clear();
+    if buffer.capacity() > KEPT {
+        buffer.shrink_to(KEPT);
+    }
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Scratch {
+            busy: false,
+            metatables: [ptr::null(); METATABLES],
+            entry: Entry::default(),
+            rows: Rows::default(),
+            page: Page::default(),
+            stats: Stats::default(),
+            text: Vec::new(),
+            metadata: Vec::new(),
+            tape: Tape::default(),
+        }
+    }
+}
+
 impl Scratch {
+    /// Whether a call can use it.
+    #[inline]
+    pub(super) fn is_ready(&self) -> bool {
+        !self.busy && !self.metatables[0].is_null()
+    }
+
     /// Prepares it for the next call.
+    #[inline]
     pub(super) fn rest(&mut self) {
         self.busy = false;
-        for buffer in [self.entry.value.get_or_insert_default(), &mut self.text, &mut self.metadata] {
-            buffer.clear();
-            buffer.shrink_to(KEPT);
+        if let Some(value) = &mut self.entry.value {
+            empty(value);
         }
-        if !self.page.entries.is_empty() {
+        empty(&mut self.text);
+        empty(&mut self.metadata);
+        if !self.rows.is_empty() || !self.page.entries.is_empty() {
+            self.rows.shrink(KEPT);
             self.page = Page::default();
         }
         if !self.stats.path.is_empty() || !self.stats.namespaces.is_empty() {
             self.stats = Stats::default();
         }
-        self.tape.clear(KEPT);
+        if !self.tape.is_clear() {
+            self.tape.clear(KEPT);
+        }
     }
 
     /// Stores the message of an error, and drops the error.
@@ -96,7 +138,7 @@ pub(super) enum Return {
     Entry {
         json: bool,
     },
-    /// The table of `scratch.page`.
+    /// The table of `scratch.rows`.
     Page(Values),
     /// A table from each key of `scratch.page` to its value or, with `about`, to a table.
     Found {
@@ -129,6 +171,25 @@ pub(super) enum Return {
 }
 
 impl Return {
+    /// Whether the scratch must stay as it is until the delivery is over, or until the body has run again.
+    #[inline(always)]
+    pub(super) fn needs_scratch(self) -> bool {
+        self.is_in_scratch() || matches!(self, Return::Proxy { .. })
+    }
+
+    /// Whether the body may have another result if it runs again.
+    pub(super) fn asks_to_repeat(self) -> bool {
+        matches!(self, Return::FailedWithGarbage | Return::Proxy { .. })
+    }
+
+    /// Whether Lua copies the result before its collector, or anything else, can run: since 5.3 `lua_pushlstring`
+    /// collects when it has copied. The buffer is small enough to stay as it is until the next call.
+    #[inline(always)]
+    pub(super) fn is_copied_at_once(self, scratch: &Scratch) -> bool {
+        let kept = |value: &Vec<u8>| value.capacity() <= KEPT;
+        HAS_INTEGERS && matches!(self, Return::Value { json: false }) && scratch.entry.value.as_ref().is_some_and(kept)
+    }
+
     /// Whether the result is in the scratch: what was read, or a message. Nothing is lost if it cannot be delivered,
     /// since an entry that is taken still exists then. The other results are complete in themselves.
     pub(super) fn is_in_scratch(self) -> bool {

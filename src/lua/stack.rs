@@ -36,6 +36,9 @@ pub(super) enum Upvalue {
 
 pub(super) const UPVALUES: c_int = Upvalue::Plain as c_int;
 
+/// The number of metatables of handles, from [`Upvalue::Store`] to [`Upvalue::Walk`].
+pub(super) const METATABLES: usize = Upvalue::Walk as usize - Upvalue::Store as usize + 1;
+
 /// Pushes an empty table if the upvalue of this number is a metatable of this module's handles. Each instance of the
 /// module has its own. Can raise an error.
 pub(super) unsafe fn push_metatable(l: State, upvalue: c_int) -> Option<()> {

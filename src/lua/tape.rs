@@ -49,6 +49,11 @@ impl Tape {
         Reader { tokens: self.tokens.iter(), unescaped: &self.unescaped }
     }
 
+    /// Whether nothing was read since it was emptied.
+    pub(super) fn is_clear(&self) -> bool {
+        self.tokens.is_empty() && self.unescaped.is_empty() && self.open.is_empty()
+    }
+
     /// Empties it, and keeps at most this many bytes of memory.
     pub(super) fn clear(&mut self, kept: usize) {
         self.tokens.clear();
@@ -58,14 +63,18 @@ impl Tape {
         self.open.clear();
     }
 
+    #[inline(always)]
     fn push(&mut self, token: Token) -> Result<(), OutOfMemory> {
-        self.tokens.try_reserve(1).map_err(|_| OutOfMemory)?;
+        if self.tokens.len() == self.tokens.capacity() {
+            self.tokens.try_reserve(1).map_err(|_| OutOfMemory)?;
+        }
         self.tokens.push(token);
         Ok(())
     }
 }
 
 impl<'t> Sink<'t> for Tape {
+    #[inline(always)]
     fn part(&mut self, part: Part) -> Result<(), OutOfMemory> {
         match part {
             Part::Null => self.push(Token::Null),
@@ -86,6 +95,7 @@ impl<'t> Sink<'t> for Tape {
         }
     }
 
+    #[inline(always)]
     fn borrowed(&mut self, text: &'t str) -> Result<(), OutOfMemory> {
         self.push(Token::Text(text.as_ptr(), text.len()))
     }
@@ -142,6 +152,10 @@ impl Reader<'_> {
         }
     }
 
+    fn unescaped(&self, start: usize, len: usize) -> &[u8] {
+        self.unescaped.get(start..).and_then(|rest| rest.get(..len)).unwrap_or_default()
+    }
+
     unsafe fn push_value(&mut self, l: State) {
         // SAFETY: as in `push_document`. A table that is being filled is directly below the key and the value.
         unsafe {
@@ -151,9 +165,7 @@ impl Reader<'_> {
                 Some(Token::Int(value)) => push_int(l, value),
                 Some(Token::Float(value)) => ffi::lua_pushnumber(l, value),
                 Some(Token::Text(start, len)) => push_bytes(l, slice::from_raw_parts(start, len)),
-                Some(Token::Unescaped(start, len)) => {
-                    push_bytes(l, self.unescaped.get(start..).and_then(|rest| rest.get(..len)).unwrap_or_default());
-                }
+                Some(Token::Unescaped(start, len)) => push_bytes(l, self.unescaped(start, len)),
                 Some(Token::Array(len)) => {
                     push_array(l, len);
                     for place in 1..=len {
@@ -164,7 +176,11 @@ impl Reader<'_> {
                 Some(Token::Object(len)) => {
                     ffi::lua_createtable(l, 0, c_int::try_from(len).unwrap_or(0));
                     for _ in 0..len {
-                        self.push_value(l);
+                        match self.tokens.next() {
+                            Some(Token::Text(start, len)) => push_bytes(l, slice::from_raw_parts(*start, *len)),
+                            Some(Token::Unescaped(start, len)) => push_bytes(l, self.unescaped(*start, *len)),
+                            _ => return, // an object has only strings for keys
+                        }
                         self.push_value(l);
                         ffi::lua_rawset(l, -3);
                     }
