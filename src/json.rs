@@ -6,9 +6,15 @@
 use std::fmt;
 
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
+use serde_json::de::Read;
 
 use crate::error::{Code, Error, Result};
 use crate::oom_reserve;
+#[cfg(not(target_family = "wasm"))]
+use crate::utf8::from_utf8;
+
+#[cfg(not(target_family = "wasm"))]
+mod scan;
 
 /// The maximum depth of arrays and objects, for reading and for writing.
 pub(crate) const MAX_DEPTH: usize = 128;
@@ -31,6 +37,7 @@ pub(crate) enum Part {
 }
 
 /// Receives the parts of a document as they are read.
+#[cfg_attr(target_family = "wasm", allow(dead_code))]
 pub(crate) trait Sink<'t> {
     /// Any part except a string.
     fn part(&mut self, part: Part) -> Result<(), OutOfMemory>;
@@ -38,6 +45,10 @@ pub(crate) trait Sink<'t> {
     fn borrowed(&mut self, text: &'t str) -> Result<(), OutOfMemory>;
     /// A string that had escapes. It is valid only during the call.
     fn copied(&mut self, text: &str) -> Result<(), OutOfMemory>;
+    /// How much it has received, for [`truncate`](Sink::truncate).
+    fn len(&self) -> [usize; 3];
+    /// Forgets what it has received since it had received so much.
+    fn truncate(&mut self, len: [usize; 3]);
 }
 
 /// The sink had no memory for a part.
@@ -47,13 +58,29 @@ pub(crate) struct OutOfMemory;
 /// Reads one document and passes its parts to `sink`. If the text is not JSON, the error tells where.
 pub(crate) fn read<'t>(text: &'t [u8], sink: &mut impl Sink<'t>) -> Result<()> {
     room_for(text)?;
-    let mut reader = serde_json::Deserializer::from_slice(text);
+    #[cfg(not(target_family = "wasm"))]
+    if let Ok(text) = from_utf8(text) {
+        let before = sink.len();
+        match scan::read(text, sink) {
+            Ok(()) => return Ok(()),
+            Err(scan::Stop::OutOfMemory) => return Err(out_of_memory()),
+            Err(scan::Stop::Unusual) => sink.truncate(before),
+        }
+    }
+    read_with(serde_json::Deserializer::from_slice(text), sink)
+}
+
+fn out_of_memory() -> Error {
+    Error::new(Code::NoMem, "out of memory while reading JSON")
+}
+
+fn read_with<'t>(mut reader: serde_json::Deserializer<impl Read<'t>>, sink: &mut impl Sink<'t>) -> Result<()> {
     reader.disable_recursion_limit();
-    let mut out_of_memory = false;
-    let seed = Seed { sink, depth: 0, out_of_memory: &mut out_of_memory };
+    let mut is_out_of_memory = false;
+    let seed = Seed { sink, depth: 0, out_of_memory: &mut is_out_of_memory };
     match seed.deserialize(&mut reader).and_then(|()| reader.end()) {
         Ok(()) => Ok(()),
-        Err(_) if out_of_memory => Err(Error::new(Code::NoMem, "out of memory while reading JSON")),
+        Err(_) if is_out_of_memory => Err(out_of_memory()),
         Err(why) => Err(Error::invalid(why.to_string())),
     }
 }
@@ -88,6 +115,12 @@ pub(crate) fn check(text: &[u8]) -> Result<Kind, String> {
         fn copied(&mut self, _: &str) -> Result<(), OutOfMemory> {
             self.0.get_or_insert(Kind::Other);
             Ok(())
+        }
+        fn len(&self) -> [usize; 3] {
+            [0; 3]
+        }
+        fn truncate(&mut self, _: [usize; 3]) {
+            self.0 = None;
         }
     }
     let mut kind = Check(None);

@@ -106,6 +106,16 @@ impl<'t> Sink<'t> for Tape {
         self.unescaped.extend_from_slice(text.as_bytes());
         self.push(Token::Unescaped(start, text.len()))
     }
+
+    fn len(&self) -> [usize; 3] {
+        [self.tokens.len(), self.unescaped.len(), self.open.len()]
+    }
+
+    fn truncate(&mut self, [tokens, unescaped, open]: [usize; 3]) {
+        self.tokens.truncate(tokens);
+        self.unescaped.truncate(unescaped);
+        self.open.truncate(open);
+    }
 }
 
 /// Pushes the documents of a tape, one after another. Part of the delivery: owns nothing, and cannot panic.
