@@ -9,7 +9,7 @@ test-header  := header-c header-c++
 test-rust    := rust-default rust-core
 test-cli     := cli-commands
 test-c       := $(foreach link,shared static,$(patsubst tests/c/test_%.c,c-$(link)-%,$(wildcard tests/c/test_*.c))) c-panic
-test-lua     := $(LUAS:%=lua-%) lua-mixed lua-panic lua-quick lua-starved
+test-lua     := $(LUAS:%=lua-%) lua-mixed lua-panic lua-quick lua-starved lua-instructions
 test-rocks   := rocks
 test-readme  := readme
 test-exports := exports-shared exports-static exports-lua
@@ -62,6 +62,7 @@ cli-commands: need-cli
 $(filter-out c-panic,$(test-c)): need-c
 $(filter-out lua-panic lua-quick,$(test-lua)): need-lua
 lua-panic lua-quick readme: need-demo
+lua-instructions: need-valgrind
 rocks: need-rocks
 $(test-exports): need-exports
 install-tree docs-c: need-install
@@ -160,6 +161,9 @@ lua-quick: target/hooked/lua/luat_kv.so
 lua-starved: target/lua/5.4/luat_kv.so
 	@mkdir -p target/c; $(call lua_cpath,5.4) tests/runner tap $@ sh -ec '$(CC) -std=c99 -g $(warnings) \
 	    -I/usr/include/lua5.4 tests/lua/starved.c -llua5.4 -o target/c/$@; target/c/$@'
+
+lua-instructions: target/lua/5.4/luat_kv.so
+	@tests/runner tap $@ bench/lua-instructions --tap $<
 
 cross:
 	@tests/runner tap $@ tests/cross
