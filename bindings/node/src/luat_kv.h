@@ -602,8 +602,10 @@ luat_kv_status luat_kv_sweep(struct luat_kv_store *store,
                              struct luat_kv_error **error);
 
 /**
- * Rewrites the file without the space that removed entries have left. Meanwhile it needs as much disk space again, and
- * other calls that write wait, in this process and others, at most for their busy timeout. Does nothing in memory.
+ * Rewrites the file without the space that removed entries have left. Meanwhile other calls that write wait, in this
+ * process and others, at most for their busy timeout. It takes at most as much disk space as the used part of the
+ * file, twice: once beside the file, for its log, and once for a temporary file (in the folder that SQLITE_TMPDIR
+ * names, or else TMPDIR, or else in /var/tmp). The message of a full disk says how much that is. Does nothing in memory.
  *
  * Statuses: OK; INVALID; IO, also for a full disk; BUSY, CORRUPT, READONLY, NOMEM. Thread-safe.
  */
@@ -1235,7 +1237,9 @@ luat_kv_status luat_kv_export(struct luat_kv_namespace *ns,
  * nothing is changed. The format is detected; an empty file is INVALID. An expired entry is skipped; with
  * LUAT_KV_IMPORT_REPLACE it removes its key. An entry may have expiration_ttl, in seconds, instead of expiration.
  * Fields other than this and those of luat_kv_export() are ignored. A field that exceeds its limit is LIMIT before all
- * of it is read. Meanwhile other calls that write wait, in this process and others, at most for their busy timeout.
+ * of it is read. Others can write while this reads, except in memory. Once all is read, it is stored; meanwhile other
+ * calls that write wait, in this process and others, at most for their busy timeout. More than 2 MiB of entries are
+ * kept in a file without a name beside the database until then.
  *
  * path      a C string, as for luat_kv_open().
  * flags     LUAT_KV_IMPORT_REPLACE, or 0: existing keys are skipped.
