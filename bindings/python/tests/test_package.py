@@ -26,7 +26,7 @@ CONSTANTS = dict(re.findall(r"^#define (LUAT_KV_\w+) (-?\d+)$", HEADER, flags=re
 
 # Functions that the package does not use: the status of an error is also the result of its call, put(), add() and
 # delete() use the newer functions that return more, take() reads an entry before it removes it, iterations read pages,
-# the errors contain the limits, and the cache is not an option yet.
+# and the errors contain the limits.
 LEFT_OUT = {
     "luat_kv_error_status",
     "luat_kv_put",
@@ -37,8 +37,6 @@ LEFT_OUT = {
     "luat_kv_iter_next",
     "luat_kv_iter_free",
     "luat_kv_store_limits",
-    "luat_kv_stats_cache",
-    "LUAT_KV_OPEN_NO_CACHE",
 }
 
 

@@ -78,6 +78,11 @@ def test_what_cannot_be_opened(tmp_path: pathlib.Path) -> None:
         ({"busy_timeout": 2**32}, InvalidError),
         ({"busy_timeout": 10**5000}, InvalidError),
         ({"busy_timeout": "5"}, TypeError),
+        ({"cache_size": -1}, InvalidError),
+        ({"cache_size": 2**64}, InvalidError),
+        ({"cache_size": 2**64 - 1}, InvalidError),
+        ({"cache_size": 1.5}, TypeError),
+        ({"cache_size": None}, TypeError),
         ({"busy_timeout": True}, TypeError),
         ({"readonly": 1}, TypeError),
         ({"nowait": "no"}, TypeError),
@@ -221,3 +226,18 @@ def test_housekeeping(tmp_path: pathlib.Path) -> None:
         assert len(store.namespace("a")) == 100
     with luat_kv.open_memory() as store, pytest.raises(InvalidError):
         store.backup(tmp_path / "memory.db")
+
+
+def test_the_cache(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "kv.db"
+    with luat_kv.open(path, cache_size=2**20) as store, luat_kv.open(path, cache_size=0) as plain:
+        kv, other = store.namespace("a"), plain.namespace("a")
+        for value in (b"1", b"2"):
+            other["k"] = value
+            assert [kv["k"] for _ in range(4)] == [value] * 4
+        figures = store.stats().cache
+        assert figures.hits >= 2 and figures.misses > 0 and 0 < figures.size <= 2**20
+        hits = figures.hits
+        assert [other["k"] for _ in range(4)] == [b"2"] * 4
+        assert store.stats().cache.hits == hits
+    assert luat_kv.open_memory().stats().cache == (0, 0, 0, 0)

@@ -24,12 +24,13 @@ from ._errors import (
 )
 from ._library import version as library_version
 from ._namespace import Namespace
-from ._store import NamespaceStats, Stats, Store, open, open_memory, open_project
+from ._store import CacheStats, NamespaceStats, Stats, Store, open, open_memory, open_project
 from ._transfer import Imported
 
 __all__ = [
     "Batch",
     "BusyError",
+    "CacheStats",
     "ConflictError",
     "CorruptError",
     "Entry",

@@ -26,6 +26,20 @@ class NamespaceStats(NamedTuple):
     """The number of expired keys that have not been swept yet. No other result contains them."""
 
 
+class CacheStats(NamedTuple):
+    """The cache of values, since this process has the file open. All 0 in memory."""
+
+    hits: int
+    """The number of keys that were read from the cache."""
+    misses: int
+    """The number of keys that were not in the cache, and were read by SQLite."""
+    drops: int
+    """How often the cache was emptied, because the file was written to in another way than by single writes of this
+    process."""
+    size: int
+    """The memory that the cache takes, in bytes."""
+
+
 class Stats(NamedTuple):
     """The contents of a store."""
 
@@ -34,6 +48,7 @@ class Stats(NamedTuple):
     file_size: int
     """The size in bytes, including the log beside the file; 0 in memory."""
     namespaces: Dict[str, NamespaceStats]
+    cache: CacheStats
 
 
 class Store:
@@ -101,7 +116,10 @@ class Store:
             counts = NamespaceStats(lib.luat_kv_stats_live(stats, i), lib.luat_kv_stats_expired(stats, i))
             namespaces[str(ffi.buffer(name, length[0]), "utf-8")] = counts
         path = ffi.string(lib.luat_kv_stats_path(stats)).decode()
-        return Stats(path, lib.luat_kv_stats_file_size(stats), namespaces)
+        cache = ffi.new("luat_kv_cache_stats *")
+        lib.luat_kv_stats_cache(stats, cache, ffi.sizeof(cache[0]))
+        figures = CacheStats(cache.hits, cache.misses, cache.drops, cache.size)
+        return Stats(path, lib.luat_kv_stats_file_size(stats), namespaces, figures)
 
     def sweep(self, max: Optional[int] = None) -> int:
         """Removes expired entries, at most max, and returns how many. Each write also removes a few."""
@@ -125,7 +143,12 @@ class Store:
         check(lib.luat_kv_backup(self._handles.store.pointer, path_of(path), error), error)
 
 
-def _options(limits: Limits, durability: Durability, busy_timeout: float, readonly: bool, nowait: bool) -> Any:
+CACHE_SIZE = 16 * 1024 * 1024
+
+
+def _options(
+    limits: Limits, durability: Durability, busy_timeout: float, readonly: bool, nowait: bool, cache_size: int
+) -> Any:
     options = new_options("luat_kv_open_options", lib.luat_kv_open_options_init)
     options.limits = choice(limits, "limits", LIMITS)
     options.durability = choice(durability, "durability", DURABILITY)
@@ -134,6 +157,9 @@ def _options(limits: Limits, durability: Durability, busy_timeout: float, readon
         options.flags |= lib.LUAT_KV_OPEN_READONLY
     if as_bool(nowait, "nowait") or not options.busy_timeout_ms:
         options.flags |= lib.LUAT_KV_OPEN_NOWAIT
+    options.cache_size = as_integer(cache_size, "cache_size", 0, 2**64 - 1)
+    if not options.cache_size:
+        options.flags |= lib.LUAT_KV_OPEN_NO_CACHE
     return options
 
 
@@ -149,6 +175,7 @@ def open(
     busy_timeout: float = 5.0,
     readonly: bool = False,
     nowait: bool = False,
+    cache_size: int = CACHE_SIZE,
 ) -> Store:
     """Opens a database file. If it is missing, it is created, with its folders.
 
@@ -157,8 +184,10 @@ def open(
     busy_timeout  how long to wait for other processes, in seconds; 0 is the same as nowait.
     readonly      open a file that exists, and never write to it.
     nowait        do not wait for other processes at all.
+    cache_size    how much memory the cache of values may take, in bytes, at most the memory of the machine; 0: there is
+                  none. The stores on one file share one cache, with the size of the first that reads.
     """
-    options = _options(limits, durability, busy_timeout, readonly, nowait)
+    options = _options(limits, durability, busy_timeout, readonly, nowait, cache_size)
     return _open(lib.luat_kv_open, repr(path), path_of(path), options)
 
 
@@ -170,14 +199,15 @@ def open_project(
     busy_timeout: float = 5.0,
     readonly: bool = False,
     nowait: bool = False,
+    cache_size: int = CACHE_SIZE,
 ) -> Store:
     """Opens the store of the Luat project that contains a folder, by default the working directory. The other arguments
     are those of open()."""
-    options = _options(limits, durability, busy_timeout, readonly, nowait)
+    options = _options(limits, durability, busy_timeout, readonly, nowait, cache_size)
     where = ffi.NULL if dir is None else path_of(dir, "dir")
     return _open(lib.luat_kv_open_project, f"of the project in {'.' if dir is None else dir!r}", where, options)
 
 
 def open_memory(*, limits: Limits = "default") -> Store:
     """Creates an empty store in memory, which is lost when it is closed."""
-    return _open(lib.luat_kv_open_memory, "in memory", _options(limits, "normal", 5.0, False, False))
+    return _open(lib.luat_kv_open_memory, "in memory", _options(limits, "normal", 5.0, False, False, CACHE_SIZE))
