@@ -227,6 +227,39 @@ static void a_small_stack_is_enough(void)
     kv_close(shared);
 }
 
+/* ---- The end of a thread */
+
+static pthread_key_t late;
+
+/* Is called in several rounds. In the later ones, the data that Rust keeps for the thread is gone. */
+static void write_late(void *round)
+{
+    intptr_t number = (intptr_t)round;
+    CHECK_STATUS(kv_put_number(shared.ns, "late", (int)number, &error), LUAT_KV_OK);
+    if (number < 3) CHECK(pthread_setspecific(late, (void *)(number + 1)) == 0);
+}
+
+static void end_late(int number)
+{
+    (void)number;
+    CHECK_STATUS(kv_put_number(shared.ns, "early", 0, &error), LUAT_KV_OK);
+    CHECK(pthread_setspecific(late, (void *)1) == 0);
+}
+
+/* With full durability, threads wait for each other's writes. */
+static void a_thread_may_write_in_the_destructor_of_its_data(void)
+{
+    luat_kv_open_options options;
+    luat_kv_open_options_init(&options, sizeof options);
+    options.durability = LUAT_KV_DURABILITY_FULL;
+    shared = kv_over(open_store(&options));
+    CHECK(pthread_key_create(&late, write_late) == 0);
+    for (int times = 0; times < 3; times++) threads_run(THREADS, end_late);
+    CHECK(pthread_key_delete(late) == 0);
+    CHECK(kv_count(shared.ns, "late") == 3);
+    kv_close(shared);
+}
+
 static const struct check_test tests[] = {
     TEST(one_namespace_is_all_threads_at_once),
     TEST(threads_count_together),
@@ -235,6 +268,7 @@ static const struct check_test tests[] = {
     TEST(any_thread_may_free),
     TEST(objects_move_between_threads),
     TEST(a_small_stack_is_enough),
+    TEST(a_thread_may_write_in_the_destructor_of_its_data),
 };
 
 int main(void)

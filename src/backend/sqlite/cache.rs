@@ -59,6 +59,15 @@ struct Thread {
     hits: AtomicU64,
 }
 
+/// A write in progress.
+pub(super) struct Expected<'c>(&'c Cache);
+
+impl Drop for Expected<'_> {
+    fn drop(&mut self) {
+        self.0.is_moving.store(false, Relaxed);
+    }
+}
+
 /// A connection that has the header mapped. To be dropped before the connection closes.
 pub(super) struct Mapping(Arc<Cache>);
 
@@ -207,13 +216,14 @@ impl Cache {
         }
     }
 
-    /// Notes that a write of this process begins, whose changed rows will be known.
-    pub fn expect(&self) {
+    /// Notes that a write of this process begins, whose changed rows will be known, until this is dropped.
+    pub fn expect(&self) -> Expected<'_> {
         self.is_moving.store(true, Relaxed);
+        Expected(self)
     }
 
-    /// Ends what [`expect`](Self::expect) began. If the write has committed, moves the cache to the header after it.
-    /// `swept` is when the connection last removed expired rows.
+    /// If a write that was [expected](Self::expect) has committed, moves the cache to the header after it. `swept` is
+    /// when the connection last removed expired rows.
     pub fn moved<'a>(
         &self,
         commit: Option<(OwnCommit, WalIndex)>,
@@ -235,7 +245,6 @@ impl Cache {
                 self.set_header(header);
             }
         }
-        self.is_moving.store(false, Relaxed);
     }
 
     /// Lets the cache use the memory that a connection has mapped.

@@ -5,16 +5,16 @@
 //! transaction, and wakes their threads, each with its own answer. The first of those that came later leads next. A
 //! thread that meets no other writes as if there was no group.
 //!
-//! Why this is sound: the list has references to jobs on the stacks of their threads. Such a thread sleeps until the
-//! state of its job changes. The leader changes it last, after it has removed the job from the list and has written the
-//! answer, and does not use the job afterwards.
+//! Why this is sound: the list has references to jobs on the stacks of their threads. Such a thread sleeps until its
+//! signal is given. The leader gives it last, after it has removed the job from the list and has written the answer, and
+//! does not use the job afterwards. (The signal itself is shared, so that nobody has to outlive it.)
 
 use std::cell::UnsafeCell;
 use std::panic::resume_unwind;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::{self, Thread};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
 
 use crate::backend::{Outcome, Write};
 use crate::error::Result;
@@ -41,19 +41,22 @@ unsafe impl Send for Waiting {}
 pub(super) struct Job {
     write: NonNull<Write<'static, 'static>>,
     answer: UnsafeCell<Option<Answer>>,
-    state: AtomicU8,
     /// Whether it has failed with others, and is repeated without them.
     is_alone: AtomicBool,
-    /// Set before it is in the list.
-    thread: OnceLock<Thread>,
+    /// Made before the job is in the list.
+    signal: OnceLock<Arc<Signal>>,
+}
+
+/// Wakes a thread: its job is answered, or it leads. (`thread::park` would need the thread's local data, which is gone
+/// when a destructor of such data writes.)
+#[derive(Default)]
+struct Signal {
+    is_given: Mutex<bool>,
+    changed: Condvar,
 }
 
 /// The result of a write, or its panic.
 pub(super) type Answer = thread::Result<Result<Outcome>>;
-
-const WAITS: u8 = 0;
-const LEADS: u8 = 1;
-const IS_ANSWERED: u8 = 2;
 
 /// The jobs that a leader has taken. When this is dropped, their threads wake up. A job without an answer is repeated
 /// alone.
@@ -71,18 +74,15 @@ impl Group {
         let job = Job {
             write: NonNull::from(write).cast(),
             answer: UnsafeCell::new(None),
-            state: AtomicU8::new(WAITS),
             is_alone: AtomicBool::new(false),
-            thread: OnceLock::new(),
+            signal: OnceLock::new(),
         };
         let mut queue = self.lock();
         if queue.is_led {
-            job.thread.get_or_init(thread::current);
+            let signal = job.signal.get_or_init(Arc::default).clone();
             queue.waiting.push(Waiting(NonNull::from(&job)));
             drop(queue);
-            while job.state.load(Ordering::Acquire) == WAITS {
-                thread::park();
-            }
+            signal.wait();
             // SAFETY: the leader is done with the job.
             match unsafe { (*job.answer.get()).take() } {
                 Some(Ok(answer)) => return answer,
@@ -121,16 +121,27 @@ impl Job {
 
     /// # Safety
     /// As for [`write`](Self::write).
-    pub unsafe fn take_answer(&self) -> Option<Answer> {
-        // SAFETY: as above.
-        unsafe { (*self.answer.get()).take() }
-    }
-
-    /// # Safety
-    /// As for [`write`](Self::write).
     pub unsafe fn answer(&self, answer: Answer) {
         // SAFETY: as above.
         unsafe { *self.answer.get() = Some(answer) };
+    }
+
+    /// Wakes the thread of the job. After this, the job may be gone.
+    fn signal(&self) {
+        let signal = self.signal.get().cloned();
+        signal.iter().for_each(|signal| signal.give());
+    }
+}
+
+impl Signal {
+    fn give(&self) {
+        *self.is_given.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_one();
+    }
+
+    fn wait(&self) {
+        let is_given = self.is_given.lock().unwrap_or_else(PoisonError::into_inner);
+        let _given = self.changed.wait_while(is_given, |is_given| !*is_given).unwrap_or_else(PoisonError::into_inner);
     }
 }
 
@@ -155,9 +166,7 @@ impl Drop for Others<'_> {
                 job.is_alone.store(true, Ordering::Relaxed);
                 self.group.lock().waiting.push(waiting);
             } else {
-                let thread = job.thread.get().cloned();
-                job.state.store(IS_ANSWERED, Ordering::Release); // after this, the job may be gone
-                thread.iter().for_each(Thread::unpark);
+                job.signal();
             }
         }
     }
@@ -173,10 +182,7 @@ impl Drop for Lead<'_> {
         let next = queue.waiting.remove(0);
         drop(queue);
         // SAFETY: its thread sleeps.
-        let job = unsafe { next.0.as_ref() };
-        let thread = job.thread.get().cloned();
-        job.state.store(LEADS, Ordering::Release); // after this, the job may be gone
-        thread.iter().for_each(Thread::unpark);
+        unsafe { next.0.as_ref() }.signal();
     }
 }
 
@@ -308,6 +314,40 @@ mod tests {
             answer.unwrap();
         }
         assert!(!database.group.lock().is_led);
+    }
+
+    #[test]
+    fn if_one_write_ends_the_transaction_the_others_are_repeated() {
+        let (_folder, database) = open();
+        let database = &database;
+        let read = |sql: &'static str| {
+            let read = |connection: &mut super::super::connection::Connection| {
+                Ok(connection.sqlite.query_row(sql, (), |row| row.get::<_, i64>(0))?)
+            };
+            database.read(&CALLER, false, read).unwrap()
+        };
+        // As on a full disk: SQLite takes everything back.
+        let limit = read("PRAGMA page_count") + 2;
+        let set = |connection: &mut super::super::connection::Connection| {
+            Ok(connection.sqlite.pragma_update(None, "max_page_count", limit)?)
+        };
+        database.write(&CALLER, false, set).unwrap();
+        let large = "x".repeat(1 << 20);
+        let incr = || {
+            let incr = Action::Incr { by: 1, initial: 0, expires: Expires::Never };
+            carry_out(database, &mut [Op::new("n", "count", incr)])
+        };
+        type Do<'a> = Box<dyn FnOnce() -> Result<Outcome> + Send + 'a>;
+        let incr = || -> Do<'_> { Box::new(incr) };
+        let too_large = || -> Do<'_> { Box::new(|| carry_out(database, &mut [put("large", &large)])) };
+        let answers = meet(database, vec![incr(), incr(), too_large(), incr(), too_large()]);
+        for (index, answer) in answers.iter().enumerate() {
+            match index {
+                2 | 4 => assert_eq!(answer.as_ref().unwrap_err().code(), Code::Io),
+                _ => assert!(matches!(answer, Ok(Outcome::Done(_))), "{answer:?}"),
+            }
+        }
+        assert_eq!(read("SELECT CAST(CAST(value AS TEXT) AS INTEGER) FROM kv WHERE key = 'count'"), 3);
     }
 
     #[test]

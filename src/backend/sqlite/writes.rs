@@ -3,9 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
 
-use super::cache::Cache;
+use super::cache::{Cache, Expected};
+use super::commits;
 use super::connection::Connection;
-use super::group::{Job, Others};
+use super::group::{Answer, Job, Others};
 use super::own_commits::OwnCommits;
 use super::prepared::PreparedConnection;
 use super::transaction::Change;
@@ -26,13 +27,16 @@ pub(super) fn carry_out(
 ) -> Result<Outcome> {
     if !others.is_empty() {
         let jobs: Vec<&Job> = std::iter::once(job).chain(others.iter()).collect();
+        // None is answered before the commit, which the failure of another can prevent.
         match together(cache, connection, &jobs, explain) {
-            Ok(true) => {
-                // SAFETY: this thread leads with it.
-                let answer = unsafe { job.take_answer() }.unwrap_or_else(|| Ok(Err(Error::closed())));
+            Ok(Some(mut answers)) => {
+                connection.index.into_iter().for_each(commits::wake);
+                // SAFETY: this thread has taken them.
+                others.iter().zip(answers.drain(1..)).for_each(|(job, answer)| unsafe { job.answer(answer) });
+                let answer = answers.pop().unwrap_or_else(|| Ok(Err(Error::closed())));
                 return answer.unwrap_or_else(|panic| resume_unwind(panic));
             }
-            Ok(false) => {}
+            Ok(None) => {}
             Err(error) => {
                 let explained = explain(&connection.sqlite, error.clone());
                 // SAFETY: this thread has taken them.
@@ -49,37 +53,40 @@ pub(super) fn carry_out(
 
 /// Carries out a write that meets no other.
 pub(super) fn alone(cache: &Cache, connection: &mut Connection, write: &mut Write<'_, '_>) -> Result<Outcome> {
-    begin(cache, connection);
+    let _expected = begin(cache, connection);
     let (clock, is_one_step) = (write.clock, write.is_one_step());
     let done = connection.change(clock, is_one_step, |change| Ok(write.apply(change)?.then_some(change.version)));
     end(cache, connection, write.ops.iter().map(|op| (op.namespace, op.key)));
     Ok(done?.map_or(Outcome::Conflict, Outcome::Done))
 }
 
-/// Returns whether all have been answered. If not, nothing was changed, and each is to be repeated alone. An error is
-/// that of all.
-fn together(cache: &Cache, connection: &mut Connection, jobs: &[&Job], explain: Explain<'_>) -> Result<bool> {
-    begin(cache, connection);
+/// Returns the answers of all. `None`: nothing was changed, and each is to be repeated alone. An error is that of all.
+fn together(
+    cache: &Cache,
+    connection: &mut Connection,
+    jobs: &[&Job],
+    explain: Explain<'_>,
+) -> Result<Option<Vec<Answer>>> {
+    let _expected = begin(cache, connection);
+    let mut answers = Vec::with_capacity(jobs.len());
     // SAFETY: this thread leads with it.
     let clock = unsafe { jobs[0].write() }.clock;
     let done = connection.change_all(clock, jobs.len(), &mut |connection, mut change, index| {
         // SAFETY: this thread leads with it, or has taken it.
         let write = unsafe { jobs[index].write() };
         change.now = write.clock.now();
-        let answer = one_of_many(connection, &mut change, write).map(|answer| {
+        answers.push(one_of_many(connection, &mut change, write).map(|answer| {
             let version = change.version;
             let done = answer.map(|done| if done { Outcome::Done(version) } else { Outcome::Conflict });
             // What is returned by this thread is explained later.
             done.map_err(|error| if index == 0 { error } else { explain(connection, error) })
-        });
-        // SAFETY: as above.
-        unsafe { jobs[index].answer(answer) };
+        }));
         change.expiries
     });
     // SAFETY: as above.
     let writes = jobs.iter().map(|job| unsafe { job.write() });
     end(cache, connection, writes.flat_map(|write| write.ops.iter().map(|op| (op.namespace, op.key))));
-    done
+    done.map(|is_done| is_done.then_some(answers))
 }
 
 /// Carries out a write within a transaction: all of it or nothing. A panic leaves nothing either.
@@ -108,9 +115,9 @@ fn one_of_many(
 }
 
 /// Before a commit whose keys will be known.
-fn begin(cache: &Cache, connection: &Connection) {
-    cache.expect();
+fn begin<'c>(cache: &'c Cache, connection: &Connection) -> Expected<'c> {
     connection.own_commits.iter().for_each(OwnCommits::forget);
+    cache.expect()
 }
 
 fn end<'a>(cache: &Cache, connection: &Connection, changed: impl Iterator<Item = (&'a str, &'a str)>) {

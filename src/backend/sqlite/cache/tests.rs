@@ -73,7 +73,7 @@ impl Bench {
     /// The end of an own commit to `before` that ended with this frame, and changed `key`.
     fn moved(&self, before: State, last_frame: u32, key: &str, swept: Option<i64>) {
         let commit = OwnCommit { before: header(before), last_frame };
-        self.cache.expect();
+        let _expected = self.cache.expect();
         self.cache.moved(Some((commit, WalIndex::new(self.memory))), swept, [("n", key)].into_iter());
     }
 }
@@ -187,10 +187,11 @@ fn a_commit_of_the_same_length_is_recognized() {
 fn while_an_own_commit_ends_a_read_leaves_the_cache_alone() {
     let bench = Bench::new();
     bench.add(FIRST, "other", "v", None);
-    bench.cache.expect();
+    let expected = bench.cache.expect();
     bench.publish(next(FIRST));
     bench.add(next(FIRST), "k", "new", None);
     bench.moved(FIRST, next(FIRST).frames, "k", None);
+    drop(expected);
     assert_eq!((bench.get("k"), bench.get("other")), (None, some("v")));
 }
 
