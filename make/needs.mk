@@ -8,7 +8,7 @@ packages-docs    := doxygen
 packages-header  := lua5.4 nodejs
 packages-wasm     = nodejs npm clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32 $(if $(own-std),,rustc-web rust-web-src)
 # Suites, and groups of suites.
-packages-c++     := g++
+packages-c++     := g++ sqlite3
 packages-cli     := util-linux
 packages-c       := sqlite3
 packages-luajit  := luajit lua-unit lua-cjson sqlite3 util-linux

@@ -100,22 +100,6 @@ function Install:test_each_one_gets_tables_of_its_own()
   lu.assertEquals(public(other.KV), public(KV))
 end
 
-function Install:test_a_method_takes_no_handle_of_another_instance()
-  local one, other = KV.new(), KV.new()
-  local own, foreign = one.open({ memory = true }), other.open({ memory = true })
-  local kv, stranger = own:namespace("n"), foreign:namespace("n")
-  for _ = 1, 2 do -- before and after their first calls
-    for _, method in ipairs({ "get", "put", "has", "list", "count" }) do
-      fails(function() kv[method](stranger, "key", "value") end, "bad argument #1", "luat_kv.namespace expected, got userdata")
-    end
-    fails(function() own.stats(foreign) end, "bad argument #1", "luat_kv.store expected, got userdata")
-    fails(function() kv.get(own, "key") end, "bad argument #1", "luat_kv.namespace expected, got userdata")
-    kv:put("key", "own")
-    stranger:put("key", "foreign")
-    lu.assertEquals({ kv:get("key"), stranger:get("key") }, { "own", "foreign" })
-  end
-end
-
 function Install:test_without_open_nothing_leads_to_a_file_of_the_scripts_choice()
   for _, open in ipairs({ KV, KV.install({}).KV, KV.new({ open = true }) }) do
     lu.assertIsFunction(open.open)

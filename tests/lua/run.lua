@@ -20,9 +20,7 @@ local support = require("support")
 local suites = {
   "contract", "json", "open", "module", "durability", "project", "luat_files", "access", "examples", "luas",
 }
-if with_ffi then
-  suites[#suites + 1] = "own" -- of tests/lua/ffi
-end
+suites[#suites + 1] = with_ffi and "own" or "instances" -- "own" is in tests/lua/ffi
 for _, suite in ipairs(suites) do
   for name, class in pairs(require(suite)) do
     _G[name] = class
