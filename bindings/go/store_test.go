@@ -3,9 +3,11 @@ package luatkv_test
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -164,24 +166,18 @@ func TestCloudflaresLimits(t *testing.T) {
 	ok(t, n.Put("k", make([]byte, 25<<20), &luatkv.PutOptions{TTL: time.Minute}))
 }
 
-// An import from a pipe locks the database until the pipe is closed.
+// The sqlite3 shell locks the database until its input is closed.
 func TestBusy(t *testing.T) {
-	folder := t.TempDir()
-	path, fifo := filepath.Join(folder, "kv.db"), filepath.Join(folder, "fifo")
-	ok(t, syscall.Mkfifo(fifo, 0o600))
-	writer, waiter := openFile(t, path, nil), openFile(t, path, &luatkv.Options{NoWait: true})
+	path := filepath.Join(t.TempDir(), "kv.db")
+	waiter := openFile(t, path, &luatkv.Options{NoWait: true})
 	patient := openFile(t, path, &luatkv.Options{BusyTimeout: 20 * time.Millisecond})
 	n := namespace(t, waiter)
-	imported := make(chan error)
-	go func() {
-		_, err := must(writer.Namespace("test"))(t).Import(fifo, nil)
-		imported <- err
-	}()
-	pipe := must(os.OpenFile(fifo, os.O_WRONLY, 0))(t)
+	shell := exec.Command("sqlite3", path)
+	input, output := must(shell.StdinPipe())(t), must(shell.StdoutPipe())(t)
+	ok(t, shell.Start())
+	must(io.WriteString(input, "BEGIN IMMEDIATE; SELECT 'locked';\n"))(t)
+	must(output.Read(make([]byte, 1)))(t)
 	err := n.Put("k", nil, nil)
-	for ; err == nil; err = n.Put("k", nil, nil) { // until the import has begun
-		time.Sleep(time.Millisecond)
-	}
 	fails(t, err, luatkv.ErrBusy, "BUSY")
 	batch := waiter.Batch().Put(n, "from the batch", nil, nil)
 	_, err = batch.Commit()
@@ -195,12 +191,12 @@ func TestBusy(t *testing.T) {
 	fails(t, luatkv.Retry(ctx, put), context.DeadlineExceeded, "BUSY")
 	retried := make(chan error)
 	go func() { retried <- luatkv.Retry(context.Background(), put) }()
-	must(pipe.WriteString(`{"key":"imported","value":"1"}`))(t)
-	ok(t, pipe.Close())
-	ok(t, <-imported)
+	ok(t, input.Close())
+	must(io.ReadAll(output))(t)
+	ok(t, shell.Wait())
 	ok(t, <-retried)
 	must(batch.Commit())(t)
-	equal(t, get(t, n, "imported"), "1")
+	equal(t, must(n.Has("retried"))(t), true)
 	equal(t, get(t, n, "from the batch"), "")
 }
 
