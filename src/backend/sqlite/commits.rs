@@ -5,8 +5,8 @@
 //! wakes one such waiter when it has ended. Writes of other programs wake nobody, so a wait is limited as a sleep would
 //! be.
 //!
-//! Only the kernel reads the number while a thread waits, and the wait fails if the memory is not mapped any more. So
-//! the connection may be closed meanwhile.
+//! A call remembers the number of its own write only. Only the kernel reads it while the thread waits, and the wait
+//! fails if the memory is not mapped any more. So the connection may be closed meanwhile.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -20,6 +20,11 @@ thread_local! {
 
     /// Whether the last write of this thread has woken another thread.
     static WOKE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Forgets the number of an earlier call of this thread, whose connection may be closed by now.
+pub(super) fn forget() {
+    SEEN.set(None);
 }
 
 /// Remembers the number, for a [`wait`] if the write that follows finds the file in use. To be called before the write,

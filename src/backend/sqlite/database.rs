@@ -207,6 +207,7 @@ impl Database {
     }
 
     fn with<T>(&self, caller: &Caller, purpose: Use, act: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
+        commits::forget();
         self.look(false)?;
         let connect = |after: Option<&str>| match after {
             Some(after) => {

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
+use super::commits;
 use crate::backend::{Outcome, Write};
 use crate::error::Result;
 
@@ -77,6 +78,7 @@ impl Group {
             is_alone: AtomicBool::new(false),
             signal: OnceLock::new(),
         };
+        commits::forget();
         let mut queue = self.lock();
         if queue.is_led {
             let signal = job.signal.get_or_init(Arc::default).clone();

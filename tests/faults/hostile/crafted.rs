@@ -1,7 +1,7 @@
 //! Databases that were crafted to do harm: by their schema, their pages, or the size of their contents.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use luat_kv::{OpenOptions, Store};
 use rusqlite::Connection;
@@ -97,7 +97,13 @@ fn file(craft: &Craft) -> (TempDir, PathBuf) {
     connection.execute_batch("PRAGMA synchronous = OFF").expect("no syncs");
     connection.execute_batch(&start).expect("rows");
     let sql = format!("BEGIN; {}; COMMIT", craft.sql);
-    connection.execute_batch(&sql).unwrap_or_else(|why| panic!("{why}: {sql}"));
+    if sql.contains("fts5") {
+        // The library's SQLite is built without it.
+        let shell = Command::new("sqlite3").arg(&path).arg(&sql).output().expect("sqlite3");
+        assert!(shell.status.success(), "{shell:?}");
+    } else {
+        connection.execute_batch(&sql).unwrap_or_else(|why| panic!("{why}: {sql}"));
+    }
     if let Some((name, definition)) = &craft.edit {
         connection.execute_batch("PRAGMA writable_schema = ON").expect("a schema to write");
         let changed = connection.execute("UPDATE sqlite_schema SET sql = ?2 WHERE name = ?1", (name, definition));
