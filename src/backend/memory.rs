@@ -24,7 +24,7 @@ use crate::utf8::from_utf8;
 use crate::version::{Version, Versions};
 
 mod changes;
-#[cfg_attr(target_family = "wasm", path = "memory/small_index.rs")]
+#[cfg(not(target_family = "wasm"))]
 mod index;
 mod maps;
 mod record;

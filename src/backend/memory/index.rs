@@ -10,7 +10,7 @@
 //!
 //! The hashes depend on random numbers, so nobody can choose keys that collide.
 //!
-//! WebAssembly has another one with the same functions: `small_index`.
+//! WebAssembly has no index, since its module must stay small.
 
 use std::hash::{BuildHasher, Hasher};
 

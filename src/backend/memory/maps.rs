@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::super::Range;
 use super::Undo;
 use super::changes::Changes;
+#[cfg(not(target_family = "wasm"))]
 use super::index::Index;
 use super::slab::{Id, Slab};
 use crate::error::{Error, Result};
@@ -91,6 +92,7 @@ pub(super) struct Maps {
     names: Ids,
     spaces: Slab<Space>,
     rows: Slab<Row>,
+    #[cfg(not(target_family = "wasm"))]
     index: Index,
     expiries: ExpiryQueue,
     pub versions: Versions,
@@ -113,6 +115,7 @@ impl Maps {
             names: Ids::new(),
             spaces: Slab::new(),
             rows: Slab::new(),
+            #[cfg(not(target_family = "wasm"))]
             index: Index::new(),
             expiries: ExpiryQueue::default(),
             versions,
@@ -122,9 +125,15 @@ impl Maps {
     }
 
     /// Finds a row by its names.
+    #[cfg(not(target_family = "wasm"))]
     #[inline(always)]
     pub fn find(&self, namespace: &str, key: &str) -> Option<Id> {
         self.index.find((namespace, key), names_in(&self.rows, &self.spaces))
+    }
+
+    #[cfg(target_family = "wasm")]
+    pub fn find(&self, namespace: &str, key: &str) -> Option<Id> {
+        self.keys(namespace)?.get(key).copied()
     }
 
     pub fn get_mut(&mut self, id: Id) -> Option<&mut Row> {
@@ -180,6 +189,7 @@ impl Maps {
         let key = shared(key)?;
         self.rows.reserve()?;
         self.spaces.reserve()?;
+        #[cfg(not(target_family = "wasm"))]
         self.index.reserve((namespace, &key), names_in(&self.rows, &self.spaces))?;
         Ok(NewRow { space, name, key })
     }
@@ -195,6 +205,7 @@ impl Maps {
         let Held { value, metadata, expiration, version } = held;
         let row = Row { key: key.clone(), value, metadata, expiration: Expiration::new(expiration), version, space };
         let id = self.rows.insert(Box::new(row));
+        #[cfg(not(target_family = "wasm"))]
         self.index.insert(id, names_in(&self.rows, &self.spaces));
         if let Some(space) = self.spaces.get_mut(space) {
             space.keys.insert(key, id);
@@ -206,6 +217,7 @@ impl Maps {
     pub fn remove(&mut self, id: Id) {
         let Some(row) = self.rows.remove(id) else { return };
         let Some(space) = self.spaces.get_mut(row.space) else { return };
+        #[cfg(not(target_family = "wasm"))]
         self.index.remove((&space.name, &row.key), id);
         space.keys.remove(&row.key);
         if space.keys.is_empty() {
@@ -269,6 +281,7 @@ impl Maps {
 }
 
 /// Returns the names of a row, for the index.
+#[cfg(not(target_family = "wasm"))]
 fn names_in<'m>(rows: &'m Slab<Row>, spaces: &'m Slab<Space>) -> impl Fn(Id) -> Option<(&'m str, &'m str)> {
     |id| {
         let row = rows.get(id)?;
