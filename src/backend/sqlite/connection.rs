@@ -14,7 +14,7 @@ use super::own_commits::OwnCommits;
 use super::prepared::PreparedConnection;
 use super::registry::Registration;
 use super::schema::Guard;
-use super::transaction::Sweeping;
+use super::sweeping::Sweeping;
 use super::wal_index::WalIndex;
 use super::{Check, Stage, create, descriptors, reason, schema};
 use crate::error::{Code, Error, Result};
