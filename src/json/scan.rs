@@ -4,7 +4,7 @@
 //! which reads the text from its beginning: errors, which tell the place, and what is rare (surrogates, `-0`, integers
 //! that need more than 64 bits). Strings need no check, since the whole text was one.
 
-use super::{MAX_DEPTH, OutOfMemory, Part, Sink};
+use super::{MAX_DEPTH, OutOfMemory, Part, Sink, plain_len};
 
 /// Why a text was not read.
 pub(super) enum Stop {
@@ -187,28 +187,8 @@ impl<'t, S: Sink<'t>> Scanner<'t, '_, S> {
     /// Skips what stands for itself in a string, and returns what follows.
     #[inline]
     fn plain(&mut self) -> Option<u8> {
-        const ONES: u64 = u64::MAX / 255;
-        // The highest bit of each byte tells whether it is below a limit: Mycroft's test, as serde_json uses it. Bytes
-        // after the first one that is found may be wrong.
-        let below = |bytes: u64, limit: u8| bytes.wrapping_sub(ONES * u64::from(limit)) & !bytes;
-        let is = |bytes: u64, byte: u8| below(bytes ^ (ONES * u64::from(byte)), 1);
-        let rest = self.text.as_bytes().get(self.at..)?;
-        let (chunks, _) = rest.as_chunks::<8>();
-        for chunk in chunks {
-            let bytes = u64::from_le_bytes(*chunk);
-            let found = (below(bytes, 0x20) | is(bytes, b'"') | is(bytes, b'\\')) & (ONES << 7);
-            if found != 0 {
-                self.at += found.trailing_zeros() as usize / 8;
-                return self.peek();
-            }
-            self.at += chunk.len();
-        }
-        loop {
-            match self.peek()? {
-                found @ (0..0x20 | b'"' | b'\\') => return Some(found),
-                _ => self.at += 1,
-            }
-        }
+        self.at += plain_len(self.text.as_bytes().get(self.at..)?);
+        self.peek()
     }
 
     fn number(&mut self) -> Result<(), Stop> {

@@ -7,7 +7,7 @@
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 
 use crate::error::{Code, Error, Result};
-use crate::json::MAX_DEPTH;
+use crate::json::{MAX_DEPTH, plain_len};
 
 /// Where a string is stored, and how long it may be.
 pub(super) struct Target<'a> {
@@ -50,26 +50,6 @@ pub(super) struct Input<R> {
 
 fn is_space(byte: &u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
-}
-
-/// The number of bytes before the first that ends a string, begins an escape or is a control character. Looks at eight
-/// bytes at once.
-fn plain_len(bytes: &[u8]) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    // The high bit of each byte that is less than `n`, if the bytes before it are not. So the lowest one is right.
-    let less = |word: u64, n: u64| word.wrapping_sub(ONES * n) & !word & HIGH;
-    let (words, rest) = bytes.as_chunks();
-    for (at, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let found =
-            less(word, 0x20) | less(word ^ (ONES * u64::from(b'"')), 1) | less(word ^ (ONES * u64::from(b'\\')), 1);
-        if found != 0 {
-            return at * 8 + found.trailing_zeros() as usize / 8;
-        }
-    }
-    let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
-    bytes.len() - rest.len() + rest.iter().position(special).unwrap_or(rest.len())
 }
 
 impl<R: Read> Input<R> {
@@ -368,27 +348,5 @@ impl<R: Read> Input<R> {
         self.space()?;
         self.expect(b':', "`:`")?;
         self.space().map(|_| ())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_plain_part_of_a_string_ends_where_it_should() {
-        for special in [b'"', b'\\', 0, b'\n', 0x1f] {
-            for len in 0..40 {
-                for rest in 0..20 {
-                    let plain: Vec<u8> =
-                        (0..len).map(|at| [0x20, 0x21, 0x23, 0x5b, 0x5d, 0x7f, 0x80, 0xff][at % 8]).collect();
-                    assert_eq!(plain_len(&plain), len);
-                    let mut bytes = plain;
-                    bytes.push(special);
-                    bytes.extend((0..rest).map(|at| [b'"', b'a', 0x1f][at % 3]));
-                    assert_eq!(plain_len(&bytes), len, "{bytes:?}");
-                }
-            }
-        }
     }
 }
