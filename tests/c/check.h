@@ -142,14 +142,15 @@ static inline void check_bytes(const void *data, size_t len, const void *expecte
 static char check_root[PATH_MAX];
 static int check_count;
 
-/* The path of a file in this test's folder; good until fifteen more are asked for. */
+/* The path of a file in this test's folder; good until this thread asks for fifteen more, or ends. */
 static inline char *scratch(const char *name)
 {
-    static char paths[16][PATH_MAX];
-    static unsigned next;
-    char *path = paths[__sync_fetch_and_add(&next, 1) % 16];
-    int len = snprintf(path, PATH_MAX, "%s/%d/%s", check_root, check_count, name);
-    CHECK(len > 0 && len < PATH_MAX);
+    /* They are short: a thread's own data are taken from its stack, which may be small. */
+    static __thread char paths[16][512];
+    static __thread unsigned next;
+    char *path = paths[next++ % 16];
+    int len = snprintf(path, sizeof paths[0], "%s/%d/%s", check_root, check_count, name);
+    CHECK(len > 0 && (size_t)len < sizeof paths[0]);
     return path;
 }
 
