@@ -115,7 +115,7 @@ pub(crate) trait Backend: Send + Sync {
     /// Passes the value of a live entry to `see`, or `None` if there is no such entry, if the back end knows it without
     /// any work that could fail. Otherwise, returns false, and the caller has to [`get`](Self::get) it. A key that is no
     /// UTF-8 is unknown.
-    fn peek(&self, _namespace: &str, _key: &[u8], _now: i64, _see: &mut dyn FnMut(Option<&[u8]>)) -> bool {
+    fn peek(&self, _namespace: &str, _key: &[u8], _clock: &Clock, _see: &mut dyn FnMut(Option<&[u8]>)) -> bool {
         false
     }
 

@@ -34,6 +34,13 @@ impl Clock {
         }
     }
 
+    /// The same, and the system's time.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn now_and_system(&self) -> (i64, i64) {
+        let system = system_seconds();
+        (self.0.as_ref().map_or(system, |time| time.load(Ordering::Relaxed)), system)
+    }
+
     /// The present time in Unix seconds, rounded up. Lifetimes begin then, so that none is too short.
     ///
     /// On Unix this reads the precise clock, and [`now`](Clock::now) one that may lag behind it by a tick. So an entry

@@ -76,7 +76,7 @@ impl Namespace {
         // What is known was checked by the limits of some store on the file. None are wider than these.
         inner.limits == Limits::Default && {
             let _entered = fork::enter();
-            inner.backend().peek(&self.name, key, inner.clock.now(), see)
+            inner.backend().peek(&self.name, key, &inner.clock, see)
         }
     }
 

@@ -36,7 +36,7 @@ impl Version {
     }
 
     #[cfg_attr(not(any(feature = "sqlite", target_family = "wasm")), allow(dead_code))]
-    pub(crate) fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8; LEN] {
         &self.0
     }
 }

@@ -153,7 +153,7 @@ impl Backend for Memory {
     }
 
     #[inline]
-    fn peek(&self, namespace: &str, key: &[u8], now: i64, see: &mut dyn FnMut(Option<&[u8]>)) -> bool {
+    fn peek(&self, namespace: &str, key: &[u8], clock: &Clock, see: &mut dyn FnMut(Option<&[u8]>)) -> bool {
         // Tests that provoke a panic expect it where it is caught.
         let Some(key) = from_utf8(key).ok().filter(|_| !cfg!(feature = "debug-hooks")) else { return false };
         // A wrong key is not merely missing.
@@ -161,7 +161,7 @@ impl Backend for Memory {
             return false;
         }
         match &*self.lock_to_read() {
-            Some(maps) => see(maps.live(namespace, key, now).map(|row| &*row.value)),
+            Some(maps) => see(maps.live(namespace, key, clock.now()).map(|row| &*row.value)),
             None => return false,
         }
         true

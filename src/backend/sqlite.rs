@@ -208,10 +208,11 @@ impl Backend for Sqlite {
         })
     }
 
-    fn peek(&self, namespace: &str, key: &[u8], now: i64, see: &mut dyn FnMut(Option<&[u8]>)) -> bool {
+    fn peek(&self, namespace: &str, key: &[u8], clock: &Clock, see: &mut dyn FnMut(Option<&[u8]>)) -> bool {
         self.caller.cache_size > 0
             && self.database().is_ok_and(|database| {
-                database.look(false).is_ok() && database.cache.peek(namespace, key, now, see).is_some()
+                let (now, second) = clock.now_and_system();
+                database.is_seen(second) && database.cache.peek(namespace, key, now, see).is_some()
             })
     }
 

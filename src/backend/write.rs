@@ -78,6 +78,8 @@ pub(crate) struct Answer {
     pub sum: i64,
     /// The entry of an [`Action::Take`].
     pub entry: Option<Box<Entry>>,
+    /// The expiration of what a `Put` or an `Add` has stored.
+    pub stored: Option<Option<i64>>,
 }
 
 /// The result of a write.
@@ -154,13 +156,14 @@ fn apply(op: &mut Op<'_>, rows: &mut dyn Transaction, limits: Limits, clock: &Cl
     let Op { namespace, key, action, answer } = op;
     let (namespace, key) = (*namespace, *key);
     let end = |expires| limits.expires(expires, clock);
+    answer.stored = None; // the write may be repeated
     match action {
         Action::Check(version) => return Ok(rows.version(namespace, key)? == *version),
-        Action::Put(content) => put(rows, namespace, key, content, end(content.expires)?)?,
+        Action::Put(content) => answer.stored = Some(put(rows, namespace, key, content, end(content.expires)?)?),
         Action::Add(content) => {
             answer.found = rows.version(namespace, key)?.is_some();
             if !answer.found {
-                put(rows, namespace, key, content, end(content.expires)?)?;
+                answer.stored = Some(put(rows, namespace, key, content, end(content.expires)?)?);
             }
         }
         Action::Touch(expires) => answer.found = rows.touch(namespace, key, end(*expires)?)?,
@@ -182,14 +185,15 @@ fn apply(op: &mut Op<'_>, rows: &mut dyn Transaction, limits: Limits, clock: &Cl
     Ok(true)
 }
 
+/// Returns the expiration.
 fn put(
     rows: &mut dyn Transaction,
     namespace: &str,
     key: &str,
     &Content { value, metadata, .. }: &Content<'_>,
     expiration: Option<i64>,
-) -> Result<()> {
-    rows.put(namespace, Put { key, value, metadata, expiration })
+) -> Result<Option<i64>> {
+    rows.put(namespace, Put { key, value, metadata, expiration }).map(|()| expiration)
 }
 
 /// Returns the sum. An existing key keeps its expiration and metadata.

@@ -43,13 +43,14 @@ fn the_cache_stays_within_its_size() {
         batch.commit().unwrap();
     }
     let before = IN_USE.load(Ordering::Relaxed);
-    let mut entry = Default::default();
+    let mut entry = luat_kv::Entry::default();
     for key in 0..KEYS {
         // It gets into the cache when it is asked for again.
         for _ in 0..2 {
             n.read_value(&key.to_string(), &mut entry).unwrap();
         }
     }
+    drop(entry);
     let taken = (IN_USE.load(Ordering::Relaxed) - before) as u64;
     let size = store.stats().unwrap().cache.size;
     assert!(size > SIZE / 2 && taken <= SIZE, "{taken} bytes, of which {size} are rows");

@@ -7,26 +7,36 @@
 //!
 //! 1. A row gets into the cache only under the header that was read before its SELECT and found unchanged after it.
 //! 2. The cache moves to the header of an own commit only from the header just before that commit, and only after the
-//!    rows that the commit changed were removed.
-//! 3. Any other header empties the cache, by a new epoch: rows of an older epoch are never returned.
+//!    rows that the commit changed were replaced or removed.
+//! 3. To any other header it moves only while that is the present one, and forgets all rows before. So it never goes
+//!    back to an older header: a read that has compared with a header finds no row that is older.
 //! 4. The memory of the header is read only while a connection has it mapped.
 //! 5. A row that may have been removed because it had expired is not returned, whatever the clock shows.
 
+use std::mem::MaybeUninit;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
-use self::rows::{Asked, Cached, Name, Place, Row, Rows, new_rows};
+use self::asked::Asked;
+pub(super) use self::asked::Name;
+pub(super) use self::rows::{NewRow, Row};
+use self::rows::{Record, Rows};
 use super::own_commits::OwnCommit;
 use super::rows::Found;
 use super::wal_index::{Header, WalIndex};
-use crate::backend::{Projection, copy, copy_text, push};
+use crate::backend::{Projection, copy_text, push};
 use crate::error::Result;
 use crate::shards::{SHARDS, Shard, Shards};
 use crate::test_hooks;
 use crate::types::{CacheStats, Entry};
 
+mod asked;
 mod rows;
+mod words;
+
+/// A value of this many words is copied to the stack.
+const SMALL: usize = 64;
 
 /// The rows of one file, for all stores of this process on it.
 pub(super) struct Cache {
@@ -35,9 +45,8 @@ pub(super) struct Cache {
     is_attached: AtomicBool,
     /// How many connections have the header mapped.
     mappings: AtomicUsize,
-    epoch: AtomicU64,
     header: [AtomicU64; 6],
-    /// The latest time at which rows that had expired were removed without a new epoch.
+    /// The latest time at which rows that had expired were removed while the cache moved.
     swept: AtomicI64,
     /// Whether a write of this process is about to move the cache to its header. A read that finds another header
     /// meanwhile leaves the cache alone.
@@ -77,7 +86,6 @@ impl Default for Cache {
             threads: Shards([const { Shard(Thread { index: RwLock::new(None), hits: AtomicU64::new(0) }) }; SHARDS]),
             is_attached: AtomicBool::new(false),
             mappings: AtomicUsize::new(0),
-            epoch: AtomicU64::new(0),
             header: Header::NONE.0.map(AtomicU64::new),
             swept: AtomicI64::new(i64::MIN),
             is_moving: AtomicBool::new(false),
@@ -100,64 +108,56 @@ impl Cache {
         now: i64,
         entry: &mut Entry,
     ) -> Option<Result<bool>> {
-        let (thread, cached) = self.find(namespace, key.as_bytes())?;
-        let row = match &cached.row {
-            Some(row) if !row.has_expired(now, self.swept.load(Acquire))? => row,
-            _ => return thread.hit(Ok(false)),
+        let (thread, record) = self.find(&Name { namespace, key: key.as_bytes() })?;
+        let answer = match record.is_live(now, self.swept.load(Acquire))? {
+            false => Ok(false),
+            true => read(&record, projection, entry)?.map(|()| true),
         };
-        let rest = match projection {
-            Projection::Entry => row.describe(entry)?,
-            _ => Ok(()),
-        };
-        let value = match projection {
-            Projection::Nothing => Ok(()),
-            _ => copy(&row.value, entry.value.get_or_insert_default()),
-        };
-        thread.hit(rest.and(value).map(|()| true))
+        record.is_intact().then(|| thread.hit(answer))
     }
 
     /// The same for [`Backend::peek`](crate::backend::Backend::peek).
     pub fn peek(&self, namespace: &str, key: &[u8], now: i64, see: &mut dyn FnMut(Option<&[u8]>)) -> Option<()> {
-        let (thread, cached) = self.find(namespace, key)?;
-        match &cached.row {
-            Some(row) if !row.has_expired(now, self.swept.load(Acquire))? => see(Some(&row.value)),
-            _ => see(None),
+        let (thread, record) = self.find(&Name { namespace, key })?;
+        let (mut small, mut large) = ([const { MaybeUninit::uninit() }; SMALL], Vec::new());
+        let value = match record.is_live(now, self.swept.load(Acquire))? {
+            false => None,
+            true => Some(match record.small_value(&mut small) {
+                Some(value) => value,
+                None => record.value(&mut large)?.ok().map(|()| &*large)?,
+            }),
+        };
+        if !record.is_intact() {
+            return None;
         }
-        thread.hit(())
+        see(value);
+        thread.hit(Some(()))
     }
 
     /// Finds a row as of the present state of the file, if the cache has it.
-    fn find(&self, namespace: &str, key: &[u8]) -> Option<(&Thread, Arc<Cached>)> {
-        self.find_since(self.epoch.load(Acquire), namespace, key)
-    }
-
-    /// The same, for a read that has begun in this epoch.
-    fn find_since(&self, epoch: u64, namespace: &str, key: &[u8]) -> Option<(&Thread, Arc<Cached>)> {
+    #[inline(always)]
+    fn find(&self, name: &Name<'_>) -> Option<(&Thread, Record<'_>)> {
         let rows = self.rows.get()?;
         let thread = self.threads.mine();
         self.current(thread)?;
         test_hooks::delay();
-        let cached = rows.get(&Name { namespace, key })?;
-        // The cache may have got to the present header by a new epoch.
-        (cached.epoch == epoch && self.epoch.load(Acquire) == epoch).then_some((thread, cached))
+        Some((thread, rows.find(name)?))
     }
 
     /// Reads rows as [`get`](Self::get) does, all as of one moment, or none.
     pub fn get_many(&self, namespace: &str, keys: &[&str], now: i64) -> Option<Result<Vec<Entry>>> {
         let rows = self.rows.get()?;
         let thread = self.threads.mine();
-        let epoch = self.epoch.load(Acquire);
         let header = self.current(thread)?;
-        let (mut found, swept) = (Vec::new(), self.swept.load(Acquire));
+        let (mut found, mut oldest, swept) = (Vec::new(), u64::MAX, self.swept.load(Acquire));
         for key in keys {
-            let cached = rows.get(&Name { namespace, key: key.as_bytes() }).filter(|cached| cached.epoch == epoch)?;
-            let row = match &cached.row {
-                Some(row) if !row.has_expired(now, swept)? => row,
-                _ => continue,
-            };
+            let record = rows.find(&Name { namespace, key: key.as_bytes() })?;
+            oldest = oldest.min(record.position);
+            if !record.is_live(now, swept)? {
+                continue;
+            }
             let mut entry = Entry::default();
-            let read = row.describe(&mut entry)?.and_then(|()| {
-                copy(&row.value, entry.value.get_or_insert_default())?;
+            let read = read(&record, Projection::Entry, &mut entry)?.and_then(|()| {
                 entry.key = copy_text(key)?;
                 push(&mut found, entry)
             });
@@ -166,7 +166,7 @@ impl Cache {
             }
         }
         // All are as of one header if it is still the same. (An own commit may have moved the cache to another one.)
-        if self.current(thread)? != header || self.epoch.load(Acquire) != epoch {
+        if self.current(thread)? != header || !rows.have(oldest) {
             return None;
         }
         thread.hits.fetch_add(keys.len() as u64, Relaxed);
@@ -174,6 +174,7 @@ impl Cache {
     }
 
     /// Returns the header if it is the one that the cache stands for.
+    #[inline(always)]
     fn current(&self, thread: &Thread) -> Option<Header> {
         let index = thread.index.read().unwrap_or_else(PoisonError::into_inner);
         let header = (*index)?.header();
@@ -189,22 +190,30 @@ impl Cache {
         self.asked.get_or_init(|| Asked::new(size)).again(&Name { namespace, key: key.as_bytes() })
     }
 
-    /// Adds what a read has found under this header, before and after. `size` is as for [`missed`](Self::missed).
-    pub fn add(&self, header: Header, namespace: &str, key: &str, row: Option<Row>, size: u64) {
-        test_hooks::delay();
+    /// Adds what a read has found, if the header is still the one from before the read. `size` is as for
+    /// [`missed`](Self::missed).
+    fn add(&self, index: WalIndex, before: Header, name: &Name<'_>, row: Option<&Row<'_>>, size: u64) {
         let _changes = self.lock();
+        let header = index.header();
+        test_hooks::delay();
+        if header != before {
+            return;
+        }
         if self.header() != header {
             if self.is_moving.load(Relaxed) {
                 return;
             }
             self.begin(header);
         }
-        let rows = self.rows.get_or_init(|| new_rows(size));
+        let rows = match self.rows.get() {
+            Some(rows) => rows,
+            None => match Rows::new(size) {
+                Some(rows) => self.rows.get_or_init(|| rows),
+                None => return, // there is no memory
+            },
+        };
         test_hooks::delay();
-        let cached = Cached { epoch: self.epoch.load(Relaxed), row };
-        if let Some(place) = Place::new(namespace, key) {
-            rows.insert(place, Arc::new(cached));
-        }
+        rows.insert(name, row);
     }
 
     pub fn stats(&self) -> CacheStats {
@@ -212,7 +221,7 @@ impl Cache {
             hits: self.threads.iter().map(|thread| thread.hits.load(Relaxed)).sum(),
             misses: self.misses.load(Relaxed),
             drops: self.drops.load(Relaxed),
-            size: self.rows.get().map_or(0, |rows| rows.weight()),
+            size: self.rows.get().map_or(0, Rows::size),
         }
     }
 
@@ -223,12 +232,12 @@ impl Cache {
     }
 
     /// If a write that was [expected](Self::expect) has committed, moves the cache to the header after it. `swept` is
-    /// when the connection last removed expired rows.
+    /// when the connection last removed expired rows; `changed`, the rows that the write may have changed, in order.
     pub fn moved<'a>(
         &self,
         commit: Option<(OwnCommit, WalIndex)>,
         swept: Option<i64>,
-        changed: impl Iterator<Item = (&'a str, &'a str)>,
+        changed: impl Iterator<Item = (Name<'a>, NewRow<'a>)>,
     ) {
         if let Some((OwnCommit { before, last_frame }, index)) = commit
             && let Some(rows) = self.rows.get()
@@ -237,8 +246,12 @@ impl Cache {
             let header = index.header();
             test_hooks::delay();
             if self.header() == before && header.follows(&before, last_frame) {
-                for (namespace, key) in changed {
-                    rows.remove(&Name { namespace, key: key.as_bytes() });
+                for (name, row) in changed {
+                    match row {
+                        NewRow::Unknown => rows.remove(&name),
+                        NewRow::Missing => rows.replace(&name, None),
+                        NewRow::Row(row) => rows.replace(&name, Some(&row)),
+                    }
                 }
                 test_hooks::delay();
                 self.swept.fetch_max(swept.unwrap_or(i64::MIN), Release);
@@ -271,9 +284,9 @@ impl Cache {
         self.begin(Header::NONE);
     }
 
-    /// Forgets all rows, and stands for this header from now on. The epoch comes first: see [`get`](Self::get).
+    /// Forgets all rows, and stands for this header from now on. A read that sees the header must not find the rows.
     fn begin(&self, header: Header) {
-        self.epoch.fetch_add(1, AcqRel);
+        self.rows.get().into_iter().for_each(Rows::clear);
         test_hooks::delay();
         if self.header() != Header::NONE {
             self.drops.fetch_add(1, Relaxed);
@@ -303,10 +316,20 @@ impl Drop for Mapping {
 }
 
 impl Thread {
-    fn hit<T>(&self, answer: T) -> Option<T> {
+    #[inline]
+    fn hit<T>(&self, answer: T) -> T {
         self.hits.fetch_add(1, Relaxed);
-        Some(answer)
+        answer
     }
+}
+
+/// Reads a row that is live. Returns `None` if the file must be asked.
+fn read(record: &Record<'_>, projection: Projection, entry: &mut Entry) -> Option<Result<()>> {
+    if projection == Projection::Nothing {
+        return Some(Ok(()));
+    }
+    let value = record.value(entry.value.get_or_insert_default())?;
+    if projection == Projection::Value || value.is_err() { Some(value) } else { record.describe(entry) }
 }
 
 fn set(index: &RwLock<Option<WalIndex>>, to: Option<WalIndex>) {
@@ -334,18 +357,15 @@ impl<'a> Adding<'a> {
 
     pub fn end(&self, namespace: &str, key: &str, found: Found, projection: Projection, entry: &Entry) {
         test_hooks::delay();
-        if self.index.header() != self.header {
-            return;
-        }
         let row = match found {
             Found::Missing => None,
             Found::Live(expiration) if projection != Projection::Nothing => {
-                let Some(row) = Row::of(entry, expiration, projection, self.size) else { return };
-                Some(row)
+                Some(Row::of(entry, expiration, projection))
             }
             _ => return,
         };
-        self.cache.add(self.header, namespace, key, row, self.size);
+        let name = Name { namespace, key: key.as_bytes() };
+        self.cache.add(self.index, self.header, &name, row.as_ref(), self.size);
     }
 }
 

@@ -253,13 +253,19 @@ impl Database {
         Ok(connection)
     }
 
+    /// Whether the file was still at its path in this second.
+    #[inline]
+    pub fn is_seen(&self, second: i64) -> bool {
+        self.checked.load(Ordering::Relaxed) == second && self.lost.get().is_none()
+    }
+
     /// Checks that the file is still at its path, once a second, or at once with `now`.
     pub fn look(&self, now: bool) -> Result<()> {
         let second = seconds();
+        if !now && self.is_seen(second) {
+            return Ok(());
+        }
         if self.lost.get().is_none() {
-            if !now && self.checked.load(Ordering::Relaxed) == second {
-                return Ok(());
-            }
             match self.file.problem(self.pool.is_connected()) {
                 None => {
                     self.checked.store(second, Ordering::Relaxed);

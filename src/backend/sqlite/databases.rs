@@ -85,10 +85,15 @@ pub(crate) fn is_held(path: &Path) -> bool {
 /// In the child of a fork, discards all inherited connections, of every database: SQLite would join a new connection to
 /// any that is left. To be called before a connection is used, opened or closed. The caller is within a call, and has
 /// no connection.
+#[inline]
 pub(super) fn discard_inherited() {
-    if !fork::has_inherited() {
-        return;
+    if fork::has_inherited() {
+        discard_all();
     }
+}
+
+#[cold]
+fn discard_all() {
     // Other threads of the child wait here until it is done.
     let list = databases();
     fork::discard(|| list.iter().for_each(|shared| shared.database.discard_inherited()));

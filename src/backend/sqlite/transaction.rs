@@ -164,7 +164,7 @@ impl Change<'_> {
         test_hooks::panic_on(put.key);
         let row = [
             namespace.into(),
-            self.version.as_bytes().into(),
+            self.version.as_bytes().as_slice().into(),
             put.key.into(),
             put.value.into(),
             put.metadata.into(),
@@ -216,7 +216,7 @@ impl Transaction for Change<'_> {
             namespace.into(),
             key.into(),
             expiration.map_or(ValueRef::Null, ValueRef::Integer),
-            self.version.as_bytes().into(),
+            self.version.as_bytes().as_slice().into(),
             ValueRef::Integer(self.now),
         ];
         self.sqlite.run(Kept::Touch, &row)?.execute().map_err(|error| rows::of_long_row(error, key))

@@ -3,16 +3,17 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
 
-use super::cache::{Cache, Expected};
+use super::cache::{Cache, Expected, Name, NewRow, Row};
 use super::commits;
 use super::connection::Connection;
 use super::group::{Answer, Job, Others};
 use super::own_commits::OwnCommits;
 use super::prepared::PreparedConnection;
 use super::transaction::Change;
-use crate::backend::{Outcome, Write};
+use crate::backend::{Action, Op, Outcome, Write};
 use crate::error::{Error, Result};
 use crate::test_hooks;
+use crate::version::Version;
 
 /// Adds to an error what is known of the file.
 pub(super) type Explain<'a> = &'a dyn Fn(&PreparedConnection, Error) -> Error;
@@ -56,7 +57,8 @@ pub(super) fn alone(cache: &Cache, connection: &mut Connection, write: &mut Writ
     let _expected = begin(cache, connection);
     let (clock, is_one_step) = (write.clock, write.is_one_step());
     let done = connection.change(clock, is_one_step, |change| Ok(write.apply(change)?.then_some(change.version)));
-    end(cache, connection, write.ops.iter().map(|op| (op.namespace, op.key)));
+    let stored = done.as_ref().ok().copied().flatten();
+    end(cache, connection, write.ops.iter().map(|op| changed(op, stored)));
     Ok(done?.map_or(Outcome::Conflict, Outcome::Done))
 }
 
@@ -85,7 +87,12 @@ fn together(
     });
     // SAFETY: as above.
     let writes = jobs.iter().map(|job| unsafe { job.write() });
-    end(cache, connection, writes.flat_map(|write| write.ops.iter().map(|op| (op.namespace, op.key))));
+    let stored = answers.iter().map(|answer| match answer {
+        Ok(Ok(Outcome::Done(version))) => Some(*version),
+        _ => None,
+    });
+    let ops = writes.zip(stored).flat_map(|(write, stored)| write.ops.iter().map(move |op| changed(op, stored)));
+    end(cache, connection, ops);
     done.map(|is_done| is_done.then_some(answers))
 }
 
@@ -120,8 +127,21 @@ fn begin<'c>(cache: &'c Cache, connection: &Connection) -> Expected<'c> {
     cache.expect()
 }
 
-fn end<'a>(cache: &Cache, connection: &Connection, changed: impl Iterator<Item = (&'a str, &'a str)>) {
+fn end<'a>(cache: &Cache, connection: &Connection, changed: impl Iterator<Item = (Name<'a>, NewRow<'a>)>) {
     test_hooks::delay();
     let commit = connection.own_commits.as_ref().and_then(OwnCommits::last).zip(connection.index);
     cache.moved(commit, connection.sweeping.last_look(), changed);
+}
+
+/// What is known of the row of an operation after the commit. `stored` is the version of what the write has stored;
+/// `None` if the write was not carried out.
+fn changed<'a>(op: &'a Op<'_>, stored: Option<Version>) -> (Name<'a>, NewRow<'a>) {
+    let row = match (&op.action, op.answer.stored, stored) {
+        (Action::Put(content) | Action::Add(content), Some(expiration), Some(version)) => {
+            NewRow::Row(Row { value: content.value, expiration, rest: Some((content.metadata, version)) })
+        }
+        (Action::Delete, _, Some(_)) => NewRow::Missing,
+        _ => NewRow::Unknown,
+    };
+    (Name { namespace: op.namespace, key: op.key.as_bytes() }, row)
 }

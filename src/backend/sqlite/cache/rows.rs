@@ -1,188 +1,455 @@
-//! What the cache contains: rows by their names, up to a size, those that are read most.
+//! What the cache contains: rows in a ring of memory, which threads read without a lock.
+//!
+//! A row is a record of words. Records are appended at the head; what is in the way is the oldest one, at the tail. It
+//! is dropped, or, if it was read since it was appended, moved to the head. An index of hashes finds a record by its
+//! name. It loses some: a hash has eight places, and what finds them taken replaces one.
+//!
+//! One thread at a time writes, others read meanwhile. What must hold here:
+//!
+//! 1. A record's position is unique: positions only grow, through all laps of the ring. A record is there as long as
+//!    the tail is not behind its position.
+//! 2. The tail has passed a record before a word of it is overwritten, and readers see that ([`Rows::pass`]: a fence
+//!    after the tail). So a reader that finds the tail before a record *after* it has read the record has read that one.
+//! 3. A place of the index gets a position after the words of the record were written.
+//! 4. Until a reader has found a record [intact](Record::is_intact), after it has read it, its words may be anything:
+//!    each length is checked, and nothing that was read is used.
 
-use std::hash::{BuildHasher, Hash, Hasher};
-use std::sync::Arc;
-use std::sync::atomic::AtomicU8;
-use std::sync::atomic::Ordering::Relaxed;
+use std::hash::BuildHasher;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicU64, fence};
 
-// By another name, since cbindgen takes types for each other that have the same.
-use quick_cache::sync::Cache as Container;
-use quick_cache::{DefaultHashBuilder, Equivalent, OptionsBuilder, Weighter};
+use hashbrown::DefaultHashBuilder;
 
-use crate::backend::{Projection, copy, copy_text};
+use super::asked::{Asked, Name};
+use super::words::{self, Part, WORD, contain, words_of, zeroed};
+use crate::backend::Projection;
 use crate::error::Result;
-use crate::shards::SHARDS;
 use crate::types::Entry;
 use crate::version::Version;
 
-pub(super) type Rows = Container<Place, Arc<Cached>, Weight>;
-
-/// A row as of an epoch.
-pub(super) struct Cached {
-    pub epoch: u64,
-    /// `None`: there is no such row.
-    pub row: Option<Row>,
-}
-
-/// What is known of a row.
-pub(in super::super) struct Row {
-    pub value: Box<[u8]>,
+/// A row to be added.
+pub(in super::super) struct Row<'a> {
+    pub value: &'a [u8],
     pub expiration: Option<i64>,
     /// `None` if it was not read.
-    pub rest: Option<(Option<Box<str>>, Version)>,
+    pub rest: Option<(Option<&'a str>, Version)>,
 }
 
-impl Row {
-    /// What a read has found. Returns `None` if it is too large for a cache of this size, or for the memory.
-    pub fn of(entry: &Entry, expiration: Option<i64>, projection: Projection, size: u64) -> Option<Row> {
-        let metadata = entry.metadata.as_deref().filter(|_| projection == Projection::Entry);
-        let len = entry.value().len() + metadata.map_or(0, str::len);
-        if len as u64 > size / LARGEST {
-            return None;
-        }
-        let mut value = Vec::new();
-        copy(entry.value(), &mut value).ok()?;
-        let rest = match projection {
-            Projection::Entry => {
-                let metadata = metadata.map(copy_text).transpose().ok()?;
-                Some((metadata.map(String::into_boxed_str), entry.version))
-            }
-            _ => None,
-        };
-        Some(Row { value: value.into_boxed_slice(), expiration, rest })
+/// What a write has left of a row.
+pub(in super::super) enum NewRow<'a> {
+    Unknown,
+    Missing,
+    Row(Row<'a>),
+}
+
+/// A place of the index: the position of a record, whether it was read since it was appended, and a part of the hash.
+/// 0 is no record.
+mod place {
+    pub const POSITION: u64 = WAS_READ - 1;
+    pub const WAS_READ: u64 = 1 << 52;
+    pub const HASH: u64 = !(POSITION | WAS_READ);
+}
+
+/// A record takes at most this part of the ring.
+const LARGEST: usize = 128;
+
+/// How many places a hash has.
+const WAYS: usize = 8;
+
+/// At most this many times as many words are moved as are appended.
+const MOVED: usize = 8;
+
+/// The words at the beginning of a record. The key, the namespace, the metadata and the value follow.
+mod field {
+    /// The hash of the name.
+    pub const HASH: usize = 0;
+    /// The lengths of the key and the namespace.
+    pub const NAME: usize = 1;
+    /// The lengths of the metadata and the value.
+    pub const TEXTS: usize = 2;
+    /// What there is, and the first four bytes of the version.
+    pub const KIND: usize = 3;
+    pub const EXPIRATION: usize = 4;
+    /// The other eight bytes of the version.
+    pub const VERSION: usize = 5;
+    pub const COUNT: usize = 6;
+}
+
+/// What there is: bits of a number.
+mod kind {
+    pub const ROW: u32 = 1;
+    pub const EXPIRATION: u32 = 2;
+    pub const REST: u32 = 4;
+    pub const METADATA: u32 = 8;
+}
+
+/// Whether a place of the index has a record of this hash.
+fn is_of(place: u64, hash: u64) -> bool {
+    (place ^ hash) & place::HASH == 0
+}
+
+/// Two lengths in one word.
+fn pair(first: usize, second: usize) -> u64 {
+    first as u64 | (second as u64) << 32
+}
+
+fn unpair(word: u64) -> (usize, usize) {
+    (word as u32 as usize, (word >> 32) as usize)
+}
+
+pub(super) struct Rows {
+    hasher: DefaultHashBuilder,
+    ring: Box<[AtomicU64]>,
+    /// The bits of a position that say where in the ring it is. The others are the number of the lap.
+    offset: u64,
+    /// The first record.
+    tail: AtomicU64,
+    /// Where the next record begins. As the next one, only the thread that writes uses it.
+    head: AtomicU64,
+    /// Where in the ring the records of the last lap end.
+    end: AtomicU64,
+    index: Box<[AtomicU64]>,
+}
+
+/// A record that was found.
+pub(super) struct Record<'a> {
+    rows: &'a Rows,
+    pub position: u64,
+    fields: &'a [AtomicU64; field::COUNT],
+    /// The metadata, the value, and what follows in the ring.
+    texts: &'a [AtomicU64],
+}
+
+impl Rows {
+    /// Takes this many bytes, without what [`Asked`] takes of them. Returns `None` if there is no memory.
+    pub fn new(size: u64) -> Option<Rows> {
+        // A place for a record of this many bytes.
+        const USUAL: usize = 128;
+        let size = usize::try_from(size).ok()?.saturating_sub(Asked::len(size));
+        let places = (size / USUAL + 1).next_power_of_two().max(2 * WAYS) / 2;
+        let ring = zeroed(size.saturating_sub(places * WORD) / WORD)?;
+        let offset = (ring.len() as u64).next_power_of_two() - 1;
+        // The first lap is 1: in the index, 0 is no record.
+        let first = offset + 1;
+        Some(Rows {
+            hasher: DefaultHashBuilder::default(),
+            ring,
+            offset,
+            tail: AtomicU64::new(first),
+            head: AtomicU64::new(first),
+            end: AtomicU64::new(0),
+            index: zeroed(places)?,
+        })
     }
 
-    /// Returns `None` if the file must be asked.
-    pub fn has_expired(&self, now: i64, swept: i64) -> Option<bool> {
-        match self.expiration {
-            Some(end) if end <= now => Some(true),
+    /// Finds the record of a name.
+    #[inline(always)]
+    pub fn find(&self, name: &Name<'_>) -> Option<Record<'_>> {
+        let hash = self.hash(name);
+        let places = self.places(hash)?;
+        let first = places.iter().position(|place| is_of(place.load(Relaxed), hash))?;
+        self.at(&places[first], hash, name).or_else(|| self.find_among(&places[first + 1..], hash, name))
+    }
+
+    #[cold]
+    fn find_among(&self, places: &[AtomicU64], hash: u64, name: &Name<'_>) -> Option<Record<'_>> {
+        places.iter().find_map(|place| self.at(place, hash, name))
+    }
+
+    /// Returns the record of a place of the index, if it has this name.
+    #[inline(always)]
+    fn at(&self, place: &AtomicU64, hash: u64, name: &Name<'_>) -> Option<Record<'_>> {
+        let found = place.load(Acquire);
+        let record = if is_of(found, hash) { self.record(found & place::POSITION, name)? } else { return None };
+        if found & place::WAS_READ == 0 {
+            // If it fails, another thread has done the same, or the record is no longer here.
+            let _ = place.compare_exchange(found, found | place::WAS_READ, Relaxed, Relaxed);
+        }
+        Some(record)
+    }
+
+    #[inline(always)]
+    fn hash(&self, name: &Name<'_>) -> u64 {
+        self.hasher.hash_one(name)
+    }
+
+    /// Whether the record at this position was not overwritten so far, nor were later ones.
+    #[inline]
+    pub fn have(&self, position: u64) -> bool {
+        fence(Acquire);
+        self.tail.load(Relaxed) <= position
+    }
+
+    #[inline]
+    fn places(&self, hash: u64) -> Option<&[AtomicU64; WAYS]> {
+        let (ways, _) = self.index.as_chunks();
+        ways.get(hash as usize & (ways.len() - 1))
+    }
+
+    /// Returns the record at this position if it has this name.
+    #[inline(always)]
+    fn record(&self, position: u64, name: &Name<'_>) -> Option<Record<'_>> {
+        let words = self.ring.get((position & self.offset) as usize..)?;
+        let (fields, texts) = words.split_first_chunk::<{ field::COUNT }>()?;
+        if position < self.tail.load(Relaxed)
+            || fields[field::NAME].load(Relaxed) != pair(name.key.len(), name.namespace.len())
+        {
+            return None;
+        }
+        let (key, texts) = texts.split_at_checked(words_of(name.key.len()))?;
+        let (namespace, texts) = texts.split_at_checked(words_of(name.namespace.len()))?;
+        let is_named = contain(key, name.key) && contain(namespace, name.namespace.as_bytes());
+        is_named.then_some(Record { rows: self, position, fields, texts })
+    }
+
+    /// How many bytes the records take.
+    pub fn size(&self) -> u64 {
+        let [tail, head, end] = [&self.tail, &self.head, &self.end].map(|place| place.load(Relaxed));
+        let words = match self.lap(tail) == self.lap(head) {
+            true => head - tail,
+            false => (end - (tail & self.offset)) + (head & self.offset),
+        };
+        words * WORD as u64
+    }
+
+    fn lap(&self, position: u64) -> u64 {
+        position & !self.offset
+    }
+}
+
+/// What the words of a record say. They may be of another one, unless it is [intact](Record::is_intact) afterwards.
+impl<'a> Record<'a> {
+    /// Whether the record was not overwritten so far.
+    #[inline]
+    pub fn is_intact(&self) -> bool {
+        self.rows.have(self.position)
+    }
+
+    /// Whether there is a row of this name that has not expired. Returns `None` if the file must be asked.
+    #[inline]
+    pub fn is_live(&self, now: i64, swept: i64) -> Option<bool> {
+        match self.expiration() {
+            Some(end) if end <= now => Some(false),
             // The clock was set back, and the row may be gone.
             Some(end) if end <= swept => None,
-            _ => Some(false),
+            _ => Some(self.has(kind::ROW)),
         }
+    }
+
+    /// Copies the value.
+    pub fn value(&self, to: &mut Vec<u8>) -> Option<Result<()>> {
+        let (words, len) = self.value_words()?;
+        Some(words::copy_to(words, len, to))
+    }
+
+    /// The same, to a place that may be large enough.
+    #[inline]
+    pub fn small_value<'b>(&self, to: &'b mut [Part]) -> Option<&'b [u8]> {
+        let (words, len) = self.value_words()?;
+        words::copy(words, len, to.get_mut(..words.len())?)
     }
 
     /// Sets the fields of an entry besides the key and the value. Returns `None` if the file must be asked.
     pub fn describe(&self, entry: &mut Entry) -> Option<Result<()>> {
-        let (metadata, version) = self.rest.as_ref()?;
-        let metadata = metadata.as_deref().map(copy_text).transpose();
-        (entry.expiration, entry.version) = (self.expiration, *version);
-        Some(metadata.map(|metadata| entry.metadata = metadata))
-    }
-
-    fn len(&self) -> usize {
-        let metadata = self.rest.as_ref().and_then(|(metadata, _)| metadata.as_ref());
-        self.value.len() + metadata.map_or(0, |metadata| metadata.len())
-    }
-}
-
-/// A row takes at most this part of the cache's size.
-const LARGEST: u64 = 128;
-
-/// What a row takes besides its texts: headers of allocations, and its places in lists and tables.
-const OVERHEAD: usize = 256;
-
-impl Cached {
-    fn len(&self) -> usize {
-        self.row.as_ref().map_or(0, Row::len)
-    }
-}
-
-/// Which keys were asked for lately. A key is added to the cache at its second miss: most keys that a walk through the
-/// whole store reads, it reads once, and to add one costs a quarter of its read.
-pub(super) struct Asked {
-    hasher: DefaultHashBuilder,
-    /// A part of the hash of the last key at each place; a few keys are taken for each other.
-    marks: Box<[AtomicU8]>,
-}
-
-impl Asked {
-    /// About as many places as a cache of this size has rows.
-    pub fn new(size: u64) -> Asked {
-        const MOST: u64 = 1 << 20;
-        let places = (size / OVERHEAD as u64).clamp(1, MOST).next_power_of_two() as usize;
-        let mut marks = Vec::new();
-        // Without memory for them, no key was asked for.
-        if marks.try_reserve_exact(places).is_ok() {
-            marks.resize_with(places, || AtomicU8::new(0));
+        if !self.has(kind::REST) {
+            return None;
         }
-        Asked { hasher: DefaultHashBuilder::default(), marks: marks.into_boxed_slice() }
+        let [a, b, c, d] = ((self.field(field::KIND) >> 32) as u32).to_le_bytes();
+        let [e, f, g, h, i, j, k, l] = self.field(field::VERSION).to_le_bytes();
+        entry.version = Version::from_bytes([a, b, c, d, e, f, g, h, i, j, k, l]);
+        (entry.expiration, entry.metadata) = (self.expiration(), None);
+        if self.has(kind::METADATA) {
+            let (mut metadata, (len, _)) = (Vec::new(), unpair(self.field(field::TEXTS)));
+            if let Err(error) = words::copy_to(self.texts.get(..words_of(len))?, len, &mut metadata) {
+                return Some(Err(error));
+            }
+            entry.metadata = Some(String::from_utf8(metadata).ok()?);
+        }
+        Some(Ok(()))
     }
 
-    /// Notes a key, and returns whether it was noted before.
-    pub fn again(&self, name: &Name<'_>) -> bool {
-        let hash = self.hasher.hash_one(name);
-        let mark = (hash >> 56) as u8 | 1; // 0 is no key
-        let place = hash as usize & self.marks.len().wrapping_sub(1);
-        self.marks.get(place).is_some_and(|last| {
-            last.load(Relaxed) == mark || {
-                last.store(mark, Relaxed);
-                false
-            }
+    #[inline]
+    fn value_words(&self) -> Option<(&'a [AtomicU64], usize)> {
+        let (metadata, len) = unpair(self.field(field::TEXTS));
+        let (_, words) = self.texts.split_at_checked(words_of(metadata))?;
+        Some((words.get(..words_of(len))?, len))
+    }
+
+    #[inline]
+    fn expiration(&self) -> Option<i64> {
+        self.has(kind::EXPIRATION).then(|| self.field(field::EXPIRATION) as i64)
+    }
+
+    #[inline]
+    fn has(&self, kind: u32) -> bool {
+        self.field(field::KIND) as u32 & kind != 0
+    }
+
+    #[inline]
+    fn field(&self, field: usize) -> u64 {
+        self.fields[field].load(Relaxed)
+    }
+}
+
+/// What one thread at a time may call.
+impl Rows {
+    /// Forgets all records.
+    pub fn clear(&self) {
+        self.pass(self.head.load(Relaxed));
+    }
+
+    /// Forgets what is known of this name.
+    pub fn remove(&self, name: &Name<'_>) {
+        if let Some(place) = self.place_of(self.hash(name), name) {
+            place.store(0, Relaxed);
+        }
+    }
+
+    /// Replaces what is known of the name, if anything is.
+    pub fn replace(&self, name: &Name<'_>, row: Option<&Row<'_>>) {
+        if self.place_of(self.hash(name), name).is_some() {
+            self.insert(name, row);
+        }
+    }
+
+    /// Adds a row, or that there is none, in the place of what is known of the name. A row that is too large is unknown.
+    pub fn insert(&self, name: &Name<'_>, row: Option<&Row<'_>>) {
+        let hash = self.hash(name);
+        let (metadata, value) = row.map_or(("", &[][..]), |row| (row.metadata().unwrap_or_default(), row.value));
+        let texts = [name.key, name.namespace.as_bytes(), metadata.as_bytes(), value];
+        let len = field::COUNT + texts.iter().map(|text| words_of(text.len())).sum::<usize>();
+        let room = self.make_room(len);
+        let Some((position, place)) = room.zip(self.place_of(hash, name).or_else(|| self.new_place(hash))) else {
+            return self.remove(name);
+        };
+        let words = &self.ring[(position & self.offset) as usize..][..len];
+        let (fields, mut rest) = words.split_at(field::COUNT);
+        let set = |field: usize, to| fields[field].store(to, Relaxed);
+        set(field::HASH, hash);
+        set(field::NAME, pair(name.key.len(), name.namespace.len()));
+        set(field::TEXTS, pair(metadata.len(), value.len()));
+        set(field::KIND, 0);
+        if let Some(row) = row {
+            row.write(set);
+        }
+        for text in texts {
+            let words;
+            (words, rest) = rest.split_at(words_of(text.len()));
+            words::write(words, text);
+        }
+        self.head.store(position + len as u64, Relaxed);
+        place.store(position | hash & place::HASH, Release);
+    }
+
+    /// The place of the index that has the record of this name.
+    fn place_of(&self, hash: u64, name: &Name<'_>) -> Option<&AtomicU64> {
+        self.places(hash)?.iter().find(|place| {
+            let found = place.load(Relaxed);
+            is_of(found, hash) && self.record(found & place::POSITION, name).is_some()
         })
     }
-}
 
-/// Makes an empty container for this many bytes.
-pub(super) fn new_rows(size: u64) -> Rows {
-    let rows = usize::try_from(size).unwrap_or(usize::MAX) / (2 * OVERHEAD);
-    let mut options = OptionsBuilder::new();
-    let options = options.shards(SHARDS).estimated_items_capacity(rows).weight_capacity(size).build();
-    let options = options.unwrap_or_else(|_| unreachable!("all of them are set"));
-    Container::with_options(options, Weight, Default::default(), Default::default())
-}
+    /// A place for a record: an empty one if there is one, otherwise one whose record was not read.
+    fn new_place(&self, hash: u64) -> Option<&AtomicU64> {
+        let places = self.places(hash)?;
+        let tail = self.tail.load(Relaxed);
+        let empty = places.iter().find(|place| place.load(Relaxed) & place::POSITION < tail);
+        let unread = || places.iter().find(|place| place.load(Relaxed) & place::WAS_READ == 0);
+        empty.or_else(unread).or_else(|| {
+            for place in places {
+                place.fetch_and(!place::WAS_READ, Relaxed);
+            }
+            places.first()
+        })
+    }
 
-#[derive(Clone)]
-pub(super) struct Weight;
+    /// Returns a position with room for this many words.
+    fn make_room(&self, len: usize) -> Option<u64> {
+        if len > self.ring.len() / LARGEST || len > u32::MAX as usize / WORD {
+            return None;
+        }
+        let mut moves = MOVED * len;
+        loop {
+            let [tail, head] = [&self.tail, &self.head].map(|place| place.load(Relaxed));
+            let at = (head & self.offset) as usize;
+            if at + len <= self.ring.len() {
+                if self.lap(tail) == self.lap(head) || (tail & self.offset) as usize >= at + len {
+                    return Some(head);
+                }
+                self.retire(tail, &mut moves);
+            } else {
+                let next = self.lap(head) + self.offset + 1;
+                if next > place::POSITION {
+                    return None;
+                }
+                // What is left of the last lap.
+                self.pass(tail.max(self.lap(head)));
+                self.end.store(at as u64, Relaxed);
+                self.head.store(next, Relaxed);
+            }
+        }
+    }
 
-impl Weighter<Place, Arc<Cached>> for Weight {
-    fn weight(&self, place: &Place, cached: &Arc<Cached>) -> u64 {
-        (OVERHEAD + place.names.len() + cached.len()) as u64
+    /// Takes away the first record, which is of the last lap, or moves it to the head if it was read.
+    fn retire(&self, tail: u64, moves: &mut usize) {
+        let at = (tail & self.offset) as usize;
+        if at as u64 == self.end.load(Relaxed) {
+            return self.pass(self.lap(tail) + self.offset + 1);
+        }
+        let field = |field: usize| self.ring[at + field].load(Relaxed);
+        let lens = [unpair(field(field::NAME)), unpair(field(field::TEXTS))];
+        let len = field::COUNT + lens.map(|(first, second)| words_of(first) + words_of(second)).iter().sum::<usize>();
+        let mut places = self.places(field(field::HASH)).into_iter().flatten();
+        let place = places.find(|place| place.load(Relaxed) & place::POSITION == tail);
+        self.pass(tail + len as u64);
+        let Some(place) = place else { return };
+        let found = place.load(Relaxed);
+        if found & place::WAS_READ == 0 || len > *moves {
+            return place.store(0, Relaxed);
+        }
+        *moves -= len;
+        let head = self.head.load(Relaxed);
+        let (from, to) = (&self.ring[at..][..len], &self.ring[(head & self.offset) as usize..]);
+        // The places may overlap. It is not behind where it comes from.
+        from.iter().zip(to).for_each(|(from, to)| to.store(from.load(Relaxed), Relaxed));
+        self.head.store(head + len as u64, Relaxed);
+        place.store(head | found & place::HASH, Release);
+    }
+
+    /// Forgets the records before this position.
+    fn pass(&self, position: u64) {
+        self.tail.store(position, Relaxed);
+        fence(Release);
     }
 }
 
-/// The name of a row: the key, and after it the namespace.
-#[derive(PartialEq, Eq)]
-pub(super) struct Place {
-    names: Box<[u8]>,
-    key: usize,
-}
+impl<'a> Row<'a> {
+    /// What a read has found.
+    pub fn of(entry: &'a Entry, expiration: Option<i64>, projection: Projection) -> Row<'a> {
+        let rest = (projection == Projection::Entry).then_some((entry.metadata.as_deref(), entry.version));
+        Row { value: entry.value(), expiration, rest }
+    }
 
-/// The same, of a caller.
-pub(super) struct Name<'a> {
-    pub namespace: &'a str,
-    pub key: &'a [u8],
-}
+    fn metadata(&self) -> Option<&'a str> {
+        self.rest.and_then(|(metadata, _)| metadata)
+    }
 
-impl Place {
-    /// Returns `None` if there is no memory for it.
-    pub fn new(namespace: &str, key: &str) -> Option<Place> {
-        let mut names = Vec::new();
-        names.try_reserve_exact(key.len() + namespace.len()).ok()?;
-        names.extend_from_slice(key.as_bytes());
-        names.extend_from_slice(namespace.as_bytes());
-        Some(Place { names: names.into_boxed_slice(), key: key.len() })
+    fn write(&self, mut set: impl FnMut(usize, u64)) {
+        let mut kind = kind::ROW;
+        let mut start = 0;
+        if let Some(expiration) = self.expiration {
+            kind |= kind::EXPIRATION;
+            set(field::EXPIRATION, expiration as u64);
+        }
+        if let Some((metadata, version)) = self.rest {
+            kind |= kind::REST | metadata.map_or(0, |_| kind::METADATA);
+            let [a, b, c, d, rest @ ..] = *version.as_bytes();
+            start = u32::from_le_bytes([a, b, c, d]);
+            set(field::VERSION, u64::from_le_bytes(rest));
+        }
+        set(field::KIND, u64::from(kind) | u64::from(start) << 32);
     }
 }
 
-impl Hash for Place {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let (key, namespace) = self.names.split_at(self.key);
-        state.write(key);
-        state.write(namespace);
-    }
-}
-
-impl Hash for Name<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write(self.key);
-        state.write(self.namespace.as_bytes());
-    }
-}
-
-impl Equivalent<Place> for Name<'_> {
-    fn equivalent(&self, place: &Place) -> bool {
-        let (key, namespace) = place.names.split_at(place.key);
-        key == self.key && namespace == self.namespace.as_bytes()
-    }
-}
+#[cfg(test)]
+mod tests;

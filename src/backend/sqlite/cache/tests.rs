@@ -49,8 +49,16 @@ impl Bench {
     }
 
     fn add(&self, state: State, key: &str, value: &str, expiration: Option<i64>) {
-        let row = Row { value: value.as_bytes().into(), expiration, rest: Some((None, Version::default())) };
-        self.cache.add(header(state), "n", key, Some(row), SIZE);
+        self.add_row(
+            state,
+            key,
+            Some(Row { value: value.as_bytes(), expiration, rest: Some((None, Version::default())) }),
+        );
+    }
+
+    fn add_row(&self, state: State, key: &str, row: Option<Row<'_>>) {
+        let name = Name { namespace: "n", key: key.as_bytes() };
+        self.cache.add(WalIndex::new(self.memory), header(state), &name, row.as_ref(), SIZE);
     }
 
     /// What the cache answers; `None` if it does not.
@@ -74,7 +82,8 @@ impl Bench {
     fn moved(&self, before: State, last_frame: u32, key: &str, swept: Option<i64>) {
         let commit = OwnCommit { before: header(before), last_frame };
         let _expected = self.cache.expect();
-        self.cache.moved(Some((commit, WalIndex::new(self.memory))), swept, [("n", key)].into_iter());
+        let name = Name { namespace: "n", key: key.as_bytes() };
+        self.cache.moved(Some((commit, WalIndex::new(self.memory))), swept, [(name, NewRow::Unknown)].into_iter());
     }
 }
 
@@ -87,7 +96,7 @@ fn a_row_is_returned_until_anybody_commits() {
     let bench = Bench::new();
     assert_eq!(bench.get("k"), None);
     bench.add(FIRST, "k", "v", None);
-    bench.cache.add(header(FIRST), "n", "missing", None, SIZE);
+    bench.add_row(FIRST, "missing", None);
     assert_eq!((bench.get("k"), bench.get("missing"), bench.get("other")), (some("v"), Some(None), None));
     bench.publish(next(FIRST));
     assert_eq!((bench.get("k"), bench.get("missing")), (None, None));
@@ -118,18 +127,29 @@ fn rows_of_an_older_header_do_not_come_back_with_a_new_one() {
     assert_eq!((bench.get("k"), bench.get("other")), (None, some("v")));
     // Nor do rows that a read of the older header adds late.
     bench.add(FIRST, "k", "old", None);
-    assert_eq!((bench.get("k"), bench.get("other")), (None, None));
+    assert_eq!((bench.get("k"), bench.get("other")), (None, some("v")));
 }
 
 #[test]
-fn a_read_that_began_in_an_older_epoch_finds_none_of_its_rows() {
+fn the_cache_does_not_go_back_to_an_older_header() {
+    // Another thread has compared with the header, and looks for its row now.
     let bench = Bench::new();
-    bench.add(FIRST, "k", "old", None);
-    let epoch = bench.cache.epoch.load(Acquire);
-    assert!(bench.cache.find_since(epoch, "n", b"k").is_some());
     bench.publish(next(FIRST));
     bench.add(next(FIRST), "other", "v", None);
-    assert!(bench.cache.find_since(epoch, "n", b"k").is_none());
+    bench.add(FIRST, "k", "old", None);
+    assert!(bench.cache.rows.get().unwrap().find(&Name { namespace: "n", key: b"k" }).is_none());
+    assert_eq!(bench.cache.header(), header(next(FIRST)));
+}
+
+#[test]
+fn a_read_that_found_a_row_before_the_cache_was_emptied_does_not_return_it() {
+    let bench = Bench::new();
+    bench.add(FIRST, "k", "old", None);
+    let (_, record) = bench.cache.find(&Name { namespace: "n", key: b"k" }).unwrap();
+    assert!(record.is_intact());
+    bench.publish(next(FIRST));
+    bench.add(next(FIRST), "other", "v", None);
+    assert!(!record.is_intact());
 }
 
 #[test]
@@ -143,6 +163,31 @@ fn an_own_commit_leaves_the_other_rows() {
     // A read that began before the commit adds nothing.
     bench.add(FIRST, "k", "old", None);
     assert_eq!(bench.get("k"), None);
+}
+
+#[test]
+fn an_own_commit_brings_the_rows_that_it_has_put() {
+    let bench = Bench::new();
+    let row = |value| Row { value, expiration: None, rest: Some((None, Version::default())) };
+    for key in ["put", "deleted", "put and deleted", "put and unknown"] {
+        bench.add(FIRST, key, "old", None);
+    }
+    bench.publish(next(FIRST));
+    let changed = [
+        ("put", NewRow::Row(row(b"new"))),
+        ("put and deleted", NewRow::Row(row(b"new"))),
+        ("put and unknown", NewRow::Row(row(b"new"))),
+        ("not read before", NewRow::Row(row(b"new"))),
+        ("put and deleted", NewRow::Missing),
+        ("deleted", NewRow::Missing),
+        ("put and unknown", NewRow::Unknown),
+    ];
+    let changed = changed.map(|(key, row)| (Name { namespace: "n", key: key.as_bytes() }, row));
+    let commit = OwnCommit { before: header(FIRST), last_frame: next(FIRST).frames };
+    bench.cache.moved(Some((commit, WalIndex::new(bench.memory))), None, changed.into_iter());
+    assert_eq!((bench.get("put"), bench.get("deleted")), (some("new"), Some(None)));
+    assert_eq!((bench.get("put and deleted"), bench.get("put and unknown")), (Some(None), None));
+    assert_eq!(bench.get("not read before"), None);
 }
 
 #[test]
@@ -252,7 +297,7 @@ fn many_keys_are_read_as_of_one_moment() {
     let get_many = |keys: &[&str]| bench.cache.get_many("n", keys, NOW).map(|found| names(found.unwrap()));
     assert_eq!(get_many(&["a", "b"]), Some(vec!["a".to_owned()]));
     assert_eq!(get_many(&["a", "c"]), None);
-    bench.cache.add(header(FIRST), "n", "c", None, SIZE);
+    bench.add_row(FIRST, "c", None);
     assert_eq!(get_many(&["a", "c"]), Some(vec!["a".to_owned()]));
     bench.publish(next(FIRST));
     assert_eq!(get_many(&["a"]), None);
@@ -267,6 +312,15 @@ fn a_key_is_added_when_it_is_asked_for_again() {
 }
 
 #[test]
+fn keys_that_displace_each_other_are_added_too() {
+    // With one place for all.
+    let asked = asked::Asked::new(1);
+    let again = |key: &[u8]| asked.again(&Name { namespace: "n", key });
+    let alternating = (0..200).filter(|number| again(if number % 2 == 0 { b"a" } else { b"b" })).count();
+    assert!(alternating >= 5, "{alternating}");
+}
+
+#[test]
 fn the_rows_stay_within_the_size() {
     let bench = Bench::new();
     for key in 0..20_000 {
@@ -274,6 +328,8 @@ fn the_rows_stay_within_the_size() {
     }
     let size = bench.cache.stats().size;
     assert!((SIZE / 2..=SIZE).contains(&size), "{size}");
-    let large = Entry { value: Some(vec![0; 16 * 1024]), ..Entry::default() };
-    assert!(Row::of(&large, None, Projection::Value, SIZE).is_none());
+    let large = "v".repeat(16 * 1024);
+    bench.add(FIRST, "k", "v", None);
+    bench.add(FIRST, "k", &large, None);
+    assert_eq!(bench.get("k"), None);
 }

@@ -1,0 +1,57 @@
+//! Which keys were asked for lately, and the names of rows.
+
+use std::hash::BuildHasher;
+use std::sync::atomic::AtomicU8;
+use std::sync::atomic::Ordering::Relaxed;
+
+use hashbrown::DefaultHashBuilder;
+
+/// The name of a row.
+#[derive(Clone, Copy, Hash)]
+pub(in super::super) struct Name<'a> {
+    pub namespace: &'a str,
+    pub key: &'a [u8],
+}
+
+/// A key is added to the cache at its second miss: most keys that a walk through the whole store reads, it reads once.
+pub(super) struct Asked {
+    hasher: DefaultHashBuilder,
+    /// A part of the hash of the last key at each place; a few keys are taken for each other.
+    marks: Box<[AtomicU8]>,
+    /// How many keys were not asked for before. Keys that share a place would displace each other for ever, so every
+    /// sixteenth is added at once.
+    others: AtomicU8,
+}
+
+impl Asked {
+    /// About as many places as a cache of this size has rows.
+    pub fn new(size: u64) -> Asked {
+        let places = Asked::len(size);
+        let mut marks = Vec::new();
+        // Without memory for them, no key was asked for.
+        if marks.try_reserve_exact(places).is_ok() {
+            marks.resize_with(places, || AtomicU8::new(0));
+        }
+        Asked { hasher: DefaultHashBuilder::default(), marks: marks.into_boxed_slice(), others: AtomicU8::new(0) }
+    }
+
+    /// How many bytes it takes.
+    pub fn len(size: u64) -> usize {
+        const USUAL: u64 = 256;
+        const MOST: u64 = 1 << 20;
+        (size / USUAL).clamp(1, MOST).next_power_of_two() as usize
+    }
+
+    /// Notes a key, and returns whether to add it.
+    pub fn again(&self, name: &Name<'_>) -> bool {
+        let hash = self.hasher.hash_one(name);
+        let mark = (hash >> 56) as u8 | 1; // 0 is no key
+        let place = hash as usize & self.marks.len().wrapping_sub(1);
+        self.marks.get(place).is_some_and(|last| {
+            last.load(Relaxed) == mark || {
+                last.store(mark, Relaxed);
+                self.others.fetch_add(1, Relaxed) % 16 == 15
+            }
+        })
+    }
+}
