@@ -304,6 +304,47 @@ fn many_keys_are_read_as_of_one_moment() {
 }
 
 #[test]
+fn rows_that_are_overwritten_while_they_are_read_are_not_returned() {
+    let bench = Bench::new();
+    let cache = &bench.cache;
+    let size = 1 << 15;
+    let (ends, read) = (AtomicBool::new(false), std::sync::atomic::AtomicU64::new(0));
+    let check = |key: usize, value: &[u8]| {
+        assert!(value.len() == 100 + key && value.iter().all(|byte| *byte == value[0]), "{key}: {value:?}");
+        read.fetch_add(1, Relaxed);
+    };
+    let keys: Vec<String> = (0..100).map(|key| key.to_string()).collect();
+    std::thread::scope(|scope| {
+        let reader = || {
+            let mut entry = Entry::default();
+            while !ends.load(Relaxed) {
+                for (number, key) in keys.iter().enumerate() {
+                    if let Some(Ok(true)) = cache.get("n", key, Projection::Entry, NOW, &mut entry) {
+                        check(number, entry.value());
+                    }
+                    cache.peek("n", key.as_bytes(), NOW, &mut |value| check(number, value.unwrap()));
+                    if let Some(found) = cache.get_many("n", &[key], NOW) {
+                        check(number, found.unwrap()[0].value());
+                    }
+                }
+            }
+        };
+        let readers = [scope.spawn(reader), scope.spawn(reader)];
+        let mut number = 0;
+        while number < 300_000 || read.load(Relaxed) < 1000 {
+            let key = number * 7919 % keys.len();
+            let value = vec![number as u8; 100 + key];
+            let row = Row { value: &value, expiration: None, rest: Some((None, Version::default())) };
+            let name = Name { namespace: "n", key: keys[key].as_bytes() };
+            cache.add(WalIndex::new(bench.memory), header(FIRST), &name, Some(&row), size);
+            number += 1;
+        }
+        ends.store(true, Relaxed);
+        readers.into_iter().for_each(|reader| reader.join().unwrap());
+    });
+}
+
+#[test]
 fn a_key_is_added_when_it_is_asked_for_again() {
     let cache = Cache::default();
     let asked = |key: &str| cache.missed("n", key, SIZE);
