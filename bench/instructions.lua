@@ -8,8 +8,8 @@ local operation, place, count, file = table.unpack(arg)
 local store = KV.open(place == "memory" and { memory = true } or { path = file })
 local kv = store:namespace("bench")
 
-local keys = {}
-for i = 1, KEYS do keys[i] = ("key:%09d"):format(i) end
+local keys, missing = {}, {}
+for i = 1, KEYS do keys[i], missing[i] = ("key:%09d"):format(i), ("no :%09d"):format(i) end
 local value = ("0123456789"):rep(10)
 
 -- 567 bytes as JSON.
@@ -25,6 +25,7 @@ assert(batch:commit())
 
 local run = {
   get = function(n) for i = 1, n do kv:get(keys[i % KEYS + 1]) end end,
+  missing = function(n) for i = 1, n do kv:get(missing[i % KEYS + 1]) end end,
   json = function(n) for _ = 1, n do kv:get(keys[1], "json") end end,
   put = function(n) for i = 1, n do kv:put(keys[i % KEYS + 1], value) end end,
   list = function(n) for _ = 1, n do kv:list { limit = 1000 } end end,

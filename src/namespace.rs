@@ -71,6 +71,7 @@ impl Namespace {
     /// Passes the value of a key to `see`, or `None` if there is none, if the back end has it at hand: the short way for
     /// the most frequent call. Otherwise, returns false, and the caller has to read it by another method, which also
     /// reports what is wrong with the key. `see` makes no call and does not panic.
+    #[inline(always)]
     pub(crate) fn peek(&self, key: &[u8], see: &mut dyn FnMut(Option<&[u8]>)) -> bool {
         let inner = &*self.store.0;
         // What is known was checked by the limits of some store on the file. None are wider than these.
@@ -102,14 +103,23 @@ impl Namespace {
     /// unspecified.
     #[inline(always)]
     pub fn read_value(&self, key: &str, entry: &mut Entry) -> Result<bool> {
-        let mut copied = None;
-        let copy = &mut |value: Option<&[u8]>| {
-            copied = Some(value.map(|value| backend::copy(value, entry.value.get_or_insert_default())).transpose());
-        };
-        match self.peek(key.as_bytes(), copy) {
-            true => copied.unwrap_or(Ok(None)).map(|found| found.is_some()),
-            false => self.read_what(key, Projection::Value, entry),
+        match self.peek_value(key.as_bytes(), entry) {
+            Some(read) => read,
+            None => self.read_what(key, Projection::Value, entry),
         }
+    }
+
+    /// Like [`read_value`](Namespace::read_value), if [`peek`](Namespace::peek) has the value.
+    #[inline(always)]
+    pub(crate) fn peek_value(&self, key: &[u8], entry: &mut Entry) -> Option<Result<bool>> {
+        let mut read = None;
+        self.peek(key, &mut |value| {
+            read = Some(match value {
+                Some(value) => backend::copy(value, entry.value.get_or_insert_default()).map(|()| true),
+                None => Ok(false),
+            });
+        });
+        read
     }
 
     /// Returns whether a key is there, without reading its value.

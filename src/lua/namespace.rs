@@ -34,8 +34,7 @@ pub(super) unsafe extern "C-unwind" fn get(l: State) -> c_int {
     };
     let text = |call: &mut Call<'_>| {
         let namespace: &Namespace = call.object_below(Upvalue::Namespace)?.as_ref()?;
-        let key = from_utf8(call.bytes(2)?).ok()?;
-        Some(namespace.read_value(key, &mut call.scratch.entry))
+        namespace.peek_value(call.bytes(2)?, &mut call.scratch.entry)
     };
     // SAFETY: this frame owns nothing that needs dropping.
     unsafe {

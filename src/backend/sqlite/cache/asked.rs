@@ -1,16 +1,24 @@
 //! Which keys were asked for lately, and the names of rows.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::atomic::AtomicU8;
 use std::sync::atomic::Ordering::Relaxed;
 
 use hashbrown::DefaultHashBuilder;
 
 /// The name of a row.
-#[derive(Clone, Copy, Hash)]
+#[derive(Clone, Copy)]
 pub(in super::super) struct Name<'a> {
     pub namespace: &'a str,
     pub key: &'a [u8],
+}
+
+/// Names that are divided in another way have the same hash, and are compared.
+impl Hash for Name<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(self.key);
+        state.write(self.namespace.as_bytes());
+    }
 }
 
 /// A key is added to the cache at its second miss: most keys that a walk through the whole store reads, it reads once.
