@@ -45,9 +45,9 @@ pub(in super::super) enum NewRow<'a> {
 /// A place of the index: the position of a record, whether it was read since it was appended, and a part of the hash.
 /// 0 is no record.
 mod place {
-    pub const POSITION: u64 = WAS_READ - 1;
-    pub const WAS_READ: u64 = 1 << 52;
-    pub const HASH: u64 = !(POSITION | WAS_READ);
+    pub(super) const POSITION: u64 = WAS_READ - 1;
+    pub(super) const WAS_READ: u64 = 1 << 52;
+    pub(super) const HASH: u64 = !(POSITION | WAS_READ);
 }
 
 /// A record takes at most this part of the ring.
@@ -62,25 +62,25 @@ const MOVED: usize = 8;
 /// The words at the beginning of a record. The key, the namespace, the metadata and the value follow.
 mod field {
     /// The hash of the name.
-    pub const HASH: usize = 0;
+    pub(super) const HASH: usize = 0;
     /// The lengths of the key and the namespace.
-    pub const NAME: usize = 1;
+    pub(super) const NAME: usize = 1;
     /// The lengths of the metadata and the value.
-    pub const TEXTS: usize = 2;
+    pub(super) const TEXTS: usize = 2;
     /// What there is, and the first four bytes of the version.
-    pub const KIND: usize = 3;
-    pub const EXPIRATION: usize = 4;
+    pub(super) const KIND: usize = 3;
+    pub(super) const EXPIRATION: usize = 4;
     /// The other eight bytes of the version.
-    pub const VERSION: usize = 5;
-    pub const COUNT: usize = 6;
+    pub(super) const VERSION: usize = 5;
+    pub(super) const COUNT: usize = 6;
 }
 
 /// What there is: bits of a number.
 mod kind {
-    pub const ROW: u32 = 1;
-    pub const EXPIRATION: u32 = 2;
-    pub const REST: u32 = 4;
-    pub const METADATA: u32 = 8;
+    pub(super) const ROW: u32 = 1;
+    pub(super) const EXPIRATION: u32 = 2;
+    pub(super) const REST: u32 = 4;
+    pub(super) const METADATA: u32 = 8;
 }
 
 /// Whether a place of the index has a record of this hash.

@@ -90,9 +90,9 @@ fn what_was_read_stays_and_what_was_not_goes() {
         // The ring has room for some 700 of them.
         assert!(number < 1500 || get(&rows, &(number - 1490).to_string()).is_none(), "{number}");
     }
-    // At the end of a lap, the one that has no room there is dropped.
+    // In a lap, some of the ten are dropped: at the end of the ring, or for their places in the index.
     let laps = rows.head.load(Relaxed) / (rows.offset + 1);
-    assert!(lost <= 10 + laps, "{lost} in {laps} laps");
+    assert!(lost <= 10 + 4 * laps, "{lost} in {laps} laps");
     assert!(rows.size() > SIZE / 2);
 }
 
