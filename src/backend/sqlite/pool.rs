@@ -34,10 +34,41 @@ pub(super) enum Use {
 
 pub(super) struct Pool {
     state: Mutex<State>,
-    writer_freed: Condvar,
-    reader_freed: Condvar,
-    any_freed: Condvar,
+    writer_freed: Freed,
+    reader_freed: Freed,
+    /// For reads that take any connection. They are woken after each change: what each can have depends on both kinds,
+    /// and there are few of them.
+    any_freed: Freed,
     threads: Threads,
+}
+
+/// What threads wait for. To wake them costs a call of the system only if there are some. The pool's state is locked
+/// during each of its functions.
+#[derive(Default)]
+struct Freed {
+    changed: Condvar,
+    waiting: AtomicUsize,
+}
+
+impl Freed {
+    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        self.waiting.fetch_add(1, Relaxed);
+        let state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        self.waiting.fetch_sub(1, Relaxed);
+        state
+    }
+
+    fn notify_one(&self) {
+        if self.waiting.load(Relaxed) > 0 {
+            self.changed.notify_one();
+        }
+    }
+
+    fn notify_all(&self) {
+        if self.waiting.load(Relaxed) > 0 {
+            self.changed.notify_all();
+        }
+    }
 }
 
 struct State {
@@ -46,8 +77,6 @@ struct State {
     readers: Vec<Box<Connection>>,
     /// Includes those in use.
     reader_count: usize,
-    /// How many reads wait for any connection.
-    waiting_for_any: usize,
     /// Whether connections that are returned are closed.
     closed: bool,
 }
@@ -78,14 +107,13 @@ impl Pool {
             writer: Writer::Free(Box::new(writer)),
             readers: Vec::new(),
             reader_count: 0,
-            waiting_for_any: 0,
             closed: false,
         };
         Pool {
             state: Mutex::new(state),
-            writer_freed: Condvar::new(),
-            reader_freed: Condvar::new(),
-            any_freed: Condvar::new(),
+            writer_freed: Freed::default(),
+            reader_freed: Freed::default(),
+            any_freed: Freed::default(),
             threads: Threads::default(),
         }
     }
@@ -139,11 +167,11 @@ impl Pool {
                 if long {
                     // From now on, waiting calls return BUSY.
                     self.writer_freed.notify_all();
-                    self.notify_any(&state);
+                    self.any_freed.notify_all();
                 }
                 return Ok(Turn { pool: self, is_writer: true, connection, after });
             }
-            state = self.writer_freed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.writer_freed.wait(state);
             state.check_open()?;
         }
     }
@@ -156,7 +184,7 @@ impl Pool {
                 state.reader_count += usize::from(connection.is_none());
                 return Ok(Turn { pool: self, is_writer: false, connection, after: None });
             }
-            state = self.reader_freed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.reader_freed.wait(state);
             state.check_open()?;
         }
     }
@@ -173,17 +201,7 @@ impl Pool {
             if matches!(state.writer, Writer::InUse { long: true, .. }) && state.reader_count == 0 {
                 return Err(unavailable(why));
             }
-            state.waiting_for_any += 1;
-            state = self.any_freed.wait(state).unwrap_or_else(PoisonError::into_inner);
-            state.waiting_for_any -= 1;
-        }
-    }
-
-    /// Wakes the reads that wait for any connection, after each change: what each can have depends on both kinds, and
-    /// there are few of them.
-    fn notify_any(&self, state: &State) {
-        if state.waiting_for_any > 0 {
-            self.any_freed.notify_all();
+            state = self.any_freed.wait(state);
         }
     }
 
@@ -224,7 +242,7 @@ impl Pool {
         state.closed = true;
         self.writer_freed.notify_all();
         self.reader_freed.notify_all();
-        self.notify_any(&state);
+        self.any_freed.notify_all();
         let mut closed = Vec::new();
         loop {
             closed.append(&mut state.drain("the end"));
@@ -232,8 +250,7 @@ impl Pool {
                 Writer::InUse { long: false, .. } => self.writer_freed.wait(state),
                 _ if state.reader_count > 0 => self.reader_freed.wait(state),
                 _ => return closed,
-            }
-            .unwrap_or_else(PoisonError::into_inner);
+            };
         }
     }
 
@@ -297,7 +314,7 @@ impl Drop for Turn<'_> {
             }
             self.pool.reader_freed.notify_one();
         }
-        self.pool.notify_any(&state);
+        self.pool.any_freed.notify_all();
         drop(state);
         match self.connection.take() {
             Some(connection) if broken.is_some() => connection.close_without_checkpoint(),
@@ -388,7 +405,7 @@ mod tests {
                 let reader = scope.spawn(move || {
                     let read = |_: &mut Connection| {
                         has.send(()).unwrap();
-                        while pool.lock().waiting_for_any < READS {
+                        while pool.any_freed.waiting.load(Relaxed) < READS {
                             thread::yield_now();
                         }
                         Ok(())
