@@ -41,7 +41,7 @@ cflags-wasm := -std=gnu11 -O2 -D_WASI_EMULATED_PROCESS_CLOCKS -Isrc/wasm/include
 link-wasm  := -mexec-model=reactor -lwasi-emulated-process-clocks -Wl,--import-memory \
     -Wl,--stack-first,-z,stack-size=1048576 -Wl,--gc-sections,--strip-debug
 exports-wasm = $(addprefix -Wl$(comma)--export-if-defined=, \
-    $(functions) $(addprefix luat_kv_wasm_,alloc changed changes free load read))
+    $(functions) $(addprefix luat_kv_wasm_,alloc changed changes free load read replace))
 
 # Without the options that make luat_kv.wasm small: a library that aborts on panics would trap whenever an error of Lua
 # passes through Rust, and the messages for scripts format numbers with `{:?}`. It is also optimized for speed. It is

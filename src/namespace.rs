@@ -14,7 +14,7 @@ use crate::store::Store;
 use crate::types::{Entry, IncrOptions, Limits, ListOptions, Page, PutOptions};
 use crate::version::Version;
 #[cfg(target_family = "wasm")]
-use crate::{backend::memory::Row, store::memory};
+use crate::{backend::memory::Seen, store::memory};
 
 /// A set of keys within a store, separate from those of other namespaces.
 ///
@@ -57,7 +57,7 @@ impl Namespace {
 
     /// Passes a row to `see`, without a copy of it: see `Memory::see`.
     #[cfg(target_family = "wasm")]
-    pub(crate) fn see<T>(&self, key: &str, mut see: impl FnMut(&Row, bool) -> T) -> Result<Option<T>> {
+    pub(crate) fn see<T>(&self, key: &str, mut see: impl FnMut(Seen<'_>) -> T) -> Result<Option<T>> {
         let inner = &*self.store.0;
         inner.call(|backend| memory(backend)?.see(&self.name, key, &inner.clock, &mut see))
     }

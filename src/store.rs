@@ -14,6 +14,8 @@ use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
 use crate::fork;
 use crate::types::{Limits, OpenOptions, Stats};
+#[cfg(target_family = "wasm")]
+use crate::version::Version;
 
 /// A key-value store: namespaces of keys, on disk or in memory.
 ///
@@ -314,6 +316,14 @@ impl Store {
     #[cfg(target_family = "wasm")]
     pub(crate) fn changed(&self) -> Result<*mut u32> {
         self.0.call(|backend| Ok(memory(backend)?.changed()))
+    }
+
+    /// Replaces the value of a row: see `Memory`.
+    #[cfg(target_family = "wasm")]
+    pub(crate) fn replace(&self, row: u32, value: &[u8]) -> Result<Version> {
+        let inner = &*self.0;
+        inner.limits.value(value)?;
+        inner.call(|backend| memory(backend)?.replace(row, value, &inner.clock))
     }
 
     /// Closes the store for all its handles. Using one of them is an error from then on. Closing again does nothing.

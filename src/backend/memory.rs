@@ -5,12 +5,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-#[cfg(target_family = "wasm")]
-pub(crate) use self::maps::Row;
-#[cfg(not(target_family = "wasm"))]
-use self::maps::Row;
-use self::maps::{Held, Maps, REMOVED, shared};
+use self::maps::{Held, Maps, REMOVED, Row, shared};
+use self::now::Now;
 use self::slab::Id;
+#[cfg(target_family = "wasm")]
+pub(crate) use self::wasm::Seen;
 use super::{
     Backend, Each, Entries, Import, Listed, Outcome, PAGE_BYTES, Projection, Put, Range, Removed, SWEEP_PER_WRITE,
     Scan, ScanPage, Step, Transaction, Write, copy, copy_text, push,
@@ -24,11 +23,14 @@ use crate::utf8::from_utf8;
 use crate::version::{Version, Versions};
 
 mod changes;
-#[cfg(not(target_family = "wasm"))]
+#[cfg_attr(target_family = "wasm", path = "memory/chained_index.rs")]
 mod index;
 mod maps;
+mod now;
 mod record;
 mod slab;
+#[cfg(target_family = "wasm")]
+mod wasm;
 
 pub(crate) struct Memory {
     /// `None` once it is closed.
@@ -63,13 +65,15 @@ impl Memory {
     /// Changes the maps, and sweeps. If `run` returns `None` or fails, changes nothing.
     fn change<T>(&self, clock: &Clock, run: impl FnOnce(&mut Change<'_>) -> Result<Option<T>>) -> Result<Option<T>> {
         self.with(|maps| {
-            let now = clock.now();
+            #[cfg(target_family = "wasm")]
+            maps.keep_room_to_load();
+            let now = Now::of(clock);
             let version = maps.versions.next();
-            let mut change = Change::begin(maps, now, version, true);
+            let mut change = Change::begin(maps, &now, version, true);
             let Some(answer) = run(&mut change)? else { return Ok(None) };
             let quota = SWEEP_PER_WRITE + change.expiries as u64;
             change.keep();
-            maps.sweep(quota, now);
+            maps.sweep(quota, || now.get());
             Ok(Some(answer))
         })
     }
@@ -90,37 +94,17 @@ impl Memory {
     pub(crate) fn load(&self, records: &[u8]) -> Result<()> {
         record::read(records, |_| Ok(()))?;
         self.with(|maps| {
+            #[cfg(target_family = "wasm")]
+            maps.free_room_to_load();
+            let clock = Clock::manual(0);
+            let now = Now::of(&clock);
             // One by one, since undoing all of them together might need as much memory again.
             record::read(records, |told| {
-                let mut change = Change::begin(maps, 0, Version::default(), false);
+                let mut change = Change::begin(maps, &now, Version::default(), false);
                 change.load(told)?;
                 change.keep();
                 Ok(())
             })
-        })
-    }
-}
-
-#[cfg(target_family = "wasm")]
-impl Memory {
-    /// The word of [`changed`](Memory::changed), for the host.
-    pub(crate) fn changed(&self) -> *mut u32 {
-        self.changed.as_ptr()
-    }
-
-    /// Passes a row to `see`, without a copy of it, and whether it has expired. Returns `None` if there is no row. The
-    /// time is read only if the row has an expiration.
-    pub(crate) fn see<T>(
-        &self,
-        namespace: &str,
-        key: &str,
-        clock: &Clock,
-        see: impl FnOnce(&Row, bool) -> T,
-    ) -> Result<Option<T>> {
-        self.read(|maps| {
-            let Some(row) = maps.row(namespace, key) else { return Ok(None) };
-            let is_gone = row.expiration().is_some() && row.is_gone(clock.now());
-            Ok(Some(see(row, is_gone)))
         })
     }
 }
@@ -161,7 +145,7 @@ impl Backend for Memory {
             return false;
         }
         match &*self.lock_to_read() {
-            Some(maps) => see(maps.live(namespace, key, clock.now()).map(|row| &*row.value)),
+            Some(maps) => see(maps.row(namespace, key).filter(|row| !row.has_expired(clock)).map(|row| &*row.value)),
             None => return false,
         }
         true
@@ -228,7 +212,7 @@ impl Backend for Memory {
     }
 
     fn sweep(&self, max: u64, now: i64) -> Result<u64> {
-        self.with(|maps| Ok(maps.sweep(max, now)))
+        self.with(|maps| Ok(maps.sweep(max, || now)))
     }
 
     /// A waiting thread gets the lock without this.
@@ -288,7 +272,7 @@ impl Backend for Memory {
 /// A write in progress. Dropping it undoes everything, unless `undo` was emptied.
 struct Change<'a> {
     maps: &'a mut Maps,
-    now: i64,
+    now: &'a Now<'a>,
     version: Version,
     /// Whether the changes belong in the next record.
     is_noted: bool,
@@ -314,7 +298,7 @@ enum Undo {
 }
 
 impl<'a> Change<'a> {
-    fn begin(maps: &'a mut Maps, now: i64, version: Version, is_noted: bool) -> Self {
+    fn begin(maps: &'a mut Maps, now: &'a Now<'a>, version: Version, is_noted: bool) -> Self {
         let undo = mem::take(&mut maps.undo);
         Change { maps, now, version, is_noted, undo, expiries: 0, usage: Usage::now() }
     }
@@ -368,7 +352,7 @@ impl Change<'_> {
 
     /// Returns whether there was a live row.
     fn remove_row(&mut self, namespace: &str, key: &str) -> Result<bool> {
-        let is_live = self.maps.row(namespace, key).map(|row| !row.is_gone(self.now));
+        let is_live = self.maps.row(namespace, key).map(|row| !row.is_gone(self.now.get()));
         if is_live.is_some() {
             let removed = Held { value: [].into(), metadata: None, expiration: Some(REMOVED), version: self.version };
             self.replace(namespace, key, removed)?;
@@ -385,32 +369,48 @@ impl Change<'_> {
 
     /// First does everything that can fail, then what cannot fail or can be undone.
     fn replace(&mut self, namespace: &str, key: &str, held: Held) -> Result<()> {
-        /// More than the size of a node that the maps may need for one more key, with a margin.
-        const NODE: usize = 512;
+        if let Some(id) = self.maps.find(namespace, key) {
+            return self.replace_row(id, held);
+        }
         self.undoable()?;
         let is_open = held.expiration.is_some();
-        let kept = self.maps.find(namespace, key);
-        let new = if kept.is_some() { None } else { Some(self.maps.prepare(namespace, key)?) };
+        let new = self.maps.prepare(namespace, key)?;
         let is_noted = self.is_noted && self.maps.changes.note(namespace, key)?;
-        if held.expiration != Some(REMOVED) {
-            // Nodes stay allocated when the key is removed again, so they must not use the reserve.
-            if let Err(full) = self.usage.check_unchanged().and_then(|()| oom_reserve::room(NODE)) {
-                if is_noted {
-                    self.maps.changes.forget(namespace, key);
-                }
-                return Err(full);
+        if let Err(full) = self.room_for_nodes() {
+            if is_noted {
+                self.maps.changes.forget(namespace, key);
             }
+            return Err(full);
         }
-        let undo = match (kept, new) {
-            (_, Some(new)) => Undo::Row { id: self.maps.insert(new, held), before: None, is_noted, is_open },
-            (Some(id), None) => {
-                let before = self.maps.get_mut(id).map(|row| row.replace(held));
-                Undo::Row { id, before, is_noted, is_open }
-            }
-            (None, None) => return Ok(()),
-        };
-        self.undo.push(undo);
+        let id = self.maps.insert(new, held);
+        self.undo.push(Undo::Row { id, before: None, is_noted, is_open });
         Ok(())
+    }
+
+    /// The same for a key that has a row.
+    fn replace_row(&mut self, id: Id, held: Held) -> Result<()> {
+        self.undoable()?;
+        let is_open = held.expiration.is_some();
+        let is_noted = self.is_noted && self.maps.note_change(id)?;
+        if is_noted
+            && held.expiration != Some(REMOVED)
+            && let Err(full) = self.room_for_nodes()
+        {
+            self.maps.forget_change(id);
+            return Err(full);
+        }
+        if let Some(row) = self.maps.get_mut(id) {
+            let before = Some(row.replace(held));
+            self.undo.push(Undo::Row { id, before, is_noted, is_open });
+        }
+        Ok(())
+    }
+
+    /// Checks that there is memory for a node that the maps may need for one more key, with a margin. Nodes stay
+    /// allocated when the key is removed again, so they must not use the reserve.
+    fn room_for_nodes(&self) -> Result<()> {
+        const NODE: usize = 512;
+        self.usage.check_unchanged().and_then(|()| oom_reserve::room(NODE))
     }
 
     /// Makes room to undo a change.
@@ -424,7 +424,7 @@ impl Change<'_> {
         let mut from = copy_text(range.from)?;
         while removed.rows < step.rows as u64 && bytes < step.bytes {
             let Some(row) = self.maps.range(Range { from: &from, ..range }).next() else { break };
-            let (len, is_live) = (row.value.len() as u64, !row.is_gone(self.now));
+            let (len, is_live) = (row.value.len() as u64, !row.is_gone(self.now.get()));
             let taken = copy_text(&row.key).and_then(|key| self.remove_row(range.namespace, &key).map(|_| key));
             let key = match taken {
                 Err(_) if removed.rows > 0 => break,
@@ -452,18 +452,18 @@ impl Change<'_> {
 
 impl Transaction for Change<'_> {
     fn now(&self) -> i64 {
-        self.now
+        self.now.get()
     }
 
     fn get(&mut self, namespace: &str, key: &str, entry: &mut Entry) -> Result<bool> {
-        match self.maps.live(namespace, key, self.now) {
+        match self.maps.live(namespace, key, self.now.get()) {
             Some(row) => copy_entry(row, entry).map(|()| true),
             None => Ok(false),
         }
     }
 
     fn version(&mut self, namespace: &str, key: &str) -> Result<Option<Version>> {
-        Ok(self.maps.live(namespace, key, self.now).map(|row| row.version))
+        Ok(self.maps.live(namespace, key, self.now.get()).map(|row| row.version))
     }
 
     fn put(&mut self, namespace: &str, put: Put<'_>) -> Result<()> {
@@ -474,7 +474,7 @@ impl Transaction for Change<'_> {
     }
 
     fn touch(&mut self, namespace: &str, key: &str, expiration: Option<i64>) -> Result<bool> {
-        let Some(row) = self.maps.live(namespace, key, self.now) else { return Ok(false) };
+        let Some(row) = self.maps.live(namespace, key, self.now.get()) else { return Ok(false) };
         let held = held(&row.value, row.metadata.as_deref(), expiration, self.version)?;
         self.put_row(namespace, key, held).map(|()| true)
     }

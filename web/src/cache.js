@@ -13,6 +13,8 @@ import { isWellFormed } from "./slot.js";
 /** What an entry costs beside its strings and bytes, in bytes: the row, and its places in two maps. */
 const OVERHEAD = 256;
 
+const NO_ROW = 0xffff_ffff;
+
 /** An entry, or a key that is missing. Its bytes are never passed to a caller, who could change them. */
 export class Row {
   isMissing = false;
@@ -24,6 +26,8 @@ export class Row {
   /** The JSON of the metadata; null for none. It is known if the version is. */
   metadata = null;
   version = null;
+  /** The number of the module's row, as long as the cache is current; NO_ROW if it is unknown. */
+  id = NO_ROW;
   /** Whether the cache has it. */
   isKept = false;
   cost = 0;
@@ -194,6 +198,12 @@ class Table {
     if (row.isKept) this.#young.set(key, row);
   }
 
+  /** The row of a key if a put can replace its value without the key; undefined otherwise. */
+  replaceable(key) {
+    const row = this.#young.get(key);
+    return row !== undefined && row.id !== NO_ROW && row.end === 0 && this.#cache.isCurrent() ? row : undefined;
+  }
+
   #drop(key) {
     const row = this.#young.get(key);
     if (row === undefined) return this.#old.delete(key);
@@ -219,20 +229,23 @@ class Table {
    * often; its version does not, since then each put would leave a string for the garbage collector to move.
    */
   stored(key, text) {
-    let row = this.#young.get(key);
-    const isYoung = row !== undefined;
-    if (!isYoung) {
-      if (!this.wrote(key)) return;
-      row = new Row(0);
-    }
+    const young = this.#young.get(key);
+    if (young !== undefined) return this.replaced(key, young, text);
+    if (!this.wrote(key)) return;
+    const row = new Row(0);
+    row.text = text;
+    this.keep(key, row);
+  }
+
+  /** The same for the row of a key that is in the young generation. */
+  replaced(key, row, text) {
     row.isMissing = false;
     row.text = text;
     row.bytes = null;
     row.end = 0;
     row.metadata = null;
     row.version = null;
-    if (!isYoung) this.keep(key, row);
-    else if (this.#cache.recount(key, row)) this.#cache.settle();
+    if (this.#cache.recount(key, row)) this.#cache.settle();
     else this.wrote(key);
   }
 

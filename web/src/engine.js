@@ -12,7 +12,7 @@ const NAME_ROOM = 3 * 4096; // space for the UTF-8 of any string that has as man
 const ROOM = 65536;
 
 /** The offsets of the parts of the scratch memory. */
-const LAYOUT = { error: 0, handle: 8, number: 16, second: 24, struct: 32, version: 96, out: 128, slots: 160 };
+const LAYOUT = { error: 0, handle: 8, number: 16, second: 24, struct: 32, version: 96, out: 128, slots: 168 };
 const SLOTS = { key: NAME_ROOM, start: NAME_ROOM, stop: NAME_ROOM, cursor: NAME_ROOM, metadata: 4096, value: ROOM };
 
 export class Engine {

@@ -88,7 +88,35 @@ export class SyncNamespace {
   }
 
   put(given, what, settings) {
+    if (typeof what === "string" && settings === undefined) {
+      // A key that is in the cache was checked.
+      const row = this.#table.replaceable(given);
+      if (row !== undefined && isWellFormed(what)) return this.#replace(given, row, what);
+    }
     return this.#write(false, given, what, settings);
+  }
+
+  /** Puts a text. The module need not be told the key, since it has told where the key's row is. */
+  #replace(name, row, text) {
+    const core = this.#core;
+    options.checkValue(text, core.limits);
+    const { engine } = core;
+    const { value, VERSION, ERROR, raw } = engine;
+    try {
+      value.setText("the value", text);
+      let status;
+      try {
+        status = raw.luat_kv_wasm_replace(core.pointer, row.id, value.pointer, value.length, VERSION, ERROR);
+      } catch (error) {
+        throw engine.died(error);
+      }
+      if (status < 0) throw engine.failure(status, noRoom(text));
+    } finally {
+      value.release();
+    }
+    if (core.persister !== null) core.persister.wrote();
+    this.#table.replaced(name, row, text);
+    return engine.outVersion();
   }
 
   add(given, what, settings) {
@@ -101,7 +129,6 @@ export class SyncNamespace {
     const name = options.key(given, core.limits);
     const prepared = settings === undefined ? null : options.put(settings, core.limits);
     const stored = values.storable(what); // last, since a getter of the options could have detached its buffer
-    const length = stored.length;
     options.checkValue(stored, core.limits);
     const ns = this.#handle();
     const { engine } = core;
@@ -121,7 +148,7 @@ export class SyncNamespace {
       } catch (error) {
         throw engine.died(error);
       }
-      if (status < 0) throw engine.failure(status, `there is no memory for a value of ${length} ${unit(stored)}`);
+      if (status < 0) throw engine.failure(status, noRoom(stored));
       if (core.persister !== null) core.persister.wrote();
       if (status !== OK) {
         if (isCurrent) core.cache.settle();
@@ -345,7 +372,9 @@ export class SyncNamespace {
   }
 }
 
-const unit = (stored) => (typeof stored === "string" ? "characters" : "bytes");
+function noRoom(stored) {
+  return `there is no memory for a value of ${stored.length} ${typeof stored === "string" ? "characters" : "bytes"}`;
+}
 
 /** The page of a bulk read. One block of memory holds the views of all keys, and then the keys. */
 function readMany(engine, ns, names) {

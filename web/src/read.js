@@ -3,8 +3,8 @@
 import { NOT_FOUND, OK } from "./abi.js";
 import { Row } from "./cache.js";
 
-/** The offsets of the fields of luat_kv_wasm_entry (src/wasm/read.rs), which has 32 bytes. */
-const ENTRY = { expiration: 0, value_len: 8, metadata_len: 12, version: 16 };
+/** The offsets of the fields of luat_kv_wasm_entry (src/wasm/read.rs), which has 40 bytes. */
+const ENTRY = { expiration: 0, value_len: 8, metadata_len: 12, row: 16, version: 24 };
 /** The length of metadata that is not there. */
 const NONE = 0xffff_ffff;
 
@@ -49,6 +49,7 @@ function missing(engine) {
 function rowAt(engine, pointer, as, isWhole) {
   const { view, OUT } = engine.fresh();
   const row = new Row(view.getFloat64(OUT + ENTRY.expiration, true));
+  row.id = view.getUint32(OUT + ENTRY.row, true);
   const length = view.getUint32(OUT + ENTRY.value_len, true);
   if (isWhole) {
     const metadata = view.getUint32(OUT + ENTRY.metadata_len, true);

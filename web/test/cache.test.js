@@ -52,6 +52,42 @@ test("what was read is read from the module once, until something changes", asyn
   equal(readsOf(times(() => (sync.deleteBulk(["other"]), sync.get("missing")))), 3);
 });
 
+test("a put of a key that was read belongs to the next record", async (t) => {
+  const { sync, store } = await open(t);
+  const changes = () => coreOf(store).changes(false).length;
+  equal([changes(), sync.put("a", "1").length, changes() > 0, sync.get("a"), changes()], [0, 16, true, "1", 0]);
+  const { engine } = coreOf(store);
+  engine.raw = { ...engine.raw, luat_kv_put_versioned: () => ok(false, "the key was passed again") };
+  let flushes = 0;
+  coreOf(store).persister = { wrote: () => flushes++ };
+  sync.put("a", "2");
+  coreOf(store).persister = null;
+  equal([flushes, changes() > 0, changes()], [1, true, 0]);
+});
+
+// The same as in src/backend/memory/maps.rs, for the index that only this module has.
+test("single keys and ranges find the same rows", async (t) => {
+  const { store } = await open(t, { cacheSize: 0 });
+  const spaces = ["a", "ab", "b"].map((name) => store.namespace(name).sync);
+  const key = (number) => `b${String(number).padStart(5, "0")}`;
+  for (let round = 0; round < 3; round++) {
+    for (let number = 0; number < 4000; number++) {
+      spaces.forEach((space, place) => space.put(key(number), `${round} ${number} ${place}`));
+      spaces[0].delete(key(number >> 1));
+    }
+    equal([...spaces[0].each()].map(({ name }) => name), Array.from({ length: 2000 }, (_, at) => key(2000 + at)));
+    spaces.forEach((space, place) => {
+      for (let number = 0; number < 4000; number++) {
+        equal(space.get(key(number)), place === 0 && number < 2000 ? null : `${round} ${number} ${place}`);
+      }
+      equal(space.get(key(4000)), null);
+    });
+    equal([spaces[1].clear(), spaces[1].has(key(0)), spaces[2].has(key(0))], [4000, false, true]);
+  }
+  spaces.forEach((space) => space.clear());
+  equal(store.namespaces(), []);
+});
+
 test("it survives that the memory grows", async (t) => {
   const kv = await open(t);
   kv.sync.put("a", "1");

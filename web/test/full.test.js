@@ -29,8 +29,8 @@ async function fullStore({ keyLength = 10, value = "", maxMemory = 2 * MIB, trac
 }
 
 /** Takes all changes, as a flush does. */
-function flush(core) {
-  while (core.changes(false).length > 0);
+function flush(core, write = () => {}) {
+  for (let record; (record = core.changes(false)).length > 0; ) write(record);
 }
 
 test("however little memory is left, many keys and long metadata are NOMEM or done", async () => {
@@ -50,7 +50,7 @@ test("however little memory is left, many keys and long metadata are NOMEM or do
 
 test("pages of any length are NOMEM or done in a full store", async () => {
   for (const keyLength of [300, 2000, 4096]) {
-    const { kv, count, store } = await fullStore({ keyLength });
+    const { kv, count, store } = await fullStore({ keyLength, maxMemory: 3 * MIB });
     const seen = new Set();
     for (let limit = 1; limit <= count; limit++) seen.add(outcome(() => kv.list({ limit, values: true })));
     equal([...seen].sort(), ["NOMEM", "OK"]);
@@ -124,6 +124,22 @@ test("what a full store tells of its changes makes the same store again", async 
   equal(other.namespace("full").sync.export(), exportOf(kv));
   await store.close();
   await other.close();
+});
+
+test("what a full store tells of its changes can be loaded into as much memory", async () => {
+  const options = { maxMemory: 8 * MIB };
+  for (const length of [0, 100, 5000, 25_000, 28_000, 30_500, 35_000, 60_000]) {
+    const [store, other] = [await Store.open(options), await Store.open(options)];
+    const kv = store.namespace("full").sync;
+    const flushed = () => flush(coreOf(store), (record) => coreOf(other).load(record));
+    flushed();
+    let count = 0;
+    while (outcome(() => kv.put(`key ${count}`, "v".repeat(length))) === "OK") count++;
+    flushed();
+    equal(other.namespace("full").sync.count(), count, `values of ${length}`);
+    await store.close();
+    await other.close();
+  }
 });
 
 /** An export key by key, for which there is enough memory. */

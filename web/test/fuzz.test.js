@@ -270,8 +270,13 @@ const CALLS = {
   wasm_load: (raw) => raw.load(),
   wasm_read: (raw) => {
     const size = below(200);
-    const out = random() < 0.05 ? 0 : raw.place(32);
+    const out = random() < 0.05 ? 0 : raw.place(40);
     raw.fails("wasm_read", raw.handle("ns"), ...raw.bytes(), below(2), raw.place(size), size, out);
+  },
+  wasm_replace: (raw) => {
+    const row = random() < 0.9 ? below(50) : pick(INT32);
+    const version = random() < 0.05 ? 0 : raw.place(16);
+    raw.fails("wasm_replace", raw.handle("store"), row, ...raw.bytes(), version);
   },
 };
 

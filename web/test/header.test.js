@@ -62,7 +62,7 @@ test("the module exports all of the header that needs no files", () => {
   const own = exported.filter((name) => name.startsWith("luat_kv_") && !declared.includes(name));
   equal(
     own.sort(),
-    ["alloc", "changed", "changes", "free", "load", "read"].map((name) => `luat_kv_wasm_${name}`),
+    ["alloc", "changed", "changes", "free", "load", "read", "replace"].map((name) => `luat_kv_wasm_${name}`),
   );
 });
 

@@ -146,7 +146,7 @@ test("what is thrown out of a call ends the instance too", async (t) => {
     throw new Error("no time");
   };
   try {
-    await fails(() => kv.put("a", "1"), "PANIC", "no time");
+    await fails(() => kv.put("a", "1", { expirationTtl: 100 }), "PANIC", "no time");
   } finally {
     Date.now = now;
   }

@@ -3,23 +3,26 @@
 // Only the WebAssembly exports ask for records.
 #![cfg_attr(not(any(target_family = "wasm", test)), allow(dead_code))]
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use super::maps::{Ids, shared};
+use super::slab::Slab;
 use crate::error::Result;
 
 /// The keys that have changed since the last record. Before the first record, none are noted.
 #[derive(Default)]
 pub(super) struct Changes(Option<Noted>);
 
-/// No namespace is empty. (Sets would be compiled separately: the numbers mean nothing.)
-type Noted = BTreeMap<Arc<str>, Box<Ids>>;
+/// The maps are of the type of those of the rows, so that there is one copy of the code.
+struct Noted {
+    /// The numbers of the namespaces, none of which is empty.
+    names: Ids,
+    /// The keys of each namespace. Their numbers mean nothing.
+    keys: Slab<Ids>,
+}
 
 impl Changes {
     /// Starts to note changes.
     pub fn none() -> Self {
-        Changes(Some(Noted::new()))
+        Changes(Some(Noted { names: Ids::new(), keys: Slab::new() }))
     }
 
     pub fn are_noted(&self) -> bool {
@@ -28,8 +31,9 @@ impl Changes {
 
     /// Calls `each` for the keys until it returns `false`.
     pub fn each(&self, each: &mut dyn FnMut(&str, &str) -> bool) {
-        for (name, keys) in self.0.iter().flatten() {
-            for key in keys.keys() {
+        let Some(Noted { names, keys }) = &self.0 else { return };
+        for (name, id) in names {
+            for key in keys.get(*id).into_iter().flat_map(Ids::keys) {
                 if !each(name, key) {
                     return;
                 }
@@ -39,38 +43,43 @@ impl Changes {
 
     /// Forgets the first keys, which were recorded.
     pub fn forget_first(&mut self, count: usize) {
+        let Some(Noted { names, keys }) = &mut self.0 else { return };
         for _ in 0..count {
-            let Some(mut first) = self.0.as_mut().and_then(|noted| noted.first_entry()) else { return };
-            first.get_mut().pop_first();
-            if first.get().is_empty() {
-                first.remove();
+            let Some(id) = names.values().next().copied() else { return };
+            let is_empty = keys.get_mut(id).is_none_or(|first| {
+                first.pop_first();
+                first.is_empty()
+            });
+            if is_empty {
+                keys.remove(id);
+                names.pop_first();
             }
         }
     }
 
     /// Notes a key. Returns whether it was not noted before.
     pub fn note(&mut self, namespace: &str, key: &str) -> Result<bool> {
-        let Some(noted) = &mut self.0 else { return Ok(false) };
-        match noted.get_mut(namespace) {
-            Some(keys) if keys.contains_key(key) => return Ok(false),
-            Some(keys) => _ = keys.insert(shared(key)?, 0),
-            None => {
-                let mut keys = Box::new(Ids::new());
-                keys.insert(shared(key)?, 0);
-                noted.insert(shared(namespace)?, keys);
-            }
+        let Some(Noted { names, keys }) = &mut self.0 else { return Ok(false) };
+        if let Some(noted) = names.get(namespace).and_then(|id| keys.get_mut(*id)) {
+            return Ok(!noted.contains_key(key) && noted.insert(shared(key)?, 0).is_none());
         }
+        let (name, key) = (shared(namespace)?, shared(key)?);
+        keys.reserve()?;
+        let mut first = Box::new(Ids::new());
+        first.insert(key, 0);
+        names.insert(name, keys.insert(first));
         Ok(true)
     }
 
     /// Forgets a key whose change is undone.
     pub fn forget(&mut self, namespace: &str, key: &str) {
-        let Some(noted) = &mut self.0 else { return };
-        if let Some(keys) = noted.get_mut(namespace) {
-            keys.remove(key);
-            if keys.is_empty() {
-                noted.remove(namespace);
-            }
+        let Some(Noted { names, keys }) = &mut self.0 else { return };
+        let Some(id) = names.get(namespace).copied() else { return };
+        let Some(noted) = keys.get_mut(id) else { return };
+        noted.remove(key);
+        if noted.is_empty() {
+            keys.remove(id);
+            names.remove(namespace);
         }
     }
 }

@@ -10,13 +10,14 @@
 //!
 //! The hashes depend on random numbers, so nobody can choose keys that collide.
 //!
-//! WebAssembly has no index, since its module must stay small.
+//! WebAssembly has another one with the same functions: `chained_index`.
 
 use std::hash::{BuildHasher, Hasher};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use super::slab::Id;
+use super::maps::{Row, Space};
+use super::slab::{Id, Slab};
 use crate::error::{Error, Result};
 
 const TABLES: usize = 64;
@@ -24,6 +25,15 @@ const TABLES: usize = 64;
 pub(super) struct Index {
     tables: [HashTable<Id>; TABLES],
     seed: DefaultHashBuilder,
+}
+
+/// What the index keeps in a row: nothing.
+pub(super) struct Link;
+
+impl Link {
+    pub fn new() -> Self {
+        Link
+    }
 }
 
 /// The names of a namespace and of a key in it.
@@ -34,33 +44,35 @@ impl Index {
         Index { tables: [const { HashTable::new() }; TABLES], seed: DefaultHashBuilder::default() }
     }
 
-    /// Returns the row of these names. `names_of` returns the names of a row.
+    /// Returns the row of these names.
     #[inline(always)]
-    pub fn find<'m>(&self, names: Names<'_>, names_of: impl Fn(Id) -> Option<Names<'m>>) -> Option<Id> {
+    pub fn find(&self, names: Names<'_>, rows: &Slab<Row>, spaces: &Slab<Space>) -> Option<Id> {
         let hash = hash_of(&self.seed, names);
-        let is_it = |id: &Id| names_of(*id).is_some_and(|(namespace, key)| key == names.1 && namespace == names.0);
+        let is_it = |id: &Id| {
+            names_of(*id, rows, spaces).is_some_and(|(namespace, key)| key == names.1 && namespace == names.0)
+        };
         self.tables[place(hash)].find(hash, is_it).copied()
     }
 
     /// Makes room for a row of these names.
-    pub fn reserve<'m>(&mut self, names: Names<'_>, names_of: impl Fn(Id) -> Option<Names<'m>>) -> Result<()> {
+    pub fn reserve(&mut self, names: Names<'_>, rows: &mut Slab<Row>, spaces: &Slab<Space>) -> Result<()> {
         let Index { tables, seed } = self;
         let table = &mut tables[place(hash_of(seed, names))];
-        let anew = |id: &Id| hash_of(seed, names_of(*id).unwrap_or_default());
+        let anew = |id: &Id| hash_of(seed, names_of(*id, rows, spaces).unwrap_or_default());
         table.try_reserve(1, anew).map_err(|_| Error::no_memory(2 * table.len() * size_of::<Id>()))
     }
 
     /// Adds a row, for which room was [reserved](Index::reserve).
-    pub fn insert<'m>(&mut self, id: Id, names_of: impl Fn(Id) -> Option<Names<'m>>) {
+    pub fn insert(&mut self, id: Id, rows: &mut Slab<Row>, spaces: &Slab<Space>) {
         let Index { tables, seed } = self;
-        let anew = |id: &Id| hash_of(seed, names_of(*id).unwrap_or_default());
+        let anew = |id: &Id| hash_of(seed, names_of(*id, rows, spaces).unwrap_or_default());
         let hash = anew(&id);
         tables[place(hash)].insert_unique(hash, id, anew);
     }
 
-    /// Removes a row.
-    pub fn remove(&mut self, names: Names<'_>, id: Id) {
-        let hash = hash_of(&self.seed, names);
+    /// Removes a row of the namespace, which the slab no longer has.
+    pub fn remove(&mut self, namespace: &str, (id, row): (Id, &Row), _: &mut Slab<Row>) {
+        let hash = hash_of(&self.seed, (namespace, &row.key));
         let table = &mut self.tables[place(hash)];
         if let Ok(row) = table.find_entry(hash, |other| *other == id) {
             row.remove();
@@ -69,6 +81,12 @@ impl Index {
             }
         }
     }
+}
+
+#[inline(always)]
+fn names_of<'m>(id: Id, rows: &'m Slab<Row>, spaces: &'m Slab<Space>) -> Option<Names<'m>> {
+    let row = rows.get(id)?;
+    Some((&spaces.get(row.space)?.name, &row.key))
 }
 
 #[inline(always)]

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use super::super::Range;
 use super::Undo;
 use super::changes::Changes;
-#[cfg(not(target_family = "wasm"))]
-use super::index::Index;
+use super::index::{Index, Link};
 use super::slab::{Id, Slab};
+use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::oom_reserve;
 use crate::version::{Version, Versions};
@@ -22,7 +22,9 @@ pub(crate) struct Row {
     pub metadata: Option<Box<str>>,
     expiration: Expiration,
     pub version: Version,
-    space: Id,
+    pub(super) space: Id,
+    #[cfg_attr(not(target_family = "wasm"), allow(dead_code))]
+    pub(super) link: Link,
 }
 
 /// What a key holds.
@@ -59,6 +61,12 @@ impl Row {
         now >= self.expiration.0
     }
 
+    /// The same, without reading the clock if the row does not expire.
+    #[inline]
+    pub fn has_expired(&self, clock: &Clock) -> bool {
+        self.expiration != Expiration::NEVER && self.is_gone(clock.now())
+    }
+
     /// Replaces what the key holds, and returns what it held.
     pub(super) fn replace(&mut self, held: Held) -> Held {
         let before = (std::mem::replace(&mut self.expiration, Expiration::new(held.expiration))).get();
@@ -92,13 +100,15 @@ pub(super) struct Maps {
     names: Ids,
     spaces: Slab<Space>,
     rows: Slab<Row>,
-    #[cfg(not(target_family = "wasm"))]
     index: Index,
     expiries: ExpiryQueue,
     pub versions: Versions,
     pub changes: Changes,
     /// Empty, with room for the next change.
     pub undo: Vec<Undo>,
+    /// Empty, with memory that is free only while records are loaded. See [`Maps::keep_room_to_load`].
+    #[cfg(target_family = "wasm")]
+    room_to_load: Vec<u8>,
 }
 
 /// Copies a name. If memory is short, it fails before what has no other memory would use the reserve.
@@ -115,39 +125,61 @@ impl Maps {
             names: Ids::new(),
             spaces: Slab::new(),
             rows: Slab::new(),
-            #[cfg(not(target_family = "wasm"))]
             index: Index::new(),
             expiries: ExpiryQueue::default(),
             versions,
             changes: Changes::default(),
             undo: Vec::new(),
+            #[cfg(target_family = "wasm")]
+            room_to_load: Vec::new(),
         }
     }
 
-    /// Finds a row by its names.
-    #[cfg(not(target_family = "wasm"))]
-    #[inline(always)]
-    pub fn find(&self, namespace: &str, key: &str) -> Option<Id> {
-        self.index.find((namespace, key), names_in(&self.rows, &self.spaces))
+    /// Sets memory aside if there is some, for [`free_room_to_load`](Maps::free_room_to_load): when records are loaded,
+    /// each is in memory besides what it becomes, and the pieces lie otherwise. Without it, a store that has filled its
+    /// memory might not fit into as much again.
+    #[cfg(target_family = "wasm")]
+    pub fn keep_room_to_load(&mut self) {
+        /// More than a record of small entries. That of a large one is as long as the host's copy of it at the put.
+        const LEN: usize = 80 * 1024;
+        let _ = self.room_to_load.try_reserve_exact(LEN);
     }
 
     #[cfg(target_family = "wasm")]
+    pub fn free_room_to_load(&mut self) {
+        self.room_to_load = Vec::new();
+    }
+
+    /// Finds a row by its names.
+    #[cfg_attr(not(target_family = "wasm"), inline(always))]
     pub fn find(&self, namespace: &str, key: &str) -> Option<Id> {
-        self.keys(namespace)?.get(key).copied()
+        self.index.find((namespace, key), &self.rows, &self.spaces)
+    }
+
+    #[cfg(target_family = "wasm")]
+    pub fn get(&self, id: Id) -> Option<&Row> {
+        self.rows.get(id)
     }
 
     pub fn get_mut(&mut self, id: Id) -> Option<&mut Row> {
         self.rows.get_mut(id)
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(target_family = "wasm"), inline(always))]
     pub fn row(&self, namespace: &str, key: &str) -> Option<&Row> {
         self.rows.get(self.find(namespace, key)?)
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(target_family = "wasm"), inline(always))]
     pub fn live(&self, namespace: &str, key: &str, now: i64) -> Option<&Row> {
         self.row(namespace, key).filter(|row| !row.is_gone(now))
+    }
+
+    /// Notes that a row has changed. Returns whether that was not noted before.
+    pub fn note_change(&mut self, id: Id) -> Result<bool> {
+        let Some(row) = self.rows.get(id) else { return Ok(false) };
+        let Some(space) = self.spaces.get(row.space) else { return Ok(false) };
+        self.changes.note(&space.name, &row.key)
     }
 
     /// Forgets that a row has changed.
@@ -189,8 +221,7 @@ impl Maps {
         let key = shared(key)?;
         self.rows.reserve()?;
         self.spaces.reserve()?;
-        #[cfg(not(target_family = "wasm"))]
-        self.index.reserve((namespace, &key), names_in(&self.rows, &self.spaces))?;
+        self.index.reserve((namespace, &key), &mut self.rows, &self.spaces)?;
         Ok(NewRow { space, name, key })
     }
 
@@ -203,10 +234,10 @@ impl Maps {
             space
         });
         let Held { value, metadata, expiration, version } = held;
-        let row = Row { key: key.clone(), value, metadata, expiration: Expiration::new(expiration), version, space };
-        let id = self.rows.insert(Box::new(row));
-        #[cfg(not(target_family = "wasm"))]
-        self.index.insert(id, names_in(&self.rows, &self.spaces));
+        let (expiration, link) = (Expiration::new(expiration), Link::new());
+        let id =
+            self.rows.insert(Box::new(Row { key: key.clone(), value, metadata, expiration, version, space, link }));
+        self.index.insert(id, &mut self.rows, &self.spaces);
         if let Some(space) = self.spaces.get_mut(space) {
             space.keys.insert(key, id);
         }
@@ -217,8 +248,7 @@ impl Maps {
     pub fn remove(&mut self, id: Id) {
         let Some(row) = self.rows.remove(id) else { return };
         let Some(space) = self.spaces.get_mut(row.space) else { return };
-        #[cfg(not(target_family = "wasm"))]
-        self.index.remove((&space.name, &row.key), id);
+        self.index.remove(&space.name, (id, &row), &mut self.rows);
         space.keys.remove(&row.key);
         if space.keys.is_empty() {
             self.names.remove(&space.name);
@@ -248,9 +278,9 @@ impl Maps {
         }
     }
 
-    pub fn sweep(&mut self, max: u64, now: i64) -> u64 {
+    pub fn sweep(&mut self, max: u64, now: impl Fn() -> i64) -> u64 {
         let mut removed = 0;
-        while removed < max && self.expiries.heap.peek().is_some_and(|end| now >= end.at) {
+        while removed < max && self.expiries.heap.peek().is_some_and(|end| now() >= end.at) {
             if let Some(end) = self.expiries.heap.pop()
                 && self.is_current(&end)
             {
@@ -277,15 +307,6 @@ impl Maps {
             expiries.room = ROOM.max(2 * expiries.heap.len());
             self.expiries = expiries;
         }
-    }
-}
-
-/// Returns the names of a row, for the index.
-#[cfg(not(target_family = "wasm"))]
-fn names_in<'m>(rows: &'m Slab<Row>, spaces: &'m Slab<Space>) -> impl Fn(Id) -> Option<(&'m str, &'m str)> {
-    |id| {
-        let row = rows.get(id)?;
-        Some((&spaces.get(row.space)?.name, &row.key))
     }
 }
 

@@ -103,12 +103,8 @@ struct Turn<'a> {
 
 impl Pool {
     pub fn new(writer: Connection) -> Self {
-        let state = State {
-            writer: Writer::Free(Box::new(writer)),
-            readers: Vec::new(),
-            reader_count: 0,
-            closed: false,
-        };
+        let state =
+            State { writer: Writer::Free(Box::new(writer)), readers: Vec::new(), reader_count: 0, closed: false };
         Pool {
             state: Mutex::new(state),
             writer_freed: Freed::default(),

@@ -82,6 +82,9 @@ const LUA = {
     kv:import("import.json", { replace = true })`,
 };
 
+/** A value that was put without options. */
+const LATER = { value: "later", metadata: null, expiration: null };
+
 /** Checks that each read sees a change, whichever read was in the cache before. */
 async function check(kv, change, what) {
   const { sync } = kv;
@@ -94,6 +97,12 @@ async function check(kv, change, what) {
       equal(cached, [is, is, is], `${name}, ${before}`);
       await change(kv);
       equal(READS[name](sync, "a"), TRUTH[name](sync, "a"), `${name} after ${what} of ${before}`);
+      prepare(sync);
+      READS[name](sync, "a");
+      await change(kv);
+      sync.put("a", "later"); // whatever row the key has now
+      equal(TRUTH.getWithMetadata(sync, "a"), { ...TRUTH.getWithMetadata(sync, "a"), ...LATER });
+      equal(READS[name](sync, "a"), TRUTH[name](sync, "a"), `${name} after a put after ${what} of ${before}`);
     }
   }
 }
@@ -184,6 +193,23 @@ export default {
         equal(read(options), sync.get(["a"]).get("a"));
       }
     }
+  },
+
+  async "a put of a key that was read writes only that key, whichever row it has"(api) {
+    const { sync } = await fresh(api, { maxMemory: 4 * 2 ** 20 });
+    sync.put("a", "1");
+    equal([sync.get("a"), sync.delete("a"), sync.put("b", "1").length], ["1", true, 16]); // b has the row of a
+    sync.put("a", "2");
+    equal([sync.get(["a"]).get("a"), sync.get(["b"]).get("b")], ["2", "1"]);
+    equal([sync.get("a"), sync.get("b")], ["2", "1"]);
+    const version = sync.put("b", "3");
+    equal([sync.get(["b"]).get("b"), sync.getWithMetadata("b").version], ["3", version]);
+    sync.clear();
+    sync.put("c", "1");
+    sync.put("a", "4");
+    equal([sync.get(["a", "b", "c"]), sync.get("b")], [new Map([["a", "4"], ["b", null], ["c", "1"]]), null]);
+    await fails(() => sync.put("a", "x".repeat(8 * 2 ** 20)), "NOMEM");
+    equal([sync.get("a"), sync.get(["a"]).get("a")], ["4", "4"]);
   },
 
   async "namespaces have keys of their own"({ Store }) {
