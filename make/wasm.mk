@@ -54,7 +54,7 @@ $(node-18-path): | need-wasm
 
 .PHONY: bench-wasm
 bench-wasm: need-browsers wasm ## measures the WebAssembly modules in Node and Chromium, beside a Map and unstorage, and tells their sizes
-	cd web && $(with-node) node bench/run.js
+	@cd web && $(with-node) node bench/run.js $(BENCH)
 
 # ---- Tests of the modules
 

@@ -1,5 +1,6 @@
 // The measurements, for Node and for pages: nanoseconds per operation, as the median of several rounds. Each round
-// measures every subject in turn, so that a machine whose speed drifts affects all of them.
+// measures every subject in turn, so that a machine whose speed drifts affects all of them. It puts values that differ
+// from those of the round before, and then gets them.
 
 import { Lua, Store } from "../src/index.js";
 import { createStorage } from "unstorage";
@@ -7,7 +8,9 @@ import memoryDriver from "unstorage/drivers/memory";
 
 const KEYS = 10_000;
 const ROUNDS = 31;
-const VALUE = "v".repeat(100);
+/** Values of 100 characters. */
+const VALUES = Array.from({ length: ROUNDS }, (_, round) => String(round).padStart(4, "0").repeat(25));
+let value = VALUES[0];
 
 /** Keys of 100 characters each, in an irregular order. */
 const keys = Array.from({ length: KEYS }, (_, index) => `user:${String((index * 7919) % KEYS).padStart(95, "0")}`);
@@ -43,7 +46,7 @@ async function timedAsync(run) {
 
 function sync(store) {
   return {
-    put: () => timed(() => keys.forEach((key) => store.put(key, VALUE))),
+    put: () => timed(() => keys.forEach((key) => store.put(key, value))),
     get: () => timed(() => keys.forEach((key) => check(store.get(key)))),
   };
 }
@@ -51,7 +54,7 @@ function sync(store) {
 function promised(put, get) {
   return {
     put: () => timedAsync(async () => {
-      for (const key of keys) await put(key, VALUE);
+      for (const key of keys) await put(key, value);
     }),
     get: () => timedAsync(async () => {
       for (const key of keys) check(await get(key));
@@ -59,36 +62,36 @@ function promised(put, get) {
   };
 }
 
-function check(value) {
-  if (value !== VALUE) throw new Error(`this is not what was put: ${value}`);
+function check(got) {
+  if (got !== value) throw new Error(`this is not what was put: ${got}`);
 }
 
-/** The same in Lua, whose strings need not be passed to JavaScript. */
+/** The same in Lua, whose strings need not be passed to JavaScript. The second one is a table of Lua. */
 async function inLua() {
   const lua = await Lua.create();
   await lua.run(`
-    local value, keys = ("v"):rep(100), {}
+    local keys, rows = {}, {}
     for i = 0, ${KEYS - 1} do keys[i + 1] = ("user:%095d"):format(i * 7919 % ${KEYS}) end
-    local kv, rows = KV.namespace("bench"), {}
-    local function timed(run)
+    local kv = KV.namespace("bench")
+    function timed(what, value)
       local begin = os.clock()
-      for i = 1, #keys do run(keys[i]) end
+      if what == "put" then
+        for i = 1, #keys do kv:put(keys[i], value) end
+      elseif what == "get" then
+        for i = 1, #keys do if kv:get(keys[i]) ~= value then error("this is not what was put") end end
+      elseif what == "table put" then
+        for i = 1, #keys do rows[keys[i]] = value end
+      else
+        for i = 1, #keys do if rows[keys[i]] ~= value then error("this is not what was put") end end
+      end
       return (os.clock() - begin) * 1e9 / #keys
-    end
-    function put() return timed(function(key) kv:put(key, value) end) end
-    function get() return timed(function(key) assert(kv:get(key) == value) end) end
-    function table_put() return timed(function(key) rows[key] = value end) end
-    function table_get() return timed(function(key) assert(rows[key] == value) end) end`);
-  const call = (name) => () => lua.runSync(`return ${name}()`)[0];
-  const close = () => lua.close();
-  return { store: { put: call("put"), get: call("get"), close }, table: { put: call("table_put"), get: call("table_get") } };
+    end`);
+  const call = (what) => () => lua.runSync(`return timed("${what}", "${value}")`)[0];
+  const [store, table] = ["", "table "].map((of) => ({ put: call(`${of}put`), get: call(`${of}get`) }));
+  return { store, table, close: () => lua.close() };
 }
 
-function median(numbers) {
-  return numbers.sort((a, b) => a - b)[Math.floor(numbers.length / 2)];
-}
-
-/** Returns { subject: { put, get } }. */
+/** Returns the rounds' times: { subject: { put: [], get: [] } }. */
 export async function measure() {
   const store = await Store.open();
   const kv = store.namespace("bench");
@@ -107,15 +110,14 @@ export async function measure() {
     "a table in Lua": lua.table,
   };
   const rounds = Object.fromEntries(Object.keys(subjects).map((name) => [name, { put: [], get: [] }]));
-  for (let round = 0; round < ROUNDS; round++) {
+  for (value of VALUES) {
     for (const [name, { put, get }] of Object.entries(subjects)) {
       rounds[name].put.push(await put());
       rounds[name].get.push(await get());
     }
   }
-  lua.store.close();
+  lua.close();
   await store.close();
   await uncached.close();
-  const medians = ([name, { put, get }]) => [name, { put: median(put), get: median(get) }];
-  return Object.fromEntries(Object.entries(rounds).map(medians));
+  return rounds;
 }
