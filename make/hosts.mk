@@ -50,14 +50,18 @@ node: $(library) $(hooked)
 
 .PHONY: bench-node
 bench-node: need-node lib ## measures the Node package beside lmdb-js and better-sqlite3
-	bindings/node/bench/run
+	bindings/node/bench/run $(BENCH)
 
 python: $(library) $(hooked)
 	@$(host) tests/runner pytest $@ bindings/python/test
 
 .PHONY: bench-python
 bench-python: need-python $(library) ## measures the Python package beside py-lmdb and Python's sqlite3
-	@$(host) bindings/python/bench/run
+	@$(host) bindings/python/bench/run $(BENCH)
+
+.PHONY: bench-go
+bench-go: need-bench-go $(library) ## measures the Go package beside bbolt
+	@$(host) bindings/go/bench/run $(BENCH)
 
 # (Some of its tests compare it with the C module.)
 ffi: $(library) $(hooked) target/lua/jit/luat_kv.so

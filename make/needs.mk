@@ -21,6 +21,7 @@ packages-install := g++ binutils pkg-config cmake man-db
 packages-man     := mandoc man-db groff-base
 packages-clang++ := g++ clang
 packages-go      := golang pkg-config sqlite3
+packages-bench-go := $(packages-go) golang-github-coreos-bbolt-dev
 packages-node    := nodejs npm sqlite3
 packages-python  := python3-venv python3-dev
 packages-valgrind  := valgrind libc6-dbg sqlite3
@@ -53,6 +54,7 @@ has-libc6-dbg     := valgrind -q /bin/true
 has-clang         := command -v clang++
 has-doxygen       := command -v doxygen
 has-golang        := command -v go
+has-golang-github-coreos-bbolt-dev := test -d /usr/share/gocode/src/go.etcd.io/bbolt
 has-mandoc        := command -v mandoc
 has-man-db        := command -v man
 has-groff-base    := command -v groff
@@ -74,7 +76,7 @@ has-webkit2gtk-driver := command -v WebKitWebDriver
 has-xvfb          := command -v Xvfb
 has-liblua5.4-dev := test -f /usr/include/lua5.4/lua.h
 
-needs := $(addprefix need-,$(sets) demo test bench header wasm)
+needs := $(addprefix need-,$(sets) demo test bench bench-go header wasm)
 .PHONY: deps $(needs) components rust-src toolchain
 deps: need-demo need-test need-bench ## installs what demo, test and bench need from Debian, as they do by themselves
 

@@ -1,10 +1,11 @@
-// Measures the package beside lmdb-js and better-sqlite3: node bench.js FOLDER. bench/run calls it.
+// Measures the package beside lmdb-js and better-sqlite3: node bench.js FOLDER [--json]. bench/run calls it.
 //
 // Each store has the same 2 000 keys of 13 bytes, with values of 100 bytes, in a file. A round measures one operation
-// on each of the stores, one after the other, so that all of them meet the same machine; the result is the median of
-// the rounds. Values that are read are strings. A put is a transaction of its own, in the mode that does not wait for
-// the disk, and always of another value, since SQLite does not write a row that stays as it is. lmdb-js keeps a snapshot
-// for a turn of the event loop, so its reads in a loop do not look for writes of other processes; those of the others do.
+// with 250 of the keys on each of the stores, one after the other, so that all of them meet the same machine; the
+// result is the median of the rounds. Values that are read are strings. A put is a transaction of its own, in the mode
+// that does not wait for the disk, and always of another value, since SQLite does not write a row that stays as it is.
+// lmdb-js keeps a snapshot for a turn of the event loop, so its reads in a loop do not look for writes of other
+// processes; those of the others do.
 
 import { join } from "node:path";
 import Database from "better-sqlite3";
@@ -13,7 +14,7 @@ import { Store } from "luat-kv-native";
 
 const folder = process.argv[2];
 const KEYS = 2000;
-const ROUNDS = 31;
+const [ROUNDS, PART] = [248, 250];
 const keys = Array.from({ length: KEYS }, (_, index) => `key:${String(index).padStart(9, "0")}`);
 const values = Array.from({ length: KEYS + 7 }, (_, index) => `${index} `.repeat(100).slice(0, 100));
 
@@ -67,40 +68,71 @@ const stores = {
 
 let turn = 0;
 
-/** Each operation for all keys. The number of values is not a multiple of that of keys, so that they change. */
+/** Each operation for some keys. The number of values is not a multiple of that of keys, so that they change. */
 const operations = {
-  put: ({ put }) => keys.forEach((key) => put(key, values[turn++ % values.length])),
-  get: ({ get }) => keys.forEach((key) => get(key).length === 100 || fail()),
-  "get of a missing key": ({ get }) => keys.forEach((key) => get(`${key}x`) ?? true),
-  "get as a Buffer": ({ buffer }) => keys.forEach((key) => buffer(key).length === 100 || fail()),
+  put: ({ put }, keys) => keys.forEach((key) => put(key, values[turn++ % values.length])),
+  get: ({ get }, keys) => keys.forEach((key) => get(key).length === 100 || fail()),
+  "get of a missing key": ({ get }, keys) => keys.forEach((key) => get(`${key}x`) ?? true),
+  "get as a Buffer": ({ buffer }, keys) => keys.forEach((key) => buffer(key).length === 100 || fail()),
 };
 
 function fail() {
   throw new Error("a value of another length");
 }
 
-function microseconds(operation, store) {
+function microseconds(operation, store, round) {
+  const first = (round * PART) % KEYS;
+  const some = keys.slice(first, first + PART);
   const start = process.hrtime.bigint();
-  operation(store);
-  return Number(process.hrtime.bigint() - start) / 1000 / KEYS;
+  operation(store, some);
+  return Number(process.hrtime.bigint() - start) / 1000 / PART;
 }
 
 const median = (numbers) => numbers.sort((a, b) => a - b)[numbers.length >> 1];
 
-console.log(`Node ${process.version}, ${ROUNDS} rounds, microseconds an operation (ratio)`);
-for (const [name, operation] of Object.entries(operations)) {
+/** What the package is compared with, and the ratio that it must not exceed. */
+const GOALS = {
+  put: { "better-sqlite3": 1, "better-sqlite3, our table": 1 },
+  get: { "lmdb-js": 1.2, "better-sqlite3": 0.6 },
+};
+
+/** The rounds' times of an operation, in microseconds, by the names of the stores. */
+function timesOf(name, operation) {
   const measured = Object.entries(stores).filter(([, store]) => name !== "get as a Buffer" || store.buffer);
-  const times = measured.map(() => []);
-  for (let round = -5; round < ROUNDS; round++) {
-    measured.forEach(([, store], index) => {
-      const time = microseconds(operation, store);
-      if (round >= 0) times[index].push(time); // the first ones warm up
-    });
+  const times = Object.fromEntries(measured.map(([store]) => [store, []]));
+  const warming = (3 * KEYS) / PART;
+  for (let round = 0; round < warming + ROUNDS; round++) {
+    for (const [name, store] of measured) {
+      const time = microseconds(operation, store, round);
+      if (round >= warming) times[name].push(time);
+    }
   }
-  const medians = times.map(median);
-  console.log(`\n${name}`);
-  measured.forEach(([store], index) => {
-    const ratio = (medians[0] / medians[index]).toFixed(2);
-    console.log(`  ${store.padEnd(30)} ${medians[index].toFixed(2).padStart(7)}  (${ratio})`);
-  });
+  return times;
 }
+
+/** The results, as the lines of `--json`. */
+function* results() {
+  for (const [operation, run] of Object.entries(operations)) {
+    const times = timesOf(operation, run);
+    const [[subject, ours]] = Object.entries(times);
+    const ratios = Object.entries(GOALS[operation] ?? {}).map(([peer, goal]) => {
+      const ratio = median(ours.map((time, round) => time / times[peer][round]));
+      return { host: "Node", operation, subject, peer, ratio, goal };
+    });
+    for (const [subject, of] of Object.entries(times)) {
+      yield { host: "Node", operation, subject, microseconds: median(of) };
+    }
+    yield* ratios;
+  }
+}
+
+function show({ operation, subject, microseconds, peer, ratio, goal }) {
+  const start = `${operation.padEnd(22)} ${subject.padEnd(28)}`;
+  if (peer === undefined) return `${start} ${microseconds.toFixed(2).padStart(8)} µs`;
+  const missed = ratio > goal ? " MISSED" : "";
+  return `${start} ${ratio.toFixed(2).padStart(8)} × ${peer}, goal ${goal}${missed}`;
+}
+
+const isJSON = process.argv.includes("--json");
+if (!isJSON) console.log(`Node ${process.version}, medians of ${ROUNDS} rounds\n`);
+for (const line of results()) console.log(isJSON ? JSON.stringify(line) : show(line));
