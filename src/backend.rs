@@ -27,7 +27,7 @@ mod page;
 pub(crate) mod sqlite;
 mod write;
 
-pub(crate) use page::{Entries, Listed};
+pub use page::{Entries, Listed};
 pub(crate) use write::{Action, Content, Expires, Op, Outcome, Transaction, Write};
 
 /// What to read of an entry.
@@ -207,6 +207,7 @@ const SWEEP_PER_WRITE: u64 = 16;
 
 // If memory runs out, an allocation whose size depends on stored data must not abort the process.
 
+#[inline]
 pub(crate) fn copy(bytes: &[u8], to: &mut Vec<u8>) -> Result<()> {
     to.clear();
     to.try_reserve_exact(bytes.len()).map_err(|_| Error::no_memory(bytes.len()))?;

@@ -293,7 +293,7 @@ fn one_line(message: String) -> String {
 }
 
 /// Quotes a key or name from a caller for a message. Invisible characters are escaped, and a long text is truncated.
-pub(crate) fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     const LONGEST: usize = 60;
     let (shown, rest) = match text.char_indices().nth(LONGEST) {
         None => (text, ""),

@@ -68,6 +68,7 @@ mod gates {
 
     /// Marks this thread as being in a call until the guard is dropped. Calls must not be nested: a fork that begins
     /// between the two would wait for the first, and the second for the fork.
+    #[inline]
     pub(crate) fn enter() -> RwLockReadGuard<'static, ()> {
         SHORT.mine().read().unwrap_or_else(PoisonError::into_inner)
     }

@@ -21,7 +21,7 @@ pub(crate) const MAX_DEPTH: usize = 128;
 
 /// A part of a document, in the order of the text. A key of an object is a `Str` before the parts of its value.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Part {
+pub enum Part {
     Null,
     Bool(bool),
     /// A whole number that fits in 64 bits.
@@ -38,7 +38,7 @@ pub(crate) enum Part {
 
 /// Receives the parts of a document as they are read.
 #[cfg_attr(target_family = "wasm", allow(dead_code))]
-pub(crate) trait Sink<'t> {
+pub trait Sink<'t> {
     /// Any part except a string.
     fn part(&mut self, part: Part) -> Result<(), OutOfMemory>;
     /// A string without escapes, which is part of the text.
@@ -53,10 +53,10 @@ pub(crate) trait Sink<'t> {
 
 /// The sink had no memory for a part.
 #[derive(Debug)]
-pub(crate) struct OutOfMemory;
+pub struct OutOfMemory;
 
 /// Reads one document and passes its parts to `sink`. If the text is not JSON, the error tells where.
-pub(crate) fn read<'t>(text: &'t [u8], sink: &mut impl Sink<'t>) -> Result<()> {
+pub fn read<'t>(text: &'t [u8], sink: &mut impl Sink<'t>) -> Result<()> {
     room_for(text)?;
     #[cfg(not(target_family = "wasm"))]
     if let Ok(text) = from_utf8(text) {

@@ -36,7 +36,8 @@
 //! workspace.
 //!
 //! The features `sqlite`, `cli` and `debug-hooks` are additive. `module` and the Lua versions are not: a Lua module is
-//! built for one version of Lua, exports only the function that Lua calls, and omits the C interface.
+//! built for one version of Lua, exports only the function that Lua calls, and omits the C interface. `internals` also
+//! omits the C interface; it is for this repository's own Lua module, and no version promises what it adds.
 //!
 //! ## Structure
 //!
@@ -47,6 +48,8 @@
 
 #![deny(unsafe_op_in_unsafe_fn, missing_docs)]
 #![warn(clippy::undocumented_unsafe_blocks)]
+// These are for a public interface, and `internals` is none.
+#![cfg_attr(feature = "internals", allow(missing_docs, clippy::len_without_is_empty))]
 
 mod backend;
 mod batch;
@@ -72,10 +75,15 @@ mod utf8;
 mod version;
 
 // A library contains one of the bindings. A WebAssembly module with Lua contains both, and one for its host.
-#[cfg(any(not(feature = "module"), target_family = "wasm"))]
+#[cfg(any(not(feature = "internals"), target_family = "wasm"))]
 pub mod ffi;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 #[cfg(feature = "module")]
 mod lua;
+#[cfg(feature = "module")]
+use mlua::ffi as lua_api;
 #[cfg(target_family = "wasm")]
 mod wasm;
 // For the targets in fuzz/.

@@ -1,12 +1,12 @@
 //! The Lua module: `require("luat_kv")` on Lua 5.1 to 5.5 and LuaJIT.
 //!
-//! It uses Lua's own C API (`mlua::ffi`), because errors must reach Lua as plain strings with a position, JSON must be
+//! It uses Lua's own C API (`lua_api`), because errors must reach Lua as plain strings with a position, JSON must be
 //! read from and written to Lua's stack directly, and a call should cost little more than Lua's own. `call` defines the
 //! rules that this requires. Outside of it, no code raises an error while Rust owns something.
 
 use std::ffi::{CStr, c_int};
 
-use mlua::ffi;
+use crate::lua_api as ffi;
 
 use self::scratch::Scratch;
 use self::stack::{NULL, State, UPVALUES, Upvalue, pop, push_bytes, push_metatable, push_private, set_collector};
@@ -150,7 +150,9 @@ unsafe fn push_module(l: State, open: bool) {
         ffi::lua_setfield(l, -2, c"json".as_ptr());
         ffi::lua_pushvalue(l, Upvalue::Null as c_int);
         ffi::lua_setfield(l, -2, c"null".as_ptr());
-        push_bytes(l, concat!("luat_kv ", env!("CARGO_PKG_VERSION")).as_bytes());
+        push_bytes(l, b"luat_kv ");
+        push_bytes(l, crate::VERSION.as_bytes());
+        ffi::lua_concat(l, 2);
         ffi::lua_setfield(l, -2, c"_VERSION".as_ptr());
     }
 }

@@ -229,7 +229,7 @@ impl Namespace {
 
     /// Removes a key if it still has this version, and returns whether it did. A caller that could fail between reading
     /// an entry and passing it on uses this instead of [`take`](Namespace::take).
-    #[cfg_attr(not(feature = "module"), allow(dead_code))]
+    #[cfg_attr(not(feature = "internals"), allow(dead_code))]
     pub(crate) fn delete_version(&self, key: &str, version: Version) -> Result<bool> {
         self.store.0.limits.key(key)?;
         let mut ops = [self.op(key, Action::Check(Some(version))), self.op(key, Action::Delete)];
@@ -249,7 +249,7 @@ impl Namespace {
     }
 
     /// Checks the options of a list before it begins.
-    #[cfg_attr(not(feature = "module"), allow(dead_code))]
+    #[cfg_attr(not(feature = "internals"), allow(dead_code))]
     pub(crate) fn check(&self, options: &ListOptions<'_>) -> Result<()> {
         self.store.check_open()?;
         self.store.0.limits.list(options).map(|_| ())

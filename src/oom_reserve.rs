@@ -15,13 +15,13 @@ use crate::error::{Error, Result};
 
 /// Whether there is room for small allocations.
 #[inline]
-pub(crate) fn is_there() -> bool {
+pub fn is_there() -> bool {
     reserve::has_half()
 }
 
 /// Returns NOMEM unless there is room for small allocations.
 #[cfg_attr(target_family = "wasm", inline(never))]
-pub(crate) fn check() -> Result<()> {
+pub fn check() -> Result<()> {
     if is_there() { Ok(()) } else { Err(Error::no_reserve()) }
 }
 
@@ -32,16 +32,17 @@ pub(crate) fn room(len: usize) -> Result<()> {
 
 /// A moment, by how often the reserve had been used until then.
 #[derive(Clone, Copy)]
-pub(crate) struct Usage(usize);
+pub struct Usage(usize);
 
 impl Usage {
-    pub(crate) fn now() -> Self {
+    #[inline]
+    pub fn now() -> Self {
         Usage(reserve::touched())
     }
 
     /// Checks that the reserve was not used since then.
     #[cfg_attr(target_family = "wasm", inline(never))]
-    pub(crate) fn check_unchanged(self) -> Result<()> {
+    pub fn check_unchanged(self) -> Result<()> {
         if reserve::touched() == self.0 { Ok(()) } else { Err(Error::no_reserve()) }
     }
 }

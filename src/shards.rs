@@ -15,6 +15,7 @@ pub(crate) struct Shards<T>(pub [Shard<T>; SHARDS]);
 
 impl<T> Shards<T> {
     /// The copy for this thread.
+    #[inline]
     pub fn mine(&self) -> &T {
         thread_local!(static MINE: Cell<usize> = const { Cell::new(SHARDS) });
         static NEXT: AtomicUsize = AtomicUsize::new(0);

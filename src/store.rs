@@ -82,6 +82,7 @@ impl Inner {
     }
 
     /// The back end, for a caller that has [entered](fork::enter).
+    #[inline]
     pub fn backend(&self) -> &dyn Backend {
         &*self.backend
     }
@@ -337,7 +338,7 @@ impl Store {
     }
 
     /// The present time of the store's clock, in Unix seconds.
-    #[cfg_attr(not(feature = "module"), allow(dead_code))]
+    #[cfg_attr(not(feature = "internals"), allow(dead_code))]
     pub(crate) fn now(&self) -> i64 {
         self.0.clock.now()
     }

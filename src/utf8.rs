@@ -4,7 +4,7 @@ use std::str::Utf8Error;
 
 /// As [`std::str::from_utf8`], but faster for short ASCII, as nearly all keys are: that goes through them byte by byte.
 #[inline]
-pub(crate) fn from_utf8(bytes: &[u8]) -> Result<&str, Utf8Error> {
+pub fn from_utf8(bytes: &[u8]) -> Result<&str, Utf8Error> {
     // WebAssembly's module is better small.
     if !cfg!(target_family = "wasm") && is_ascii(bytes) {
         // SAFETY: ASCII is UTF-8.

@@ -7,7 +7,7 @@ use crate::version::Version;
 
 /// An entry that a list has found, where the back end has it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Listed<'a> {
+pub struct Listed<'a> {
     pub key: &'a str,
     /// `None` in a list without values.
     pub value: Option<&'a [u8]>,
@@ -17,7 +17,7 @@ pub(crate) struct Listed<'a> {
 }
 
 /// Collects the entries of a list in their order: as what the caller needs, so that none is copied twice.
-pub(crate) trait Entries {
+pub trait Entries {
     fn add(&mut self, entry: Listed<'_>) -> Result<()>;
     fn clear(&mut self);
     fn len(&self) -> usize;

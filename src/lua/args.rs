@@ -2,13 +2,12 @@
 
 use std::ffi::{CStr, c_int};
 
-use mlua::ffi;
-
 use super::call::Call;
+use super::ffi;
 use super::scratch::LuaError;
 use super::stack::{Slot, Upvalue, pop, slot, string_at, whole};
-use crate::error::{Error, quoted};
-use crate::utf8::from_utf8;
+use crate::Result;
+use crate::internals::{closed, from_utf8, invalid, quoted};
 
 /// An error about the argument at `index`.
 pub(super) fn bad<T>(index: c_int, message: impl Into<String>) -> Result<T, LuaError> {
@@ -23,7 +22,7 @@ impl<'a> Call<'a> {
         let object = self.object_below(metatable).inspect(|_| unsafe { pop(self.l, 1) });
         match object {
             Some(Some(object)) => Ok(object),
-            Some(None) => Err(Error::closed().into()),
+            Some(None) => Err(closed().into()),
             None => self.no_object(what),
         }
     }
@@ -262,5 +261,5 @@ pub(super) fn utf8<'a>(bytes: &'a [u8], what: &str) -> Result<&'a str, LuaError>
 
 #[cold]
 fn not_utf8<T>(bytes: &[u8], what: &str) -> Result<T, LuaError> {
-    Err(Error::invalid(format!("the {what} is not UTF-8: {}", quoted(&String::from_utf8_lossy(bytes)))).into())
+    Err(invalid(format!("the {what} is not UTF-8: {}", quoted(&String::from_utf8_lossy(bytes)))).into())
 }

@@ -3,16 +3,14 @@
 use std::cell::RefCell;
 use std::ffi::c_int;
 
-use mlua::ffi;
-
 use super::args::bad;
 use super::call::{Call, call};
+use super::ffi;
 use super::namespace::{increment, reserve, store};
 use super::scratch::{LuaError, Return};
 use super::stack::{State, Upvalue, push_slot, slot};
-use crate::error::{Error, Result};
-use crate::namespace::Namespace;
-use crate::store::Store;
+use crate::internals::invalid;
+use crate::{Namespace, Result, Store};
 
 /// A batch as the contents of a userdata.
 pub(super) type Atomic = RefCell<Gathered>;
@@ -69,7 +67,7 @@ fn this<'a>(call: &Call<'a>) -> Result<&'a Atomic, LuaError> {
 impl Gathered {
     /// Returns the batch, and the namespace of its next step.
     fn split(&mut self) -> Result<(&mut crate::Batch, &Namespace)> {
-        let none = || Error::invalid("the batch has no namespace yet: call namespace(name) first");
+        let none = || invalid("the batch has no namespace yet: call namespace(name) first");
         Ok((&mut self.batch, self.namespace.as_ref().ok_or_else(none)?))
     }
 }

@@ -22,14 +22,14 @@
 use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use mlua::ffi;
-
+use super::ffi;
 use super::plain;
 use super::push::push;
 use super::scratch::{LuaError, Return, Scratch};
 use super::stack::{State, Upvalue, pop, push_bytes, push_slot, slot};
-use crate::error::{Error, Result};
-use crate::oom_reserve::{self, Usage};
+use crate::internals::oom_reserve::{self, Usage};
+use crate::internals::panicked;
+use crate::{Error, Result};
 
 /// The view that a running body has of its call.
 pub(super) struct Call<'a> {
@@ -102,7 +102,7 @@ pub(super) unsafe fn call_for_text(
                     return deliver(l, scratch, answer);
                 }
                 Ok(Some(Err(error))) => return fail(l, scratch, given, error, usage),
-                Err(payload) => return fail(l, scratch, given, Error::panicked(&*payload), usage),
+                Err(payload) => return fail(l, scratch, given, panicked(&*payload), usage),
                 Ok(None) => ffi::lua_settop(l, given),
             }
         }
@@ -300,7 +300,7 @@ unsafe fn run(l: State, scratch: *mut Scratch, body: impl Fn(&mut Call<'_>) -> R
         match catch_unwind(AssertUnwindSafe(|| body(&mut call))) {
             Ok(Ok(answer)) => answer,
             Ok(Err(fault)) => (*scratch).keep(fault),
-            Err(payload) => (*scratch).keep(Error::panicked(&*payload).into()),
+            Err(payload) => (*scratch).keep(panicked(&*payload).into()),
         }
     }
 }

@@ -7,13 +7,14 @@
 use std::ffi::c_int;
 use std::io::{self, Write};
 
-use mlua::ffi;
-
+use super::ffi;
 use super::scratch::LuaError;
 use super::stack::{HAS_INTEGERS, NULL, State, Upvalue, pop, string_at, whole};
-use crate::error::{Code, Error, Result, quoted};
-use crate::json::MAX_DEPTH;
-use crate::utf8::from_utf8;
+use crate::internals::{failed, from_utf8, invalid, max_json_depth, quoted};
+use crate::{Code, Result};
+
+/// The depth of JSON that is written and read.
+pub(super) const MAX_DEPTH: usize = max_json_depth();
 
 /// Stack slots that encoding needs: a table, a key and a value for each level, and some more.
 const SLOTS: c_int = 3 * MAX_DEPTH as c_int + 40;
@@ -97,7 +98,7 @@ impl Writer<'_> {
                 ffi::LUA_TNUMBER => self.number(index).write(self)?,
                 ffi::LUA_TSTRING => self.string(string_at(self.l, index).unwrap_or_default())?,
                 ffi::LUA_TTABLE => self.table(index, depth)?,
-                _ => return Err(Error::invalid(format!("JSON cannot represent a {}", self.type_name(index)))),
+                _ => return Err(invalid(format!("JSON cannot represent a {}", self.type_name(index)))),
             }
         }
         self.check_len(0)
@@ -114,13 +115,13 @@ impl Writer<'_> {
         }
         let message =
             format!("{} is at least {} bytes long; the limit is {}", self.what, self.out.len() + more, self.limit);
-        Err(Error::new(Code::Limit, message))
+        Err(failed(Code::Limit, message))
     }
 
     fn string(&mut self, bytes: &[u8]) -> Result<()> {
         self.check_len(bytes.len())?;
         let text = from_utf8(bytes).map_err(|_| {
-            Error::invalid(format!("a JSON string must be UTF-8: {}", quoted(&String::from_utf8_lossy(bytes))))
+            invalid(format!("a JSON string must be UTF-8: {}", quoted(&String::from_utf8_lossy(bytes))))
         })?;
         written(serde_json::to_writer(self, text).map_err(io::Error::from))
     }
@@ -139,7 +140,7 @@ impl Writer<'_> {
 
     unsafe fn table(&mut self, index: c_int, depth: usize) -> Result<()> {
         if depth == MAX_DEPTH {
-            return Err(Error::invalid(format!("nested deeper than {MAX_DEPTH}; does a table contain itself?")));
+            return Err(invalid(format!("nested deeper than {MAX_DEPTH}; does a table contain itself?")));
         }
         // SAFETY: see above.
         unsafe {
@@ -169,7 +170,7 @@ impl Writer<'_> {
                 let Some(place) = place else {
                     pop(self.l, 1);
                     return match marked {
-                        true => Err(Error::invalid("an array has a key that is not a whole number from 1 up")),
+                        true => Err(invalid("an array has a key that is not a whole number from 1 up")),
                         false => Ok(Shape::Object),
                     };
                 };
@@ -180,7 +181,7 @@ impl Writer<'_> {
                 return self.proxy();
             }
             if max > SPARSE_SAFE && max > count * SPARSE_RATIO {
-                return Err(Error::invalid(format!(
+                return Err(invalid(format!(
                     "an array with {count} items has its last at {max}: too many holes; with strings for keys it is an object"
                 )));
             }
@@ -213,7 +214,7 @@ impl Writer<'_> {
     /// Ends the writing, since a table has to be read through its metamethods.
     fn proxy<T>(&mut self) -> Result<T> {
         self.proxy = true;
-        Err(Error::invalid("a table has metamethods"))
+        Err(invalid("a table has metamethods"))
     }
 
     unsafe fn array(&mut self, index: c_int, len: i64, depth: usize) -> Result<()> {
@@ -261,7 +262,7 @@ impl Writer<'_> {
                     let name = string_at(self.l, key).unwrap_or_default();
                     if self.is_a_number_too(table, name) {
                         let name = quoted(&String::from_utf8_lossy(name));
-                        return Err(Error::invalid(format!("two keys of a table have one name in JSON: {name}")));
+                        return Err(invalid(format!("two keys of a table have one name in JSON: {name}")));
                     }
                     self.string(name)
                 }
@@ -270,7 +271,7 @@ impl Writer<'_> {
                     self.number(key).as_key().write(self)?;
                     self.put("\"")
                 }
-                _ => Err(Error::invalid(format!("JSON keys are strings or numbers, not a {}", self.type_name(key)))),
+                _ => Err(invalid(format!("JSON keys are strings or numbers, not a {}", self.type_name(key)))),
             }
         }
     }
@@ -361,7 +362,7 @@ impl Number {
             Number::Float(float) if float.is_finite() => {
                 written(serde_json::to_writer(out, &float).map_err(io::Error::from))
             }
-            Number::Float(float) => Err(Error::invalid(format!("JSON cannot represent {float}"))),
+            Number::Float(float) => Err(invalid(format!("JSON cannot represent {float}"))),
         }
     }
 }
@@ -369,7 +370,7 @@ impl Number {
 /// Writing into memory fails only if memory is exhausted.
 fn written(result: io::Result<()>) -> Result<()> {
     result.map_err(|why| match why.kind() {
-        io::ErrorKind::OutOfMemory => Error::new(Code::NoMem, "out of memory while writing JSON"),
-        _ => Error::new(Code::Internal, why.to_string()),
+        io::ErrorKind::OutOfMemory => failed(Code::NoMem, "out of memory while writing JSON"),
+        _ => failed(Code::Internal, why.to_string()),
     })
 }

@@ -2,8 +2,7 @@
 
 use std::ffi::c_int;
 
-use mlua::ffi;
-
+use super::ffi;
 use super::stack::{State, Upvalue, pop, slot};
 use super::store::Project;
 use crate::ffi::luat_kv_store;

@@ -5,13 +5,12 @@
 
 use std::ffi::c_int;
 
-use mlua::ffi;
-
 use super::call::{Call, call};
+use super::ffi;
 use super::push_module;
 use super::scratch::{LuaError, Return, Scratch};
 use super::stack::{State, UPVALUES, Upvalue, push_metatable, push_private};
-use crate::error::Result;
+use crate::Result;
 
 /// `KV.new(options?)`.
 pub(super) unsafe extern "C-unwind" fn new(l: State) -> c_int {

@@ -2,19 +2,19 @@
 
 use std::ffi::c_int;
 
-use mlua::ffi;
-
 use super::args::bad;
 use super::call::{Call, call};
 use super::encode;
+use super::ffi;
 use super::scratch::Return;
 use super::stack::{State, Upvalue, has_metatable};
-use crate::types::Limits;
+use crate::Limits;
+use crate::internals::{value_len, while_doing};
 
 /// `KV.json.encode(value)`.
 pub(super) unsafe extern "C-unwind" fn encode(l: State) -> c_int {
     let body = |call: &mut Call<'_>| {
-        let limit = Limits::Default.value_len();
+        let limit = value_len(Limits::Default);
         encode::write(call.l, (1, 1), &mut call.scratch.text, limit, "the JSON text")?;
         Ok(Return::Text)
     };
@@ -32,7 +32,7 @@ pub(super) unsafe extern "C-unwind" fn decode(l: State) -> c_int {
         let Some(text) = call.bytes(1) else {
             return bad(1, format!("string expected, got {}", call.type_name(1)));
         };
-        call.scratch.tape.read(text).map_err(|error| error.while_doing("not JSON"))?;
+        call.scratch.tape.read(text).map_err(|error| while_doing(error, "not JSON"))?;
         Ok(Return::Document)
     };
     // SAFETY: this frame owns nothing that needs dropping.

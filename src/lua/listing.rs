@@ -4,16 +4,14 @@ use std::cell::RefCell;
 use std::ffi::c_int;
 use std::vec;
 
-use mlua::ffi;
-
 use super::args::{Opt, bad};
 use super::call::{Call, call};
+use super::ffi;
 use super::namespace::{bad_metadata, not_json, this};
 use super::scratch::{LuaError, Return, Scratch, Values};
 use super::stack::{State, Upvalue, push_slot, slot};
-use crate::error::Result;
-use crate::namespace::Namespace;
-use crate::types::{Entry, ListOptions};
+use crate::internals::{check_list, check_open, list_into, now};
+use crate::{Entry, ListOptions, Namespace, Result};
 
 /// `kv:list(options?)`.
 pub(super) unsafe extern "C-unwind" fn list(l: State) -> c_int {
@@ -21,7 +19,7 @@ pub(super) unsafe extern "C-unwind" fn list(l: State) -> c_int {
         let namespace = this(call)?;
         let (options, values) = list_options(call)?;
         let scratch = &mut *call.scratch;
-        scratch.page.cursor = namespace.list_into(&options, &mut scratch.rows)?;
+        scratch.page.cursor = list_into(namespace, &options, &mut scratch.rows)?;
         for row in scratch.rows.iter() {
             let key = || String::from_utf8_lossy(row.key);
             if let (Values::Json, Some(value)) = (values, row.value) {
@@ -131,9 +129,9 @@ enum Next {
 impl Walking {
     /// Returns the next key that is still live.
     fn step(&mut self) -> Result<Option<Entry>> {
-        self.namespace.store().check_open()?;
+        check_open(self.namespace.store())?;
         loop {
-            let now = self.namespace.store().now();
+            let now = now(self.namespace.store());
             let live = |entry: &Entry| entry.expiration.is_none_or(|end| now < end);
             if let Some(entry) = self.entries.find(live) {
                 return Ok(Some(entry));
@@ -151,15 +149,15 @@ impl Walking {
             Next::After(cursor) => Some(cursor.as_str()),
             Next::End => return Ok(false),
         };
-        let page = self.namespace.list(&ListOptions {
-            prefix: &self.prefix,
-            start: &self.start,
-            stop: self.stop.as_deref(),
-            limit: Some(self.size),
-            cursor,
-            reverse: self.reverse,
-            values: self.values != Values::None,
-        })?;
+        let options = ListOptions::new()
+            .prefix(&self.prefix)
+            .start(&self.start)
+            .stop(self.stop.as_deref())
+            .limit(self.size)
+            .cursor(cursor)
+            .reverse(self.reverse)
+            .values(self.values != Values::None);
+        let page = self.namespace.list(&options)?;
         self.size = (self.size * 2).min(LARGEST_PAGE);
         self.entries = page.entries.into_iter();
         self.next = page.cursor.map_or(Next::End, Next::After);
@@ -174,7 +172,7 @@ pub(super) unsafe extern "C-unwind" fn each(l: State) -> c_int {
         let namespace = this(call)?.clone();
         let (mut options, mut values) = (ListOptions::default(), Values::None);
         call.options(2, OPTIONS, |call, name, value| range_option(call, &mut options, &mut values, name, value))?;
-        namespace.check(&options)?;
+        check_list(&namespace, &options)?;
         let walking = Walking {
             namespace,
             prefix: options.prefix.to_owned(),

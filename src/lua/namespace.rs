@@ -2,17 +2,14 @@
 
 use std::ffi::c_int;
 
-use mlua::ffi;
-
 use super::args::{bad, choice};
 use super::call::{Call, call, call_and_remove, call_for_text, call_inline};
 use super::encode;
+use super::ffi;
 use super::scratch::{LuaError, Return};
 use super::stack::{State, Upvalue, pop};
-use crate::error::{Code, Error, Result, quoted};
-use crate::namespace::Namespace;
-use crate::types::{Entry, IncrOptions, Limits, PutOptions};
-use crate::utf8::from_utf8;
+use crate::internals::{delete_version, failed, from_utf8, metadata_len, peek_value, quoted, value_len, while_doing};
+use crate::{Code, Entry, Error, IncrOptions, Limits, Namespace, PutOptions, Result};
 
 #[inline(always)]
 pub(super) fn this<'a>(call: &Call<'a>) -> Result<&'a Namespace, LuaError> {
@@ -34,7 +31,7 @@ pub(super) unsafe extern "C-unwind" fn get(l: State) -> c_int {
     };
     let text = |call: &mut Call<'_>| {
         let namespace: &Namespace = call.object_below(Upvalue::Namespace)?.as_ref()?;
-        namespace.peek_value(call.bytes(2)?, &mut call.scratch.entry)
+        peek_value(namespace, call.bytes(2)?, &mut call.scratch.entry)
     };
     // SAFETY: this frame owns nothing that needs dropping.
     unsafe {
@@ -59,7 +56,7 @@ pub(super) unsafe extern "C-unwind" fn get_with_metadata(l: State) -> c_int {
 pub(super) unsafe extern "C-unwind" fn take(l: State) -> c_int {
     let remove = |call: &mut Call<'_>| {
         let version = call.scratch.entry.version;
-        Ok(Return::Boolean(this(call)?.delete_version(call.text(2, "key")?, version)?))
+        Ok(Return::Boolean(delete_version(this(call)?, call.text(2, "key")?, version)?))
     };
     // SAFETY: this frame owns nothing that needs dropping.
     unsafe { call_and_remove(l, 3, read_entry, remove) }
@@ -107,11 +104,9 @@ fn read(
 /// Reads the existing keys of the table argument, as tables `about` them, or their values alone.
 fn read_many(call: &mut Call<'_>, about: bool) -> Result<Return, LuaError> {
     let namespace = this(call)?;
-    let json = match namespace.store().limits() {
-        // As in Workers KV, where a bulk read supports no other types.
-        Limits::Cloudflare => wants_json(call, &TYPES[..2])?,
-        Limits::Default => wants_json(call, TYPES)?,
-    };
+    // In Workers KV a bulk read supports no other types.
+    let is_cloudflare = namespace.store().limits() == Limits::Cloudflare;
+    let json = wants_json(call, if is_cloudflare { &TYPES[..2] } else { TYPES })?;
     let found = namespace.get_many(&keys(call)?)?;
     let scratch = &mut *call.scratch;
     scratch.page.entries = found;
@@ -222,7 +217,7 @@ pub(super) fn store<T>(
         // A stored null would be read as nil, like a missing key.
         _ if encode::is_null(call.l, 3) => return bad(3, "string, table, number or boolean expected, got null"),
         ffi::LUA_TTABLE | ffi::LUA_TNUMBER | ffi::LUA_TBOOLEAN => {
-            encode::write(call.l, (3, 3), &mut call.scratch.text, limits.value_len(), "the value")?;
+            encode::write(call.l, (3, 3), &mut call.scratch.text, value_len(limits), "the value")?;
             None
         }
         _ => {
@@ -230,12 +225,12 @@ pub(super) fn store<T>(
             return bad(3, format!("string, table, number or boolean expected, got {got}"));
         }
     };
-    let mut options = put_options(call, limits.metadata_len())?;
+    let mut options = put_options(call, metadata_len(limits))?;
     let scratch = &*call.scratch;
     options.metadata = match from_utf8(&scratch.metadata) {
         Ok("") => None,
         Ok(json) => Some(json),
-        Err(why) => return Err(Error::new(Code::Internal, why.to_string()).into()),
+        Err(why) => return Err(failed(Code::Internal, why.to_string()).into()),
     };
     Ok(store(key, value.unwrap_or(&scratch.text), &options)?)
 }
@@ -310,12 +305,12 @@ pub(super) unsafe extern "C-unwind" fn delete(l: State) -> c_int {
 }
 
 pub(super) fn not_json(key: &str) -> impl FnOnce(Error) -> Error {
-    move |error| error.while_doing(format_args!("the value of {} is not JSON", quoted(key)))
+    move |error| while_doing(error, format_args!("the value of {} is not JSON", quoted(key)))
 }
 
 /// An error for metadata that this library did not write.
 pub(super) fn bad_metadata(key: &str) -> impl FnOnce(Error) -> Error {
-    move |error| Error::new(Code::Corrupt, format!("the metadata of {} is not JSON: {}", quoted(key), error.message()))
+    move |error| failed(Code::Corrupt, format!("the metadata of {} is not JSON: {}", quoted(key), error.message()))
 }
 
 /// `tostring(kv)`.

@@ -2,11 +2,10 @@
 
 use std::ffi::c_int;
 
-use mlua::ffi;
-
+use super::ffi;
 use super::scratch::LuaError;
 use super::stack::{State, Upvalue, push_bytes, string_at};
-use crate::error::Error;
+use crate::internals::invalid;
 
 /// The code that makes the copies: a file that the module for LuaJIT's FFI uses unchanged.
 const SOURCE: &str = include_str!("../../lua/luat_kv_ffi/plain.lua");
@@ -73,7 +72,7 @@ pub(super) unsafe fn replace(l: State, argument: c_int, metadata: bool) -> Optio
         }
         ffi::lua_call(l, 3, 2);
         if let Some(problem) = string_at(l, -1) {
-            return Some(Error::invalid(String::from_utf8_lossy(problem).into_owned()).into());
+            return Some(invalid(String::from_utf8_lossy(problem).into_owned()).into());
         }
         ffi::lua_pushvalue(l, -2);
         ffi::lua_replace(l, argument);

@@ -4,15 +4,13 @@
 
 use std::ffi::{CStr, c_int};
 
-use mlua::ffi;
-
+use super::ffi;
 use super::rows::{Row, Rows};
 use super::scratch::{Return, Scratch, Values};
 use super::stack::{State, push_array, push_bytes, push_int};
 use super::tape::Reader;
-use crate::backend::Entries;
-use crate::types::{Entry, Page, Stats};
-use crate::version::Version;
+use crate::internals::{Entries, version_text};
+use crate::{Entry, Page, Stats, Version};
 
 /// Pushes the result, and returns the number of Lua values; or raises an error.
 pub(super) unsafe fn push(l: State, scratch: *mut Scratch, answer: Return) -> c_int {
@@ -47,12 +45,12 @@ pub(super) unsafe fn push(l: State, scratch: *mut Scratch, answer: Return) -> c_
                 1
             }
             Return::Version(version) => {
-                push_bytes(l, &version.text());
+                push_bytes(l, version_text(version).as_ref());
                 1
             }
             Return::Stored(version) => {
                 ffi::lua_pushboolean(l, 1);
-                push_bytes(l, &version.text());
+                push_bytes(l, version_text(version).as_ref());
                 2
             }
             Return::Value { json } => {
@@ -91,7 +89,7 @@ pub(super) unsafe fn push(l: State, scratch: *mut Scratch, answer: Return) -> c_
                 2
             }
             Return::Names => {
-                push_names(l, &(*scratch).stats);
+                push_names(l, &(*scratch).names);
                 1
             }
             Return::Stats => {
@@ -224,7 +222,7 @@ unsafe fn push_about(l: State, about: About<'_>, names: Names, documents: &mut R
             set(3);
         }
         begin(4);
-        push_bytes(l, &about.version.text());
+        push_bytes(l, version_text(about.version).as_ref());
         set(4);
     }
 }
@@ -272,12 +270,12 @@ unsafe fn push_found(l: State, page: &Page, json: bool, about: bool, documents: 
 }
 
 /// Pushes an array of the names of the namespaces.
-unsafe fn push_names(l: State, stats: &Stats) {
+unsafe fn push_names(l: State, names: &[String]) {
     // SAFETY: the table is on top whenever a name is set.
     unsafe {
-        push_array(l, stats.namespaces.len());
-        for (place, namespace) in stats.namespaces.iter().enumerate() {
-            push_bytes(l, namespace.name.as_bytes());
+        push_array(l, names.len());
+        for (place, name) in names.iter().enumerate() {
+            push_bytes(l, name.as_bytes());
             ffi::lua_rawseti(l, -2, place as ffi::lua_Integer + 1);
         }
     }

@@ -1,9 +1,7 @@
 //! The entries of a list, in one buffer.
 
-use crate::backend::{Entries, Listed};
-use crate::error::{Error, Result};
-use crate::oom_reserve;
-use crate::version::Version;
+use crate::internals::{Entries, Listed, no_memory, oom_reserve};
+use crate::{Result, Version};
 
 /// Entries in one buffer, from which they are copied into Lua's tables. Memory for each of them would cost a fifth of a
 /// list's time.
@@ -61,7 +59,7 @@ impl Entries for Rows {
         let Listed { key, value, metadata, expiration, version } = entry;
         let lens = (metadata.map(str::len), value.map(<[u8]>::len));
         let len = key.len() + lens.0.unwrap_or(0) + lens.1.unwrap_or(0);
-        self.bytes.try_reserve(len).map_err(|_| Error::no_memory(len))?;
+        self.bytes.try_reserve(len).map_err(|_| no_memory(len))?;
         let start = self.bytes.len();
         self.bytes.extend_from_slice(key.as_bytes());
         if let Some(metadata) = metadata {
@@ -71,7 +69,7 @@ impl Entries for Rows {
             self.bytes.extend_from_slice(value);
         }
         let place = Place { start, key: key.len(), metadata: lens.0, value: lens.1, expiration, version };
-        self.rows.try_reserve(1).map_err(|_| Error::no_memory(size_of_val(self.rows.as_slice())))?;
+        self.rows.try_reserve(1).map_err(|_| no_memory(size_of_val(self.rows.as_slice())))?;
         self.rows.push(place);
         oom_reserve::check()
     }

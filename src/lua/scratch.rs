@@ -6,9 +6,7 @@ use std::ptr;
 use super::rows::Rows;
 use super::stack::{HAS_INTEGERS, METATABLES};
 use super::tape::Tape;
-use crate::error::Error;
-use crate::types::{Entry, Page, Stats};
-use crate::version::Version;
+use crate::{Entry, Error, Page, Stats, Version};
 
 /// The results that a body passes to its delivery, and memory that calls reuse.
 pub(super) struct Scratch {
@@ -23,6 +21,8 @@ pub(super) struct Scratch {
     pub rows: Rows,
     /// The cursor of that page, or the keys that were looked up, or the one that a loop has reached.
     pub page: Page,
+    /// The names of namespaces.
+    pub names: Vec<String>,
     /// The statistics of the store.
     pub stats: Stats,
     /// Text that was written: JSON, or a message.
@@ -52,6 +52,7 @@ impl Default for Scratch {
             entry: Entry::default(),
             rows: Rows::default(),
             page: Page::default(),
+            names: Vec::new(),
             stats: Stats::default(),
             text: Vec::new(),
             metadata: Vec::new(),
@@ -80,8 +81,8 @@ impl Scratch {
             self.rows.shrink(KEPT);
             self.page = Page::default();
         }
-        if !self.stats.path.is_empty() || !self.stats.namespaces.is_empty() {
-            self.stats = Stats::default();
+        if !self.names.is_empty() || !self.stats.path.is_empty() {
+            (self.names, self.stats) = (Vec::new(), Stats::default());
         }
         if !self.tape.is_clear() {
             self.tape.clear(KEPT);

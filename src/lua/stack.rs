@@ -7,7 +7,7 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::{ptr, slice};
 
-use mlua::ffi;
+use super::ffi;
 
 pub(super) type State = *mut ffi::lua_State;
 

@@ -8,14 +8,11 @@ use once_cell::unsync::OnceCell;
 
 use super::args::bad;
 use super::call::{Call, call};
+use super::ffi;
 use super::scratch::{LuaError, Return};
 use super::stack::{State, Upvalue, push_slot, slot};
-#[cfg(not(feature = "sqlite"))]
-use crate::error::Error;
-use crate::error::{Code, Result};
-use crate::namespace::Namespace;
-use crate::store::Store;
-use crate::types::{Durability, Limits, NamespaceStats, OpenOptions};
+use crate::internals::check_name;
+use crate::{Code, Durability, Limits, Namespace, OpenOptions, Result, Store};
 
 /// Holds the project's store, which `KV.namespace` opens on first use: one for each Lua state.
 #[derive(Default)]
@@ -46,19 +43,19 @@ const NO_COLON: &str = "called with ':', which is for methods; here it is '.'";
 /// `KV.namespace(name)`.
 pub(super) unsafe extern "C-unwind" fn project_namespace(l: State) -> c_int {
     let body = |call: &mut Call<'_>| {
-        if call.type_of(1) == mlua::ffi::LUA_TTABLE {
+        if call.type_of(1) == ffi::LUA_TTABLE {
             return bad(1, NO_COLON);
         }
         let name = call.text(1, "namespace")?;
         // Before a store is created for it.
-        OpenOptions::default().limits.namespace(name)?;
+        check_name(OpenOptions::default().limits, name)?;
         // SAFETY: the upvalue is the project's slot.
         let project = unsafe { &mut *slot::<Project>(call.l, Upvalue::Project.index()) };
         fill(call, 2, project.get_or_insert_default().store()?.namespace(name)?)
     };
     // SAFETY: this frame owns nothing that needs dropping, and index 2 becomes a namespace's slot.
     unsafe {
-        mlua::ffi::lua_settop(l, 1);
+        ffi::lua_settop(l, 1);
         push_slot::<Namespace>(l, Upvalue::Namespace.index());
         call(l, 2, body)
     }
@@ -71,7 +68,7 @@ const WEIGHT: usize = 64 * 1024;
 /// `KV.open(options?)`.
 pub(super) unsafe extern "C-unwind" fn open(l: State) -> c_int {
     let body = |call: &mut Call<'_>| {
-        if call.type_of(2) == mlua::ffi::LUA_TTABLE {
+        if call.type_of(2) == ffi::LUA_TTABLE {
             return bad(1, NO_COLON);
         }
         let store = match read_options(call)? {
@@ -88,9 +85,9 @@ pub(super) unsafe extern "C-unwind" fn open(l: State) -> c_int {
     };
     // SAFETY: this frame owns nothing that needs dropping, and index 3 becomes a store's slot.
     unsafe {
-        mlua::ffi::lua_settop(l, 2);
-        mlua::ffi::lua_newuserdata(l, WEIGHT);
-        mlua::ffi::lua_settop(l, 2);
+        ffi::lua_settop(l, 2);
+        ffi::lua_newuserdata(l, WEIGHT);
+        ffi::lua_settop(l, 2);
         push_slot::<Store>(l, Upvalue::Store.index());
         call(l, 3, body)
     }
@@ -114,12 +111,12 @@ fn open_project(options: &OpenOptions) -> Result<Store> {
 
 #[cfg(not(feature = "sqlite"))]
 fn open_project(_: &OpenOptions) -> Result<Store> {
-    Err(Error::invalid("this build has no SQLite; open a store with `memory = true`, or call namespace()"))
+    Err(crate::internals::invalid("this build has no SQLite; open a store with `memory = true`, or call namespace()"))
 }
 
 #[cfg(not(feature = "sqlite"))]
 fn open_file(_: PathBuf, _: &OpenOptions) -> Result<Store> {
-    Err(Error::invalid("this build has no SQLite; open a store with `memory = true`"))
+    Err(crate::internals::invalid("this build has no SQLite; open a store with `memory = true`"))
 }
 
 fn read_options(call: &mut Call<'_>) -> Result<(Place, OpenOptions), LuaError> {
@@ -167,7 +164,7 @@ pub(super) fn os_path(bytes: &[u8]) -> Result<PathBuf> {
     #[cfg(not(unix))]
     return match std::str::from_utf8(bytes) {
         Ok(path) => Ok(PathBuf::from(path)),
-        Err(_) => Err(crate::error::Error::invalid("the path is not UTF-8")),
+        Err(_) => Err(crate::internals::invalid("the path is not UTF-8")),
     };
 }
 
@@ -190,7 +187,7 @@ pub(super) unsafe extern "C-unwind" fn namespace(l: State) -> c_int {
     };
     // SAFETY: this frame owns nothing that needs dropping, and index 3 becomes a namespace's slot.
     unsafe {
-        mlua::ffi::lua_settop(l, 2);
+        ffi::lua_settop(l, 2);
         push_slot::<Namespace>(l, Upvalue::Namespace.index());
         call(l, 3, body)
     }
@@ -214,8 +211,7 @@ pub(super) unsafe extern "C-unwind" fn sweep(l: State) -> c_int {
 /// `store:namespaces()`.
 pub(super) unsafe extern "C-unwind" fn namespaces(l: State) -> c_int {
     let body = |call: &mut Call<'_>| {
-        let names = this(call)?.namespaces()?.into_iter();
-        call.scratch.stats.namespaces = names.map(|name| NamespaceStats { name, ..Default::default() }).collect();
+        call.scratch.names = this(call)?.namespaces()?;
         Ok(Return::Names)
     };
     // SAFETY: this frame owns nothing that needs dropping.

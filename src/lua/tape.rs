@@ -3,11 +3,11 @@
 use std::ffi::c_int;
 use std::slice;
 
-use mlua::ffi;
-
+use super::encode::MAX_DEPTH;
+use super::ffi;
 use super::stack::{State, Upvalue, push_array, push_bytes, push_int};
-use crate::error::Result;
-use crate::json::{self, MAX_DEPTH, OutOfMemory, Part, Sink};
+use crate::Result;
+use crate::internals::{OutOfMemory, Part, Sink, read_json};
 
 /// One or more documents, in parts that own no memory.
 #[derive(Default)]
@@ -41,7 +41,7 @@ enum Token {
 impl Tape {
     /// Reads one more document. The text must not move until the delivery is over.
     pub(super) fn read(&mut self, text: &[u8]) -> Result<()> {
-        json::read(text, self)
+        read_json(text, self)
     }
 
     /// Returns a reader at the first document.

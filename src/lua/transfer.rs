@@ -3,17 +3,14 @@
 use std::ffi::{c_int, c_void};
 use std::io::{self, Read, Write};
 
-use mlua::ffi;
-
 use super::args::bad;
 use super::call::{Call, call};
+use super::ffi;
 use super::namespace::this;
 use super::scratch::{LuaError, Return};
 use super::stack::{State, has_metatable};
-#[cfg(not(any(feature = "sqlite", target_os = "wasi")))]
-use crate::error::Error;
-use crate::error::Result;
-use crate::types::{Format, Imported};
+use crate::internals::while_doing;
+use crate::{Format, Imported, Result};
 
 /// The index of the metatable of Lua's files.
 const FILES: c_int = 4;
@@ -31,7 +28,7 @@ pub(super) unsafe extern "C-unwind" fn export(l: State) -> c_int {
         let count = match place(call)? {
             Place::File(mut file) => {
                 let written = namespace.export(&mut file, format.unwrap_or_default());
-                written.map_err(|error| error.while_doing("exporting"))?
+                written.map_err(|error| while_doing(error, "exporting"))?
             }
             Place::Path(path) => export_file(namespace, path, format)?,
         };
@@ -50,9 +47,9 @@ pub(super) unsafe extern "C-unwind" fn import(l: State) -> c_int {
             replace = value.boolean(call)?;
             Ok(())
         })?;
-        let Imported { stored, skipped } = match place(call)? {
+        let Imported { stored, skipped, .. } = match place(call)? {
             Place::File(mut file) => {
-                namespace.import(&mut file, replace).map_err(|error| error.while_doing("importing"))?
+                namespace.import(&mut file, replace).map_err(|error| while_doing(error, "importing"))?
             }
             Place::Path(path) => import_file(namespace, path, replace)?,
         };
@@ -109,12 +106,12 @@ fn import_file(namespace: &crate::Namespace, path: &[u8], replace: bool) -> Resu
 
 #[cfg(not(any(feature = "sqlite", target_os = "wasi")))]
 fn export_file(_: &crate::Namespace, _: &[u8], _: Option<Format>) -> Result<u64> {
-    Err(Error::invalid("this build has no files; pass an open one"))
+    Err(crate::internals::invalid("this build has no files; pass an open one"))
 }
 
 #[cfg(not(any(feature = "sqlite", target_os = "wasi")))]
 fn import_file(_: &crate::Namespace, _: &[u8], _: bool) -> Result<Imported> {
-    Err(Error::invalid("this build has no files; pass an open one"))
+    Err(crate::internals::invalid("this build has no files; pass an open one"))
 }
 
 #[cfg(not(windows))]
