@@ -64,15 +64,16 @@ endif
 
 lua: target/lua/$(LUA)/luat_kv.so ## builds the Lua module: target/lua/5.4/luat_kv.so; LUA=5.1 5.2 5.3 5.5 jit for another Lua
 
-# Cargo writes a cdylib to the same file whatever its features, and may later hand out another variant's as its own
-# (rust-lang/cargo#6313). So modules are built apart from the C library, in one folder for all Luas since SQLite is the
-# same for each, and the file of the build before goes first.
-built   := target/lua/build/release
-module   = --no-default-features --features sqlite,module,lua$(subst .,,$1)
-$(LUAS:%=target/lua/%/luat_kv.so): target/lua/%/luat_kv.so: $(sources) | toolchain
-	rm -f $(built)/libluat_kv.so $(built)/deps/libluat_kv.so
-	cargo build --release $(call module,$*) --target-dir target/lua/build
-	install -D $(built)/libluat_kv.so $@
+# The package in lua/module links the binding to the core, which is compiled once for all Luas: without the C interface,
+# so in a folder of its own. Cargo writes a cdylib to the same file whatever its features, and may later hand out another
+# Lua's as its own (rust-lang/cargo#6313), so the file of the build before goes first.
+built   := target/lua/build/lua
+module   = --package luat_kv_lua --features lua$(subst .,,$1)
+module-sources := $(sources) lua/module/Cargo.toml lua/module/lib.rs lua/luat_kv_ffi/plain.lua
+$(LUAS:%=target/lua/%/luat_kv.so): target/lua/%/luat_kv.so: $(module-sources) | toolchain
+	rm -f $(built)/libluat_kv_lua.so $(built)/deps/libluat_kv_lua.so
+	cargo build --profile lua $(call module,$*) --target-dir target/lua/build
+	install -D $(built)/libluat_kv_lua.so $@
 
 # Beside the C library, which it is the same code as. Where the two are built in turn cargo notices, and builds the
 # library again for each.

@@ -4,7 +4,7 @@
 unexport LUAT_KV_DB LUAT_KV_NAMESPACE LUAT_KV_TRUSTED_PROJECT
 
 .PHONY: test lint test-header test-rust test-cli test-c test-lua test-rocks test-readme test-exports test-install test-setup test-abi test-docs check-cross
-lint         := fmt clippy-default clippy-core clippy-cli clippy-lua clippy-faults doc-default doc-lua
+lint         := fmt clippy-default clippy-core clippy-cli clippy-lua clippy-module clippy-faults doc-default doc-lua
 test-header  := header-c header-c++
 test-rust    := rust-default rust-core
 test-cli     := cli-commands
@@ -77,12 +77,13 @@ $(test-rust) cli-commands cross rocks $(test-lua) $(test-wasm) $(sanitized): exp
 features-default :=
 features-core    := --no-default-features
 features-cli     := --features cli
-features-lua     := $(call module,5.4)
+features-lua     := --no-default-features --features sqlite,module,lua54
+features-module  := $(call module,5.4)
 warnings         := -pedantic -Wall -Wextra -Werror
 
 fmt:
-	@tests/runner check $@ sh -ec 'cargo fmt --check; cargo fmt --check --manifest-path fuzz/Cargo.toml'
-clippy-default clippy-core clippy-cli clippy-lua: clippy-%:
+	@tests/runner check $@ sh -ec 'cargo fmt --all --check; cargo fmt --check --manifest-path fuzz/Cargo.toml'
+clippy-default clippy-core clippy-cli clippy-lua clippy-module: clippy-%:
 	@tests/runner check $@ cargo clippy --all-targets $(features-$*) -- -D warnings
 # Cargo excludes it from --all-targets, since plain `cargo test` runs it.
 clippy-faults:
@@ -150,10 +151,10 @@ lua-5.5: interpreter = $(lua5.5)
 lua-5.5: lua-path = LUA_PATH="$$(lua5.4 -e 'print(package.path)')"
 lua-mixed: $(LUAS:%=target/lua/%/luat_kv.so) $(lua5.5)
 	@tests/runner tap $@ tests/lua/mixed
-target/hooked/lua/luat_kv.so: $(sources) | toolchain
-	rm -f target/debug/libluat_kv.so target/debug/deps/libluat_kv.so
-	cargo rustc --lib --crate-type cdylib $(call module,5.4),debug-hooks
-	install -D target/debug/libluat_kv.so $@
+target/hooked/lua/luat_kv.so: $(module-sources) | toolchain
+	rm -f target/debug/libluat_kv_lua.so target/debug/deps/libluat_kv_lua.so
+	cargo build $(call module,5.4),debug-hooks
+	install -D target/debug/libluat_kv_lua.so $@
 lua-panic: target/hooked/lua/luat_kv.so
 	@LUA_CPATH='$(CURDIR)/target/hooked/lua/?.so' LUAT_KV_DEBUG_PANIC_KEY=boom tests/runner tap $@ lua5.4 tests/lua/panic.lua
 lua-quick: target/hooked/lua/luat_kv.so

@@ -28,7 +28,8 @@
 //! and a `staticlib` besides a Rust library. Cargo builds all three whenever the crate is a dependency. That adds the
 //! time to link the shared library, a few seconds in a release build. `cargo rustc --lib --crate-type rlib` builds only
 //! the Rust library, but a program that depends on this crate cannot choose that. To save the time, change the line
-//! `crate-type` in a copy of the crate, and use the copy as a patch in the workspace.
+//! `crate-type` in a copy of the crate, and use the copy as a patch in the workspace. This repository is a workspace of
+//! its own, so a copy that lies in another one has to be listed there under `exclude`.
 //!
 //! SQLite is built with the options that `libsqlite3-sys` chooses, and those of `LIBSQLITE3_FLAGS` in the environment.
 //! This repository sets that variable in `.cargo/config.toml`: a smaller SQLite, and `fdatasync` in place of `fsync`,
