@@ -45,6 +45,10 @@ cpp-header: lib
 go: $(library) $(hooked)
 	@$(host) tests/runner go $@ bindings/go/test
 
+.PHONY: go-proxy
+go-proxy: need-go ## writes the Go package to target/go-proxy, a module proxy for go get: bindings/go/README.md
+	go run make/go-proxy.go v$(version) target/go-proxy
+
 node: $(library) $(hooked)
 	@$(host) tests/runner tap $@ bindings/node/test
 

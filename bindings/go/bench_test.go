@@ -4,7 +4,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"luatkv"
+	luatkv "github.com/maravilla-labs/luat_kv/bindings/go"
 )
 
 func onBothB(b *testing.B, bench func(b *testing.B, n *luatkv.Namespace)) {

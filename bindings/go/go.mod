@@ -1,5 +1,5 @@
-// This path names no host, since the project has no public address yet. A program takes the package from a folder, or from
-// any repository that Go can fetch, by a `replace` line: README.md. Go wants such a module to have the path that it replaces.
-module luatkv
+// Where the module will be published: beside Luat's own repository. It is not there yet; README.md says how to use it
+// before. Every other file that contains the path is compared with this one by readme_test.go.
+module github.com/maravilla-labs/luat_kv/bindings/go
 
 go 1.19

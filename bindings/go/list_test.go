@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"luatkv"
+	luatkv "github.com/maravilla-labs/luat_kv/bindings/go"
 )
 
 func keysOf(page *luatkv.Page) string {

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"luatkv"
+	luatkv "github.com/maravilla-labs/luat_kv/bindings/go"
 )
 
 // The functions that tests run in another process: this program, with the function's name in its environment.

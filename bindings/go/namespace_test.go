@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"luatkv"
+	luatkv "github.com/maravilla-labs/luat_kv/bindings/go"
 )
 
 func TestValuesAreAnyBytes(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"luatkv"
+	luatkv "github.com/maravilla-labs/luat_kv/bindings/go"
 )
 
 func TestHasLooksForLiveKeys(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"luatkv"
+	luatkv "github.com/maravilla-labs/luat_kv/bindings/go"
 )
 
 // ---- Two processes on one file, and handles at exit

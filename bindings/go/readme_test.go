@@ -13,9 +13,42 @@ import (
 
 const folderName, repositoryName = "PATH/TO/luat_kv/bindings/go", "HOST/OWNER/luat_kv/bindings/go"
 
+// modulePath returns the path in go.mod.
+func modulePath(t *testing.T) string {
+	t.Helper()
+	return regexp.MustCompile(`(?m)^module (.*)$`).FindStringSubmatch(string(must(os.ReadFile("go.mod"))(t)))[1]
+}
+
+// All that there is to read names the path that go.mod has. (A test that imports another path does not compile.)
+func TestThePathIsTheSameEverywhere(t *testing.T) {
+	named := regexp.MustCompile(`[\w-]+\.[\w.-]+/[\w.-]+/luat_kv/bindings/go`)
+	path, count := modulePath(t), 0
+	for _, pattern := range []string{"doc.go", "*.md", "../../*.md", "../../docs/*.md"} {
+		for _, file := range must(filepath.Glob(pattern))(t) {
+			for _, found := range named.FindAllString(string(must(os.ReadFile(file))(t)), -1) {
+				count++
+				if found != path {
+					t.Errorf("%s: %s, and in go.mod %s", file, found, path)
+				}
+			}
+		}
+	}
+	if count < 3 {
+		t.Errorf("the path was found only %d times", count)
+	}
+}
+
+// A module that is fetched has only the files of its folder.
+func TestTheLicencesAreTheProjects(t *testing.T) {
+	for _, name := range []string{"LICENSE-APACHE", "LICENSE-MIT"} {
+		equal(t, string(must(os.ReadFile(name))(t)), string(must(os.ReadFile("../../"+name))(t)))
+	}
+}
+
 // The unchanged example in README.md, in a new module that uses the package in this folder.
 func TestTheReadmesExample(t *testing.T) {
-	runExample(t, folderName, must(os.Getwd())(t))
+	edit := readmes(t, "mod edit .*="+folderName)
+	runExample(t, strings.ReplaceAll(edit, folderName, must(os.Getwd())(t)), "mod tidy")
 }
 
 // The same with the package from a repository, which a proxy represents.
@@ -23,11 +56,43 @@ func TestTheReadmesExampleFromARepository(t *testing.T) {
 	const path = "example.com/owner/luat_kv/bindings/go"
 	proxy := t.TempDir()
 	serveModule(t, filepath.Join(proxy, path, "@v"), path)
-	t.Setenv("GOPROXY", "file://"+proxy)
-	t.Setenv("GONOSUMDB", "example.com")
+	fetchFrom(t, proxy, "example.com")
+	edit := readmes(t, "mod edit .*="+repositoryName+"@main")
+	runExample(t, strings.ReplaceAll(edit, repositoryName, path), "mod tidy")
+}
+
+// The same with the package as `go get` fetches it, from the proxy that `make go-proxy` writes.
+func TestTheReadmesExampleFetchedByGoGet(t *testing.T) {
+	cargo := string(must(os.ReadFile("../../Cargo.toml"))(t))
+	version := "v" + regexp.MustCompile(`(?m)^version = "(.*)"`).FindStringSubmatch(cargo)[1]
+	proxy := t.TempDir()
+	makeProxy := exec.Command("go", "run", "make/go-proxy.go", version, proxy)
+	makeProxy.Dir = "../.."
+	if output, err := makeProxy.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, output)
+	}
+	path := modulePath(t)
+	fetchFrom(t, proxy, path)
+	folder := runExample(t, readmes(t, "get "+path))
+	equal(t, goIn(t, folder, "list", "-m", path), path+" "+version+"\n")
+	goIn(t, folder, "get", path+"@"+version)
+}
+
+// fetchFrom makes the go command fetch modules from a proxy in a folder, and from nowhere else, into an empty cache.
+func fetchFrom(t *testing.T, proxy, unlisted string) {
+	t.Setenv("GOPROXY", "file://"+proxy+",off")
+	t.Setenv("GONOSUMDB", unlisted)
 	t.Setenv("GOPATH", t.TempDir())
 	t.Setenv("GOFLAGS", "-mod=mod -modcacherw")
-	runExample(t, repositoryName, path)
+}
+
+// readmes returns the only command of go in README.md that matches a pattern, without the word "go".
+func readmes(t *testing.T, pattern string) string {
+	t.Helper()
+	readme := string(must(os.ReadFile("README.md"))(t))
+	commands := regexp.MustCompile(`(?m)^    go (`+pattern+`)$`).FindAllStringSubmatch(readme, -1)
+	equal(t, len(commands), 1)
+	return commands[0][1]
 }
 
 // serveModule writes this module to a folder in the form of a proxy: as the commit of the branch main.
@@ -52,9 +117,8 @@ func serveModule(t *testing.T, folder, path string) {
 	write(version+".zip", archive.Bytes())
 }
 
-// runExample runs the example in README.md in a new module, with the commands there that contain a placeholder `place`,
-// which is replaced by `actual`.
-func runExample(t *testing.T, place, actual string) {
+// runExample runs the example in README.md in a new module, after some commands. Returns the module's folder.
+func runExample(t *testing.T, commands ...string) string {
 	t.Helper()
 	readme := string(must(os.ReadFile("README.md"))(t))
 	program := regexp.MustCompile("(?s)```go\n(package main.*?)```").FindStringSubmatch(readme)[1]
@@ -62,22 +126,26 @@ func runExample(t *testing.T, place, actual string) {
 		t.Fatalf("the example has %d lines", lines)
 	}
 	folder := t.TempDir()
-	run := func(name string, args ...string) string {
-		t.Helper()
-		cmd := exec.Command(name, args...)
-		cmd.Dir = folder
-		output, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("%s: %v: %s", args, err, output)
-		}
-		return string(output)
+	file := filepath.Join(folder, "main.go")
+	ok(t, os.WriteFile(file, []byte(program), 0o600))
+	equal(t, string(must(exec.Command("gofmt", "-l", file).Output())(t)), "")
+	for _, command := range append([]string{readmes(t, "mod init .*")}, commands...) {
+		goIn(t, folder, strings.Fields(command)...)
 	}
-	ok(t, os.WriteFile(filepath.Join(folder, "main.go"), []byte(program), 0o600))
-	run("go", "mod", "init", "hello")
-	edits := regexp.MustCompile(`(?m)^    go (mod edit .*`+place+`.*)$`).FindAllStringSubmatch(readme, -1)
-	equal(t, len(edits), 1)
-	run("go", strings.Fields(strings.ReplaceAll(edits[0][1], place, actual))...)
-	run("go", "mod", "tidy")
-	equal(t, run("gofmt", "-l", "main.go"), "")
-	equal(t, run("go", "run", "-race", "."), "Alice <nil>\n")
+	equal(t, goIn(t, folder, "run", "-race", "."), "Alice <nil>\n")
+	return folder
+}
+
+// goIn runs the go command in a folder, and returns what it prints to the standard output.
+func goIn(t *testing.T, folder string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command("go", args...)
+	cmd.Dir = folder
+	var failure bytes.Buffer
+	cmd.Stderr = &failure
+	output, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go %s: %v: %s", args, err, failure.String())
+	}
+	return string(output)
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"luatkv"
+	luatkv "github.com/maravilla-labs/luat_kv/bindings/go"
 )
 
 func TestRetryCallsUntilTheStoreIsNotBusy(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"testing"
 
-	"luatkv"
+	luatkv "github.com/maravilla-labs/luat_kv/bindings/go"
 )
 
 func TestAllEntriesInARangeLoop(t *testing.T) {

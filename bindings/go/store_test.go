@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"luatkv"
+	luatkv "github.com/maravilla-labs/luat_kv/bindings/go"
 )
 
 func TestAStoreIsAFile(t *testing.T) {

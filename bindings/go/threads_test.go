@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"luatkv"
+	luatkv "github.com/maravilla-labs/luat_kv/bindings/go"
 )
 
 // together runs a function in several goroutines at once.

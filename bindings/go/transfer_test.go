@@ -11,7 +11,7 @@ import (
 	"testing"
 	"testing/iotest"
 
-	"luatkv"
+	luatkv "github.com/maravilla-labs/luat_kv/bindings/go"
 )
 
 func TestExportsAreImported(t *testing.T) {
