@@ -19,7 +19,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
-	"luatkv"
+	luatkv "github.com/maravilla-labs/luat_kv/bindings/go"
 )
 
 const (
