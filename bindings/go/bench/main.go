@@ -18,8 +18,8 @@ import (
 	"sort"
 	"time"
 
-	"go.etcd.io/bbolt"
 	luatkv "github.com/maravilla-labs/luat_kv/bindings/go"
+	"go.etcd.io/bbolt"
 )
 
 const (
