@@ -64,7 +64,8 @@ func modulePath(mod string) (string, error) {
 	return "", fmt.Errorf("go.mod has no line that begins with \"module \"")
 }
 
-// archive writes the files of the module, each below prefix. A module's archive has regular files only.
+// archive writes the files of the module, each below prefix. A module's archive has regular files only, and
+// none of another module in a folder of it.
 func archive(name, prefix string) error {
 	file, err := os.Create(name)
 	if err != nil {
@@ -73,6 +74,9 @@ func archive(name, prefix string) error {
 	defer file.Close()
 	files := zip.NewWriter(file)
 	err = filepath.WalkDir(module, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.IsDir() && path != module && isModule(path) {
+			return fs.SkipDir
+		}
 		if err != nil || !entry.Type().IsRegular() {
 			return err
 		}
@@ -90,4 +94,9 @@ func archive(name, prefix string) error {
 		err = files.Close()
 	}
 	return err
+}
+
+func isModule(folder string) bool {
+	_, err := os.Stat(filepath.Join(folder, "go.mod"))
+	return err == nil
 }
