@@ -4,7 +4,8 @@
  *   writers ours|raw FILE PROCESSES SECONDS
  *
  * Prints the puts a second of all processes together, the median, the 99.9th percentile and the maximum of the time of
- * one put in µs, and the share of the slowest process in that of the fastest. SQLite is the one inside libluat_kv.a.
+ * one put in µs, the share of the slowest process in that of the fastest, the CPU time of one put in µs, and the times that
+ * a process slept for one put. SQLite is the one inside libluat_kv.a.
  */
 #define _DEFAULT_SOURCE
 #include "luat_kv.h"
@@ -14,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -41,6 +43,8 @@ enum { PROCESSES = 64, KEYS = 1000, VALUE = 100, SAMPLES = 1 << 20, BUSY_MS = 60
 struct shared {
     bool go, stop;
     unsigned puts[PROCESSES];
+    double cpu[PROCESSES]; /* µs */
+    long sleeps[PROCESSES];
     unsigned sample_count;
     float samples[SAMPLES]; /* µs */
 };
@@ -110,11 +114,22 @@ static bool is_set(const bool *flag)
     return __atomic_load_n(flag, __ATOMIC_ACQUIRE);
 }
 
+/* Adds what this process has used, or subtracts it. */
+static void note_used(int number, int sign)
+{
+    struct rusage used;
+    getrusage(RUSAGE_SELF, &used);
+    shared->cpu[number] += sign * ((double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1e6 +
+                                   (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec));
+    shared->sleeps[number] += sign * used.ru_nvcsw;
+}
+
 static void put_until_stopped(int number, void (*put_one)(const char *, size_t, const char *))
 {
     char key[32], value[VALUE] = { 0 };
     while (!is_set(&shared->go))
         usleep(1000);
+    note_used(number, -1);
     for (unsigned i = 0; !is_set(&shared->stop); i++) {
         int key_len = snprintf(key, sizeof key, "%d:%u", number, i % KEYS);
         snprintf(value, sizeof value, "%u", i); /* SQLite writes nothing if a row stays as it is */
@@ -125,6 +140,7 @@ static void put_until_stopped(int number, void (*put_one)(const char *, size_t, 
             shared->samples[sample] = (float)(now() - begin);
         shared->puts[number]++;
     }
+    note_used(number, 1);
 }
 
 static int by_size(const void *a, const void *b)
@@ -157,19 +173,25 @@ int main(int argc, char **argv)
     __atomic_store_n(&shared->stop, true, __ATOMIC_RELEASE);
     double seconds = (now() - begin) / 1e6;
     unsigned total = 0, least = ~0u, most = 0;
+    double cpu = 0;
+    long sleeps = 0;
     for (int status; wait(&status) > 0;)
         if (status)
             fail("a process", "failed");
     for (int number = 0; number < processes; number++) {
         unsigned puts = shared->puts[number];
         total += puts;
+        cpu += shared->cpu[number];
+        sleeps += shared->sleeps[number];
         least = puts < least ? puts : least;
         most = puts > most ? puts : most;
     }
     unsigned samples = shared->sample_count < SAMPLES ? shared->sample_count : SAMPLES;
     qsort(shared->samples, samples, sizeof *shared->samples, by_size);
-    printf("%d %-5s %8.0f puts/s   median %6.1f   p99.9 %8.1f   max %8.0f µs   slowest/fastest %.2f\n", processes, argv[1],
-           (double)total / seconds, shared->samples[samples / 2], shared->samples[(unsigned)(samples * 0.999)],
-           shared->samples[samples - 1], most ? (double)least / most : 0.0);
+    printf("%d %-5s %8.0f puts/s   median %6.1f   p99.9 %8.1f   max %8.0f µs   slowest/fastest %.2f"
+           "   CPU %.1f µs, sleeps %.3f a put\n",
+           processes, argv[1], (double)total / seconds, shared->samples[samples / 2],
+           shared->samples[(unsigned)(samples * 0.999)], shared->samples[samples - 1], most ? (double)least / most : 0.0,
+           cpu / total, (double)sleeps / total);
     return 0;
 }

@@ -5,7 +5,8 @@
 //! | `databases`, `database`, `pool`, `connection` | open databases, one for each file; their connections |
 //! | `schema`, `prepared` | the SQL; the statements that stay prepared |
 //! | `cache`, `wal_index`, `own_commits` | rows that reads need not ask SQLite for; how they stay those of the file |
-//! | `commits` | waiting for the commit of another process |
+//! | `autocheckpoint` | when a commit moves the log into the file |
+//! | `commits`, `slice` | waiting for the commit of another process; sharing a file with those that wait |
 //! | `writes`, `group` | carrying out writes, alone or several threads' in one transaction |
 //! | `rows`, `transaction`, `failed_commit` | reading a row; applying a write; recovery from a commit that failed |
 //! | `sweeping` | when writes remove expired rows |
@@ -34,6 +35,7 @@ use crate::error::{Code, Error, Result};
 use crate::types::{CacheStats, Durability, Entry, NamespaceStats, OpenOptions};
 
 mod access;
+mod autocheckpoint;
 mod cache;
 mod commits;
 mod connection;
@@ -61,6 +63,7 @@ mod reason;
 mod registry;
 mod rows;
 mod schema;
+mod slice;
 mod sweeping;
 #[cfg(unix)]
 mod takeover;

@@ -1,46 +1,93 @@
 //! Waiting for the commit of another process, by a futex in SQLite's shared memory.
 //!
 //! Each commit to a WAL increments `iChange` in the header of the log's index, which all processes that have the file
-//! open have mapped. A writer that finds the file in use waits until that number changes; each write of this library
-//! wakes one such waiter when it has ended. Writes of other programs wake nobody, so a wait is limited as a sleep would
-//! be.
+//! open have mapped. A writer that finds the file in use waits until that number changes, and others wake it (see
+//! `slice`). A wake may be missing: writes of other programs wake nobody, and a process may be killed, or stop writing,
+//! before it has woken anyone. So a wait is limited.
 //!
 //! A call remembers the number of its own write only. Only the kernel reads it while the thread waits, and the wait
 //! fails if the memory is not mapped any more. So the connection may be closed meanwhile.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use super::wal_index::WalIndex;
 
-thread_local! {
-    /// The address of the number, and its value before the last write of this thread or, if that succeeded, after it.
-    static SEEN: Cell<Option<(usize, u32)>> = const { Cell::new(None) };
+/// What a thread knows of the commits to the file that it writes.
+struct Waiter {
+    /// The address of the number, and its value before the last write or, if that succeeded, after it.
+    seen: Cell<Option<(usize, u32)>>,
+    /// The same before the last wait of the call.
+    before: Cell<Option<(usize, u32)>>,
+    /// Whether others have committed since then.
+    others_commit: Cell<bool>,
+    has_waited: Cell<bool>,
+    /// How many waits have ended with their time since the last attempt.
+    timeouts: Cell<u32>,
+    /// Whether the last write has woken another thread.
+    woke: Cell<bool>,
+}
 
-    /// Whether the last write of this thread has woken another thread.
-    static WOKE: Cell<bool> = const { Cell::new(false) };
+thread_local! {
+    static WAITER: Waiter = const {
+        Waiter {
+            seen: Cell::new(None),
+            before: Cell::new(None),
+            others_commit: Cell::new(false),
+            has_waited: Cell::new(false),
+            timeouts: Cell::new(0),
+            woke: Cell::new(false),
+        }
+    };
 }
 
 /// Forgets the number of an earlier call of this thread, whose connection may be closed by now.
 pub(super) fn forget() {
-    SEEN.set(None);
+    WAITER.with(|waiter| waiter.seen.set(None));
 }
 
 /// Remembers the number, for a [`wait`] if the write that follows finds the file in use. To be called before the write,
-/// or a commit in between would be missed.
-pub(super) fn note(index: WalIndex) {
-    WOKE.set(false);
-    let commits = index.commits();
-    // SAFETY: the connection is open, so the memory is mapped.
-    let now = unsafe { commits.as_ref() }.load(Ordering::Acquire);
-    SEEN.set(Some((commits.addr().get(), now)));
+/// or a commit in between would be missed. Returns whether the call has waited before, so that this is not its first
+/// attempt.
+pub(super) fn begin(index: WalIndex) -> bool {
+    WAITER.with(|waiter| {
+        let has_waited = waiter.has_waited.take();
+        let seen = (index.commits().addr().get(), index.commit_number());
+        let before = waiter.before.take().filter(|_| has_waited);
+        waiter.others_commit.set(before.is_some_and(|before| before.0 == seen.0 && before.1 != seen.1));
+        waiter.seen.set(Some(seen));
+        waiter.woke.set(false);
+        has_waited
+    })
 }
 
-/// Wakes a thread that waits, of any process. To be called after a write.
-pub(super) fn wake(index: WalIndex) {
-    note(index);
-    WOKE.set(futex::wake(index.commits().as_ptr()));
+/// Remembers the present number, instead of that before the write: others commit all the time, and a [`wait`] would
+/// end at once.
+pub(super) fn skip(index: WalIndex) {
+    WAITER.with(|waiter| waiter.seen.set(Some((index.commits().addr().get(), index.commit_number()))));
+}
+
+/// Wakes a thread that waits, of any process. To be called after a write. Returns whether there was one.
+pub(super) fn wake(index: WalIndex) -> bool {
+    skip(index);
+    let woke = futex::wake(index.commits().as_ptr());
+    WAITER.with(|waiter| waiter.woke.set(woke));
+    woke
+}
+
+/// Whether this call goes on waiting without another attempt, since others commit and will wake it. Another attempt
+/// would likely find the file in use, or take it from a process whose slice has just begun.
+pub(super) fn goes_on_waiting() -> bool {
+    /// So many waits without an attempt, in case those that commit wake nobody.
+    const MOST: u32 = 4;
+    WAITER.with(|waiter| {
+        let goes_on = waiter.others_commit.get() && (1..=MOST).contains(&waiter.timeouts.get());
+        if !goes_on {
+            waiter.timeouts.set(0);
+        }
+        goes_on
+    })
 }
 
 /// Lets others write between two writes of this thread. If the last one has woken a thread, waits until that has
@@ -49,16 +96,41 @@ pub(super) fn wake(index: WalIndex) {
 pub(super) fn give_way() {
     const LONGEST: Duration = Duration::from_millis(8);
     const SHORTEST: Duration = Duration::from_micros(200);
-    if WOKE.take() { wait(LONGEST) } else { std::thread::sleep(SHORTEST) }
+    WAITER.with(|waiter| match waiter.seen.take() {
+        Some((address, seen)) if waiter.woke.take() => drop(futex::wait(address, seen, LONGEST)),
+        _ => std::thread::sleep(SHORTEST),
+    });
 }
 
-/// Waits until another process has written since this thread's last write began, but not longer than `time`.
+/// Waits until another process wakes this thread, but not longer than `time`, nor than a moment if others have
+/// committed since the last wait: they may stop writing without waking anyone.
 pub(super) fn wait(time: Duration) {
-    match SEEN.take() {
-        Some((address, seen)) => futex::wait(address, seen, time),
-        None => std::thread::sleep(time),
-    }
+    const FIRST: Duration = Duration::from_millis(1);
+    const LATER: Duration = Duration::from_millis(2);
+    WAITER.with(|waiter| {
+        let Some((address, seen)) = waiter.seen.take() else {
+            return std::thread::sleep(time);
+        };
+        let longest = match (waiter.others_commit.get(), waiter.timeouts.get()) {
+            (false, _) => time,
+            (true, 0 | 1) => FIRST,
+            (true, _) => LATER,
+        };
+        let has_timed_out = futex::wait(address, seen, time.min(longest));
+        waiter.timeouts.set(if has_timed_out { waiter.timeouts.get() + 1 } else { 0 });
+        waiter.before.set(Some((address, seen)));
+        waiter.has_waited.set(true);
+    });
 }
+
+/// Sleeps until it is woken, or the next commit has happened already. Returns whether the time is over.
+#[cfg(test)]
+pub(super) fn sleep(index: WalIndex, time: Duration) -> bool {
+    futex::wait(index.commits().addr().get(), index.commit_number(), time)
+}
+
+/// Whether a waiter can be woken.
+pub(super) const CAN_WAKE: bool = cfg!(target_os = "linux");
 
 #[cfg(target_os = "linux")]
 mod futex {
@@ -70,7 +142,8 @@ mod futex {
         unsafe { libc::syscall(libc::SYS_futex, number, libc::FUTEX_WAKE, 1) > 0 }
     }
 
-    pub(super) fn wait(address: usize, seen: u32, time: Duration) {
+    /// Returns whether the time is over.
+    pub(super) fn wait(address: usize, seen: u32, time: Duration) -> bool {
         let time = libc::timespec {
             tv_sec: time.as_secs().try_into().unwrap_or(libc::time_t::MAX),
             #[allow(clippy::unnecessary_cast)] // its type differs from system to system
@@ -79,10 +152,12 @@ mod futex {
         // SAFETY: the kernel reads the number, and fails if it cannot; it reads the time, which outlives the call.
         let done = unsafe { libc::syscall(libc::SYS_futex, address, libc::FUTEX_WAIT, seen, &raw const time) };
         // SAFETY: it is this thread's.
-        if done < 0 && ![libc::EAGAIN, libc::ETIMEDOUT, libc::EINTR].contains(&unsafe { *libc::__errno_location() }) {
+        let error = if done < 0 { unsafe { *libc::__errno_location() } } else { 0 };
+        if ![0, libc::EAGAIN, libc::ETIMEDOUT, libc::EINTR].contains(&error) {
             // Not mapped any more, or not permitted.
             std::thread::sleep(Duration::new(time.tv_sec as u64, time.tv_nsec as u32));
         }
+        error == libc::ETIMEDOUT
     }
 }
 
@@ -96,8 +171,9 @@ mod futex {
         true
     }
 
-    pub(super) fn wait(_: usize, _: u32, time: Duration) {
+    pub(super) fn wait(_: usize, _: u32, time: Duration) -> bool {
         std::thread::sleep(time);
+        true
     }
 }
 
@@ -141,7 +217,7 @@ mod tests {
             let index = connection.index.unwrap();
             let ((ready, is_ready), (done, is_done)) = (mpsc::channel(), mpsc::channel());
             thread::spawn(move || {
-                note(index);
+                begin(index);
                 ready.send(()).unwrap();
                 wait(FOR_EVER);
                 done.send(())
@@ -157,7 +233,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn a_commit_between_the_note_and_the_wait_is_not_missed() {
         with_file(|file, connection| {
-            note(connection.index.unwrap());
+            begin(connection.index.unwrap());
             thread::scope(|scope| scope.spawn(|| commit(file)).join()).unwrap();
             let begun = Instant::now();
             wait(FOR_EVER);
@@ -166,13 +242,39 @@ mod tests {
     }
 
     #[test]
+    fn a_wait_does_not_depend_on_a_wake_of_those_that_commit() {
+        with_file(|_, connection| {
+            let (index, begun) = (connection.index.unwrap(), Instant::now());
+            let put = "INSERT OR REPLACE INTO kv (namespace, key, value) VALUES ('n', 'k', randomblob(9))";
+            begin(index);
+            wait(Duration::from_millis(1));
+            let mut waits = 0;
+            // It tries again from time to time while others commit, and as soon as they do not.
+            for commits in [true, true, false] {
+                loop {
+                    commits.then(|| connection.sqlite.execute(put, ()).unwrap());
+                    assert!(begin(index));
+                    if !goes_on_waiting() {
+                        break;
+                    }
+                    wait(FOR_EVER);
+                    waits += 1;
+                }
+                wait(if commits { FOR_EVER } else { Duration::ZERO });
+            }
+            assert_eq!(waits, 8);
+            assert!(begun.elapsed() < FOR_EVER / 2);
+        });
+    }
+
+    #[test]
     fn a_wait_ends_with_its_time_also_if_the_connection_is_closed() {
         with_file(|_, connection| {
             const TIME: Duration = Duration::from_millis(20);
-            note(connection.index.unwrap());
+            begin(connection.index.unwrap());
             let begun = Instant::now();
             wait(TIME);
-            note(connection.index.unwrap());
+            begin(connection.index.unwrap());
             connection.close().unwrap();
             wait(TIME);
             wait(TIME); // without a note

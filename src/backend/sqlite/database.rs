@@ -185,10 +185,13 @@ impl Database {
             connection.guard.may_write()?;
             connection.busy_timeout = caller.busy_timeout;
             connection.set_durability(caller.durability)?;
-            connection.index.into_iter().for_each(commits::note);
-            let done = act(connection)?;
-            connection.index.into_iter().for_each(commits::wake);
-            Ok(done)
+            let Some(own) = &connection.own_commits else { return act(connection) };
+            if !own.slice().begin(caller.busy_timeout) {
+                return Err(Error::new(Code::Busy, "other processes write"));
+            }
+            let done = act(connection);
+            connection.own_commits.iter().for_each(|own| own.slice().end(done.is_ok()));
+            done
         })
     }
 

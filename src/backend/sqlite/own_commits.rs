@@ -1,5 +1,5 @@
 //! Observes the commits of a connection: the header of the log's index just before, and the last frame of the log just
-//! after.
+//! after. Moves the log into the file when that is due.
 
 use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_void};
@@ -8,10 +8,9 @@ use std::rc::Rc;
 
 use rusqlite::ffi;
 
+use super::autocheckpoint::Autocheckpoint;
+use super::slice::Slice;
 use super::wal_index::{Header, WalIndex};
-
-/// Moves the log into the file when it has this many frames, as SQLite does by itself if there is no hook.
-const AUTOCHECKPOINT: c_int = 1000;
 
 /// Must be dropped after the connection.
 pub(super) struct OwnCommits(Rc<Seen>);
@@ -23,6 +22,8 @@ struct Seen {
     index: WalIndex,
     before: Cell<Option<Header>>,
     last_frame: Cell<Option<u32>>,
+    slice: Slice,
+    autocheckpoint: Autocheckpoint,
 }
 
 /// A commit as it was observed.
@@ -34,7 +35,13 @@ pub(super) struct OwnCommit {
 
 impl OwnCommits {
     pub fn observe(connection: &rusqlite::Connection, index: WalIndex) -> OwnCommits {
-        let seen = Rc::new(Seen { index, before: Cell::new(None), last_frame: Cell::new(None) });
+        let seen = Rc::new(Seen {
+            index,
+            before: Cell::new(None),
+            last_frame: Cell::new(None),
+            slice: Slice::new(index),
+            autocheckpoint: Autocheckpoint::default(),
+        });
         let context: *mut c_void = Rc::as_ptr(&seen).cast_mut().cast();
         // SAFETY: the connection is open, and what the hooks use is dropped after the connection.
         unsafe {
@@ -42,6 +49,11 @@ impl OwnCommits {
             ffi::sqlite3_wal_hook(connection.handle(), Some(has_ended), context);
         }
         OwnCommits(seen)
+    }
+
+    /// The slices of the connection, which the hook that is called after a commit uses too.
+    pub fn slice(&self) -> &Slice {
+        &self.0.slice
     }
 
     /// Forgets the commits so far.
@@ -75,13 +87,15 @@ unsafe extern "C" fn has_ended(
     // SAFETY: it is what `observe` has set.
     let seen = unsafe { &*seen.cast::<Seen>() };
     seen.last_frame.set(u32::try_from(last_frame).ok());
-    if last_frame >= AUTOCHECKPOINT {
-        // A failure prevents nothing: the next commit tries again.
+    let last_frame = seen.last_frame.get().unwrap_or(0);
+    if let Some(mode) = seen.autocheckpoint.due(last_frame, seen.index.moved()) {
+        if mode == ffi::SQLITE_CHECKPOINT_PASSIVE {
+            // The lock for writing is free by now, and a checkpoint may wait for the disk.
+            seen.slice.wake_early();
+        }
+        // A failure prevents nothing: another commit tries again.
         // SAFETY: SQLite allows this in the hook.
-        unsafe {
-            let passive = ffi::SQLITE_CHECKPOINT_PASSIVE;
-            ffi::sqlite3_wal_checkpoint_v2(connection, name, passive, ptr::null_mut(), ptr::null_mut())
-        };
+        unsafe { ffi::sqlite3_wal_checkpoint_v2(connection, name, mode, ptr::null_mut(), ptr::null_mut()) };
     }
     ffi::SQLITE_OK
 }

@@ -54,6 +54,18 @@ impl WalIndex {
         // SAFETY: it is within the header.
         unsafe { self.0.cast().add(2) }
     }
+
+    /// How many frames of the log have been moved into the file: the number of 32 bits after the copies of the header.
+    pub fn moved(&self) -> u32 {
+        // SAFETY: it is within the page of the header, and the connection is open.
+        unsafe { self.0.cast::<AtomicU32>().add(4 * LEN).as_ref() }.load(Ordering::Relaxed)
+    }
+
+    /// Reads that number.
+    pub fn commit_number(&self) -> u32 {
+        // SAFETY: the connection is open, so the memory is mapped.
+        unsafe { self.commits().as_ref() }.load(Ordering::Acquire)
+    }
 }
 
 impl Header {

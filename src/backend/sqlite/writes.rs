@@ -4,7 +4,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
 
 use super::cache::{Cache, Expected, Name, NewRow, Row};
-use super::commits;
 use super::connection::Connection;
 use super::group::{Answer, Job, Others};
 use super::own_commits::OwnCommits;
@@ -31,7 +30,6 @@ pub(super) fn carry_out(
         // None is answered before the commit, which the failure of another can prevent.
         match together(cache, connection, &jobs, explain) {
             Ok(Some(mut answers)) => {
-                connection.index.into_iter().for_each(commits::wake);
                 // SAFETY: this thread has taken them.
                 others.iter().zip(answers.drain(1..)).for_each(|(job, answer)| unsafe { job.answer(answer) });
                 let answer = answers.pop().unwrap_or_else(|| Ok(Err(Error::closed())));
