@@ -18,32 +18,49 @@ const FRAMES: u32 = 1000;
 /// Moves this many frames at a time if the log was moved but has not begun anew: others write.
 const MORE_FRAMES: u32 = 2 * FRAMES;
 
-/// With this many frames, a log is long. It then takes about as much space as is left to it in any case (`WAL_LEFT`).
-const LONG: u32 = 7 * FRAMES;
+/// A commit of this many frames is likely one of many, as in the removal of a range.
+const BULK: u32 = 32;
 
-/// A checkpoint that moves more than this would keep writers away for too long.
-const SHORT: u32 = 4 * FRAMES;
+/// Moves this many frames at a time after such a commit: the disk has to be waited for less often.
+const BULK_FRAMES: u32 = 4 * FRAMES;
+
+/// With this many frames, a log is long. It then takes about as much space as is left to it in any case (`WAL_LEFT`).
+const LONG: u32 = 15 * FRAMES;
 
 #[derive(Default)]
 pub(super) struct Autocheckpoint {
     /// The length of the log at the last try.
     tried: Cell<u32>,
+    /// The same for the last one that kept writers away.
+    kept_away: Cell<u32>,
 }
 
 impl Autocheckpoint {
-    /// Returns the mode of the checkpoint that is due after a commit that ended with the frame `last`; `moved` frames
-    /// are in the file already.
-    pub fn due(&self, last: u32, moved: u32) -> Option<c_int> {
+    /// Returns the mode of the checkpoint that is due after a commit of `added` frames, the last of which is `last`.
+    /// `moved` frames are in the file already.
+    pub fn due(&self, last: u32, added: u32, moved: u32) -> Option<c_int> {
         if self.tried.get() > last {
             self.tried.set(0); // the log has begun anew
         }
         let done = moved.max(self.tried.get());
-        if last.saturating_sub(done) < if done == 0 { FRAMES } else { MORE_FRAMES } {
+        // Another checkpoint has just moved the most. Few frames are left, so writers are not kept away for long.
+        if last >= LONG && last.saturating_sub(moved) <= FRAMES {
+            let is_new = last.saturating_sub(self.kept_away.get()) >= FRAMES || last < self.kept_away.get();
+            return is_new.then(|| {
+                self.kept_away.set(last);
+                ffi::SQLITE_CHECKPOINT_FULL
+            });
+        }
+        let step = match done {
+            _ if added >= BULK => BULK_FRAMES,
+            0 => FRAMES,
+            _ => MORE_FRAMES,
+        };
+        if last.saturating_sub(done) < step {
             return None;
         }
         self.tried.set(last);
-        let keeps_away = last >= LONG && last.saturating_sub(moved) <= SHORT;
-        Some(if keeps_away { ffi::SQLITE_CHECKPOINT_FULL } else { ffi::SQLITE_CHECKPOINT_PASSIVE })
+        Some(ffi::SQLITE_CHECKPOINT_PASSIVE)
     }
 }
 
@@ -58,23 +75,32 @@ mod tests {
     fn a_log_is_moved_each_time_that_it_has_begun_anew() {
         let checkpoint = Autocheckpoint::default();
         for _ in 0..3 {
-            assert_eq!(checkpoint.due(FRAMES - 1, 0), None);
-            assert_eq!(checkpoint.due(FRAMES, 0), PASSIVE);
-            assert_eq!(checkpoint.due(1, FRAMES), None);
+            assert_eq!(checkpoint.due(FRAMES - 1, 1, 0), None);
+            assert_eq!(checkpoint.due(FRAMES, 1, 0), PASSIVE);
+            assert_eq!(checkpoint.due(1, 1, FRAMES), None);
         }
+    }
+
+    #[test]
+    fn large_commits_are_moved_in_larger_pieces() {
+        let checkpoint = Autocheckpoint::default();
+        assert_eq!(checkpoint.due(BULK_FRAMES - 1, BULK, 0), None);
+        assert_eq!(checkpoint.due(BULK_FRAMES, BULK, 0), PASSIVE);
     }
 
     #[test]
     fn a_reader_does_not_make_each_commit_try_in_vain() {
         let checkpoint = Autocheckpoint::default();
-        let tries = (1..=20 * FRAMES).filter(|&last| checkpoint.due(last, 10).is_some()).count();
+        let tries = (1..=20 * FRAMES).filter(|&last| checkpoint.due(last, 1, 10).is_some()).count();
         assert!((9..=11).contains(&tries), "{tries}");
     }
 
     #[test]
-    fn a_long_log_is_moved_without_writers_but_not_much_of_it() {
+    fn a_long_log_is_moved_without_writers_when_little_of_it_is_left() {
         let checkpoint = Autocheckpoint::default();
-        assert_eq!(checkpoint.due(LONG, LONG - MORE_FRAMES), FULL);
-        assert_eq!(checkpoint.due(LONG + MORE_FRAMES, 0), PASSIVE);
+        assert_eq!(checkpoint.due(LONG, 1, LONG - FRAMES), FULL);
+        assert_eq!(checkpoint.due(LONG + 1, 1, LONG - FRAMES + 1), None);
+        assert_eq!(checkpoint.due(LONG + FRAMES, 1, LONG), FULL);
+        assert_eq!(checkpoint.due(LONG + MORE_FRAMES, 1, 0), PASSIVE);
     }
 }

@@ -10,7 +10,7 @@
 
 use std::cell::Cell;
 use std::sync::atomic::AtomicU32;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::wal_index::WalIndex;
 
@@ -23,10 +23,14 @@ struct Waiter {
     /// Whether others have committed since then.
     others_commit: Cell<bool>,
     has_waited: Cell<bool>,
+    /// How long it has waited about until it was woken, the last times.
+    last_turn: Cell<Duration>,
     /// How many waits have ended with their time since the last attempt.
     timeouts: Cell<u32>,
     /// Whether the last write has woken another thread.
     woke: Cell<bool>,
+    /// When it last slept between two writes.
+    slept: Cell<Option<Instant>>,
 }
 
 thread_local! {
@@ -36,8 +40,10 @@ thread_local! {
             before: Cell::new(None),
             others_commit: Cell::new(false),
             has_waited: Cell::new(false),
+            last_turn: Cell::new(Duration::ZERO),
             timeouts: Cell::new(0),
             woke: Cell::new(false),
+            slept: Cell::new(None),
         }
     };
 }
@@ -83,8 +89,8 @@ pub(super) fn goes_on_waiting() -> bool {
     const MOST: u32 = 4;
     WAITER.with(|waiter| {
         let goes_on = waiter.others_commit.get() && (1..=MOST).contains(&waiter.timeouts.get());
-        if !goes_on {
-            waiter.timeouts.set(0);
+        if !goes_on && waiter.timeouts.replace(0) > 0 {
+            waiter.last_turn.set(Duration::ZERO);
         }
         goes_on
     })
@@ -92,32 +98,43 @@ pub(super) fn goes_on_waiting() -> bool {
 
 /// Lets others write between two writes of this thread. If the last one has woken a thread, waits until that has
 /// written, but not longer than a moment. Waiters that cannot be woken try again from time to time, so they get a short
-/// moment too.
+/// moment too, now and then: on a busy machine a sleep takes much longer than it should.
 pub(super) fn give_way() {
     const LONGEST: Duration = Duration::from_millis(8);
     const SHORTEST: Duration = Duration::from_micros(200);
+    const EVERY: Duration = Duration::from_millis(5);
     WAITER.with(|waiter| match waiter.seen.take() {
         Some((address, seen)) if waiter.woke.take() => drop(futex::wait(address, seen, LONGEST)),
-        _ => std::thread::sleep(SHORTEST),
+        _ if waiter.slept.get().is_none_or(|slept| slept.elapsed() >= EVERY) => {
+            std::thread::sleep(SHORTEST);
+            waiter.slept.set(Some(Instant::now()));
+        }
+        _ => {}
     });
 }
 
-/// Waits until another process wakes this thread, but not longer than `time`, nor than a moment if others have
-/// committed since the last wait: they may stop writing without waking anyone.
+/// Waits until another process wakes this thread, but not longer than `time`. If others have committed since the last
+/// wait, they may stop writing without waking anyone, so the wait is short. It is longer if the last wait that a wake
+/// ended was longer, because many processes take turns.
 pub(super) fn wait(time: Duration) {
-    const FIRST: Duration = Duration::from_millis(1);
-    const LATER: Duration = Duration::from_millis(2);
+    const SHORTEST: Duration = Duration::from_millis(1);
+    const LONGEST: Duration = Duration::from_millis(4);
     WAITER.with(|waiter| {
         let Some((address, seen)) = waiter.seen.take() else {
             return std::thread::sleep(time);
         };
-        let longest = match (waiter.others_commit.get(), waiter.timeouts.get()) {
-            (false, _) => time,
-            (true, 0 | 1) => FIRST,
-            (true, _) => LATER,
+        let time = match waiter.others_commit.get() {
+            true => (2 * waiter.last_turn.get()).clamp(SHORTEST, LONGEST).min(time),
+            false => time,
         };
-        let has_timed_out = futex::wait(address, seen, time.min(longest));
-        waiter.timeouts.set(if has_timed_out { waiter.timeouts.get() + 1 } else { 0 });
+        let begun = Instant::now();
+        let has_timed_out = futex::wait(address, seen, time);
+        if has_timed_out {
+            waiter.timeouts.set(waiter.timeouts.get() + 1);
+        } else {
+            waiter.timeouts.set(0);
+            waiter.last_turn.set(begun.elapsed().max(waiter.last_turn.get() / 2));
+        }
         waiter.before.set(Some((address, seen)));
         waiter.has_waited.set(true);
     });
@@ -181,7 +198,6 @@ mod futex {
 mod tests {
     use std::sync::mpsc;
     use std::thread;
-    use std::time::Instant;
 
     use super::super::connection::{Connection, Opening};
     use super::super::opened::OpenedFile;

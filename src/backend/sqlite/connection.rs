@@ -74,7 +74,7 @@ pub(super) const CACHE: i64 = -16 * 1024;
 
 /// The size to which the WAL is truncated after it had to grow, by a huge value for example. Among several processes
 /// that write without a pause it becomes about as long: see `autocheckpoint`.
-pub(super) const WAL_LEFT: i64 = 32 * 1024 * 1024;
+pub(super) const WAL_LEFT: i64 = 64 * 1024 * 1024;
 
 impl Opening<'_> {
     /// Opens a file that exists, and that this process has had open before.

@@ -88,7 +88,9 @@ unsafe extern "C" fn has_ended(
     let seen = unsafe { &*seen.cast::<Seen>() };
     seen.last_frame.set(u32::try_from(last_frame).ok());
     let last_frame = seen.last_frame.get().unwrap_or(0);
-    if let Some(mode) = seen.autocheckpoint.due(last_frame, seen.index.moved()) {
+    let before = seen.before.get().map_or(0, |before| before.frames());
+    let added = last_frame.checked_sub(before).unwrap_or(last_frame);
+    if let Some(mode) = seen.autocheckpoint.due(last_frame, added, seen.index.moved()) {
         if mode == ffi::SQLITE_CHECKPOINT_PASSIVE {
             // The lock for writing is free by now, and a checkpoint may wait for the disk.
             seen.slice.wake_early();

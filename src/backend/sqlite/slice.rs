@@ -12,7 +12,7 @@ use super::commits;
 use super::wal_index::WalIndex;
 
 /// How long a process writes before it lets another one write.
-const SLICE: Duration = Duration::from_micros(300);
+const SLICE: Duration = Duration::from_micros(400);
 
 /// A write that begins later than this after the end of the one before follows a pause.
 const PAUSE: Duration = Duration::from_micros(50);

@@ -79,11 +79,15 @@ impl Header {
     /// the commit began the log anew, the salts differ.)
     pub fn follows(&self, before: &Header, frame: u32) -> bool {
         const COMMITS: usize = 2;
-        const FRAMES: usize = 4;
         let salts = |header: &Header| (header.field(8), header.field(9));
         salts(self) == salts(before)
-            && self.field(FRAMES) == frame
+            && self.frames() == frame
             && self.field(COMMITS) == before.field(COMMITS).wrapping_add(1)
+    }
+
+    /// The length of the log.
+    pub fn frames(&self) -> u32 {
+        self.field(4)
     }
 
     /// The field of 32 bits at this place, in the byte order of the machine.
