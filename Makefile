@@ -118,6 +118,10 @@ bench: need-bench lib target/lua/5.4/luat_kv.so ## measures the store from Rust,
 	@for processes in 1 2 8; do for store in raw ours; do \
 	    mkdir target/bench/data && target/bench/writers $$store target/bench/data/kv.db $$processes 5; rm -rf target/bench/data; \
 	done; done
+	$(CC) -std=c99 -O2 $(warnings) -Iinclude bench/reads.c target/release/libluat_kv.a $(link-needs) -o target/bench/reads
+	@for store in raw cached uncached; do \
+	    mkdir target/bench/data && target/bench/reads $$store target/bench/data/kv.db; rm -rf target/bench/data; \
+	done
 	$(CC) -std=c99 -O2 $(warnings) -Iinclude bench/scale.c target/release/libluat_kv.a $(link-needs) -o target/bench/scale
 	@mkdir target/bench/data && target/bench/scale target/bench/data/kv.db 1000000
 	@rm -rf target/bench

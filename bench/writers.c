@@ -9,6 +9,7 @@
  */
 #define _DEFAULT_SOURCE
 #include "luat_kv.h"
+#include "raw_sqlite.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -20,24 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* libluat_kv.a brings no header of it. */
-typedef struct sqlite3 sqlite3;
-typedef struct sqlite3_stmt sqlite3_stmt;
-int sqlite3_open(const char *path, sqlite3 **);
-int sqlite3_close(sqlite3 *);
-const char *sqlite3_errmsg(sqlite3 *);
-int sqlite3_busy_timeout(sqlite3 *, int ms);
-int sqlite3_exec(sqlite3 *, const char *sql, int (*row)(void *, int, char **, char **), void *, char **error);
-int sqlite3_prepare_v2(sqlite3 *, const char *sql, int len, sqlite3_stmt **, const char **tail);
-int sqlite3_bind_text(sqlite3_stmt *, int, const char *, int len, void (*destroy)(void *));
-int sqlite3_bind_blob(sqlite3_stmt *, int, const void *, int len, void (*destroy)(void *));
-int sqlite3_step(sqlite3_stmt *);
-int sqlite3_reset(sqlite3_stmt *);
-int sqlite3_finalize(sqlite3_stmt *);
-enum { SQLITE_OK = 0, SQLITE_DONE = 101 };
-#define SQLITE_STATIC ((void (*)(void *))0)
-
-enum { PROCESSES = 64, KEYS = 1000, VALUE = 100, SAMPLES = 1 << 20, BUSY_MS = 60000 };
+enum { PROCESSES = 64, KEYS = 1000, SAMPLES = 1 << 20 };
 
 /* What the processes tell the first one, in memory that they share. */
 struct shared {
@@ -50,12 +34,6 @@ struct shared {
 };
 
 static struct shared *shared;
-
-static void fail(const char *what, const char *why)
-{
-    fprintf(stderr, "%s: %s\n", what, why);
-    exit(1);
-}
 
 static double now(void)
 {
@@ -82,31 +60,6 @@ static void ours_put(const char *key, size_t key_len, const char *value)
     luat_kv_error *error = NULL;
     if (luat_kv_put(ns, key, key_len, value, VALUE, NULL, &error))
         fail("put", luat_kv_error_message(error));
-}
-
-static sqlite3 *db;
-static sqlite3_stmt *put;
-
-static void raw_open(const char *path)
-{
-    if (sqlite3_open(path, &db) || sqlite3_busy_timeout(db, BUSY_MS) ||
-        sqlite3_exec(db,
-                     "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384;"
-                     "CREATE TABLE IF NOT EXISTS kv (namespace TEXT NOT NULL, key TEXT NOT NULL, value BLOB,"
-                     "                               PRIMARY KEY (namespace, key))",
-                     NULL, NULL, NULL) ||
-        sqlite3_prepare_v2(db, "INSERT INTO kv VALUES ('ns', ?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value", -1,
-                           &put, NULL))
-        fail("open", sqlite3_errmsg(db));
-}
-
-static void raw_put(const char *key, size_t key_len, const char *value)
-{
-    sqlite3_bind_text(put, 1, key, (int)key_len, SQLITE_STATIC);
-    sqlite3_bind_blob(put, 2, value, VALUE, SQLITE_STATIC);
-    if (sqlite3_step(put) != SQLITE_DONE)
-        fail("put", sqlite3_errmsg(db));
-    sqlite3_reset(put);
 }
 
 static bool is_set(const bool *flag)

@@ -1,0 +1,72 @@
+/* Raw SQLite, to compare with: the one inside libluat_kv.a, which brings no header of it. */
+#ifndef RAW_SQLITE_H
+#define RAW_SQLITE_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct sqlite3 sqlite3;
+typedef struct sqlite3_stmt sqlite3_stmt;
+int sqlite3_open(const char *path, sqlite3 **);
+const char *sqlite3_errmsg(sqlite3 *);
+int sqlite3_busy_timeout(sqlite3 *, int ms);
+int sqlite3_exec(sqlite3 *, const char *sql, int (*row)(void *, int, char **, char **), void *, char **error);
+int sqlite3_prepare_v2(sqlite3 *, const char *sql, int len, sqlite3_stmt **, const char **tail);
+int sqlite3_bind_text(sqlite3_stmt *, int, const char *, int len, void (*destroy)(void *));
+int sqlite3_bind_blob(sqlite3_stmt *, int, const void *, int len, void (*destroy)(void *));
+int sqlite3_column_bytes(sqlite3_stmt *, int);
+const void *sqlite3_column_blob(sqlite3_stmt *, int);
+int sqlite3_step(sqlite3_stmt *);
+int sqlite3_reset(sqlite3_stmt *);
+enum { SQLITE_ROW = 100, SQLITE_DONE = 101 };
+#define SQLITE_STATIC ((void (*)(void *))0)
+
+enum { VALUE = 100, BUSY_MS = 60000 };
+
+static void fail(const char *what, const char *why)
+{
+    fprintf(stderr, "%s: %s\n", what, why);
+    exit(1);
+}
+
+/* The connection of a thread. */
+static __thread sqlite3 *db;
+static __thread sqlite3_stmt *put, *get;
+
+static void raw_open(const char *path)
+{
+    if (sqlite3_open(path, &db) || sqlite3_busy_timeout(db, BUSY_MS) ||
+        sqlite3_exec(db,
+                     "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384;"
+                     "CREATE TABLE IF NOT EXISTS kv (namespace TEXT NOT NULL, key TEXT NOT NULL, value BLOB,"
+                     "                               PRIMARY KEY (namespace, key))",
+                     NULL, NULL, NULL) ||
+        sqlite3_prepare_v2(db, "INSERT INTO kv VALUES ('ns', ?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value", -1,
+                           &put, NULL) ||
+        sqlite3_prepare_v2(db, "SELECT value FROM kv WHERE namespace = 'ns' AND key = ?1", -1, &get, NULL))
+        fail("open", sqlite3_errmsg(db));
+}
+
+static void raw_put(const char *key, size_t key_len, const char *value)
+{
+    sqlite3_bind_text(put, 1, key, (int)key_len, SQLITE_STATIC);
+    sqlite3_bind_blob(put, 2, value, VALUE, SQLITE_STATIC);
+    if (sqlite3_step(put) != SQLITE_DONE)
+        fail("put", sqlite3_errmsg(db));
+    sqlite3_reset(put);
+}
+
+/* Returns the length of the copy. */
+static inline size_t raw_get(const char *key, size_t key_len, char *value)
+{
+    sqlite3_bind_text(get, 1, key, (int)key_len, SQLITE_STATIC);
+    if (sqlite3_step(get) != SQLITE_ROW)
+        fail("get", sqlite3_errmsg(db));
+    size_t len = (size_t)sqlite3_column_bytes(get, 0);
+    memcpy(value, sqlite3_column_blob(get, 0), len < VALUE ? len : VALUE);
+    sqlite3_reset(get);
+    return len;
+}
+
+#endif
