@@ -1,6 +1,7 @@
 /*
- * What bench/instructions counts: instructions MODE COUNT FILE runs one operation so many times on a store with 1000
- * entries of 100 bytes. The store is on disk at FILE, or in memory where FILE is "memory".
+ * What bench/instructions counts: instructions MODE COUNT FILE [IMPORT] runs one operation so many times on a store with
+ * 1000 entries of 100 bytes. The store is on disk at FILE, or in memory where FILE is "memory". The mode `import` imports
+ * the file IMPORT once instead.
  */
 #include <luat_kv.h>
 #include <stdio.h>
@@ -20,18 +21,29 @@ static void check(luat_kv_status status, luat_kv_error *error)
     exit(1);
 }
 
-static size_t name(char *key, long number)
+/* Of 10 bytes each, made beforehand so that an operation does not count that. */
+static char keys[ENTRIES][16], missing_keys[ENTRIES][16];
+enum { KEY = 10 };
+
+static void name_keys(void)
 {
-    return (size_t)sprintf(key, "key:%06ld", number % ENTRIES);
+    for (int number = 0; number < ENTRIES; number++) {
+        sprintf(keys[number], "key:%06d", number);
+        sprintf(missing_keys[number], "Key:%06d", number);
+    }
+}
+
+static const char *key(long number)
+{
+    return keys[number % ENTRIES];
 }
 
 static void get(long number)
 {
     luat_kv_error *error = NULL;
-    char key[16];
     uint8_t out[sizeof value];
-    size_t len = name(key, number), size;
-    check(luat_kv_get(ns, (uint8_t *)key, len, out, sizeof out, &size, &error), error);
+    size_t size;
+    check(luat_kv_get(ns, key(number), KEY, out, sizeof out, &size, &error), error);
 }
 
 /* One of 10 keys. */
@@ -43,10 +55,8 @@ static void hot(long number)
 static void missing(long number)
 {
     luat_kv_error *error = NULL;
-    char key[16];
-    size_t len = name(key, number), size;
-    key[0] = 'K';
-    check(luat_kv_get(ns, (uint8_t *)key, len, NULL, 0, &size, &error), error);
+    size_t size;
+    check(luat_kv_get(ns, missing_keys[number % ENTRIES], KEY, NULL, 0, &size, &error), error);
 }
 
 /* One of 10 keys. */
@@ -58,24 +68,20 @@ static void hot_missing(long number)
 static void put(long number)
 {
     luat_kv_error *error = NULL;
-    char key[16];
-    size_t len = name(key, number);
-    check(luat_kv_put(ns, (uint8_t *)key, len, value, sizeof value, NULL, &error), error);
+    check(luat_kv_put(ns, key(number), KEY, value, sizeof value, NULL, &error), error);
 }
 
 static void delete(long number)
 {
     luat_kv_error *error = NULL;
-    char key[16];
-    size_t len = name(key, number);
-    check(luat_kv_delete(ns, (uint8_t *)key, len, &error), error);
+    check(luat_kv_delete(ns, key(number), KEY, &error), error);
 }
 
 static void incr(long number)
 {
     luat_kv_error *error = NULL;
     (void)number;
-    check(luat_kv_incr(ns, (const uint8_t *)"count", 5, 1, NULL, NULL, &error), error);
+    check(luat_kv_incr(ns, "count", 5, 1, NULL, NULL, &error), error);
 }
 
 static void list_some(uint32_t limit, const char *prefix)
@@ -130,7 +136,7 @@ static void reopen(long number)
     luat_kv_namespace_free(ns);
     luat_kv_close(store);
     check(luat_kv_open(path, NULL, &store, &error), error);
-    check(luat_kv_namespace_open(store, (const uint8_t *)"bench", 5, &ns, &error), error);
+    check(luat_kv_namespace_open(store, "bench", 5, &ns, &error), error);
 }
 
 /* 100 puts in one commit. */
@@ -138,14 +144,18 @@ static void batch(long number)
 {
     luat_kv_error *error = NULL;
     luat_kv_batch *batch;
-    char key[16];
     check(luat_kv_batch_open(store, &batch, &error), error);
-    for (long i = 0; i < BATCH; i++) {
-        size_t len = name(key, number + i);
-        check(luat_kv_batch_put(batch, ns, (uint8_t *)key, len, value, sizeof value, NULL, &error), error);
-    }
+    for (long i = 0; i < BATCH; i++)
+        check(luat_kv_batch_put(batch, ns, key(number + i), KEY, value, sizeof value, NULL, &error), error);
     check(luat_kv_batch_commit(batch, &error), error);
     luat_kv_batch_free(batch);
+}
+
+static int import(const char *file)
+{
+    luat_kv_error *error = NULL;
+    check(luat_kv_import(ns, file, 0, NULL, NULL, &error), error);
+    return 0;
 }
 
 static const struct {
@@ -161,16 +171,19 @@ static const struct {
 int main(int argc, char **argv)
 {
     luat_kv_error *error = NULL;
-    if (argc != 4) return 2;
+    if (argc < 4) return 2;
+    long count = atol(argv[2]);
+    name_keys();
     path = argv[3];
     int in_memory = strcmp(path, "memory") == 0;
     check(in_memory ? luat_kv_open_memory(NULL, &store, &error)
                     : luat_kv_open(path, NULL, &store, &error), error);
-    check(luat_kv_namespace_open(store, (const uint8_t *)"bench", 5, &ns, &error), error);
+    check(luat_kv_namespace_open(store, "bench", 5, &ns, &error), error);
     for (long number = 0; number < ENTRIES; number += BATCH) batch(number);
+    if (argc == 5) return import(argv[4]);
     for (size_t mode = 0; mode < sizeof MODES / sizeof *MODES; mode++) {
         if (strcmp(argv[1], MODES[mode].name) != 0) continue;
-        for (long number = 0; number < atol(argv[2]); number++) MODES[mode].run(number);
+        for (long number = 0; number < count; number++) MODES[mode].run(number);
         luat_kv_namespace_free(ns);
         luat_kv_close(store);
         return 0;

@@ -8,7 +8,8 @@ lint         := fmt clippy-default clippy-core clippy-cli clippy-lua clippy-modu
 test-header  := header-c header-c++
 test-rust    := rust-default rust-core
 test-cli     := cli-commands
-test-c       := $(foreach link,shared static,$(patsubst tests/c/test_%.c,c-$(link)-%,$(wildcard tests/c/test_*.c))) c-panic
+test-c       := $(foreach link,shared static,$(patsubst tests/c/test_%.c,c-$(link)-%,$(wildcard tests/c/test_*.c))) c-panic \
+                c-instructions
 test-lua     := $(LUAS:%=lua-%) lua-mixed lua-panic lua-quick lua-starved lua-instructions
 test-rocks   := rocks
 test-readme  := readme
@@ -59,10 +60,10 @@ $(SUITES): toolchain
 $(lint): components
 header-c++: need-c++
 cli-commands: need-cli
-$(filter-out c-panic,$(test-c)): need-c
+$(filter-out c-panic c-instructions,$(test-c)): need-c
 $(filter-out lua-panic lua-quick,$(test-lua)): need-lua
 lua-panic lua-quick readme: need-demo
-lua-instructions: need-valgrind
+c-instructions lua-instructions: need-valgrind
 rocks: need-rocks
 $(test-exports): need-exports
 install-tree docs-c: need-install
@@ -122,6 +123,8 @@ c-quick: target/hooked/libluat_kv.so
 	@$(call run-c,test_contract,$(link-hooked))
 $(filter c-static-%,$(test-c)): c-static-%: lib
 	@$(call run-c,test_$*,$(link-static))
+c-instructions: lib
+	@tests/runner tap $@ bench/instructions --tap target/lib/libluat_kv.so
 
 # Debian 12 has no Lua 5.5, so its tests run on an interpreter that is built here, from crates with pinned checksums:
 # see tests/lua/interpreter/Cargo.toml. lua.c is compiled separately: from stdin, since its folder has the headers of
