@@ -187,6 +187,8 @@ With --json: {\"removed\":7}")]
 
     /// Rewrite the file without the space of deleted entries; writers wait meanwhile
     #[command(after_help = "\
+It takes at most as much disk space as the used part of the file, twice: beside the file, and in TMPDIR or /var/tmp.
+
 Examples:
   luat-kv compact
   luat-kv sweep && luat-kv compact
