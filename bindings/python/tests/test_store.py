@@ -97,6 +97,19 @@ def test_what_is_no_option(tmp_path: pathlib.Path, options: Any, kind: type[Exce
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        (-1, "cache_size must be from 0 to 18446744073709551615, not -1"),
+        (2**60, "cache_size is 1152921504606846976 bytes, more than the memory"),
+        ("1", "cache_size must be an int, not str"),
+    ],
+)
+def test_what_is_no_size_of_a_cache(tmp_path: pathlib.Path, size: Any, message: str) -> None:
+    with pytest.raises((InvalidError, TypeError), match=message):
+        luat_kv.open(tmp_path / "kv.db", cache_size=size)
+
+
 def test_another_connection_that_writes_is_waited_for(tmp_path: pathlib.Path, child: Any) -> None:
     luat_kv.open(tmp_path / "kv.db").close()
     code = """
