@@ -1,26 +1,11 @@
-/* Raw SQLite, to compare with: the one inside libluat_kv.a, which brings no header of it. */
+/* Raw SQLite, to compare with. */
 #ifndef RAW_SQLITE_H
 #define RAW_SQLITE_H
 
+#include "sqlite.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-typedef struct sqlite3 sqlite3;
-typedef struct sqlite3_stmt sqlite3_stmt;
-int sqlite3_open(const char *path, sqlite3 **);
-const char *sqlite3_errmsg(sqlite3 *);
-int sqlite3_busy_timeout(sqlite3 *, int ms);
-int sqlite3_exec(sqlite3 *, const char *sql, int (*row)(void *, int, char **, char **), void *, char **error);
-int sqlite3_prepare_v2(sqlite3 *, const char *sql, int len, sqlite3_stmt **, const char **tail);
-int sqlite3_bind_text(sqlite3_stmt *, int, const char *, int len, void (*destroy)(void *));
-int sqlite3_bind_blob(sqlite3_stmt *, int, const void *, int len, void (*destroy)(void *));
-int sqlite3_column_bytes(sqlite3_stmt *, int);
-const void *sqlite3_column_blob(sqlite3_stmt *, int);
-int sqlite3_step(sqlite3_stmt *);
-int sqlite3_reset(sqlite3_stmt *);
-enum { SQLITE_ROW = 100, SQLITE_DONE = 101 };
-#define SQLITE_STATIC ((void (*)(void *))0)
 
 enum { VALUE = 100, BUSY_MS = 60000 };
 

@@ -77,6 +77,15 @@ static void note_used(int number, int sign)
     shared->sleeps[number] += sign * used.ru_nvcsw;
 }
 
+/* The change to WAL mode heeds no busy timeout, so only one process may do it. */
+static void raw_create(const char *path)
+{
+    raw_open(path);
+    sqlite3_finalize(put);
+    sqlite3_finalize(get);
+    sqlite3_close(db);
+}
+
 static void put_until_stopped(int number, void (*put_one)(const char *, size_t, const char *))
 {
     char key[32], value[VALUE] = { 0 };
@@ -113,6 +122,8 @@ int main(int argc, char **argv)
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED)
         fail("mmap", "no memory");
+    if (!ours)
+        raw_create(argv[2]);
     for (int number = 0; number < processes; number++)
         if (fork() == 0) {
             (ours ? ours_open : raw_open)(argv[2]);
