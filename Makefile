@@ -94,8 +94,8 @@ clean: ## removes all that was built
 
 # ---- To look at
 
-.PHONY: demo bench
-lua_cpath = LUA_CPATH='$(CURDIR)/target/lua/$1/?.so;$(CURDIR)/target/bench/?.so;;'
+.PHONY: demo
+lua_cpath = LUA_CPATH='$(CURDIR)/target/lua/$1/?.so;;'
 
 # The folder is a project of its own, since it has a luat.toml: the store lies in it.
 demo: need-demo target/lua/5.4/luat_kv.so ## runs the blog example on a stock Lua, twice: the second run finds the first one's posts
@@ -105,25 +105,4 @@ demo: need-demo target/lua/5.4/luat_kv.so ## runs the blog example on a stock Lu
 	    $(call lua_cpath,5.4) lua5.4 ../../lua/examples/blog.lua || exit; \
 	done
 
-# The baseline takes SQLite from the archive that our library is made of: both sides run the very same build of it.
-bench: need-bench lib target/lua/5.4/luat_kv.so ## measures the store from Rust, then from Lua and in several processes beside raw SQLite
-	cargo bench --bench store
-	cargo bench --bench sizes
-	@rm -rf target/bench && mkdir -p target/bench
-	$(CC) -std=c99 -O2 $(warnings) -shared -fPIC -I/usr/include/lua5.4 bench/baseline.c \
-	    target/release/libluat_kv.a $(link-needs) \
-	    -Wl,--exclude-libs,ALL -Wl,--gc-sections -o target/bench/baseline.so
-	$(call lua_cpath,5.4) lua5.4 bench/bench.lua target/bench
-	$(CC) -std=c99 -O2 $(warnings) -Iinclude bench/writers.c target/release/libluat_kv.a $(link-needs) -o target/bench/writers
-	@for processes in 1 2 8; do for store in raw ours; do \
-	    mkdir target/bench/data && target/bench/writers $$store target/bench/data/kv.db $$processes 5; rm -rf target/bench/data; \
-	done; done
-	$(CC) -std=c99 -O2 $(warnings) -Iinclude bench/reads.c target/release/libluat_kv.a $(link-needs) -o target/bench/reads
-	@for store in raw cached uncached; do \
-	    mkdir target/bench/data && target/bench/reads $$store target/bench/data/kv.db; rm -rf target/bench/data; \
-	done
-	$(CC) -std=c99 -O2 $(warnings) -Iinclude bench/scale.c target/release/libluat_kv.a $(link-needs) -o target/bench/scale
-	@mkdir target/bench/data && target/bench/scale target/bench/data/kv.db 1000000
-	@rm -rf target/bench
-
-include make/docs.mk make/install.mk make/hosts.mk make/wasm-lua.mk make/playground.mk make/wasm.mk make/test.mk make/faults.mk make/sanitizers.mk make/fuzz.mk make/needs.mk
+include make/docs.mk make/install.mk make/hosts.mk make/wasm-lua.mk make/playground.mk make/wasm.mk make/test.mk make/bench.mk make/faults.mk make/sanitizers.mk make/fuzz.mk make/needs.mk

@@ -3,7 +3,7 @@
 # need-NAME installs the missing packages of packages-NAME. Each suite needs only its own packages, so one suite can run
 # on a machine that lacks those of others. Targets in no list need only Rust and a C compiler.
 packages-demo    := lua5.4
-packages-bench   := lua5.4 lua-cjson liblua5.4-dev
+packages-bench   := lua5.4 lua-cjson liblua5.4-dev liblmdb-dev libhiredis-dev redis-tools python3-venv
 packages-docs    := doxygen
 packages-header  := lua5.4 nodejs
 packages-wasm     = nodejs npm clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32 $(if $(own-std),,rustc-web rust-web-src)
@@ -74,6 +74,9 @@ has-chromium      := command -v chromium
 has-firefox-esr   := command -v firefox-esr
 has-webkit2gtk-driver := command -v WebKitWebDriver
 has-xvfb          := command -v Xvfb
+has-liblmdb-dev   := test -f /usr/include/lmdb.h
+has-libhiredis-dev := test -f /usr/include/hiredis/hiredis.h
+has-redis-tools   := command -v redis-check-rdb
 has-liblua5.4-dev := test -f /usr/include/lua5.4/lua.h
 
 needs := $(addprefix need-,$(sets) demo test bench bench-go header wasm)

@@ -21,6 +21,7 @@ import sys
 import time
 from typing import Any, Callable, Iterator
 
+import diskcache
 import lmdb
 
 import luat_kv
@@ -61,6 +62,11 @@ PUT = """
 
 # Without sync, since neither SQLite in WAL mode nor the store waits for the disk with each write.
 environment = lmdb.open(str(folder / "lmdb"), map_size=1 << 28, sync=False)
+
+# With its default settings, which are those above for SQLite.
+cache = diskcache.Cache(str(folder / "diskcache"))
+for key in keys:
+    cache.set(key, new_value())
 
 
 def get() -> None:
@@ -110,6 +116,11 @@ def get_lmdb_snapshot() -> None:
             transaction.get(key)
 
 
+def get_diskcache() -> None:
+    for key in keys[:PUTS]:
+        cache.get(key)
+
+
 def put(count: int = PUTS) -> None:
     value = new_value()
     for key in keys[:count]:
@@ -135,6 +146,12 @@ def put_lmdb(count: int = PUTS) -> None:
             transaction.put(key.encode(), value)
 
 
+def put_diskcache() -> None:
+    value = new_value()
+    for key in keys[:PUTS]:
+        cache.set(key, value)
+
+
 def c_arguments(function: str) -> tuple[Any, ...]:
     """Returns the first arguments of a function of loop.c: the function to call, the namespace, and the keys."""
     addresses = _library.address_of(function), kv._handle.address
@@ -150,11 +167,13 @@ ROWS: list[tuple[str, int, Callable[[], None]]] = [
     ("get, py-lmdb", KEYS, get_lmdb),
     ("get, py-lmdb, the key as bytes", KEYS, get_lmdb_bytes),
     ("get, py-lmdb, one snapshot for all", KEYS, get_lmdb_snapshot),
+    ("get, diskcache", PUTS, get_diskcache),
     ("key in kv", KEYS, has),
     ("put", PUTS, put),
     ("put, C library alone", PUTS, put_c),
     ("put, sqlite3", PUTS, put_sqlite),
     ("put, py-lmdb without sync", PUTS, put_lmdb),
+    ("put, diskcache", PUTS, put_diskcache),
 ]
 GOALS = [
     ("get", "get, py-lmdb", 1.2),
