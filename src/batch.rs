@@ -1,6 +1,7 @@
 //! Batches: changes that are made together or not at all, under conditions.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use crate::backend::{self, Content, Expires, Op, Outcome};
 use crate::error::{Error, Result};
@@ -111,13 +112,19 @@ impl Batch {
     /// and nothing is changed. The batch cannot be used again after either. An error also changes nothing, and the
     /// commit may then be repeated.
     pub fn commit(&mut self) -> Result<Option<Version>> {
+        self.commit_with(&AtomicU64::new(0))
+    }
+
+    /// Like [`commit`](Batch::commit). `progress` receives the number of changes and checks that are carried out, for
+    /// another thread that shows it. It begins again with 1 if the commit waits for another process and is repeated.
+    pub fn commit_with(&mut self, progress: &AtomicU64) -> Result<Option<Version>> {
         self.open()?;
         let mut ops = Vec::new();
         let len = self.steps.len();
         ops.try_reserve_exact(len).map_err(|_| Error::no_memory(len * size_of::<Op<'_>>()))?;
         ops.extend(self.steps.iter().map(Step::op));
         oom_reserve::check()?;
-        let outcome = self.store.0.write(&mut ops)?;
+        let outcome = self.store.0.write_with(&mut ops, Some(progress))?;
         self.committed = true;
         self.steps = Vec::new();
         Ok(match outcome {

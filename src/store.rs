@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 #[cfg(feature = "sqlite")]
@@ -89,7 +89,12 @@ impl Inner {
 
     /// Carries out these operations, all of them or none.
     pub fn write(&self, ops: &mut [Op<'_>]) -> Result<Outcome> {
-        let mut write = Write { ops, limits: self.limits, clock: &self.clock };
+        self.write_with(ops, None)
+    }
+
+    /// Like [`write`](Self::write). `progress` counts the operations that are done.
+    pub fn write_with(&self, ops: &mut [Op<'_>], progress: Option<&AtomicU64>) -> Result<Outcome> {
+        let mut write = Write { ops, limits: self.limits, clock: &self.clock, progress };
         self.call(|backend| backend.write(&mut write))
     }
 

@@ -4,6 +4,8 @@
 //! tell which keys it changed. What an operation means is defined here once. A back end that has direct access to rows
 //! applies the operations to its [`Transaction`].
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::Put;
 use crate::clock::Clock;
 use crate::error::{Detail, Error, Result, quoted};
@@ -18,6 +20,8 @@ pub(crate) struct Write<'w, 'o> {
     /// the rows.
     pub limits: Limits,
     pub clock: &'w Clock,
+    /// How many operations are done, for another thread that looks meanwhile.
+    pub progress: Option<&'w AtomicU64>,
 }
 
 /// An operation on one key.
@@ -142,9 +146,12 @@ impl Write<'_, '_> {
 
     /// Carries out the write, and returns whether all checks held.
     pub fn apply(&mut self, rows: &mut dyn Transaction) -> Result<bool> {
-        for op in &mut *self.ops {
+        for (done, op) in (1..).zip(&mut *self.ops) {
             if !apply(op, rows, self.limits, self.clock)? {
                 return Ok(false);
+            }
+            if let Some(progress) = self.progress {
+                progress.store(done, Ordering::Relaxed);
             }
         }
         Ok(true)

@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::io::{self, ErrorKind};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use luat_kv::{Clock, Code, Detail, IncrOptions, ListOptions, Namespace, OpenOptions, PutOptions, Store};
 
@@ -33,6 +34,28 @@ fn values_are_whatever_has_bytes() {
     assert!(n.add("new", [7_u8]).unwrap().is_some());
     let values: Vec<_> = n.scan(&ListOptions::new().values(true)).map(|entry| entry.unwrap().into_value()).collect();
     assert_eq!(values, [&b"\0\xff"[..], b"\x07", b"b", b"a", b"\x01\x02"]);
+}
+
+#[test]
+fn a_commit_counts_what_it_has_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = OpenOptions::new();
+    for store in [Store::open(folder.path().join("kv.db"), &options), Store::open_memory(&options)] {
+        let store = store.unwrap();
+        let n = store.namespace("n").unwrap();
+        let count = AtomicU64::new(0);
+        let mut batch = store.batch();
+        batch.put(&n, "a", "1").unwrap().delete(&n, "b").unwrap().incr(&n, "c", 1).unwrap();
+        assert_eq!(count.load(Ordering::Relaxed), 0);
+        assert!(batch.commit_with(&count).unwrap().is_some());
+        assert_eq!(count.load(Ordering::Relaxed), 3);
+
+        // A check that does not hold ends it.
+        let mut batch = store.batch();
+        batch.delete(&n, "c").unwrap().check(&n, "a", None).unwrap().delete(&n, "a").unwrap();
+        assert_eq!(batch.commit_with(&count).unwrap(), None);
+        assert_eq!((count.load(Ordering::Relaxed), n.count("").unwrap()), (1, 2));
+    }
 }
 
 #[test]

@@ -204,7 +204,7 @@ mod tests {
 
     fn carry_out(database: &Database, ops: &mut [Op<'_>]) -> Result<Outcome> {
         let clock = Clock::system();
-        let mut write = Write { ops, limits: Limits::Default, clock: &clock };
+        let mut write = Write { ops, limits: Limits::Default, clock: &clock, progress: None };
         database
             .group
             .run(&mut write, |job| database.write(&CALLER, false, |connection| database.carry_out(connection, job)))

@@ -201,7 +201,8 @@ pub fn delete(place: &Place, file: &Path, out: &mut Output) -> Result<(), Fail> 
     input::open(file)?.0.read_to_string(&mut text).map_err(|why| named(why.to_string()))?;
     let keys = keys(text.trim_start_matches('\u{feff}')).map_err(named)?;
     let namespace = place.namespace(Access::Change)?;
-    progress::during(progress::spinner("removing"), |_| delete_all(&namespace, &keys, out))
+    let bar = progress::entries("removing", || Ok::<_, Fail>(keys.len() as u64))?;
+    progress::counting(bar, |count| delete_all(&namespace, &keys, count, out))
 }
 
 /// A key in JSON: as in Wrangler's `bulk delete`, or as part of an entry that a list prints.

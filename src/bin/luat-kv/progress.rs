@@ -1,6 +1,9 @@
 //! Progress of long operations on stderr, shown only if that is a terminal (indicatif checks it).
 
 use std::io::{self, IsTerminal};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -12,6 +15,28 @@ pub fn during<T>(bar: ProgressBar, work: impl FnOnce(&ProgressBar) -> T) -> T {
     let done = work(&bar);
     bar.finish_and_clear();
     done
+}
+
+/// Like [`during`], for an operation that counts what it has done.
+pub fn counting<T>(bar: ProgressBar, work: impl FnOnce(&AtomicU64) -> T) -> T {
+    let count = AtomicU64::new(0);
+    if bar.is_hidden() {
+        return work(&count);
+    }
+    during(bar, |bar| {
+        thread::scope(|scope| {
+            let (end, ended) = mpsc::channel::<()>();
+            let count = &count;
+            scope.spawn(move || {
+                while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(TICK) {
+                    bar.set_position(count.load(Ordering::Relaxed));
+                }
+            });
+            let done = work(count);
+            drop(end);
+            done
+        })
+    })
 }
 
 /// For an operation of unknown length.

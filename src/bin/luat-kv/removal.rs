@@ -1,6 +1,7 @@
 //! Commands that remove keys.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::AtomicU64;
 
 use luat_kv::Namespace;
 
@@ -13,7 +14,7 @@ use crate::text::quoted;
 
 pub fn delete(place: &Place, args: &args::Delete, out: &mut Output) -> Result<(), Fail> {
     match args.prefix.as_deref() {
-        None => delete_all(&place.namespace(Access::Change)?, &args.keys, out),
+        None => delete_all(&place.namespace(Access::Change)?, &args.keys, &AtomicU64::new(0), out),
         // A variable in a script may be unset.
         Some("") => Err(Fail::Usage("the prefix is empty; to remove all keys: luat-kv clear".into())),
         Some(prefix) => remove(place, prefix, args.yes, out),
@@ -24,13 +25,13 @@ pub fn clear(place: &Place, yes: bool, out: &mut Output) -> Result<(), Fail> {
     remove(place, "", yes, out)
 }
 
-/// Removes all of the keys, or none.
-pub fn delete_all(namespace: &Namespace, keys: &[String], out: &mut Output) -> Result<(), Fail> {
+/// Removes all of the keys, or none. `progress` counts them.
+pub fn delete_all(namespace: &Namespace, keys: &[String], progress: &AtomicU64, out: &mut Output) -> Result<(), Fail> {
     let mut batch = namespace.store().batch();
     for key in keys {
         batch.delete(namespace, key)?;
     }
-    batch.commit()?;
+    batch.commit_with(progress)?;
     if out.style == Style::Json {
         out.facts(&[("keys", keys.len().into())])?;
     }
