@@ -1,10 +1,12 @@
 //! Which keys were asked for lately, and the names of rows.
 
 use std::hash::{BuildHasher, Hash, Hasher};
-use std::sync::atomic::AtomicU8;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use hashbrown::DefaultHashBuilder;
+
+use super::words::{WORD, zeroed};
 
 /// The name of a row.
 #[derive(Clone, Copy)]
@@ -24,30 +26,29 @@ impl Hash for Name<'_> {
 /// A key is added to the cache at its second miss: most keys that a walk through the whole store reads, it reads once.
 pub(super) struct Asked {
     hasher: DefaultHashBuilder,
-    /// A part of the hash of the last key at each place; a few keys are taken for each other.
-    marks: Box<[AtomicU8]>,
-    /// How many keys were not asked for before. Keys that share a place would displace each other for ever, so every
+    /// Parts of the hashes of the last eight keys at each place; a few keys are taken for each other.
+    marks: Box<[AtomicU64]>,
+    /// How many keys were not asked for before. Keys that share a place could displace each other for ever, so every
     /// sixteenth is added at once.
-    others: AtomicU8,
+    others: AtomicU64,
 }
 
 impl Asked {
-    /// About as many places as a cache of this size has rows.
+    /// About as many marks as a cache of this size has rows.
     pub fn new(size: u64) -> Asked {
-        let places = Asked::len(size);
-        let mut marks = Vec::new();
-        // Without memory for them, no key was asked for.
-        if marks.try_reserve_exact(places).is_ok() {
-            marks.resize_with(places, || AtomicU8::new(0));
-        }
-        Asked { hasher: DefaultHashBuilder::default(), marks: marks.into_boxed_slice(), others: AtomicU8::new(0) }
+        let marks = zeroed(Asked::places(size)).unwrap_or_default(); // without memory for them, no key was asked for
+        Asked { hasher: DefaultHashBuilder::default(), marks, others: AtomicU64::new(0) }
+    }
+
+    fn places(size: u64) -> usize {
+        const USUAL: u64 = 256;
+        const MOST: u64 = 1 << 17;
+        (size / (USUAL * WORD as u64)).clamp(1, MOST).next_power_of_two() as usize
     }
 
     /// How many bytes it takes.
     pub fn len(size: u64) -> usize {
-        const USUAL: u64 = 256;
-        const MOST: u64 = 1 << 20;
-        (size / USUAL).clamp(1, MOST).next_power_of_two() as usize
+        Asked::places(size) * WORD
     }
 
     /// Notes a key, and returns whether to add it.
@@ -55,9 +56,10 @@ impl Asked {
         let hash = self.hasher.hash_one(name);
         let mark = (hash >> 56) as u8 | 1; // 0 is no key
         let place = hash as usize & self.marks.len().wrapping_sub(1);
-        self.marks.get(place).is_some_and(|last| {
-            last.load(Relaxed) == mark || {
-                last.store(mark, Relaxed);
+        self.marks.get(place).is_some_and(|marks| {
+            let known = marks.load(Relaxed);
+            known.to_le_bytes().contains(&mark) || {
+                marks.store(known << 8 | u64::from(mark), Relaxed);
                 self.others.fetch_add(1, Relaxed) % 16 == 15
             }
         })
