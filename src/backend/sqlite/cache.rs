@@ -162,7 +162,7 @@ impl Cache {
                 push(&mut found, entry)
             });
             if let Err(error) = read {
-                return Some(Err(error));
+                return rows.have(oldest).then_some(Err(error));
             }
         }
         // All are as of one header if it is still the same. (An own commit may have moved the cache to another one.)
@@ -217,6 +217,7 @@ impl Cache {
     }
 
     pub fn stats(&self) -> CacheStats {
+        let _changes = self.lock();
         CacheStats {
             hits: self.threads.iter().map(|thread| thread.hits.load(Relaxed)).sum(),
             misses: self.misses.load(Relaxed),
@@ -246,6 +247,8 @@ impl Cache {
             let header = index.header();
             test_hooks::delay();
             if self.header() == before && header.follows(&before, last_frame) {
+                // First, since the write may have swept what it had put.
+                self.swept.fetch_max(swept.unwrap_or(i64::MIN), Release);
                 for (name, row) in changed {
                     match row {
                         NewRow::Unknown => rows.remove(&name),
@@ -254,7 +257,6 @@ impl Cache {
                     }
                 }
                 test_hooks::delay();
-                self.swept.fetch_max(swept.unwrap_or(i64::MIN), Release);
                 self.set_header(header);
             }
         }

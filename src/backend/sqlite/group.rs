@@ -371,4 +371,72 @@ mod tests {
         };
         assert_eq!(database.read(&CALLER, false, count), Ok(WRITES));
     }
+
+    /// The folder in which a sync is to fail.
+    #[cfg(target_os = "linux")]
+    static FAILS: Mutex<Option<std::path::PathBuf>> = Mutex::new(None);
+
+    /// What SQLite calls in this program.
+    #[cfg(target_os = "linux")]
+    #[unsafe(no_mangle)]
+    extern "C" fn fdatasync(descriptor: libc::c_int) -> libc::c_int {
+        let path = std::fs::read_link(format!("/proc/self/fd/{descriptor}")).unwrap_or_default();
+        let fails = FAILS.lock().unwrap().take_if(|folder| path.starts_with(folder)).is_some();
+        // SAFETY: the number is this thread's; the system checks the descriptor.
+        unsafe {
+            if fails {
+                *libc::__errno_location() = libc::EIO;
+                return -1;
+            }
+            libc::syscall(libc::SYS_fdatasync, descriptor) as libc::c_int
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_commit_that_fails_brings_nothing_into_the_cache() {
+        use super::super::cache::Adding;
+        use super::super::rows;
+        use crate::backend::Projection;
+        use crate::types::Entry;
+
+        let (folder, database) = open();
+        let database = &database;
+        let text = |found: bool, entry: &Entry| found.then(|| String::from_utf8_lossy(entry.value()).into_owned());
+        let read = |key| {
+            let read = |connection: &mut super::super::connection::Connection| {
+                let (adding, mut entry) = (Adding::begin(&database.cache, connection.index, 1 << 20), Entry::default());
+                let found = rows::get(&connection.sqlite, "n", key, Projection::Entry, 0, &mut entry)?;
+                adding.unwrap().end("n", key, found, Projection::Entry, &entry);
+                Ok(text(found.is_live(), &entry))
+            };
+            database.read(&CALLER, false, read).unwrap()
+        };
+        let cached = |key| {
+            let mut entry = Entry::default();
+            let found = database.cache.get("n", key, Projection::Entry, 0, &mut entry)?;
+            Some(text(found.unwrap(), &entry))
+        };
+        let keys = ["there", "text", "missing"];
+        let before = keys.map(read);
+        assert_eq!(keys.map(cached), before.clone().map(Some));
+        let delete = || carry_out(database, &mut [Op::new("n", "text", Action::Delete)]);
+        *FAILS.lock().unwrap() = Some(folder.path().canonicalize().unwrap());
+        let answers = meet(
+            database,
+            vec![
+                Box::new(|| carry_out(database, &mut [put("there", "lost")])) as Box<dyn FnOnce() -> _ + Send + '_>,
+                Box::new(delete),
+                Box::new(|| carry_out(database, &mut [put("missing", "lost")])),
+            ],
+        );
+        assert!(
+            answers.iter().all(|answer| answer.as_ref().is_err_and(|error| error.code() == Code::Io)),
+            "{answers:?}"
+        );
+        for (key, before) in keys.into_iter().zip(before) {
+            assert!(cached(key).is_none_or(|cached| cached == before), "{key}: {:?}", cached(key));
+            assert_eq!(read(key), before);
+        }
+    }
 }

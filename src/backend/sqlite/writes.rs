@@ -56,7 +56,7 @@ pub(super) fn alone(cache: &Cache, connection: &mut Connection, write: &mut Writ
     let (clock, is_one_step) = (write.clock, write.is_one_step());
     let done = connection.change(clock, is_one_step, |change| Ok(write.apply(change)?.then_some(change.version)));
     let stored = done.as_ref().ok().copied().flatten();
-    end(cache, connection, write.ops.iter().map(|op| changed(op, stored)));
+    end(cache, connection, changed(write.ops, stored));
     Ok(done?.map_or(Outcome::Conflict, Outcome::Done))
 }
 
@@ -85,11 +85,13 @@ fn together(
     });
     // SAFETY: as above.
     let writes = jobs.iter().map(|job| unsafe { job.write() });
+    // A commit that failed has changed nothing, whatever was answered before it.
+    let is_done = matches!(done, Ok(true));
     let stored = answers.iter().map(|answer| match answer {
-        Ok(Ok(Outcome::Done(version))) => Some(*version),
+        Ok(Ok(Outcome::Done(version))) if is_done => Some(*version),
         _ => None,
     });
-    let ops = writes.zip(stored).flat_map(|(write, stored)| write.ops.iter().map(move |op| changed(op, stored)));
+    let ops = writes.zip(stored).flat_map(|(write, stored)| changed(write.ops, stored));
     end(cache, connection, ops);
     done.map(|is_done| is_done.then_some(answers))
 }
@@ -131,15 +133,69 @@ fn end<'a>(cache: &Cache, connection: &Connection, changed: impl Iterator<Item =
     cache.moved(commit, connection.sweeping.last_look(), changed);
 }
 
-/// What is known of the row of an operation after the commit. `stored` is the version of what the write has stored;
-/// `None` if the write was not carried out.
-fn changed<'a>(op: &'a Op<'_>, stored: Option<Version>) -> (Name<'a>, NewRow<'a>) {
-    let row = match (&op.action, op.answer.stored, stored) {
-        (Action::Put(content) | Action::Add(content), Some(expiration), Some(version)) => {
-            NewRow::Row(Row { value: content.value, expiration, rest: Some((content.metadata, version)) })
+/// What is known of the rows of a write after its commit. `stored` is the version of what it has stored; `None` if it
+/// was not carried out.
+///
+/// A read may find a row in the cache before the next one is replaced. So of several operations on one key, none brings
+/// a row: no state of the file had what the first one put.
+fn changed<'a>(ops: &'a [Op<'_>], stored: Option<Version>) -> impl Iterator<Item = (Name<'a>, NewRow<'a>)> {
+    /// Each operation is compared with all.
+    const MOST: usize = 16;
+    let changing = || ops.iter().filter(|op| !matches!(op.action, Action::Check(_)));
+    let known = stored.filter(|_| ops.len() <= MOST);
+    changing().map(move |op| {
+        let is_same = |other: &&Op<'_>| (other.namespace, other.key) == (op.namespace, op.key);
+        let row = match (&op.action, op.answer.stored, known.filter(|_| changing().filter(is_same).count() == 1)) {
+            (Action::Put(content) | Action::Add(content), Some(expiration), Some(version)) => {
+                NewRow::Row(Row { value: content.value, expiration, rest: Some((content.metadata, version)) })
+            }
+            (Action::Delete, _, Some(_)) => NewRow::Missing,
+            _ => NewRow::Unknown,
+        };
+        (Name { namespace: op.namespace, key: op.key.as_bytes() }, row)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::{Content, Expires};
+
+    #[test]
+    fn only_what_a_commit_has_left_is_known() {
+        let content = Content { value: b"v", metadata: Some("1"), expires: Expires::After(9) };
+        let mut ops = [
+            ("once", Action::Check(None)),
+            ("once", Action::Put(content)),
+            ("added", Action::Add(content)),
+            ("there", Action::Add(content)),
+            ("twice", Action::Put(content)),
+            ("twice", Action::Delete),
+            ("deleted", Action::Delete),
+            ("taken", Action::Take),
+            ("touched", Action::Touch(Expires::Never)),
+            ("count", Action::Incr { by: 1, initial: 0, expires: Expires::Never }),
+        ]
+        .map(|(key, action)| Op::new("n", key, action));
+        for op in &mut ops {
+            op.answer.stored = (["once", "added", "twice"].contains(&op.key)).then_some(Some(7));
         }
-        (Action::Delete, _, Some(_)) => NewRow::Missing,
-        _ => NewRow::Unknown,
-    };
-    (Name { namespace: op.namespace, key: op.key.as_bytes() }, row)
+        let known = |ops: &[Op<'_>], stored| -> Vec<String> {
+            let known = changed(ops, stored).filter_map(|(name, row)| {
+                let key = String::from_utf8(name.key.to_vec()).unwrap();
+                match row {
+                    NewRow::Unknown => None,
+                    NewRow::Missing => Some(format!("{key} is missing")),
+                    NewRow::Row(row) => Some(format!("{key} until {:?}", row.expiration)),
+                }
+            });
+            known.collect()
+        };
+        let all = ["once until Some(7)", "added until Some(7)", "deleted is missing"];
+        assert_eq!(known(&ops, Some(Version::default())), all);
+        assert!(known(&ops, None).is_empty());
+        // The cache removes all of a large write.
+        let many: Vec<Op<'_>> = (0..17).map(|_| Op::new("n", "k", Action::Delete)).collect();
+        assert_eq!((known(&many, Some(Version::default())).len(), changed(&many, None).count()), (0, 17));
+    }
 }

@@ -56,7 +56,7 @@ const LARGEST: usize = 128;
 /// How many places a hash has.
 const WAYS: usize = 8;
 
-/// At most this many times as many words are moved as are appended.
+/// At most this many times as many words are moved as are appended, or a record of any size.
 const MOVED: usize = 8;
 
 /// The words at the beginning of a record. The key, the namespace, the metadata and the value follow.
@@ -123,12 +123,13 @@ pub(super) struct Record<'a> {
 impl Rows {
     /// Takes this many bytes, without what [`Asked`] takes of them. Returns `None` if there is no memory.
     pub fn new(size: u64) -> Option<Rows> {
-        // A place for a record of this many bytes.
-        const USUAL: usize = 128;
+        // A place for a record of this many bytes, or of half as many.
+        const USUAL: usize = 192;
         let size = usize::try_from(size).ok()?.saturating_sub(Asked::len(size));
-        let places = (size / USUAL + 1).next_power_of_two().max(2 * WAYS) / 2;
+        let places = (size / USUAL).next_power_of_two().max(WAYS);
         let ring = zeroed(size.saturating_sub(places * WORD) / WORD)?;
-        let offset = (ring.len() as u64).next_power_of_two() - 1;
+        // The end of the ring is a place too: a lap that ends just there is as any other.
+        let offset = (ring.len() as u64 + 1).next_power_of_two() - 1;
         // The first lap is 1: in the index, 0 is no record.
         let first = offset + 1;
         Some(Rows {
@@ -202,7 +203,7 @@ impl Rows {
         is_named.then_some(Record { rows: self, position, fields, texts })
     }
 
-    /// How many bytes the records take.
+    /// How many bytes the records take. No other thread writes meanwhile.
     pub fn size(&self) -> u64 {
         let [tail, head, end] = [&self.tail, &self.head, &self.end].map(|place| place.load(Relaxed));
         let words = match self.lap(tail) == self.lap(head) {
@@ -210,6 +211,11 @@ impl Rows {
             false => (end - (tail & self.offset)) + (head & self.offset),
         };
         words * WORD as u64
+    }
+
+    /// The length of the largest record in words. Its lengths in bytes have 32 bits.
+    fn largest(&self) -> usize {
+        (self.ring.len() / LARGEST).min(u32::MAX as usize / WORD)
     }
 
     fn lap(&self, position: u64) -> u64 {
@@ -259,7 +265,7 @@ impl<'a> Record<'a> {
         entry.version = Version::from_bytes([a, b, c, d, e, f, g, h, i, j, k, l]);
         (entry.expiration, entry.metadata) = (self.expiration(), None);
         if self.has(kind::METADATA) {
-            let (mut metadata, (len, _)) = (Vec::new(), unpair(self.field(field::TEXTS)));
+            let (mut metadata, (len, _)) = (Vec::new(), self.lens()?);
             if let Err(error) = words::copy_to(self.texts.get(..words_of(len))?, len, &mut metadata) {
                 return Some(Err(error));
             }
@@ -270,9 +276,17 @@ impl<'a> Record<'a> {
 
     #[inline]
     fn value_words(&self) -> Option<(&'a [AtomicU64], usize)> {
-        let (metadata, len) = unpair(self.field(field::TEXTS));
+        let (metadata, len) = self.lens()?;
         let (_, words) = self.texts.split_at_checked(words_of(metadata))?;
         Some((words.get(..words_of(len))?, len))
+    }
+
+    /// The lengths of the metadata and the value. Returns `None` if they are more than those of any record: nothing is
+    /// allocated for words that are of another one.
+    #[inline]
+    fn lens(&self) -> Option<(usize, usize)> {
+        let (metadata, value) = unpair(self.field(field::TEXTS));
+        (words_of(metadata) + words_of(value) <= self.rows.largest()).then_some((metadata, value))
     }
 
     #[inline]
@@ -349,26 +363,27 @@ impl Rows {
         })
     }
 
-    /// A place for a record: an empty one if there is one, otherwise one whose record was not read.
+    /// A place for a record: an empty one if there is one, otherwise that of the oldest record that was not read.
     fn new_place(&self, hash: u64) -> Option<&AtomicU64> {
         let places = self.places(hash)?;
+        let position = |place: &&AtomicU64| place.load(Relaxed) & place::POSITION;
+        let is_unread = |place: &&AtomicU64| place.load(Relaxed) & place::WAS_READ == 0;
         let tail = self.tail.load(Relaxed);
-        let empty = places.iter().find(|place| place.load(Relaxed) & place::POSITION < tail);
-        let unread = || places.iter().find(|place| place.load(Relaxed) & place::WAS_READ == 0);
-        empty.or_else(unread).or_else(|| {
+        let empty = places.iter().find(|place| position(place) < tail);
+        empty.or_else(|| places.iter().filter(is_unread).min_by_key(position)).or_else(|| {
             for place in places {
                 place.fetch_and(!place::WAS_READ, Relaxed);
             }
-            places.first()
+            places.iter().min_by_key(position)
         })
     }
 
     /// Returns a position with room for this many words.
     fn make_room(&self, len: usize) -> Option<u64> {
-        if len > self.ring.len() / LARGEST || len > u32::MAX as usize / WORD {
+        if len > self.largest() {
             return None;
         }
-        let mut moves = MOVED * len;
+        let mut moves = (MOVED * len).max(self.largest());
         loop {
             let [tail, head] = [&self.tail, &self.head].map(|place| place.load(Relaxed));
             let at = (head & self.offset) as usize;

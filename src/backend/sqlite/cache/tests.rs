@@ -318,6 +318,7 @@ fn rows_that_are_overwritten_while_they_are_read_are_not_returned() {
         let reader = || {
             let mut entry = Entry::default();
             while !ends.load(Relaxed) {
+                assert!(cache.stats().size <= size);
                 for (number, key) in keys.iter().enumerate() {
                     if let Some(Ok(true)) = cache.get("n", key, Projection::Entry, NOW, &mut entry) {
                         check(number, entry.value());

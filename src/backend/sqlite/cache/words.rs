@@ -65,9 +65,12 @@ pub(super) fn write(words: &[AtomicU64], bytes: &[u8]) {
 /// A part of a buffer that takes a word.
 pub(super) type Part = MaybeUninit<[u8; WORD]>;
 
-/// Copies the words, which have `len` bytes, to a place that is as long.
+/// Copies the words, which have `len` bytes, to a place that is as long. Returns `None` if it is not.
 #[inline]
 pub(super) fn copy<'a>(words: &[AtomicU64], len: usize, to: &'a mut [Part]) -> Option<&'a [u8]> {
+    if words.len() != to.len() {
+        return None;
+    }
     let copy = |(word, part): (&AtomicU64, &mut Part)| {
         part.write(word.load(Relaxed).to_le_bytes());
     };
@@ -75,8 +78,8 @@ pub(super) fn copy<'a>(words: &[AtomicU64], len: usize, to: &'a mut [Part]) -> O
     let ((fours, ones), (parts_of_fours, parts_of_ones)) = (words.as_chunks::<4>(), to.as_chunks_mut::<4>());
     fours.iter().zip(parts_of_fours).for_each(|(words, parts)| words.iter().zip(parts).for_each(copy));
     ones.iter().zip(parts_of_ones).for_each(copy);
-    // SAFETY: as many parts as there are words were written.
-    let bytes = unsafe { std::slice::from_raw_parts(to.as_ptr().cast::<u8>(), words.len().min(to.len()) * WORD) };
+    // SAFETY: all parts were written.
+    let bytes = unsafe { std::slice::from_raw_parts(to.as_ptr().cast::<u8>(), to.len() * WORD) };
     bytes.get(..len)
 }
 

@@ -97,6 +97,20 @@ fn what_was_read_stays_and_what_was_not_goes() {
 }
 
 #[test]
+fn a_lap_may_end_with_the_ring() {
+    // A ring of 1024 words, which the records divide.
+    let size = (0..1 << 20).find(|&size| Rows::new(size).is_some_and(|rows| rows.ring.len() == 1024)).unwrap();
+    let rows = Rows::new(size).unwrap();
+    let insert = |number: usize| rows.insert(&name(&format!("{number:08}")), None);
+    (0..10).for_each(insert);
+    rows.clear();
+    for number in 0..1000 {
+        insert(number);
+        assert_eq!(rows.size(), 64 * (number as u64 + 1).min(if number < 118 { 118 } else { 128 }), "{number}");
+    }
+}
+
+#[test]
 fn sizes_that_have_room_for_nothing() {
     for size in 0..2000 {
         if let Some(rows) = Rows::new(size) {
