@@ -18,8 +18,8 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
-use self::asked::Asked;
-pub(super) use self::asked::Name;
+pub(super) use self::admission::Name;
+use self::admission::{Asked, Worth};
 pub(super) use self::rows::{NewRow, Row};
 use self::rows::{Record, Rows};
 use super::own_commits::OwnCommit;
@@ -31,7 +31,7 @@ use crate::shards::{SHARDS, Shard, Shards};
 use crate::test_hooks;
 use crate::types::{CacheStats, Entry};
 
-mod asked;
+mod admission;
 mod rows;
 mod words;
 
@@ -53,6 +53,7 @@ pub(super) struct Cache {
     is_moving: AtomicBool,
     /// Locked by whatever changes the above or adds rows.
     changes: Mutex<()>,
+    worth: Worth,
     /// Made at the first miss.
     asked: OnceLock<Asked>,
     /// Made when the first row is added.
@@ -90,6 +91,7 @@ impl Default for Cache {
             swept: AtomicI64::new(i64::MIN),
             is_moving: AtomicBool::new(false),
             changes: Mutex::new(()),
+            worth: Worth::default(),
             asked: OnceLock::new(),
             rows: OnceLock::new(),
             misses: AtomicU64::new(0),
@@ -187,7 +189,7 @@ impl Cache {
     /// the size of the cache, in bytes, if this is the first one.
     pub fn missed(&self, namespace: &str, key: &str, size: u64) -> bool {
         self.misses.fetch_add(1, Relaxed);
-        self.asked.get_or_init(|| Asked::new(size)).again(&Name { namespace, key: key.as_bytes() })
+        self.worth.adds() && self.asked.get_or_init(|| Asked::new(size)).again(&Name { namespace, key: key.as_bytes() })
     }
 
     /// Adds what a read has found, if the header is still the one from before the read. `size` is as for
@@ -214,16 +216,21 @@ impl Cache {
         };
         test_hooks::delay();
         rows.insert(name, row);
+        self.worth.has_added();
     }
 
     pub fn stats(&self) -> CacheStats {
         let _changes = self.lock();
         CacheStats {
-            hits: self.threads.iter().map(|thread| thread.hits.load(Relaxed)).sum(),
+            hits: self.hits(),
             misses: self.misses.load(Relaxed),
             drops: self.drops.load(Relaxed),
             size: self.rows.get().map_or(0, Rows::size),
         }
+    }
+
+    fn hits(&self) -> u64 {
+        self.threads.iter().map(|thread| thread.hits.load(Relaxed)).sum()
     }
 
     /// Notes that a write of this process begins, whose changed rows will be known, until this is dropped.
@@ -292,6 +299,7 @@ impl Cache {
         test_hooks::delay();
         if self.header() != Header::NONE {
             self.drops.fetch_add(1, Relaxed);
+            self.worth.has_emptied(self.hits());
         }
         self.set_header(header);
     }

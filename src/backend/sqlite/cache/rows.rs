@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU64, fence};
 
 use hashbrown::DefaultHashBuilder;
 
-use super::asked::{Asked, Name};
+use super::admission::{Asked, Name};
 use super::words::{self, Part, WORD, contain, words_of, zeroed};
 use crate::backend::Projection;
 use crate::error::Result;

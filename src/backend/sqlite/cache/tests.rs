@@ -354,9 +354,32 @@ fn a_key_is_added_when_it_is_asked_for_again() {
 }
 
 #[test]
+fn nothing_is_added_for_a_while_where_hits_are_few() {
+    let bench = Bench::new();
+    let mut state = FIRST;
+    let mut turn = |hits: usize| {
+        let has_added = bench.cache.missed("n", "k", SIZE) || bench.cache.missed("n", "k", SIZE);
+        if has_added {
+            bench.add(state, "k", "v", None);
+        }
+        (0..hits).for_each(|_| assert_eq!(bench.get("k").is_some(), has_added));
+        state = next(state);
+        bench.publish(state);
+        has_added
+    };
+    assert!((0..100).all(|_| turn(1)));
+    // Each time that it has tried in vain, the cache rests for longer.
+    let rests = (0..2000).filter(|_| !turn(0)).count();
+    assert!((1900..2000).contains(&rests), "{rests}");
+    // It is used again when there are some.
+    while !turn(1) {}
+    assert!((0..100).all(|_| turn(1)));
+}
+
+#[test]
 fn keys_that_displace_each_other_are_added_too() {
     // With one place for all.
-    let asked = asked::Asked::new(1);
+    let asked = Asked::new(1);
     let keys: Vec<String> = (0..100).map(|key| key.to_string()).collect();
     let again = |key: &String| asked.again(&Name { namespace: "n", key: key.as_bytes() });
     let added = (0..10).flat_map(|_| &keys).filter(|key| again(key)).count();

@@ -1,8 +1,8 @@
-//! Which keys were asked for lately, and the names of rows.
+//! Which rows are added to the cache: those of keys that were asked for before, while hits make up for the work.
 
 use std::hash::{BuildHasher, Hash, Hasher};
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use hashbrown::DefaultHashBuilder;
 
@@ -63,5 +63,50 @@ impl Asked {
                 self.others.fetch_add(1, Relaxed) % 16 == 15
             }
         })
+    }
+}
+
+/// Whether rows are added at all. Where other processes commit all the time, the cache is emptied before it has answered
+/// anything, and a read that adds its row takes a quarter longer.
+#[derive(Default)]
+pub(super) struct Worth {
+    /// How many hits there were when the cache was last emptied, and how many rows were added since.
+    hits: AtomicU64,
+    added: AtomicU64,
+    /// For how many misses nothing is added, and how many of them are left.
+    pause: AtomicU64,
+    left: AtomicU64,
+    /// Whether the cache has been in a pause since it was last emptied, which then says nothing.
+    has_paused: AtomicBool,
+}
+
+impl Worth {
+    const SHORTEST: u64 = 16;
+    const LONGEST: u64 = 4096;
+
+    /// Whether to add what a miss reads.
+    pub fn adds(&self) -> bool {
+        let one_less = |left: u64| left.checked_sub(1);
+        self.left.load(Relaxed) == 0 || self.left.fetch_update(Relaxed, Relaxed, one_less).is_err()
+    }
+
+    pub fn has_added(&self) {
+        self.added.fetch_add(1, Relaxed);
+    }
+
+    /// Notes that the cache is emptied after so many hits in all. Without enough of them, makes a pause, which is longer
+    /// each time. One thread at a time calls this.
+    pub fn has_emptied(&self, hits: u64) {
+        let added = self.added.swap(0, Relaxed);
+        let gained = hits.saturating_sub(self.hits.swap(hits, Relaxed));
+        if !self.has_paused.swap(false, Relaxed) && added > 0 {
+            let pause = match 4 * gained < added {
+                true => (2 * self.pause.load(Relaxed)).clamp(Self::SHORTEST, Self::LONGEST),
+                false => 0,
+            };
+            self.pause.store(pause, Relaxed);
+            self.left.store(pause, Relaxed);
+            self.has_paused.store(pause > 0, Relaxed);
+        }
     }
 }
