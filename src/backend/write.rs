@@ -82,7 +82,8 @@ pub(crate) struct Answer {
     pub sum: i64,
     /// The entry of an [`Action::Take`].
     pub entry: Option<Box<Entry>>,
-    /// The expiration of what a `Put` or an `Add` has stored.
+    /// The expiration of what a `Put` or an `Add` has stored, for a cache.
+    #[cfg(feature = "sqlite")]
     pub stored: Option<Option<i64>>,
 }
 
@@ -117,6 +118,14 @@ pub(crate) trait Transaction {
     fn touch(&mut self, namespace: &str, key: &str, expiration: Option<i64>) -> Result<bool>;
     /// Removes the key, and returns whether it had a live entry.
     fn delete(&mut self, namespace: &str, key: &str) -> Result<bool>;
+}
+
+impl Answer {
+    #[inline(always)]
+    fn note(&mut self, _stored: Option<Option<i64>>) {
+        #[cfg(feature = "sqlite")]
+        (self.stored = _stored);
+    }
 }
 
 impl<'a> Op<'a> {
@@ -163,14 +172,14 @@ fn apply(op: &mut Op<'_>, rows: &mut dyn Transaction, limits: Limits, clock: &Cl
     let Op { namespace, key, action, answer } = op;
     let (namespace, key) = (*namespace, *key);
     let end = |expires| limits.expires(expires, clock);
-    answer.stored = None; // the write may be repeated
+    answer.note(None); // the write may be repeated
     match action {
         Action::Check(version) => return Ok(rows.version(namespace, key)? == *version),
-        Action::Put(content) => answer.stored = Some(put(rows, namespace, key, content, end(content.expires)?)?),
+        Action::Put(content) => answer.note(Some(put(rows, namespace, key, content, end(content.expires)?)?)),
         Action::Add(content) => {
             answer.found = rows.version(namespace, key)?.is_some();
             if !answer.found {
-                answer.stored = Some(put(rows, namespace, key, content, end(content.expires)?)?);
+                answer.note(Some(put(rows, namespace, key, content, end(content.expires)?)?));
             }
         }
         Action::Touch(expires) => answer.found = rows.touch(namespace, key, end(*expires)?)?,
