@@ -195,7 +195,7 @@ mod futex {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::mpsc;
     use std::thread;
 
@@ -206,16 +206,20 @@ mod tests {
 
     const FOR_EVER: Duration = Duration::from_secs(60);
 
-    fn open(file: &OpenedFile) -> Connection {
+    pub(in super::super) fn open(file: &OpenedFile) -> Connection {
         let again = Opening::again(Durability::Normal, Duration::ZERO, false);
         Connection::open(file, Opening { create: true, ..again }).unwrap()
+    }
+
+    pub(in super::super) fn put(connection: &Connection) {
+        let put = "INSERT OR REPLACE INTO kv (namespace, key, value) VALUES ('n', 'k', randomblob(9))";
+        connection.sqlite.execute(put, ()).unwrap();
     }
 
     /// Commits to the file, as another process would.
     fn commit(file: &OpenedFile) {
         let connection = open(file);
-        let put = "INSERT OR REPLACE INTO kv (namespace, key, value) VALUES ('n', 'k', randomblob(9))";
-        connection.sqlite.execute(put, ()).unwrap();
+        put(&connection);
         wake(connection.index.unwrap());
     }
 
@@ -261,14 +265,13 @@ mod tests {
     fn a_wait_does_not_depend_on_a_wake_of_those_that_commit() {
         with_file(|_, connection| {
             let (index, begun) = (connection.index.unwrap(), Instant::now());
-            let put = "INSERT OR REPLACE INTO kv (namespace, key, value) VALUES ('n', 'k', randomblob(9))";
             begin(index);
             wait(Duration::from_millis(1));
             let mut waits = 0;
             // It tries again from time to time while others commit, and as soon as they do not.
             for commits in [true, true, false] {
                 loop {
-                    commits.then(|| connection.sqlite.execute(put, ()).unwrap());
+                    commits.then(|| put(&connection));
                     assert!(begin(index));
                     if !goes_on_waiting() {
                         break;

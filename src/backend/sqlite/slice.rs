@@ -114,28 +114,18 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread;
 
-    use super::super::connection::{Connection, Opening};
+    use super::super::connection::Connection;
     use super::super::opened::OpenedFile;
+    use super::commits::tests::{open, put};
     use super::*;
-    use crate::types::Durability;
 
     const FOR_EVER: Duration = Duration::from_secs(30);
-
-    fn open(file: &OpenedFile) -> Connection {
-        let again = Opening::again(Durability::Normal, Duration::ZERO, false);
-        Connection::open(file, Opening { create: true, ..again }).unwrap()
-    }
-
-    fn commit(connection: &Connection) {
-        let put = "INSERT OR REPLACE INTO kv (namespace, key, value) VALUES ('n', 'k', randomblob(9))";
-        connection.sqlite.execute(put, ()).unwrap();
-    }
 
     /// Writes without a pause, until it has to give way or is told to stop.
     fn write(connection: &Connection, goes_on: impl Fn() -> bool) {
         let slice = connection.own_commits.as_ref().unwrap().slice();
         while goes_on() && slice.begin(FOR_EVER) {
-            commit(connection);
+            put(connection);
             slice.end(true);
         }
     }
@@ -157,7 +147,7 @@ mod tests {
                 }
             });
             write(writer, in_time);
-            commit(other);
+            put(other);
             assert!(slice.begin(FOR_EVER));
             // If that one does not write, it goes on after a moment.
             write(writer, in_time);

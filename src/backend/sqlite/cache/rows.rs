@@ -1,15 +1,16 @@
 //! What the cache contains: rows in a ring of memory, which threads read without a lock.
 //!
-//! A row is a record of words. Records are appended at the head; what is in the way is the oldest one, at the tail. It
-//! is dropped, or, if it was read since it was appended, moved to the head. An index of hashes finds a record by its
-//! name. It loses some: a hash has eight places, and what finds them taken replaces one.
+//! A row is a record of words. Records are appended at the head. When the ring is full, the oldest record is in the way,
+//! at the tail. It is dropped, or, if it was read since it was appended, moved to the head. An index of hashes finds a
+//! record by its name. Each hash has eight places, and a record for which there is no free one displaces another.
 //!
 //! One thread at a time writes, others read meanwhile. What must hold here:
 //!
 //! 1. A record's position is unique: positions only grow, through all laps of the ring. A record is there as long as
-//!    the tail is not behind its position.
+//!    its position is not less than the tail.
 //! 2. The tail has passed a record before a word of it is overwritten, and readers see that ([`Rows::pass`]: a fence
-//!    after the tail). So a reader that finds the tail before a record *after* it has read the record has read that one.
+//!    after the tail). So if a reader has read a record, and then finds that the tail has not passed it, none of the
+//!    words was overwritten.
 //! 3. A place of the index gets a position after the words of the record were written.
 //! 4. Until a reader has found a record [intact](Record::is_intact), after it has read it, its words may be anything:
 //!    each length is checked, and nothing that was read is used.
@@ -56,7 +57,7 @@ const LARGEST: usize = 128;
 /// How many places a hash has.
 const WAYS: usize = 8;
 
-/// At most this many times as many words are moved as are appended, or a record of any size.
+/// For each word that is appended, at most this many are moved to the head; but one record always may be.
 const MOVED: usize = 8;
 
 /// The words at the beginning of a record. The key, the namespace, the metadata and the value follow.
@@ -123,7 +124,7 @@ pub(super) struct Record<'a> {
 impl Rows {
     /// Takes this many bytes, without what [`Asked`] takes of them. Returns `None` if there is no memory.
     pub fn new(size: u64) -> Option<Rows> {
-        // A place for a record of this many bytes, or of half as many.
+        // There is a place in the index for every 96 to 192 bytes.
         const USUAL: usize = 192;
         let size = usize::try_from(size).ok()?.saturating_sub(Asked::len(size));
         let places = (size / USUAL).next_power_of_two().max(WAYS);
