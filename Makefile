@@ -105,4 +105,4 @@ demo: need-demo target/lua/5.4/luat_kv.so ## runs the blog example on a stock Lu
 	    $(call lua_cpath,5.4) lua5.4 ../../lua/examples/blog.lua || exit; \
 	done
 
-include make/docs.mk make/install.mk make/hosts.mk make/wasm-lua.mk make/playground.mk make/wasm.mk make/test.mk make/bench.mk make/faults.mk make/sanitizers.mk make/fuzz.mk make/needs.mk
+include make/docs.mk make/install.mk make/hosts.mk make/wasm-lua.mk make/playground.mk make/wasm.mk make/test.mk make/bench.mk make/faults.mk make/postgres.mk make/sanitizers.mk make/fuzz.mk make/needs.mk

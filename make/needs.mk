@@ -27,10 +27,11 @@ packages-python  := python3-venv python3-dev
 packages-valgrind  := valgrind libc6-dbg sqlite3
 packages-sanitizer := binutils sqlite3
 packages-fuzz      := g++ binutils
+packages-postgres := postgresql libpq5 pgbouncer python3-venv python3-dev
 packages-browsers = $(packages-wasm) lua5.4 lua-unit chromium firefox-esr webkit2gtk-driver xvfb
 # All at once for `make test`, since each run of apt takes time.
 sets             := c++ cli c luajit lua rocks exports setup abi install man clang++ go node python valgrind sanitizer fuzz \
-    browsers docs
+    browsers docs postgres
 packages-test     = $(sort $(foreach set,$(sets),$(packages-$(set))))
 
 # How to check that a Debian package, or the same software from elsewhere, is installed.
@@ -74,6 +75,9 @@ has-chromium      := command -v chromium
 has-firefox-esr   := command -v firefox-esr
 has-webkit2gtk-driver := command -v WebKitWebDriver
 has-xvfb          := command -v Xvfb
+has-postgresql    := tests/postgres/server.py --version
+has-libpq5        := python3 -c 'import ctypes; ctypes.CDLL("libpq.so.5")'
+has-pgbouncer     := PATH="$$PATH:/usr/sbin" command -v pgbouncer
 has-liblmdb-dev   := test -f /usr/include/lmdb.h
 has-libhiredis-dev := test -f /usr/include/hiredis/hiredis.h
 has-redis-tools   := command -v redis-check-rdb
