@@ -36,7 +36,7 @@
 //! which makes writes with [`Durability::Full`] faster. Cargo does not read the file of a dependency, so copy it to the
 //! workspace.
 //!
-//! The features `sqlite`, `cli` and `debug-hooks` are additive. `module` and the Lua versions are not: a Lua module is
+//! The features `sqlite`, `postgres`, `cli` and `debug-hooks` are additive. `module` and the Lua versions are not: a Lua module is
 //! built for one version of Lua, exports only the function that Lua calls, and omits the C interface. `internals` also
 //! omits the C interface; it is for this repository's own Lua module, and no version promises what it adds.
 //!
@@ -71,6 +71,8 @@ mod store;
 mod test_hooks;
 mod transfer;
 mod types;
+#[cfg(feature = "sqlite")]
+mod url;
 mod url64;
 mod utf8;
 mod version;

@@ -14,6 +14,8 @@ use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
 use crate::fork;
 use crate::types::{Limits, OpenOptions, Stats};
+#[cfg(feature = "sqlite")]
+use crate::url::{self, Url};
 #[cfg(target_family = "wasm")]
 use crate::version::Version;
 
@@ -198,8 +200,43 @@ impl Store {
         Store::open_checked(path.as_ref(), options, &|_| Ok(()))
     }
 
+    /// Opens the store that a URL or a path names:
+    ///
+    /// | text | store |
+    /// | --- | --- |
+    /// | `postgresql://user@host/database`, `postgres://…` | a PostgreSQL database; the URL is libpq's connection URI |
+    /// | `file:///srv/kv.db`, `file:kv.db` | a file, as with [`open`](Store::open); `%20` stands for a space |
+    /// | `memory:` | a new store in memory, as with [`open_memory`](Store::open_memory) |
+    /// | a text without a scheme, `C:\kv.db` | the file with this path |
+    ///
+    /// Any other scheme is [`Code::Invalid`], so a path with a colon in its first part begins with `./`. PostgreSQL
+    /// decides by itself about durability and caches, so [`Durability::Full`](crate::Durability::Full) and a
+    /// [`cache_size`](OpenOptions::cache_size) other than 0 and the default are [`Code::Invalid`] with its URL. No
+    /// message contains the password of a URL.
+    #[cfg(feature = "sqlite")]
+    pub fn open_url(url: &str, options: &OpenOptions) -> Result<Store> {
+        Store::open_parsed(Url::parse(url)?, options)
+    }
+
+    #[cfg(feature = "sqlite")]
+    fn open_parsed(url: Url, options: &OpenOptions) -> Result<Store> {
+        match url {
+            Url::Memory => Store::open_memory(options),
+            Url::File(path) => Store::open(path, options),
+            Url::Postgres(url) => Store::open_postgres(&url, options),
+        }
+    }
+
+    #[cfg(feature = "sqlite")]
+    fn open_postgres(url: &str, options: &OpenOptions) -> Result<Store> {
+        url::check_postgres(options)?;
+        Err(Error::invalid("this build of luat_kv has no PostgreSQL back end (the Cargo feature postgres, on Unix)"))
+            .map_err(|error| error.while_doing(format_args!("opening {}", url::redacted(url))))
+    }
+
     #[cfg(feature = "sqlite")]
     pub(crate) fn open_checked(path: &Path, options: &OpenOptions, check: Check<'_>) -> Result<Store> {
+        url::check_path(path)?;
         let mut wait = None;
         let backend = loop {
             let entered = fork::enter_to_open();
