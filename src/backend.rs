@@ -23,8 +23,12 @@ use crate::types::{CacheStats, Entry, NamespaceStats};
 
 pub(crate) mod memory;
 mod page;
+#[cfg(all(feature = "postgres", unix))]
+pub(crate) mod postgres;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
+#[cfg(feature = "sqlite")]
+mod sweeping;
 mod write;
 
 pub use page::{Entries, Listed};

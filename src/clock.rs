@@ -34,6 +34,12 @@ impl Clock {
         }
     }
 
+    /// The time, if it is set by hand.
+    #[cfg(all(feature = "postgres", unix))]
+    pub(crate) fn by_hand(&self) -> Option<i64> {
+        self.0.as_ref().map(|time| time.load(Ordering::Relaxed))
+    }
+
     /// The same, and the system's time.
     #[cfg(feature = "sqlite")]
     pub(crate) fn now_and_system(&self) -> (i64, i64) {

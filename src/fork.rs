@@ -66,10 +66,12 @@ mod gates {
     /// Locked shared by each short call, in the shard of its thread, and exclusively by a fork, in all shards.
     pub(super) static SHORT: Shards<RwLock<()>> = Shards([const { Shard(RwLock::new(())) }; SHARDS]);
 
+    pub(crate) type Entered = RwLockReadGuard<'static, ()>;
+
     /// Marks this thread as being in a call until the guard is dropped. Calls must not be nested: a fork that begins
     /// between the two would wait for the first, and the second for the fork.
     #[inline]
-    pub(crate) fn enter() -> RwLockReadGuard<'static, ()> {
+    pub(crate) fn enter() -> Entered {
         SHORT.mine().read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -140,6 +142,8 @@ mod handlers {
     #[cfg(feature = "sqlite")]
     use super::gates::OPENING;
     use super::gates::{LONG, Long, NONE_LEFT, SHORT};
+    #[cfg(feature = "postgres")]
+    use crate::backend::postgres::sockets;
     #[cfg(feature = "sqlite")]
     use crate::backend::sqlite::fork as sqlite;
     use crate::shards::SHARDS;
@@ -202,6 +206,8 @@ mod handlers {
         guards.long.end_fork();
         #[cfg(feature = "sqlite")]
         sqlite::after_fork_in_child(&mut guards.sqlite);
+        #[cfg(feature = "postgres")]
+        sockets::after_fork_in_child();
     }
 
     fn unlock() -> Option<Guards> {

@@ -34,6 +34,9 @@ pub(crate) struct Inner {
     busy_timeout: Duration,
     /// Set by [`Store::close`]. After that the back end refuses every call.
     closed: AtomicBool,
+    /// Whether the back end enters a gate of [`fork`] by itself, since it waits for a network, and repeats its calls.
+    #[cfg(all(feature = "postgres", unix))]
+    waits: bool,
     /// The path of the database file, or `memory`. Messages name the store by it.
     label: String,
 }
@@ -43,9 +46,27 @@ impl Inner {
     /// others use the database, it is repeated until the busy timeout is over, so `call` may run more than once.
     #[inline(always)]
     pub fn call<T>(&self, mut call: impl FnMut(&dyn Backend) -> Result<T>) -> Result<T> {
+        #[cfg(all(feature = "postgres", unix))]
+        if self.waits {
+            return call(&*self.backend).map_err(|error| self.named(error));
+        }
         match self.call_once(fork::enter, &mut call) {
             Ok(answer) => Ok(answer),
             Err(error) => self.retry(fork::enter, &Cell::new(false), error, call).map_err(|error| self.named(error)),
+        }
+    }
+
+    fn over(backend: Box<dyn Backend>, label: String, options: &OpenOptions) -> Inner {
+        let OpenOptions { limits, busy_timeout, .. } = *options;
+        Inner {
+            backend,
+            limits,
+            clock: options.clock.clone(),
+            busy_timeout,
+            closed: AtomicBool::new(false),
+            #[cfg(all(feature = "postgres", unix))]
+            waits: false,
+            label,
         }
     }
 
@@ -69,6 +90,10 @@ impl Inner {
     /// once `begun` is set. The operation involves other files, so the caller adds to an error what was being done.
     pub fn call_for_long<T>(&self, begun: &Cell<bool>, mut call: impl FnMut(&dyn Backend) -> Result<T>) -> Result<T> {
         let answer = self.call_once(fork::enter_for_long, &mut call);
+        #[cfg(all(feature = "postgres", unix))]
+        if self.waits {
+            return answer.map_err(|error| self.named(error));
+        }
         answer.or_else(|error| self.retry(fork::enter_for_long, begun, error, call))
     }
 
@@ -230,8 +255,18 @@ impl Store {
     #[cfg(feature = "sqlite")]
     fn open_postgres(url: &str, options: &OpenOptions) -> Result<Store> {
         url::check_postgres(options)?;
-        Err(Error::invalid("this build of luat_kv has no PostgreSQL back end (the Cargo feature postgres, on Unix)"))
-            .map_err(|error| error.while_doing(format_args!("opening {}", url::redacted(url))))
+        let label = url::redacted(url);
+        #[cfg(all(feature = "postgres", unix))]
+        let opened = crate::backend::postgres::Postgres::open(url, options).map(|backend| {
+            let mut inner = Inner::over(Box::new(backend), label.clone(), options);
+            inner.waits = true;
+            Store(Arc::new(inner))
+        });
+        #[cfg(not(all(feature = "postgres", unix)))]
+        let opened: Result<Store> = Err(Error::invalid(
+            "this build of luat_kv has no PostgreSQL back end (the Cargo feature postgres, on Unix)",
+        ));
+        opened.map_err(|error| error.while_doing(format_args!("opening {label}")))
     }
 
     #[cfg(feature = "sqlite")]
@@ -282,9 +317,7 @@ impl Store {
     }
 
     fn over(backend: Box<dyn Backend>, label: String, options: &OpenOptions) -> Store {
-        let OpenOptions { limits, busy_timeout, .. } = *options;
-        let (clock, closed) = (options.clock.clone(), AtomicBool::new(false));
-        Store(Arc::new(Inner { backend, limits, clock, busy_timeout, closed, label }))
+        Store(Arc::new(Inner::over(backend, label, options)))
     }
 
     /// Returns the names of the namespaces that have live keys, in byte order.

@@ -117,7 +117,11 @@ impl Namespace {
                 };
                 return backend.import(&inner.clock, &mut |rows| {
                     imported = Imported::default();
-                    spool.replay(&mut |item| task.store(rows, item, &mut imported))
+                    spool.replay(&mut |item| task.store(rows, item, &mut imported))?;
+                    let refused = rows.complete()?;
+                    imported.stored -= refused;
+                    imported.skipped += refused;
+                    Ok(())
                 });
             }
             backend.import(&inner.clock, &mut |rows| {

@@ -9,7 +9,6 @@
 //! | `commits`, `slice` | waiting for the commit of another process; sharing a file with those that wait |
 //! | `writes`, `group` | carrying out writes, alone or several threads' in one transaction |
 //! | `rows`, `transaction`, `failed_commit` | reading a row; applying a write; recovery from a commit that failed |
-//! | `sweeping` | when writes remove expired rows |
 //! | `file`, `draft`, `folder` | operations on the whole file; files named when complete; folder syncs |
 //! | `location`, `create`, `opened` | where a file may be; how it is created; whether it is still at its path |
 //! | `registry`, `other_copies`, `descriptors`, `fork` | open files, here and in other copies of SQLite; forks |
@@ -64,7 +63,6 @@ mod registry;
 mod rows;
 mod schema;
 mod slice;
-mod sweeping;
 #[cfg(unix)]
 mod takeover;
 mod transaction;

@@ -118,6 +118,12 @@ pub(crate) trait Transaction {
     fn touch(&mut self, namespace: &str, key: &str, expiration: Option<i64>) -> Result<bool>;
     /// Removes the key, and returns whether it had a live entry.
     fn delete(&mut self, namespace: &str, key: &str) -> Result<bool>;
+    /// Ends an import, whose entries may be sent in portions. Returns how many of those that [`add`](Self::add) has
+    /// taken were not stored, since their keys had live entries.
+    #[cfg(feature = "sqlite")]
+    fn complete(&mut self) -> Result<u64> {
+        Ok(0)
+    }
 }
 
 impl Answer {

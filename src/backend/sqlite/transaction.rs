@@ -8,7 +8,7 @@ use super::failed_commit;
 use super::prepared::{Kept, PreparedConnection};
 use super::rows::{self, Found, LONGEST_NAME, below};
 use super::schema::{self, Steps};
-use super::sweeping::Sweeping;
+use crate::backend::sweeping::Sweeping;
 use crate::backend::{Projection, Put, Range, Removed, Step, Transaction, copy_text};
 use crate::clock::Clock;
 use crate::error::{Error, Result};

@@ -1,0 +1,310 @@
+//! The back end on a PostgreSQL server.
+//!
+//! | module | content |
+//! | --- | --- |
+//! | `libpq`, `wire` | the client library, which is loaded when it is needed; parameters and results |
+//! | `hosts`, `connection`, `session` | the servers of a URL; a connection and its flights; what belongs to it |
+//! | `call`, `slot`, `sockets` | deadlines and forks; whose turn it is; what a child does with its parent's connections |
+//! | `schema`, `sql` | the tables; all SQL |
+//! | `read`, `write`, `overlay`, `import` | the operations |
+//! | `failure` | what a failure of the server means |
+//!
+//! A store has one connection, which its calls take one after the other, besides one for each export or import in
+//! progress. Each call ends within the busy timeout, whether the server answers or not, and repeats by itself what can
+//! be repeated; so `store` does not repeat it.
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use self::call::Call;
+use self::connection::{Connection, Statement};
+use self::failure::{Failure, Kind};
+use self::hosts::Hosts;
+use self::import::Importing;
+use self::libpq::Libpq;
+use self::schema::Rights;
+use self::session::Session;
+use self::slot::Slots;
+use self::wire::Param;
+use self::write::Attempt;
+use super::{Backend, Each, Entries, Import, Outcome, Projection, Range, Removed, Scan, ScanPage, Step, Write};
+use crate::clock::Clock;
+use crate::error::{Code, Error, Result};
+use crate::types::{Entry, NamespaceStats, OpenOptions};
+
+mod call;
+mod connection;
+mod failure;
+mod hosts;
+mod import;
+mod libpq;
+mod overlay;
+mod read;
+mod schema;
+mod session;
+mod slot;
+pub(crate) mod sockets;
+mod sql;
+mod wire;
+mod write;
+
+pub(crate) struct Postgres {
+    libpq: &'static Libpq,
+    hosts: Hosts,
+    rights: Rights,
+    clock: Clock,
+    timeout: Duration,
+    slots: Slots,
+    closed: AtomicBool,
+}
+
+impl Postgres {
+    /// Opens a store on the server that a connection URI names, and creates its tables if they are missing, unless the
+    /// options forbid it.
+    pub(crate) fn open(url: &str, options: &OpenOptions) -> Result<Postgres> {
+        let libpq = libpq::load()?;
+        let hosts = Hosts::parse(libpq, url)?;
+        let rights = Rights { readonly: options.readonly, create: options.create };
+        let slots = Slots::new(Session::new()?);
+        let (clock, timeout, closed) = (options.clock.clone(), options.busy_timeout, AtomicBool::new(false));
+        let store = Postgres { libpq, hosts, rights, clock, timeout, slots, closed };
+        store.read(|_, _| Ok(()))?;
+        Ok(store)
+    }
+
+    /// The present time, if it is set by hand. Otherwise that of the server counts.
+    fn now(&self) -> Option<i64> {
+        self.clock.by_hand()
+    }
+
+    fn check_writable(&self) -> Result<()> {
+        match self.rights.readonly {
+            true => Err(Error::new(Code::ReadOnly, "the store was opened for reading only")),
+            false => Ok(()),
+        }
+    }
+
+    /// Carries out a call with the connection of the store: see [`repeat`](Self::repeat).
+    fn run<T>(&self, act: impl FnMut(&mut Session, &mut Call, bool) -> Result<T, Failure>) -> Result<T> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::closed());
+        }
+        let mut call = Call::begin(self.timeout);
+        let mut turn = self.slots.turn(&mut call, Session::new)?;
+        let session = turn.session()?;
+        self.repeat(session, &mut call, act)
+    }
+
+    /// Like [`run`](Self::run), with a connection for this call alone, which may take long.
+    fn run_apart<T>(&self, act: impl FnMut(&mut Session, &mut Call, bool) -> Result<T, Failure>) -> Result<T> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::closed());
+        }
+        let mut call = Call::begin(self.timeout);
+        let mut session = Session::new()?;
+        let done = self.repeat(&mut session, &mut call, act);
+        session.discard(); // within the gate
+        done
+    }
+
+    /// Repeats a call that failed because of others, or whose connection was lost, until its deadline. `act` is told
+    /// whether the answer of an earlier attempt is missing.
+    fn repeat<T>(
+        &self,
+        session: &mut Session,
+        call: &mut Call,
+        mut act: impl FnMut(&mut Session, &mut Call, bool) -> Result<T, Failure>,
+    ) -> Result<T> {
+        let (mut attempt, mut repeated) = (0, false);
+        loop {
+            let mut sent = false;
+            let done = session.connected(call, self.libpq, &self.hosts, self.rights).map(drop).and_then(|()| {
+                sent = true;
+                act(session, call, repeated)
+            });
+            let failure = match done {
+                Ok(done) => return Ok(done),
+                Err(failure) => failure,
+            };
+            if failure.kind == Kind::Lost {
+                session.discard();
+                repeated |= sent;
+            }
+            session.discard_if_flying();
+            let passes = matches!(failure.kind, Kind::Again | Kind::Lost | Kind::Created);
+            if !passes || !call.pause(attempt) {
+                return Err(match passes && repeated {
+                    true => failure.error.and_so("if this was a write, it may have been made"),
+                    false => failure.error,
+                });
+            }
+            attempt += 1;
+        }
+    }
+
+    /// Carries out a read.
+    fn read<T>(&self, mut act: impl FnMut(&mut Connection, &mut Call) -> Result<T, Failure>) -> Result<T> {
+        self.run(|session, call, _| act(session.connection()?, call))
+    }
+
+    /// Carries out a change that may be repeated without harm.
+    fn change<T>(&self, mut act: impl FnMut(&mut Connection, &mut Call) -> Result<T, Failure>) -> Result<T> {
+        self.check_writable()?;
+        self.run(|session, call, _| {
+            session.check_writable()?;
+            act(session.connection()?, call)
+        })
+    }
+}
+
+impl Backend for Postgres {
+    fn get(&self, namespace: &str, key: &str, projection: Projection, _: i64, entry: &mut Entry) -> Result<bool> {
+        self.read(|connection, call| read::get(connection, call, (namespace, key), projection, self.now(), entry))
+    }
+
+    fn get_many(&self, namespace: &str, keys: &[&str], _: i64) -> Result<Vec<Entry>> {
+        self.read(|connection, call| read::get_many(connection, call, namespace, keys, self.now()))
+    }
+
+    fn list(&self, range: Range<'_>, scan: Scan, _: i64, entries: &mut dyn Entries) -> Result<ScanPage> {
+        self.read(|connection, call| {
+            entries.clear();
+            read::list(connection, call, range, scan, self.now(), entries)
+        })
+    }
+
+    fn count(&self, range: Range<'_>, _: i64) -> Result<u64> {
+        self.read(|connection, call| read::count(connection, call, range, self.now()))
+    }
+
+    fn scan(&self, namespace: &str, _: i64, each: &mut Each<'_>) -> Result<()> {
+        let begun = Cell::new(false);
+        self.run_apart(|session, call, _| {
+            session.in_transaction = true;
+            let scanned = read::scan(session.connection()?, call, namespace, self.now(), &mut |call, entry| {
+                begun.set(true);
+                Ok(call.outside(|| each(entry))?)
+            });
+            match scanned {
+                Ok(()) => session.in_transaction = false,
+                // What was passed on cannot be taken back.
+                Err(failure) if begun.get() => return Err(failure.error.into()),
+                Err(failure) => return Err(failure),
+            }
+            Ok(())
+        })
+    }
+
+    fn write(&self, write: &mut Write<'_, '_>) -> Result<Outcome> {
+        self.check_writable()?;
+        for op in &*write.ops {
+            let value = match &op.action {
+                super::Action::Put(content) | super::Action::Add(content) => content.value,
+                _ => &[],
+            };
+            write::check(op.namespace, op.key, value)?;
+        }
+        let mut version = None;
+        self.run(|session, call, repeated| {
+            session.check_writable()?;
+            let version = *version.get_or_insert_with(|| session.versions.next());
+            write::write(session, call, write, &Attempt { version, now: self.now(), repeated })
+        })
+    }
+
+    fn begin_import(&self) -> Result<Option<PathBuf>> {
+        self.change(|_, _| Ok(()))?;
+        Ok(Some(std::env::temp_dir()))
+    }
+
+    fn import(&self, _: &Clock, import: &mut Import<'_>) -> Result<()> {
+        self.check_writable()?;
+        let mut version = None;
+        self.run_apart(|session, call, _| {
+            session.check_writable()?;
+            let version = *version.get_or_insert_with(|| session.versions.next());
+            let attempt = Attempt { version, now: self.now(), repeated: false };
+            session.in_transaction = true;
+            let connection = session.connection()?;
+            let now = match write::begin(connection, call, &attempt) {
+                Ok(now) => now,
+                // Its commit was made, and only the answer was lost.
+                Err(failure) if failure.kind == Kind::Done => return Ok(()),
+                Err(failure) => return Err(failure),
+            };
+            let mut rows = Importing::new(connection, call, attempt, now);
+            if let Err(error) = import(&mut rows) {
+                return Err(rows.failed.take().unwrap_or_else(|| error.into()));
+            }
+            rows.commit()?;
+            session.in_transaction = false;
+            Ok(())
+        })
+    }
+
+    fn remove(&self, range: Range<'_>, step: Step, clock: &Clock) -> Result<Removed> {
+        let sql = sql::remove(range.below.is_some());
+        self.change(|connection, call| {
+            let mut params = vec![Param::Bytes(range.namespace.as_bytes()), Param::Bytes(range.from.as_bytes())];
+            params.push(Param::number(clock.by_hand()));
+            params.extend([Param::number(step.rows as i64), Param::number(step.bytes as i64)]);
+            params.extend(range.below.map(|below| Param::Bytes(below.as_bytes())));
+            let rows = connection.ask(call, Statement::new(&sql, params))?;
+            let last = match rows.is(0, 3) {
+                true => Some(super::copy_text(read::name(&rows, 0, 2)?)?),
+                false => None,
+            };
+            Ok(Removed { live: rows.count(0, 0)?, rows: rows.count(0, 1)?, last })
+        })
+    }
+
+    fn sweep(&self, max: u64, _: i64) -> Result<u64> {
+        self.change(|connection, call| {
+            let params = [Param::number(i64::try_from(max).unwrap_or(i64::MAX)), Param::number(self.now())];
+            Ok(connection.ask(call, Statement::new(sql::SWEEP, params))?.changed())
+        })
+    }
+
+    /// Others can write whenever no call of theirs is in the way.
+    fn pause(&self) {}
+
+    fn namespaces(&self, _: i64) -> Result<Vec<String>> {
+        self.read(|connection, call| read::namespaces(connection, call, self.now()))
+    }
+
+    fn stats(&self, _: i64) -> Result<Vec<NamespaceStats>> {
+        self.read(|connection, call| read::stats(connection, call, self.now()))
+    }
+
+    fn file_size(&self) -> Result<u64> {
+        self.read(|connection, call| connection.ask(call, Statement::new(sql::SIZE, []))?.count(0, 0))
+    }
+
+    /// The server does this by itself.
+    fn compact(&self) -> Result<()> {
+        self.change(|_, _| Ok(()))
+    }
+
+    /// The server does this by itself.
+    fn checkpoint(&self) -> Result<()> {
+        self.read(|_, _| Ok(()))
+    }
+
+    fn backup(&self, _: &Path) -> Result<()> {
+        Err(Error::invalid(
+            "a store on a PostgreSQL server is not a file: back it up with pg_dump --schema=luat_kv, or export its \
+             namespaces",
+        ))
+    }
+
+    fn close(&self) -> Result<()> {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let mut call = Call::begin(self.timeout);
+        self.slots.turn(&mut call, Session::new)?.session()?.discard();
+        Ok(())
+    }
+}

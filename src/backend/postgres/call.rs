@@ -1,0 +1,94 @@
+//! A call in progress: its deadline, and the gate of [`fork`] that it is in while it does not wait.
+
+use std::time::{Duration, Instant};
+
+use crate::fork;
+
+/// A call that waits for the network. A fork must not wait as long as the network may take, so the call leaves the gate
+/// wherever it waits. What another thread has in hand then is not used in the child of such a fork: see `slot`.
+pub(super) struct Call {
+    begun: Instant,
+    until: Instant,
+    /// `None` only while it waits.
+    entered: Option<Entered>,
+}
+
+/// Held for its drop.
+#[allow(dead_code)]
+enum Entered {
+    Short(fork::Entered),
+    Long(fork::LongCall),
+}
+
+impl Call {
+    pub fn begin(timeout: Duration) -> Self {
+        /// However short the busy timeout is, an answer of the server takes some time.
+        const LEAST: Duration = Duration::from_millis(250);
+        let begun = Instant::now();
+        let until = begun.checked_add(timeout.max(LEAST)).unwrap_or(begun + Duration::from_secs(u32::MAX.into()));
+        Call { begun, until, entered: Some(Entered::Short(fork::enter())) }
+    }
+
+    /// Gives a call that waits for one answer after another the whole time for the next one.
+    pub fn restart(&mut self) {
+        let timeout = self.until - self.begun;
+        (self.begun, self.until) = (Instant::now(), Instant::now() + timeout);
+    }
+
+    pub fn until(&self) -> Instant {
+        self.until
+    }
+
+    pub fn left(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+
+    pub fn seconds(&self) -> f64 {
+        self.begun.elapsed().as_secs_f64()
+    }
+
+    /// How long the server may wait for the locks of others, in milliseconds: less than the call waits for the answer,
+    /// so that a write that is given up does not happen later.
+    pub fn lock_timeout(&self) -> String {
+        let left = self.left();
+        let margin = (left / 10).clamp(Duration::from_millis(20), Duration::from_millis(250));
+        // 0 would mean no limit.
+        left.saturating_sub(margin).as_millis().clamp(1, i32::MAX as u128).to_string()
+    }
+
+    /// Does something that may wait, and that a fork need not wait for.
+    pub fn outside<T>(&mut self, act: impl FnOnce() -> T) -> T {
+        self.entered = None;
+        let done = act();
+        self.entered = Some(Entered::Short(fork::enter()));
+        done
+    }
+
+    /// Does something that may wait, and that a fork has to wait for.
+    pub fn long<T>(&mut self, act: impl FnOnce() -> T) -> T {
+        self.entered = None;
+        self.entered = Some(Entered::Long(fork::enter_for_long()));
+        let done = act();
+        self.entered = None;
+        self.entered = Some(Entered::Short(fork::enter()));
+        done
+    }
+
+    /// Waits before another attempt, unless there is no time left.
+    pub fn pause(&mut self, attempt: u32) -> bool {
+        /// In milliseconds.
+        const LONGEST: u64 = 100;
+        /// An attempt takes some time. One that is cut off may still be carried out.
+        const LEAST: Duration = Duration::from_millis(50);
+        let left = self.left();
+        if left < LEAST {
+            return false;
+        }
+        let step = LONGEST.min(1 << attempt.min(16));
+        // Those that got in each other's way do not try again at the same moment.
+        let jitter = u64::from(Instant::now().duration_since(self.begun).subsec_nanos()) % step.max(2);
+        let pause = Duration::from_millis(step / 2) + Duration::from_millis(jitter).mul_f64(0.5);
+        self.outside(|| std::thread::sleep(pause.min(left)));
+        true
+    }
+}

@@ -1,0 +1,273 @@
+//! A connection to a server: how it is made, and how statements are sent.
+//!
+//! All statements of one flight are sent before the first answer arrives (libpq's pipeline mode), so a flight takes one
+//! round trip. Each wait ends with the deadline of its [`Call`].
+
+use std::ffi::{CString, c_char, c_int, c_void};
+use std::ptr;
+use std::time::{Duration, Instant};
+
+use super::call::Call;
+use super::failure::Failure;
+use super::hosts::Target;
+use super::libpq::{self, Conn, Libpq};
+use super::sockets::{Socket, generation};
+use super::wire::{Param, Rows, raw};
+use crate::error::Error;
+
+/// A statement with its parameters.
+pub(super) struct Statement<'a> {
+    pub sql: &'a str,
+    pub params: Vec<Param<'a>>,
+}
+
+impl<'a> Statement<'a> {
+    pub fn new(sql: &'a str, params: impl Into<Vec<Param<'a>>>) -> Self {
+        Statement { sql, params: params.into() }
+    }
+}
+
+pub(super) struct Connection {
+    libpq: &'static Libpq,
+    /// Freed by this process only, not by the child of a fork.
+    conn: *mut Conn,
+    socket: Option<Socket>,
+    generation: u64,
+    /// Whether answers are still to come.
+    pub flying: bool,
+}
+
+// SAFETY: a connection of libpq may be used by any thread, one at a time.
+unsafe impl Send for Connection {}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if self.generation == generation() {
+            Socket::replace(&mut self.socket, -1);
+            // SAFETY: the connection is live, and nothing uses it afterwards.
+            unsafe { (self.libpq.finish)(self.conn) }
+        }
+    }
+}
+
+/// Drops what the server or libpq would print.
+unsafe extern "C" fn ignore(_: *mut c_void, _: *const c_char) {}
+
+impl Connection {
+    /// Connects to one server, until a time.
+    pub fn open(libpq: &'static Libpq, call: &mut Call, target: &Target, until: Instant) -> Result<Self, Failure> {
+        let [keywords, values] = target.raw();
+        // A name that has to be looked up may take a while. libpq offers no other way, and a child that another thread
+        // forks could not look up any.
+        // SAFETY: both lists end with NULL, and their texts with a NUL.
+        let conn = call.long(|| unsafe { (libpq.connect_start)(keywords.as_ptr(), values.as_ptr(), 0) });
+        if conn.is_null() {
+            return Err(Error::no_memory(0).into());
+        }
+        let mut connection = Connection { libpq, conn, socket: None, generation: generation(), flying: false };
+        if connection.is_bad() {
+            return Err(connection.not_connected());
+        }
+        // SAFETY: the connection is live. The processor needs no data.
+        unsafe {
+            (libpq.set_error_verbosity)(conn, libpq::ERRORS_VERBOSE);
+            (libpq.set_notice_processor)(conn, Some(ignore), ptr::null_mut());
+        }
+        let mut writes = true;
+        loop {
+            connection.note_socket();
+            if !connection.wait(call, !writes, writes, until) {
+                let message = format!("{} did not answer for {:.1} s", target.name(), call.seconds());
+                return Err(Failure::lost(message));
+            }
+            // SAFETY: the connection is live.
+            let state = call.long(|| unsafe { (libpq.connect_poll)(conn) });
+            match state {
+                libpq::POLLING_OK => break,
+                libpq::POLLING_FAILED => return Err(connection.not_connected()),
+                state => writes = state != libpq::POLLING_READING,
+            }
+        }
+        connection.note_socket();
+        // SAFETY: the connection is live.
+        let ready = unsafe { (libpq.set_nonblocking)(conn, 1) == 0 && (libpq.enter_pipeline)(conn) == 1 };
+        if ready { Ok(connection) } else { Err(connection.not_connected()) }
+    }
+
+    fn note_socket(&mut self) {
+        // SAFETY: the connection is live.
+        Socket::replace(&mut self.socket, unsafe { (self.libpq.socket)(self.conn) });
+    }
+
+    fn is_bad(&self) -> bool {
+        // SAFETY: the connection is live.
+        unsafe { (self.libpq.status)(self.conn) == libpq::CONNECTION_BAD }
+    }
+
+    /// Whether the next result has not arrived.
+    fn is_busy(&self) -> bool {
+        // SAFETY: the connection is live.
+        unsafe { (self.libpq.is_busy)(self.conn) != 0 }
+    }
+
+    fn message(&self) -> String {
+        // SAFETY: the connection is live, and the text is copied before it is used again.
+        unsafe { libpq::text((self.libpq.error_message)(self.conn)) }.into_owned()
+    }
+
+    fn not_connected(&self) -> Failure {
+        Failure::of_connecting(&self.message())
+    }
+
+    fn lost(&self) -> Failure {
+        let message = self.message();
+        let lines: Vec<_> = message.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        match lines.is_empty() {
+            true => Failure::lost("the server closed the connection"),
+            false => Failure::lost(lines.join(" ")),
+        }
+    }
+
+    /// Waits until the socket is ready, and returns whether it is.
+    fn wait(&self, call: &mut Call, reads: bool, writes: bool, until: Instant) -> bool {
+        // SAFETY: the connection is live.
+        let fd = unsafe { (self.libpq.socket)(self.conn) };
+        let events = if reads { libc::POLLIN } else { 0 } | if writes { libc::POLLOUT } else { 0 };
+        call.outside(|| {
+            loop {
+                let left = until.saturating_duration_since(Instant::now());
+                // Rounded up, so that it does not spin in the last millisecond.
+                let left_ms = left.as_micros().div_ceil(1000).min(i32::MAX as u128) as c_int;
+                let mut polled = libc::pollfd { fd, events, revents: 0 };
+                // SAFETY: it is an array of one.
+                match unsafe { libc::poll(&mut polled, 1, left_ms) } {
+                    0 if left > Duration::ZERO => {} // rounded
+                    0 => return false,
+                    // Interrupted by a signal. Another failure shows at the next use of the socket.
+                    -1 if std::io::Error::last_os_error().kind() == std::io::ErrorKind::Interrupted => {}
+                    _ => return true,
+                }
+            }
+        })
+    }
+
+    /// Sends statements that are one transaction, unless they begin one themselves, and returns their results.
+    pub fn fly(&mut self, call: &mut Call, statements: &[Statement<'_>]) -> Result<Vec<Rows>, Failure> {
+        self.fly_in_groups(call, &[statements])?.pop().unwrap_or_else(|| Ok(Vec::new()))
+    }
+
+    /// Sends one statement, and returns its result.
+    pub fn ask(&mut self, call: &mut Call, statement: Statement<'_>) -> Result<Rows, Failure> {
+        let mut all = self.fly(call, &[statement])?;
+        all.pop().ok_or_else(|| Failure::lost("the server gave no answer"))
+    }
+
+    /// Sends several groups of statements together, each a transaction. A group fails alone. After an error of the
+    /// outer result the connection is useless.
+    pub fn fly_in_groups(
+        &mut self,
+        call: &mut Call,
+        groups: &[&[Statement<'_>]],
+    ) -> Result<Vec<Result<Vec<Rows>, Failure>>, Failure> {
+        self.flying = true;
+        for statements in groups {
+            for statement in *statements {
+                self.send(statement)?;
+            }
+            // SAFETY: the connection is live.
+            if unsafe { (self.libpq.pipeline_sync)(self.conn) } != 1 {
+                return Err(self.lost());
+            }
+        }
+        let mut all = Vec::new();
+        while all.len() < groups.len() {
+            let group = self.receive_group(call)?;
+            all.push(group);
+        }
+        self.flying = false;
+        Ok(all)
+    }
+
+    fn send(&mut self, statement: &Statement<'_>) -> Result<(), Failure> {
+        let sql = CString::new(statement.sql).map_err(|_| Error::invalid("a statement has a NUL in it"))?;
+        let params = &statement.params;
+        let oids: Vec<_> = params.iter().map(Param::oid).collect();
+        let (values, lengths): (Vec<_>, Vec<_>) = params.iter().map(raw).unzip();
+        let formats = vec![1; params.len()];
+        let count = params.len() as c_int;
+        // SAFETY: the connection is live, and all arrays have as many elements as there are parameters. libpq copies
+        // them.
+        let sent = unsafe {
+            (self.libpq.send_query)(
+                self.conn,
+                sql.as_ptr(),
+                count,
+                oids.as_ptr(),
+                values.as_ptr(),
+                lengths.as_ptr(),
+                formats.as_ptr(),
+                1,
+            )
+        };
+        if sent == 1 { Ok(()) } else { Err(self.lost()) }
+    }
+
+    /// Receives the results of a group. The inner result is the failure of its transaction.
+    fn receive_group(&mut self, call: &mut Call) -> Result<Result<Vec<Rows>, Failure>, Failure> {
+        let (mut all, mut failed) = (Vec::new(), None::<Failure>);
+        let mut empty = 0;
+        loop {
+            if let Err(lost) = self.await_result(call) {
+                return Err(failed.filter(|failed| failed.kind == lost.kind).unwrap_or(lost));
+            }
+            // SAFETY: the connection is live. It is not busy, so this does not block.
+            let result = unsafe { (self.libpq.get_result)(self.conn) };
+            if result.is_null() {
+                // One follows the results of each statement.
+                empty += 1;
+                if empty > 1 || self.is_bad() {
+                    let lost = self.lost();
+                    return Err(failed.filter(|failed| failed.kind == lost.kind).unwrap_or(lost));
+                }
+                continue;
+            }
+            empty = 0;
+            // SAFETY: it is a result of this libpq, and nothing else frees it.
+            let rows = unsafe { Rows::new(self.libpq, result) };
+            match rows.status() {
+                libpq::PIPELINE_SYNC => return Ok(failed.map_or(Ok(all), Err)),
+                libpq::COMMAND_OK | libpq::TUPLES_OK => all.push(rows),
+                libpq::PIPELINE_ABORTED => {}
+                _ => _ = failed.get_or_insert_with(|| Failure::of(&rows)),
+            }
+        }
+    }
+
+    /// Waits until the next result is complete.
+    fn await_result(&mut self, call: &mut Call) -> Result<(), Failure> {
+        loop {
+            // SAFETY: the connection is live.
+            let unsent = match unsafe { (self.libpq.flush)(self.conn) } {
+                0 => false,
+                1 => true,
+                // The server may have said why it closed the connection: that is still to be read.
+                _ => false,
+            };
+            if !self.is_busy() {
+                return Ok(());
+            }
+            let until = call.until();
+            if !self.wait(call, true, unsent, until) {
+                return Err(Failure::lost(format!("the server did not answer for {:.1} s", call.seconds())));
+            }
+            // SAFETY: the connection is live.
+            if unsafe { (self.libpq.consume_input)(self.conn) } != 1 {
+                // The results that have arrived are still there, with the server's last words.
+                if !self.is_busy() {
+                    return Ok(());
+                }
+                return Err(self.lost());
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! What a failure of the server means: whether to try again, and the code of the error.
+
+use std::io;
+
+use super::libpq::{DETAIL, HINT, PRIMARY, SQLSTATE, TABLE};
+use super::wire::Rows;
+use crate::error::{Code, Error};
+
+/// What to do about a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Trying again would fail in the same way.
+    Final,
+    /// The server has undone the transaction because of others. It can be repeated.
+    Again,
+    /// The connection is gone or useless, and another one is needed.
+    Lost,
+    /// The ledger has this write already.
+    Done,
+    /// The database does not have the tables.
+    NoTables,
+    /// Somebody else is creating the tables.
+    Created,
+    /// A transaction was begun, and only the general way tells what happened.
+    General,
+}
+
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub kind: Kind,
+    pub error: Error,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure { kind: Kind::Final, error }
+    }
+}
+
+/// The column of the ledger that refuses a write for the second time.
+const LEDGER: &str = "kv_done";
+
+impl Failure {
+    pub fn lost(message: impl Into<String>) -> Self {
+        Failure { kind: Kind::Lost, error: Error::new(Code::Io, message) }
+    }
+
+    pub fn general() -> Self {
+        Failure { kind: Kind::General, error: Error::new(Code::Internal, "a write needs a transaction") }
+    }
+
+    /// The failure of a statement, in the server's words.
+    pub fn of(rows: &Rows) -> Self {
+        let state = rows.field(SQLSTATE).unwrap_or_default();
+        let mut message = rows.field(PRIMARY).unwrap_or_else(|| "the server gave no reason".to_owned());
+        for more in [DETAIL, HINT].into_iter().filter_map(|field| rows.field(field)) {
+            message = format!("{message} ({more})");
+        }
+        let is_ledger = rows.field(TABLE).as_deref() == Some(LEDGER);
+        match &*state {
+            "23502" | "23505" if is_ledger => Failure { kind: Kind::Done, error: Error::new(Code::Internal, message) },
+            // The server has ended the connection and says nothing of it.
+            "" => Failure::lost(message),
+            _ => Failure::in_state(&state, message),
+        }
+    }
+
+    /// The failure with an SQLSTATE: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+    pub fn in_state(state: &str, message: String) -> Self {
+        let message = format!("{message} (SQLSTATE {state})");
+        let failure = |kind, code| Failure { kind, error: Error::new(code, message.clone()) };
+        let caused = |why: io::ErrorKind| Failure {
+            kind: Kind::Final,
+            error: Error::new(Code::Io, message.clone()).caused_by(why.into()),
+        };
+        match state {
+            // Serialization, deadlock.
+            "40001" | "40P01" => failure(Kind::Again, Code::Busy),
+            // A lock that was not available within nearly the whole time of the call.
+            "55P03" => failure(Kind::Final, Code::Busy),
+            // A statement that was cancelled, by a timeout of the server's or by an administrator.
+            "57014" => failure(Kind::Again, Code::Busy),
+            "25006" => failure(Kind::Lost, Code::ReadOnly),
+            // Too many connections; others may close theirs.
+            "53300" => failure(Kind::Lost, Code::Busy),
+            // The server ends, starts or has crashed; a pool that has no server; an idle connection was ended.
+            "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => failure(Kind::Lost, Code::Io),
+            "42P01" | "3F000" => failure(Kind::NoTables, Code::Io),
+            "42P06" | "42P07" | "42710" | "23505" => failure(Kind::Created, Code::Io),
+            "42501" => caused(io::ErrorKind::PermissionDenied),
+            "53100" => caused(io::ErrorKind::StorageFull),
+            "54000" => failure(Kind::Final, Code::Limit),
+            // Damage.
+            "XX001" | "XX002" => failure(Kind::Final, Code::Corrupt),
+            _ => match state.get(..2) {
+                Some("08") => failure(Kind::Lost, Code::Io),
+                Some("28" | "3D" | "42" | "53" | "58") => failure(Kind::Final, Code::Io),
+                _ => failure(Kind::Final, Code::Internal),
+            },
+        }
+    }
+
+    /// The failure of an attempt to connect. The message is libpq's; where the server has refused, it contains an
+    /// SQLSTATE (see [`ERRORS_VERBOSE`](super::libpq::ERRORS_VERBOSE)).
+    pub fn of_connecting(message: &str) -> Self {
+        let mut first = message.lines().next().unwrap_or_default().trim().to_owned();
+        if let Some((before, state, after)) = split_state(&first) {
+            let (state, text) = (state.to_owned(), format!("{before}: {after}"));
+            return Failure::in_state(&state, text);
+        }
+        if let Some(hint) = message.lines().nth(1).filter(|hint| hint.starts_with('\t')) {
+            first = format!("{first} ({})", hint.trim());
+        }
+        Failure::lost(first)
+    }
+}
+
+/// Splits `…: FATAL:  28P01: text` at its SQLSTATE.
+fn split_state(message: &str) -> Option<(&str, &str, &str)> {
+    message.match_indices(":  ").find_map(|(at, separator)| {
+        let rest = &message[at + separator.len()..];
+        let (state, text) = rest.split_once(": ")?;
+        let is_state = state.len() == 5 && state.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
+        is_state.then_some((&message[..at], state, text))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_connection_has_the_code_of_its_state() {
+        let of = |message: &str| {
+            let failure = Failure::of_connecting(message);
+            (failure.kind, failure.error.code(), failure.error.message().to_owned())
+        };
+        let refused = "connection to server at \"db1\" (10.0.0.1), port 5432 failed: FATAL:  28P01: password \
+                       authentication failed for user \"x\"\nLOCATION:  auth_failed, auth.c:326\n";
+        let (kind, code, message) = of(refused);
+        assert_eq!((kind, code), (Kind::Final, Code::Io));
+        assert!(message.ends_with("failed: FATAL: password authentication failed for user \"x\" (SQLSTATE 28P01)"));
+        let full = "connection to server failed: FATAL:  53300: sorry, too many clients already";
+        assert_eq!(of(full).0, Kind::Lost);
+        assert_eq!(of(full).1, Code::Busy);
+        let none = "connection to server on socket \"/tmp/.s.PGSQL.5432\" failed: No such file or directory\n\tIs the \
+                    server running locally?\n";
+        assert_eq!(of(none).0, Kind::Lost);
+        assert!(of(none).2.ends_with("(Is the server running locally?)"), "{}", of(none).2);
+    }
+}

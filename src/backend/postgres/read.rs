@@ -1,0 +1,221 @@
+//! Reads: a statement each, and the rows that it returns.
+
+use super::call::Call;
+use super::connection::{Connection, Statement};
+use super::failure::Failure;
+use super::sql;
+use super::wire::{Param, Rows, byte_strings};
+use crate::backend::{Entries, Listed, PAGE_BYTES, Projection, Range, Scan, ScanPage, copy, copy_text, push};
+use crate::error::{Code, Error};
+use crate::types::{Entry, NamespaceStats};
+use crate::version::Version;
+
+pub(super) fn get(
+    connection: &mut Connection,
+    call: &mut Call,
+    (namespace, key): (&str, &str),
+    projection: Projection,
+    now: Option<i64>,
+    entry: &mut Entry,
+) -> Result<bool, Failure> {
+    let sql = match projection {
+        Projection::Nothing => sql::HAS,
+        Projection::Value => sql::GET_VALUE,
+        Projection::Entry => sql::GET,
+    };
+    let params = [Param::Bytes(namespace.as_bytes()), Param::Bytes(key.as_bytes()), Param::number(now)];
+    let rows = connection.ask(call, Statement::new(sql, params))?;
+    if rows.len() == 0 {
+        return Ok(false);
+    }
+    match projection {
+        Projection::Nothing => {}
+        Projection::Value => copy(rows.bytes(0, 0).unwrap_or_default(), entry.value.get_or_insert_default())?,
+        Projection::Entry => read_entry(&rows, 0, 0, entry)?,
+    }
+    Ok(true)
+}
+
+/// Reads expiration, version, metadata and value from these columns on: everything except the key.
+pub(super) fn read_entry(rows: &Rows, row: usize, column: usize, entry: &mut Entry) -> Result<(), Failure> {
+    entry.expiration = rows.number(row, column)?;
+    entry.version = rows.version(row, column + 1)?;
+    entry.metadata = rows.text(row, column + 2)?.map(copy_text).transpose()?;
+    copy(rows.bytes(row, column + 3).unwrap_or_default(), entry.value.get_or_insert_default())?;
+    Ok(())
+}
+
+pub(super) fn get_many(
+    connection: &mut Connection,
+    call: &mut Call,
+    namespace: &str,
+    keys: &[&str],
+    now: Option<i64>,
+) -> Result<Vec<Entry>, Failure> {
+    let all = byte_strings(keys.iter().map(|key| key.as_bytes()))?;
+    let params = [Param::Bytes(namespace.as_bytes()), all, Param::number(now)];
+    let rows = connection.ask(call, Statement::new(sql::GET_MANY, params))?;
+    let mut found = Vec::new();
+    for row in 0..rows.len() {
+        let mut entry = Entry { key: copy_text(name(&rows, row, 0)?)?, ..Entry::default() };
+        read_entry(&rows, row, 1, &mut entry)?;
+        push(&mut found, entry)?;
+    }
+    Ok(found)
+}
+
+/// Reads a page of a range; with values, of at most `bytes` of them, and one value.
+fn page(
+    connection: &mut Connection,
+    call: &mut Call,
+    range: Range<'_>,
+    scan: Scan,
+    now: Option<i64>,
+    bytes: usize,
+) -> Result<(Rows, bool), Failure> {
+    let sql = sql::list(range.below.is_some(), scan.reverse, scan.values);
+    // One more than asked for shows whether live keys are left.
+    let limit = scan.limit as i64 + 1;
+    let mut params =
+        vec![Param::Bytes(range.namespace.as_bytes()), Param::Bytes(range.from.as_bytes()), Param::number(now)];
+    params.push(Param::number(limit));
+    params.extend(range.below.map(|below| Param::Bytes(below.as_bytes())));
+    if scan.values {
+        params.push(Param::number(bytes as i64));
+    }
+    let rows = connection.ask(call, Statement::new(&sql, params))?;
+    let found = match scan.values && rows.len() > 0 {
+        true => rows.count(0, 5)? as usize,
+        false => rows.len(),
+    };
+    let more = found > scan.limit || found > rows.len();
+    Ok((rows, more))
+}
+
+fn listed(rows: &Rows, row: usize, values: bool) -> Result<Listed<'_>, Failure> {
+    Ok(Listed {
+        key: name(rows, row, 0)?,
+        expiration: rows.number(row, 1)?,
+        version: rows.version(row, 2)?,
+        metadata: rows.text(row, 3)?,
+        value: if values { Some(rows.bytes(row, 4).unwrap_or_default()) } else { None },
+    })
+}
+
+pub(super) fn list(
+    connection: &mut Connection,
+    call: &mut Call,
+    range: Range<'_>,
+    scan: Scan,
+    now: Option<i64>,
+    entries: &mut dyn Entries,
+) -> Result<ScanPage, Failure> {
+    let (rows, more) = page(connection, call, range, scan, now, PAGE_BYTES)?;
+    for row in 0..rows.len().min(scan.limit) {
+        entries.add(listed(&rows, row, scan.values)?)?;
+    }
+    Ok(ScanPage { more, ..ScanPage::default() })
+}
+
+/// Passes all entries of a namespace to `each`, in portions, within a transaction that sees one moment.
+pub(super) fn scan(
+    connection: &mut Connection,
+    call: &mut Call,
+    namespace: &str,
+    now: Option<i64>,
+    each: &mut dyn FnMut(&mut Call, &Entry) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    /// Rows and bytes of a portion.
+    const ROWS: usize = 1000;
+    const BYTES: usize = 1024 * 1024;
+    let begun = [Statement::new(sql::BEGIN_SNAPSHOT, []), Statement::new(sql::NOW, [Param::number(now)])];
+    let answers = connection.fly(call, &begun)?;
+    let now = answers.last().map(|rows| rows.number(0, 0)).transpose()?.flatten();
+    let scan = Scan { reverse: false, values: true, limit: ROWS };
+    let mut from = String::new();
+    loop {
+        call.restart();
+        let range = Range { namespace, from: &from, below: None };
+        let (rows, more) = page(connection, call, range, scan, now, BYTES)?;
+        for row in 0..rows.len().min(ROWS) {
+            let mut entry = Entry { key: copy_text(name(&rows, row, 0)?)?, ..Entry::default() };
+            read_entry(&rows, row, 1, &mut entry)?;
+            each(call, &entry)?;
+            if row + 1 == rows.len().min(ROWS) {
+                from = entry.key + "\0"; // the very next key after it
+            }
+        }
+        if !more {
+            return connection.ask(call, Statement::new(sql::COMMIT, [])).map(drop);
+        }
+    }
+}
+
+pub(super) fn count(
+    connection: &mut Connection,
+    call: &mut Call,
+    range: Range<'_>,
+    now: Option<i64>,
+) -> Result<u64, Failure> {
+    let sql = sql::count(range.below.is_some());
+    let mut params =
+        vec![Param::Bytes(range.namespace.as_bytes()), Param::Bytes(range.from.as_bytes()), Param::number(now)];
+    params.extend(range.below.map(|below| Param::Bytes(below.as_bytes())));
+    connection.ask(call, Statement::new(&sql, params))?.count(0, 0)
+}
+
+pub(super) fn namespaces(
+    connection: &mut Connection,
+    call: &mut Call,
+    now: Option<i64>,
+) -> Result<Vec<String>, Failure> {
+    let rows = connection.ask(call, Statement::new(sql::NAMESPACES, [Param::number(now)]))?;
+    let mut names = Vec::new();
+    for row in 0..rows.len() {
+        push(&mut names, copy_text(name(&rows, row, 0)?)?)?;
+    }
+    Ok(names)
+}
+
+pub(super) fn stats(
+    connection: &mut Connection,
+    call: &mut Call,
+    now: Option<i64>,
+) -> Result<Vec<NamespaceStats>, Failure> {
+    let rows = connection.ask(call, Statement::new(sql::STATS, [Param::number(now)]))?;
+    let mut stats = Vec::new();
+    for row in 0..rows.len() {
+        let (live, all) = (rows.count(row, 1)?, rows.count(row, 2)?);
+        push(&mut stats, NamespaceStats { name: copy_text(name(&rows, row, 0)?)?, live, expired: all - live })?;
+    }
+    Ok(stats)
+}
+
+/// A namespace or a key.
+pub(super) fn name(rows: &Rows, row: usize, column: usize) -> Result<&str, Failure> {
+    std::str::from_utf8(rows.bytes(row, column).unwrap_or_default()).map_err(|_| {
+        Error::new(Code::Corrupt, "a namespace or a key is not UTF-8, so another program has stored it").into()
+    })
+}
+
+/// What the ledger, or a write of one operation, answers.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    /// Whether something was changed.
+    pub changed: bool,
+    pub number: Option<i64>,
+    pub entry: Option<Box<Entry>>,
+}
+
+impl Done {
+    pub fn of(rows: &Rows) -> Result<Option<Done>, Failure> {
+        if rows.len() == 0 {
+            return Ok(None);
+        }
+        let mut done = Done { changed: rows.is(0, 0), number: rows.number(0, 1)?, entry: None };
+        if rows.bytes(0, 3).is_some_and(|version| version.len() == size_of::<Version>()) {
+            read_entry(rows, 0, 2, done.entry.insert(Box::default()))?;
+        }
+        Ok(Some(done))
+    }
+}

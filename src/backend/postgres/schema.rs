@@ -1,0 +1,96 @@
+//! The tables, and which formats of them this library reads and writes.
+
+use super::call::Call;
+use super::connection::{Connection, Statement};
+use super::failure::{Failure, Kind};
+use super::sql;
+use super::wire::Param;
+use crate::error::{Code, Error};
+
+/// The format of the tables that this library creates, the oldest whose libraries may write to them, and the oldest
+/// whose libraries may read them.
+const FORMAT: i64 = 1;
+const WRITER: i64 = 1;
+const READER: i64 = 1;
+
+/// What a store may do to the tables.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rights {
+    pub readonly: bool,
+    pub create: bool,
+}
+
+/// Checks the tables of a new connection, and creates them if they are missing. Returns whether the store must not
+/// write.
+pub(super) fn prepare(connection: &mut Connection, call: &mut Call, rights: Rights) -> Result<bool, Failure> {
+    match check(connection, call) {
+        Err(failure) if failure.kind == Kind::NoTables => {}
+        checked => return checked.map_err(|failure| explained(failure, "read")),
+    }
+    if rights.readonly || !rights.create {
+        let why = "the database has no store yet, and this one may not create it; open it once without \"readonly\" and \
+                   with \"create\"";
+        return Err(Error::new(Code::Io, why).caused_by(std::io::ErrorKind::NotFound.into()).into());
+    }
+    match create(connection, call) {
+        // Another process was faster.
+        Err(failure) if failure.kind == Kind::Created => {}
+        created => created.map_err(|failure| explained(failure, "create"))?,
+    }
+    check(connection, call).map_err(|failure| explained(failure, "read"))
+}
+
+fn check(connection: &mut Connection, call: &mut Call) -> Result<bool, Failure> {
+    let rows = connection.ask(call, Statement::new(sql::FORMAT, []))?;
+    if rows.len() != 1 {
+        let message = format!("luat_kv.format has {} rows; it has one in every store", rows.len());
+        return Err(Error::new(Code::Corrupt, message).into());
+    }
+    let [format, writer, reader] = [rows.count(0, 0)?, rows.count(0, 1)?, rows.count(0, 2)?];
+    if reader > FORMAT as u64 {
+        let message = format!(
+            "the tables of the store have format {format}, which libraries from format {reader} on can read; this one \
+             knows {FORMAT}"
+        );
+        return Err(Error::new(Code::Corrupt, message).into());
+    }
+    Ok(writer > FORMAT as u64)
+}
+
+/// In one transaction: of several processes, one creates all, and the others fail.
+fn create(connection: &mut Connection, call: &mut Call) -> Result<(), Failure> {
+    let mut statements = vec![Statement::new(sql::BEGIN, [])];
+    statements.extend(sql::CREATE.map(|sql| Statement::new(sql, [])));
+    statements.push(Statement::new(sql::SET_FORMAT, [FORMAT, WRITER, READER].map(Param::number)));
+    statements.push(Statement::new(sql::COMMIT, []));
+    match connection.fly(call, &statements) {
+        Ok(_) => Ok(()),
+        Err(failure) if failure.kind == Kind::Lost => Err(failure),
+        Err(failure) => {
+            connection.ask(call, Statement::new(sql::ROLLBACK, []))?;
+            Err(failure)
+        }
+    }
+}
+
+/// Says what the role needs.
+fn explained(failure: Failure, what: &str) -> Failure {
+    let is_refused = failure.error.io_kind() == Some(std::io::ErrorKind::PermissionDenied);
+    let missing = match (is_refused || failure.kind == Kind::NoTables, what) {
+        (false, _) => return failure,
+        (true, "create") => format!(
+            "the role may not create the tables; let it, with GRANT CREATE ON DATABASE …, or let an owner run: {}",
+            script()
+        ),
+        (true, _) => "the role needs: GRANT USAGE ON SCHEMA luat_kv TO …; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL \
+                      TABLES IN SCHEMA luat_kv TO …"
+            .to_owned(),
+    };
+    Failure { kind: failure.kind, error: failure.error.because(&missing) }
+}
+
+/// All that creates the tables, for an owner to run.
+fn script() -> String {
+    let all = sql::CREATE.map(|sql| sql.split_whitespace().collect::<Vec<_>>().join(" ")).join("; ");
+    format!("BEGIN; {all}; INSERT INTO luat_kv.format VALUES ({FORMAT}, {WRITER}, {READER}); COMMIT")
+}

@@ -1,0 +1,87 @@
+//! A session: the connection, which is made when it is needed, and what belongs to it.
+
+use std::time::Instant;
+
+use super::call::Call;
+use super::connection::Connection;
+use super::failure::{Failure, Kind};
+use super::hosts::Hosts;
+use super::libpq::Libpq;
+use super::schema::{self, Rights};
+use crate::backend::sweeping::Sweeping;
+use crate::error::{Code, Error, Result};
+use crate::version::Versions;
+
+pub(super) struct Session {
+    connection: Option<Connection>,
+    /// Whether a transaction is open, which has to be ended before anything else.
+    pub in_transaction: bool,
+    /// Whether the tables must not be written.
+    readonly: bool,
+    /// The versions of its writes. They also name the writes in the ledger: the random part is the client, the counter
+    /// the number of its write.
+    pub versions: Versions,
+    pub sweeping: Sweeping,
+}
+
+impl Session {
+    pub fn new() -> Result<Session> {
+        let own = getrandom::u64().map_err(|why| Error::new(Code::Io, format!("no random numbers: {why}")))?;
+        let (versions, sweeping) = (Versions::new(own), Sweeping::default());
+        Ok(Session { connection: None, in_transaction: false, readonly: false, versions, sweeping })
+    }
+
+    /// Returns the connection, and makes it if there is none.
+    pub fn connected(
+        &mut self,
+        call: &mut Call,
+        libpq: &'static Libpq,
+        hosts: &Hosts,
+        rights: Rights,
+    ) -> Result<&mut Connection, Failure> {
+        if self.connection.is_none() {
+            let mut connection = connect(call, libpq, hosts)?;
+            self.readonly = schema::prepare(&mut connection, call, rights)?;
+            self.in_transaction = false;
+            self.connection = Some(connection);
+        }
+        self.connection()
+    }
+
+    /// The connection that was made.
+    pub fn connection(&mut self) -> Result<&mut Connection, Failure> {
+        self.connection.as_mut().ok_or_else(|| Failure::lost("there is no connection"))
+    }
+
+    pub fn check_writable(&self) -> Result<()> {
+        let message = "the tables of the store have a newer format, which this version of the library cannot write";
+        if self.readonly { Err(Error::new(Code::ReadOnly, message)) } else { Ok(()) }
+    }
+
+    /// Ends the connection. The caller is within a gate.
+    pub fn discard(&mut self) {
+        self.connection = None;
+    }
+
+    pub fn discard_if_flying(&mut self) {
+        if self.in_transaction || self.connection.as_ref().is_some_and(|connection| connection.flying) {
+            self.discard();
+        }
+    }
+}
+
+/// Connects to the first host that lets this process in. Each gets a part of the time that is left.
+fn connect(call: &mut Call, libpq: &'static Libpq, hosts: &Hosts) -> Result<Connection, Failure> {
+    let mut failed = None::<Failure>;
+    for (at, target) in hosts.targets.iter().enumerate() {
+        let part = call.left() / (hosts.targets.len() - at) as u32;
+        let until = Instant::now() + hosts.timeout.map_or(part, |timeout| timeout.min(part));
+        match Connection::open(libpq, call, target, until) {
+            Ok(connection) => return Ok(connection),
+            // As libpq does: a wrong password is wrong everywhere.
+            Err(failure) if failure.kind == Kind::Final => return Err(failure),
+            Err(failure) => _ = failed.get_or_insert(failure),
+        }
+    }
+    Err(failed.unwrap_or_else(|| Failure::lost("the URL names no server")))
+}

@@ -1,0 +1,317 @@
+//! All SQL.
+//!
+//! Names and keys are `bytea`: their order is that of bytes, and `text` could not contain U+0000. Every name is
+//! qualified, and no statement depends on the settings of a session, since a pool may give each transaction another
+//! one. Only what PostgreSQL shares with CockroachDB and YugabyteDB is used, except where a comment says otherwise.
+
+/// What the tables are made with, in one transaction.
+pub(super) const CREATE: [&str; 5] = [
+    "CREATE SCHEMA IF NOT EXISTS luat_kv",
+    // `value` is last, as in SQLite.
+    "CREATE TABLE luat_kv.kv (namespace bytea NOT NULL, key bytea NOT NULL, expiration bigint, version bytea NOT NULL,
+        metadata text, value bytea NOT NULL, PRIMARY KEY (namespace, key))",
+    "CREATE INDEX kv_expiration ON luat_kv.kv (expiration) WHERE expiration IS NOT NULL",
+    // The ledger: the last write of each client, with its answer.
+    "CREATE TABLE luat_kv.kv_done (client bytea PRIMARY KEY, count bigint NOT NULL, at bigint NOT NULL, number bigint,
+        expiration bigint, version bytea, metadata text, value bytea)",
+    "CREATE TABLE luat_kv.format (format bigint NOT NULL, writer bigint NOT NULL, reader bigint NOT NULL)",
+];
+
+pub(super) const SET_FORMAT: &str = "INSERT INTO luat_kv.format (format, writer, reader) VALUES ($1, $2, $3)";
+
+pub(super) const FORMAT: &str = "SELECT format, writer, reader FROM luat_kv.format";
+
+/// The present time in Unix seconds: parameter `$n`, or the server's.
+macro_rules! now {
+    ($n:literal) => {
+        concat!("coalesce($", $n, ", floor(date_part('epoch', statement_timestamp()))::bigint)")
+    };
+}
+
+/// Whether the row has not expired at that time.
+macro_rules! live {
+    ($n:literal) => {
+        concat!("(expiration IS NULL OR expiration > ", now!($n), ")")
+    };
+}
+
+// Reads of one moment. $1: namespace.
+
+pub(super) const HAS: &str = concat!("SELECT true FROM luat_kv.kv WHERE namespace = $1 AND key = $2 AND ", live!(3));
+
+pub(super) const GET_VALUE: &str =
+    concat!("SELECT value FROM luat_kv.kv WHERE namespace = $1 AND key = $2 AND ", live!(3));
+
+pub(super) const GET: &str = concat!(
+    "SELECT expiration, version, metadata, value FROM luat_kv.kv WHERE namespace = $1 AND key = $2 AND ",
+    live!(3)
+);
+
+/// $2: the keys.
+pub(super) const GET_MANY: &str = concat!(
+    "SELECT k.key, k.expiration, k.version, k.metadata, k.value
+    FROM unnest($2) WITH ORDINALITY AS p (key, i) JOIN luat_kv.kv AS k ON k.namespace = $1 AND k.key = p.key
+    WHERE ",
+    live!(3),
+    " ORDER BY p.i"
+);
+
+/// Whether a range ends before `$below`. As one text with `OR $n IS NULL`, it would not bound the search in the index.
+fn below(bound: bool, parameter: &str) -> String {
+    if bound { format!(" AND key < {parameter}") } else { String::new() }
+}
+
+/// $1: namespace, $2: from, $3: now, $4: the number of rows, $5: the end; with values, $6: their bytes. The first
+/// column of a list with values is the number of rows before it was cut to that many bytes.
+pub(super) fn list(is_bounded: bool, reverse: bool, values: bool) -> String {
+    let (below, order) = (below(is_bounded, "$5"), if reverse { "DESC" } else { "ASC" });
+    let range = format!(
+        "FROM luat_kv.kv WHERE namespace = $1 AND key >= $2{below} AND {live} ORDER BY key {order} LIMIT $4",
+        live = live!(3)
+    );
+    match values {
+        false => format!("SELECT key, expiration, version, metadata {range}"),
+        // The length of a large value is known without reading it.
+        true => format!(
+            "SELECT key, expiration, version, metadata, value, rows FROM (
+                SELECT *, count(*) OVER () AS rows,
+                    sum(octet_length(value)) OVER (ORDER BY key {order} ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
+                        - octet_length(value) AS before
+                FROM (SELECT key, expiration, version, metadata, value {range}) AS r) AS s
+            WHERE before < {bytes} ORDER BY key {order}",
+            bytes = if is_bounded { "$6" } else { "$5" }
+        ),
+    }
+}
+
+/// $1: namespace, $2: from, $3: now, $4: the end.
+pub(super) fn count(is_bounded: bool) -> String {
+    let below = below(is_bounded, "$4");
+    format!("SELECT count(*) FROM luat_kv.kv WHERE namespace = $1 AND key >= $2{below} AND {}", live!(3))
+}
+
+/// Finds one name after the other in the index. $1: now.
+pub(super) const NAMESPACES: &str = concat!(
+    "WITH RECURSIVE n AS (
+        (SELECT namespace FROM luat_kv.kv ORDER BY namespace LIMIT 1)
+        UNION ALL
+        SELECT (SELECT k.namespace FROM luat_kv.kv AS k WHERE k.namespace > n.namespace ORDER BY k.namespace LIMIT 1)
+        FROM n WHERE n.namespace IS NOT NULL)
+    SELECT n.namespace FROM n WHERE n.namespace IS NOT NULL
+        AND EXISTS (SELECT FROM luat_kv.kv AS k WHERE k.namespace = n.namespace AND ",
+    live!(1),
+    ") ORDER BY n.namespace"
+);
+
+/// $1: now.
+pub(super) const STATS: &str = concat!(
+    "SELECT namespace, count(*) FILTER (WHERE ",
+    live!(1),
+    "), count(*) FROM luat_kv.kv GROUP BY namespace ORDER BY namespace"
+);
+
+/// PostgreSQL's own.
+pub(super) const SIZE: &str = "SELECT pg_total_relation_size('luat_kv.kv') + pg_total_relation_size('luat_kv.kv_done')";
+
+pub(super) const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// $1: now.
+pub(super) const NOW: &str = concat!("SELECT ", now!(1));
+
+// Writes of one operation: one statement, which is a transaction.
+//
+// $1: namespace, $2: key, $3: now, $4: how long to wait for locks, $5: the client, $6: the number of its write, $7:
+// whether the write may have been made already.
+
+/// The times, and the timeout: that is over with the transaction.
+const TIMES: &str = "WITH t AS MATERIALIZED (SELECT coalesce($3, floor(e)::bigint) AS now,
+    coalesce($3, ceil(e)::bigint) AS up, floor(e)::bigint AS at, set_config('lock_timeout', $4, true)
+    FROM date_part('epoch', statement_timestamp()) AS e), w AS (";
+
+/// Notes the write and its answer in the ledger. A write that is there makes `count` NULL, which it must not be.
+const LEDGER: &str =
+    "ON CONFLICT (client) DO UPDATE SET count = CASE WHEN d.count < excluded.count THEN excluded.count END,
+    at = excluded.at, number = excluded.number, expiration = excluded.expiration, version = excluded.version,
+    metadata = excluded.metadata, value = excluded.value";
+
+/// `columns`: of `w`, for number, expiration, version, metadata and value.
+fn single(change: &str, columns: [&str; 5]) -> String {
+    let [number, expiration, version, metadata, value] = columns;
+    format!(
+        "{TIMES}{change}), d AS (
+            INSERT INTO luat_kv.kv_done AS d (client, count, at, number, expiration, version, metadata, value)
+            SELECT $5, $6, t.at, {number}, {expiration}, {version}, {metadata}, {value} FROM t LEFT JOIN w ON true
+            WHERE $7 OR w.done {LEDGER})
+        SELECT coalesce(w.done, false), {number}, {expiration}, {version}, {metadata}, {value}
+        FROM t LEFT JOIN w ON true"
+    )
+}
+
+const NONE: [&str; 5] = ["NULL::bigint", "NULL::bigint", "NULL::bytea", "NULL::text", "NULL::bytea"];
+
+/// A lifetime, $8 and $9: seconds from now, or a time that is at least $10 seconds from now.
+const EXPIRES: &str = "coalesce(t.up + $8, $9)";
+const LASTS: &str = "($9 IS NULL OR $9 - t.now >= $10)";
+
+/// $11: version, $12: metadata, $13: value.
+fn insert() -> String {
+    format!(
+        "INSERT INTO luat_kv.kv AS k (namespace, key, expiration, version, metadata, value)
+        SELECT $1, $2, {EXPIRES}, $11, $12, $13 FROM t WHERE {LASTS}
+        ON CONFLICT (namespace, key) DO UPDATE SET expiration = excluded.expiration, version = excluded.version,
+            metadata = excluded.metadata, value = excluded.value"
+    )
+}
+
+pub(super) fn put() -> String {
+    single(&format!("{} RETURNING true AS done", insert()), NONE)
+}
+
+pub(super) fn add() -> String {
+    let change = format!("{} WHERE k.expiration <= (SELECT now FROM t) RETURNING true AS done", insert());
+    single(&change, NONE)
+}
+
+/// $11: version.
+pub(super) fn touch() -> String {
+    let change = format!(
+        "UPDATE luat_kv.kv AS k SET expiration = {EXPIRES}, version = $11 FROM t
+        WHERE k.namespace = $1 AND k.key = $2 AND (k.expiration IS NULL OR k.expiration > t.now) AND {LASTS}
+        RETURNING true AS done"
+    );
+    single(&change, NONE)
+}
+
+/// Also removes a row that has expired. The number is 1 if it had not.
+pub(super) fn delete() -> String {
+    let change = "DELETE FROM luat_kv.kv AS k USING t WHERE k.namespace = $1 AND k.key = $2
+        RETURNING true AS done, (k.expiration IS NULL OR k.expiration > t.now)::int::bigint AS number";
+    single(change, ["w.number", NONE[1], NONE[2], NONE[3], NONE[4]])
+}
+
+pub(super) fn take() -> String {
+    let change = "DELETE FROM luat_kv.kv AS k USING t
+        WHERE k.namespace = $1 AND k.key = $2 AND (k.expiration IS NULL OR k.expiration > t.now)
+        RETURNING true AS done, k.expiration, k.version, k.metadata, k.value";
+    single(change, [NONE[0], "w.expiration", "w.version", "w.metadata", "w.value"])
+}
+
+/// $11: version, $12: by, $13: the sum of a new key. Changes nothing if the value is not a number in its one form, or
+/// the sum would overflow. (Only `CASE` has an order of evaluation.)
+pub(super) fn incr() -> String {
+    let text = "encode(k.value, 'escape')";
+    let of = |number: &str| {
+        format!(
+            "CASE WHEN octet_length(k.value) > 20 THEN NULL
+                WHEN {text} ~ '^(0|-?[1-9][0-9]{{0,18}})$' THEN {number} END"
+        )
+    };
+    let whole = |number: &str| format!("{number} BETWEEN -9223372036854775808 AND 9223372036854775807");
+    let (before, sum) = (of(&format!("{text}::numeric")), of(&format!("({text}::numeric + $12)")));
+    let change = format!(
+        "INSERT INTO luat_kv.kv AS k (namespace, key, expiration, version, value)
+        SELECT $1, $2, {EXPIRES}, $11, convert_to($13::bigint::text, 'UTF8') FROM t WHERE {LASTS}
+        ON CONFLICT (namespace, key) DO UPDATE SET version = excluded.version,
+            expiration = CASE WHEN k.expiration <= (SELECT now FROM t) THEN excluded.expiration ELSE k.expiration END,
+            metadata = CASE WHEN k.expiration <= (SELECT now FROM t) THEN NULL ELSE k.metadata END,
+            value = CASE WHEN k.expiration <= (SELECT now FROM t) THEN excluded.value
+                ELSE convert_to(({sum})::text, 'UTF8') END
+        WHERE k.expiration <= (SELECT now FROM t) OR ({} AND {})
+        RETURNING true AS done, convert_from(k.value, 'UTF8')::bigint AS number",
+        whole(&before),
+        whole(&sum),
+    );
+    single(&change, ["w.number", NONE[1], NONE[2], NONE[3], NONE[4]])
+}
+
+/// The answer of a write that was made. $1: the client, $2: the number of its write.
+pub(super) const ANSWER: &str = "SELECT true, number, expiration, version, metadata, value FROM luat_kv.kv_done
+    WHERE client = $1 AND count = $2";
+
+// Writes of several operations.
+
+pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+pub(super) const COMMIT: &str = "COMMIT";
+pub(super) const ROLLBACK: &str = "ROLLBACK";
+
+/// How long to wait for locks in this transaction. $1: milliseconds.
+pub(super) const SET_LOCK_TIMEOUT: &str = "SELECT set_config('lock_timeout', $1, true)";
+
+/// Rows that have expired, for keys that have none, so that there is something to lock. $1: namespaces, $2: keys, $3:
+/// the version.
+pub(super) const PLACE: &str = "INSERT INTO luat_kv.kv (namespace, key, expiration, version, value)
+    SELECT p.namespace, p.key, 0, $3, ''::bytea FROM unnest($1, $2) AS p (namespace, key)
+    ORDER BY p.namespace, p.key ON CONFLICT (namespace, key) DO NOTHING";
+
+/// Locks the rows in the order of their keys. $1: namespaces, $2: keys, $3: whether the value is needed. The first
+/// column is the number of the key, from 1.
+pub(super) const LOCK: &str = "SELECT p.i, k.expiration, k.version, k.metadata, CASE WHEN p.is_read THEN k.value END
+    FROM unnest($1, $2, $3) WITH ORDINALITY AS p (namespace, key, is_read, i)
+    JOIN luat_kv.kv AS k ON k.namespace = p.namespace AND k.key = p.key
+    ORDER BY k.namespace, k.key FOR UPDATE OF k";
+
+/// The times once the rows are locked, and whether the ledger has the write. $1: the client, $2: the number, $3: now.
+pub(super) const LOCKED_AT: &str = "SELECT coalesce($3, floor(e)::bigint), coalesce($3, ceil(e)::bigint),
+    EXISTS (SELECT FROM luat_kv.kv_done WHERE client = $1 AND count = $2)
+    FROM date_part('epoch', statement_timestamp()) AS e";
+
+/// $1: the client, $2: the number, $3: the sum of an increment.
+pub(super) fn note() -> String {
+    format!(
+        "INSERT INTO luat_kv.kv_done AS d (client, count, at, number)
+        VALUES ($1, $2, floor(date_part('epoch', statement_timestamp()))::bigint, $3) {LEDGER}"
+    )
+}
+
+/// $1: namespaces, $2: keys, $3: seconds from now, $4: times, $5: metadata, $6: values, $7: the version, $8: now.
+pub(super) const PUT_ALL: &str = "INSERT INTO luat_kv.kv AS k (namespace, key, expiration, version, metadata, value)
+    SELECT p.namespace, p.key, coalesce(t.up + p.ttl, p.at), $7, p.metadata, p.value
+    FROM (SELECT coalesce($8, ceil(date_part('epoch', statement_timestamp()))::bigint) AS up) AS t,
+        unnest($1, $2, $3, $4, $5, $6) AS p (namespace, key, ttl, at, metadata, value)
+    ORDER BY p.namespace, p.key
+    ON CONFLICT (namespace, key) DO UPDATE SET expiration = excluded.expiration, version = excluded.version,
+        metadata = excluded.metadata, value = excluded.value";
+
+/// The same for keys that have no live entry. Tells how many rows it has changed.
+pub(super) fn add_all() -> String {
+    format!("{PUT_ALL} WHERE k.expiration <= {}", now!(8))
+}
+
+/// $1: namespaces, $2: keys.
+pub(super) const DELETE_ALL: &str = "DELETE FROM luat_kv.kv AS k USING unnest($1, $2) AS p (namespace, key)
+    WHERE k.namespace = p.namespace AND k.key = p.key";
+
+// Housekeeping.
+
+/// $1: the number of rows, $2: now. Rows that others have locked are left to them: two sweeps that wait for each other
+/// would be a deadlock.
+pub(super) const SWEEP: &str = concat!(
+    "DELETE FROM luat_kv.kv WHERE (namespace, key) IN (
+        SELECT namespace, key FROM luat_kv.kv WHERE expiration <= ",
+    now!(2),
+    " ORDER BY expiration LIMIT $1 FOR UPDATE SKIP LOCKED)"
+);
+
+/// Forgets clients that have written nothing for an hour.
+pub(super) const FORGET_CLIENTS: &str =
+    "DELETE FROM luat_kv.kv_done WHERE at < floor(date_part('epoch', statement_timestamp()))::bigint - 3600";
+
+/// One step of a removal. $1: namespace, $2: from, $3: now, $4: rows, $5: bytes, $6: the end. Returns the number of live
+/// rows and of all, the last key, and whether the range may have more.
+pub(super) fn remove(is_bounded: bool) -> String {
+    let below = below(is_bounded, "$6");
+    format!(
+        "WITH r AS MATERIALIZED (SELECT key, octet_length(value) AS size FROM luat_kv.kv
+            WHERE namespace = $1 AND key >= $2{below} ORDER BY key LIMIT $4),
+        s AS MATERIALIZED (SELECT key FROM (SELECT key, sum(size) OVER (ORDER BY key) - size AS before FROM r) AS q
+            WHERE before < $5),
+        l AS MATERIALIZED (SELECT key FROM luat_kv.kv WHERE namespace = $1 AND key IN (SELECT key FROM s)
+            ORDER BY key FOR UPDATE),
+        x AS (DELETE FROM luat_kv.kv WHERE namespace = $1 AND key IN (SELECT key FROM l) RETURNING expiration)
+        SELECT count(*) FILTER (WHERE {live}), count(*),
+            (SELECT key FROM s ORDER BY key DESC LIMIT 1),
+            (SELECT count(*) FROM r) >= $4 OR (SELECT count(*) FROM s) < (SELECT count(*) FROM r)
+        FROM x",
+        live = live!(3)
+    )
+}

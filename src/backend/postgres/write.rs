@@ -1,0 +1,462 @@
+//! Writes.
+//!
+//! | write | how |
+//! | --- | --- |
+//! | one operation | one statement, in one round trip |
+//! | several puts and deletes | one transaction, in one round trip |
+//! | anything else | a transaction that locks and reads the rows, and one that stores what became of them |
+//!
+//! The last of these applies the operations by [`Write::apply`], as every back end does, to the rows that it has
+//! locked. The first two are shorter ways to the same result. Where the short way finds something unusual, such as a
+//! value that is not a number, it changes nothing, and the long way finds the error.
+//!
+//! **The ledger.** When a connection breaks, the server may have made the write whose answer is missing. So each
+//! transaction also notes its write and its answer in `kv_done`, in the row of its client. A write whose answer is
+//! missing is sent again: if it was made, the ledger refuses it, and has its answer. `docs/design.md` has the argument.
+
+use std::collections::BTreeMap;
+
+use super::call::Call;
+use super::connection::{Connection, Statement};
+use super::failure::{Failure, Kind};
+use super::overlay::Overlay;
+use super::read::Done;
+use super::session::Session;
+use super::sql;
+use super::wire::{Param, Rows, bools, byte_strings, numbers, texts};
+use crate::backend::{Action, Content, Expires, Op, Outcome, Write};
+use crate::clock::Clock;
+use crate::error::{Code, Error, Result, quoted};
+use crate::version::Version;
+
+/// How long a namespace and a key are together, at most. A row of an index has 2704 bytes.
+const NAMES: usize = 2600;
+
+/// How long a value is, at most: `pg_dump` writes two characters for each byte, and cannot write more than 1 GB.
+const VALUE: usize = 256 * 1024 * 1024;
+
+/// What a statement may hold: more rows go into several.
+const STATEMENT_ROWS: usize = 10_000;
+const STATEMENT_BYTES: usize = 16 * 1024 * 1024;
+
+/// A write that is carried out, perhaps several times.
+#[derive(Clone, Copy)]
+pub(super) struct Attempt {
+    pub version: Version,
+    /// The time, if it is set by hand.
+    pub now: Option<i64>,
+    /// Whether the answer of an earlier attempt was lost.
+    pub repeated: bool,
+}
+
+impl Attempt {
+    /// The client, and the number of its write.
+    fn token(&self) -> [Param<'_>; 2] {
+        let (client, count) = self.version.as_bytes().split_at(8);
+        let count = count.iter().fold(0, |count, byte| count << 8 | i64::from(*byte));
+        [Param::Bytes(client), Param::number(count)]
+    }
+}
+
+/// Refuses what the server cannot store.
+pub(super) fn check(namespace: &str, key: &str, value: &[u8]) -> Result<()> {
+    let names = namespace.len() + key.len();
+    if names > NAMES {
+        let message = format!(
+            "the namespace and the key {} are {names} bytes long together; the limit on PostgreSQL is {NAMES}",
+            quoted(key)
+        );
+        return Err(Error::new(Code::Limit, message));
+    }
+    if value.len() > VALUE {
+        let message = format!("the value is {} bytes long; the limit on PostgreSQL is {VALUE}", value.len());
+        return Err(Error::new(Code::Limit, message));
+    }
+    Ok(())
+}
+
+/// Carries out a write in the shortest way.
+pub(super) fn write(
+    session: &mut Session,
+    call: &mut Call,
+    write: &mut Write<'_, '_>,
+    attempt: &Attempt,
+) -> Result<Outcome, Failure> {
+    let simple = |op: &Op<'_>| matches!(op.action, Action::Put(_) | Action::Delete);
+    let done = match &*write.ops {
+        [Op { action: Action::Check(_), .. }] => in_transaction(session, call, write, attempt),
+        [_] => match alone(session, call, write, attempt) {
+            Err(failure) if failure.kind == Kind::General => in_transaction(session, call, write, attempt),
+            done => done,
+        },
+        ops if ops.iter().all(simple) => at_once(session, call, write, attempt),
+        _ => in_transaction(session, call, write, attempt),
+    };
+    match done {
+        Err(failure) if failure.kind == Kind::Done => {
+            roll_back(session, call);
+            let answer = Statement::new(sql::ANSWER, attempt.token());
+            let answer = Done::of(&session.connection()?.ask(call, answer)?)?;
+            // A later write of this client may not exist yet, so the ledger has this one.
+            let answer = answer.ok_or_else(|| Error::new(Code::Internal, "the ledger lost a write"))?;
+            if let [op] = &mut *write.ops {
+                note_answer(op, answer);
+            }
+            Ok(Outcome::Done(attempt.version))
+        }
+        done => done,
+    }
+}
+
+/// A write of one operation, as one statement.
+fn alone(
+    session: &mut Session,
+    call: &mut Call,
+    write: &mut Write<'_, '_>,
+    attempt: &Attempt,
+) -> Result<Outcome, Failure> {
+    let (limits, clock) = (write.limits, write.clock);
+    let [op] = &mut *write.ops else { return Err(Failure::general()) };
+    let (namespace, key) = (op.namespace.as_bytes(), op.key.as_bytes());
+    let lock_timeout = call.lock_timeout();
+    let mut params =
+        vec![Param::Bytes(namespace), Param::Bytes(key), Param::number(attempt.now), Param::Text(Some(&lock_timeout))];
+    params.extend(attempt.token());
+    params.push(Param::bool(attempt.repeated));
+    let version = Param::Bytes(attempt.version.as_bytes());
+    let initial;
+    let (sql, expires) = match &op.action {
+        Action::Put(content) => (sql::put(), Some(content.expires)),
+        Action::Add(content) => (sql::add(), Some(content.expires)),
+        Action::Touch(expires) => (sql::touch(), Some(*expires)),
+        Action::Incr { expires, .. } => (sql::incr(), Some(*expires)),
+        Action::Delete => (sql::delete(), None),
+        Action::Take => (sql::take(), None),
+        Action::Check(_) => return Err(Failure::general()),
+    };
+    if let Some(expires) = expires {
+        limits.expires(expires, clock)?; // in the words of the limits
+        let (ttl, at) = split(expires);
+        params.extend([Param::number(ttl), Param::number(at), Param::number(limits.ttl()), version]);
+    }
+    match &op.action {
+        Action::Put(content) | Action::Add(content) => {
+            params.extend([Param::Text(content.metadata), Param::Bytes(content.value)]);
+        }
+        Action::Incr { by, initial: start, .. } => {
+            initial = start.checked_add(*by).ok_or_else(Failure::general)?;
+            params.extend([Param::number(*by), Param::number(initial)]);
+        }
+        _ => {}
+    }
+    let expiries = u64::from(expires.is_some_and(|expires| !matches!(expires, Expires::Never)));
+    let rows = with_sweep(session, call, clock, expiries, &[Statement::new(&sql, params)])?;
+    let done = rows.last().map(Done::of).transpose()?.flatten().unwrap_or_default();
+    let is_unusual = match op.action {
+        // Stored in any case, unless the lifetime is over by the server's clock.
+        Action::Put(_) | Action::Incr { .. } => !done.changed,
+        Action::Add(_) | Action::Touch(_) => !done.changed && matches!(expires, Some(Expires::At(_))),
+        _ => false,
+    };
+    if is_unusual {
+        return Err(Failure::general());
+    }
+    note_answer(op, done);
+    Ok(Outcome::Done(attempt.version))
+}
+
+fn note_answer(op: &mut Op<'_>, done: Done) {
+    let answer = &mut op.answer;
+    match op.action {
+        Action::Put(_) | Action::Check(_) => {}
+        Action::Add(_) => answer.found = !done.changed,
+        Action::Touch(_) => answer.found = done.changed,
+        Action::Delete => answer.found = done.number == Some(1),
+        Action::Take => (answer.found, answer.entry) = (done.entry.is_some(), done.entry),
+        Action::Incr { .. } => answer.sum = done.number.unwrap_or_default(),
+    }
+}
+
+/// Seconds from now, or a time.
+fn split(expires: Expires) -> (Option<i64>, Option<i64>) {
+    match expires {
+        Expires::Never => (None, None),
+        Expires::At(at) => (None, Some(at)),
+        Expires::After(ttl) => (Some(ttl), None),
+    }
+}
+
+/// Sends a transaction, and with it, once in a second, one that removes some of the expired rows.
+fn with_sweep(
+    session: &mut Session,
+    call: &mut Call,
+    clock: &Clock,
+    expiries: u64,
+    statements: &[Statement<'_>],
+) -> Result<Vec<Rows>, Failure> {
+    let now = clock.now();
+    if !session.sweeping.is_due(now, expiries) {
+        session.sweeping.put_off(expiries);
+        return session.connection()?.fly(call, statements);
+    }
+    let quota = session.sweeping.quota(now, expiries);
+    let by_hand = Param::number(clock.by_hand());
+    let sweep = [Statement::new(sql::SWEEP, [Param::number(quota as i64), by_hand])];
+    let forget = [Statement::new(sql::FORGET_CLIENTS, [])];
+    let mut groups = vec![statements, &sweep];
+    // The clients of an hour are few rows, so it is enough to look at them once a minute.
+    if session.sweeping.last_look().is_none_or(|last| last.div_euclid(60) != now.div_euclid(60)) {
+        groups.push(&forget);
+    }
+    let mut results = session.connection()?.fly_in_groups(call, &groups)?.into_iter();
+    let done = results.next().unwrap_or_else(|| Ok(Vec::new()));
+    // A sweep that fails has changed nothing, and the next one tries again.
+    let swept = results.next().and_then(|swept| swept.ok()?.first().map(Rows::changed));
+    session.sweeping.done(now, swept == Some(quota));
+    done
+}
+
+/// What is to become of a key.
+type Last<'a> = Option<&'a Content<'a>>;
+
+/// Several puts and deletes: the last one of each key counts.
+fn at_once(
+    session: &mut Session,
+    call: &mut Call,
+    write: &mut Write<'_, '_>,
+    attempt: &Attempt,
+) -> Result<Outcome, Failure> {
+    let mut last = BTreeMap::<(&str, &str), Last<'_>>::new();
+    for op in &*write.ops {
+        let content = match &op.action {
+            Action::Put(content) => {
+                write.limits.expires(content.expires, write.clock)?;
+                Some(content)
+            }
+            _ => None,
+        };
+        last.insert((op.namespace, op.key), content);
+    }
+    let lock_timeout = call.lock_timeout();
+    let note = sql::note();
+    let mut statements = vec![
+        Statement::new(sql::SET_LOCK_TIMEOUT, [Param::Text(Some(&lock_timeout))]),
+        Statement::new(&note, note_params(attempt, None)),
+    ];
+    let deletes: Vec<_> = last.iter().filter(|(_, content)| content.is_none()).map(|(key, _)| *key).collect();
+    if !deletes.is_empty() {
+        // Locked in the order of the keys, as every transaction does that locks several.
+        let all: Vec<_> = last.keys().copied().collect();
+        lock(&mut statements, &all, &vec![false; all.len()], attempt)?;
+    }
+    let puts = last.iter().filter_map(|(key, content)| content.map(|content| (*key, content)));
+    let puts: Vec<_> = puts
+        .map(|((namespace, key), content)| {
+            let (ttl, at) = split(content.expires);
+            Row { namespace, key, ttl, at, metadata: content.metadata, value: content.value }
+        })
+        .collect();
+    put_all(&mut statements, &puts, attempt, sql::PUT_ALL)?;
+    delete_all(&mut statements, &deletes)?;
+    let expiries = puts.iter().filter(|row| row.ttl.or(row.at).is_some()).count() as u64;
+    with_sweep(session, call, write.clock, expiries, &statements)?;
+    if let Some(progress) = write.progress {
+        progress.store(write.ops.len() as u64, std::sync::atomic::Ordering::Relaxed);
+    }
+    Ok(Outcome::Done(attempt.version))
+}
+
+/// A row to store.
+pub(super) struct Row<'a> {
+    pub namespace: &'a str,
+    pub key: &'a str,
+    /// Seconds from now, or a time.
+    pub ttl: Option<i64>,
+    pub at: Option<i64>,
+    pub metadata: Option<&'a str>,
+    pub value: &'a [u8],
+}
+
+pub(super) fn note_params<'a>(attempt: &'a Attempt, number: Option<i64>) -> Vec<Param<'a>> {
+    let mut params = Vec::from(attempt.token());
+    params.push(Param::number(number));
+    params
+}
+
+/// Adds the statements that lock keys, whether they have rows or not.
+fn lock<'s>(
+    statements: &mut Vec<Statement<'s>>,
+    keys: &[(&str, &str)],
+    are_read: &[bool],
+    attempt: &'s Attempt,
+) -> Result<(), Failure> {
+    let [namespaces, names] = names(keys)?;
+    statements.push(Statement::new(sql::PLACE, [namespaces, names, Param::Bytes(attempt.version.as_bytes())]));
+    let [namespaces, names] = self::names(keys)?;
+    statements.push(Statement::new(sql::LOCK, [namespaces, names, bools(are_read)?]));
+    Ok(())
+}
+
+fn names(keys: &[(&str, &str)]) -> Result<[Param<'static>; 2], Failure> {
+    let namespaces = byte_strings(keys.iter().map(|(namespace, _)| namespace.as_bytes()))?;
+    Ok([namespaces, byte_strings(keys.iter().map(|(_, key)| key.as_bytes()))?])
+}
+
+/// Adds the statements that store rows, which are in the order of their keys.
+pub(super) fn put_all<'s>(
+    statements: &mut Vec<Statement<'s>>,
+    mut rows: &[Row<'_>],
+    attempt: &'s Attempt,
+    sql: &'s str,
+) -> Result<(), Failure> {
+    while !rows.is_empty() {
+        let (mut count, mut bytes) = (0, 0);
+        while count < rows.len().min(STATEMENT_ROWS)
+            && (count == 0 || bytes + rows[count].value.len() <= STATEMENT_BYTES)
+        {
+            bytes += rows[count].value.len();
+            count += 1;
+        }
+        let (some, rest) = rows.split_at(count);
+        rows = rest;
+        let keys: Vec<_> = some.iter().map(|row| (row.namespace, row.key)).collect();
+        let [namespaces, names] = names(&keys)?;
+        let ttls: Vec<_> = some.iter().map(|row| row.ttl).collect();
+        let ats: Vec<_> = some.iter().map(|row| row.at).collect();
+        let params = [
+            namespaces,
+            names,
+            numbers(&ttls)?,
+            numbers(&ats)?,
+            texts(some.iter().map(|row| row.metadata))?,
+            byte_strings(some.iter().map(|row| row.value))?,
+            Param::Bytes(attempt.version.as_bytes()),
+            Param::number(attempt.now),
+        ];
+        statements.push(Statement::new(sql, params));
+    }
+    Ok(())
+}
+
+pub(super) fn delete_all(statements: &mut Vec<Statement<'_>>, keys: &[(&str, &str)]) -> Result<(), Failure> {
+    if !keys.is_empty() {
+        statements.push(Statement::new(sql::DELETE_ALL, names(keys)?));
+    }
+    Ok(())
+}
+
+/// Ends a transaction that is not committed. If that fails, the connection is not used again.
+fn roll_back(session: &mut Session, call: &mut Call) {
+    if session.in_transaction {
+        let ended = session.connection().and_then(|connection| connection.ask(call, Statement::new(sql::ROLLBACK, [])));
+        match ended {
+            Ok(_) => session.in_transaction = false,
+            Err(_) => session.discard(),
+        }
+    }
+}
+
+/// Any write, in two round trips.
+fn in_transaction(
+    session: &mut Session,
+    call: &mut Call,
+    write: &mut Write<'_, '_>,
+    attempt: &Attempt,
+) -> Result<Outcome, Failure> {
+    session.in_transaction = true;
+    let done = locked(session, call, write, attempt);
+    match &done {
+        Ok(Outcome::Done(_)) => session.in_transaction = false,
+        Err(failure) if failure.kind == Kind::Lost => {}
+        _ => roll_back(session, call),
+    }
+    done
+}
+
+fn locked(
+    session: &mut Session,
+    call: &mut Call,
+    write: &mut Write<'_, '_>,
+    attempt: &Attempt,
+) -> Result<Outcome, Failure> {
+    let mut keys = BTreeMap::<(&str, &str), bool>::new();
+    for op in &*write.ops {
+        let is_read = matches!(op.action, Action::Take | Action::Touch(_) | Action::Incr { .. });
+        *keys.entry((op.namespace, op.key)).or_default() |= is_read;
+    }
+    let (keys, are_read): (Vec<_>, Vec<_>) = keys.into_iter().unzip();
+    let lock_timeout = call.lock_timeout();
+    let mut statements =
+        vec![Statement::new(sql::BEGIN, []), Statement::new(sql::SET_LOCK_TIMEOUT, [Param::Text(Some(&lock_timeout))])];
+    lock(&mut statements, &keys, &are_read, attempt)?;
+    let [client, count] = attempt.token();
+    statements.push(Statement::new(sql::LOCKED_AT, [client, count, Param::number(attempt.now)]));
+    let connection = session.connection()?;
+    let answers = connection.fly(call, &statements)?;
+    let [.., rows, times] = &answers[..] else { return Err(Failure::lost("the server sent too few answers")) };
+    if times.is(0, 2) {
+        return Err(Failure { kind: Kind::Done, error: Error::new(Code::Internal, "the write was made") });
+    }
+    if rows.len() < keys.len() {
+        // Another transaction has removed a row between the two statements, so there is nothing to lock.
+        return Err(Failure { kind: Kind::Again, error: Error::new(Code::Busy, "a row was removed meanwhile") });
+    }
+    let (now, up) = (times.number(0, 0)?.unwrap_or_default(), times.number(0, 1)?.unwrap_or_default());
+    let (ops, limits, progress) = (&mut *write.ops, write.limits, write.progress);
+    let mut overlay = Overlay::new(&keys, now, attempt.version);
+    for row in 0..rows.len() {
+        overlay.read(rows, row)?;
+    }
+    let mut at_server = Vec::new();
+    for op in ops.iter() {
+        at_server.push(Op::new(op.namespace, op.key, action_at(op.action, up, limits)?));
+    }
+    let clock = Clock::manual(now);
+    let mut same = Write { ops: &mut at_server, limits, clock: &clock, progress };
+    let held = same.apply(&mut overlay)?;
+    if !held {
+        return Ok(Outcome::Conflict);
+    }
+    for (op, done) in ops.iter_mut().zip(&mut at_server) {
+        op.answer = std::mem::take(&mut done.answer);
+    }
+    let number = match &*ops {
+        [Op { action: Action::Incr { .. }, answer, .. }] => Some(answer.sum),
+        _ => None,
+    };
+    let note = sql::note();
+    let mut statements = vec![Statement::new(&note, note_params(attempt, number))];
+    put_all(&mut statements, &overlay.puts(), attempt, sql::PUT_ALL)?;
+    delete_all(&mut statements, &overlay.deletes())?;
+    statements.push(Statement::new(sql::COMMIT, []));
+    connection.fly(call, &statements)?;
+    Ok(Outcome::Done(attempt.version))
+}
+
+/// The action with its lifetime as a time of the server.
+fn action_at(action: Action<'_>, up: i64, limits: crate::types::Limits) -> Result<Action<'_>> {
+    let at = |expires| match expires {
+        Expires::After(ttl) => limits.expiration_in(ttl, &Clock::manual(up)).map(Expires::At),
+        expires => Ok(expires),
+    };
+    Ok(match action {
+        Action::Put(content) => Action::Put(Content { expires: at(content.expires)?, ..content }),
+        Action::Add(content) => Action::Add(Content { expires: at(content.expires)?, ..content }),
+        Action::Touch(expires) => Action::Touch(at(expires)?),
+        Action::Incr { by, initial, expires } => Action::Incr { by, initial, expires: at(expires)? },
+        action => action,
+    })
+}
+
+/// Begins a transaction of several flights, as an import is.
+pub(super) fn begin(connection: &mut Connection, call: &mut Call, attempt: &Attempt) -> Result<i64, Failure> {
+    let (lock_timeout, note) = (call.lock_timeout(), sql::note());
+    let statements = [
+        Statement::new(sql::BEGIN, []),
+        Statement::new(sql::SET_LOCK_TIMEOUT, [Param::Text(Some(&lock_timeout))]),
+        Statement::new(&note, note_params(attempt, None)),
+        Statement::new(sql::NOW, [Param::number(attempt.now)]),
+    ];
+    let answers = connection.fly(call, &statements)?;
+    Ok(answers.last().map(|rows| rows.number(0, 0)).transpose()?.flatten().unwrap_or_default())
+}

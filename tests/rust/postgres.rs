@@ -1,0 +1,186 @@
+//! The back end on a PostgreSQL server, which LUAT_KV_TEST_POSTGRES names: `make postgres-rust`.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use luat_kv::{Clock, Code, ListOptions, OpenOptions, PutOptions, Store};
+use proptest::prelude::*;
+
+use reference::{EPOCH, NAMES, op, run};
+
+#[path = "model/reference.rs"]
+mod reference;
+
+/// Another empty database on the server.
+fn database() -> String {
+    let made = Command::new("tests/postgres/database").output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    String::from_utf8(made.stdout).unwrap().trim().to_owned()
+}
+
+fn open(url: &str) -> Store {
+    Store::open_url(url, &OpenOptions::new()).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_back_end_on_a_server_is_the_model(ops in prop::collection::vec(op(), 1..80)) {
+        let clock = Clock::manual(EPOCH);
+        let options = OpenOptions::new().clock(clock.clone());
+        let url = model_database();
+        run(&ops, &clock, |store| {
+            let begins = store.is_none();
+            if let Some(store) = store {
+                store.close().unwrap();
+            }
+            let store = Store::open_url(&url, &options).unwrap();
+            if begins {
+                NAMES.iter().for_each(|name| _ = store.namespace(name).unwrap().clear().unwrap());
+            }
+            store
+        });
+    }
+}
+
+/// One database for all cases.
+fn model_database() -> String {
+    static URL: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    URL.get_or_init(|| database()).clone()
+}
+
+#[test]
+fn threads_that_count_lose_nothing() {
+    let store = open(&database());
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            let counters = store.namespace("counters").unwrap();
+            scope.spawn(move || (0..100).for_each(|_| _ = counters.incr("n", 1).unwrap()));
+        }
+    });
+    assert_eq!(store.namespace("counters").unwrap().get("n").unwrap().unwrap(), b"800");
+}
+
+#[test]
+fn stores_that_open_together_make_the_tables_once() {
+    let url = database();
+    std::thread::scope(|scope| {
+        let opened: Vec<_> = (0..6).map(|_| scope.spawn(|| Store::open_url(&url, &OpenOptions::new()))).collect();
+        for store in opened {
+            store.join().unwrap().unwrap().namespace("a").unwrap().incr("n", 1).unwrap();
+        }
+    });
+    assert_eq!(open(&url).namespace("a").unwrap().get("n").unwrap().unwrap(), b"6");
+}
+
+#[test]
+fn a_store_for_reading_makes_nothing_and_writes_nothing() {
+    let url = database();
+    let readonly = OpenOptions::new().readonly(true);
+    let missing = Store::open_url(&url, &readonly).unwrap_err();
+    assert_eq!((missing.code(), missing.io_kind()), (Code::Io, Some(std::io::ErrorKind::NotFound)));
+    open(&url).namespace("a").unwrap().put("k", "v").unwrap();
+    let names = Store::open_url(&url, &readonly).unwrap().namespace("a").unwrap();
+    assert_eq!(names.get("k").unwrap().unwrap(), b"v");
+    assert_eq!(names.put("k", "w").unwrap_err().code(), Code::ReadOnly);
+    assert_eq!(names.clear().unwrap_err().code(), Code::ReadOnly);
+}
+
+#[test]
+fn names_and_values_have_limits_of_the_server() {
+    let store = open(&database());
+    let a = store.namespace("a").unwrap();
+    // What does not compress.
+    let mut state = 1_u64;
+    let mut key = String::new();
+    while key.len() < 2599 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        key.push(char::from(b'!' + (state >> 33) as u8 % 94));
+    }
+    a.put(&key, "v").unwrap();
+    assert_eq!(a.get(&key).unwrap().unwrap(), b"v");
+    let error = a.put(&(key + "x"), "v").unwrap_err();
+    assert_eq!(error.code(), Code::Limit);
+    assert!(error.message().contains("2601 bytes long together; the limit on PostgreSQL is 2600"), "{error}");
+    let error = a.put("k", vec![0; 256 * 1024 * 1024 + 1]).unwrap_err();
+    assert_eq!(error.code(), Code::Limit);
+    assert!(error.message().contains("the limit on PostgreSQL is 268435456"), "{error}");
+}
+
+#[test]
+fn a_page_with_values_ends_when_it_is_large() {
+    let store = open(&database());
+    let a = store.namespace("a").unwrap();
+    let value = vec![7; 5 * 1024 * 1024];
+    (0..8).for_each(|n| _ = a.put(&format!("k{n}"), &value).unwrap());
+    let options = ListOptions::new().values(true);
+    let page = a.list(&options).unwrap();
+    assert_eq!(page.entries.len(), 4);
+    assert!(page.cursor.is_some());
+    assert_eq!(a.scan(&options).count(), 8);
+    assert_eq!(a.scan(&options.reverse(true)).map(|entry| entry.unwrap().key).last().unwrap(), "k0");
+}
+
+#[test]
+fn large_batches_are_stored_whole() {
+    let store = open(&database());
+    let a = store.namespace("a").unwrap();
+    let mut batch = store.batch();
+    for n in 0..12_000 {
+        batch.put_with(&a, &format!("{n:05}"), n.to_string(), &PutOptions::new().ttl(n % 3 * 100 + 100)).unwrap();
+    }
+    (0..100).for_each(|n| _ = batch.delete(&a, &format!("{n:05}")).unwrap());
+    batch.commit().unwrap().unwrap();
+    assert_eq!(a.count("").unwrap(), 11_900);
+    assert_eq!(a.get("11999").unwrap().unwrap(), b"11999");
+    assert_eq!(a.delete_prefix("0").unwrap(), 9900);
+    assert_eq!(a.clear().unwrap(), 2000);
+}
+
+#[test]
+fn a_call_ends_with_the_busy_timeout_where_nobody_answers() {
+    // Connections to it are accepted by the system, and nobody reads from them.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgresql://user:secret@{}/kv", silent.local_addr().unwrap());
+    let options = OpenOptions::new().busy_timeout(Duration::from_millis(400));
+    let begun = Instant::now();
+    let error = Store::open_url(&url, &options).unwrap_err();
+    assert_eq!(error.code(), Code::Io);
+    assert!(begun.elapsed() < Duration::from_millis(800), "{:?}", begun.elapsed());
+    assert!(!error.message().contains("secret"), "{error}");
+    assert!(error.message().contains("did not answer"), "{error}");
+}
+
+#[test]
+fn a_write_waits_for_a_lock_no_longer_than_the_busy_timeout_and_does_not_happen_later() {
+    let url = database();
+    let a = open(&url).namespace("a").unwrap();
+    a.put("k", "before").unwrap();
+    let mut psql = Command::new("psql")
+        .args(["-qAt", &url])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut input, output) = (psql.stdin.take().unwrap(), psql.stdout.take().unwrap());
+    use std::io::{BufRead, Write};
+    writeln!(input, "BEGIN; SELECT 1 FROM luat_kv.kv FOR UPDATE;").unwrap();
+    let mut lines = std::io::BufReader::new(output).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "1");
+    let options = OpenOptions::new().busy_timeout(Duration::from_millis(500));
+    let impatient = Store::open_url(&url, &options).unwrap().namespace("a").unwrap();
+    let begun = Instant::now();
+    for error in [
+        impatient.put("k", "after").unwrap_err(),
+        impatient.incr("k", 1).unwrap_err(),
+        impatient.delete("k").unwrap_err(),
+    ] {
+        assert_eq!(error.code(), Code::Busy, "{error}");
+        assert!(error.message().contains("lock timeout"), "{error}");
+    }
+    assert!(begun.elapsed() < Duration::from_millis(1700), "{:?}", begun.elapsed());
+    drop(input);
+    assert!(psql.wait().unwrap().success());
+    assert_eq!(a.get("k").unwrap().unwrap(), b"before");
+}
