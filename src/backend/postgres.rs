@@ -149,6 +149,17 @@ impl Postgres {
         self.run(|session, call, _| act(session.connection()?, call))
     }
 
+    /// Carries out a write that has the same version, and so the same place in the ledger, in all attempts.
+    fn write_once<T>(&self, mut act: impl FnMut(&mut Session, &mut Call, &Attempt) -> Result<T, Failure>) -> Result<T> {
+        self.check_writable()?;
+        let mut version = None;
+        self.run(|session, call, repeated| {
+            session.check_writable()?;
+            let version = *version.get_or_insert_with(|| session.versions.next());
+            act(session, call, &Attempt { version, now: self.now(), repeated })
+        })
+    }
+
     /// Carries out a change that may be repeated without harm.
     fn change<T>(&self, mut act: impl FnMut(&mut Connection, &mut Call) -> Result<T, Failure>) -> Result<T> {
         self.check_writable()?;
@@ -206,12 +217,7 @@ impl Backend for Postgres {
             };
             write::check(op.namespace, op.key, value)?;
         }
-        let mut version = None;
-        self.run(|session, call, repeated| {
-            session.check_writable()?;
-            let version = *version.get_or_insert_with(|| session.versions.next());
-            write::write(session, call, write, &Attempt { version, now: self.now(), repeated })
-        })
+        self.write_once(|session, call, attempt| write::write(session, call, write, attempt))
     }
 
     fn begin_import(&self) -> Result<Option<PathBuf>> {
@@ -244,20 +250,8 @@ impl Backend for Postgres {
         })
     }
 
-    fn remove(&self, range: Range<'_>, step: Step, clock: &Clock) -> Result<Removed> {
-        let sql = sql::remove(range.below.is_some());
-        self.change(|connection, call| {
-            let mut params = vec![Param::Bytes(range.namespace.as_bytes()), Param::Bytes(range.from.as_bytes())];
-            params.push(Param::number(clock.by_hand()));
-            params.extend([Param::number(step.rows as i64), Param::number(step.bytes as i64)]);
-            params.extend(range.below.map(|below| Param::Bytes(below.as_bytes())));
-            let rows = connection.ask(call, Statement::new(&sql, params))?;
-            let last = match rows.is(0, 3) {
-                true => Some(super::copy_text(read::name(&rows, 0, 2)?)?),
-                false => None,
-            };
-            Ok(Removed { live: rows.count(0, 0)?, rows: rows.count(0, 1)?, last })
-        })
+    fn remove(&self, range: Range<'_>, step: Step, _: &Clock) -> Result<Removed> {
+        self.write_once(|session, call, attempt| write::remove(session.connection()?, call, range, step, attempt))
     }
 
     fn sweep(&self, max: u64, _: i64) -> Result<u64> {

@@ -21,7 +21,7 @@ pub(super) enum Kind {
     NoTables,
     /// Somebody else is creating the tables.
     Created,
-    /// A transaction was begun, and only the general way tells what happened.
+    /// The short way of a write found something unusual and has changed nothing.
     General,
 }
 
@@ -37,7 +37,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// The column of the ledger that refuses a write for the second time.
+/// The table that refuses a write for the second time.
 const LEDGER: &str = "kv_done";
 
 impl Failure {
@@ -56,9 +56,10 @@ impl Failure {
         for more in [DETAIL, HINT].into_iter().filter_map(|field| rows.field(field)) {
             message = format!("{message} ({more})");
         }
-        let is_ledger = rows.field(TABLE).as_deref() == Some(LEDGER);
+        let table = rows.field(TABLE).unwrap_or_default();
         match &*state {
-            "23502" | "23505" if is_ledger => Failure { kind: Kind::Done, error: Error::new(Code::Internal, message) },
+            "23502" if table == LEDGER => Failure { kind: Kind::Done, error: Error::new(Code::Internal, message) },
+            "23502" => Failure::general(),
             // The server has ended the connection and says nothing of it.
             "" => Failure::lost(message),
             _ => Failure::in_state(&state, message),

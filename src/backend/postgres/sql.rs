@@ -126,7 +126,7 @@ pub(super) const NOW: &str = concat!("SELECT ", now!(1));
 /// The times, and the timeout: that is over with the transaction.
 const TIMES: &str = "WITH t AS MATERIALIZED (SELECT coalesce($3, floor(e)::bigint) AS now,
     coalesce($3, ceil(e)::bigint) AS up, floor(e)::bigint AS at, set_config('lock_timeout', $4, true)
-    FROM date_part('epoch', statement_timestamp()) AS e), w AS (";
+    FROM date_part('epoch', statement_timestamp()) AS e), ";
 
 /// Notes the write and its answer in the ledger. A write that is there makes `count` NULL, which it must not be.
 const LEDGER: &str =
@@ -138,7 +138,7 @@ const LEDGER: &str =
 fn single(change: &str, columns: [&str; 5]) -> String {
     let [number, expiration, version, metadata, value] = columns;
     format!(
-        "{TIMES}{change}), d AS (
+        "{TIMES} w AS ({change}), d AS (
             INSERT INTO luat_kv.kv_done AS d (client, count, at, number, expiration, version, metadata, value)
             SELECT $5, $6, t.at, {number}, {expiration}, {version}, {metadata}, {value} FROM t LEFT JOIN w ON true
             WHERE $7 OR w.done {LEDGER})
@@ -146,6 +146,9 @@ fn single(change: &str, columns: [&str; 5]) -> String {
         FROM t LEFT JOIN w ON true"
     )
 }
+
+/// Whether something was changed, for a write that answers that.
+const CHANGED: &str = "coalesce(w.done, false)::int::bigint";
 
 const NONE: [&str; 5] = ["NULL::bigint", "NULL::bigint", "NULL::bytea", "NULL::text", "NULL::bytea"];
 
@@ -169,7 +172,7 @@ pub(super) fn put() -> String {
 
 pub(super) fn add() -> String {
     let change = format!("{} WHERE k.expiration <= (SELECT now FROM t) RETURNING true AS done", insert());
-    single(&change, NONE)
+    single(&change, [CHANGED, NONE[1], NONE[2], NONE[3], NONE[4]])
 }
 
 /// $11: version.
@@ -179,14 +182,14 @@ pub(super) fn touch() -> String {
         WHERE k.namespace = $1 AND k.key = $2 AND (k.expiration IS NULL OR k.expiration > t.now) AND {LASTS}
         RETURNING true AS done"
     );
-    single(&change, NONE)
+    single(&change, [CHANGED, NONE[1], NONE[2], NONE[3], NONE[4]])
 }
 
 /// Also removes a row that has expired. The number is 1 if it had not.
 pub(super) fn delete() -> String {
     let change = "DELETE FROM luat_kv.kv AS k USING t WHERE k.namespace = $1 AND k.key = $2
         RETURNING true AS done, (k.expiration IS NULL OR k.expiration > t.now)::int::bigint AS number";
-    single(change, ["w.number", NONE[1], NONE[2], NONE[3], NONE[4]])
+    single(change, ["coalesce(w.number, 0)", NONE[1], NONE[2], NONE[3], NONE[4]])
 }
 
 pub(super) fn take() -> String {
@@ -197,17 +200,9 @@ pub(super) fn take() -> String {
 }
 
 /// $11: version, $12: by, $13: the sum of a new key. Changes nothing if the value is not a number in its one form, or
-/// the sum would overflow. (Only `CASE` has an order of evaluation.)
+/// the sum would overflow.
 pub(super) fn incr() -> String {
-    let text = "encode(k.value, 'escape')";
-    let of = |number: &str| {
-        format!(
-            "CASE WHEN octet_length(k.value) > 20 THEN NULL
-                WHEN {text} ~ '^(0|-?[1-9][0-9]{{0,18}})$' THEN {number} END"
-        )
-    };
-    let whole = |number: &str| format!("{number} BETWEEN -9223372036854775808 AND 9223372036854775807");
-    let (before, sum) = (of(&format!("{text}::numeric")), of(&format!("({text}::numeric + $12)")));
+    let sum = incremented("$12");
     let change = format!(
         "INSERT INTO luat_kv.kv AS k (namespace, key, expiration, version, value)
         SELECT $1, $2, {EXPIRES}, $11, convert_to($13::bigint::text, 'UTF8') FROM t WHERE {LASTS}
@@ -216,16 +211,15 @@ pub(super) fn incr() -> String {
             metadata = CASE WHEN k.expiration <= (SELECT now FROM t) THEN NULL ELSE k.metadata END,
             value = CASE WHEN k.expiration <= (SELECT now FROM t) THEN excluded.value
                 ELSE convert_to(({sum})::text, 'UTF8') END
-        WHERE k.expiration <= (SELECT now FROM t) OR ({} AND {})
-        RETURNING true AS done, convert_from(k.value, 'UTF8')::bigint AS number",
-        whole(&before),
-        whole(&sum),
+        WHERE k.expiration <= (SELECT now FROM t) OR ({sum}) IS NOT NULL
+        RETURNING true AS done, convert_from(k.value, 'UTF8')::bigint AS number"
     );
     single(&change, ["w.number", NONE[1], NONE[2], NONE[3], NONE[4]])
 }
 
 /// The answer of a write that was made. $1: the client, $2: the number of its write.
-pub(super) const ANSWER: &str = "SELECT true, number, expiration, version, metadata, value FROM luat_kv.kv_done
+pub(super) const ANSWER: &str = "SELECT number IS DISTINCT FROM 0, number, expiration, version, metadata, value
+    FROM luat_kv.kv_done
     WHERE client = $1 AND count = $2";
 
 // Writes of several operations.
@@ -255,7 +249,7 @@ pub(super) const LOCKED_AT: &str = "SELECT coalesce($3, floor(e)::bigint), coale
     EXISTS (SELECT FROM luat_kv.kv_done WHERE client = $1 AND count = $2)
     FROM date_part('epoch', statement_timestamp()) AS e";
 
-/// $1: the client, $2: the number, $3: the sum of an increment.
+/// $1: the client, $2: the number, $3: the answer, if it is a number.
 pub(super) fn note() -> String {
     format!(
         "INSERT INTO luat_kv.kv_done AS d (client, count, at, number)
@@ -296,22 +290,56 @@ pub(super) const SWEEP: &str = concat!(
 pub(super) const FORGET_CLIENTS: &str =
     "DELETE FROM luat_kv.kv_done WHERE at < floor(date_part('epoch', statement_timestamp()))::bigint - 3600";
 
-/// One step of a removal. $1: namespace, $2: from, $3: now, $4: rows, $5: bytes, $6: the end. Returns the number of live
-/// rows and of all, the last key, and whether the range may have more.
+/// One step of a removal. $1: namespace, $2: from, $3: now, $4: how long to wait for locks, $5: the client, $6: the
+/// number of its write, $7: whether it may have been made already, $8: rows, $9: bytes, $10: the end. Answers with the
+/// number of live rows and, if the range may have more, the last key.
 pub(super) fn remove(is_bounded: bool) -> String {
-    let below = below(is_bounded, "$6");
+    let below = below(is_bounded, "$10");
+    // It locks after `t` has set the timeout, and in the order of the keys.
     format!(
-        "WITH r AS MATERIALIZED (SELECT key, octet_length(value) AS size FROM luat_kv.kv
-            WHERE namespace = $1 AND key >= $2{below} ORDER BY key LIMIT $4),
+        "{TIMES} r AS MATERIALIZED (SELECT k.key, octet_length(k.value) AS size FROM t, luat_kv.kv AS k
+            WHERE k.namespace = $1 AND k.key >= $2{below} ORDER BY k.key LIMIT $8),
         s AS MATERIALIZED (SELECT key FROM (SELECT key, sum(size) OVER (ORDER BY key) - size AS before FROM r) AS q
-            WHERE before < $5),
+            WHERE before < $9),
         l AS MATERIALIZED (SELECT key FROM luat_kv.kv WHERE namespace = $1 AND key IN (SELECT key FROM s)
             ORDER BY key FOR UPDATE),
-        x AS (DELETE FROM luat_kv.kv WHERE namespace = $1 AND key IN (SELECT key FROM l) RETURNING expiration)
-        SELECT count(*) FILTER (WHERE {live}), count(*),
-            (SELECT key FROM s ORDER BY key DESC LIMIT 1),
-            (SELECT count(*) FROM r) >= $4 OR (SELECT count(*) FROM s) < (SELECT count(*) FROM r)
-        FROM x",
-        live = live!(3)
+        x AS (DELETE FROM luat_kv.kv AS k USING t WHERE k.namespace = $1 AND k.key IN (SELECT key FROM l)
+            RETURNING k.expiration IS NULL OR k.expiration > t.now AS is_live),
+        w AS (SELECT count(*) > 0 AS done, count(*) FILTER (WHERE x.is_live) AS number,
+                CASE WHEN (SELECT count(*) FROM r) >= $8 OR (SELECT count(*) FROM s) < (SELECT count(*) FROM r)
+                    THEN (SELECT key FROM s ORDER BY key DESC LIMIT 1) END AS last
+            FROM x),
+        d AS (INSERT INTO luat_kv.kv_done AS d (client, count, at, number, value)
+            SELECT $5, $6, t.at, w.number, w.last FROM t, w WHERE $7 OR w.done {LEDGER})
+        SELECT true, w.number, NULL::bigint, NULL::bytea, NULL::text, w.last FROM w"
+    )
+}
+
+/// An increment within a transaction that has locked the row. $1: namespace, $2: key, $3: now, $4: seconds from now,
+/// $5: version, $6: by, $7: the sum of a new key. If the value is not a number in its one form, or the sum would
+/// overflow, the new value is NULL, which it must not be.
+pub(super) fn incr_locked() -> String {
+    let sum = incremented("$6");
+    let now = now!(3);
+    format!(
+        "INSERT INTO luat_kv.kv AS k (namespace, key, expiration, version, value)
+        VALUES ($1, $2, coalesce($3, ceil(date_part('epoch', statement_timestamp()))::bigint) + $4, $5,
+            convert_to($7::bigint::text, 'UTF8'))
+        ON CONFLICT (namespace, key) DO UPDATE SET version = excluded.version,
+            expiration = CASE WHEN k.expiration <= {now} THEN excluded.expiration ELSE k.expiration END,
+            metadata = CASE WHEN k.expiration <= {now} THEN NULL ELSE k.metadata END,
+            value = CASE WHEN k.expiration <= {now} THEN excluded.value ELSE convert_to(({sum})::text, 'UTF8') END"
+    )
+}
+
+/// The number that a value is, plus another one; NULL if it is not a number in its one form, or the sum would not be a
+/// `bigint`. (Only `CASE` has an order of evaluation.)
+fn incremented(by: &str) -> String {
+    let text = "encode(k.value, 'escape')";
+    let whole = "BETWEEN -9223372036854775808 AND 9223372036854775807";
+    format!(
+        "CASE WHEN octet_length(k.value) > 20 THEN NULL
+            WHEN {text} !~ '^(0|-?[1-9][0-9]{{0,18}})$' THEN NULL
+            WHEN {text}::numeric {whole} AND {text}::numeric + {by} {whole} THEN {text}::numeric + {by} END"
     )
 }

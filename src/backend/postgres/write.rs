@@ -3,7 +3,7 @@
 //! | write | how |
 //! | --- | --- |
 //! | one operation | one statement, in one round trip |
-//! | several puts and deletes | one transaction, in one round trip |
+//! | several puts, deletes and increments | one transaction, in one round trip |
 //! | anything else | a transaction that locks and reads the rows, and one that stores what became of them |
 //!
 //! The last of these applies the operations by [`Write::apply`], as every back end does, to the rows that it has
@@ -14,17 +14,18 @@
 //! transaction also notes its write and its answer in `kv_done`, in the row of its client. A write whose answer is
 //! missing is sent again: if it was made, the ledger refuses it, and has its answer. `docs/design.md` has the argument.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 
 use super::call::Call;
 use super::connection::{Connection, Statement};
 use super::failure::{Failure, Kind};
 use super::overlay::Overlay;
-use super::read::Done;
+use super::read::{Done, name};
 use super::session::Session;
 use super::sql;
 use super::wire::{Param, Rows, bools, byte_strings, numbers, texts};
-use crate::backend::{Action, Content, Expires, Op, Outcome, Write};
+use crate::backend::{Action, Content, Expires, Op, Outcome, Range, Removed, Step, Write, copy_text};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result, quoted};
 use crate::version::Version;
@@ -82,15 +83,14 @@ pub(super) fn write(
     write: &mut Write<'_, '_>,
     attempt: &Attempt,
 ) -> Result<Outcome, Failure> {
-    let simple = |op: &Op<'_>| matches!(op.action, Action::Put(_) | Action::Delete);
-    let done = match &*write.ops {
-        [Op { action: Action::Check(_), .. }] => in_transaction(session, call, write, attempt),
-        [_] => match alone(session, call, write, attempt) {
-            Err(failure) if failure.kind == Kind::General => in_transaction(session, call, write, attempt),
-            done => done,
-        },
-        ops if ops.iter().all(simple) => at_once(session, call, write, attempt),
-        _ => in_transaction(session, call, write, attempt),
+    let short = match &*write.ops {
+        [_] => alone(session, call, write, attempt),
+        ops if ops.iter().all(is_simple) => at_once(session, call, write, attempt),
+        _ => Err(Failure::general()),
+    };
+    let done = match short {
+        Err(failure) if failure.kind == Kind::General => in_transaction(session, call, write, attempt),
+        done => done,
     };
     match done {
         Err(failure) if failure.kind == Kind::Done => {
@@ -122,7 +122,9 @@ fn alone(
     let mut params =
         vec![Param::Bytes(namespace), Param::Bytes(key), Param::number(attempt.now), Param::Text(Some(&lock_timeout))];
     params.extend(attempt.token());
-    params.push(Param::bool(attempt.repeated));
+    // Another attempt notes also that it has changed nothing. Otherwise the first one could still change something, if
+    // it is delayed at the server.
+    params.push(Param::bool(attempt.repeated && !may_be_unusual(op)));
     let version = Param::Bytes(attempt.version.as_bytes());
     let initial;
     let (sql, expires) = match &op.action {
@@ -152,17 +154,21 @@ fn alone(
     let expiries = u64::from(expires.is_some_and(|expires| !matches!(expires, Expires::Never)));
     let rows = with_sweep(session, call, clock, expiries, &[Statement::new(&sql, params)])?;
     let done = rows.last().map(Done::of).transpose()?.flatten().unwrap_or_default();
-    let is_unusual = match op.action {
-        // Stored in any case, unless the lifetime is over by the server's clock.
-        Action::Put(_) | Action::Incr { .. } => !done.changed,
-        Action::Add(_) | Action::Touch(_) => !done.changed && matches!(expires, Some(Expires::At(_))),
-        _ => false,
-    };
-    if is_unusual {
+    if !done.changed && may_be_unusual(op) {
         return Err(Failure::general());
     }
     note_answer(op, done);
     Ok(Outcome::Done(attempt.version))
+}
+
+/// Whether it can be an error to have changed nothing: because of a value that is not a number, or a lifetime that is
+/// over by the clock of the server.
+fn may_be_unusual(op: &Op<'_>) -> bool {
+    match op.action {
+        Action::Put(_) | Action::Incr { .. } => true,
+        Action::Add(Content { expires, .. }) | Action::Touch(expires) => matches!(expires, Expires::At(_)),
+        _ => false,
+    }
 }
 
 fn note_answer(op: &mut Op<'_>, done: Done) {
@@ -216,54 +222,78 @@ fn with_sweep(
     done
 }
 
-/// What is to become of a key.
-type Last<'a> = Option<&'a Content<'a>>;
+/// Whether an operation does not depend on what others have stored, or only in SQL.
+fn is_simple(op: &Op<'_>) -> bool {
+    match op.action {
+        Action::Put(_) | Action::Delete => true,
+        Action::Incr { by, initial, expires } => {
+            initial.checked_add(by).is_some() && !matches!(expires, Expires::At(_))
+        }
+        _ => false,
+    }
+}
 
-/// Several puts and deletes: the last one of each key counts.
+/// Several operations without checks. Of puts and deletes, the last one of each key counts. A key with an increment
+/// gets each of its operations in their order.
 fn at_once(
     session: &mut Session,
     call: &mut Call,
     write: &mut Write<'_, '_>,
     attempt: &Attempt,
 ) -> Result<Outcome, Failure> {
-    let mut last = BTreeMap::<(&str, &str), Last<'_>>::new();
-    for op in &*write.ops {
-        let content = match &op.action {
-            Action::Put(content) => {
-                write.limits.expires(content.expires, write.clock)?;
-                Some(content)
-            }
-            _ => None,
-        };
-        last.insert((op.namespace, op.key), content);
-    }
-    let lock_timeout = call.lock_timeout();
-    let note = sql::note();
+    let is_incr = |op: &&Op<'_>| matches!(op.action, Action::Incr { .. });
+    let counted: BTreeSet<_> = write.ops.iter().filter(is_incr).map(|op| (op.namespace, op.key)).collect();
+    let (lock_timeout, note, incr) = (call.lock_timeout(), sql::note(), sql::incr_locked());
     let mut statements = vec![
         Statement::new(sql::SET_LOCK_TIMEOUT, [Param::Text(Some(&lock_timeout))]),
         Statement::new(&note, note_params(attempt, None)),
     ];
-    let deletes: Vec<_> = last.iter().filter(|(_, content)| content.is_none()).map(|(key, _)| *key).collect();
-    if !deletes.is_empty() {
+    if write.ops.iter().any(|op| !matches!(op.action, Action::Put(_))) {
         // Locked in the order of the keys, as every transaction does that locks several.
-        let all: Vec<_> = last.keys().copied().collect();
+        let all: BTreeSet<_> = write.ops.iter().map(|op| (op.namespace, op.key)).collect();
+        let all: Vec<_> = all.into_iter().collect();
         lock(&mut statements, &all, &vec![false; all.len()], attempt)?;
     }
-    let puts = last.iter().filter_map(|(key, content)| content.map(|content| (*key, content)));
-    let puts: Vec<_> = puts
-        .map(|((namespace, key), content)| {
-            let (ttl, at) = split(content.expires);
-            Row { namespace, key, ttl, at, metadata: content.metadata, value: content.value }
-        })
-        .collect();
+    let (mut last, mut expiries) = (BTreeMap::<(&str, &str), Option<Row<'_>>>::new(), 0);
+    for op in &*write.ops {
+        let key = (op.namespace, op.key);
+        let expires = expires_of(op);
+        write.limits.expires(expires, write.clock)?;
+        expiries += u64::from(!matches!(expires, Expires::Never));
+        let row = match op.action {
+            Action::Put(content) => Some(Row::of(op, content)),
+            _ => None,
+        };
+        match (op.action, row) {
+            (Action::Incr { by, initial, .. }, _) => {
+                let version = Param::Bytes(attempt.version.as_bytes());
+                let [ttl, sum] = [split(expires).0, Some(initial.saturating_add(by))].map(Param::number);
+                let (now, by) = (Param::number(attempt.now), Param::number(by));
+                let [namespace, name] = [op.namespace, op.key].map(|name| Param::Bytes(name.as_bytes()));
+                statements.push(Statement::new(&incr, [namespace, name, now, ttl, version, by, sum]));
+            }
+            (_, Some(row)) if counted.contains(&key) => put_all(&mut statements, &[row], attempt, sql::PUT_ALL)?,
+            (_, None) if counted.contains(&key) => delete_all(&mut statements, &[key])?,
+            (_, row) => _ = last.insert(key, row),
+        }
+    }
+    let deletes: Vec<_> = last.iter().filter(|(_, row)| row.is_none()).map(|(key, _)| *key).collect();
+    let puts: Vec<_> = last.into_values().flatten().collect();
     put_all(&mut statements, &puts, attempt, sql::PUT_ALL)?;
     delete_all(&mut statements, &deletes)?;
-    let expiries = puts.iter().filter(|row| row.ttl.or(row.at).is_some()).count() as u64;
     with_sweep(session, call, write.clock, expiries, &statements)?;
     if let Some(progress) = write.progress {
-        progress.store(write.ops.len() as u64, std::sync::atomic::Ordering::Relaxed);
+        progress.store(write.ops.len() as u64, Ordering::Relaxed);
     }
     Ok(Outcome::Done(attempt.version))
+}
+
+fn expires_of(op: &Op<'_>) -> Expires {
+    match op.action {
+        Action::Put(Content { expires, .. }) | Action::Add(Content { expires, .. }) => expires,
+        Action::Touch(expires) | Action::Incr { expires, .. } => expires,
+        Action::Check(_) | Action::Delete | Action::Take => Expires::Never,
+    }
 }
 
 /// A row to store.
@@ -275,6 +305,14 @@ pub(super) struct Row<'a> {
     pub at: Option<i64>,
     pub metadata: Option<&'a str>,
     pub value: &'a [u8],
+}
+
+impl<'a> Row<'a> {
+    fn of(op: &Op<'a>, content: Content<'a>) -> Self {
+        let Content { value, metadata, expires } = content;
+        let (ttl, at) = split(expires);
+        Row { namespace: op.namespace, key: op.key, ttl, at, metadata, value }
+    }
 }
 
 pub(super) fn note_params<'a>(attempt: &'a Attempt, number: Option<i64>) -> Vec<Param<'a>> {
@@ -422,6 +460,8 @@ fn locked(
     }
     let number = match &*ops {
         [Op { action: Action::Incr { .. }, answer, .. }] => Some(answer.sum),
+        [Op { action: Action::Add(_), answer, .. }] => Some(i64::from(!answer.found)),
+        [Op { action: Action::Touch(_), answer, .. }] => Some(i64::from(answer.found)),
         _ => None,
     };
     let note = sql::note();
@@ -459,4 +499,31 @@ pub(super) fn begin(connection: &mut Connection, call: &mut Call, attempt: &Atte
     ];
     let answers = connection.fly(call, &statements)?;
     Ok(answers.last().map(|rows| rows.number(0, 0)).transpose()?.flatten().unwrap_or_default())
+}
+
+/// One step of a long removal.
+pub(super) fn remove(
+    connection: &mut Connection,
+    call: &mut Call,
+    range: Range<'_>,
+    step: Step,
+    attempt: &Attempt,
+) -> Result<Removed, Failure> {
+    let (sql, lock_timeout) = (sql::remove(range.below.is_some()), call.lock_timeout());
+    let mut params = vec![Param::Bytes(range.namespace.as_bytes()), Param::Bytes(range.from.as_bytes())];
+    params.extend([Param::number(attempt.now), Param::Text(Some(&lock_timeout))]);
+    params.extend(attempt.token());
+    params.push(Param::bool(attempt.repeated));
+    params.extend([Param::number(step.rows as i64), Param::number(step.bytes as i64)]);
+    params.extend(range.below.map(|below| Param::Bytes(below.as_bytes())));
+    let rows = match connection.ask(call, Statement::new(&sql, params)) {
+        Err(failure) if failure.kind == Kind::Done => {
+            connection.ask(call, Statement::new(sql::ANSWER, attempt.token()))
+        }
+        rows => rows,
+    }?;
+    let live = rows.count(0, 1)?;
+    let last =
+        rows.bytes(0, 5).is_some().then(|| name(&rows, 0, 5).and_then(|last| Ok(copy_text(last)?))).transpose()?;
+    Ok(Removed { rows: live, live, last })
 }
