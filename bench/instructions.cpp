@@ -22,20 +22,37 @@ void check(luat_kv_status status) {
     if (status < 0) std::abort();
 }
 
-/// As a C++ program would do it that calls the C functions: with a value in a std::string.
-std::optional<std::string> c_get(luat_kv_namespace* ns, std::string_view key) {
+// Each is a function that is not inlined, so that what is compared does not depend on what else is in a loop.
+
+/// As a C++ program would do it that calls the C functions: with a value of any length in a std::string.
+[[gnu::noinline]] std::optional<std::string> c_get(luat_kv_namespace* ns, std::string_view key) {
     luat_kv_error* error = nullptr;
     std::uint8_t buffer[1024];
     std::size_t len = 0;
     const auto status = luat_kv_get(ns, key.data(), key.size(), buffer, sizeof buffer, &len, &error);
     check(status);
-    if (status != LUAT_KV_OK) return std::nullopt;
-    return std::string(reinterpret_cast<const char*>(buffer), len);
+    if (status == LUAT_KV_NOT_FOUND) return std::nullopt;
+    if (status == LUAT_KV_OK) return std::string(reinterpret_cast<const char*>(buffer), len);
+    luat_kv_entry* entry = nullptr;
+    check(luat_kv_get_entry(ns, key.data(), key.size(), &entry, &error));
+    if (!entry) return std::nullopt;
+    const auto* value = luat_kv_entry_value(entry, &len);
+    std::string copy(reinterpret_cast<const char*>(value), len);
+    luat_kv_entry_free(entry);
+    return copy;
 }
 
-void c_put(luat_kv_namespace* ns, std::string_view key, std::string_view value) {
+[[gnu::noinline]] std::optional<std::string> cpp_get(const luat_kv::kv_namespace& kv, std::string_view key) {
+    return kv.get(key);
+}
+
+[[gnu::noinline]] void c_put(luat_kv_namespace* ns, std::string_view key, std::string_view value) {
     luat_kv_error* error = nullptr;
     check(luat_kv_put(ns, key.data(), key.size(), value.data(), value.size(), nullptr, &error));
+}
+
+[[gnu::noinline]] void cpp_put(luat_kv::kv_namespace& kv, std::string_view key, std::string_view value) {
+    kv.put(key, value);
 }
 
 } // namespace
@@ -57,14 +74,16 @@ int main(int argc, char** argv) {
         kv.put(name(key, number), value);
         if (file == "memory") c_put(ns, name(key, number), value);
     }
-    const bool is_hot = mode.substr(mode.find('-') + 1) == "hot";
-    for (long number = 0; number < count; number++) {
-        const auto text = name(key, is_hot ? number % 10 : number);
-        if (mode == "c-put") c_put(ns, text, value);
-        else if (mode == "cpp-put") kv.put(text, value);
-        else if (mode.substr(0, 2) == "c-") { if (!c_get(ns, text)) return 1; }
-        else if (!kv.get(text)) return 1;
-    }
+    // Each mode has a loop of its own, so that both come to their call in the same way.
+    const auto run = [&](long keys, auto operation) {
+        for (long number = 0; number < count; number++) operation(name(key, number % keys));
+    };
+    const auto found = [](bool is_there) { if (!is_there) std::abort(); };
+    const long keys = mode.substr(mode.find('-') + 1) == "hot" ? 10 : entries;
+    if (mode == "c-put") run(keys, [&](std::string_view key) { c_put(ns, key, value); });
+    else if (mode == "cpp-put") run(keys, [&](std::string_view key) { cpp_put(kv, key, value); });
+    else if (mode.substr(0, 2) == "c-") run(keys, [&](std::string_view key) { found(c_get(ns, key).has_value()); });
+    else run(keys, [&](std::string_view key) { found(cpp_get(kv, key).has_value()); });
     luat_kv_namespace_free(ns);
     luat_kv_close(c_store);
 }

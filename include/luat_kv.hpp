@@ -213,11 +213,20 @@ struct freer {
 template <class T, auto Free>
 using handle = std::unique_ptr<T, freer<Free>>;
 
+// What throws is apart from what is called often, so that compilers inline the latter.
+[[noreturn]] inline void fail_closed(const char* what) {
+    throw error(errc::invalid, std::string("the ") + what + " was closed, or moved from");
+}
+
+[[noreturn]] inline void fail_zero(const char* what) {
+    throw error(errc::invalid, std::string(what) + " is 0; leave it out for an entry that stays");
+}
+
 // Returns the object of a smart pointer. Throws if it was closed or moved from.
 template <class Pointer>
 auto use(const Pointer& pointer, const char* what) {
     if (!pointer)
-        throw error(errc::invalid, std::string("the ") + what + " was closed, or moved from");
+        fail_closed(what);
     return pointer.get();
 }
 
@@ -245,7 +254,7 @@ inline std::int64_t count(time_point at) { return count(at.time_since_epoch()); 
 template <class Time>
 std::int64_t seconds(const std::optional<Time>& time, const char* what) {
     if (time && count(*time) == 0)
-        throw error(errc::invalid, std::string(what) + " is 0; leave it out for an entry that stays");
+        fail_zero(what);
     return time ? count(*time) : 0;
 }
 
@@ -528,7 +537,7 @@ public:
             return large ? std::optional<std::string>(large->value()) : std::nullopt;
         }
         default:
-            return std::string(detail::view(buffer, len));
+            return std::optional<std::string>(std::in_place, reinterpret_cast<const char*>(buffer), len);
         }
     }
 
@@ -560,26 +569,39 @@ public:
     }
 
     /// Stores a value, and replaces everything that the key held: value, metadata and expiration.
-    void put(text key, text value, const put_options& options = {}) {
+    void put(text key, text value) { store_with(luat_kv_put, key, value, nullptr); }
+    /// The same, with an expiration or metadata.
+    void put(text key, text value, const put_options& options) {
         const luat_kv_put_options c = detail::to_c(options);
-        detail::call(luat_kv_put, ns(), detail::data(key), key.size(), detail::data(value), value.size(), &c);
+        store_with(luat_kv_put, key, value, &c);
     }
 
     /// Stores a value if the key is missing. Returns whether it was.
-    bool add(text key, text value, const put_options& options = {}) {
+    bool add(text key, text value) { return store_with(luat_kv_add, key, value, nullptr); }
+    /// The same, with an expiration or metadata.
+    bool add(text key, text value, const put_options& options) {
         const luat_kv_put_options c = detail::to_c(options);
-        return detail::call(luat_kv_add, ns(), detail::data(key), key.size(), detail::data(value), value.size(), &c) ==
-               LUAT_KV_OK;
+        return store_with(luat_kv_add, key, value, &c);
     }
 
     /// Like put(), and returns the version of the new entry, for batch::check().
-    std::string put_versioned(text key, text value, const put_options& options = {}) {
-        return *store_versioned(luat_kv_put_versioned, key, value, options);
+    std::string put_versioned(text key, text value) {
+        return *store_versioned(luat_kv_put_versioned, key, value, nullptr);
+    }
+    /// The same, with an expiration or metadata.
+    std::string put_versioned(text key, text value, const put_options& options) {
+        const luat_kv_put_options c = detail::to_c(options);
+        return *store_versioned(luat_kv_put_versioned, key, value, &c);
     }
 
     /// Like add(), and returns the version of the new entry; empty if the key existed.
-    std::optional<std::string> add_versioned(text key, text value, const put_options& options = {}) {
-        return store_versioned(luat_kv_add_versioned, key, value, options);
+    std::optional<std::string> add_versioned(text key, text value) {
+        return store_versioned(luat_kv_add_versioned, key, value, nullptr);
+    }
+    /// The same, with an expiration or metadata.
+    std::optional<std::string> add_versioned(text key, text value, const put_options& options) {
+        const luat_kv_put_options c = detail::to_c(options);
+        return store_versioned(luat_kv_add_versioned, key, value, &c);
     }
 
     /// Removes a key. Returns whether it existed. A missing key is not an error.
@@ -606,9 +628,11 @@ public:
     bool touch(text key) { return touch(key, 0, 0); }
 
     /// Adds to the integer that a key holds as decimal text, and returns the sum. A missing key is created.
-    std::int64_t incr(text key, std::int64_t by = 1, const incr_options& options = {}) {
+    std::int64_t incr(text key, std::int64_t by = 1) { return incr_with(key, by, nullptr); }
+    /// The same, with options.
+    std::int64_t incr(text key, std::int64_t by, const incr_options& options) {
         const luat_kv_incr_options c = detail::to_c(options);
-        return detail::ask<std::int64_t>(luat_kv_incr, ns(), detail::data(key), key.size(), by, &c);
+        return incr_with(key, by, &c);
     }
 
     /// A page of live keys. page::cursor() is the cursor of the next page.
@@ -682,13 +706,23 @@ private:
 
     luat_kv_namespace* ns() const { return detail::use(ns_, "namespace"); }
 
+    // Stores a value with the options, which may be nullptr. Returns whether it did.
+    template <class Function, class... Version>
+    bool store_with(Function function, text key, text value, const luat_kv_put_options* options, Version... version) {
+        return detail::call(function, ns(), detail::data(key), key.size(), detail::data(value), value.size(), options,
+                            version...) == LUAT_KV_OK;
+    }
+
     template <class Function>
-    std::optional<std::string> store_versioned(Function function, text key, text value, const put_options& options) {
-        const luat_kv_put_options c = detail::to_c(options);
+    std::optional<std::string> store_versioned(Function function, text key, text value,
+                                               const luat_kv_put_options* options) {
         char version[LUAT_KV_VERSION_SIZE];
-        const bool is_stored = detail::call(function, ns(), detail::data(key), key.size(), detail::data(value),
-                                            value.size(), &c, version) == LUAT_KV_OK;
+        const bool is_stored = store_with(function, key, value, options, version);
         return is_stored ? std::optional<std::string>(version) : std::nullopt;
+    }
+
+    std::int64_t incr_with(text key, std::int64_t by, const luat_kv_incr_options* options) {
+        return detail::ask<std::int64_t>(luat_kv_incr, ns(), detail::data(key), key.size(), by, options);
     }
 
     bool touch(text key, std::int64_t expiration, std::int64_t ttl) {
@@ -725,11 +759,11 @@ public:
     }
 
     /// Adds a kv_namespace::put(). A lifetime begins with the commit.
-    batch& put(const kv_namespace& ns, text key, text value, const put_options& options = {}) {
+    batch& put(const kv_namespace& ns, text key, text value) { return put_with(ns, key, value, nullptr); }
+    /// The same, with an expiration or metadata.
+    batch& put(const kv_namespace& ns, text key, text value, const put_options& options) {
         const luat_kv_put_options c = detail::to_c(options);
-        detail::call(luat_kv_batch_put, get(), ns.ns(), detail::data(key), key.size(), detail::data(value),
-                     value.size(), &c);
-        return *this;
+        return put_with(ns, key, value, &c);
     }
 
     /// Adds a kv_namespace::erase().
@@ -739,10 +773,11 @@ public:
     }
 
     /// Adds a kv_namespace::incr(). If the key's value is not an integer, the commit fails.
-    batch& incr(const kv_namespace& ns, text key, std::int64_t by = 1, const incr_options& options = {}) {
+    batch& incr(const kv_namespace& ns, text key, std::int64_t by = 1) { return incr_with(ns, key, by, nullptr); }
+    /// The same, with options.
+    batch& incr(const kv_namespace& ns, text key, std::int64_t by, const incr_options& options) {
         const luat_kv_incr_options c = detail::to_c(options);
-        detail::call(luat_kv_batch_incr, get(), ns.ns(), detail::data(key), key.size(), by, &c);
-        return *this;
+        return incr_with(ns, key, by, &c);
     }
 
     /// Applies all changes, and returns the version of all stored entries; empty if a condition did not hold, and
@@ -763,6 +798,17 @@ private:
 
     batch& check(const kv_namespace& ns, text key, luat_kv_bytes version) {
         detail::call(luat_kv_batch_check, get(), ns.ns(), detail::data(key), key.size(), version.data, version.len);
+        return *this;
+    }
+
+    batch& put_with(const kv_namespace& ns, text key, text value, const luat_kv_put_options* options) {
+        detail::call(luat_kv_batch_put, get(), ns.ns(), detail::data(key), key.size(), detail::data(value),
+                     value.size(), options);
+        return *this;
+    }
+
+    batch& incr_with(const kv_namespace& ns, text key, std::int64_t by, const luat_kv_incr_options* options) {
+        detail::call(luat_kv_batch_incr, get(), ns.ns(), detail::data(key), key.size(), by, options);
         return *this;
     }
 

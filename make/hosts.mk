@@ -1,13 +1,14 @@
 # ---- Hosts: C++, Python, Node, Go and LuaJIT's FFI, each on an installed tree as its users have one
 
-test-cpp   := $(foreach test,api handles library,cpp-shared-$(test)) $(foreach test,api handles,cpp-static-$(test)) cpp-header
+test-cpp   := $(foreach test,api handles library,cpp-shared-$(test)) $(foreach test,api handles,cpp-static-$(test)) cpp-header \
+              cpp-instructions
 test-go    := go
 test-node  := node
 test-python := python
 test-ffi   := ffi
 test-hosts := $(test-cpp) $(test-ffi) $(test-python) $(test-node) $(test-go)
 .PHONY: test-cpp test-ffi test-python test-node test-go $(test-hosts)
-test-cpp: $(test-cpp) ## the C++ header: alone, and on the shared and on the static library
+test-cpp: $(test-cpp) ## the C++ header: alone, on the shared and on the static library, and what it adds to a call
 test-go: $(test-go) ## the Go package, with the race detector
 test-node: $(test-node) ## the Node package
 test-ffi: $(test-ffi) ## the Lua suite again, on the module for LuaJIT's FFI
@@ -15,6 +16,7 @@ test-python: $(test-python) ## the Python package, and its types by mypy
 $(test-hosts): toolchain
 $(filter-out cpp-header,$(test-cpp)): need-c++
 cpp-header: need-clang++
+cpp-instructions: need-valgrind
 go: need-go
 node: need-node
 python: need-python
@@ -41,6 +43,8 @@ $(filter cpp-static-%,$(test-cpp)): cpp-static-%: $(library)
 	@$(call run-cpp,$*,-std=c++20 target/prefix/lib/libluat_kv.a $(link-needs))
 cpp-header: lib
 	@tests/runner tap $@ tests/cpp/header
+cpp-instructions: lib
+	@tests/runner tap $@ bench/cpp-instructions --tap target/lib/libluat_kv.so
 
 go: $(library) $(hooked)
 	@$(host) tests/runner go $@ bindings/go/test
