@@ -139,15 +139,14 @@ impl Backend for Memory {
     #[inline]
     fn peek(&self, namespace: &str, key: &[u8], clock: &Clock, see: &mut dyn FnMut(Option<&[u8]>)) -> bool {
         // Tests that provoke a panic expect it where it is caught.
-        let Some(key) = from_utf8(key).ok().filter(|_| !cfg!(feature = "debug-hooks")) else { return false };
-        // A wrong key is not merely missing.
-        if Limits::Default.key(key).is_err() {
+        let maps = self.lock_to_read();
+        let Some(maps) = maps.as_ref().filter(|_| !cfg!(feature = "debug-hooks")) else { return false };
+        let row = maps.row(namespace, key).filter(|row| !row.has_expired(clock));
+        // A wrong key is not merely missing. A key that is there was checked when it was stored.
+        if row.is_none() && !from_utf8(key).is_ok_and(|key| Limits::Default.key(key).is_ok()) {
             return false;
         }
-        match &*self.lock_to_read() {
-            Some(maps) => see(maps.row(namespace, key).filter(|row| !row.has_expired(clock)).map(|row| &*row.value)),
-            None => return false,
-        }
+        see(row.map(|row| &*row.value));
         true
     }
 
@@ -352,7 +351,7 @@ impl Change<'_> {
 
     /// Returns whether there was a live row.
     fn remove_row(&mut self, namespace: &str, key: &str) -> Result<bool> {
-        let is_live = self.maps.row(namespace, key).map(|row| !row.is_gone(self.now.get()));
+        let is_live = self.maps.row(namespace, key.as_bytes()).map(|row| !row.is_gone(self.now.get()));
         if is_live.is_some() {
             let removed = Held { value: [].into(), metadata: None, expiration: Some(REMOVED), version: self.version };
             self.replace(namespace, key, removed)?;
@@ -369,7 +368,7 @@ impl Change<'_> {
 
     /// First does everything that can fail, then what cannot fail or can be undone.
     fn replace(&mut self, namespace: &str, key: &str, held: Held) -> Result<()> {
-        if let Some(id) = self.maps.find(namespace, key) {
+        if let Some(id) = self.maps.find(namespace, key.as_bytes()) {
             return self.replace_row(id, held);
         }
         self.undoable()?;

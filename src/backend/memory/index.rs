@@ -37,7 +37,7 @@ impl Link {
 }
 
 /// The names of a namespace and of a key in it.
-type Names<'a> = (&'a str, &'a str);
+type Names<'a> = (&'a str, &'a [u8]);
 
 impl Index {
     pub fn new() -> Self {
@@ -72,7 +72,7 @@ impl Index {
 
     /// Removes a row of the namespace, which the slab no longer has.
     pub fn remove(&mut self, namespace: &str, (id, row): (Id, &Row), _: &mut Slab<Row>) {
-        let hash = hash_of(&self.seed, (namespace, &row.key));
+        let hash = hash_of(&self.seed, (namespace, row.key.as_bytes()));
         let table = &mut self.tables[place(hash)];
         if let Ok(row) = table.find_entry(hash, |other| *other == id) {
             row.remove();
@@ -86,14 +86,14 @@ impl Index {
 #[inline(always)]
 fn names_of<'m>(id: Id, rows: &'m Slab<Row>, spaces: &'m Slab<Space>) -> Option<Names<'m>> {
     let row = rows.get(id)?;
-    Some((&spaces.get(row.space)?.name, &row.key))
+    Some((&spaces.get(row.space)?.name, row.key.as_bytes()))
 }
 
 #[inline(always)]
 fn hash_of(seed: &DefaultHashBuilder, (namespace, key): Names<'_>) -> u64 {
     let mut hasher = seed.build_hasher();
     hasher.write(namespace.as_bytes());
-    hasher.write(key.as_bytes());
+    hasher.write(key);
     hasher.finish()
 }
 

@@ -150,9 +150,9 @@ impl Maps {
         self.room_to_load = Vec::new();
     }
 
-    /// Finds a row by its names.
+    /// Finds a row by its names. Only those that are UTF-8 have one.
     #[cfg_attr(not(target_family = "wasm"), inline(always))]
-    pub fn find(&self, namespace: &str, key: &str) -> Option<Id> {
+    pub fn find(&self, namespace: &str, key: &[u8]) -> Option<Id> {
         self.index.find((namespace, key), &self.rows, &self.spaces)
     }
 
@@ -166,13 +166,13 @@ impl Maps {
     }
 
     #[cfg_attr(not(target_family = "wasm"), inline(always))]
-    pub fn row(&self, namespace: &str, key: &str) -> Option<&Row> {
+    pub fn row(&self, namespace: &str, key: &[u8]) -> Option<&Row> {
         self.rows.get(self.find(namespace, key)?)
     }
 
     #[cfg_attr(not(target_family = "wasm"), inline(always))]
     pub fn live(&self, namespace: &str, key: &str, now: i64) -> Option<&Row> {
-        self.row(namespace, key).filter(|row| !row.is_gone(now))
+        self.row(namespace, key.as_bytes()).filter(|row| !row.is_gone(now))
     }
 
     /// Notes that a row has changed. Returns whether that was not noted before.
@@ -221,7 +221,7 @@ impl Maps {
         let key = shared(key)?;
         self.rows.reserve()?;
         self.spaces.reserve()?;
-        self.index.reserve((namespace, &key), &mut self.rows, &self.spaces)?;
+        self.index.reserve((namespace, key.as_bytes()), &mut self.rows, &self.spaces)?;
         Ok(NewRow { space, name, key })
     }
 

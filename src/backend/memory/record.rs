@@ -43,7 +43,7 @@ impl Maps {
         }
         let (mut len, mut count) = (HEAD, 0);
         self.changes.each(&mut |name, key| {
-            len += len_of((name, key, self.row(name, key)));
+            len += len_of((name, key, self.row(name, key.as_bytes())));
             let fits = count == 0 || len <= PART;
             count += usize::from(fits);
             fits
@@ -51,7 +51,7 @@ impl Maps {
         let record = encode(&|each| {
             let mut left = count;
             self.changes.each(&mut |name, key| {
-                each((name, key, self.row(name, key)));
+                each((name, key, self.row(name, key.as_bytes())));
                 left -= 1;
                 left > 0
             });

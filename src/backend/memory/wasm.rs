@@ -49,7 +49,7 @@ impl Memory {
         see: impl FnOnce(Seen<'_>) -> T,
     ) -> Result<Option<T>> {
         self.read(|maps| {
-            let Some(id) = maps.find(namespace, key) else { return Ok(None) };
+            let Some(id) = maps.find(namespace, key.as_bytes()) else { return Ok(None) };
             Ok(maps.get(id).map(|row| see(Seen { row, id, has_expired: row.has_expired(clock) })))
         })
     }
