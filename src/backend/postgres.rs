@@ -16,7 +16,7 @@
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use self::call::Call;
 use self::connection::{Connection, Statement};
@@ -117,7 +117,7 @@ impl Postgres {
         call: &mut Call,
         mut act: impl FnMut(&mut Session, &mut Call, bool) -> Result<T, Failure>,
     ) -> Result<T> {
-        let (mut attempt, mut repeated) = (0, false);
+        let (mut attempt, mut repeated, mut failing) = (0, false, None::<Instant>);
         loop {
             let mut sent = false;
             let done = session.connected(call, self.libpq, &self.hosts, self.rights).map(drop).and_then(|()| {
@@ -133,8 +133,10 @@ impl Postgres {
                 repeated |= sent;
             }
             session.discard_if_flying();
-            let passes = matches!(failure.kind, Kind::Again | Kind::Lost | Kind::Created);
-            if !passes || !call.pause(attempt) {
+            let passes = matches!(failure.kind, Kind::Again | Kind::Lost | Kind::Created | Kind::Unprepared);
+            // The deadline of an import begins anew with each of its portions.
+            let is_over = failing.get_or_insert_with(Instant::now).elapsed() >= self.timeout;
+            if !passes || is_over || !call.pause(attempt) {
                 return Err(match passes && repeated {
                     true => failure.error.and_so("if this was a write, it may have been made"),
                     false => failure.error,

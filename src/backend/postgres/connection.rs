@@ -3,12 +3,14 @@
 //! All statements of one flight are sent before the first answer arrives (libpq's pipeline mode), so a flight takes one
 //! round trip. Each wait ends with the deadline of its [`Call`].
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::ptr;
 use std::time::{Duration, Instant};
 
 use super::call::Call;
-use super::failure::Failure;
+use super::failure::{Failure, Kind};
 use super::hosts::Target;
 use super::libpq::{self, Conn, Libpq};
 use super::sockets::{Socket, generation};
@@ -17,13 +19,20 @@ use crate::error::Error;
 
 /// A statement with its parameters.
 pub(super) struct Statement<'a> {
-    pub sql: &'a str,
-    pub params: Vec<Param<'a>>,
+    sql: &'a str,
+    params: Vec<Param<'a>>,
+    /// Whether the server keeps it prepared.
+    is_kept: bool,
 }
 
 impl<'a> Statement<'a> {
     pub fn new(sql: &'a str, params: impl Into<Vec<Param<'a>>>) -> Self {
-        Statement { sql, params: params.into() }
+        Statement { sql, params: params.into(), is_kept: false }
+    }
+
+    /// A statement that is sent often, and whose plan does not depend on its parameters.
+    pub fn kept(sql: &'static str, params: impl Into<Vec<Param<'a>>>) -> Self {
+        Statement { sql, params: params.into(), is_kept: true }
     }
 }
 
@@ -35,6 +44,23 @@ pub(super) struct Connection {
     generation: u64,
     /// Whether answers are still to come.
     pub flying: bool,
+    /// Whether statements may stay prepared.
+    keeps: bool,
+    /// The names of those that are, by the address of their text, which is static.
+    kept: HashMap<*const u8, Kept>,
+}
+
+struct Kept {
+    name: CString,
+    /// Whether the server has confirmed it.
+    is_prepared: bool,
+}
+
+/// What a result answers.
+enum Expected {
+    Statement,
+    /// The preparation of the statement with this text.
+    Preparation(*const u8),
 }
 
 // SAFETY: a connection of libpq may be used by any thread, one at a time.
@@ -48,6 +74,10 @@ impl Drop for Connection {
             unsafe { (self.libpq.finish)(self.conn) }
         }
     }
+}
+
+fn text(text: &str) -> Result<CString, Failure> {
+    CString::new(text).map_err(|_| Error::invalid("a statement has a NUL in it").into())
 }
 
 /// Drops what the server or libpq would print.
@@ -64,7 +94,8 @@ impl Connection {
         if conn.is_null() {
             return Err(Error::no_memory(0).into());
         }
-        let mut connection = Connection { libpq, conn, socket: None, generation: generation(), flying: false };
+        let (generation, kept) = (generation(), HashMap::new());
+        let mut connection = Connection { libpq, conn, socket: None, generation, flying: false, keeps: false, kept };
         if connection.is_bad() {
             return Err(connection.not_connected());
         }
@@ -170,50 +201,93 @@ impl Connection {
         groups: &[&[Statement<'_>]],
     ) -> Result<Vec<Result<Vec<Rows>, Failure>>, Failure> {
         self.flying = true;
+        let mut expected = Vec::new();
         for statements in groups {
+            let mut of_group = Vec::new();
             for statement in *statements {
-                self.send(statement)?;
+                self.send(statement, &mut of_group)?;
             }
+            expected.push(of_group);
             // SAFETY: the connection is live.
             if unsafe { (self.libpq.pipeline_sync)(self.conn) } != 1 {
                 return Err(self.lost());
             }
         }
         let mut all = Vec::new();
-        while all.len() < groups.len() {
-            let group = self.receive_group(call)?;
-            all.push(group);
+        for of_group in expected {
+            all.push(self.receive_group(call, of_group)?);
         }
         self.flying = false;
         Ok(all)
     }
 
-    fn send(&mut self, statement: &Statement<'_>) -> Result<(), Failure> {
-        let sql = CString::new(statement.sql).map_err(|_| Error::invalid("a statement has a NUL in it"))?;
+    /// Lets statements stay prepared, if the session behind this connection is always the same: not if `session` is not
+    /// the one that libpq connected to.
+    pub fn keep_statements(&mut self, session: i64) {
+        // SAFETY: the connection is live.
+        self.keeps = session == i64::from(unsafe { (self.libpq.backend_pid)(self.conn) });
+    }
+
+    fn send(&mut self, statement: &Statement<'_>, expected: &mut Vec<Expected>) -> Result<(), Failure> {
         let params = &statement.params;
         let oids: Vec<_> = params.iter().map(Param::oid).collect();
         let (values, lengths): (Vec<_>, Vec<_>) = params.iter().map(raw).unzip();
         let formats = vec![1; params.len()];
         let count = params.len() as c_int;
-        // SAFETY: the connection is live, and all arrays have as many elements as there are parameters. libpq copies
-        // them.
+        let (values, lengths, formats) = (values.as_ptr(), lengths.as_ptr(), formats.as_ptr());
+        let name = match statement.is_kept && self.keeps {
+            true => Some(self.prepare(statement, &oids, expected)?),
+            false => None,
+        };
+        expected.push(Expected::Statement);
+        let (libpq, conn) = (self.libpq, self.conn);
+        // SAFETY: the connection is live, the texts end with a NUL, and all arrays have as many elements as there are
+        // parameters. libpq copies them.
         let sent = unsafe {
-            (self.libpq.send_query)(
-                self.conn,
-                sql.as_ptr(),
-                count,
-                oids.as_ptr(),
-                values.as_ptr(),
-                lengths.as_ptr(),
-                formats.as_ptr(),
-                1,
-            )
+            match name {
+                Some(name) => (libpq.send_prepared)(conn, name.as_ptr(), count, values, lengths, formats, 1),
+                None => {
+                    let sql = text(statement.sql)?;
+                    (libpq.send_query)(conn, sql.as_ptr(), count, oids.as_ptr(), values, lengths, formats, 1)
+                }
+            }
         };
         if sent == 1 { Ok(()) } else { Err(self.lost()) }
     }
 
+    /// Returns the name of a kept statement, and prepares it if it is not prepared.
+    fn prepare(
+        &mut self,
+        statement: &Statement<'_>,
+        oids: &[u32],
+        expected: &mut Vec<Expected>,
+    ) -> Result<CString, Failure> {
+        let (key, number) = (statement.sql.as_ptr(), self.kept.len());
+        let kept = match self.kept.entry(key) {
+            Entry::Occupied(kept) => kept.into_mut(),
+            Entry::Vacant(empty) => {
+                empty.insert(Kept { name: text(&format!("luat_kv_{number}"))?, is_prepared: false })
+            }
+        };
+        let name = kept.name.clone();
+        let is_sent = expected.iter().any(|expected| matches!(expected, Expected::Preparation(sql) if *sql == key));
+        if kept.is_prepared || is_sent {
+            return Ok(name);
+        }
+        let (sql, count) = (text(statement.sql)?, oids.len() as c_int);
+        // SAFETY: the connection is live, the texts end with a NUL, and libpq copies all.
+        let sent = unsafe { (self.libpq.send_prepare)(self.conn, name.as_ptr(), sql.as_ptr(), count, oids.as_ptr()) };
+        expected.push(Expected::Preparation(key));
+        if sent == 1 { Ok(name) } else { Err(self.lost()) }
+    }
+
     /// Receives the results of a group. The inner result is the failure of its transaction.
-    fn receive_group(&mut self, call: &mut Call) -> Result<Result<Vec<Rows>, Failure>, Failure> {
+    fn receive_group(
+        &mut self,
+        call: &mut Call,
+        expected: Vec<Expected>,
+    ) -> Result<Result<Vec<Rows>, Failure>, Failure> {
+        let mut expected = expected.into_iter();
         let (mut all, mut failed) = (Vec::new(), None::<Failure>);
         let mut empty = 0;
         loop {
@@ -236,9 +310,18 @@ impl Connection {
             let rows = unsafe { Rows::new(self.libpq, result) };
             match rows.status() {
                 libpq::PIPELINE_SYNC => return Ok(failed.map_or(Ok(all), Err)),
-                libpq::COMMAND_OK | libpq::TUPLES_OK => all.push(rows),
+                libpq::COMMAND_OK | libpq::TUPLES_OK => match expected.next() {
+                    Some(Expected::Preparation(sql)) => {
+                        self.kept.get_mut(&sql).into_iter().for_each(|kept| kept.is_prepared = true);
+                    }
+                    _ => all.push(rows),
+                },
                 libpq::PIPELINE_ABORTED => {}
-                _ => _ = failed.get_or_insert_with(|| Failure::of(&rows)),
+                _ => {
+                    let failure = failed.get_or_insert_with(|| Failure::of(&rows));
+                    // A pool gives each transaction another session, with statements of its own.
+                    self.keeps &= failure.kind != Kind::Unprepared;
+                }
             }
         }
     }

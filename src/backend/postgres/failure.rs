@@ -21,6 +21,8 @@ pub(super) enum Kind {
     NoTables,
     /// Somebody else is creating the tables.
     Created,
+    /// A statement that was to stay prepared is not there.
+    Unprepared,
     /// The short way of a write found something unusual and has changed nothing.
     General,
 }
@@ -81,6 +83,7 @@ impl Failure {
             "55P03" => failure(Kind::Final, Code::Busy),
             // A statement that was cancelled, by a timeout of the server's or by an administrator.
             "57014" => failure(Kind::Again, Code::Busy),
+            "26000" | "42P05" => failure(Kind::Unprepared, Code::Internal),
             "25006" => failure(Kind::Lost, Code::ReadOnly),
             // Too many connections; others may close theirs.
             "53300" => failure(Kind::Lost, Code::Busy),

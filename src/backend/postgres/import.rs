@@ -67,7 +67,7 @@ impl<'a> Importing<'a> {
     }
 
     fn send(&mut self) -> Result<(), Failure> {
-        let (add_all, mut statements) = (sql::add_all(), Vec::new());
+        let mut statements = Vec::new();
         let rows = |adds: bool| -> Vec<Row<'_>> {
             let all = self.waiting.iter().filter(|(_, change)| change.adds == adds);
             all.filter_map(|((namespace, key), change)| {
@@ -83,7 +83,7 @@ impl<'a> Importing<'a> {
         put_all(&mut statements, &puts, &self.attempt, sql::PUT_ALL)?;
         delete_all(&mut statements, &gone)?;
         let before = statements.len();
-        put_all(&mut statements, &adds, &self.attempt, &add_all)?;
+        put_all(&mut statements, &adds, &self.attempt, &sql::ADD_ALL)?;
         let answers = self.connection.fly(self.call, &statements)?;
         let stored: u64 = answers.iter().skip(before).map(|rows| rows.changed()).sum();
         self.refused += adds.len() as u64 - stored;

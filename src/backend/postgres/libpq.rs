@@ -80,6 +80,7 @@ macro_rules! functions {
 
 functions! {
     cmd_tuples = c"PQcmdTuples": fn(*mut ResultPtr) -> *mut c_char;
+    backend_pid = c"PQbackendPID": fn(*const Conn) -> c_int;
     clear = c"PQclear": fn(*mut ResultPtr);
     connect_poll = c"PQconnectPoll": fn(*mut Conn) -> c_int;
     connect_start = c"PQconnectStartParams": fn(*const *const c_char, *const *const c_char, c_int) -> *mut Conn;
@@ -102,6 +103,9 @@ functions! {
     result_status = c"PQresultStatus": fn(*const ResultPtr) -> c_int;
     send_query = c"PQsendQueryParams": fn(*mut Conn, *const c_char, c_int, *const u32, *const *const c_char,
         *const c_int, *const c_int, c_int) -> c_int;
+    send_prepare = c"PQsendPrepare": fn(*mut Conn, *const c_char, *const c_char, c_int, *const u32) -> c_int;
+    send_prepared = c"PQsendQueryPrepared": fn(*mut Conn, *const c_char, c_int, *const *const c_char, *const c_int,
+        *const c_int, c_int) -> c_int;
     set_error_verbosity = c"PQsetErrorVerbosity": fn(*mut Conn, c_int) -> c_int;
     set_nonblocking = c"PQsetnonblocking": fn(*mut Conn, c_int) -> c_int;
     set_notice_processor = c"PQsetNoticeProcessor":

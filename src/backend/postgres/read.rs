@@ -24,7 +24,7 @@ pub(super) fn get(
         Projection::Entry => sql::GET,
     };
     let params = [Param::Bytes(namespace.as_bytes()), Param::Bytes(key.as_bytes()), Param::number(now)];
-    let rows = connection.ask(call, Statement::new(sql, params))?;
+    let rows = connection.ask(call, Statement::kept(sql, params))?;
     if rows.len() == 0 {
         return Ok(false);
     }
@@ -54,7 +54,7 @@ pub(super) fn get_many(
 ) -> Result<Vec<Entry>, Failure> {
     let all = byte_strings(keys.iter().map(|key| key.as_bytes()))?;
     let params = [Param::Bytes(namespace.as_bytes()), all, Param::number(now)];
-    let rows = connection.ask(call, Statement::new(sql::GET_MANY, params))?;
+    let rows = connection.ask(call, Statement::kept(sql::GET_MANY, params))?;
     let mut found = Vec::new();
     for row in 0..rows.len() {
         let mut entry = Entry { key: copy_text(name(&rows, row, 0)?)?, ..Entry::default() };

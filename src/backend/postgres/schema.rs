@@ -41,7 +41,13 @@ pub(super) fn prepare(connection: &mut Connection, call: &mut Call, rights: Righ
 }
 
 fn check(connection: &mut Connection, call: &mut Call) -> Result<bool, Failure> {
-    let rows = connection.ask(call, Statement::new(sql::FORMAT, []))?;
+    let [session, format] = [sql::SESSION, sql::FORMAT].map(|sql| [Statement::new(sql, [])]);
+    let mut answers = connection.fly_in_groups(call, &[&session, &format])?;
+    let format = answers.pop().unwrap_or_else(|| Ok(Vec::new()))?;
+    let (Some(rows), Some(Ok(session))) = (format.first(), answers.pop()) else {
+        return Err(Failure::lost("the server sent too few answers"));
+    };
+    connection.keep_statements(session.first().map(|rows| rows.number(0, 0)).transpose()?.flatten().unwrap_or(-1));
     if rows.len() != 1 {
         let message = format!("luat_kv.format has {} rows; it has one in every store", rows.len());
         return Err(Error::new(Code::Corrupt, message).into());

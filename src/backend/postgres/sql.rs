@@ -4,6 +4,8 @@
 //! qualified, and no statement depends on the settings of a session, since a pool may give each transaction another
 //! one. Only what PostgreSQL shares with CockroachDB and YugabyteDB is used, except where a comment says otherwise.
 
+use std::sync::LazyLock;
+
 /// What the tables are made with, in one transaction.
 pub(super) const CREATE: [&str; 5] = [
     "CREATE SCHEMA IF NOT EXISTS luat_kv",
@@ -18,6 +20,9 @@ pub(super) const CREATE: [&str; 5] = [
 ];
 
 pub(super) const SET_FORMAT: &str = "INSERT INTO luat_kv.format (format, writer, reader) VALUES ($1, $2, $3)";
+
+/// The number of the session that answers. Behind a pool, it is not that of the session that was connected to.
+pub(super) const SESSION: &str = "SELECT pg_backend_pid()";
 
 pub(super) const FORMAT: &str = "SELECT format, writer, reader FROM luat_kv.format";
 
@@ -166,42 +171,41 @@ fn insert() -> String {
     )
 }
 
-pub(super) fn put() -> String {
-    single(&format!("{} RETURNING true AS done", insert()), NONE)
-}
+pub(super) static PUT: LazyLock<String> =
+    LazyLock::new(|| single(&format!("{} RETURNING true AS done", insert()), NONE));
 
-pub(super) fn add() -> String {
+pub(super) static ADD: LazyLock<String> = LazyLock::new(|| {
     let change = format!("{} WHERE k.expiration <= (SELECT now FROM t) RETURNING true AS done", insert());
     single(&change, [CHANGED, NONE[1], NONE[2], NONE[3], NONE[4]])
-}
+});
 
 /// $11: version.
-pub(super) fn touch() -> String {
+pub(super) static TOUCH: LazyLock<String> = LazyLock::new(|| {
     let change = format!(
         "UPDATE luat_kv.kv AS k SET expiration = {EXPIRES}, version = $11 FROM t
         WHERE k.namespace = $1 AND k.key = $2 AND (k.expiration IS NULL OR k.expiration > t.now) AND {LASTS}
         RETURNING true AS done"
     );
     single(&change, [CHANGED, NONE[1], NONE[2], NONE[3], NONE[4]])
-}
+});
 
 /// Also removes a row that has expired. The number is 1 if it had not.
-pub(super) fn delete() -> String {
+pub(super) static DELETE: LazyLock<String> = LazyLock::new(|| {
     let change = "DELETE FROM luat_kv.kv AS k USING t WHERE k.namespace = $1 AND k.key = $2
         RETURNING true AS done, (k.expiration IS NULL OR k.expiration > t.now)::int::bigint AS number";
     single(change, ["coalesce(w.number, 0)", NONE[1], NONE[2], NONE[3], NONE[4]])
-}
+});
 
-pub(super) fn take() -> String {
+pub(super) static TAKE: LazyLock<String> = LazyLock::new(|| {
     let change = "DELETE FROM luat_kv.kv AS k USING t
         WHERE k.namespace = $1 AND k.key = $2 AND (k.expiration IS NULL OR k.expiration > t.now)
         RETURNING true AS done, k.expiration, k.version, k.metadata, k.value";
     single(change, [NONE[0], "w.expiration", "w.version", "w.metadata", "w.value"])
-}
+});
 
 /// $11: version, $12: by, $13: the sum of a new key. Changes nothing if the value is not a number in its one form, or
 /// the sum would overflow.
-pub(super) fn incr() -> String {
+pub(super) static INCR: LazyLock<String> = LazyLock::new(|| {
     let sum = incremented("$12");
     let change = format!(
         "INSERT INTO luat_kv.kv AS k (namespace, key, expiration, version, value)
@@ -215,7 +219,7 @@ pub(super) fn incr() -> String {
         RETURNING true AS done, convert_from(k.value, 'UTF8')::bigint AS number"
     );
     single(&change, ["w.number", NONE[1], NONE[2], NONE[3], NONE[4]])
-}
+});
 
 /// The answer of a write that was made. $1: the client, $2: the number of its write.
 pub(super) const ANSWER: &str = "SELECT number IS DISTINCT FROM 0, number, expiration, version, metadata, value
@@ -250,12 +254,12 @@ pub(super) const LOCKED_AT: &str = "SELECT coalesce($3, floor(e)::bigint), coale
     FROM date_part('epoch', statement_timestamp()) AS e";
 
 /// $1: the client, $2: the number, $3: the answer, if it is a number.
-pub(super) fn note() -> String {
+pub(super) static NOTE: LazyLock<String> = LazyLock::new(|| {
     format!(
         "INSERT INTO luat_kv.kv_done AS d (client, count, at, number)
         VALUES ($1, $2, floor(date_part('epoch', statement_timestamp()))::bigint, $3) {LEDGER}"
     )
-}
+});
 
 /// $1: namespaces, $2: keys, $3: seconds from now, $4: times, $5: metadata, $6: values, $7: the version, $8: now.
 pub(super) const PUT_ALL: &str = "INSERT INTO luat_kv.kv AS k (namespace, key, expiration, version, metadata, value)
@@ -267,9 +271,7 @@ pub(super) const PUT_ALL: &str = "INSERT INTO luat_kv.kv AS k (namespace, key, e
         metadata = excluded.metadata, value = excluded.value";
 
 /// The same for keys that have no live entry. Tells how many rows it has changed.
-pub(super) fn add_all() -> String {
-    format!("{PUT_ALL} WHERE k.expiration <= {}", now!(8))
-}
+pub(super) static ADD_ALL: LazyLock<String> = LazyLock::new(|| format!("{PUT_ALL} WHERE k.expiration <= {}", now!(8)));
 
 /// $1: namespaces, $2: keys.
 pub(super) const DELETE_ALL: &str = "DELETE FROM luat_kv.kv AS k USING unnest($1, $2) AS p (namespace, key)
@@ -318,7 +320,7 @@ pub(super) fn remove(is_bounded: bool) -> String {
 /// An increment within a transaction that has locked the row. $1: namespace, $2: key, $3: now, $4: seconds from now,
 /// $5: version, $6: by, $7: the sum of a new key. If the value is not a number in its one form, or the sum would
 /// overflow, the new value is NULL, which it must not be.
-pub(super) fn incr_locked() -> String {
+pub(super) static INCR_LOCKED: LazyLock<String> = LazyLock::new(|| {
     let sum = incremented("$6");
     let now = now!(3);
     format!(
@@ -330,7 +332,7 @@ pub(super) fn incr_locked() -> String {
             metadata = CASE WHEN k.expiration <= {now} THEN NULL ELSE k.metadata END,
             value = CASE WHEN k.expiration <= {now} THEN excluded.value ELSE convert_to(({sum})::text, 'UTF8') END"
     )
-}
+});
 
 /// The number that a value is, plus another one; NULL if it is not a number in its one form, or the sum would not be a
 /// `bigint`. (Only `CASE` has an order of evaluation.)

@@ -128,12 +128,12 @@ fn alone(
     let version = Param::Bytes(attempt.version.as_bytes());
     let initial;
     let (sql, expires) = match &op.action {
-        Action::Put(content) => (sql::put(), Some(content.expires)),
-        Action::Add(content) => (sql::add(), Some(content.expires)),
-        Action::Touch(expires) => (sql::touch(), Some(*expires)),
-        Action::Incr { expires, .. } => (sql::incr(), Some(*expires)),
-        Action::Delete => (sql::delete(), None),
-        Action::Take => (sql::take(), None),
+        Action::Put(content) => (&sql::PUT, Some(content.expires)),
+        Action::Add(content) => (&sql::ADD, Some(content.expires)),
+        Action::Touch(expires) => (&sql::TOUCH, Some(*expires)),
+        Action::Incr { expires, .. } => (&sql::INCR, Some(*expires)),
+        Action::Delete => (&sql::DELETE, None),
+        Action::Take => (&sql::TAKE, None),
         Action::Check(_) => return Err(Failure::general()),
     };
     if let Some(expires) = expires {
@@ -152,7 +152,7 @@ fn alone(
         _ => {}
     }
     let expiries = u64::from(expires.is_some_and(|expires| !matches!(expires, Expires::Never)));
-    let rows = with_sweep(session, call, clock, expiries, &[Statement::new(&sql, params)])?;
+    let rows = with_sweep(session, call, clock, expiries, &[Statement::kept(sql, params)])?;
     let done = rows.last().map(Done::of).transpose()?.flatten().unwrap_or_default();
     if !done.changed && may_be_unusual(op) {
         return Err(Failure::general());
@@ -243,10 +243,10 @@ fn at_once(
 ) -> Result<Outcome, Failure> {
     let is_incr = |op: &&Op<'_>| matches!(op.action, Action::Incr { .. });
     let counted: BTreeSet<_> = write.ops.iter().filter(is_incr).map(|op| (op.namespace, op.key)).collect();
-    let (lock_timeout, note, incr) = (call.lock_timeout(), sql::note(), sql::incr_locked());
+    let lock_timeout = call.lock_timeout();
     let mut statements = vec![
-        Statement::new(sql::SET_LOCK_TIMEOUT, [Param::Text(Some(&lock_timeout))]),
-        Statement::new(&note, note_params(attempt, None)),
+        Statement::kept(sql::SET_LOCK_TIMEOUT, [Param::Text(Some(&lock_timeout))]),
+        Statement::kept(&sql::NOTE, note_params(attempt, None)),
     ];
     if write.ops.iter().any(|op| !matches!(op.action, Action::Put(_))) {
         // Locked in the order of the keys, as every transaction does that locks several.
@@ -270,7 +270,7 @@ fn at_once(
                 let [ttl, sum] = [split(expires).0, Some(initial.saturating_add(by))].map(Param::number);
                 let (now, by) = (Param::number(attempt.now), Param::number(by));
                 let [namespace, name] = [op.namespace, op.key].map(|name| Param::Bytes(name.as_bytes()));
-                statements.push(Statement::new(&incr, [namespace, name, now, ttl, version, by, sum]));
+                statements.push(Statement::kept(&sql::INCR_LOCKED, [namespace, name, now, ttl, version, by, sum]));
             }
             (_, Some(row)) if counted.contains(&key) => put_all(&mut statements, &[row], attempt, sql::PUT_ALL)?,
             (_, None) if counted.contains(&key) => delete_all(&mut statements, &[key])?,
@@ -329,9 +329,9 @@ fn lock<'s>(
     attempt: &'s Attempt,
 ) -> Result<(), Failure> {
     let [namespaces, names] = names(keys)?;
-    statements.push(Statement::new(sql::PLACE, [namespaces, names, Param::Bytes(attempt.version.as_bytes())]));
+    statements.push(Statement::kept(sql::PLACE, [namespaces, names, Param::Bytes(attempt.version.as_bytes())]));
     let [namespaces, names] = self::names(keys)?;
-    statements.push(Statement::new(sql::LOCK, [namespaces, names, bools(are_read)?]));
+    statements.push(Statement::kept(sql::LOCK, [namespaces, names, bools(are_read)?]));
     Ok(())
 }
 
@@ -345,7 +345,7 @@ pub(super) fn put_all<'s>(
     statements: &mut Vec<Statement<'s>>,
     mut rows: &[Row<'_>],
     attempt: &'s Attempt,
-    sql: &'s str,
+    sql: &'static str,
 ) -> Result<(), Failure> {
     while !rows.is_empty() {
         let (mut count, mut bytes) = (0, 0);
@@ -371,14 +371,14 @@ pub(super) fn put_all<'s>(
             Param::Bytes(attempt.version.as_bytes()),
             Param::number(attempt.now),
         ];
-        statements.push(Statement::new(sql, params));
+        statements.push(Statement::kept(sql, params));
     }
     Ok(())
 }
 
 pub(super) fn delete_all(statements: &mut Vec<Statement<'_>>, keys: &[(&str, &str)]) -> Result<(), Failure> {
     if !keys.is_empty() {
-        statements.push(Statement::new(sql::DELETE_ALL, names(keys)?));
+        statements.push(Statement::kept(sql::DELETE_ALL, names(keys)?));
     }
     Ok(())
 }
@@ -424,11 +424,13 @@ fn locked(
     }
     let (keys, are_read): (Vec<_>, Vec<_>) = keys.into_iter().unzip();
     let lock_timeout = call.lock_timeout();
-    let mut statements =
-        vec![Statement::new(sql::BEGIN, []), Statement::new(sql::SET_LOCK_TIMEOUT, [Param::Text(Some(&lock_timeout))])];
+    let mut statements = vec![
+        Statement::new(sql::BEGIN, []),
+        Statement::kept(sql::SET_LOCK_TIMEOUT, [Param::Text(Some(&lock_timeout))]),
+    ];
     lock(&mut statements, &keys, &are_read, attempt)?;
     let [client, count] = attempt.token();
-    statements.push(Statement::new(sql::LOCKED_AT, [client, count, Param::number(attempt.now)]));
+    statements.push(Statement::kept(sql::LOCKED_AT, [client, count, Param::number(attempt.now)]));
     let connection = session.connection()?;
     let answers = connection.fly(call, &statements)?;
     let [.., rows, times] = &answers[..] else { return Err(Failure::lost("the server sent too few answers")) };
@@ -464,8 +466,7 @@ fn locked(
         [Op { action: Action::Touch(_), answer, .. }] => Some(i64::from(answer.found)),
         _ => None,
     };
-    let note = sql::note();
-    let mut statements = vec![Statement::new(&note, note_params(attempt, number))];
+    let mut statements = vec![Statement::kept(&sql::NOTE, note_params(attempt, number))];
     put_all(&mut statements, &overlay.puts(), attempt, sql::PUT_ALL)?;
     delete_all(&mut statements, &overlay.deletes())?;
     statements.push(Statement::new(sql::COMMIT, []));
@@ -490,11 +491,11 @@ fn action_at(action: Action<'_>, up: i64, limits: crate::types::Limits) -> Resul
 
 /// Begins a transaction of several flights, as an import is.
 pub(super) fn begin(connection: &mut Connection, call: &mut Call, attempt: &Attempt) -> Result<i64, Failure> {
-    let (lock_timeout, note) = (call.lock_timeout(), sql::note());
+    let lock_timeout = call.lock_timeout();
     let statements = [
         Statement::new(sql::BEGIN, []),
-        Statement::new(sql::SET_LOCK_TIMEOUT, [Param::Text(Some(&lock_timeout))]),
-        Statement::new(&note, note_params(attempt, None)),
+        Statement::kept(sql::SET_LOCK_TIMEOUT, [Param::Text(Some(&lock_timeout))]),
+        Statement::kept(&sql::NOTE, note_params(attempt, None)),
         Statement::new(sql::NOW, [Param::number(attempt.now)]),
     ];
     let answers = connection.fly(call, &statements)?;
