@@ -6,7 +6,7 @@
 //! | `hosts`, `connection`, `session` | the servers of a URL; a connection and its flights; what belongs to it |
 //! | `call`, `slot`, `sockets` | deadlines and forks; whose turn it is; what a child does with its parent's connections |
 //! | `schema`, `sql` | the tables; all SQL |
-//! | `read`, `write`, `overlay`, `import` | the operations |
+//! | `read`, `write`, `rows`, `transaction`, `overlay`, `import` | the operations |
 //! | `failure` | what a failure of the server means |
 //!
 //! A store has one connection, which its calls take one after the other, besides one for each export or import in
@@ -42,11 +42,13 @@ mod import;
 mod libpq;
 mod overlay;
 mod read;
+mod rows;
 mod schema;
 mod session;
 mod slot;
 pub(crate) mod sockets;
 mod sql;
+mod transaction;
 mod wire;
 mod write;
 
@@ -87,24 +89,28 @@ impl Postgres {
     }
 
     /// Carries out a call with the connection of the store: see [`repeat`](Self::repeat).
-    fn run<T>(&self, act: impl FnMut(&mut Session, &mut Call, bool) -> Result<T, Failure>) -> Result<T> {
+    fn run<T>(&self, writes: bool, act: impl FnMut(&mut Session, &mut Call, bool) -> Result<T, Failure>) -> Result<T> {
         if self.closed.load(Ordering::Acquire) {
             return Err(Error::closed());
         }
         let mut call = Call::begin(self.timeout);
         let mut turn = self.slots.turn(&mut call, Session::new)?;
         let session = turn.session()?;
-        self.repeat(session, &mut call, act)
+        self.repeat(writes, session, &mut call, act)
     }
 
     /// Like [`run`](Self::run), with a connection for this call alone, which may take long.
-    fn run_apart<T>(&self, act: impl FnMut(&mut Session, &mut Call, bool) -> Result<T, Failure>) -> Result<T> {
+    fn run_apart<T>(
+        &self,
+        writes: bool,
+        act: impl FnMut(&mut Session, &mut Call, bool) -> Result<T, Failure>,
+    ) -> Result<T> {
         if self.closed.load(Ordering::Acquire) {
             return Err(Error::closed());
         }
         let mut call = Call::begin(self.timeout);
         let mut session = Session::new()?;
-        let done = self.repeat(&mut session, &mut call, act);
+        let done = self.repeat(writes, &mut session, &mut call, act);
         session.discard(); // within the gate
         done
     }
@@ -113,6 +119,7 @@ impl Postgres {
     /// whether the answer of an earlier attempt is missing.
     fn repeat<T>(
         &self,
+        writes: bool,
         session: &mut Session,
         call: &mut Call,
         mut act: impl FnMut(&mut Session, &mut Call, bool) -> Result<T, Failure>,
@@ -137,10 +144,9 @@ impl Postgres {
             // The deadline of an import begins anew with each of its portions.
             let is_over = failing.get_or_insert_with(Instant::now).elapsed() >= self.timeout;
             if !passes || is_over || !call.pause(attempt) {
-                return Err(match passes && repeated {
-                    true => failure.error.and_so("if this was a write, it may have been made"),
-                    false => failure.error,
-                });
+                let is_open = writes && repeated && !matches!(failure.error.code(), Code::Invalid | Code::Limit);
+                let error = failure.error;
+                return Err(if is_open { error.and_so("the write may have been made") } else { error });
             }
             attempt += 1;
         }
@@ -148,14 +154,14 @@ impl Postgres {
 
     /// Carries out a read.
     fn read<T>(&self, mut act: impl FnMut(&mut Connection, &mut Call) -> Result<T, Failure>) -> Result<T> {
-        self.run(|session, call, _| act(session.connection()?, call))
+        self.run(false, |session, call, _| act(session.connection()?, call))
     }
 
     /// Carries out a write that has the same version, and so the same place in the ledger, in all attempts.
     fn write_once<T>(&self, mut act: impl FnMut(&mut Session, &mut Call, &Attempt) -> Result<T, Failure>) -> Result<T> {
         self.check_writable()?;
         let mut version = None;
-        self.run(|session, call, repeated| {
+        self.run(true, |session, call, repeated| {
             session.check_writable()?;
             let version = *version.get_or_insert_with(|| session.versions.next());
             act(session, call, &Attempt { version, now: self.now(), repeated })
@@ -165,7 +171,7 @@ impl Postgres {
     /// Carries out a change that may be repeated without harm.
     fn change<T>(&self, mut act: impl FnMut(&mut Connection, &mut Call) -> Result<T, Failure>) -> Result<T> {
         self.check_writable()?;
-        self.run(|session, call, _| {
+        self.run(false, |session, call, _| {
             session.check_writable()?;
             act(session.connection()?, call)
         })
@@ -194,7 +200,7 @@ impl Backend for Postgres {
 
     fn scan(&self, namespace: &str, _: i64, each: &mut Each<'_>) -> Result<()> {
         let begun = Cell::new(false);
-        self.run_apart(|session, call, _| {
+        self.run_apart(false, |session, call, _| {
             session.in_transaction = true;
             let scanned = read::scan(session.connection()?, call, namespace, self.now(), &mut |call, entry| {
                 begun.set(true);
@@ -230,13 +236,13 @@ impl Backend for Postgres {
     fn import(&self, _: &Clock, import: &mut Import<'_>) -> Result<()> {
         self.check_writable()?;
         let mut version = None;
-        self.run_apart(|session, call, _| {
+        self.run_apart(true, |session, call, _| {
             session.check_writable()?;
             let version = *version.get_or_insert_with(|| session.versions.next());
             let attempt = Attempt { version, now: self.now(), repeated: false };
             session.in_transaction = true;
             let connection = session.connection()?;
-            let now = match write::begin(connection, call, &attempt) {
+            let now = match transaction::begin(connection, call, &attempt) {
                 Ok(now) => now,
                 // Its commit was made, and only the answer was lost.
                 Err(failure) if failure.kind == Kind::Done => return Ok(()),

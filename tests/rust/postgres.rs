@@ -184,3 +184,38 @@ fn a_write_waits_for_a_lock_no_longer_than_the_busy_timeout_and_does_not_happen_
     assert!(psql.wait().unwrap().success());
     assert_eq!(a.get("k").unwrap().unwrap(), b"before");
 }
+
+#[test]
+fn batches_of_the_same_keys_wait_for_each_other_without_deadlocks() {
+    const KEYS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+    let url = database();
+    open(&url);
+    std::thread::scope(|scope| {
+        for thread in 0..6_usize {
+            let url = &url;
+            scope.spawn(move || {
+                let store = open(url);
+                let names = store.namespace("n").unwrap();
+                for round in 0..60 {
+                    let mut batch = store.batch();
+                    if (thread + round) % 3 == 0 {
+                        batch.check(&names, KEYS[round % 6], None).unwrap();
+                    }
+                    for at in 0..4 {
+                        let key = KEYS[(thread * 5 + round + at * (1 + thread % 5)) % 6];
+                        match (thread + round + at) % 4 {
+                            0 if thread % 2 == 0 => batch.delete(&names, key),
+                            1 if thread % 3 == 0 => batch.incr(&names, &format!("n{key}"), 1),
+                            _ => batch.put(&names, key, "v"),
+                        }
+                        .unwrap();
+                    }
+                    batch.commit().unwrap();
+                }
+            });
+        }
+    });
+    let sql = "SELECT pg_stat_clear_snapshot(), deadlocks FROM pg_stat_database WHERE datname = current_database()";
+    let counted = Command::new("psql").args(["-XqAtd", &url, "-c", sql]).output().unwrap();
+    assert_eq!(String::from_utf8(counted.stdout).unwrap().trim(), "|0");
+}

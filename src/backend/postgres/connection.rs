@@ -343,8 +343,13 @@ impl Connection {
             if !self.wait(call, true, unsent, until) {
                 return Err(Failure::lost(format!("the server did not answer for {:.1} s", call.seconds())));
             }
+            // With TLS, a record may be longer than what the first call takes. The socket does not show the rest.
             // SAFETY: the connection is live.
-            if unsafe { (self.libpq.consume_input)(self.conn) } != 1 {
+            let is_read = unsafe {
+                (self.libpq.consume_input)(self.conn) == 1
+                    && ((self.libpq.ssl_in_use)(self.conn) == 0 || (self.libpq.consume_input)(self.conn) == 1)
+            };
+            if !is_read {
                 // The results that have arrived are still there, with the server's last words.
                 if !self.is_busy() {
                     return Ok(());

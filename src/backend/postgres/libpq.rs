@@ -111,6 +111,7 @@ functions! {
     set_notice_processor = c"PQsetNoticeProcessor":
         fn(*mut Conn, Option<unsafe extern "C" fn(*mut c_void, *const c_char)>, *mut c_void) -> *mut c_void;
     socket = c"PQsocket": fn(*const Conn) -> c_int;
+    ssl_in_use = c"PQsslInUse": fn(*mut Conn) -> c_int;
     status = c"PQstatus": fn(*const Conn) -> c_int;
 }
 

@@ -1,8 +1,8 @@
 //! The rows that a transaction has locked, and what becomes of them before they are stored.
 
 use super::failure::Failure;
+use super::rows::Row;
 use super::wire::Rows;
-use super::write::Row;
 use crate::backend::{Put, Transaction, copy, copy_text};
 use crate::error::Result;
 use crate::types::Entry;

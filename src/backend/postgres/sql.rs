@@ -235,18 +235,18 @@ pub(super) const ROLLBACK: &str = "ROLLBACK";
 /// How long to wait for locks in this transaction. $1: milliseconds.
 pub(super) const SET_LOCK_TIMEOUT: &str = "SELECT set_config('lock_timeout', $1, true)";
 
-/// Rows that have expired, for keys that have none, so that there is something to lock. $1: namespaces, $2: keys, $3:
-/// the version.
-pub(super) const PLACE: &str = "INSERT INTO luat_kv.kv (namespace, key, expiration, version, value)
+/// Locks keys, in their order: the rows of those that have one, and for the others a new row that has expired. (`ON
+/// CONFLICT DO UPDATE` locks a row also if it is not updated.) $1: namespaces, $2: keys, $3: the version.
+pub(super) const LOCK: &str = "INSERT INTO luat_kv.kv AS k (namespace, key, expiration, version, value)
     SELECT p.namespace, p.key, 0, $3, ''::bytea FROM unnest($1, $2) AS p (namespace, key)
-    ORDER BY p.namespace, p.key ON CONFLICT (namespace, key) DO NOTHING";
+    ORDER BY p.namespace, p.key
+    ON CONFLICT (namespace, key) DO UPDATE SET namespace = excluded.namespace WHERE false";
 
-/// Locks the rows in the order of their keys. $1: namespaces, $2: keys, $3: whether the value is needed. The first
-/// column is the number of the key, from 1.
-pub(super) const LOCK: &str = "SELECT p.i, k.expiration, k.version, k.metadata, CASE WHEN p.is_read THEN k.value END
+/// Reads what was locked. $1: namespaces, $2: keys, $3: whether the value is needed. The first column is the number of
+/// the key, from 1.
+pub(super) const LOCKED: &str = "SELECT p.i, k.expiration, k.version, k.metadata, CASE WHEN p.is_read THEN k.value END
     FROM unnest($1, $2, $3) WITH ORDINALITY AS p (namespace, key, is_read, i)
-    JOIN luat_kv.kv AS k ON k.namespace = p.namespace AND k.key = p.key
-    ORDER BY k.namespace, k.key FOR UPDATE OF k";
+    JOIN luat_kv.kv AS k ON k.namespace = p.namespace AND k.key = p.key";
 
 /// The times once the rows are locked, and whether the ledger has the write. $1: the client, $2: the number, $3: now.
 pub(super) const LOCKED_AT: &str = "SELECT coalesce($3, floor(e)::bigint), coalesce($3, ceil(e)::bigint),

@@ -20,11 +20,12 @@ use std::sync::atomic::Ordering;
 use super::call::Call;
 use super::connection::{Connection, Statement};
 use super::failure::{Failure, Kind};
-use super::overlay::Overlay;
 use super::read::{Done, name};
+use super::rows::{Row, delete_all, lock, note_params, put_all, split};
 use super::session::Session;
 use super::sql;
-use super::wire::{Param, Rows, bools, byte_strings, numbers, texts};
+use super::transaction::{in_transaction, roll_back};
+use super::wire::{Param, Rows};
 use crate::backend::{Action, Content, Expires, Op, Outcome, Range, Removed, Step, Write, copy_text};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result, quoted};
@@ -35,10 +36,6 @@ const NAMES: usize = 2600;
 
 /// How long a value is, at most: `pg_dump` writes two characters for each byte, and cannot write more than 1 GB.
 const VALUE: usize = 256 * 1024 * 1024;
-
-/// What a statement may hold: more rows go into several.
-const STATEMENT_ROWS: usize = 10_000;
-const STATEMENT_BYTES: usize = 16 * 1024 * 1024;
 
 /// A write that is carried out, perhaps several times.
 #[derive(Clone, Copy)]
@@ -52,7 +49,7 @@ pub(super) struct Attempt {
 
 impl Attempt {
     /// The client, and the number of its write.
-    fn token(&self) -> [Param<'_>; 2] {
+    pub fn token(&self) -> [Param<'_>; 2] {
         let (client, count) = self.version.as_bytes().split_at(8);
         let count = count.iter().fold(0, |count, byte| count << 8 | i64::from(*byte));
         [Param::Bytes(client), Param::number(count)]
@@ -183,15 +180,6 @@ fn note_answer(op: &mut Op<'_>, done: Done) {
     }
 }
 
-/// Seconds from now, or a time.
-fn split(expires: Expires) -> (Option<i64>, Option<i64>) {
-    match expires {
-        Expires::Never => (None, None),
-        Expires::At(at) => (None, Some(at)),
-        Expires::After(ttl) => (Some(ttl), None),
-    }
-}
-
 /// Sends a transaction, and with it, once in a second, one that removes some of the expired rows.
 fn with_sweep(
     session: &mut Session,
@@ -252,7 +240,7 @@ fn at_once(
         // Locked in the order of the keys, as every transaction does that locks several.
         let all: BTreeSet<_> = write.ops.iter().map(|op| (op.namespace, op.key)).collect();
         let all: Vec<_> = all.into_iter().collect();
-        lock(&mut statements, &all, &vec![false; all.len()], attempt)?;
+        statements.push(lock(&all, attempt)?);
     }
     let (mut last, mut expiries) = (BTreeMap::<(&str, &str), Option<Row<'_>>>::new(), 0);
     for op in &*write.ops {
@@ -294,212 +282,6 @@ fn expires_of(op: &Op<'_>) -> Expires {
         Action::Touch(expires) | Action::Incr { expires, .. } => expires,
         Action::Check(_) | Action::Delete | Action::Take => Expires::Never,
     }
-}
-
-/// A row to store.
-pub(super) struct Row<'a> {
-    pub namespace: &'a str,
-    pub key: &'a str,
-    /// Seconds from now, or a time.
-    pub ttl: Option<i64>,
-    pub at: Option<i64>,
-    pub metadata: Option<&'a str>,
-    pub value: &'a [u8],
-}
-
-impl<'a> Row<'a> {
-    fn of(op: &Op<'a>, content: Content<'a>) -> Self {
-        let Content { value, metadata, expires } = content;
-        let (ttl, at) = split(expires);
-        Row { namespace: op.namespace, key: op.key, ttl, at, metadata, value }
-    }
-}
-
-pub(super) fn note_params<'a>(attempt: &'a Attempt, number: Option<i64>) -> Vec<Param<'a>> {
-    let mut params = Vec::from(attempt.token());
-    params.push(Param::number(number));
-    params
-}
-
-/// Adds the statements that lock keys, whether they have rows or not.
-fn lock<'s>(
-    statements: &mut Vec<Statement<'s>>,
-    keys: &[(&str, &str)],
-    are_read: &[bool],
-    attempt: &'s Attempt,
-) -> Result<(), Failure> {
-    let [namespaces, names] = names(keys)?;
-    statements.push(Statement::kept(sql::PLACE, [namespaces, names, Param::Bytes(attempt.version.as_bytes())]));
-    let [namespaces, names] = self::names(keys)?;
-    statements.push(Statement::kept(sql::LOCK, [namespaces, names, bools(are_read)?]));
-    Ok(())
-}
-
-fn names(keys: &[(&str, &str)]) -> Result<[Param<'static>; 2], Failure> {
-    let namespaces = byte_strings(keys.iter().map(|(namespace, _)| namespace.as_bytes()))?;
-    Ok([namespaces, byte_strings(keys.iter().map(|(_, key)| key.as_bytes()))?])
-}
-
-/// Adds the statements that store rows, which are in the order of their keys.
-pub(super) fn put_all<'s>(
-    statements: &mut Vec<Statement<'s>>,
-    mut rows: &[Row<'_>],
-    attempt: &'s Attempt,
-    sql: &'static str,
-) -> Result<(), Failure> {
-    while !rows.is_empty() {
-        let (mut count, mut bytes) = (0, 0);
-        while count < rows.len().min(STATEMENT_ROWS)
-            && (count == 0 || bytes + rows[count].value.len() <= STATEMENT_BYTES)
-        {
-            bytes += rows[count].value.len();
-            count += 1;
-        }
-        let (some, rest) = rows.split_at(count);
-        rows = rest;
-        let keys: Vec<_> = some.iter().map(|row| (row.namespace, row.key)).collect();
-        let [namespaces, names] = names(&keys)?;
-        let ttls: Vec<_> = some.iter().map(|row| row.ttl).collect();
-        let ats: Vec<_> = some.iter().map(|row| row.at).collect();
-        let params = [
-            namespaces,
-            names,
-            numbers(&ttls)?,
-            numbers(&ats)?,
-            texts(some.iter().map(|row| row.metadata))?,
-            byte_strings(some.iter().map(|row| row.value))?,
-            Param::Bytes(attempt.version.as_bytes()),
-            Param::number(attempt.now),
-        ];
-        statements.push(Statement::kept(sql, params));
-    }
-    Ok(())
-}
-
-pub(super) fn delete_all(statements: &mut Vec<Statement<'_>>, keys: &[(&str, &str)]) -> Result<(), Failure> {
-    if !keys.is_empty() {
-        statements.push(Statement::kept(sql::DELETE_ALL, names(keys)?));
-    }
-    Ok(())
-}
-
-/// Ends a transaction that is not committed. If that fails, the connection is not used again.
-fn roll_back(session: &mut Session, call: &mut Call) {
-    if session.in_transaction {
-        let ended = session.connection().and_then(|connection| connection.ask(call, Statement::new(sql::ROLLBACK, [])));
-        match ended {
-            Ok(_) => session.in_transaction = false,
-            Err(_) => session.discard(),
-        }
-    }
-}
-
-/// Any write, in two round trips.
-fn in_transaction(
-    session: &mut Session,
-    call: &mut Call,
-    write: &mut Write<'_, '_>,
-    attempt: &Attempt,
-) -> Result<Outcome, Failure> {
-    session.in_transaction = true;
-    let done = locked(session, call, write, attempt);
-    match &done {
-        Ok(Outcome::Done(_)) => session.in_transaction = false,
-        Err(failure) if failure.kind == Kind::Lost => {}
-        _ => roll_back(session, call),
-    }
-    done
-}
-
-fn locked(
-    session: &mut Session,
-    call: &mut Call,
-    write: &mut Write<'_, '_>,
-    attempt: &Attempt,
-) -> Result<Outcome, Failure> {
-    let mut keys = BTreeMap::<(&str, &str), bool>::new();
-    for op in &*write.ops {
-        let is_read = matches!(op.action, Action::Take | Action::Touch(_) | Action::Incr { .. });
-        *keys.entry((op.namespace, op.key)).or_default() |= is_read;
-    }
-    let (keys, are_read): (Vec<_>, Vec<_>) = keys.into_iter().unzip();
-    let lock_timeout = call.lock_timeout();
-    let mut statements = vec![
-        Statement::new(sql::BEGIN, []),
-        Statement::kept(sql::SET_LOCK_TIMEOUT, [Param::Text(Some(&lock_timeout))]),
-    ];
-    lock(&mut statements, &keys, &are_read, attempt)?;
-    let [client, count] = attempt.token();
-    statements.push(Statement::kept(sql::LOCKED_AT, [client, count, Param::number(attempt.now)]));
-    let connection = session.connection()?;
-    let answers = connection.fly(call, &statements)?;
-    let [.., rows, times] = &answers[..] else { return Err(Failure::lost("the server sent too few answers")) };
-    if times.is(0, 2) {
-        return Err(Failure { kind: Kind::Done, error: Error::new(Code::Internal, "the write was made") });
-    }
-    if rows.len() < keys.len() {
-        // Another transaction has removed a row between the two statements, so there is nothing to lock.
-        return Err(Failure { kind: Kind::Again, error: Error::new(Code::Busy, "a row was removed meanwhile") });
-    }
-    let (now, up) = (times.number(0, 0)?.unwrap_or_default(), times.number(0, 1)?.unwrap_or_default());
-    let (ops, limits, progress) = (&mut *write.ops, write.limits, write.progress);
-    let mut overlay = Overlay::new(&keys, now, attempt.version);
-    for row in 0..rows.len() {
-        overlay.read(rows, row)?;
-    }
-    let mut at_server = Vec::new();
-    for op in ops.iter() {
-        at_server.push(Op::new(op.namespace, op.key, action_at(op.action, up, limits)?));
-    }
-    let clock = Clock::manual(now);
-    let mut same = Write { ops: &mut at_server, limits, clock: &clock, progress };
-    let held = same.apply(&mut overlay)?;
-    if !held {
-        return Ok(Outcome::Conflict);
-    }
-    for (op, done) in ops.iter_mut().zip(&mut at_server) {
-        op.answer = std::mem::take(&mut done.answer);
-    }
-    let number = match &*ops {
-        [Op { action: Action::Incr { .. }, answer, .. }] => Some(answer.sum),
-        [Op { action: Action::Add(_), answer, .. }] => Some(i64::from(!answer.found)),
-        [Op { action: Action::Touch(_), answer, .. }] => Some(i64::from(answer.found)),
-        _ => None,
-    };
-    let mut statements = vec![Statement::kept(&sql::NOTE, note_params(attempt, number))];
-    put_all(&mut statements, &overlay.puts(), attempt, sql::PUT_ALL)?;
-    delete_all(&mut statements, &overlay.deletes())?;
-    statements.push(Statement::new(sql::COMMIT, []));
-    connection.fly(call, &statements)?;
-    Ok(Outcome::Done(attempt.version))
-}
-
-/// The action with its lifetime as a time of the server.
-fn action_at(action: Action<'_>, up: i64, limits: crate::types::Limits) -> Result<Action<'_>> {
-    let at = |expires| match expires {
-        Expires::After(ttl) => limits.expiration_in(ttl, &Clock::manual(up)).map(Expires::At),
-        expires => Ok(expires),
-    };
-    Ok(match action {
-        Action::Put(content) => Action::Put(Content { expires: at(content.expires)?, ..content }),
-        Action::Add(content) => Action::Add(Content { expires: at(content.expires)?, ..content }),
-        Action::Touch(expires) => Action::Touch(at(expires)?),
-        Action::Incr { by, initial, expires } => Action::Incr { by, initial, expires: at(expires)? },
-        action => action,
-    })
-}
-
-/// Begins a transaction of several flights, as an import is.
-pub(super) fn begin(connection: &mut Connection, call: &mut Call, attempt: &Attempt) -> Result<i64, Failure> {
-    let lock_timeout = call.lock_timeout();
-    let statements = [
-        Statement::new(sql::BEGIN, []),
-        Statement::kept(sql::SET_LOCK_TIMEOUT, [Param::Text(Some(&lock_timeout))]),
-        Statement::kept(&sql::NOTE, note_params(attempt, None)),
-        Statement::new(sql::NOW, [Param::number(attempt.now)]),
-    ];
-    let answers = connection.fly(call, &statements)?;
-    Ok(answers.last().map(|rows| rows.number(0, 0)).transpose()?.flatten().unwrap_or_default())
 }
 
 /// One step of a long removal.

@@ -1,0 +1,106 @@
+//! Statements that lock, store and remove several rows.
+
+use super::connection::Statement;
+use super::failure::Failure;
+use super::sql;
+use super::wire::{Param, bools, byte_strings, numbers, texts};
+use super::write::Attempt;
+use crate::backend::{Content, Expires, Op};
+
+/// What a statement may hold: more rows go into several.
+const STATEMENT_ROWS: usize = 10_000;
+const STATEMENT_BYTES: usize = 16 * 1024 * 1024;
+
+/// A row to store.
+pub(super) struct Row<'a> {
+    pub namespace: &'a str,
+    pub key: &'a str,
+    /// Seconds from now, or a time.
+    pub ttl: Option<i64>,
+    pub at: Option<i64>,
+    pub metadata: Option<&'a str>,
+    pub value: &'a [u8],
+}
+
+impl<'a> Row<'a> {
+    pub fn of(op: &Op<'a>, content: Content<'a>) -> Self {
+        let Content { value, metadata, expires } = content;
+        let (ttl, at) = split(expires);
+        Row { namespace: op.namespace, key: op.key, ttl, at, metadata, value }
+    }
+}
+
+pub(super) fn note_params<'a>(attempt: &'a Attempt, number: Option<i64>) -> Vec<Param<'a>> {
+    let mut params = Vec::from(attempt.token());
+    params.push(Param::number(number));
+    params
+}
+
+/// The statement that locks keys, whether they have rows or not.
+pub(super) fn lock<'s>(keys: &[(&str, &str)], attempt: &'s Attempt) -> Result<Statement<'s>, Failure> {
+    let [namespaces, names] = names(keys)?;
+    Ok(Statement::kept(sql::LOCK, [namespaces, names, Param::Bytes(attempt.version.as_bytes())]))
+}
+
+/// The statement that reads their rows, with the values of some.
+pub(super) fn locked(keys: &[(&str, &str)], are_read: &[bool]) -> Result<Statement<'static>, Failure> {
+    let [namespaces, names] = names(keys)?;
+    Ok(Statement::kept(sql::LOCKED, [namespaces, names, bools(are_read)?]))
+}
+
+fn names(keys: &[(&str, &str)]) -> Result<[Param<'static>; 2], Failure> {
+    let namespaces = byte_strings(keys.iter().map(|(namespace, _)| namespace.as_bytes()))?;
+    Ok([namespaces, byte_strings(keys.iter().map(|(_, key)| key.as_bytes()))?])
+}
+
+/// Adds the statements that store rows, which are in the order of their keys.
+pub(super) fn put_all<'s>(
+    statements: &mut Vec<Statement<'s>>,
+    mut rows: &[Row<'_>],
+    attempt: &'s Attempt,
+    sql: &'static str,
+) -> Result<(), Failure> {
+    while !rows.is_empty() {
+        let (mut count, mut bytes) = (0, 0);
+        while count < rows.len().min(STATEMENT_ROWS)
+            && (count == 0 || bytes + rows[count].value.len() <= STATEMENT_BYTES)
+        {
+            bytes += rows[count].value.len();
+            count += 1;
+        }
+        let (some, rest) = rows.split_at(count);
+        rows = rest;
+        let keys: Vec<_> = some.iter().map(|row| (row.namespace, row.key)).collect();
+        let [namespaces, names] = names(&keys)?;
+        let ttls: Vec<_> = some.iter().map(|row| row.ttl).collect();
+        let ats: Vec<_> = some.iter().map(|row| row.at).collect();
+        let params = [
+            namespaces,
+            names,
+            numbers(&ttls)?,
+            numbers(&ats)?,
+            texts(some.iter().map(|row| row.metadata))?,
+            byte_strings(some.iter().map(|row| row.value))?,
+            Param::Bytes(attempt.version.as_bytes()),
+            Param::number(attempt.now),
+        ];
+        statements.push(Statement::kept(sql, params));
+    }
+    Ok(())
+}
+
+pub(super) fn delete_all(statements: &mut Vec<Statement<'_>>, keys: &[(&str, &str)]) -> Result<(), Failure> {
+    if !keys.is_empty() {
+        statements.push(Statement::kept(sql::DELETE_ALL, names(keys)?));
+    }
+    Ok(())
+}
+
+/// Seconds from now, or a time.
+pub(super) fn split(expires: Expires) -> (Option<i64>, Option<i64>) {
+    match expires {
+        Expires::Never => (None, None),
+        Expires::At(at) => (None, Some(at)),
+        Expires::After(ttl) => (Some(ttl), None),
+    }
+}
