@@ -550,10 +550,41 @@ luat_kv_status luat_kv_open(const char *path,
                             struct luat_kv_error **error);
 
 /**
- * Opens the store of the Luat project that contains a folder. The environment variable LUAT_KV_DB is the path of its
- * file. If that is not set, or empty, the project's root is the nearest folder upwards that has a luat.toml, or else
- * the folder itself. The store is then the file "kv.db" in the folder that the key routing.data_dir of luat.toml names
- * (default ".luat/data"), relative to the root. Otherwise like luat_kv_open().
+ * Opens the store that a URL or a path names. The scheme of the URL chooses what it is.
+ *
+ * "postgresql://user@host/database", also with "postgres:", is a PostgreSQL database. The URL is a connection URI of
+ * libpq, such as "postgresql://user@db1,db2/site?target_session_attrs=read-write&sslmode=verify-full". In the user, the
+ * password and the values of the query, reserved characters are encoded: "%40" is an @, "%2F" a slash.
+ *
+ * "file:///srv/kv.db" and "file:kv.db" are database files, the second one in the working folder. "%20" is a space. Such
+ * a URL names no other host and has no query. "memory:" is a new store, as luat_kv_open_memory() creates it. A text
+ * without a scheme is the path of a database file, and so is "C:/kv.db". Any other scheme is INVALID, so a path with a
+ * colon in its first part begins with "./".
+ *
+ * The options are those of luat_kv_open(). With PostgreSQL, limits, busy_timeout_ms and LUAT_KV_OPEN_READONLY hold; the
+ * server decides about durability, and there is no cache of values, so LUAT_KV_DURABILITY_FULL and a cache_size are
+ * INVALID. The library loads libpq when it opens the first such URL. Keep the password in ~/.pgpass or PGPASSWORD, where
+ * libpq finds it. If it is part of the URL, no message contains it, nor does the text of luat_kv_store_path().
+ *
+ * url       a C string: UTF-8, or a path in the system's encoding.
+ * options   NULL: the defaults.
+ * out       the store. Close it with luat_kv_close(). NULL after an error.
+ *
+ * Statuses: as luat_kv_open(); INVALID also for a URL that is malformed or has an unknown scheme, and for PostgreSQL
+ * in a library that was built without it. With PostgreSQL also BUSY and IO for a server that does not answer within
+ * busy_timeout_ms or refuses the connection, with its own words in the message. Thread-safe.
+ */
+luat_kv_status luat_kv_open_url(const char *url,
+                                const struct luat_kv_open_options *options,
+                                struct luat_kv_store **out,
+                                struct luat_kv_error **error);
+
+/**
+ * Opens the store of the Luat project that contains a folder. The environment variable LUAT_KV_DB is its URL or path,
+ * as for luat_kv_open_url(). If that is not set, or empty, the project's root is the nearest folder upwards that has a
+ * luat.toml, or else the folder itself. The store is then the one whose URL or path is the key kv.url of luat.toml, or
+ * else the file "kv.db" in the folder that the key routing.data_dir names (default ".luat/data"). Paths are relative to
+ * the root. Otherwise like luat_kv_open().
  *
  * The luat.toml must belong to the process's user, to root, or to the owner of the folder, and neither it nor its
  * folder may be writable by everyone (unless the folder has the sticky bit). Symbolic links from there to the file,
@@ -563,8 +594,8 @@ luat_kv_status luat_kv_open(const char *path,
  *
  * dir       a C string; NULL: the working directory.
  *
- * Statuses: as luat_kv_open(); INVALID also for a luat.toml that cannot be parsed, with file and line in the message.
- * Thread-safe.
+ * Statuses: as luat_kv_open_url(); INVALID also for a luat.toml that cannot be parsed, with file and line in the
+ * message. Thread-safe.
  */
 luat_kv_status luat_kv_open_project(const char *dir,
                                     const struct luat_kv_open_options *options,
@@ -582,8 +613,8 @@ luat_kv_status luat_kv_open_memory(const struct luat_kv_open_options *options,
                                    struct luat_kv_error **error);
 
 /**
- * Returns the database file's absolute path, or "memory": UTF-8, NUL-terminated, valid as long as the store's handle.
- * "" for NULL; never NULL. Thread-safe.
+ * Returns the database file's absolute path, or "memory", or the URL of the PostgreSQL database without its password:
+ * UTF-8, NUL-terminated, valid as long as the store's handle. "" for NULL; never NULL. Thread-safe.
  */
 const char *luat_kv_store_path(const struct luat_kv_store *store);
 
@@ -693,8 +724,7 @@ luat_kv_status luat_kv_stats_read(struct luat_kv_store *store,
                                   struct luat_kv_error **error);
 
 /**
- * Returns the database file's absolute path, or "memory": UTF-8, NUL-terminated, valid as long as the stats. "" for
- * NULL; never NULL.
+ * Returns the text of luat_kv_store_path(): UTF-8, NUL-terminated, valid as long as the stats. "" for NULL; never NULL.
  */
 const char *luat_kv_stats_path(const struct luat_kv_stats *stats);
 

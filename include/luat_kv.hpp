@@ -834,7 +834,7 @@ struct cache_stats {
 
 /// The contents of a store in numbers.
 struct stats {
-    std::string path{};                        ///< The database file's absolute path, or "memory".
+    std::string path{};                        ///< What store::path() returns.
     std::uint64_t file_size = 0;               ///< The size on disk in bytes, including the log beside the file.
     std::vector<namespace_stats> namespaces{}; ///< All that have keys, including expired ones, in byte order.
     cache_stats cache{};                       ///< The cache of values.
@@ -847,6 +847,12 @@ public:
     /// Opens the database file at a path. If it is missing, it is created, with its folders.
     [[nodiscard]] static store open(const std::string& path, const open_options& options = {}) {
         return open_with(luat_kv_open, options, detail::path(path));
+    }
+
+    /// Opens the store that a URL or a path names, such as "postgresql://user@host/database", "file:kv.db" or "memory:"
+    /// (see luat_kv_open_url in luat_kv.h).
+    [[nodiscard]] static store open_url(const std::string& url, const open_options& options = {}) {
+        return open_with(luat_kv_open_url, options, detail::path(url));
     }
 
     /// Opens the store of the Luat project that contains a folder.
@@ -865,7 +871,7 @@ public:
             detail::ask<luat_kv_namespace*>(luat_kv_namespace_open, get(), detail::data(name), name.size()));
     }
 
-    /// The database file's absolute path, or "memory".
+    /// The database file's absolute path, or "memory", or the URL of the PostgreSQL database without its password.
     [[nodiscard]] std::string path() const { return luat_kv_store_path(get()); }
 
     /// The limits of the store. A field that the loaded library does not know is 0.

@@ -245,14 +245,14 @@ pub(crate) unsafe fn text<'a>(data: *const c_void, len: usize, what: &str) -> Re
 /// # Safety
 /// `path` is NULL or a C string.
 #[cfg(feature = "sqlite")]
-unsafe fn path<'a>(path: *const c_char) -> Result<&'a Path> {
+unsafe fn path<'a>(path: *const c_char, what: &str) -> Result<&'a Path> {
     // SAFETY: NULL is an error before it is read, so it is a C string, as promised.
-    let bytes = unsafe { CStr::from_ptr(required(path.cast_mut(), "path")?) };
+    let bytes = unsafe { CStr::from_ptr(required(path.cast_mut(), what)?) };
     #[cfg(unix)]
     return Ok(Path::new(<OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(bytes.to_bytes())));
     #[cfg(not(unix))]
     return match bytes.to_str() {
         Ok(path) => Ok(Path::new(path)),
-        Err(why) => Err(Error::invalid(format!("path is not UTF-8: {why}"))),
+        Err(why) => Err(Error::invalid(format!("{what} is not UTF-8: {why}"))),
     };
 }

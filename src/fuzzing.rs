@@ -4,10 +4,14 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Result;
 use crate::store::Store;
+use crate::url::Url;
 
-/// Returns `[routing] data_dir` of a luat.toml with this text.
-pub fn data_dir(text: &[u8]) -> Result<PathBuf> {
-    crate::luat_project::data_dir(Path::new("luat.toml"), text.to_vec())
+/// Returns the file that a luat.toml with this text names as the store; `None` if the store is not a file.
+pub fn configured(text: &[u8]) -> Result<Option<PathBuf>> {
+    match crate::luat_project::configured(Path::new("luat.toml"), text.to_vec())? {
+        Url::File(path) => Ok(Some(path)),
+        _ => Ok(None),
+    }
 }
 
 /// Returns everything that a store in memory contains, in the format that the web package keeps.

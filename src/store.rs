@@ -1,6 +1,8 @@
 //! Stores: opening, housekeeping, closing.
 
 use std::cell::Cell;
+#[cfg(feature = "sqlite")]
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,6 +15,8 @@ use crate::backend::{Backend, Op, Outcome, Write, memory::Memory};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
 use crate::fork;
+#[cfg(feature = "sqlite")]
+use crate::luat_project::{self, Location};
 use crate::types::{Limits, OpenOptions, Stats};
 #[cfg(feature = "sqlite")]
 use crate::url::{self, Url};
@@ -37,7 +41,7 @@ pub(crate) struct Inner {
     /// Whether the back end enters a gate of [`fork`] by itself, since it waits for a network, and repeats its calls.
     #[cfg(all(feature = "postgres", unix))]
     waits: bool,
-    /// The path of the database file, or `memory`. Messages name the store by it.
+    /// The path of the database file, or `memory`, or a URL without its password. Messages name the store by it.
     label: String,
 }
 
@@ -239,8 +243,8 @@ impl Store {
     /// [`cache_size`](OpenOptions::cache_size) other than 0 and the default are [`Code::Invalid`] with its URL. No
     /// message contains the password of a URL.
     #[cfg(feature = "sqlite")]
-    pub fn open_url(url: &str, options: &OpenOptions) -> Result<Store> {
-        Store::open_parsed(Url::parse(url)?, options)
+    pub fn open_url(url: impl AsRef<OsStr>, options: &OpenOptions) -> Result<Store> {
+        Store::open_parsed(Url::of(url.as_ref())?, options)
     }
 
     #[cfg(feature = "sqlite")]
@@ -292,9 +296,10 @@ impl Store {
         Ok(Store::over(Box::new(backend), label, options))
     }
 
-    /// Opens the store of the project that contains `dir` (`None`: the working directory). That is the file that the
-    /// environment variable `LUAT_KV_DB` names, if it is set and not empty; otherwise `kv.db` in the data folder that
-    /// the project's `luat.toml` names; otherwise `kv.db` in `.luat/data`.
+    /// Opens the store of the project that contains `dir` (`None`: the working directory). That is the one whose URL or
+    /// path the environment variable `LUAT_KV_DB` contains, if it is set and not empty; otherwise the one of the key
+    /// `url` in the table `kv` of the project's `luat.toml`, in which a relative path starts from the project's folder;
+    /// otherwise `kv.db` in the data folder that `luat.toml` names; otherwise `kv.db` in `.luat/data`.
     ///
     /// A `luat.toml` must belong to the process's user, to root, or to the owner of `dir`, and neither it nor its
     /// folder may be writable by everybody (unless the folder has the sticky bit). The same owners are required for
@@ -303,9 +308,13 @@ impl Store {
     /// are separated as in `PATH`).
     #[cfg(feature = "sqlite")]
     pub fn open_project(dir: Option<&Path>, options: &OpenOptions) -> Result<Store> {
-        let place = crate::luat_project::database(dir)?;
-        place.check(Stage::Begun)?;
-        Store::open_checked(&place.path, options, &|stage| place.check(stage))
+        match luat_project::store(dir)? {
+            Location::File(place) => {
+                place.check(Stage::Begun)?;
+                Store::open_checked(&place.path, options, &|stage| place.check(stage))
+            }
+            Location::Other(url) => Store::open_parsed(url, options),
+        }
     }
 
     /// Opens a new, empty store in memory. Its contents are lost when it closes.
@@ -423,7 +432,7 @@ impl Store {
         self.0.limits
     }
 
-    /// The absolute path of the database file, or `memory`.
+    /// The absolute path of the database file, or `memory`, or the URL of the PostgreSQL database without its password.
     pub fn label(&self) -> &str {
         &self.0.label
     }

@@ -10,6 +10,7 @@
 //!
 //! In a `file:` URL, `%20` stands for a space. Such a URL has no query: options are arguments of the call that opens.
 
+use std::ffi::OsStr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -44,6 +45,11 @@ impl Url {
                 quoted(&format!("{scheme}:"))
             ))),
         }
+    }
+
+    /// The same for a text from the system. One that is no UTF-8 is a path.
+    pub(crate) fn of(text: &OsStr) -> Result<Url> {
+        text.to_str().map_or_else(|| Ok(Url::File(text.into())), Url::parse)
     }
 }
 
@@ -250,23 +256,6 @@ pub(crate) fn redacted(url: &str) -> String {
         from = secret.end;
     }
     shown + &url[from..]
-}
-
-/// Removes the passwords of a URL from a text of others, such as an error of libpq.
-#[allow(dead_code)] // for the back end of PostgreSQL
-pub(crate) fn without_secrets(text: &str, url: &str) -> String {
-    let mut shown = text.replace(url, &redacted(url));
-    for secret in secrets(url) {
-        let secret = &url[secret];
-        // The value of a parameter is hidden to the end of the URL.
-        for part in [secret, secret.split('&').next().unwrap_or_default()] {
-            let plain = decoded(part).ok().and_then(|plain| String::from_utf8(plain).ok());
-            for part in [Some(part.to_owned()), plain].into_iter().flatten().filter(|part| !part.is_empty()) {
-                shown = shown.replace(&part, HIDDEN);
-            }
-        }
-    }
-    shown
 }
 
 /// The parts of a text that are, or may be, passwords, in their order.

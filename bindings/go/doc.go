@@ -1,5 +1,5 @@
-// Package luatkv is a key-value store with the API of Cloudflare Workers KV, in one SQLite file or in memory. It is the
-// Go binding of the C library luat_kv.
+// Package luatkv is a key-value store with the API of Cloudflare Workers KV, in one SQLite file, in memory or on a
+// PostgreSQL server. It is the Go binding of the C library luat_kv.
 //
 // A Store contains namespaces, a Namespace contains keys. Keys and names are UTF-8 and not empty; values are any bytes.
 // Inputs are only used during the call, and results belong to the caller: there is nothing to free. Any number of

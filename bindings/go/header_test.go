@@ -15,6 +15,7 @@ var leftOut = map[string]string{
 	"luat_kv_put_options_init":  "the same",
 	"luat_kv_list_options_init": "the same",
 	"luat_kv_incr_options_init": "the same",
+	"luat_kv_open":              "Open calls luat_kv_open_url, which also takes paths",
 	"luat_kv_error_status":      "the call has returned it",
 	"luat_kv_put":               "luat_kv_put_versioned does the same without a buffer",
 	"luat_kv_add":               "luat_kv_add_versioned does the same without a buffer",

@@ -52,11 +52,11 @@ static inline luat_kv_open_options kv_open_options(uint32_t flags, uint32_t busy
     return options;
 }
 
-static inline kv_result kv_open(const char *path, luat_kv_open_options options)
+static inline kv_result kv_open_url(const char *url, luat_kv_open_options options)
 {
     kv_result r = { 0 };
     luat_kv_store *out = NULL;
-    r.status = luat_kv_open(path, &options, &out, &r.error);
+    r.status = luat_kv_open_url(url, &options, &out, &r.error);
     r.handle = out;
     return r;
 }

@@ -98,22 +98,34 @@ type Store struct {
 	children   map[unsafe.Pointer]func(unsafe.Pointer)
 }
 
-// Open opens the database file at path. If it is missing, Open creates it with mode 0600, and its folders with 0700. No
-// other code in the process may open the file while the store is open, not even to read it.
-func Open(path string, options *Options) (*Store, error) {
+// Open opens the store that a URL or a path names.
+//
+// "postgresql://user@host/database", also with "postgres:", is a PostgreSQL database. The URL is a connection URI of
+// libpq. Keep the password in ~/.pgpass or PGPASSWORD; if it is part of the URL, no error contains it. The server decides
+// about durability, and there is no cache, so DurabilityFull and a CacheSize are ErrInvalid.
+//
+// "file:///srv/kv.db" and "file:kv.db" are database files, in which "%20" is a space. A text without a scheme is the
+// path of one. If the file is missing, Open creates it with mode 0600, and its folders with 0700. No other code in the
+// process may open the file while the store is open, not even to read it.
+//
+// "memory:" is a new store, like that of OpenMemory. Any other scheme is ErrInvalid, so a path with a colon in its first
+// part begins with "./".
+func Open(urlOrPath string, options *Options) (*Store, error) {
 	return open(options, func(options C.luat_kv_open_options) (C.kv_result, error) {
-		cPath, err := newPath(path)
+		cURL, err := newPath(urlOrPath)
 		if err != nil {
 			return C.kv_result{}, err
 		}
-		defer C.free(unsafe.Pointer(cPath))
-		return C.kv_open(cPath, options), nil
+		defer C.free(unsafe.Pointer(cURL))
+		return C.kv_open_url(cURL, options), nil
 	})
 }
 
-// OpenProject opens the store of the Luat project that contains a folder; "" means the working directory. The project's
-// root is the nearest folder upwards that has a luat.toml, or else the folder itself. The store is the file "kv.db" in
-// the folder that the key routing.data_dir of luat.toml names (default ".luat/data"), relative to the root.
+// OpenProject opens the store of the Luat project that contains a folder; "" means the working directory. If the
+// environment variable LUAT_KV_DB is set, it contains the URL or the path of the store, as for Open. Otherwise the
+// project's root is the nearest folder upwards that has a luat.toml, or else the folder itself. The store is the one
+// whose URL or path is the key kv.url of luat.toml, or else the file "kv.db" in the folder that the key routing.data_dir
+// names (default ".luat/data"). Paths are relative to the root.
 func OpenProject(dir string, options *Options) (*Store, error) {
 	return open(options, func(options C.luat_kv_open_options) (C.kv_result, error) {
 		if dir == "" {
@@ -160,7 +172,8 @@ func open(options *Options, call func(C.luat_kv_open_options) (C.kv_result, erro
 // newPath copies a path for C. A NUL, which would end the path, is an error.
 func newPath(path string) (*C.char, error) {
 	if strings.IndexByte(path, 0) >= 0 {
-		return nil, invalid("the path %q has a NUL", path)
+		// It may be a URL with a password, which is not shown.
+		return nil, invalid("the path has a NUL in it")
 	}
 	return C.CString(path), nil
 }

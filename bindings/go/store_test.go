@@ -56,6 +56,41 @@ func TestAStoreInMemory(t *testing.T) {
 	fails(t, err, luatkv.ErrInvalid)
 }
 
+func TestAURLChoosesTheStore(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "a b.db")
+	for _, url := range []string{"file://" + folder + "/a%20b.db", "file:" + path, path} {
+		store := openFile(t, url, nil)
+		equal(t, must(store.Stats())(t).Path, path)
+		_, err := namespace(t, store).Incr("opened", 1, nil)
+		ok(t, err)
+		ok(t, store.Close())
+	}
+	equal(t, get(t, namespace(t, openFile(t, path, nil)), "opened"), "3")
+	memory := openFile(t, "memory:", nil)
+	put(t, namespace(t, memory), "k", "v")
+	equal(t, must(memory.Stats())(t).Path, "memory")
+	for url, words := range map[string]string{
+		"mysql://host/database":                      "it can be postgresql:, postgres:, file: or memory:",
+		"file:kv.db?mode=ro":                         "no query",
+		"postgresql:host":                            "is postgresql://",
+		"postgresql://user:secret@secret@host":       "%40",
+		"postgresql://user:secret\x00@host/database": "NUL",
+	} {
+		_, err := luatkv.Open(url, nil)
+		fails(t, err, luatkv.ErrInvalid, words)
+		equal(t, strings.Contains(err.Error(), "secret"), false)
+	}
+	_, err := luatkv.Open("postgresql://user:secret@localhost:1/database", nil)
+	equal(t, err != nil && !strings.Contains(err.Error(), "secret"), true)
+	for words, options := range map[string]luatkv.Options{
+		"the server decides": {Durability: luatkv.DurabilityFull}, "cache_size is 1": {CacheSize: 1},
+	} {
+		_, err := luatkv.Open("postgresql://user@localhost:1/database", &options)
+		fails(t, err, luatkv.ErrInvalid, words)
+	}
+}
+
 func TestTheProjectsStore(t *testing.T) {
 	root := t.TempDir()
 	inner := filepath.Join(root, "src", "pages")

@@ -141,7 +141,7 @@ export interface ImportOptions {
 }
 
 export interface Stats {
-  /** The file's absolute path, or "memory". */
+  /** The file's absolute path, or "memory", or the URL of the PostgreSQL database without its password. */
   path: string;
   /** The size on disk in bytes, including the log beside the file; 0 in memory. */
   fileSize: number;
@@ -167,11 +167,18 @@ export interface CacheStats {
 /** The version of the C library, as in "0.1.0". */
 export const version: string;
 
-/** A store in a database file or in memory. Close it, or let `using` or the garbage collector close it. */
+/** A store in a database file, in a PostgreSQL database or in memory. Close it, or let `using` or the garbage collector close it. */
 export class Store {
   private constructor();
-  /** Opens a database file. If it is missing, it is created, with its folders. */
-  static open(path: Path, options?: OpenOptions): Store;
+  /**
+   * Opens the store that a URL or a path names: `"postgresql://user@host/database"` (a connection URI of libpq),
+   * `"file:///srv/kv.db"`, `"file:kv.db"`, `"memory:"`, or a path. A file that is missing is created, with its folders.
+   * Bytes are always a path. Any other scheme is INVALID, so a path with a colon in its first part begins with `./`.
+   *
+   * With PostgreSQL, `durability: "full"` and a `cacheSize` are INVALID, since the server decides about these. No error
+   * contains the password of a URL.
+   */
+  static open(urlOrPath: Path, options?: OpenOptions): Store;
   /** Opens the store of the Luat project that contains a folder, by default the working directory. */
   static openProject(dir?: Path | null, options?: OpenOptions): Store;
   /** Creates an empty store in memory, which is lost when it is closed. */

@@ -4,12 +4,18 @@
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    match luat_kv::fuzzing::data_dir(bytes) {
+    match luat_kv::fuzzing::configured(bytes) {
         Ok(found) => {
             let table: toml::Table = std::str::from_utf8(bytes).unwrap().parse().unwrap();
-            let expected = table.get("routing").and_then(|routing| routing.get("data_dir"));
-            let expected = expected.map_or(".luat/data", |data_dir| data_dir.as_str().unwrap());
-            assert_eq!(found, std::path::Path::new(expected));
+            let string = |table_name, key| Some(table.get(table_name)?.get(key)?.as_str().unwrap());
+            match string("kv", "url") {
+                None => {
+                    let data_dir = string("routing", "data_dir").unwrap_or(".luat/data");
+                    assert_eq!(found, Some(std::path::Path::new(data_dir).join("kv.db")));
+                }
+                Some(url) if !url.contains(':') => assert_eq!(found, Some(url.into())),
+                Some(_) => {}
+            }
         }
         Err(error) => {
             let lines = 1 + bytes.iter().filter(|byte| **byte == b'\n').count();

@@ -141,7 +141,8 @@ end
 local function read_options(options, index, known, into)
   if type(options) ~= "table" then
     -- A string in place of options is most likely meant for the first option that takes one.
-    local meant = type(options) == "string" and (known.path and "path" or known.prefix and "prefix")
+    local meant = type(options) == "string"
+      and (known.url and options:find("://", 1, true) and "url" or known.path and "path" or known.prefix and "prefix")
     local hint = meant and (": did you mean { %s = … }?"):format(meant) or ""
     argument(index, "table expected, got " .. type(options) .. hint)
   end

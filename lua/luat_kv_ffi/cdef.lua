@@ -29,6 +29,7 @@ void luat_kv_put_options_init(struct luat_kv_put_options *options, size_t size);
 void luat_kv_list_options_init(struct luat_kv_list_options *options, size_t size);
 void luat_kv_incr_options_init(struct luat_kv_incr_options *options, size_t size);
 luat_kv_status luat_kv_open(const char *path, const struct luat_kv_open_options *options, struct luat_kv_store **out, struct luat_kv_error **error);
+luat_kv_status luat_kv_open_url(const char *url, const struct luat_kv_open_options *options, struct luat_kv_store **out, struct luat_kv_error **error);
 luat_kv_status luat_kv_open_project(const char *dir, const struct luat_kv_open_options *options, struct luat_kv_store **out, struct luat_kv_error **error);
 luat_kv_status luat_kv_open_memory(const struct luat_kv_open_options *options, struct luat_kv_store **out, struct luat_kv_error **error);
 const char *luat_kv_store_path(const struct luat_kv_store *store);
@@ -135,6 +136,7 @@ luat_kv_status luat_kv_import_fd(struct luat_kv_namespace *ns, int fd, uint32_t 
     "luat_kv_list_options_init",
     "luat_kv_incr_options_init",
     "luat_kv_open",
+    "luat_kv_open_url",
     "luat_kv_open_project",
     "luat_kv_open_memory",
     "luat_kv_store_path",

@@ -37,7 +37,8 @@ local function read_limits(into, ptr)
 end
 M.JSON_LIMIT = read_limits({}).value
 
---- The absolute path of the database file, or `memory`. The project's path is found when it is first needed.
+--- The absolute path of the database file, or `memory`, or a URL without its password. The project's path, and that of
+-- a URL, is found when it is first needed.
 function M.label(store)
   if not store.path then
     if not store.ptr then return "closed" end
@@ -85,10 +86,14 @@ local function opened(store, status)
   read_limits(store.limits, store.ptr)
 end
 
-local OPEN = { names = { "path", "memory", "limits", "durability", "busy_timeout", "readonly", "cache_size" } }
+local OPEN = { names = { "path", "memory", "limits", "durability", "busy_timeout", "readonly", "cache_size", "url" } }
 
 function OPEN.path(option, into)
   into.path = option:expect("string")
+end
+
+function OPEN.url(option, into)
+  into.url = option:expect("string")
 end
 
 function OPEN.memory(option, into)
@@ -162,7 +167,8 @@ local WEIGHT = 64 * 1024
 --- Opens a file, and tries again after collecting garbage if that failed, since there may be no descriptors left.
 local function open_file(store, open)
   local status = open()
-  if status == constants.LUAT_KV_IO then
+  -- (A server that refuses is not asked twice.)
+  if status == constants.LUAT_KV_IO and C.luat_kv_error_errno(problem[0]) ~= 0 then
     fail.taken(status)
     -- A batch keeps its namespace, which keeps its store, until it is finalized.
     for _ = 1, 3 do pcall(collectgarbage) end
@@ -175,15 +181,20 @@ end
 function M.open(settings, options, more)
   if type(more) == "table" then fail.argument(1, NO_COLON) end
   local into = args.options(options, 1, OPEN, {})
-  local path, memory = into.path, into.memory or false
-  if path ~= nil and memory then
-    fail.argument(1, "the options 'path' and 'memory = true' exclude each other")
+  local path, url, memory = into.path, into.url, into.memory or false
+  if (path and url) or ((path or url) and memory) then
+    fail.argument(1, "the options 'path', 'url' and 'memory = true' exclude each other")
   end
   ffi.new("uint8_t[?]", WEIGHT)
   local limits, c_options = into.limits or constants.LUAT_KV_LIMITS_DEFAULT, open_options(into)
   if memory then
     local handle, store = new(limits, "memory", settings)
     opened(store, C.luat_kv_open_memory(c_options, cell, problem))
+    return handle
+  elseif url then
+    if url:find("\0", 1, true) then fail.invalid("the URL has a NUL in it") end
+    local handle, store = new(limits, nil, settings)
+    open_file(store, function() return C.luat_kv_open_url(url, c_options, cell, problem) end)
     return handle
   elseif not path then
     local handle, store = new(limits, nil, settings)

@@ -36,11 +36,15 @@ KV.null = nil
 
 --- The namespace `name` of the project's store. Namespaces have separate keys.
 ---
---- The store is the file that the environment variable `LUAT_KV_DB` names. If that is not set, or empty, the project is
---- the nearest folder, from the working directory upwards, that has a `luat.toml`, or else the working directory. Its
---- data is in `kv.db` in `.luat/data`, or in the folder that `luat.toml` names, relative to the project:
+--- The store is the one whose URL or path the environment variable `LUAT_KV_DB` contains (see `KV.open`). If that is not
+--- set, or empty, the project is the nearest folder, from the working directory upwards, that has a `luat.toml`, or else
+--- the working directory. Its store is the one that `luat.toml` names, or else `kv.db` in `.luat/data`, or in the folder
+--- that `luat.toml` names. Paths are relative to the project:
 ---
 --- ```toml
+--- [kv]
+--- url = "postgresql://app@db/site"
+---
 --- [routing]
 --- data_dir = ".luat/data"
 --- ```
@@ -56,15 +60,22 @@ KV.null = nil
 ---@nodiscard
 function KV.namespace(name) end
 
---- Opens a store: in a file, in memory, or, without either, the project's store (`KV.namespace`). Missing folders are
---- created (mode 0700), and so is the file (0600). Open a store once and keep it: the first open of a file takes about
---- half a millisecond, and the store has some descriptors until it is closed or collected.
+--- Opens a store: by a URL, in a file, in memory, or, without any of these, the project's store (`KV.namespace`). Missing
+--- folders are created (mode 0700), and so is the file (0600). Open a store once and keep it: the first open of a file
+--- takes about half a millisecond, and the store has some descriptors until it is closed or collected.
 ---
---- Errors: bad argument if both `path` and `memory` are given, and for unknown options; `IO`, `CORRUPT`, `BUSY`,
---- `READONLY` of the file. After `IO` the collector closes unreferenced stores, and the open is tried once more.
+--- The scheme of the URL chooses the store: `postgresql:` or `postgres:` a PostgreSQL database, `file:` a file (`%20` is a
+--- space), `memory:` a new store in memory. A text without a scheme is a path; any other scheme is an error. With
+--- PostgreSQL, `durability = "full"` and `cache_size` are errors, since the server decides about these. No message has the
+--- password of a URL.
+---
+--- Errors: bad argument if more than one of `url`, `path` and `memory` is given, and for unknown options; `INVALID` for a
+--- malformed URL; `IO`, `CORRUPT`, `BUSY`, `READONLY` of the file or the server. After an `IO` of the file the collector
+--- closes unreferenced stores, and the open is tried once more.
 ---
 --- ```lua
 --- local store = KV.open({ path = "data/kv.db", durability = "full" })
+--- local shared = KV.open({ url = "postgresql://app@db1,db2/site?target_session_attrs=read-write" })
 --- local scratch = KV.open({ memory = true })
 --- ```
 ---@param options? luat_kv.OpenOptions
@@ -566,6 +577,7 @@ function Batch:commit() end
 
 --- Without `path` and `memory = true`, opens the project's store.
 ---@class luat_kv.OpenOptions
+---@field url? string `postgresql://user@host/database` (libpq's connection URI), `file:///srv/kv.db`, `file:kv.db`, `memory:`, or a path; see `KV.open`
 ---@field path? string the file, relative to the working directory
 ---@field memory? boolean a store in memory
 ---@field limits? luat_kv.Limits the limits (default: `"default"`)

@@ -42,8 +42,7 @@ pub unsafe extern "C" fn luat_kv_stats_read(
     })
 }
 
-/// Returns the database file's absolute path, or "memory": UTF-8, NUL-terminated, valid as long as the stats. "" for
-/// NULL; never NULL.
+/// Returns the text of luat_kv_store_path(): UTF-8, NUL-terminated, valid as long as the stats. "" for NULL; never NULL.
 ///
 /// # Safety
 /// `stats` is NULL or live.

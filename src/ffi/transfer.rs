@@ -118,7 +118,9 @@ pub unsafe extern "C" fn luat_kv_export(
 ) -> luat_kv_status {
     // SAFETY: the C caller promises what the header requires: `path` is NULL or a C string, and the other pointers are
     // as `export` requires.
-    unsafe { export(ns, format, count, error, |namespace, format| namespace.export_file(self::path(path)?, format)) }
+    unsafe {
+        export(ns, format, count, error, |namespace, format| namespace.export_file(self::path(path, "path")?, format))
+    }
 }
 
 /// Stores the entries of an export in a namespace, in one transaction: after an error, whose message contains the line,
@@ -153,7 +155,7 @@ pub unsafe extern "C" fn luat_kv_import(
     // as `import` requires.
     unsafe {
         import(ns, flags, stored, skipped, error, |namespace, replace| {
-            namespace.import_file(self::path(path)?, replace)
+            namespace.import_file(self::path(path, "path")?, replace)
         })
     }
 }

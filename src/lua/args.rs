@@ -131,7 +131,9 @@ impl<'a> Call<'a> {
     /// A string in place of options is most likely meant for the first option that takes one.
     fn options_expected(&mut self, argument: c_int, names: &[&'static str]) -> String {
         let expected = format!("table expected, got {}", self.type_name(argument));
-        let meant = ["path", "prefix"].iter().find(|name| names.contains(name));
+        let is_url = self.bytes(argument).is_some_and(|text| text.windows(3).any(|part| part == b"://"));
+        let meant = if is_url { ["url", "prefix"] } else { ["path", "prefix"] };
+        let meant = meant.into_iter().find(|name| names.contains(name));
         match (self.type_of(argument), meant) {
             (ffi::LUA_TSTRING, Some(name)) => format!("{expected}: did you mean {{ {name} = … }}?"),
             _ => expected,

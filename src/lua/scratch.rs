@@ -222,6 +222,7 @@ pub(super) enum LuaError {
     /// The operation failed.
     Failed(Error),
     /// The operation failed, and is tried once more after garbage was collected.
+    #[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
     FailedWithGarbage(Error),
     /// A table in this argument, or in its field `metadata`, must be read through metamethods.
     Proxy { argument: c_int, metadata: bool },

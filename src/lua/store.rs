@@ -74,12 +74,17 @@ pub(super) unsafe extern "C-unwind" fn open(l: State) -> c_int {
         let store = match read_options(call)? {
             (Place::Memory, options) => Store::open_memory(&options),
             (Place::File(path), options) => open_file(path, &options),
+            #[cfg(feature = "sqlite")]
+            (Place::Url(url), options) => Store::open_url(url, &options),
             (Place::Project, options) => open_project(&options),
         };
         match store {
             Ok(store) => fill(call, 3, store),
-            // There may be no descriptors left.
-            Err(error) if error.code() == Code::Io => Err(LuaError::FailedWithGarbage(error)),
+            // There may be no descriptors left. (A server that refuses is not asked twice.)
+            #[cfg(feature = "sqlite")]
+            Err(error) if error.code() == Code::Io && error.raw_os_error().is_some() => {
+                Err(LuaError::FailedWithGarbage(error))
+            }
             Err(error) => Err(error.into()),
         }
     };
@@ -97,6 +102,9 @@ enum Place {
     Project,
     Memory,
     File(PathBuf),
+    /// Or a path. (A text from Lua that is no UTF-8 is one.)
+    #[cfg(feature = "sqlite")]
+    Url(PathBuf),
 }
 
 #[cfg(feature = "sqlite")]
@@ -120,13 +128,24 @@ fn open_file(_: PathBuf, _: &OpenOptions) -> Result<Store> {
 }
 
 fn read_options(call: &mut Call<'_>) -> Result<(Place, OpenOptions), LuaError> {
-    const OPTIONS: &[&str] = &["path", "memory", "limits", "durability", "busy_timeout", "readonly", "cache_size"];
+    const OPTIONS: &[&str] = &[
+        "path",
+        "memory",
+        "limits",
+        "durability",
+        "busy_timeout",
+        "readonly",
+        "cache_size",
+        #[cfg(feature = "sqlite")]
+        "url",
+    ];
     const LIMITS: &[(&str, Limits)] = &[("default", Limits::Default), ("cloudflare", Limits::Cloudflare)];
     const DURABILITY: &[(&str, Durability)] = &[("normal", Durability::Normal), ("full", Durability::Full)];
-    let (mut path, mut memory, mut options) = (None, false, OpenOptions::default());
+    let (mut path, mut url, mut memory, mut options) = (None, None, false, OpenOptions::default());
     call.options(1, OPTIONS, |call, name, value| {
         match name {
             "path" => path = Some(os_path(value.bytes(call)?)?),
+            "url" => url = Some(os_path(value.bytes(call)?)?),
             "memory" => memory = value.boolean(call)?,
             "limits" => options.limits = value.as_choice(call, LIMITS)?,
             "durability" => options.durability = value.as_choice(call, DURABILITY)?,
@@ -149,11 +168,13 @@ fn read_options(call: &mut Call<'_>) -> Result<(Place, OpenOptions), LuaError> {
         }
         Ok(())
     })?;
-    match (path, memory) {
-        (Some(path), false) => Ok((Place::File(path), options)),
-        (None, true) => Ok((Place::Memory, options)),
-        (None, false) => Ok((Place::Project, options)),
-        (Some(_), true) => bad(1, "the options 'path' and 'memory = true' exclude each other"),
+    match (path, url, memory) {
+        (Some(path), None, false) => Ok((Place::File(path), options)),
+        #[cfg(feature = "sqlite")]
+        (None, Some(url), false) => Ok((Place::Url(url), options)),
+        (None, None, true) => Ok((Place::Memory, options)),
+        (None, None, false) => Ok((Place::Project, options)),
+        _ => bad(1, "the options 'path', 'url' and 'memory = true' exclude each other"),
     }
 }
 

@@ -81,11 +81,14 @@ static void opening(void)
     snprintf(path, sizeof path, "%s", scratch("none.db"));
     NO_HANDLE(open, path, luat_kv_open(NULL, NULL, &out, at));
     REFUSED(open, out, luat_kv_open(path, NULL, NULL, at));
+    NO_HANDLE(open_url, url, luat_kv_open_url(NULL, NULL, &out, at));
+    REFUSED(open_url, out, luat_kv_open_url(path, NULL, NULL, at));
     CHECK(access(path, F_OK) != 0);
     REFUSED(open_project, out, luat_kv_open_project(scratch(""), NULL, NULL, at));
     REFUSED(open_memory, out, luat_kv_open_memory(NULL, NULL, at));
 #define CLOSED(call) ((call) == LUAT_KV_OK ? luat_kv_close(out), LUAT_KV_OK : LUAT_KV_INTERNAL)
     TAKEN(open, options, CLOSED(luat_kv_open(path, NULL, &out, at)));
+    TAKEN(open_url, options, CLOSED(luat_kv_open_url("memory:", NULL, &out, at)));
     TAKEN(open_project, options, CLOSED(luat_kv_open_project(scratch(""), NULL, &out, at)));
     TAKEN(open_memory, options, CLOSED(luat_kv_open_memory(NULL, &out, at)));
     char here[PATH_MAX];

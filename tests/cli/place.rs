@@ -65,6 +65,33 @@ fn the_projects_store_is_found_from_within_it() {
 }
 
 #[test]
+fn a_url_chooses_the_store() {
+    let project = Project::new();
+    project.run(&["--db", "file:new/a%20b.db", "put", "a", "1"]).ok();
+    assert_eq!(project.run(&["--db", "new/a b.db", "get", "a"]).ok(), "1");
+    let by_env = project.command(BIN).env("LUAT_KV_DB", "file:new/a%20b.db").args(["get", "a"]).output().unwrap();
+    assert_eq!(by_env.stdout, b"1");
+    project.write("luat.toml", "[kv]\nurl = 'file:new/a%20b.db'\n[routing]\ndata_dir = 'elsewhere'\n");
+    assert_eq!(project.run(&["get", "a"]).ok(), "1");
+    assert_eq!(project.run(&["--db", "memory:", "put", "a", "1"]).ok(), "");
+    missing(&project.path("memory:"));
+    for (url, words) in [
+        ("mysql://user:secret@host/database", "it can be postgresql:, postgres:, file: or memory:"),
+        ("postgresql://user:secret@secret@host/database", "%40"),
+        ("file:kv.db?mode=ro", "no query"),
+    ] {
+        let why = project.run(&["--db", url, "put", "a", "1"]).fails(3);
+        assert!(why.contains(words) && !why.contains("secret"), "{why}");
+        let by_env = project.command(BIN).env("LUAT_KV_DB", url).args(["put", "a", "1"]).output().unwrap();
+        let why = String::from_utf8(by_env.stderr).unwrap();
+        assert!(why.contains("LUAT_KV_DB: ") && why.contains(words) && !why.contains("secret"), "{why}");
+        project.write("luat.toml", format!("[kv]\nurl = '{url}'\n"));
+        let why = project.run(&["put", "a", "1"]).fails(3);
+        assert!(why.contains("luat.toml:2: kv.url: ") && why.contains(words) && !why.contains("secret"), "{why}");
+    }
+}
+
+#[test]
 fn a_namespace_must_be_named_before_anything_is_made() {
     let project = Project::new();
     let done = project.shell("unset LUAT_KV_NAMESPACE; $K put a 1");

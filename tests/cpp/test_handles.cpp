@@ -129,6 +129,20 @@ static void paths_are_checked() {
     CHECK_THROWS(kv.put("k", "2"), readonly, "");
 }
 
+static void urls_choose_the_store() {
+    using luat_kv::store;
+    store::open_url(std::string("file://") + scratch("a%20b.db")).open_namespace("test").put("k", "1");
+    CHECK(store::open_url(scratch("a b.db")).path() == scratch("a b.db"));
+    CHECK(store::open(scratch("a b.db")).open_namespace("test").get("k") == "1");
+    CHECK(store::open_url("memory:").path() == "memory");
+    CHECK_THROWS(store::open_url("mysql://host"), invalid, "it can be postgresql:, postgres:, file: or memory:");
+    CHECK_THROWS(store::open_url("memory:\0"s), invalid, "NUL");
+    CHECK_THROWS(store::open("memory:"), invalid, "not a URL");
+    luat_kv::open_options options;
+    options.durability = luat_kv::durability::full;
+    CHECK_THROWS(store::open_url("postgresql://user@localhost:1/database", options), invalid, "the server decides");
+}
+
 static void a_project_has_a_store() {
     CHECK(mkdir(scratch("deep"), 0700) == 0);
     std::ofstream(scratch("luat.toml")) << "[routing]\ndata_dir = 'data'\n";
@@ -413,6 +427,7 @@ int main(int argc, char** argv) {
     const check_test others[] = {
         TEST(errors_have_codes_and_names),
         TEST(paths_are_checked),
+        TEST(urls_choose_the_store),
         TEST(a_project_has_a_store),
         TEST(who_waits_too_long_is_busy),
         TEST(many_operations_do_not_grow),

@@ -100,8 +100,66 @@ function Open:test_without_a_path_it_is_the_projects_store()
   end
 end
 
-function Open:test_a_path_and_memory_exclude_each_other()
+function Open:test_a_path_a_url_and_memory_exclude_each_other()
   refuses({ path = support.path(), memory = true }, "path", "memory")
+  refuses({ path = support.path(), url = "memory:" }, "path", "url")
+  refuses({ url = "memory:", memory = true }, "url", "memory")
+end
+
+function Open:test_a_url_chooses_the_store()
+  local folder = support.folder()
+  local path = folder .. "/a b.db"
+  for _, url in ipairs({ "file://" .. folder .. "/a%20b.db", "FILE:" .. folder .. "/a b.db", path }) do
+    local store = KV.open({ url = url, durability = "full" })
+    lu.assertStrContains(tostring(store), path)
+    store:namespace("n"):incr("opened")
+    store:close()
+  end
+  lu.assertEquals(KV.open({ path = path }):namespace("n"):get("opened"), "3")
+  local one, other = KV.open({ url = "memory:", limits = "cloudflare" }), KV.open({ url = "memory:", memory = false })
+  one:namespace("n"):put("key", "value")
+  lu.assertNil(other:namespace("n"):get("key"))
+  lu.assertStrContains(tostring(one), "memory")
+  support.run([[KV.open({ url = "file:data/kv.db" }):namespace("n"):put("key", "value")]], { dir = folder })
+  lu.assertTrue(support.exists(folder .. "/data/kv.db"))
+end
+
+function Open:test_a_url_that_no_store_takes_is_an_error()
+  refuses({ url = "mysql://host/database" }, "luat_kv: INVALID: ", "mysql:", "postgresql:, postgres:, file: or memory:")
+  refuses({ url = "file:kv.db?mode=ro" }, "INVALID", "no query")
+  refuses({ url = "memory:x" }, "INVALID")
+  refuses({ url = "" }, "INVALID", "empty")
+  refuses({ url = "file:a\0b" }, "INVALID", "a NUL in it")
+  refuses({ url = "memory:", readonly = true }, "INVALID")
+  refuses({ url = "postgresql://u@localhost:1/d", durability = "full" }, "INVALID", "durability", "the server decides")
+  refuses({ url = "postgresql://u@localhost:1/d", cache_size = 2 ^ 20 }, "INVALID", "cache_size is 1048576")
+end
+
+function Open:test_no_error_has_the_password_of_a_url()
+  for _, url in ipairs({
+    "postgresql://user:secret@localhost:1/d", "postgresql://user:secret@@localhost/d", "postgresql://user:sec/secret@h/d",
+    "postgresql://localhost:1/d?password=secret&connect_timeout=1", "postgresql:user:secret@h", "mysql://user:secret@h/d",
+    " postgresql://user:secret@h/d", "file://user:secret@h/d", "postgresql://user:secret\0@h/d",
+  }) do
+    for _, options in ipairs({ { url = url }, { url = url, durability = "full" } }) do
+      local ok, why = pcall(KV.open, options)
+      lu.assertFalse(ok, url)
+      lu.assertNotStrContains(why, "secret")
+    end
+  end
+end
+
+function Open:test_a_url_does_not_become_the_name_of_a_file()
+  local folder = support.folder()
+  support.run([[
+    for _, url in ipairs({ "postgresql://user:secret@host/database", "postgres:x", "memory:", "mysql://h/d" }) do
+      local ok, why = pcall(KV.open, { path = url })
+      assert(not ok and why:find("not a URL", 1, true) and not why:find("secret", 1, true), why)
+      ok, why = pcall(KV.open, url)
+      assert(not ok and why:find("table expected", 1, true) and not why:find("secret", 1, true), why)
+    end
+  ]], { dir = folder })
+  lu.assertEquals(support.must("ls -A %s", folder), "")
 end
 
 function Open:test_it_needs_a_table()
@@ -109,6 +167,7 @@ function Open:test_it_needs_a_table()
     refuses(wrong, "bad argument #1 to 'open'", "table expected, got " .. type(wrong))
   end
   refuses("kv.db", "did you mean { path = … }?")
+  refuses("postgresql://user@host/database", "did you mean { url = … }?")
 end
 
 function Open:test_an_unknown_option_is_an_error_that_suggests_the_near_one()
@@ -126,12 +185,12 @@ function Open:test_an_unknown_option_is_an_error_that_suggests_the_near_one()
 end
 
 function Open:test_an_option_of_a_wrong_type_is_an_error_that_names_it()
-  local right = { path = "string", memory = "boolean", limits = "string", durability = "string",
+  local right = { path = "string", url = "string", memory = "boolean", limits = "string", durability = "string",
     busy_timeout = "number", readonly = "boolean", cache_size = "number" }
   for option, expected in pairs(right) do
     for _, wrong in pairs({ "x", 1, true, {}, print }) do
       if type(wrong) ~= expected then
-        local options = { memory = option ~= "path" or nil }
+        local options = { memory = option ~= "path" and option ~= "url" or nil }
         options[option] = wrong
         refuses(options, "bad argument #1 to 'open'", option, ("%s expected, got %s"):format(expected, type(wrong)))
       end

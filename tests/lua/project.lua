@@ -79,6 +79,42 @@ function Project:test_the_environment_may_name_the_store()
   lu.assertTrue(support.exists(root .. "/.luat/data/kv.db"))
 end
 
+function Project:test_the_environment_may_have_a_url()
+  local root = folder({ ["luat.toml"] = "" })
+  local command = "cd %s && LUAT_KV_DB=%s " .. support.interpreter() .. " %s"
+  lu.assertEquals(support.must(command, root, "file:here/a%20b.db", support.script(put)), "value")
+  lu.assertEquals(support.must("find %s -name '*.db'", root), root .. "/here/a b.db")
+  lu.assertEquals(support.must(command, root, "memory:", support.script(put)), "value")
+  for url, expected in pairs({ ["mysql://user:secret@h/d"] = "mysql:", ["postgresql://user:sec/secret@h"] = "%40" }) do
+    local why = support.must(command, root, url, support.script([[
+      local ok, why = pcall(KV.namespace, "n")
+      assert(not ok)
+      print(why)
+    ]]))
+    lu.assertStrContains(why, "INVALID: LUAT_KV_DB: ")
+    lu.assertStrContains(why, expected)
+    lu.assertNotStrContains(why, "secret")
+  end
+end
+
+function Project:test_luat_toml_may_have_a_url()
+  for url, path in pairs({ ["file:data/a%20b.db"] = "/data/a b.db", ["data/kv.db"] = "/data/kv.db" }) do
+    local root = folder({
+      ["luat.toml"] = ('[routing]\ndata_dir = "elsewhere"\n[kv]\nurl = "%s"\n'):format(url), ["src/lib/a.lua"] = "",
+    })
+    keeps_data_in(root .. path, root .. "/src/lib", root)
+  end
+  local root = folder({ ["luat.toml"] = 'kv.url = "memory:"' })
+  lu.assertEquals(support.run(put, { dir = root }), "value")
+  lu.assertEquals(support.must("ls -A %s", root), "luat.toml")
+end
+
+function Project:test_a_wrong_url_in_luat_toml_is_an_error_with_its_line()
+  fails_in(folder({ ["luat.toml"] = "\n[kv]\nurl = 3\n" }), "INVALID", "luat.toml:3: ", "kv.url is not a string")
+  fails_in(folder({ ["luat.toml"] = "kv = 'x'\n" }), "INVALID", "luat.toml:1: ", "kv is not a table")
+  fails_in(folder({ ["luat.toml"] = "[kv]\nurl = 'redis://h'\n" }), "INVALID", "luat.toml:2: kv.url: ", "redis:")
+end
+
 function Project:test_what_everybody_may_write_is_not_trusted()
   local root = folder({ ["luat.toml"] = "", ["src/a.lua"] = "" })
   support.must("chmod 666 %s/luat.toml", root)

@@ -12,7 +12,7 @@ fn url_of(path: &Path) -> String {
 fn a_file_url_and_a_path_open_the_same_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a b%20.db");
-    let by_url = Store::open_url(&url_of(&path), &OpenOptions::new()).unwrap();
+    let by_url = Store::open_url(url_of(&path), &OpenOptions::new()).unwrap();
     by_url.namespace("n").unwrap().put("k", "v").unwrap();
     for store in [
         Store::open(&path, &OpenOptions::new()).unwrap(),

@@ -16,7 +16,7 @@ const exported = WebAssembly.Module.exports(module).map(({ name }) => name);
 const declared = [...code.matchAll(/\b(luat_kv_\w+)\s*\(/g)].map(([, name]) => name);
 
 /** Functions that need files, or an operating system. */
-const FILES = ["open", "open_project", "backup", "export", "import", "export_fd", "import_fd", "error_errno"].map(
+const FILES = ["open", "open_url", "open_project", "backup", "export", "import", "export_fd", "import_fd", "error_errno"].map(
   (name) => `luat_kv_${name}`,
 );
 

@@ -42,10 +42,10 @@ export function input(what, value) {
 export const isEmpty = (value) => (typeof value === "string" ? value === "" : Reflect.apply(lengthOf, value, []) === 0);
 
 /** Returns the bytes of a path: of a string, of bytes in the system's encoding, or of a file: URL. */
-export function pathInput(what, path) {
+export function pathInput(what, path, url = "a file: URL") {
   const plain = path instanceof URL ? fileURLToPath(path) : path;
   if (typeof plain !== "string" && !isBytes(plain)) {
-    throw new TypeError(`${what} must be a string, a Uint8Array or a file: URL, not ${kind(path)}`);
+    throw new TypeError(`${what} must be a string, a Uint8Array or ${url}, not ${kind(path)}`);
   }
   // With U+FFFD for a lone surrogate, the path would name another file.
   if (typeof plain === "string" && wellFormed(plain) !== plain) {

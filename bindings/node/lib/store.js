@@ -8,7 +8,7 @@ import * as read from "./read.js";
 
 const opened = (number) => new Store(new Handle(number));
 
-/** A database file, or memory, that contains namespaces. */
+/** A database file, a PostgreSQL database, or memory, that contains namespaces. */
 export class Store {
   #handle;
   #namespaces = new Map();
@@ -19,9 +19,13 @@ export class Store {
     this.#handle = closeWith(this, handle);
   }
 
-  static open(path, settings) {
-    const place = pathInput("the path", path);
-    return opened(native.open(place, ...options.openOptions(settings)));
+  /** A string or a URL is a URL; bytes, which may be no UTF-8, and what a file: URL stands for in Node are a path. */
+  static open(urlOrPath, settings) {
+    const isFile = urlOrPath instanceof URL && urlOrPath.protocol === "file:";
+    const given = urlOrPath instanceof URL && !isFile ? urlOrPath.href : urlOrPath;
+    const place = pathInput("the URL or path", given, "a URL");
+    const open = typeof given === "string" ? native.open_url : native.open;
+    return opened(open(place, ...options.openOptions(settings)));
   }
 
   static openProject(dir, settings) {

@@ -22,7 +22,7 @@
 #define LIBRARY(F) \
     F(abi_version) F(version) F(status_str) F(error_message) F(error_errno) F(error_free) \
     F(open_options_init) F(put_options_init) F(list_options_init) F(incr_options_init) \
-    F(open) F(open_project) F(open_memory) F(close) F(namespace_open) F(namespace_free) F(namespaces) \
+    F(open) F(open_url) F(open_project) F(open_memory) F(close) F(namespace_open) F(namespace_free) F(namespaces) \
     F(sweep) F(compact) F(checkpoint) F(backup) \
     F(stats_read) F(stats_path) F(stats_file_size) F(stats_len) F(stats_name) F(stats_live) F(stats_expired) \
     F(stats_cache) F(stats_free) \
@@ -130,7 +130,7 @@ napi_value throw_no_memory(napi_env env);
 
 #define METHODS(M) \
     M(version) M(close) \
-    M(open) M(open_project) M(open_memory) M(namespace_open) M(namespaces) M(stats) M(sweep) M(checkpoint) \
+    M(open) M(open_url) M(open_project) M(open_memory) M(namespace_open) M(namespaces) M(stats) M(sweep) M(checkpoint) \
     M(get_text) M(get_bytes) M(get_entry) M(get_many) M(has) M(put) M(add) M(remove) M(touch) M(incr) \
     M(list) M(count) M(delete_prefix) M(clear) \
     M(batch_open) M(batch_check) M(batch_put) M(batch_delete) M(batch_incr) M(batch_commit) \

@@ -52,6 +52,21 @@ napi_value js_open(napi_env env, napi_callback_info info)
     return opened(env, own, status, store, error);
 }
 
+/* open_url(URL or path, …): the same for a URL. */
+napi_value js_open_url(napi_env env, napi_callback_info info)
+{
+    napi_value arg[6];
+    addon *own = arguments(env, info, arg, 6);
+    luat_kv_open_options options = open_options_take(env, own, arg + 1);
+    luat_kv_store *store = NULL;
+    luat_kv_error *error = NULL;
+    char *url = path_take(env, arg[0]);
+    if (url == NULL) return NULL;
+    luat_kv_status status = own->kv.open_url(url, &options, &store, &error);
+    free(url);
+    return opened(env, own, status, store, error);
+}
+
 /* open_project(folder or null, …): the same for the project of a folder, or of the working directory. */
 napi_value js_open_project(napi_env env, napi_callback_info info)
 {

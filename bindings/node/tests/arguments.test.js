@@ -233,15 +233,15 @@ test("metadata must be something that JSON can say, and not too much", onBoth((k
 }));
 
 test("paths must be paths", () => {
-  for (const path of [undefined, null, 1, {}, []]) wrongType(/the path must be a string, a Uint8Array or a file/, () => Store.open(path));
+  for (const path of [undefined, null, 1, {}, []]) wrongType(/the URL or path must be a string, a Uint8Array or a URL, not/, () => Store.open(path));
   wrongType(/the folder must be/, () => Store.openProject(1));
   fails("INVALID", /NUL/, () => Store.open("a\0b"));
   fails("INVALID", /surrogate/, () => Store.open("\ud800"));
   fails("INVALID", /./, () => Store.open(""));
   fails("INVALID", /./, () => Store.open(":memory:"));
-  wrongType(/file/, () => Store.open(new URL("http://example.com/kv.db")));
+  wrongType(/file/, () => Store.openProject(new URL("http://example.com/kv.db")));
   const store = Store.openMemory();
-  wrongType(/the path/, () => store.backup());
+  wrongType(/the path must be a string, a Uint8Array or a file: URL/, () => store.backup());
   outOfRange(/descriptor/, () => store.namespace("n").export(-1));
   fails("IO", /./, () => store.namespace("n").export(1_000_000));
   store.close();

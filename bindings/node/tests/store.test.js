@@ -23,6 +23,40 @@ test("a store is found again in its file, by a string, bytes or a URL", () => {
   assert.match(version, /^\d+\.\d+\.\d+/);
 });
 
+test("a URL chooses the store", () => {
+  const folder = scratch("urls");
+  const path = join(folder, "a b.db");
+  for (const url of [`file://${folder}/a%20b.db`, `file:${path}`, path, new URL(`file://${folder}/a%20b.db`)]) {
+    const store = Store.open(url);
+    assert.equal(store.stats().path, path);
+    store.namespace("n").incr("opened");
+    store.close();
+  }
+  assert.equal(Store.open(path).namespace("n").get("opened"), "4");
+  for (const url of ["memory:", new URL("memory:")]) {
+    const store = Store.open(url, { limits: "cloudflare" });
+    assert.equal(store.stats().path, "memory");
+    store.close();
+  }
+  fails("INVALID", /it can be postgresql:, postgres:, file: or memory:/, () => Store.open("mysql://host/database"));
+  fails("INVALID", /it can be postgresql:/, () => Store.open(new URL("https://host/")));
+  fails("INVALID", /no query/, () => Store.open("file:kv.db?mode=ro"));
+  const postgres = "postgresql://user@localhost:1/database";
+  fails("INVALID", /the server decides/, () => Store.open(postgres, { durability: "full" }));
+  fails("INVALID", /cache_size is 1,/, () => Store.open(new URL(postgres), { cacheSize: 1 }));
+  fails("INVALID", /not a URL/, () => Store.open(Buffer.from(postgres)));
+});
+
+test("no error has the password of a URL", () => {
+  for (const url of [
+    "postgresql://user:secret@localhost:1/database", new URL("postgresql://user:secret@localhost:1/database"),
+    "postgresql://user:secret@secret@host/database", "postgresql://user:secret/database", "mysql://user:secret@host/",
+    "postgresql://localhost:1/d?password=secret", "postgresql://user:secret\0@host/d", "postgresql://user:secret\ud800@h/d",
+  ]) {
+    assert.throws(() => Store.open(url), (error) => error instanceof LuatKVError && !`${error.stack}`.includes("secret"));
+  }
+});
+
 test("openProject finds the folder of luat.toml", async () => {
   const project = scratch("project");
   mkdirSync(join(project, "src"), { recursive: true });

@@ -7,6 +7,7 @@ interface Session {
 }
 
 const store = Store.open(new URL("file:///tmp/kv.db"), { busyTimeout: 1, limits: "cloudflare", durability: "full", readonly: true, cacheSize: 0 });
+Store.open("postgresql://user@host/database", { busyTimeout: 1 }).close();
 Store.openProject(null, { nowait: true }).close();
 const kv: Namespace = store.namespace("n");
 const text: string | null = kv.get("k");

@@ -45,6 +45,51 @@ def test_the_store_of_a_project(tmp_path: pathlib.Path, monkeypatch: pytest.Monk
         luat_kv.open_project()
 
 
+def test_a_url_chooses_the_store(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "a b.db"
+    for url in (f"file://{tmp_path}/a%20b.db", f"file:{file}", str(file), file.as_uri()):
+        with luat_kv.open(url) as store:
+            assert store.path == str(file) and repr(store) == f"<luat_kv.Store {str(file)!r}>"
+            store.namespace("a").incr("opened")
+    with luat_kv.open(file) as store:
+        assert store.namespace("a")["opened"] == b"4"
+    with luat_kv.open("memory:", limits="cloudflare") as store:
+        assert store.path == "memory" and store.namespaces() == []
+    monkeypatch.setenv("LUAT_KV_DB", f"file://{tmp_path}/a%20b.db")
+    with luat_kv.open_project() as store:
+        assert store.namespace("a")["opened"] == b"4"
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("mysql://user:secret@host/database", "it can be postgresql:, postgres:, file: or memory:"),
+        ("file:kv.db?mode=ro", "no query"),
+        ("postgresql:user:secret@host", "is postgresql://"),
+        ("postgresql://user:secret@secret@host/database", "%40"),
+        ("postgresql://user:secret/database", "not a number"),
+        ("postgresql://host/database?password=secret=", "name=value"),
+        ("postgresql://user:secret\0@host/database", "NUL"),
+        (b"postgresql://user:secret@host/database", "not a URL"),
+        (pathlib.Path("postgresql:user"), "not a URL"),
+    ],
+)
+def test_a_wrong_url_is_an_error_without_the_password(url: Any, words: str) -> None:
+    with pytest.raises(InvalidError) as caught:
+        luat_kv.open(url)
+    assert words in str(caught.value) and "secret" not in str(caught.value)
+
+
+def test_options_that_a_server_does_not_have_are_errors() -> None:
+    with pytest.raises(InvalidError, match="the server decides"):
+        luat_kv.open("postgresql://user:secret@localhost:1/database", durability="full")
+    with pytest.raises(InvalidError, match="cache_size is 1,"):
+        luat_kv.open("postgresql://user:secret@localhost:1/database", cache_size=1)
+    with pytest.raises(Error) as caught:
+        luat_kv.open("postgresql://user:secret@localhost:1/database")
+    assert "secret" not in str(caught.value)
+
+
 def test_what_cannot_be_opened(tmp_path: pathlib.Path) -> None:
     (tmp_path / "text").write_text("no database " * 1000)
     for path, kind, code, status in (

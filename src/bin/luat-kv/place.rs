@@ -1,11 +1,11 @@
 //! Which store and which namespace a command uses, and how the store is opened.
 
+use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
-use luat_kv::{Limits, Namespace, OpenOptions, Store};
+use clap::{Args, ValueEnum, ValueHint};
+use luat_kv::{Error, Limits, Namespace, OpenOptions, Store};
 
 use crate::fail::{Fail, told};
 
@@ -16,9 +16,10 @@ pub struct Place {
     #[arg(short, long, global = true, value_name = "NAME", env = "LUAT_KV_NAMESPACE", hide_env_values = true)]
     namespace: Option<String>,
 
-    /// The database file, instead of the project's: that of LUAT_KV_DB, or of the nearest luat.toml
-    #[arg(long, global = true, value_name = "PATH")]
-    db: Option<PathBuf>,
+    /// The store, instead of the project's (that of LUAT_KV_DB, or of the nearest luat.toml): the path of a file, or a
+    /// URL such as postgresql://user@host/database, best without a password, which other users could see here
+    #[arg(long, global = true, value_name = "PATH|URL", value_hint = ValueHint::FilePath)]
+    db: Option<OsString>,
 
     /// Print JSON: one object, or one on each line
     #[arg(long, global = true)]
@@ -53,20 +54,15 @@ pub enum Access {
 
 impl Place {
     pub fn open(&self, access: Access) -> Result<Store, Fail> {
-        let options = self.options(access);
-        let opened = match &self.db {
-            Some(path) => Store::open(path, &options),
-            None => Store::open_project(None::<&Path>, &options),
-        };
-        opened.map_err(|error| {
-            if access != Access::Create && error.io_kind() == Some(ErrorKind::NotFound) {
-                return Fail::Failed(format!(
-                    "{}; there is no store: is the path right? `luat-kv put` makes one, and --db PATH names another",
-                    error.message()
-                ));
-            }
-            Fail::Failed(told(&error))
-        })
+        match &self.db {
+            Some(url) => self.open_at(url, access),
+            None => opened(Store::open_project(None, &self.options(access)), access),
+        }
+    }
+
+    /// Opens the store that a path or a URL names.
+    pub fn open_at(&self, url: &OsStr, access: Access) -> Result<Store, Fail> {
+        opened(Store::open_url(url, &self.options(access)), access)
     }
 
     /// Opens the namespace. Its name is checked first, so that a missing one creates and opens nothing.
@@ -87,6 +83,18 @@ impl Place {
         let (readonly, create) = (access == Access::Read, access == Access::Create);
         OpenOptions::new().limits(limits).readonly(readonly).create(create).busy_timeout(self.busy_timeout)
     }
+}
+
+fn opened(opened: Result<Store, Error>, access: Access) -> Result<Store, Fail> {
+    opened.map_err(|error| {
+        if access != Access::Create && error.io_kind() == Some(ErrorKind::NotFound) {
+            return Fail::Failed(format!(
+                "{}; there is no store: is the path right? `luat-kv put` makes one, and --db names another",
+                error.message()
+            ));
+        }
+        Fail::Failed(told(&error))
+    })
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

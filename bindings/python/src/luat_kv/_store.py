@@ -1,4 +1,4 @@
-"""A store: a database file, or memory, that contains namespaces."""
+"""A store: a database file, a PostgreSQL database, or memory, that contains namespaces."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Stats(NamedTuple):
     """The contents of a store."""
 
     path: str
-    """The file's absolute path, or "memory"."""
+    """What Store.path says."""
     file_size: int
     """The size in bytes, including the log beside the file; 0 in memory."""
     namespaces: Dict[str, NamespaceStats]
@@ -103,7 +103,8 @@ class Store:
 
     @property
     def path(self) -> str:
-        """The absolute path of the database file, or "memory"."""
+        """The absolute path of the database file, or "memory", or the URL of the PostgreSQL database without its
+        password."""
         path: str = ffi.string(lib.luat_kv_store_path(self._handles.store.pointer)).decode()
         return path
 
@@ -163,12 +164,14 @@ def _options(
     return options
 
 
-def _open(function: Any, name: str, *arguments: Any) -> Store:
-    return Store(opened("luat_kv_store", function, lib.luat_kv_close, *arguments), name)
+def _open(function: Any, name: Optional[str], *arguments: Any) -> Store:
+    handle = opened("luat_kv_store", function, lib.luat_kv_close, *arguments)
+    # A URL that was given may contain a password. The library does not return that.
+    return Store(handle, repr(ffi.string(lib.luat_kv_store_path(handle)).decode()) if name is None else name)
 
 
 def open(
-    path: Path,
+    url: Path,
     *,
     limits: Limits = "default",
     durability: Durability = "normal",
@@ -177,8 +180,16 @@ def open(
     nowait: bool = False,
     cache_size: int = CACHE_SIZE,
 ) -> Store:
-    """Opens a database file. If it is missing, it is created, with its folders.
+    """Opens the store that a URL or a path names.
 
+    url           "postgresql://user@host/database", also with "postgres:", is a PostgreSQL database: a connection URI of
+                  libpq. The server decides about durability, and there is no cache, so durability="full" and a
+                  cache_size raise InvalidError. No error contains the password.
+                  "file:///srv/kv.db" and "file:kv.db" are database files, in which "%20" is a space, and a str without a
+                  scheme is the path of one. If it is missing, it is created, with its folders.
+                  "memory:" is a new store, like that of open_memory().
+                  Any other scheme raises InvalidError, so a path with a colon in its first part begins with "./".
+                  Bytes and path-like objects are always paths.
     limits        "default", or "cloudflare" for the limits of Cloudflare Workers KV.
     durability    "normal": a power failure may lose the last writes; "full": it does not, with an fsync for each write.
     busy_timeout  how long to wait for other processes, in seconds; 0 is the same as nowait.
@@ -188,7 +199,9 @@ def open(
                   none. The stores on one file share one cache, with the size of the first that reads.
     """
     options = _options(limits, durability, busy_timeout, readonly, nowait, cache_size)
-    return _open(lib.luat_kv_open, repr(path), path_of(path), options)
+    if isinstance(url, str):
+        return _open(lib.luat_kv_open_url, None, path_of(url), options)
+    return _open(lib.luat_kv_open, repr(url), path_of(url), options)
 
 
 def open_project(
