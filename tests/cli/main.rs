@@ -4,6 +4,7 @@ mod bulk;
 mod entries;
 mod help;
 mod large;
+mod migrate;
 mod place;
 mod signals;
 mod support;

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
 use crate::place::Place;
@@ -148,6 +148,31 @@ With --json: {\"path\":\"kv-monday.db\",\"bytes\":28672}")]
     Backup {
         /// The new file
         file: PathBuf,
+    },
+
+    /// Copy the whole store, all namespaces, into another one, such as a PostgreSQL database, or back
+    #[command(after_help = "\
+Examples:
+  luat-kv migrate --from kv.db --to postgresql://app@db/site
+  luat-kv migrate --from postgresql://app@db/site --to copy.db
+
+Copies values, metadata and expirations; each entry gets a new version there. Keys
+of the target are replaced, or kept with --if-missing, and those that the source
+does not have stay. What has expired is not copied. After an interruption, the same
+command goes on from there. At the end all keys are compared: stop the programs that
+write to the source before, or their last changes may be missing.
+
+With --json: {\"namespaces\":2,\"copied\":1042,\"kept\":0,\"compared\":1042}")]
+    Migrate {
+        /// The source, a path or a URL, instead of the store of --db or the project's
+        #[arg(long, value_name = "PATH|URL", value_hint = ValueHint::FilePath)]
+        from: Option<OsString>,
+        /// The target, a path or a URL, which is created if it is missing
+        #[arg(long, value_name = "PATH|URL", value_hint = ValueHint::FilePath)]
+        to: OsString,
+        /// Keep the entries of keys that the target has
+        #[arg(long)]
+        if_missing: bool,
     },
 
     /// List the namespaces that have keys

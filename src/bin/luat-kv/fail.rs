@@ -28,6 +28,14 @@ impl Fail {
         Fail::Failed(format!("{}: {why}", name(path)))
     }
 
+    /// Adds to the end of the message.
+    pub fn followed_by(self, what: &str) -> Self {
+        match self {
+            Fail::Usage(message) | Fail::Failed(message) => Fail::Failed(message + what),
+            other => other,
+        }
+    }
+
     /// Prints the message, and returns the exit status.
     pub fn report(self) -> ExitCode {
         let (status, message) = match self {

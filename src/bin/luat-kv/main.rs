@@ -19,6 +19,7 @@ mod bulk;
 mod entries;
 mod fail;
 mod input;
+mod migrate;
 mod output;
 mod place;
 mod progress;
@@ -78,6 +79,7 @@ fn run(cli: &Cli, out: &mut Output) -> Result<(), Fail> {
         Command::Export { file, format } => bulk::export(place, file, *format, out),
         Command::Import { file, replace } => bulk::import(place, file, *replace, out),
         Command::Backup { file } => upkeep::backup(place, file, out),
+        Command::Migrate { from, to, if_missing } => migrate::migrate(place, from.as_deref(), to, *if_missing, out),
         Command::Namespaces => upkeep::namespaces(place, out),
         Command::Stats => upkeep::stats(place, out),
         Command::Sweep { max } => upkeep::sweep(place, *max, out),

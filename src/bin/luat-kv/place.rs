@@ -60,6 +60,11 @@ impl Place {
         }
     }
 
+    /// Whether --db names a store.
+    pub fn is_named(&self) -> bool {
+        self.db.is_some()
+    }
+
     /// Opens the store that a path or a URL names.
     pub fn open_at(&self, url: &OsStr, access: Access) -> Result<Store, Fail> {
         opened(Store::open_url(url, &self.options(access)), access)
