@@ -142,7 +142,7 @@ impl Postgres {
             session.discard_if_flying();
             let passes = matches!(failure.kind, Kind::Again | Kind::Lost | Kind::Created | Kind::Unprepared);
             // The deadline of an import begins anew with each of its portions.
-            let is_over = failing.get_or_insert_with(Instant::now).elapsed() >= self.timeout;
+            let is_over = failing.get_or_insert_with(Instant::now).elapsed() >= call.timeout();
             if !passes || is_over || !call.pause(attempt) {
                 let is_open = writes && repeated && !matches!(failure.error.code(), Code::Invalid | Code::Limit);
                 let error = failure.error;
@@ -155,6 +155,14 @@ impl Postgres {
     /// Carries out a read.
     fn read<T>(&self, mut act: impl FnMut(&mut Connection, &mut Call) -> Result<T, Failure>) -> Result<T> {
         self.run(false, |session, call, _| act(session.connection()?, call))
+    }
+
+    /// Carries out a long read, which begins a transaction, with a connection for it alone.
+    fn in_snapshot<T>(&self, mut act: impl FnMut(&mut Connection, &mut Call) -> Result<T, Failure>) -> Result<T> {
+        self.run_apart(false, |session, call, _| {
+            session.in_transaction = true;
+            act(session.connection()?, call)
+        })
     }
 
     /// Carries out a write that has the same version, and so the same place in the ledger, in all attempts.
@@ -195,24 +203,28 @@ impl Backend for Postgres {
     }
 
     fn count(&self, range: Range<'_>, _: i64) -> Result<u64> {
-        self.read(|connection, call| read::count(connection, call, range, self.now()))
+        if let Some(count) = self.read(|connection, call| read::count(connection, call, range, self.now()))? {
+            return Ok(count);
+        }
+        let count = self.in_snapshot(|connection, call| {
+            let now = read::begin_snapshot(connection, call, self.now())?;
+            read::count_all(connection, call, range, now)
+        })?;
+        Ok(count.live)
     }
 
     fn scan(&self, namespace: &str, _: i64, each: &mut Each<'_>) -> Result<()> {
         let begun = Cell::new(false);
-        self.run_apart(false, |session, call, _| {
-            session.in_transaction = true;
-            let scanned = read::scan(session.connection()?, call, namespace, self.now(), &mut |call, entry| {
+        self.in_snapshot(|connection, call| {
+            let scanned = read::scan(connection, call, namespace, self.now(), &mut |call, entry| {
                 begun.set(true);
                 Ok(call.outside(|| each(entry))?)
             });
             match scanned {
-                Ok(()) => session.in_transaction = false,
                 // What was passed on cannot be taken back.
-                Err(failure) if begun.get() => return Err(failure.error.into()),
-                Err(failure) => return Err(failure),
+                Err(failure) if begun.get() => Err(failure.error.into()),
+                scanned => scanned,
             }
-            Ok(())
         })
     }
 
@@ -277,7 +289,7 @@ impl Backend for Postgres {
     }
 
     fn stats(&self, _: i64) -> Result<Vec<NamespaceStats>> {
-        self.read(|connection, call| read::stats(connection, call, self.now()))
+        self.in_snapshot(|connection, call| read::stats(connection, call, self.now()))
     }
 
     fn file_size(&self) -> Result<u64> {

@@ -219,3 +219,21 @@ fn batches_of_the_same_keys_wait_for_each_other_without_deadlocks() {
     let counted = Command::new("psql").args(["-XqAtd", &url, "-c", sql]).output().unwrap();
     assert_eq!(String::from_utf8(counted.stdout).unwrap().trim(), "|0");
 }
+
+#[test]
+fn many_rows_are_counted_in_portions() {
+    let url = database();
+    let store = open(&url);
+    let sql =
+        "INSERT INTO luat_kv.kv SELECT convert_to('n' || i % 2, 'UTF8'), convert_to(lpad(i::text, 7, '0'), 'UTF8'),
+        CASE WHEN i % 10 = 0 THEN 1 END, '\\x000000000000000000000000', NULL, '' FROM generate_series(1, 250000) AS i";
+    assert!(Command::new("psql").args(["-Xqd", &url, "-c", sql]).status().unwrap().success());
+    let (even, odd) = (store.namespace("n0").unwrap(), store.namespace("n1").unwrap());
+    assert_eq!((even.count("").unwrap(), odd.count("").unwrap()), (100_000, 125_000));
+    assert_eq!(odd.count("00").unwrap(), 50_000);
+    let stats = store.stats().unwrap();
+    let found: Vec<_> = stats.namespaces.iter().map(|of| (&*of.name, of.live, of.expired)).collect();
+    assert_eq!(found, [("n0", 100_000, 25_000), ("n1", 125_000, 0)]);
+    assert!(stats.file_size > 250_000 * 50);
+    assert_eq!(store.sweep(None).unwrap(), 25_000);
+}

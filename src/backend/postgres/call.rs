@@ -31,8 +31,13 @@ impl Call {
 
     /// Gives a call that waits for one answer after another the whole time for the next one.
     pub fn restart(&mut self) {
-        let timeout = self.until - self.begun;
+        let timeout = self.timeout();
         (self.begun, self.until) = (Instant::now(), Instant::now() + timeout);
+    }
+
+    /// The whole time of the call, or of one answer.
+    pub fn timeout(&self) -> Duration {
+        self.until - self.begun
     }
 
     pub fn until(&self) -> Instant {

@@ -79,10 +79,8 @@ impl Failure {
         match state {
             // Serialization, deadlock.
             "40001" | "40P01" => failure(Kind::Again, Code::Busy),
-            // A lock that was not available within nearly the whole time of the call.
-            "55P03" => failure(Kind::Final, Code::Busy),
-            // A statement that was cancelled, by a timeout of the server's or by an administrator.
-            "57014" => failure(Kind::Again, Code::Busy),
+            // A lock or a statement took nearly the whole time of the call, or an administrator cancelled it.
+            "55P03" | "57014" => failure(Kind::Final, Code::Busy),
             "26000" | "42P05" => failure(Kind::Unprepared, Code::Internal),
             "25006" => failure(Kind::Lost, Code::ReadOnly),
             // Too many connections; others may close theirs.

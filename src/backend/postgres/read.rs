@@ -128,9 +128,7 @@ pub(super) fn scan(
     /// Rows and bytes of a portion.
     const ROWS: usize = 1000;
     const BYTES: usize = 1024 * 1024;
-    let begun = [Statement::new(sql::BEGIN_SNAPSHOT, []), Statement::new(sql::NOW, [Param::number(now)])];
-    let answers = connection.fly(call, &begun)?;
-    let now = answers.last().map(|rows| rows.number(0, 0)).transpose()?.flatten();
+    let now = begin_snapshot(connection, call, now)?;
     let scan = Scan { reverse: false, values: true, limit: ROWS };
     let mut from = String::new();
     loop {
@@ -151,17 +149,74 @@ pub(super) fn scan(
     }
 }
 
+/// What a range has: live rows and all.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Count {
+    pub live: u64,
+    pub all: u64,
+}
+
+/// Counts some rows of a range. Returns also the key of the last of them, if there may be more.
+fn count_some(
+    connection: &mut Connection,
+    call: &mut Call,
+    range: Range<'_>,
+    now: Option<i64>,
+) -> Result<(Count, Option<String>), Failure> {
+    /// So many that the server does not take long.
+    const ROWS: i64 = 100_000;
+    let sql = sql::count(range.below.is_some());
+    let mut params =
+        vec![Param::Bytes(range.namespace.as_bytes()), Param::Bytes(range.from.as_bytes()), Param::number(now)];
+    params.push(Param::number(ROWS));
+    params.extend(range.below.map(|below| Param::Bytes(below.as_bytes())));
+    let rows = connection.ask(call, Statement::new(&sql, params))?;
+    let last = match rows.bytes(0, 2) {
+        Some(_) => Some(copy_text(name(&rows, 0, 2)?)?),
+        None => None,
+    };
+    Ok((Count { live: rows.count(0, 0)?, all: rows.count(0, 1)? }, last))
+}
+
+/// Counts the live rows of a range, unless they are many.
 pub(super) fn count(
     connection: &mut Connection,
     call: &mut Call,
     range: Range<'_>,
     now: Option<i64>,
-) -> Result<u64, Failure> {
-    let sql = sql::count(range.below.is_some());
-    let mut params =
-        vec![Param::Bytes(range.namespace.as_bytes()), Param::Bytes(range.from.as_bytes()), Param::number(now)];
-    params.extend(range.below.map(|below| Param::Bytes(below.as_bytes())));
-    connection.ask(call, Statement::new(&sql, params))?.count(0, 0)
+) -> Result<Option<u64>, Failure> {
+    let (count, last) = count_some(connection, call, range, now)?;
+    Ok(last.is_none().then_some(count.live))
+}
+
+/// Begins a transaction that sees one moment, and returns its time.
+pub(super) fn begin_snapshot(
+    connection: &mut Connection,
+    call: &mut Call,
+    now: Option<i64>,
+) -> Result<Option<i64>, Failure> {
+    let begun = [Statement::new(sql::BEGIN_SNAPSHOT, []), Statement::new(sql::NOW, [Param::number(now)])];
+    let answers = connection.fly(call, &begun)?;
+    Ok(answers.last().map(|rows| rows.number(0, 0)).transpose()?.flatten())
+}
+
+/// Counts the rows of a range of any size, in portions, within such a transaction.
+pub(super) fn count_all(
+    connection: &mut Connection,
+    call: &mut Call,
+    range: Range<'_>,
+    now: Option<i64>,
+) -> Result<Count, Failure> {
+    let (mut all, mut from) = (Count::default(), range.from.to_owned());
+    loop {
+        call.restart();
+        let (count, last) = count_some(connection, call, Range { from: &from, ..range }, now)?;
+        all = Count { live: all.live + count.live, all: all.all + count.all };
+        match last {
+            Some(last) => from = last + "\0", // the very next key after it
+            None => return Ok(all),
+        }
+    }
 }
 
 pub(super) fn namespaces(
@@ -182,11 +237,13 @@ pub(super) fn stats(
     call: &mut Call,
     now: Option<i64>,
 ) -> Result<Vec<NamespaceStats>, Failure> {
-    let rows = connection.ask(call, Statement::new(sql::STATS, [Param::number(now)]))?;
+    let now = begin_snapshot(connection, call, now)?;
+    let names = connection.ask(call, Statement::new(sql::ALL_NAMESPACES, []))?;
     let mut stats = Vec::new();
-    for row in 0..rows.len() {
-        let (live, all) = (rows.count(row, 1)?, rows.count(row, 2)?);
-        push(&mut stats, NamespaceStats { name: copy_text(name(&rows, row, 0)?)?, live, expired: all - live })?;
+    for row in 0..names.len() {
+        let name = copy_text(name(&names, row, 0)?)?;
+        let count = count_all(connection, call, Range { namespace: &name, from: "", below: None }, now)?;
+        push(&mut stats, NamespaceStats { name, live: count.live, expired: count.all - count.live })?;
     }
     Ok(stats)
 }

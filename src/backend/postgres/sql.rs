@@ -89,31 +89,42 @@ pub(super) fn list(is_bounded: bool, reverse: bool, values: bool) -> String {
     }
 }
 
-/// $1: namespace, $2: from, $3: now, $4: the end.
+/// Counts the first rows of a range: live ones and all. The last column is the key of the last of them, if the range may
+/// have more. $1: namespace, $2: from, $3: now, $4: the number of rows, $5: the end.
 pub(super) fn count(is_bounded: bool) -> String {
-    let below = below(is_bounded, "$4");
-    format!("SELECT count(*) FROM luat_kv.kv WHERE namespace = $1 AND key >= $2{below} AND {}", live!(3))
+    let below = below(is_bounded, "$5");
+    format!(
+        "WITH p AS MATERIALIZED (SELECT key, {} AS is_live FROM luat_kv.kv
+            WHERE namespace = $1 AND key >= $2{below} ORDER BY key LIMIT $4)
+        SELECT count(*) FILTER (WHERE is_live), count(*),
+            CASE WHEN count(*) >= $4 THEN (SELECT key FROM p ORDER BY key DESC LIMIT 1) END FROM p",
+        live!(3)
+    )
 }
 
-/// Finds one name after the other in the index. $1: now.
+/// Finds one name after the other in the index.
+macro_rules! names {
+    () => {
+        "WITH RECURSIVE n AS (
+            (SELECT namespace FROM luat_kv.kv ORDER BY namespace LIMIT 1)
+            UNION ALL
+            SELECT (SELECT k.namespace FROM luat_kv.kv AS k WHERE k.namespace > n.namespace
+                ORDER BY k.namespace LIMIT 1)
+            FROM n WHERE n.namespace IS NOT NULL)
+        SELECT n.namespace FROM n WHERE n.namespace IS NOT NULL"
+    };
+}
+
+/// The namespaces that have live rows. $1: now.
 pub(super) const NAMESPACES: &str = concat!(
-    "WITH RECURSIVE n AS (
-        (SELECT namespace FROM luat_kv.kv ORDER BY namespace LIMIT 1)
-        UNION ALL
-        SELECT (SELECT k.namespace FROM luat_kv.kv AS k WHERE k.namespace > n.namespace ORDER BY k.namespace LIMIT 1)
-        FROM n WHERE n.namespace IS NOT NULL)
-    SELECT n.namespace FROM n WHERE n.namespace IS NOT NULL
-        AND EXISTS (SELECT FROM luat_kv.kv AS k WHERE k.namespace = n.namespace AND ",
+    names!(),
+    " AND EXISTS (SELECT FROM luat_kv.kv AS k WHERE k.namespace = n.namespace AND ",
     live!(1),
     ") ORDER BY n.namespace"
 );
 
-/// $1: now.
-pub(super) const STATS: &str = concat!(
-    "SELECT namespace, count(*) FILTER (WHERE ",
-    live!(1),
-    "), count(*) FROM luat_kv.kv GROUP BY namespace ORDER BY namespace"
-);
+/// The namespaces that have rows.
+pub(super) const ALL_NAMESPACES: &str = concat!(names!(), " ORDER BY n.namespace");
 
 /// PostgreSQL's own.
 pub(super) const SIZE: &str = "SELECT pg_total_relation_size('luat_kv.kv') + pg_total_relation_size('luat_kv.kv_done')";
@@ -232,8 +243,9 @@ pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 pub(super) const COMMIT: &str = "COMMIT";
 pub(super) const ROLLBACK: &str = "ROLLBACK";
 
-/// How long to wait for locks in this transaction. $1: milliseconds.
-pub(super) const SET_LOCK_TIMEOUT: &str = "SELECT set_config('lock_timeout', $1, true)";
+/// How long to wait for a lock, and for each statement, in this transaction. $1: milliseconds.
+pub(super) const SET_TIMEOUTS: &str =
+    "SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $1, true)";
 
 /// Locks keys, in their order: the rows of those that have one, and for the others a new row that has expired. (`ON
 /// CONFLICT DO UPDATE` locks a row also if it is not updated.) $1: namespaces, $2: keys, $3: the version.

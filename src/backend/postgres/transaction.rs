@@ -57,10 +57,8 @@ fn locked(
     }
     let (keys, are_read): (Vec<_>, Vec<_>) = keys.into_iter().unzip();
     let lock_timeout = call.lock_timeout();
-    let mut statements = vec![
-        Statement::new(sql::BEGIN, []),
-        Statement::kept(sql::SET_LOCK_TIMEOUT, [Param::Text(Some(&lock_timeout))]),
-    ];
+    let mut statements =
+        vec![Statement::new(sql::BEGIN, []), Statement::kept(sql::SET_TIMEOUTS, [Param::Text(Some(&lock_timeout))])];
     statements.extend([lock(&keys, attempt)?, rows::locked(&keys, &are_read)?]);
     let [client, count] = attempt.token();
     statements.push(Statement::kept(sql::LOCKED_AT, [client, count, Param::number(attempt.now)]));
@@ -127,7 +125,7 @@ pub(super) fn begin(connection: &mut Connection, call: &mut Call, attempt: &Atte
     let lock_timeout = call.lock_timeout();
     let statements = [
         Statement::new(sql::BEGIN, []),
-        Statement::kept(sql::SET_LOCK_TIMEOUT, [Param::Text(Some(&lock_timeout))]),
+        Statement::kept(sql::SET_TIMEOUTS, [Param::Text(Some(&lock_timeout))]),
         Statement::kept(&sql::NOTE, note_params(attempt, None)),
         Statement::new(sql::NOW, [Param::number(attempt.now)]),
     ];

@@ -233,7 +233,7 @@ fn at_once(
     let counted: BTreeSet<_> = write.ops.iter().filter(is_incr).map(|op| (op.namespace, op.key)).collect();
     let lock_timeout = call.lock_timeout();
     let mut statements = vec![
-        Statement::kept(sql::SET_LOCK_TIMEOUT, [Param::Text(Some(&lock_timeout))]),
+        Statement::kept(sql::SET_TIMEOUTS, [Param::Text(Some(&lock_timeout))]),
         Statement::kept(&sql::NOTE, note_params(attempt, None)),
     ];
     if write.ops.iter().any(|op| !matches!(op.action, Action::Put(_))) {
