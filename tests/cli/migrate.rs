@@ -1,8 +1,7 @@
 //! Copying a whole store into another one.
 
 use std::fs;
-use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use luat_kv::{Clock, Entry, ListOptions, OpenOptions, PutOptions, Store};
@@ -11,6 +10,20 @@ use crate::support::{BIN, Project};
 
 fn open(project: &Project, name: &str) -> Store {
     Store::open(project.path(name), &OpenOptions::new()).unwrap()
+}
+
+/// Where a store is copied to: a file, or, in `make postgres-migrate`, a database on a server.
+fn target(project: &Project) -> String {
+    if std::env::var_os("LUAT_KV_TEST_POSTGRES").is_none() {
+        return format!("file:{}", project.path("b.db").display());
+    }
+    let made = Command::new("tests/postgres/database").output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    String::from_utf8(made.stdout).unwrap().trim().to_owned()
+}
+
+fn open_url(url: &str) -> Store {
+    Store::open_url(url, &OpenOptions::new()).unwrap()
 }
 
 fn now() -> i64 {
@@ -54,13 +67,14 @@ fn a_store_is_copied_with_all_that_it_holds_and_back() {
     store.namespace("gone").unwrap().put_with("k", "v", &PutOptions::new().ttl(10)).unwrap();
     drop(store);
 
-    let done = project.run(&["migrate", "--from", "a.db", "--to", "file:new/b.db", "--json"]).ok();
+    let to = target(&project);
+    let done = project.run(&["migrate", "--from", "a.db", "--to", &to, "--json"]).ok();
     assert_eq!(done, "{\"namespaces\":2,\"copied\":2504,\"kept\":0,\"compared\":2504}\n");
-    project.run(&["--db", "new/b.db", "migrate", "--to", "c.db"]).ok();
-    let [a, b, c] = ["a.db", "new/b.db", "c.db"].map(|name| contents(&open(&project, name)));
+    project.run(&["--db", &to, "migrate", "--to", "new/c.db"]).ok();
+    let [a, b, c] = [open(&project, "a.db"), open_url(&to), open(&project, "new/c.db")].map(|store| contents(&store));
     assert_eq!(a.len(), 2504);
     assert!(a == b && b == c);
-    assert_eq!(open(&project, "new/b.db").sweep(None).unwrap(), 0, "what has expired is not copied");
+    assert_eq!(open_url(&to).sweep(None).unwrap(), 0, "what has expired is not copied");
 }
 
 #[test]
@@ -70,14 +84,15 @@ fn keys_of_the_target_are_replaced_or_kept() {
         (&["--if-missing"][..], [("a", "new"), ("b", "old"), ("c", "old")], "copied\t1\nkept\t1\n"),
     ] {
         let project = Project::new();
-        let (source, target) = (open(&project, "a.db"), open(&project, "b.db"));
+        let to = target(&project);
+        let (source, target) = (open(&project, "a.db"), open_url(&to));
         for key in ["a", "b"] {
             source.namespace("n").unwrap().put(key, "new").unwrap();
         }
         for key in ["b", "c"] {
             target.namespace("n").unwrap().put_with(key, "old", &PutOptions::new().metadata("1")).unwrap();
         }
-        let done = project.run(&[&["migrate", "--from", "a.db", "--to", "b.db"], more].concat()).ok();
+        let done = project.run(&[&["migrate", "--from", "a.db", "--to", &to], more].concat()).ok();
         assert!(done.contains(counts), "{done}");
         let found: Vec<_> = contents(&target).into_iter().map(|(_, entry)| entry).collect();
         assert_eq!(found.len(), 3);
@@ -101,6 +116,12 @@ fn a_store_is_not_copied_into_itself() {
         assert!(why.contains("is the same store as"), "{why}");
     }
     assert!(contents(&open(&project, "a.db")) == before);
+    let to = target(&project);
+    fill(&open_url(&to), "n", 3);
+    // In a file: URL %62 is a b, and a server is the same with another name of the application.
+    let same = if to.starts_with("file:") { to.replace("b.db", "%62.db") } else { to.clone() + "&application_name=x" };
+    assert!(project.run(&["migrate", "--from", &to, "--to", &same]).fails(2).contains("is the same store as"));
+    assert_eq!(open_url(&to).namespaces().unwrap(), ["n"]);
 }
 
 #[test]
@@ -116,14 +137,14 @@ fn what_cannot_be_opened_is_told() {
 }
 
 /// Metadata that cannot be read ends the copying of a store in its third page.
-fn interrupted(project: &Project) -> Store {
+fn interrupted(project: &Project, to: &str) -> Store {
     let store = open(project, ".luat/data/kv.db");
     fill(&store, "a", 1);
     fill(&store, "n", 3500);
     project.sql("UPDATE kv SET metadata = '{oops' WHERE key = 'k02500'");
-    let why = project.run(&["migrate", "--to", "b.db"]).fails(3);
+    let why = project.run(&["migrate", "--to", to]).fails(3);
     assert!(why.contains("k02500") && why.ends_with("; the same command goes on from there"), "{why}");
-    assert_eq!(open(project, "b.db").namespace("n").unwrap().count("").unwrap(), 2000);
+    assert_eq!(open_url(to).namespace("n").unwrap().count("").unwrap(), 2000);
     project.sql("UPDATE kv SET metadata = NULL WHERE key = 'k02500'");
     store
 }
@@ -131,38 +152,40 @@ fn interrupted(project: &Project) -> Store {
 #[test]
 fn an_interrupted_copy_goes_on_where_it_was() {
     let project = Project::new();
-    let source = interrupted(&project);
-    let target = open(&project, "b.db");
+    let to = &target(&project);
+    let (source, target) = (interrupted(&project, to), open_url(to));
     for (namespace, key) in [("a", "k00000"), ("n", "k01999")] {
         target.namespace(namespace).unwrap().put(key, "copied before").unwrap();
     }
-    let done = project.run(&["migrate", "--to", "b.db"]).ok();
+    let done = project.run(&["migrate", "--to", to]).ok();
     assert_eq!(done, "namespaces\t2\ncopied\t3501\nkept\t0\ncompared\t3501\n");
     let (a, b) = (contents(&source), contents(&target));
     let changed: Vec<_> = a.iter().zip(&b).filter(|(a, b)| a != b).map(|(_, b)| b.1.value()).collect();
     assert_eq!((a.len(), b.len(), changed), (3501, 3501, vec![&b"copied before"[..]; 2]));
     // A run after a complete one copies everything.
-    project.run(&["migrate", "--to", "b.db"]).ok();
+    project.run(&["migrate", "--to", to]).ok();
     assert!(contents(&target) == a);
 }
 
 #[test]
 fn another_option_begins_anew() {
     let project = Project::new();
-    interrupted(&project);
-    let done = project.run(&["migrate", "--to", "b.db", "--if-missing"]).ok();
+    let to = &target(&project);
+    interrupted(&project, to);
+    let done = project.run(&["migrate", "--to", to, "--if-missing"]).ok();
     assert_eq!(done, "namespaces\t2\ncopied\t1500\nkept\t2001\ncompared\t3501\n");
 }
 
 #[test]
 fn what_was_written_to_the_source_meanwhile_is_told_and_copied_by_another_run() {
     let project = Project::new();
-    let source = interrupted(&project);
+    let to = &target(&project);
+    let source = interrupted(&project, to);
     source.namespace("n").unwrap().put("k00000b", "late").unwrap();
-    let why = project.run(&["migrate", "--to", "b.db"]).fails(3);
+    let why = project.run(&["migrate", "--to", to]).fails(3);
     assert!(why.contains("1 keys of the source are not in the target, the first of them \"k00000b\""), "{why}");
-    project.run(&["migrate", "--to", "b.db"]).ok();
-    assert!(contents(&open(&project, "b.db")) == contents(&source));
+    project.run(&["migrate", "--to", to]).ok();
+    assert!(contents(&open_url(to)) == contents(&source));
 }
 
 #[test]
@@ -170,23 +193,23 @@ fn a_copy_that_is_killed_is_completed_by_the_next() {
     let project = Project::new();
     let source = open(&project, "a.db");
     (0..5).for_each(|i| fill(&source, &format!("n{i}"), 3000));
-    let args = ["migrate", "--from", "a.db", "--to", "b.db"];
+    let to = &target(&project);
+    let args = ["migrate", "--from", "a.db", "--to", to];
     for kills in 1..4 {
         let mut child = project.command(BIN).args(args).stdout(Stdio::null()).spawn().unwrap();
         // The position is of this run: the namespace that it copies is another one each time.
-        while child.try_wait().unwrap().is_none() && !has(&project.path("b.db"), &format!("n{kills}")) {}
+        while child.try_wait().unwrap().is_none() && !has(to, &format!("n{kills}")) {}
         child.kill().unwrap();
         child.wait().unwrap();
     }
     let done = project.run(&args).ok();
     assert!(done.ends_with("compared\t15000\n"), "{done}");
-    let target = open(&project, "b.db");
-    assert!(contents(&target) == contents(&source));
+    assert!(contents(&open_url(to)) == contents(&source));
 }
 
-/// Whether a database has this namespace.
-fn has(path: &Path, namespace: &str) -> bool {
-    let store = Store::open(path, &OpenOptions::new().create(false));
+/// Whether a store exists and has this namespace.
+fn has(url: &str, namespace: &str) -> bool {
+    let store = Store::open_url(url, &OpenOptions::new().readonly(true));
     store.is_ok_and(|store| store.namespaces().unwrap().iter().any(|name| name == namespace))
 }
 

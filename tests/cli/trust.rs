@@ -1,6 +1,8 @@
 //! Which projects are trusted. Much of this needs root, since only root can give files to other users.
 
 use std::fs::{self, Permissions};
+use std::io::ErrorKind;
+use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink};
 use std::path::PathBuf;
 
@@ -73,6 +75,22 @@ fn what_everybody_may_write_is_not_trusted() {
     assert_eq!(project.shell("LUAT_KV_DB=.luat/data/kv.db $K get a").ok(), "1", "a path is the caller's decision");
     mode(&project, ".", 0o1777);
     assert_eq!(project.run(&["get", "a"]).ok(), "1", "nobody may replace what is another's there");
+}
+
+#[test]
+fn nothing_is_sent_to_the_server_of_a_luat_toml_that_is_not_trusted() {
+    let project = place();
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    server.set_nonblocking(true).unwrap();
+    let url = format!("postgresql://user:secret@{}/database", server.local_addr().unwrap());
+    project.write("luat.toml", format!("[kv]\nurl = '{url}'\n"));
+    mode(&project, "luat.toml", 0o666);
+    let why = project.run(&["put", "a", "1"]).fails(3);
+    assert!(why.contains("everybody may write to ") && !why.contains("secret"), "{why}");
+    assert_eq!(server.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+    missing(&project.path(".luat"));
+    project.write("luat.toml", "[kv]\nurl = 'memory:'\n");
+    project.run(&["put", "a", "1"]).fails(3);
 }
 
 #[test]

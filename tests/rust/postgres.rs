@@ -63,6 +63,25 @@ fn threads_that_count_lose_nothing() {
 }
 
 #[test]
+fn a_password_is_not_shown() {
+    let url = database() + "&password=pass%20word";
+    let store = open(&url);
+    let shown = url.replace("pass%20word", "***");
+    assert_eq!((store.label(), store.stats().unwrap().path.as_str()), (shown.as_str(), shown.as_str()));
+    assert_eq!(format!("{store:?}"), format!("Store({shown})"));
+    for wrong in [
+        url.replacen("/kv", "/none", 1),
+        url.replace("port=", "port=1"),
+        url.clone() + "&unknown=1",
+        url + "&sslmode=x",
+    ] {
+        let error = Store::open_url(wrong, &OpenOptions::new().busy_timeout(Duration::from_secs(1))).unwrap_err();
+        assert!(error.message().contains("password=***"), "{error}");
+        assert!(!error.message().contains("pass%20word") && !error.message().contains("pass word"), "{error}");
+    }
+}
+
+#[test]
 fn stores_that_open_together_make_the_tables_once() {
     let url = database();
     std::thread::scope(|scope| {
