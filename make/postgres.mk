@@ -1,11 +1,20 @@
 # ---- PostgreSQL: the suites on real servers, which are started for them (tests/postgres)
 
-postgres := postgres-servers
+# The suites of tests/faults, which start and stop servers by themselves.
+postgres-faults   := postgres-linear postgres-processes postgres-cuts postgres-outages postgres-refusals
+postgres          := postgres-servers postgres-rust $(postgres-faults)
 .PHONY: test-postgres $(postgres)
-test-postgres: $(postgres) ## the store on PostgreSQL: the contract from each language, concurrency, faults, pgbouncer, failover
+test-postgres: $(postgres) ## the store on PostgreSQL: concurrency, faults, failover, pgbouncer
 $(postgres): need-postgres
 
 with-server := tests/postgres/with-server
 
-postgres-servers:
+postgres-servers: target/c/clock.so
 	@tests/runner tap $@ tests/postgres/servers
+
+postgres-rust:
+	@tests/runner cargo $@ $(with-server) cargo test --no-fail-fast --test postgres
+
+postgres-refusals: target/c/clock.so
+$(postgres-faults):
+	@SUITE_SECONDS=$$(($${FAULTS_MINUTES:-1} * 60 + 1200)) tests/runner tap $@ cargo test --quiet --features debug-hooks --test faults -- $@

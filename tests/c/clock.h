@@ -9,7 +9,11 @@
 #error "_GNU_SOURCE is to be defined before anything is included"
 #endif
 
+#include <fcntl.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -28,6 +32,22 @@ static int64_t clock_own, *clock_ahead = &clock_own;
 static inline void clock_advance(int64_t seconds)
 {
     *clock_ahead += seconds;
+}
+
+/* If there is a file TEST_CLOCK, takes over its clock, which a server has too (tests/postgres/with-server). */
+__attribute__((constructor)) static void clock_share(void)
+{
+    const char *path = getenv("TEST_CLOCK");
+    if (!path)
+        return;
+    int file = open(path, O_RDWR | O_CLOEXEC);
+    void *ahead = file < 0 ? MAP_FAILED : mmap(NULL, sizeof *clock_ahead, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    if (ahead == MAP_FAILED) {
+        perror("TEST_CLOCK");
+        exit(1);
+    }
+    close(file);
+    clock_ahead = ahead;
 }
 
 /* CLOCK_MONOTONIC is unchanged, since the kernel compares it with the end of a wait. */

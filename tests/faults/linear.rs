@@ -18,6 +18,7 @@ use std::time::Instant;
 
 use self::checker::Failure;
 use self::history::Event;
+use crate::postgres::control::Control;
 use crate::support::{Run, quick_folder, role};
 
 pub use self::client::client;
@@ -25,13 +26,14 @@ pub use self::client::client;
 /// The number of groups that the same processes use one after another.
 const GROUPS: u64 = 30;
 
-pub fn suite(run: &mut Run) -> ExitCode {
+/// With `server`, the stores are databases on it; otherwise files.
+pub fn suite(run: &mut Run, mut server: Option<Control>) -> ExitCode {
     known::histories(run);
     run.test("the checker tells right histories from wrong ones");
     let end = run.share(1.0);
     let (mut groups, mut operations, mut undecided, mut changed) = (0, 0, 0, 0);
     while !run.complains() {
-        let histories = record(run);
+        let histories = record(run, server.as_mut());
         for (group, events) in &histories {
             groups += 1;
             operations += events.len();
@@ -61,16 +63,20 @@ pub fn suite(run: &mut Run) -> ExitCode {
     ))
 }
 
-/// The record of some processes with some groups of keys of a new file.
-fn record(run: &mut Run) -> BTreeMap<u64, Vec<Event>> {
+/// The record of some processes with some groups of keys of a new store.
+fn record(run: &mut Run, server: Option<&mut Control>) -> BTreeMap<u64, Vec<Event>> {
     let folder = quick_folder();
+    let url = match server {
+        Some(server) => server.ask("database"),
+        None => format!("file:{}/kv.db", folder.path().display()),
+    };
     let seed = run.rng.next() >> 1;
     // At most eight or twelve at once: with many more, the search for an order may take very long.
     let processes = 2 + run.rng.below(7);
     let threads = if processes > 4 { 1 } else { 2 + run.rng.below(3) };
     let operations = 300 / (processes * threads);
     let mut clients: Vec<Client> = (0..processes)
-        .map(|process| Client::start(folder.path(), [process, seed, GROUPS, operations, threads]))
+        .map(|process| Client::start(folder.path(), &url, [process, seed, GROUPS, operations, threads]))
         .collect();
     let mut histories = BTreeMap::new();
     // All get ready for a group, and then all start. After the last group all end.
@@ -96,9 +102,9 @@ struct Client {
 }
 
 impl Client {
-    fn start(folder: &Path, numbers: [u64; 5]) -> Client {
+    fn start(folder: &Path, url: &str, numbers: [u64; 5]) -> Client {
         let mut command = role("linear-client");
-        command.arg(folder).args(numbers.map(|number| number.to_string()));
+        command.arg(folder).arg(url).args(numbers.map(|number| number.to_string()));
         // In some processes the library sleeps between the steps of its cache.
         let [process, ..] = numbers;
         command.env("LUAT_KV_DEBUG_DELAY", if process.is_multiple_of(2) { "50" } else { "0" });

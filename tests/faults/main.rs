@@ -7,6 +7,8 @@
 //! - `stale`: a read returns what was written before it began, with a cache in each process.
 //! - `crafted`: databases whose schema or pages were crafted to do harm.
 //! - `damaged`: flipped bits, exchanged pages, truncated files: the database, its log, its shared memory, also in use.
+//! - `postgres-linear`, `postgres-cuts`, `postgres-outages`, `postgres-refusals`, `postgres-processes`: the back end of
+//!   PostgreSQL, on servers that the suite starts (see make/postgres.mk).
 //!
 //! Only a process can be killed, or have failing system calls, so this program starts itself again with the name of a
 //! role instead of a suite. It prints TAP; lines with `#` contain figures.
@@ -18,6 +20,7 @@
 mod hostile;
 mod kills;
 mod linear;
+mod postgres;
 mod power;
 mod stale;
 mod support;
@@ -26,6 +29,7 @@ mod trap;
 
 use std::process::ExitCode;
 
+use postgres::control::Control;
 use support::Run;
 
 fn main() -> ExitCode {
@@ -39,16 +43,24 @@ fn main() -> ExitCode {
         ["power-worker", arguments @ ..] => power::worker(arguments),
         ["syscalls"] => syscalls::suite(&mut Run::new("syscalls", 50)),
         ["syscalls-worker", arguments @ ..] => syscalls::worker(arguments),
-        ["linear"] => linear::suite(&mut Run::new("linear", 20)),
+        ["linear"] => linear::suite(&mut Run::new("linear", 20), None),
+        ["postgres-linear"] => linear::suite(&mut Run::new("postgres-linear", 20), Some(Control::start(&[]))),
         ["linear-client", arguments @ ..] => linear::client(arguments),
         ["stale"] => stale::suite(&mut Run::new("stale", 30)),
         ["stale-client", arguments @ ..] => stale::client(arguments),
         ["crafted"] => hostile::crafted(&mut Run::new("crafted", 30)),
         ["damaged"] => hostile::damaged(&mut Run::new("damaged", 30)),
         ["hostile-child", arguments @ ..] => hostile::child(arguments),
+        ["postgres-cuts"] => postgres::cuts(&mut Run::new("postgres-cuts", 0)),
+        ["postgres-outages"] => postgres::outages(&mut Run::new("postgres-outages", 0)),
+        ["postgres-refusals"] => postgres::refusals(&mut Run::new("postgres-refusals", 0)),
+        ["postgres-clock", arguments @ ..] => postgres::clock_client(arguments),
+        ["postgres-processes"] => postgres::processes(&mut Run::new("postgres-processes", 0)),
+        ["postgres-client", arguments @ ..] => postgres::client(arguments),
         _ => {
             eprintln!(
-                "usage: cargo test --test faults -- kills | power | syscalls | linear | stale | crafted | damaged"
+                "usage: cargo test --test faults -- kills | power | syscalls | linear | stale | crafted | damaged | \
+                 postgres-linear | postgres-cuts | postgres-outages | postgres-refusals | postgres-processes"
             );
             ExitCode::from(2)
         }

@@ -90,6 +90,12 @@ impl Run {
         println!("{}ok {} - {name}", if failed { "not " } else { "" }, self.tests);
     }
 
+    /// A test that cannot run here.
+    pub fn skip(&mut self, name: &str, why: &str) {
+        self.tests += 1;
+        println!("ok {} - {name} # SKIP {why}", self.tests);
+    }
+
     /// Ends the suite, with its figures.
     pub fn done(&self, figures: &str) -> ExitCode {
         println!("# {}: {figures}, in {:.0} s", self.name, self.begun.elapsed().as_secs_f64());

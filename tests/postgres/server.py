@@ -24,6 +24,8 @@ ROLE = "postgres"
 # What the server promises for a power failure does not matter here, and costs most of the time.
 QUICK = {"fsync": "off", "synchronous_commit": "on", "full_page_writes": "off"}
 
+SERVER_ENVIRONMENT: dict[str, str] = {}
+
 
 def programs() -> pathlib.Path:
     """The folder of the server's programs: that of the newest version which Debian has installed, or on the PATH."""
@@ -60,6 +62,15 @@ class Folder:
         if user := other_user():
             os.chown(self.path, user["user"], user["group"])
 
+    def clock(self) -> str:
+        """Makes the clock of the servers in this folder one that tests move, and returns its file."""
+        file, library = self.path / "clock", self.path / "clock.so"
+        file.write_bytes(bytes(8))
+        file.chmod(0o666)
+        shutil.copy("target/c/clock.so", library)
+        SERVER_ENVIRONMENT.update(LD_PRELOAD=str(library), TEST_CLOCK=str(file))
+        return str(file)
+
     def __enter__(self) -> "Folder":
         return self
 
@@ -91,7 +102,8 @@ class Process:
     def spawn(self, words: list[str]) -> None:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
-                                            preexec_fn=with_parent, **other_user())
+                                            preexec_fn=with_parent, env={**os.environ, **SERVER_ENVIRONMENT},
+                                            **other_user())
 
     def wait_until(self, ready: Any) -> None:
         end = time.monotonic() + 60
@@ -153,6 +165,11 @@ class Server(Process):
         """Runs SQL by itself, in no transaction with others, and returns its rows, columns being separated by `|`."""
         return self.run("psql", "-XAtqv", "ON_ERROR_STOP=1", "-h", self.folder, "-p", self.port, "-U", ROLE, "-d",
                         database, stdin=text).strip()
+
+    def session(self, database: str) -> "subprocess.Popen[str]":
+        """A client that reads SQL from its stdin, one line after the other."""
+        return subprocess.Popen([str(programs() / "psql"), "-XAtq", "-d", self.url(database)], text=True,
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def database(self, name: str) -> str:
         """Makes a database, and returns its URL."""

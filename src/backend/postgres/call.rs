@@ -93,7 +93,7 @@ impl Call {
         // Those that got in each other's way do not try again at the same moment.
         let jitter = u64::from(Instant::now().duration_since(self.begun).subsec_nanos()) % step.max(2);
         let pause = Duration::from_millis(step / 2) + Duration::from_millis(jitter).mul_f64(0.5);
-        self.outside(|| std::thread::sleep(pause.min(left)));
+        self.outside(|| std::thread::sleep(pause.min(left - LEAST)));
         true
     }
 }

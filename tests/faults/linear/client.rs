@@ -14,29 +14,28 @@ use crate::trap;
 
 const NAMES: [&str; KEYS] = ["a", "b", "c"];
 
-/// Arguments: the folder, the process's number, the seed, the number of groups, the number of operations of each thread
+/// Arguments: the folder whose system calls are delayed, the store's URL, the process's number, the seed, the number of groups, the number of operations of each thread
 /// in each group, and the number of threads. Before each group it prints `ready` and waits for a line, so that all
 /// processes start together. It prints its events as `GROUP EVENT`.
 pub fn client(arguments: &[&str]) -> ExitCode {
-    let [folder, numbers @ ..] = arguments else { return ExitCode::from(2) };
+    let [folder, url, numbers @ ..] = arguments else { return ExitCode::from(2) };
     let numbers: Vec<u64> = numbers.iter().map(|number| number.parse().expect("a number")).collect();
     let &[process, seed, groups, operations, threads] = numbers.as_slice() else { return ExitCode::from(2) };
     end_if_it_hangs();
     trap::install(Path::new(folder));
     trap::delay(40, Duration::from_micros(1500), seed ^ process);
-    // With full durability, writes of several threads may be one transaction.
-    let durability = if seed % 2 == 0 { Durability::Normal } else { Durability::Full };
+    // With full durability, writes of several threads may be one transaction. (PostgreSQL has its own.)
+    let durability = if seed % 2 == 0 || !url.starts_with("file:") { Durability::Normal } else { Durability::Full };
     let options = OpenOptions::new().busy_timeout(Duration::from_secs(300)).durability(durability);
-    let database = Path::new(folder).join("kv.db");
-    let shared = Store::open(&database, &options).expect("to open the file");
+    let shared = Store::open_url(url, &options).expect("to open the store");
     let (printed, barrier) = (Mutex::new(()), Barrier::new(threads as usize));
     thread::scope(|scope| {
         for number in 0..threads {
-            let (shared, options, database) = (&shared, &options, &database);
+            let (shared, options) = (&shared, &options);
             let (printed, barrier) = (&printed, &barrier);
             scope.spawn(move || {
                 // Every second thread has its own store.
-                let own = (number % 2 == 1).then(|| Store::open(database, options).expect("to open the file"));
+                let own = (number % 2 == 1).then(|| Store::open_url(url, options).expect("to open the store"));
                 let store = own.as_ref().unwrap_or(shared);
                 for group in 0..groups {
                     let namespace = store.namespace(&format!("group {group}")).expect("a namespace");

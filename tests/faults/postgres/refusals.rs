@@ -1,0 +1,286 @@
+//! Servers that refuse: no space, no connection, no right, a lock; and clients whose clock is wrong.
+
+use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use luat_kv::{Code, OpenOptions, PutOptions, Result, Store};
+
+use super::control::Control;
+use super::operations::{OPERATIONS, Operation, prepare};
+use crate::support::{Rng, Run, end_if_it_hangs, role};
+
+const IMPATIENT: Duration = Duration::from_millis(500);
+const PATIENT: Duration = Duration::from_secs(60);
+
+pub fn suite(run: &mut Run) -> ExitCode {
+    end_if_it_hangs();
+    let mut control = Control::start(&[]);
+    no_right_to_create(run, &mut control);
+    run.test("a role that may not create the tables is told the SQL for it");
+    rights(run, &mut control);
+    run.test("a role that loses its rights: the error says so, and the rights are enough again when they are back");
+    locked(run, &mut control);
+    run.test("a lock of another client: a write is BUSY when the timeout is over, and reads go on");
+    deadlocks(run, &mut control);
+    run.test("batches, removals, imports and sweeps on the same keys do not fail by deadlocks");
+    clocks(run, &mut control);
+    run.test("a client whose clock is an hour off stores and sees the server's times");
+    let mut control = Control::start(&["max_connections=6", "superuser_reserved_connections=3"]);
+    connections(run, &mut control);
+    run.test("too many connections: BUSY when the timeout is over, and a free one is taken");
+    let mut control = Control::start(&[]);
+    match control.tries("disk 32m") {
+        Ok(url) => {
+            full_disk(run, &mut control, &url);
+            run.test("a full disk: an error with the server's words, and nothing is lost");
+        }
+        Err(why) => run.skip("a full disk: an error with the server's words, and nothing is lost", &why),
+    }
+    run.done("done")
+}
+
+fn open(url: &str, timeout: Duration) -> Store {
+    Store::open_url(url, &OpenOptions::new().busy_timeout(timeout)).expect("a store")
+}
+
+/// Complains unless a call failed with a code, in the server's words, and within the busy timeout.
+fn refused<T: std::fmt::Debug>(run: &mut Run, what: &str, returned: Result<T>, codes: &[Code], words: &str) {
+    match returned {
+        Err(error) if codes.contains(&error.code()) && error.message().contains(words) => {}
+        other => run.complain(format!("{what} gave {other:?} and not {codes:?} with {words:?}")),
+    }
+}
+
+fn timed<T>(run: &mut Run, what: &str, call: impl FnOnce() -> T) -> T {
+    let begun = Instant::now();
+    let returned = call();
+    let took = begun.elapsed();
+    if took > IMPATIENT + Duration::from_millis(500) {
+        run.complain(format!("{what} took {took:?}"));
+    }
+    returned
+}
+
+fn no_right_to_create(run: &mut Run, control: &mut Control) {
+    control.ask("sql CREATE ROLE site LOGIN");
+    let url = control.ask("database").replacen("postgres@", "site@", 1);
+    let opened = Store::open_url(&url, &OpenOptions::new().busy_timeout(IMPATIENT));
+    refused(run, "open", opened, &[Code::Io], "permission denied");
+    let opened = Store::open_url(&url, &OpenOptions::new().busy_timeout(IMPATIENT));
+    refused(run, "open", opened, &[Code::Io], "CREATE SCHEMA");
+}
+
+fn rights(run: &mut Run, control: &mut Control) {
+    let url = control.ask("url");
+    let owner = open(&url, IMPATIENT);
+    control.ask("sql GRANT USAGE ON SCHEMA luat_kv TO site");
+    let all = "sql GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA luat_kv TO site";
+    control.ask(all);
+    let store = open(&url.replacen("postgres@", "site@", 1), IMPATIENT);
+    let each = |run: &mut Run, when: &str, may: fn(&Operation) -> bool| {
+        for operation in OPERATIONS {
+            let namespace = prepare(&owner).expect("to prepare a namespace");
+            let same = store.namespace(namespace.name()).expect("the same namespace");
+            let what = format!("{} {when}", operation.name);
+            let returned = timed(run, &what, || (operation.run)(&same));
+            if !may(operation) {
+                refused(run, &what, returned, &[Code::Io, Code::ReadOnly], "permission denied");
+            } else if returned.as_deref() != Ok(operation.returns) {
+                run.complain(format!("{what}: {returned:?}"));
+            }
+        }
+    };
+    each(run, "with all rights", |_| true);
+    control.ask("sql REVOKE INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA luat_kv FROM site");
+    each(run, "with the right to read", |operation| {
+        matches!(operation.name, "get" | "has" | "get_many" | "list" | "count" | "export")
+    });
+    control.ask("sql REVOKE ALL ON ALL TABLES IN SCHEMA luat_kv FROM site");
+    each(run, "without rights", |_| false);
+    control.ask(all);
+    each(run, "with all rights again", |_| true);
+}
+
+fn locked(run: &mut Run, control: &mut Control) {
+    let store = open(&control.ask("url"), IMPATIENT);
+    let namespace = prepare(&store).expect("to prepare a namespace");
+    control.ask("lock");
+    for operation in OPERATIONS.iter().filter(|operation| operation.leaves.is_some()) {
+        if matches!(operation.name, "add" | "incr of a missing key") {
+            continue; // they concern no row that is locked
+        }
+        let returned = timed(run, operation.name, || (operation.run)(&namespace));
+        refused(run, operation.name, returned, &[Code::Busy], "");
+    }
+    let read = timed(run, "get", || namespace.get("doc"));
+    if read != Ok(Some(b"old".to_vec())) {
+        run.complain(format!("get beside a lock: {read:?}"));
+    }
+    control.ask("unlock");
+    if let Err(error) = namespace.put("doc", "new") {
+        run.complain(format!("put after the lock: {error}"));
+    }
+}
+
+/// Threads that lock the same keys in different orders.
+fn deadlocks(run: &mut Run, control: &mut Control) {
+    const KEYS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+    const BATCHES: i64 = 100;
+    const THREADS: u64 = 4;
+    let url = control.ask("database");
+    let seed = run.rng.next();
+    let one = |number: u64| -> Result<i64> {
+        let store = Store::open_url(&url, &OpenOptions::new().busy_timeout(PATIENT))?;
+        let namespace = store.namespace("n")?;
+        let (mut rng, mut done) = (Rng(seed ^ number), 0);
+        while done < BATCHES {
+            let mut keys = KEYS;
+            rng.shuffle(&mut keys);
+            let mut batch = store.batch();
+            if rng.one_in(2) {
+                let entry = namespace.get_entry(keys[0])?;
+                batch.check(&namespace, keys[0], entry.map(|entry| entry.version))?;
+            }
+            for key in &keys[..4] {
+                batch.put_with(&namespace, key, "x", &PutOptions::default().ttl(1 + rng.below(2) as i64))?;
+            }
+            batch.incr(&namespace, "sum", 1)?;
+            done += i64::from(batch.commit()?.is_some());
+            match rng.below(12) {
+                0 => drop(namespace.delete_prefix(keys[4])?),
+                1 => drop(store.sweep(None)?),
+                2 => {
+                    let lines: String =
+                        keys.iter().map(|key| format!("{{\"key\":\"{key}\",\"value\":\"y\"}}\n")).collect();
+                    _ = namespace.import(&mut lines.as_bytes(), true)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(done)
+    };
+    let outcomes: Vec<Result<i64>> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS).map(|number| scope.spawn(move || one(number))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a thread")).collect()
+    });
+    for outcome in outcomes {
+        if let Err(error) = outcome {
+            run.complain(error);
+        }
+    }
+    let sum = open(&url, IMPATIENT).namespace("n").and_then(|namespace| namespace.get("sum"));
+    if sum != Ok(Some((THREADS as i64 * BATCHES).to_string().into_bytes())) {
+        run.complain(format!("the sum is {sum:?}"));
+    }
+}
+
+/// Clients whose clock is ahead of the server's, or behind.
+fn clocks(run: &mut Run, control: &mut Control) {
+    let url = control.ask("database");
+    let store = open(&url, IMPATIENT);
+    let namespace = store.namespace("clock").expect("a namespace");
+    for off in [-3600_i64, 3600] {
+        let file = tempfile::NamedTempFile::new().expect("a file for the clock");
+        std::fs::write(file.path(), off.to_ne_bytes()).expect("to set the clock");
+        namespace.put_with("short", "1", &PutOptions::default().ttl(60)).expect("to put");
+        let before = control.ask("sql SELECT floor(extract(epoch FROM clock_timestamp()))::bigint");
+        let mut client = role("postgres-clock");
+        client.arg(&url).env("LD_PRELOAD", library()).env("TEST_CLOCK", file.path());
+        let status = client.status().expect("a client");
+        if !status.success() {
+            run.complain(format!("the client whose clock is {off} s ahead ended with {status}"));
+        }
+        let before: i64 = before.parse().expect("a time");
+        let entry = namespace.get_entry("long").expect("to get").expect("what the client has put");
+        let lives = entry.expiration.expect("an end") - before;
+        if !(60..=70).contains(&lives) {
+            run.complain(format!(
+                "a lifetime of 60 s, from a client whose clock is {off} s ahead, ends after {lives} s"
+            ));
+        }
+        if namespace.has("own") != Ok(true) {
+            run.complain(format!("{off} s: a sweep of the client has removed what has not expired"));
+        }
+    }
+}
+
+fn library() -> String {
+    let root = std::env::current_dir().expect("the working folder");
+    format!("{}/target/c/clock.so", root.display())
+}
+
+/// Argument: the URL.
+pub fn clock_client(arguments: &[&str]) -> ExitCode {
+    let [url] = arguments else { return ExitCode::from(2) };
+    end_if_it_hangs();
+    let store = open(url, IMPATIENT);
+    let namespace = store.namespace("clock").expect("a namespace");
+    let lives = namespace.get("short").expect("to get").is_some();
+    namespace.put_with("long", "1", &PutOptions::default().ttl(60)).expect("to put");
+    namespace.put_with("own", "1", &PutOptions::default().ttl(60)).expect("to put");
+    store.sweep(None).expect("to sweep");
+    if !lives {
+        println!("# a key with a lifetime of 60 s is gone for a client whose clock is off");
+    }
+    ExitCode::from(u8::from(!lives))
+}
+
+fn connections(run: &mut Run, control: &mut Control) {
+    control.ask("sql CREATE ROLE site LOGIN");
+    control.ask("sql GRANT CREATE ON DATABASE kv TO site");
+    let url = control.ask("url").replacen("postgres@", "site@", 1);
+    let mut stores: Vec<Store> = (0..3).map(|_| open(&url, IMPATIENT)).collect();
+    stores.iter().for_each(|store| drop(store.namespaces().expect("to read")));
+    let fourth = timed(run, "the fourth store", || Store::open_url(&url, &OpenOptions::new().busy_timeout(IMPATIENT)));
+    refused(run, "the fourth store", fourth, &[Code::Busy], "remaining connection slots are reserved");
+    // It waits until one is closed.
+    thread::scope(|scope| {
+        let waits = scope.spawn(|| Store::open_url(&url, &OpenOptions::new().busy_timeout(PATIENT)));
+        while control.ask("sql SELECT count(*) FROM pg_stat_activity WHERE usename = 'site'") != "3" {}
+        drop(stores.pop());
+        match waits.join().expect("a thread") {
+            Ok(store) => stores.push(store),
+            Err(error) => run.complain(format!("a store that waits for a connection: {error}")),
+        }
+    });
+    for store in &stores {
+        let namespace = prepare(store).expect("to prepare a namespace");
+        if let Err(error) = namespace.put("doc", "new") {
+            run.complain(error);
+        }
+    }
+}
+
+fn full_disk(run: &mut Run, control: &mut Control, url: &str) {
+    const CHUNK: usize = 1 << 18;
+    let store = open(url, IMPATIENT);
+    let namespace = store.namespace("disk").expect("a namespace");
+    let value = |number: usize| {
+        let mut rng = Rng(number as u64);
+        (0..CHUNK / 8).flat_map(|_| rng.next().to_ne_bytes()).collect::<Vec<u8>>()
+    };
+    let mut stored = 0;
+    let failed = loop {
+        match namespace.put(&stored.to_string(), value(stored)) {
+            Ok(_) => stored += 1,
+            Err(error) => break Err(error),
+        }
+        if stored > 1000 {
+            break Ok(());
+        }
+    };
+    refused(run, "a put", failed, &[Code::Io], "No space left on device");
+    for number in 0..stored {
+        if namespace.get(&number.to_string()) != Ok(Some(value(number))) {
+            run.complain(format!("value {number} of {stored} is not there while the disk is full"));
+        }
+    }
+    if namespace.has(&stored.to_string()) != Ok(false) {
+        run.complain("the value that was refused is there");
+    }
+    control.ask("grow 64m");
+    if let Err(error) = namespace.put(&stored.to_string(), value(stored)) {
+        run.complain(format!("a put when there is space again: {error}"));
+    }
+}
