@@ -1,5 +1,5 @@
 /*
- * luat_kv: a key-value store in one file, with the API of Cloudflare Workers KV.
+ * luat_kv: a key-value store with the API of Cloudflare Workers KV, in a file or on a server.
  *
  *     luat_kv_store *store;
  *     luat_kv_namespace *users;
@@ -204,7 +204,7 @@ typedef struct luat_kv_open_options {
    */
   uint32_t limits;
   /**
-   * A LUAT_KV_DURABILITY_... number.
+   * A LUAT_KV_DURABILITY_... number. With PostgreSQL only LUAT_KV_DURABILITY_NORMAL: the server decides.
    */
   uint32_t durability;
   /**
@@ -214,7 +214,8 @@ typedef struct luat_kv_open_options {
   /**
    * How much memory the cache of values may take, in bytes, at most the memory of the machine; 0 means 16 MiB. A
    * read of a value that it has does not use SQLite, and returns what any process has stored last, as every read
-   * does. The stores on one file share one cache, with the size of the first that reads. Ignored in memory.
+   * does. The stores on one file share one cache, with the size of the first that reads. Ignored in memory, and
+   * INVALID with PostgreSQL.
    */
   uint64_t cache_size;
 } luat_kv_open_options;
@@ -421,7 +422,7 @@ typedef struct luat_kv_cache_stats {
 #define LUAT_KV_INVALID -1
 
 /**
- * The operating system returned an error: no such folder, no permission, disk full, ...
+ * The operating system returned an error: no such folder, no permission, disk full, ... Or a PostgreSQL server did.
  */
 #define LUAT_KV_IO -2
 

@@ -11,7 +11,8 @@ use std::sync::Arc;
 pub enum Code {
     /// The request is wrong, and would fail again. Also the use of a closed store.
     Invalid,
-    /// The operating system refused: no such folder, no permission, disk full, … [`Error::io_kind`] tells which.
+    /// The operating system refused: no such folder, no permission, disk full, … [`Error::io_kind`] tells which. Or a
+    /// PostgreSQL server refused or cannot be reached.
     Io,
     /// Another process or connection held the database for longer than the busy timeout. Try again.
     Busy,

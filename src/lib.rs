@@ -1,6 +1,6 @@
 //! # luat_kv
 //!
-//! Luat's key-value store: the API of Cloudflare Workers KV on SQLite, or in memory. This crate is the store. Besides
+//! Luat's key-value store: the API of Cloudflare Workers KV on SQLite, on PostgreSQL, or in memory. This crate is the store. Besides
 //! this Rust API it has two bindings: the C interface (`include/luat_kv.h`, which is its manual) and the Lua module
 //! (`require("luat_kv")`, feature `module`).
 //!

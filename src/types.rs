@@ -33,7 +33,7 @@ pub enum Durability {
 pub struct OpenOptions {
     /// The limits for keys, values and lifetimes.
     pub limits: Limits,
-    /// What a write survives. Ignored in memory.
+    /// What a write survives. Ignored in memory. With PostgreSQL the server decides, and `Full` is an error.
     pub durability: Durability,
     /// How long a call waits while another process writes, or another thread imports or compacts. Ignored in memory.
     pub busy_timeout: Duration,
@@ -45,7 +45,8 @@ pub struct OpenOptions {
     pub clock: Clock,
     /// How much memory the cache of values may take, in bytes, at most the memory of the machine. 0: the store reads
     /// without one. A read of a value that it has does not use SQLite, and returns what any process has stored last, as
-    /// every read does. The stores on one file share one cache, with the size of the first that reads. Ignored in memory.
+    /// every read does. The stores on one file share one cache, with the size of the first that reads. Ignored in
+    /// memory. With PostgreSQL there is none, and a size other than 0 and the default is an error.
     pub cache_size: u64,
 }
 
@@ -297,7 +298,7 @@ pub struct NamespaceStats {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// The database file's absolute path, or `memory`.
+    /// What [`Store::label`](crate::Store::label) returns.
     pub path: String,
     /// The size on disk in bytes, including the log; 0 in memory.
     pub file_size: u64,

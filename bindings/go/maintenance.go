@@ -7,7 +7,7 @@ import "unsafe"
 
 // Stats is the contents of a store in numbers.
 type Stats struct {
-	// Path is the database file's absolute path, or "memory".
+	// Path is the database file's absolute path, or "memory", or the URL of the PostgreSQL database without its password.
 	Path string
 	// FileSize is the size on disk in bytes, including the log beside the file; 0 in memory.
 	FileSize int64

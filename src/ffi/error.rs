@@ -23,7 +23,7 @@ pub const LUAT_KV_CONFLICT: luat_kv_status = 2;
 pub const LUAT_KV_TOO_SMALL: luat_kv_status = 3;
 /// The request itself is wrong: it would fail again.
 pub const LUAT_KV_INVALID: luat_kv_status = -1;
-/// The operating system returned an error: no such folder, no permission, disk full, ...
+/// The operating system returned an error: no such folder, no permission, disk full, ... Or a PostgreSQL server did.
 pub const LUAT_KV_IO: luat_kv_status = -2;
 /// Another process or connection locked the database for longer than the busy timeout. Try again.
 pub const LUAT_KV_BUSY: luat_kv_status = -3;

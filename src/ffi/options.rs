@@ -45,13 +45,14 @@ pub struct luat_kv_open_options {
     pub busy_timeout_ms: u32,
     /// A LUAT_KV_LIMITS_... number.
     pub limits: u32,
-    /// A LUAT_KV_DURABILITY_... number.
+    /// A LUAT_KV_DURABILITY_... number. With PostgreSQL only LUAT_KV_DURABILITY_NORMAL: the server decides.
     pub durability: u32,
     /// Must be 0.
     pub reserved: u32,
     /// How much memory the cache of values may take, in bytes, at most the memory of the machine; 0 means 16 MiB. A
     /// read of a value that it has does not use SQLite, and returns what any process has stored last, as every read
-    /// does. The stores on one file share one cache, with the size of the first that reads. Ignored in memory.
+    /// does. The stores on one file share one cache, with the size of the first that reads. Ignored in memory, and
+    /// INVALID with PostgreSQL.
     pub cache_size: u64,
 }
 
