@@ -125,27 +125,32 @@ impl Postgres {
         mut act: impl FnMut(&mut Session, &mut Call, bool) -> Result<T, Failure>,
     ) -> Result<T> {
         let (mut attempt, mut repeated, mut failing) = (0, false, None::<Instant>);
+        // The last failure that says more than that there was no answer in the end.
+        let mut reason = None;
         loop {
             let mut sent = false;
             let done = session.connected(call, self.libpq, &self.hosts, self.rights).map(drop).and_then(|()| {
                 sent = true;
                 act(session, call, repeated)
             });
-            let failure = match done {
+            let Failure { kind, error, is_silent } = match done {
                 Ok(done) => return Ok(done),
                 Err(failure) => failure,
             };
-            if failure.kind == Kind::Lost {
+            if !is_silent {
+                reason = Some(error.clone());
+            }
+            if kind == Kind::Lost {
                 session.discard();
                 repeated |= sent;
             }
             session.discard_if_flying();
-            let passes = matches!(failure.kind, Kind::Again | Kind::Lost | Kind::Created | Kind::Unprepared);
+            let passes = matches!(kind, Kind::Again | Kind::Lost | Kind::Created | Kind::Unprepared);
             // The deadline of an import begins anew with each of its portions.
             let is_over = failing.get_or_insert_with(Instant::now).elapsed() >= call.timeout();
             if !passes || is_over || !call.pause(attempt) {
-                let is_open = writes && repeated && !matches!(failure.error.code(), Code::Invalid | Code::Limit);
-                let error = failure.error;
+                let error = reason.unwrap_or(error);
+                let is_open = writes && repeated && !matches!(error.code(), Code::Invalid | Code::Limit);
                 return Err(if is_open { error.and_so("the write may have been made") } else { error });
             }
             attempt += 1;
@@ -188,10 +193,12 @@ impl Postgres {
 
 impl Backend for Postgres {
     fn get(&self, namespace: &str, key: &str, projection: Projection, _: i64, entry: &mut Entry) -> Result<bool> {
+        write::check(namespace, key, &[])?;
         self.read(|connection, call| read::get(connection, call, (namespace, key), projection, self.now(), entry))
     }
 
     fn get_many(&self, namespace: &str, keys: &[&str], _: i64) -> Result<Vec<Entry>> {
+        keys.iter().try_for_each(|key| write::check(namespace, key, &[]))?;
         self.read(|connection, call| read::get_many(connection, call, namespace, keys, self.now()))
     }
 

@@ -122,6 +122,8 @@ fn names_and_values_have_limits_of_the_server() {
     let error = a.put(&(key + "x"), "v").unwrap_err();
     assert_eq!(error.code(), Code::Limit);
     assert!(error.message().contains("2601 bytes long together; the limit on PostgreSQL is 2600"), "{error}");
+    assert_eq!(a.get(&"é".repeat(1300)).unwrap_err().code(), Code::Limit);
+    assert_eq!(a.get_many(&["k", &"k".repeat(2600)]).unwrap_err().code(), Code::Limit);
     let error = a.put("k", vec![0; 256 * 1024 * 1024 + 1]).unwrap_err();
     assert_eq!(error.code(), Code::Limit);
     assert!(error.message().contains("the limit on PostgreSQL is 268435456"), "{error}");
@@ -169,6 +171,16 @@ fn a_call_ends_with_the_busy_timeout_where_nobody_answers() {
     assert!(begun.elapsed() < Duration::from_millis(800), "{:?}", begun.elapsed());
     assert!(!error.message().contains("secret"), "{error}");
     assert!(error.message().contains("did not answer"), "{error}");
+}
+
+#[test]
+fn a_host_that_does_not_answer_leaves_time_for_the_next() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = database().replace("host=", "host=127.0.0.1,");
+    let url = url.replace("port=", &format!("port={},", silent.local_addr().unwrap().port()));
+    let options = OpenOptions::new().busy_timeout(Duration::from_millis(1500));
+    let store = Store::open_url(&url, &options).unwrap();
+    assert_eq!(store.namespace("a").unwrap().incr("n", 1).unwrap(), 1);
 }
 
 #[test]

@@ -109,7 +109,7 @@ impl Connection {
             connection.note_socket();
             if !connection.wait(call, !writes, writes, until) {
                 let message = format!("{} did not answer for {:.1} s", target.name(), call.seconds());
-                return Err(Failure::lost(message));
+                return Err(Failure::silent(message));
             }
             // SAFETY: the connection is live.
             let state = call.long(|| unsafe { (libpq.connect_poll)(conn) });
@@ -341,7 +341,7 @@ impl Connection {
             }
             let until = call.until();
             if !self.wait(call, true, unsent, until) {
-                return Err(Failure::lost(format!("the server did not answer for {:.1} s", call.seconds())));
+                return Err(Failure::silent(format!("the server did not answer for {:.1} s", call.seconds())));
             }
             // With TLS, a record may be longer than what the first call takes. The socket does not show the rest.
             // SAFETY: the connection is live.

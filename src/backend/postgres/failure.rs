@@ -31,11 +31,13 @@ pub(super) enum Kind {
 pub(super) struct Failure {
     pub kind: Kind,
     pub error: Error,
+    /// Whether there was no answer before the deadline.
+    pub is_silent: bool,
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Failure { kind: Kind::Final, error }
+        Failure::new(Kind::Final, error)
     }
 }
 
@@ -43,12 +45,21 @@ impl From<Error> for Failure {
 const LEDGER: &str = "kv_done";
 
 impl Failure {
+    pub fn new(kind: Kind, error: Error) -> Self {
+        Failure { kind, error, is_silent: false }
+    }
+
+    /// There was no answer before the deadline.
+    pub fn silent(message: String) -> Self {
+        Failure { is_silent: true, ..Failure::lost(message) }
+    }
+
     pub fn lost(message: impl Into<String>) -> Self {
-        Failure { kind: Kind::Lost, error: Error::new(Code::Io, message) }
+        Failure::new(Kind::Lost, Error::new(Code::Io, message))
     }
 
     pub fn general() -> Self {
-        Failure { kind: Kind::General, error: Error::new(Code::Internal, "a write needs a transaction") }
+        Failure::new(Kind::General, Error::new(Code::Internal, "a write needs a transaction"))
     }
 
     /// The failure of a statement, in the server's words.
@@ -60,7 +71,7 @@ impl Failure {
         }
         let table = rows.field(TABLE).unwrap_or_default();
         match &*state {
-            "23502" if table == LEDGER => Failure { kind: Kind::Done, error: Error::new(Code::Internal, message) },
+            "23502" if table == LEDGER => Failure::new(Kind::Done, Error::new(Code::Internal, message)),
             "23502" => Failure::general(),
             // The server has ended the connection and says nothing of it.
             "" => Failure::lost(message),
@@ -71,11 +82,9 @@ impl Failure {
     /// The failure with an SQLSTATE: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
     pub fn in_state(state: &str, message: String) -> Self {
         let message = format!("{message} (SQLSTATE {state})");
-        let failure = |kind, code| Failure { kind, error: Error::new(code, message.clone()) };
-        let caused = |why: io::ErrorKind| Failure {
-            kind: Kind::Final,
-            error: Error::new(Code::Io, message.clone()).caused_by(why.into()),
-        };
+        let failure = |kind, code| Failure::new(kind, Error::new(code, message.clone()));
+        let caused =
+            |why: io::ErrorKind| Failure::new(Kind::Final, Error::new(Code::Io, message.clone()).caused_by(why.into()));
         match state {
             // Serialization, deadlock.
             "40001" | "40P01" => failure(Kind::Again, Code::Busy),

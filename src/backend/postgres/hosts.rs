@@ -92,15 +92,16 @@ fn parameters(libpq: &Libpq, url: &CStr) -> Result<Vec<(CString, CString)>> {
     Ok(all)
 }
 
-/// Removes what libpq quotes of a URL that it cannot parse: it could be a part of a password.
+/// The beginning of libpq's message about a URL that it cannot parse. What it quotes could be a part of a password, and
+/// in another language other characters may quote it.
 fn without_values(message: &str) -> String {
-    let parts: Vec<_> = message.split('"').collect();
-    if parts.len() < 3 {
-        return message.to_owned();
-    }
-    // Of "invalid URI query parameter: "x"" the reason remains.
-    let shown = parts.iter().step_by(2).map(|part| part.trim_end_matches([' ', ':'])).collect::<Vec<_>>();
-    format!("libpq cannot parse the URL: {}", shown.join(" … ").trim_end_matches([' ', '…']))
+    let reason = message.split(|character: char| !character.is_ascii() || matches!(character, '"' | '\''));
+    let reason = reason.take(1).map(|text| text.trim_end_matches([' ', ':']));
+    std::iter::once("libpq cannot parse the URL")
+        .chain(reason)
+        .filter(|text| !text.is_empty())
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 /// One target for each host.
@@ -136,5 +137,48 @@ fn targets(common: &Target) -> Vec<Target> {
             .map(|(at, attributes)| attempt(at, attributes))
             .collect(),
         false => (0..count).map(|at| attempt(at, None)).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(parameters: &[(&str, &str)]) -> Target {
+        let text = |text: &str| CString::new(text).unwrap();
+        Target(parameters.iter().map(|(keyword, value)| (text(keyword), text(value))).collect())
+    }
+
+    fn told(target: &Target) -> String {
+        let get = |keyword| target.get(keyword).map_or("-".into(), |value| value.to_string_lossy());
+        format!("{} {} {}", get(c"host"), get(c"port"), get(c"target_session_attrs"))
+    }
+
+    #[test]
+    fn each_host_is_a_target() {
+        let all = |parameters: &[(&str, &str)]| targets(&target(parameters)).iter().map(told).collect::<Vec<_>>();
+        assert_eq!(all(&[("host", "a,b"), ("port", "1,2")]), ["a 1 -", "b 2 -"]);
+        assert_eq!(
+            all(&[("host", "a,b"), ("port", "1"), ("target_session_attrs", "read-write")]),
+            ["a 1 read-write", "b 1 read-write"]
+        );
+        assert_eq!(
+            all(&[("host", "a,b"), ("target_session_attrs", "prefer-standby")]),
+            ["a - standby", "b - standby", "a - any", "b - any"]
+        );
+        // libpq refuses it.
+        assert_eq!(all(&[("host", "a,b,c"), ("port", "1,2")]), ["a,b,c 1,2 -"]);
+        assert_eq!(all(&[("host", "a")]), ["a - -"]);
+    }
+
+    #[test]
+    fn a_message_about_a_url_quotes_nothing_of_it() {
+        for (message, shown) in [
+            ("invalid URI query parameter: \"secret\"", "libpq cannot parse the URL: invalid URI query parameter"),
+            ("paramètre URI invalide : « secret »", "libpq cannot parse the URL: param"),
+            ("\"secret\"", "libpq cannot parse the URL"),
+        ] {
+            assert_eq!(without_values(message), shown);
+        }
     }
 }

@@ -92,7 +92,7 @@ fn explained(failure: Failure, what: &str) -> Failure {
                       TABLES IN SCHEMA luat_kv TO …"
             .to_owned(),
     };
-    Failure { kind: failure.kind, error: failure.error.because(&missing) }
+    Failure::new(failure.kind, failure.error.because(&missing))
 }
 
 /// All that creates the tables, for an owner to run.

@@ -80,7 +80,9 @@ fn connect(call: &mut Call, libpq: &'static Libpq, hosts: &Hosts) -> Result<Conn
             Ok(connection) => return Ok(connection),
             // As libpq does: a wrong password is wrong everywhere.
             Err(failure) if failure.kind == Kind::Final => return Err(failure),
-            Err(failure) => _ = failed.get_or_insert(failure),
+            // The first that says why.
+            Err(failure) if failed.as_ref().is_none_or(|failed| failed.is_silent) => failed = Some(failure),
+            Err(_) => {}
         }
     }
     Err(failed.unwrap_or_else(|| Failure::lost("the URL names no server")))

@@ -66,7 +66,7 @@ fn locked(
     let answers = connection.fly(call, &statements)?;
     let [.., rows, times] = &answers[..] else { return Err(Failure::lost("the server sent too few answers")) };
     if times.is(0, 2) {
-        return Err(Failure { kind: Kind::Done, error: Error::new(Code::Internal, "the write was made") });
+        return Err(Failure::new(Kind::Done, Error::new(Code::Internal, "the write was made")));
     }
     let (now, up) = (times.number(0, 0)?.unwrap_or_default(), times.number(0, 1)?.unwrap_or_default());
     let mut overlay = Overlay::new(&keys, now, attempt.version);
