@@ -2,7 +2,7 @@
 
 # The suites of tests/faults, which start and stop servers by themselves.
 postgres-faults   := postgres-linear postgres-processes postgres-cuts postgres-outages postgres-refusals
-postgres          := postgres-servers postgres-rust $(postgres-faults)
+postgres          := postgres-servers postgres-rust postgres-migrate $(postgres-faults)
 .PHONY: test-postgres $(postgres)
 test-postgres: $(postgres) ## the store on PostgreSQL: concurrency, faults, failover, pgbouncer
 $(postgres): need-postgres
@@ -14,6 +14,11 @@ postgres-servers: target/c/clock.so
 
 postgres-rust:
 	@tests/runner cargo $@ $(with-server) cargo test --no-fail-fast --test postgres
+
+# The tool's tests of migrations, whose target is then a database on the server.
+postgres-migrate: need-cli
+postgres-migrate:
+	@tests/runner cargo $@ $(with-server) cargo test --no-fail-fast --features cli --test cli -- migrate::
 
 postgres-refusals: target/c/clock.so
 $(postgres-faults):
