@@ -47,7 +47,7 @@ __attribute__((constructor)) static void clock_share(void)
         exit(1);
     }
     close(file);
-    clock_ahead = ahead;
+    clock_ahead = (int64_t *)ahead;
 }
 
 /* CLOCK_MONOTONIC is unchanged, since the kernel compares it with the end of a wait. */
