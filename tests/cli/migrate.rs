@@ -136,6 +136,14 @@ fn what_cannot_be_opened_is_told() {
     project.run(&["migrate", "--from", "a.db"]).fails(2);
 }
 
+#[test]
+fn an_entry_that_the_target_does_not_take_is_told_with_its_key() {
+    let project = Project::new();
+    open(&project, "a.db").namespace("n").unwrap().put(&"k".repeat(3000), "v").unwrap();
+    let why = project.run(&["--limits", "cloudflare", "migrate", "--from", "a.db", "--to", &target(&project)]).fails(3);
+    assert!(why.starts_with("namespace \"n\", key \"kkk") && why.contains("the limit is 512"), "{why}");
+}
+
 /// Metadata that cannot be read ends the copying of a store in its third page.
 fn interrupted(project: &Project, to: &str) -> Store {
     let store = open(project, ".luat/data/kv.db");

@@ -159,7 +159,8 @@ Examples:
 Copies values, metadata and expirations; each entry gets a new version there. Keys
 of the target are replaced, or kept with --if-missing, and those that the source
 does not have stay. What has expired is not copied. After an interruption, the same
-command goes on from there. At the end all keys are compared: stop the programs that
+command goes on from there: until it is complete, the target keeps the position in the
+namespace \"luat-kv migrate\". At the end all keys are compared: stop the programs that
 write to the source before, or their last changes may be missing.
 
 With --json: {\"namespaces\":2,\"copied\":1042,\"kept\":0,\"compared\":1042}")]

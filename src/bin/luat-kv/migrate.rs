@@ -178,8 +178,21 @@ fn import(to: &Namespace, entries: &[Entry], replace: bool) -> Result<Imported, 
     if lines.is_empty() {
         return Ok(Imported::default());
     }
-    to.import(&mut &*lines, replace)
-        .map_err(|error| Fail::Failed(format!("namespace {}: {}", quoted(to.name()), told(&error))))
+    to.import(&mut &*lines, replace).map_err(|error| {
+        let (at, message) = with_key(&told(&error), entries);
+        Fail::Failed(format!("namespace {}{at}: {message}", quoted(to.name())))
+    })
+}
+
+/// Names the key in place of the line, which is not one of a file that the user knows.
+fn with_key(message: &str, entries: &[Entry]) -> (String, String) {
+    let number = message.strip_prefix("line ").and_then(|rest| rest.split_once(|after: char| !after.is_ascii_digit()));
+    let line = number.and_then(|(number, _)| number.parse::<usize>().ok());
+    let Some(entry) = line.and_then(|line| entries.get(line.checked_sub(1)?)) else {
+        return (String::new(), message.to_owned());
+    };
+    let why = message.split_once(": ").map_or(message, |(_, why)| why);
+    (format!(", key {}", quoted(&entry.key)), why.to_owned())
 }
 
 /// Looks for each key of the source in the target. Returns how many there are, and what to say if some are missing.
