@@ -382,6 +382,8 @@ impl Store {
     /// Copies the whole store, as of one moment, into a new file, while others go on writing. The copy gets its name
     /// when it is complete and checked. An existing file of that name is not replaced.
     pub fn backup(&self, path: impl AsRef<Path>) -> Result<()> {
+        #[cfg(feature = "sqlite")]
+        url::check_path(path.as_ref())?;
         self.0.call_for_long(&Cell::new(false), |backend| backend.backup(path.as_ref()))
     }
 

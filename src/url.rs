@@ -53,8 +53,8 @@ impl Url {
     }
 }
 
-/// Refuses a path that was meant as a URL, as which the caller does not take it: SQLite would create a file of that
-/// name.
+/// Refuses a URL where only a path is taken. Otherwise a file of that name would be created, or an error would quote it
+/// with its password.
 pub(crate) fn check_path(path: &Path) -> Result<()> {
     let is_url = path.to_str().and_then(split).is_some_and(|(scheme, rest)| {
         let is = |known: &str| scheme.eq_ignore_ascii_case(known);

@@ -42,6 +42,9 @@ fn a_url_is_not_the_name_of_a_file() {
         assert!(error.message().contains("not a URL") && !error.message().contains("secret"), "{error}");
         assert!(!Path::new(url.split('/').next().unwrap()).exists(), "{url}");
     }
+    let store = Store::open(folder.path().join("kv.db"), &OpenOptions::new()).unwrap();
+    let error = store.backup("postgresql://user:secret@host/database").unwrap_err();
+    assert!(error.message().contains("not a URL") && !error.message().contains("secret"), "{error}");
     // In a folder, a file may have any name.
     Store::open(folder.path().join("memory:"), &OpenOptions::new()).unwrap();
 }
