@@ -237,14 +237,19 @@ impl Backend for Postgres {
 
     fn write(&self, write: &mut Write<'_, '_>) -> Result<Outcome> {
         self.check_writable()?;
+        let mut bytes = 0;
         for op in &*write.ops {
             let value = match &op.action {
                 super::Action::Put(content) | super::Action::Add(content) => content.value,
                 _ => &[],
             };
             write::check(op.namespace, op.key, value)?;
+            bytes += value.len();
         }
-        self.write_once(|session, call, attempt| write::write(session, call, write, attempt))
+        self.write_once(|session, call, attempt| {
+            call.allow(std::mem::take(&mut bytes));
+            write::write(session, call, write, attempt)
+        })
     }
 
     fn begin_import(&self) -> Result<Option<PathBuf>> {

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use luat_kv::{Clock, Code, ListOptions, OpenOptions, PutOptions, Store};
+use luat_kv::{Clock, Code, Format, ListOptions, OpenOptions, PutOptions, Store};
 use proptest::prelude::*;
 
 use reference::{EPOCH, NAMES, op, run};
@@ -267,4 +267,34 @@ fn many_rows_are_counted_in_portions() {
     assert_eq!(found, [("n0", 100_000, 25_000), ("n1", 125_000, 0)]);
     assert!(stats.file_size > 250_000 * 50);
     assert_eq!(store.sweep(None).unwrap(), 25_000);
+}
+
+#[test]
+fn large_values_are_stored_in_each_way() {
+    let store = open(&database());
+    let a = store.namespace("a").unwrap();
+    // More than a statement holds, and not a multiple of a part.
+    let value: Vec<u8> = (0..5_000_003_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    a.put("put", &value).unwrap();
+    assert!(a.add("add", &value).unwrap().is_some());
+    assert!(a.add("add", &value).unwrap().is_none());
+    let mut batch = store.batch();
+    batch.check(&a, "checked", None).unwrap();
+    batch.put_with(&a, "checked", &value, &PutOptions::new().metadata("1").ttl(100)).unwrap();
+    batch.put(&a, "small", "x").unwrap();
+    batch.commit().unwrap().unwrap();
+    for key in ["put", "add", "checked"] {
+        assert!(a.get(key).unwrap().unwrap() == value, "{key}");
+    }
+    let entry = a.get_entry("checked").unwrap().unwrap();
+    assert_eq!(entry.metadata.as_deref(), Some("1"));
+    assert!(entry.expiration.is_some());
+    let mut export = Vec::new();
+    assert_eq!(a.export(&mut export, Format::Json).unwrap(), 4);
+    let b = store.namespace("b").unwrap();
+    b.put("put", "kept").unwrap();
+    assert_eq!(b.import(&mut export.as_slice(), false).unwrap().skipped, 1);
+    assert_eq!(b.get("put").unwrap().unwrap(), b"kept");
+    assert!(b.get("add").unwrap().unwrap() == value);
+    assert!(b.take("add").unwrap().unwrap().value.unwrap() == value);
 }

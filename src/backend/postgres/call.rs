@@ -7,6 +7,7 @@ use crate::fork;
 /// A call that waits for the network. A fork must not wait as long as the network may take, so the call leaves the gate
 /// wherever it waits. What another thread has in hand then is not used in the child of such a fork: see `slot`.
 pub(super) struct Call {
+    timeout: Duration,
     begun: Instant,
     until: Instant,
     /// `None` only while it waits.
@@ -25,17 +26,18 @@ impl Call {
         /// However short the busy timeout is, an answer of the server takes some time.
         const LEAST: Duration = Duration::from_millis(250);
         let begun = Instant::now();
-        let until = begun.checked_add(timeout.max(LEAST)).unwrap_or(begun + Duration::from_secs(u32::MAX.into()));
-        Call { begun, until, entered: Some(Entered::Short(fork::enter())) }
+        let timeout = timeout.clamp(LEAST, Duration::from_secs(u32::MAX.into()));
+        let until = begun + timeout;
+        Call { timeout, begun, until, entered: Some(Entered::Short(fork::enter())) }
     }
 
     /// Gives a call that waits for one answer after another the whole time for the next one.
     pub fn restart(&mut self) {
-        let timeout = self.timeout();
-        (self.begun, self.until) = (Instant::now(), Instant::now() + timeout);
+        self.begun = Instant::now();
+        self.until = self.begun + self.timeout;
     }
 
-    /// The whole time of the call, or of one answer.
+    /// The whole time of the call, or of one answer, from its beginning to its end.
     pub fn timeout(&self) -> Duration {
         self.until - self.begun
     }
@@ -50,6 +52,13 @@ impl Call {
 
     pub fn seconds(&self) -> f64 {
         self.begun.elapsed().as_secs_f64()
+    }
+
+    /// Adds the time that it takes to send some bytes on a slow network.
+    pub fn allow(&mut self, bytes: usize) {
+        /// Bytes in a second.
+        const SLOWEST: f64 = 8.0 * 1024.0 * 1024.0;
+        self.until += Duration::from_secs_f64(bytes as f64 / SLOWEST);
     }
 
     /// How long the server may wait for the locks of others, in milliseconds: less than the call waits for the answer,

@@ -34,7 +34,15 @@ impl<'a> Statement<'a> {
     pub fn kept(sql: &'static str, params: impl Into<Vec<Param<'a>>>) -> Self {
         Statement { sql, params: params.into(), is_kept: true }
     }
+
+    /// The size of the parameters.
+    fn len(&self) -> usize {
+        self.params.iter().filter_map(Param::bytes).map(<[u8]>::len).sum()
+    }
 }
+
+/// A statement of more bytes is sent before the next one is added to libpq's buffer.
+const LARGE: usize = 1024 * 1024;
 
 pub(super) struct Connection {
     libpq: &'static Libpq,
@@ -206,6 +214,9 @@ impl Connection {
             let mut of_group = Vec::new();
             for statement in *statements {
                 self.send(statement, &mut of_group)?;
+                if statement.len() > LARGE {
+                    self.flush_all(call)?;
+                }
             }
             expected.push(of_group);
             // SAFETY: the connection is live.
@@ -219,6 +230,28 @@ impl Connection {
         }
         self.flying = false;
         Ok(all)
+    }
+
+    /// Sends all that libpq has in its buffer, before more is added to it.
+    fn flush_all(&mut self, call: &mut Call) -> Result<(), Failure> {
+        // SAFETY: the connection is live.
+        while unsafe { (self.libpq.flush)(self.conn) } == 1 {
+            let until = call.until();
+            // The server may be waiting until some of its answers are read.
+            // SAFETY: the connection is live.
+            if !self.wait(call, true, true, until) || call.left().is_zero() {
+                return Err(self.unanswered(call));
+            }
+            // SAFETY: the connection is live.
+            if unsafe { (self.libpq.consume_input)(self.conn) } != 1 {
+                return Err(self.lost());
+            }
+        }
+        Ok(())
+    }
+
+    fn unanswered(&self, call: &Call) -> Failure {
+        Failure::silent(format!("the server did not answer for {:.1} s", call.seconds()))
     }
 
     /// Lets statements stay prepared, if the session behind this connection is always the same: not if `session` is not
@@ -328,6 +361,7 @@ impl Connection {
 
     /// Waits until the next result is complete.
     fn await_result(&mut self, call: &mut Call) -> Result<(), Failure> {
+        let mut is_late = false;
         loop {
             // SAFETY: the connection is live.
             let unsent = match unsafe { (self.libpq.flush)(self.conn) } {
@@ -340,9 +374,12 @@ impl Connection {
                 return Ok(());
             }
             let until = call.until();
-            if !self.wait(call, true, unsent, until) {
-                return Err(Failure::silent(format!("the server did not answer for {:.1} s", call.seconds())));
+            // An answer may have arrived while this process did not run, so there is one look after the deadline.
+            let was_over = call.left().is_zero();
+            if !self.wait(call, true, unsent, until) || (was_over && is_late) {
+                return Err(self.unanswered(call));
             }
+            is_late = was_over;
             // With TLS, a record may be longer than what the first call takes. The socket does not show the rest.
             // SAFETY: the connection is live.
             let is_read = unsafe {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::call::Call;
 use super::connection::{Connection, Statement};
 use super::failure::Failure;
-use super::rows::{Row, delete_all, put_all};
+use super::rows::{Row, Store, delete_all, put_all};
 use super::sql;
 use super::write::{Attempt, check};
 use crate::backend::{Projection, Put, Transaction, copy, copy_text};
@@ -60,6 +60,7 @@ impl<'a> Importing<'a> {
 
     fn flush(&mut self) -> Result<()> {
         self.call.restart();
+        self.call.allow(self.bytes);
         self.send().map_err(|failure| {
             let error = failure.error.clone();
             self.failed = Some(failure);
@@ -81,10 +82,10 @@ impl<'a> Importing<'a> {
         let (puts, adds) = (rows(false), rows(true));
         let gone = self.waiting.iter().filter(|(_, change)| change.entry.is_none());
         let gone: Vec<_> = gone.map(|((namespace, key), _)| (&**namespace, &**key)).collect();
-        put_all(&mut statements, &puts, &self.attempt, sql::PUT_ALL)?;
+        put_all(&mut statements, &puts, &self.attempt, Store::Put)?;
         delete_all(&mut statements, &gone)?;
         let before = statements.len();
-        put_all(&mut statements, &adds, &self.attempt, &sql::ADD_ALL)?;
+        put_all(&mut statements, &adds, &self.attempt, Store::Add)?;
         let answers = self.connection.fly(self.call, &statements)?;
         let stored: u64 = answers.iter().skip(before).map(|rows| rows.changed()).sum();
         self.refused += adds.len() as u64 - stored;

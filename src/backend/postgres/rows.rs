@@ -9,7 +9,7 @@ use crate::backend::{Content, Expires, Op};
 
 /// What a statement may hold: more rows go into several.
 const STATEMENT_ROWS: usize = 10_000;
-const STATEMENT_BYTES: usize = 16 * 1024 * 1024;
+const STATEMENT_BYTES: usize = 4 * 1024 * 1024;
 
 /// A row to store.
 pub(super) struct Row<'a> {
@@ -53,19 +53,34 @@ fn names(keys: &[(&str, &str)]) -> Result<[Param<'static>; 2], Failure> {
     Ok([namespaces, byte_strings(keys.iter().map(|(_, key)| key.as_bytes()))?])
 }
 
+/// The statements that store rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Store {
+    /// In place of what the keys hold.
+    Put,
+    /// Where the keys have no live entry.
+    Add,
+}
+
 /// Adds the statements that store rows, which are in the order of their keys.
 pub(super) fn put_all<'s>(
     statements: &mut Vec<Statement<'s>>,
-    mut rows: &[Row<'_>],
+    mut rows: &[Row<'s>],
     attempt: &'s Attempt,
-    sql: &'static str,
+    store: Store,
 ) -> Result<(), Failure> {
-    while !rows.is_empty() {
+    while let [first, rest @ ..] = rows {
+        if is_large(first.value) {
+            put_parts(statements, first, attempt, store);
+            rows = rest;
+            continue;
+        }
         let (mut count, mut bytes) = (0, 0);
-        while count < rows.len().min(STATEMENT_ROWS)
-            && (count == 0 || bytes + rows[count].value.len() <= STATEMENT_BYTES)
-        {
-            bytes += rows[count].value.len();
+        for row in rows.iter().take(STATEMENT_ROWS) {
+            bytes += row.value.len();
+            if is_large(row.value) || (count > 0 && bytes > STATEMENT_BYTES) {
+                break;
+            }
             count += 1;
         }
         let (some, rest) = rows.split_at(count);
@@ -84,9 +99,31 @@ pub(super) fn put_all<'s>(
             Param::Bytes(attempt.version.as_bytes()),
             Param::number(attempt.now),
         ];
+        let sql = if store == Store::Put { sql::PUT_ALL } else { &sql::ADD_ALL };
         statements.push(Statement::kept(sql, params));
     }
     Ok(())
+}
+
+/// Whether a value is sent in parts. libpq moves what it has not sent to the front of its buffer whenever it has sent
+/// some, so the time for one message grows with the square of its length.
+pub(super) fn is_large(value: &[u8]) -> bool {
+    value.len() > STATEMENT_BYTES
+}
+
+fn put_parts<'s>(statements: &mut Vec<Statement<'s>>, row: &Row<'s>, attempt: &'s Attempt, store: Store) {
+    const PART: usize = 2 * 1024 * 1024;
+    let mut count = 0;
+    for part in row.value.chunks(PART) {
+        count += 1;
+        let name = format!("luat_kv.part{count}").into_bytes();
+        statements.push(Statement::new(sql::KEEP_PART, [Param::text(name), Param::Bytes(part)]));
+    }
+    let [namespace, key] = [row.namespace, row.key].map(|name| Param::Bytes(name.as_bytes()));
+    let (version, now) = (Param::Bytes(attempt.version.as_bytes()), Param::number(attempt.now));
+    let [ttl, at, count] = [row.ttl, row.at, Some(count)].map(Param::number);
+    let sql = if store == Store::Put { sql::PUT_PARTS } else { &sql::ADD_PARTS };
+    statements.push(Statement::new(sql, [namespace, key, ttl, at, Param::Text(row.metadata), count, version, now]));
 }
 
 pub(super) fn delete_all(statements: &mut Vec<Statement<'_>>, keys: &[(&str, &str)]) -> Result<(), Failure> {

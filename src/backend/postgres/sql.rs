@@ -285,6 +285,23 @@ pub(super) const PUT_ALL: &str = "INSERT INTO luat_kv.kv AS k (namespace, key, e
 /// The same for keys that have no live entry. Tells how many rows it has changed.
 pub(super) static ADD_ALL: LazyLock<String> = LazyLock::new(|| format!("{PUT_ALL} WHERE k.expiration <= {}", now!(8)));
 
+/// Keeps a part of a large value, as text, until the transaction ends, and returns no row. $1: its name, $2: the part.
+/// (PostgreSQL's own: other servers may not have parameters of any name.)
+pub(super) const KEEP_PART: &str = "SELECT WHERE set_config($1, encode($2, 'base64'), true) IS NULL";
+
+/// Stores an entry whose value was sent in parts. $1: namespace, $2: key, $3: seconds from now, $4: a time, $5:
+/// metadata, $6: the number of parts, $7: the version, $8: now.
+pub(super) const PUT_PARTS: &str = "INSERT INTO luat_kv.kv AS k (namespace, key, expiration, version, metadata, value)
+    SELECT $1, $2, coalesce(coalesce($8, ceil(date_part('epoch', statement_timestamp()))::bigint) + $3, $4), $7, $5,
+        string_agg(decode(current_setting('luat_kv.part' || i), 'base64'), ''::bytea ORDER BY i)
+    FROM generate_series(1, $6) AS i
+    ON CONFLICT (namespace, key) DO UPDATE SET expiration = excluded.expiration, version = excluded.version,
+        metadata = excluded.metadata, value = excluded.value";
+
+/// The same for a key that has no live entry.
+pub(super) static ADD_PARTS: LazyLock<String> =
+    LazyLock::new(|| format!("{PUT_PARTS} WHERE k.expiration <= {}", now!(8)));
+
 /// $1: namespaces, $2: keys.
 pub(super) const DELETE_ALL: &str = "DELETE FROM luat_kv.kv AS k USING unnest($1, $2) AS p (namespace, key)
     WHERE k.namespace = p.namespace AND k.key = p.key";

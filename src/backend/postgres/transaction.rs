@@ -6,7 +6,7 @@ use super::call::Call;
 use super::connection::{Connection, Statement};
 use super::failure::{Failure, Kind};
 use super::overlay::Overlay;
-use super::rows::{self, delete_all, lock, note_params, put_all};
+use super::rows::{self, Store, delete_all, lock, note_params, put_all};
 use super::session::Session;
 use super::sql;
 use super::wire::Param;
@@ -83,7 +83,7 @@ fn locked(
         _ => None,
     };
     let mut statements = vec![Statement::kept(&sql::NOTE, note_params(attempt, number))];
-    put_all(&mut statements, &overlay.puts(), attempt, sql::PUT_ALL)?;
+    put_all(&mut statements, &overlay.puts(), attempt, Store::Put)?;
     delete_all(&mut statements, &overlay.deletes())?;
     statements.push(Statement::new(sql::COMMIT, []));
     connection.fly(call, &statements)?;

@@ -26,7 +26,8 @@ pub(super) enum Param<'a> {
     Number([u8; 8]),
     NoNumber,
     Bool([u8; 1]),
-    Array(u32, Vec<u8>),
+    /// With the number of its type.
+    Owned(u32, Vec<u8>),
 }
 
 impl Param<'_> {
@@ -38,13 +39,17 @@ impl Param<'_> {
         Param::Bool([u8::from(is)])
     }
 
+    pub fn text(text: Vec<u8>) -> Self {
+        Param::Owned(TEXT, text)
+    }
+
     pub fn oid(&self) -> u32 {
         match self {
             Param::Bytes(_) => BYTEA,
             Param::Text(_) => TEXT,
             Param::Number(_) | Param::NoNumber => INT8,
             Param::Bool(_) => BOOL,
-            Param::Array(oid, _) => *oid,
+            Param::Owned(oid, _) => *oid,
         }
     }
 
@@ -55,7 +60,7 @@ impl Param<'_> {
             Param::Number(bytes) => Some(bytes),
             Param::NoNumber => None,
             Param::Bool(bytes) => Some(bytes),
-            Param::Array(_, bytes) => Some(bytes),
+            Param::Owned(_, bytes) => Some(bytes),
         }
     }
 }
@@ -85,7 +90,7 @@ fn array<'a>(
         bytes.extend_from_slice(&size.to_be_bytes());
         bytes.extend_from_slice(item.unwrap_or_default());
     }
-    Ok(Param::Array(oid, bytes))
+    Ok(Param::Owned(oid, bytes))
 }
 
 pub(super) fn byte_strings<'a>(items: impl Iterator<Item = &'a [u8]> + Clone) -> Result<Param<'static>, Failure> {

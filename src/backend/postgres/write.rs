@@ -21,7 +21,7 @@ use super::call::Call;
 use super::connection::{Connection, Statement};
 use super::failure::{Failure, Kind};
 use super::read::{Done, name};
-use super::rows::{Row, delete_all, lock, note_params, put_all, split};
+use super::rows::{Row, Store, delete_all, is_large, lock, note_params, put_all, split};
 use super::session::Session;
 use super::sql;
 use super::transaction::{in_transaction, roll_back};
@@ -81,6 +81,8 @@ pub(super) fn write(
     attempt: &Attempt,
 ) -> Result<Outcome, Failure> {
     let short = match &*write.ops {
+        [Op { action: Action::Put(content), .. }] if is_large(content.value) => at_once(session, call, write, attempt),
+        [Op { action: Action::Add(content), .. }] if is_large(content.value) => Err(Failure::general()),
         [_] => alone(session, call, write, attempt),
         ops if ops.iter().all(is_simple) => at_once(session, call, write, attempt),
         _ => Err(Failure::general()),
@@ -260,14 +262,14 @@ fn at_once(
                 let [namespace, name] = [op.namespace, op.key].map(|name| Param::Bytes(name.as_bytes()));
                 statements.push(Statement::kept(&sql::INCR_LOCKED, [namespace, name, now, ttl, version, by, sum]));
             }
-            (_, Some(row)) if counted.contains(&key) => put_all(&mut statements, &[row], attempt, sql::PUT_ALL)?,
+            (_, Some(row)) if counted.contains(&key) => put_all(&mut statements, &[row], attempt, Store::Put)?,
             (_, None) if counted.contains(&key) => delete_all(&mut statements, &[key])?,
             (_, row) => _ = last.insert(key, row),
         }
     }
     let deletes: Vec<_> = last.iter().filter(|(_, row)| row.is_none()).map(|(key, _)| *key).collect();
     let puts: Vec<_> = last.into_values().flatten().collect();
-    put_all(&mut statements, &puts, attempt, sql::PUT_ALL)?;
+    put_all(&mut statements, &puts, attempt, Store::Put)?;
     delete_all(&mut statements, &deletes)?;
     with_sweep(session, call, write.clock, expiries, &statements)?;
     if let Some(progress) = write.progress {
