@@ -54,7 +54,7 @@ impl Call {
         self.begun.elapsed().as_secs_f64()
     }
 
-    /// Adds the time that it takes to send some bytes on a slow network.
+    /// Adds the time that it takes to send or receive some bytes on a slow network.
     pub fn allow(&mut self, bytes: usize) {
         /// Bytes in a second.
         const SLOWEST: f64 = 8.0 * 1024.0 * 1024.0;
