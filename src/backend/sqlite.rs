@@ -44,6 +44,8 @@ mod databases;
 #[cfg(unix)]
 mod descriptors;
 mod draft;
+#[cfg(target_os = "linux")]
+mod early_writeback;
 mod failed_commit;
 mod file;
 mod folder;

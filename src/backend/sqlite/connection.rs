@@ -134,7 +134,7 @@ impl Connection {
         Ok(Connection {
             mapping: None,
             index,
-            own_commits: index.map(|index| OwnCommits::observe(&sqlite, index)),
+            own_commits: index.map(|index| OwnCommits::observe(&sqlite, registration.identity().id, index)),
             readonly: sqlite.is_readonly("main")?,
             sqlite: PreparedConnection::new(sqlite),
             sweeping: Sweeping::default(),

@@ -170,6 +170,14 @@ pub(super) fn without_a_name(database: FileId) -> Option<&'static str> {
     lost.map(|descriptor| descriptor.ending).min()
 }
 
+/// Returns a descriptor of this database's log, if one is open. Another thread may close it at any time.
+#[cfg(target_os = "linux")]
+pub(super) fn of_log(database: FileId) -> Option<c_int> {
+    let registry = registry();
+    let mut ours = registry.descriptors.iter().filter(|descriptor| descriptor.database == database);
+    ours.find(|descriptor| descriptor.ending == "-wal").map(|descriptor| descriptor.number)
+}
+
 /// Held from before a fork until after it, so that the child finds the registry in a consistent state.
 pub(crate) fn before_fork() -> MutexGuard<'static, Registry> {
     registry()

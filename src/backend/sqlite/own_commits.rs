@@ -1,5 +1,5 @@
 //! Observes the commits of a connection: the header of the log's index just before, and the last frame of the log just
-//! after. Moves the log into the file when that is due.
+//! after. Moves the log to the disk, and into the file, when that is due.
 
 use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_void};
@@ -9,6 +9,9 @@ use std::rc::Rc;
 use rusqlite::ffi;
 
 use super::autocheckpoint::Autocheckpoint;
+#[cfg(target_os = "linux")]
+use super::early_writeback;
+use super::registry::FileId;
 use super::slice::Slice;
 use super::wal_index::{Header, WalIndex};
 
@@ -19,6 +22,7 @@ pub(super) struct OwnCommits(Rc<Seen>);
 unsafe impl Send for OwnCommits {}
 
 struct Seen {
+    database: FileId,
     index: WalIndex,
     before: Cell<Option<Header>>,
     last_frame: Cell<Option<u32>>,
@@ -34,8 +38,9 @@ pub(super) struct OwnCommit {
 }
 
 impl OwnCommits {
-    pub fn observe(connection: &rusqlite::Connection, index: WalIndex) -> OwnCommits {
+    pub fn observe(connection: &rusqlite::Connection, database: FileId, index: WalIndex) -> OwnCommits {
         let seen = Rc::new(Seen {
+            database,
             index,
             before: Cell::new(None),
             last_frame: Cell::new(None),
@@ -90,6 +95,8 @@ unsafe extern "C" fn has_ended(
     let last_frame = seen.last_frame.get().unwrap_or(0);
     let before = seen.before.get().map_or(0, |before| before.frames());
     let added = last_frame.checked_sub(before).unwrap_or(last_frame);
+    #[cfg(target_os = "linux")]
+    early_writeback::begin(seen.database, last_frame - added, last_frame, seen.index.header().page_size());
     if let Some(mode) = seen.autocheckpoint.due(last_frame, added, seen.index.moved()) {
         if mode == ffi::SQLITE_CHECKPOINT_PASSIVE {
             // The lock for writing is free by now, and a checkpoint may wait for the disk.

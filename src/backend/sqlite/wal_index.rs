@@ -90,6 +90,16 @@ impl Header {
         self.field(4)
     }
 
+    /// The size of a page in bytes.
+    #[cfg(target_os = "linux")]
+    pub fn page_size(&self) -> u64 {
+        let [.., low, high] = self.0[1].to_ne_bytes();
+        match u16::from_ne_bytes([low, high]) {
+            1 => 1 << 16,
+            size => size.into(),
+        }
+    }
+
     /// The field of 32 bits at this place, in the byte order of the machine.
     fn field(&self, place: usize) -> u32 {
         let [a, b, c, d, e, f, g, h] = self.0[place / 2].to_ne_bytes();
