@@ -10,7 +10,8 @@ local kv = store:namespace("bench")
 
 local keys, missing = {}, {}
 for i = 1, KEYS do keys[i], missing[i] = ("key:%09d"):format(i), ("no :%09d"):format(i) end
-local value = ("0123456789"):rep(10)
+local values = {}
+for i = 1, KEYS do values[i] = ("%010d"):format(i) .. ("0123456789"):rep(9) end
 
 -- 567 bytes as JSON.
 local document = {
@@ -20,14 +21,14 @@ local document = {
 }
 
 local batch = store:atomic():namespace("bench")
-for i = 1, KEYS do batch:put(keys[i], operation == "json" and document or value) end
+for i = 1, KEYS do batch:put(keys[i], operation == "json" and document or values[i]) end
 assert(batch:commit())
 
 local run = {
   get = function(n) for i = 1, n do kv:get(keys[i % KEYS + 1]) end end,
   missing = function(n) for i = 1, n do kv:get(missing[i % KEYS + 1]) end end,
   json = function(n) for _ = 1, n do kv:get(keys[1], "json") end end,
-  put = function(n) for i = 1, n do kv:put(keys[i % KEYS + 1], value) end end,
+  put = function(n) for i = 1, n do kv:put(keys[i % KEYS + 1], values[i % KEYS + 1]) end end,
   list = function(n) for _ = 1, n do kv:list { limit = 1000 } end end,
 }
 run[operation](tonumber(count))

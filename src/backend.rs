@@ -19,6 +19,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::oom_reserve;
+use crate::shards::Mine;
 use crate::types::{CacheStats, Entry, NamespaceStats};
 
 pub(crate) mod memory;
@@ -78,6 +79,17 @@ pub(crate) struct ScanPage {
     pub passed_expired: bool,
 }
 
+/// The answer of [`Backend::peek`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Peeked {
+    /// The caller has to [`get`](Backend::get) it.
+    Unknown,
+    /// The value is equal to the one that the caller knows.
+    Known,
+    /// It was passed.
+    Passed,
+}
+
 /// A callback for each row that is read.
 pub(crate) type Each<'a> = dyn FnMut(&Entry) -> Result<()> + 'a;
 
@@ -117,10 +129,18 @@ pub(crate) trait Backend: Send + Sync {
     fn get(&self, namespace: &str, key: &str, projection: Projection, now: i64, entry: &mut Entry) -> Result<bool>;
 
     /// Passes the value of a live entry to `see`, or `None` if there is no such entry, if the back end knows it without
-    /// any work that could fail. Otherwise, returns false, and the caller has to [`get`](Self::get) it. A key that is no
-    /// UTF-8 is unknown.
-    fn peek(&self, _namespace: &str, _key: &[u8], _clock: &Clock, _see: &mut dyn FnMut(Option<&[u8]>)) -> bool {
-        false
+    /// any work that could fail. Does not pass a value that is equal to `known`. A key that is no UTF-8 is unknown.
+    /// `mine` are this thread's copies of values.
+    fn peek(
+        &self,
+        _namespace: &str,
+        _key: &[u8],
+        _clock: &Clock,
+        _mine: Mine,
+        _known: Option<&[u8]>,
+        _see: &mut dyn FnMut(Option<&[u8]>),
+    ) -> Peeked {
+        Peeked::Unknown
     }
 
     /// Returns the live entries among these keys, in the order of the keys, with their values, all as of one moment.

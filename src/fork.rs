@@ -27,7 +27,7 @@ mod gates {
     use std::sync::{Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard};
     use std::time::Instant;
 
-    use crate::shards::{SHARDS, Shard, Shards};
+    use crate::shards::{Mine, SHARDS, Shard, Shards};
 
     pub(super) struct Long {
         /// How many calls are in progress.
@@ -72,7 +72,13 @@ mod gates {
     /// between the two would wait for the first, and the second for the fork.
     #[inline]
     pub(crate) fn enter() -> Entered {
-        SHORT.mine().read().unwrap_or_else(PoisonError::into_inner)
+        enter_at(Mine::get())
+    }
+
+    /// Like [`enter`], for a caller that needs its thread's copies of other values too.
+    #[inline]
+    pub(crate) fn enter_at(mine: Mine) -> Entered {
+        SHORT.at(mine).read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Like [`enter`], for the opening of a store.
@@ -112,6 +118,10 @@ mod gates {
     pub(crate) struct Entered(());
 
     pub(crate) fn enter() -> Entered {
+        Entered(())
+    }
+
+    pub(crate) fn enter_at(_: crate::shards::Mine) -> Entered {
         Entered(())
     }
 

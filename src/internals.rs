@@ -11,6 +11,7 @@ use crate::types::{Limits, ListOptions};
 use crate::{Code, Entry, Error, Namespace, Result, Store, Version};
 
 pub use crate::backend::{Entries, Listed};
+use crate::backend::{Peeked, copy};
 pub use crate::error::quoted;
 pub use crate::json::{OutOfMemory, Part, Sink, read as read_json};
 pub use crate::utf8::from_utf8;
@@ -81,10 +82,27 @@ pub fn now(store: &Store) -> i64 {
     store.now()
 }
 
-/// Reads the value of a key, as [`Namespace::read_value`] does, if the back end has it at hand; `None` if not.
+/// What [`peek_value`] has found.
+pub enum Found {
+    Missing,
+    /// It is equal to the value that was known.
+    Known,
+    /// It was read into the entry.
+    Read,
+}
+
+/// Reads the value of a key, as [`Namespace::read_value`] does, if the back end has it at hand; `None` if not. Does not
+/// read a value that is equal to `known`.
 #[inline(always)]
-pub fn peek_value(namespace: &Namespace, key: &[u8], entry: &mut Entry) -> Option<Result<bool>> {
-    namespace.peek_value(key, entry)
+pub fn peek_value(namespace: &Namespace, key: &[u8], known: Option<&[u8]>, entry: &mut Entry) -> Option<Result<Found>> {
+    let mut found = None;
+    let peeked = namespace.peek(key, known, &mut |value| {
+        found = Some(match value {
+            None => Ok(Found::Missing),
+            Some(value) => copy(value, entry.value.get_or_insert_default()).map(|()| Found::Read),
+        });
+    });
+    if peeked == Peeked::Known { Some(Ok(Found::Known)) } else { found }
 }
 
 /// Checks the options of a list before it begins.

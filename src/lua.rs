@@ -23,6 +23,7 @@ mod listing;
 mod namespace;
 mod plain;
 mod push;
+mod returned;
 mod rows;
 mod scratch;
 mod stack;
@@ -117,6 +118,7 @@ pub unsafe extern "C-unwind" fn luaopen_luat_kv(l: State) -> c_int {
         }
         ffi::lua_pushlightuserdata(l, NULL);
         plain::push(l, Upvalue::Array as c_int);
+        ffi::lua_createtable(l, 0, 0);
         push_module(l, true);
         1
     }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 #[cfg(feature = "sqlite")]
 use crate::backend::Removed;
-use crate::backend::{self, Action, Content, Entries, Op, Outcome, Projection, Range, Step, copy_text};
+use crate::backend::{self, Action, Content, Entries, Op, Outcome, Peeked, Projection, Range, Step, copy_text};
 use crate::cursor;
 use crate::error::{Error, Result};
 use crate::fork;
 use crate::oom_reserve::Usage;
 use crate::scan::Scan;
+use crate::shards::Mine;
 use crate::store::Store;
 use crate::types::{Entry, IncrOptions, Limits, ListOptions, Page, PutOptions};
 use crate::version::Version;
@@ -68,17 +69,19 @@ impl Namespace {
         Ok(self.read_value(key, &mut entry)?.then(|| entry.into_value()))
     }
 
-    /// Passes the value of a key to `see`, or `None` if there is none, if the back end has it at hand: the short way for
-    /// the most frequent call. Otherwise, returns false, and the caller has to read it by another method, which also
-    /// reports what is wrong with the key. `see` makes no call and does not panic.
+    /// Passes the value of a key to `see`, or `None` if there is none, if the back end has it at hand, and it is not equal
+    /// to `known`: the short way for the most frequent call. If it is unknown, the caller has to read it by another
+    /// method, which also reports what is wrong with the key. `see` makes no call and does not panic.
     #[inline(always)]
-    pub(crate) fn peek(&self, key: &[u8], see: &mut dyn FnMut(Option<&[u8]>)) -> bool {
+    pub(crate) fn peek(&self, key: &[u8], known: Option<&[u8]>, see: &mut dyn FnMut(Option<&[u8]>)) -> Peeked {
         let inner = &*self.store.0;
         // What is known was checked by the limits of some store on the file. None are wider than these.
-        inner.limits == Limits::Default && {
-            let _entered = fork::enter();
-            inner.backend().peek(&self.name, key, &inner.clock, see)
+        if inner.limits != Limits::Default {
+            return Peeked::Unknown;
         }
+        let mine = Mine::get();
+        let _entered = fork::enter_at(mine);
+        inner.backend().peek(&self.name, key, &inner.clock, mine, known, see)
     }
 
     /// Returns the value of a key with its metadata, expiration and version; `None` if the key is missing or expired.
@@ -111,9 +114,9 @@ impl Namespace {
 
     /// Like [`read_value`](Namespace::read_value), if [`peek`](Namespace::peek) has the value.
     #[inline(always)]
-    pub(crate) fn peek_value(&self, key: &[u8], entry: &mut Entry) -> Option<Result<bool>> {
+    fn peek_value(&self, key: &[u8], entry: &mut Entry) -> Option<Result<bool>> {
         let mut read = None;
-        self.peek(key, &mut |value| {
+        self.peek(key, None, &mut |value| {
             read = Some(match value {
                 Some(value) => backend::copy(value, entry.value.get_or_insert_default()).map(|()| true),
                 None => Ok(false),

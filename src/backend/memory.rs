@@ -11,12 +11,13 @@ use self::slab::Id;
 #[cfg(target_family = "wasm")]
 pub(crate) use self::wasm::Seen;
 use super::{
-    Backend, Each, Entries, Import, Listed, Outcome, PAGE_BYTES, Projection, Put, Range, Removed, SWEEP_PER_WRITE,
-    Scan, ScanPage, Step, Transaction, Write, copy, copy_text, push,
+    Backend, Each, Entries, Import, Listed, Outcome, PAGE_BYTES, Peeked, Projection, Put, Range, Removed,
+    SWEEP_PER_WRITE, Scan, ScanPage, Step, Transaction, Write, copy, copy_text, push,
 };
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::oom_reserve::{self, Usage};
+use crate::shards::Mine;
 use crate::test_hooks;
 use crate::types::{Entry, Limits, NamespaceStats};
 use crate::utf8::from_utf8;
@@ -137,17 +138,28 @@ impl Backend for Memory {
     }
 
     #[inline]
-    fn peek(&self, namespace: &str, key: &[u8], clock: &Clock, see: &mut dyn FnMut(Option<&[u8]>)) -> bool {
+    fn peek(
+        &self,
+        namespace: &str,
+        key: &[u8],
+        clock: &Clock,
+        _: Mine,
+        known: Option<&[u8]>,
+        see: &mut dyn FnMut(Option<&[u8]>),
+    ) -> Peeked {
         // Tests that provoke a panic expect it where it is caught.
         let maps = self.lock_to_read();
-        let Some(maps) = maps.as_ref().filter(|_| !cfg!(feature = "debug-hooks")) else { return false };
-        let row = maps.row(namespace, key).filter(|row| !row.has_expired(clock));
+        let Some(maps) = maps.as_ref().filter(|_| !cfg!(feature = "debug-hooks")) else { return Peeked::Unknown };
+        let value = maps.row(namespace, key).filter(|row| !row.has_expired(clock)).map(|row| &*row.value);
         // A wrong key is not merely missing. A key that is there was checked when it was stored.
-        if row.is_none() && !from_utf8(key).is_ok_and(|key| Limits::Default.key(key).is_ok()) {
-            return false;
+        if value.is_none() && !from_utf8(key).is_ok_and(|key| Limits::Default.key(key).is_ok()) {
+            return Peeked::Unknown;
         }
-        see(row.map(|row| &*row.value));
-        true
+        if value.is_some() && value == known {
+            return Peeked::Known;
+        }
+        see(value);
+        Peeked::Passed
     }
 
     fn get_many(&self, namespace: &str, keys: &[&str], now: i64) -> Result<Vec<Entry>> {

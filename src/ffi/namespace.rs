@@ -8,7 +8,7 @@ use super::{
     luat_kv_bytes, luat_kv_entry, luat_kv_error, luat_kv_incr_options, luat_kv_page, luat_kv_put_options,
     luat_kv_status, options, required, set, text,
 };
-use crate::backend::Projection;
+use crate::backend::{Peeked, Projection};
 use crate::error::{Error, Result};
 use crate::namespace::Namespace;
 use crate::types::{Entry, IncrOptions, PutOptions};
@@ -75,7 +75,7 @@ pub unsafe extern "C" fn luat_kv_get(
             }
             status = LUAT_KV_OK;
         };
-        if !namespace.0.peek(bytes(key, key_len, "the key")?, &mut see) {
+        if namespace.0.peek(bytes(key, key_len, "the key")?, None, &mut see) == Peeked::Unknown {
             let mut entry = Entry::default();
             let found = namespace.0.read_what(text(key, key_len, "the key")?, Projection::Value, &mut entry)?;
             see(found.then(|| entry.value()));

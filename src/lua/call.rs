@@ -25,10 +25,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::ffi;
 use super::plain;
 use super::push::push;
+use super::returned::Known;
 use super::scratch::{LuaError, Return, Scratch};
 use super::stack::{State, Upvalue, pop, push_bytes, push_slot, slot};
 use crate::internals::oom_reserve::{self, Usage};
-use crate::internals::panicked;
+use crate::internals::{Found, panicked};
 use crate::{Error, Result};
 
 /// The view that a running body has of its call.
@@ -70,16 +71,16 @@ pub(super) unsafe fn call_inline(
 }
 
 /// Like [`call`], for the method that is called most, with what it is mostly called for: `text` reads the text of one
-/// key into the scratch's entry, as [`Return::Value`] delivers it, and returns whether the key is there. It returns
-/// `None` for other arguments, and then the body runs as in `call`. It may leave something on the stack, above as many
-/// arguments as are `given`.
+/// key into the scratch's entry, as [`Return::Value`] delivers it, or leaves it on top of the stack if it was known. It
+/// also returns what was known of the key (see `returned`). It returns `None` for other arguments, and then the body
+/// runs as in `call`. It may leave something on the stack, above as many arguments as are `given`.
 ///
 /// # Safety
 /// As [`call`].
 #[inline(always)]
 pub(super) unsafe fn call_for_text(
     l: State,
-    text: impl Fn(&mut Call<'_>) -> Option<Result<bool>>,
+    text: impl Fn(&mut Call<'_>) -> Option<Result<(Found, Known)>>,
     (given, arguments): (c_int, c_int),
     body: fn(&mut Call<'_>) -> Result<Return, LuaError>,
 ) -> c_int {
@@ -89,17 +90,23 @@ pub(super) unsafe fn call_for_text(
             let (scratch, usage) = (scratch_of(l), Usage::now());
             let mut call = Call { l, scratch: &mut *scratch };
             match catch_unwind(AssertUnwindSafe(|| text(&mut call))) {
-                Ok(Some(Ok(false))) => {
+                Ok(Some(Ok((Found::Known, _)))) => return 1,
+                Ok(Some(Ok((Found::Missing, _)))) => {
                     ffi::lua_pushnil(l);
                     return 1;
                 }
-                Ok(Some(Ok(true))) => {
+                Ok(Some(Ok((Found::Read, about)))) => {
                     let answer = Return::Value { json: false };
                     if !answer.is_copied_at_once(&*scratch) {
                         hold(l, scratch, given);
                     }
                     spare_the_reserve(l, scratch, answer, usage);
-                    return deliver(l, scratch, answer);
+                    let len = (*scratch).entry.value().len();
+                    let results = deliver(l, scratch, answer);
+                    if about != Known::Nothing {
+                        (*scratch).returned.keep(l, len);
+                    }
+                    return results;
                 }
                 Ok(Some(Err(error))) => return fail(l, scratch, given, error, usage),
                 Err(payload) => return fail(l, scratch, given, panicked(&*payload), usage),

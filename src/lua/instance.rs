@@ -76,6 +76,8 @@ unsafe fn read_settings(l: State, at: c_int, body: fn(&mut Call<'_>) -> Result<R
             ffi::lua_pushvalue(l, Upvalue::Null.index());
             ffi::lua_replace(l, -2);
         }
+        ffi::lua_createtable(l, 0, 0);
+        ffi::lua_insert(l, 1);
         ffi::lua_pushvalue(l, Upvalue::Plain.index());
         ffi::lua_insert(l, 1);
         ffi::lua_insert(l, 1); // null, below it

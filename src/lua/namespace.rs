@@ -6,6 +6,7 @@ use super::args::{bad, choice};
 use super::call::{Call, call, call_and_remove, call_for_text, call_inline};
 use super::encode;
 use super::ffi;
+use super::returned::{Known, push_known};
 use super::scratch::{LuaError, Return};
 use super::stack::{State, Upvalue, pop};
 use crate::internals::{delete_version, failed, from_utf8, metadata_len, peek_value, quoted, value_len, while_doing};
@@ -31,7 +32,12 @@ pub(super) unsafe extern "C-unwind" fn get(l: State) -> c_int {
     };
     let text = |call: &mut Call<'_>| {
         let namespace: &Namespace = call.object_below(Upvalue::Namespace)?.as_ref()?;
-        peek_value(namespace, call.bytes(2)?, &mut call.scratch.entry)
+        let key = call.bytes(2)?;
+        let about = call.scratch.returned.read(key);
+        // SAFETY: a C function has LUA_MINSTACK slots, and few are used.
+        let known = if about == Known::Kept { unsafe { push_known(call.l) } } else { None };
+        let peeked = peek_value(namespace, key, known, &mut call.scratch.entry)?;
+        Some(peeked.map(|peeked| (peeked, about)))
     };
     // SAFETY: this frame owns nothing that needs dropping.
     unsafe {

@@ -3,6 +3,7 @@
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
+use super::returned::Returned;
 use super::rows::Rows;
 use super::stack::{HAS_INTEGERS, METATABLES};
 use super::tape::Tape;
@@ -29,6 +30,8 @@ pub(super) struct Scratch {
     pub text: Vec<u8>,
     /// Metadata that was written as JSON.
     pub metadata: Vec<u8>,
+    /// The keys that `get` has read.
+    pub returned: Returned,
     /// JSON that was read: for each key in order the value, if it was wanted, and then the metadata.
     pub tape: Tape,
 }
@@ -56,6 +59,7 @@ impl Default for Scratch {
             stats: Stats::default(),
             text: Vec::new(),
             metadata: Vec::new(),
+            returned: Returned::default(),
             tape: Tape::default(),
         }
     }

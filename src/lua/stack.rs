@@ -32,9 +32,11 @@ pub(super) enum Upvalue {
     Null,
     /// The function that copies a table through its metamethods (`plain`).
     Plain,
+    /// A table of strings (`returned`).
+    Returned,
 }
 
-pub(super) const UPVALUES: c_int = Upvalue::Plain as c_int;
+pub(super) const UPVALUES: c_int = Upvalue::Returned as c_int;
 
 /// The number of metatables of handles, from [`Upvalue::Store`] to [`Upvalue::Walk`].
 pub(super) const METATABLES: usize = Upvalue::Walk as usize - Upvalue::Store as usize + 1;

@@ -25,9 +25,9 @@ use self::rows::{Record, Rows};
 use super::own_commits::OwnCommit;
 use super::rows::Found;
 use super::wal_index::{Header, WalIndex};
-use crate::backend::{Projection, copy_text, push};
+use crate::backend::{Peeked, Projection, copy_text, push};
 use crate::error::Result;
-use crate::shards::{SHARDS, Shard, Shards};
+use crate::shards::{Mine, SHARDS, Shard, Shards};
 use crate::test_hooks;
 use crate::types::{CacheStats, Entry};
 
@@ -110,7 +110,7 @@ impl Cache {
         now: i64,
         entry: &mut Entry,
     ) -> Option<Result<bool>> {
-        let (thread, record) = self.find(&Name { namespace, key: key.as_bytes() })?;
+        let (thread, record) = self.find(&Name { namespace, key: key.as_bytes() }, Mine::get())?;
         let answer = match record.is_live(now, self.swept.load(Acquire))? {
             false => Ok(false),
             true => read(&record, projection, entry)?.map(|()| true),
@@ -119,29 +119,47 @@ impl Cache {
     }
 
     /// The same for [`Backend::peek`](crate::backend::Backend::peek).
-    pub fn peek(&self, namespace: &str, key: &[u8], now: i64, see: &mut dyn FnMut(Option<&[u8]>)) -> Option<()> {
-        let (thread, record) = self.find(&Name { namespace, key })?;
-        let (mut small, mut large) = ([const { MaybeUninit::uninit() }; SMALL], Vec::new());
+    pub fn peek(
+        &self,
+        name: &Name<'_>,
+        now: i64,
+        mine: Mine,
+        known: Option<&[u8]>,
+        see: &mut dyn FnMut(Option<&[u8]>),
+    ) -> Option<Peeked> {
+        let (thread, record) = self.find(name, mine)?;
+        let (mut small, mut large) = ([const { MaybeUninit::uninit() }; SMALL], None);
         let value = match record.is_live(now, self.swept.load(Acquire))? {
             false => None,
+            true if known.is_some_and(|known| record.has_value(known)) => {
+                return record.is_intact().then(|| thread.hit(Peeked::Known));
+            }
             true => Some(match record.small_value(&mut small) {
                 Some(value) => value,
-                None => record.value(&mut large)?.ok().map(|()| &*large)?,
+                None => {
+                    let large = large.insert(Vec::new());
+                    record.value(large)?.ok().map(|()| &**large)?
+                }
             }),
         };
         if !record.is_intact() {
             return None;
         }
         see(value);
-        thread.hit(Some(()))
+        Some(thread.hit(Peeked::Passed))
     }
 
     /// Finds a row as of the present state of the file, if the cache has it.
     #[inline(always)]
-    fn find(&self, name: &Name<'_>) -> Option<(&Thread, Record<'_>)> {
+    fn find(&self, name: &Name<'_>, mine: Mine) -> Option<(&Thread, Record<'_>)> {
         let rows = self.rows.get()?;
-        let thread = self.threads.mine();
-        self.current(thread)?;
+        let thread = self.threads.at(mine);
+        let index = thread.index.read().unwrap_or_else(PoisonError::into_inner);
+        let is_present = (*index)?.has(&self.header);
+        drop(index);
+        if !is_present {
+            return None;
+        }
         test_hooks::delay();
         Some((thread, rows.find(name)?))
     }
@@ -149,7 +167,7 @@ impl Cache {
     /// Reads rows as [`get`](Self::get) does, all as of one moment, or none.
     pub fn get_many(&self, namespace: &str, keys: &[&str], now: i64) -> Option<Result<Vec<Entry>>> {
         let rows = self.rows.get()?;
-        let thread = self.threads.mine();
+        let thread = self.threads.at(Mine::get());
         let header = self.current(thread)?;
         let (mut found, mut oldest, swept) = (Vec::new(), u64::MAX, self.swept.load(Acquire));
         for key in keys {

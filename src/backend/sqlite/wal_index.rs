@@ -11,6 +11,13 @@ use super::vfs;
 /// The length of the header in numbers of 64 bits.
 const LEN: usize = 6;
 
+/// Where in the header the numbers are that tell states apart.
+mod place {
+    /// The length of the log, and of the database.
+    pub(super) const LENGTH: usize = 2;
+    pub(super) const SALTS: usize = 4;
+}
+
 /// The header of a connection's file, for as long as the connection is open.
 #[derive(Clone, Copy)]
 pub(super) struct WalIndex(NonNull<[AtomicU64; LEN]>);
@@ -47,6 +54,17 @@ impl WalIndex {
         let header = Header(self.numbers().each_ref().map(|number| number.load(Ordering::Relaxed)));
         fence(Ordering::Acquire);
         header
+    }
+
+    /// Whether this is the header: a faster way to compare them. In a log with the same salts, only the length tells one
+    /// state from another.
+    #[inline(always)]
+    pub fn has(&self, header: &[AtomicU64; LEN]) -> bool {
+        let same =
+            |place: usize| self.numbers()[place].load(Ordering::Relaxed) == header[place].load(Ordering::Acquire);
+        let is_same = same(place::LENGTH) & same(place::SALTS);
+        fence(Ordering::Acquire);
+        is_same
     }
 
     /// The number that each commit increments, the third of 32 bits.

@@ -142,6 +142,63 @@ function Values:test_an_unknown_type_is_an_error()
   end
 end
 
+-- Values that are read again (Lua strings that were returned may be returned again)
+
+function Values:test_a_value_that_is_read_again_is_what_was_put_last()
+  for _, length in ipairs({ 0, 1, 7, 8, 9, 31, 32, 33, 40, 41, 64, 100, 511, 512, 513, 1024, 5000 }) do
+    local value = every_byte:rep(20):sub(1, length)
+    local changed = { value .. "x", value:sub(2), value:reverse(), (value:gsub("^.", "y")), (value:gsub(".$", "z")) }
+    for _, next_value in ipairs(changed) do
+      for _, now in ipairs({ value, next_value, value }) do
+        self.kv:put("key", now)
+        for _ = 1, 5 do
+          lu.assertTrue(self.kv:get("key") == now)
+        end
+      end
+    end
+  end
+  self.kv:delete("key")
+  lu.assertNil(self.kv:get("key"))
+  self.kv:put("key", "back")
+  lu.assertEquals(self.kv:get("key"), "back")
+end
+
+function Values:test_the_same_key_of_another_namespace_is_another_key()
+  local other = self.store:namespace("other")
+  self.kv:put("key", "this one")
+  other:put("key", "that one")
+  for _ = 1, 5 do
+    lu.assertEquals(self.kv:get("key"), "this one")
+    lu.assertEquals(other:get("key"), "that one")
+  end
+  other:delete("key")
+  lu.assertNil(other:get("key"))
+  lu.assertEquals(self.kv:get("key"), "this one")
+end
+
+function Values:test_thousands_of_keys_are_read_again_and_take_little_memory()
+  local COUNT, value = 10000, ("v"):rep(400)
+  local batch = self.store:atomic():namespace("test")
+  for i = 1, COUNT do
+    batch:put(("key%d"):format(i), value .. i)
+  end
+  lu.assertTrue(batch:commit() ~= nil)
+  local kv = self.store:namespace("test")
+  collectgarbage()
+  collectgarbage()
+  local before = collectgarbage("count")
+  for _ = 1, 4 do
+    for i = 1, COUNT do
+      if kv:get(("key%d"):format(i)) ~= value .. i then
+        lu.fail(("key%d has another value"):format(i))
+      end
+    end
+  end
+  collectgarbage()
+  collectgarbage()
+  lu.assertTrue(collectgarbage("count") - before < 4000)
+end
+
 -- Missing keys
 
 function Values:test_a_missing_key_is_one_nil()

@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicU64, fence};
 use hashbrown::DefaultHashBuilder;
 
 use super::admission::{Asked, Name};
-use super::words::{self, Part, WORD, contain, words_of, zeroed};
+use super::words::{self, Part, WORD, contain, contain_many, words_of, zeroed};
 use crate::backend::Projection;
 use crate::error::Result;
 use crate::types::Entry;
@@ -241,6 +241,12 @@ impl<'a> Record<'a> {
             Some(end) if end <= swept => None,
             _ => Some(self.has(kind::ROW)),
         }
+    }
+
+    /// Whether this is the value.
+    #[inline]
+    pub fn has_value(&self, value: &[u8]) -> bool {
+        self.value_words().is_some_and(|(words, len)| len == value.len() && contain_many(words, value))
     }
 
     /// Copies the value.

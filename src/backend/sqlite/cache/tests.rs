@@ -69,7 +69,7 @@ impl Bench {
         let answer = found.then(value);
         let mut peeked = None;
         let see = &mut |value: Option<&[u8]>| peeked = value.map(|value| String::from_utf8(value.to_vec()).unwrap());
-        self.cache.peek("n", key.as_bytes(), now, see).unwrap();
+        self.cache.peek(&Name { namespace: "n", key: key.as_bytes() }, now, Mine::get(), None, see).unwrap();
         assert_eq!(peeked, answer);
         Some(answer)
     }
@@ -107,14 +107,16 @@ fn a_row_is_returned_until_anybody_commits() {
 }
 
 #[test]
-fn a_header_that_is_being_written_is_none_of_the_two() {
+fn the_length_and_the_salts_tell_a_header_that_is_being_written_from_the_one_before() {
     let bench = Bench::new();
     bench.add(FIRST, "k", "v", None);
-    for (torn, new) in bench.memory.iter().zip(header(next(FIRST)).0) {
-        let before = torn.swap(new, Relaxed);
-        assert_eq!(bench.get("k").is_some(), before == new);
-        torn.store(before, Relaxed);
-    }
+    let told_by = |place: usize| {
+        let before = bench.memory[place].fetch_xor(1, Relaxed);
+        let is_told = bench.get("k").is_none();
+        bench.memory[place].store(before, Relaxed);
+        is_told
+    };
+    assert_eq!([0, 1, 2, 3, 4, 5].map(told_by), [false, false, true, false, true, false]);
     assert_eq!(bench.get("k"), some("v"));
 }
 
@@ -145,7 +147,7 @@ fn the_cache_does_not_go_back_to_an_older_header() {
 fn a_read_that_found_a_row_before_the_cache_was_emptied_does_not_return_it() {
     let bench = Bench::new();
     bench.add(FIRST, "k", "old", None);
-    let (_, record) = bench.cache.find(&Name { namespace: "n", key: b"k" }).unwrap();
+    let (_, record) = bench.cache.find(&Name { namespace: "n", key: b"k" }, Mine::get()).unwrap();
     assert!(record.is_intact());
     bench.publish(next(FIRST));
     bench.add(next(FIRST), "other", "v", None);
@@ -323,7 +325,9 @@ fn rows_that_are_overwritten_while_they_are_read_are_not_returned() {
                     if let Some(Ok(true)) = cache.get("n", key, Projection::Entry, NOW, &mut entry) {
                         check(number, entry.value());
                     }
-                    cache.peek("n", key.as_bytes(), NOW, &mut |value| check(number, value.unwrap()));
+                    cache.peek(&Name { namespace: "n", key: key.as_bytes() }, NOW, Mine::get(), None, &mut |value| {
+                        check(number, value.unwrap())
+                    });
                     if let Some(found) = cache.get_many("n", &[key], NOW) {
                         check(number, found.unwrap()[0].value());
                     }

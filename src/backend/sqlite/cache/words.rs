@@ -52,6 +52,19 @@ pub(super) fn contain(words: &[AtomicU64], bytes: &[u8]) -> bool {
     last.load(Relaxed) == end
 }
 
+/// The same for more bytes: four words at a time take half as many instructions.
+#[inline]
+pub(super) fn contain_many(words: &[AtomicU64], bytes: &[u8]) -> bool {
+    const FOUR: usize = 4 * WORD;
+    let (fours, rest) = bytes.as_chunks::<FOUR>();
+    let Some((full, last)) = words.split_at_checked(4 * fours.len()) else { return false };
+    let same = full.as_chunks::<4>().0.iter().zip(fours).all(|(words, bytes)| {
+        let differ = words.iter().zip(bytes.as_chunks().0);
+        differ.fold(0, |differ, (word, bytes)| differ | word.load(Relaxed) ^ u64::from_le_bytes(*bytes)) == 0
+    });
+    same && contain(last, rest)
+}
+
 pub(super) fn write(words: &[AtomicU64], bytes: &[u8]) {
     let (whole, rest) = bytes.as_chunks();
     for (word, bytes) in words.iter().zip(whole) {
