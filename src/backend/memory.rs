@@ -11,7 +11,7 @@ use self::slab::Id;
 #[cfg(target_family = "wasm")]
 pub(crate) use self::wasm::Seen;
 use super::{
-    Backend, Each, Entries, Import, Listed, Outcome, PAGE_BYTES, Peeked, Projection, Put, Range, Removed,
+    Backend, Each, Entries, Import, Listed, Name, Outcome, PAGE_BYTES, Peeked, Projection, Put, Range, Removed,
     SWEEP_PER_WRITE, Scan, ScanPage, Step, Transaction, Write, copy, copy_text, push,
 };
 use crate::clock::Clock;
@@ -140,8 +140,7 @@ impl Backend for Memory {
     #[inline]
     fn peek(
         &self,
-        namespace: &str,
-        key: &[u8],
+        &Name { namespace, key }: &Name<'_>,
         clock: &Clock,
         _: Mine,
         known: Option<&[u8]>,

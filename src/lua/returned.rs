@@ -53,7 +53,6 @@ impl Returned {
         let (word, shift) = place(key);
         let Some(marks) = self.marks.get_mut(word) else { return self.begin() };
         match *marks >> shift & (READ | KEPT) {
-            _ if key.len() > LONGEST_KEY => Known::Nothing,
             0 => {
                 *marks |= READ << shift;
                 self.marked += 1;
@@ -83,11 +82,13 @@ impl Returned {
         Known::Nothing
     }
 
-    /// Keeps the value on top of the stack for the key at index 2. Can raise an error.
+    /// Keeps the value on top of the stack, of this length, for the key at index 2. Can raise an error.
     ///
     /// # Safety
     /// The caller owns nothing that needs dropping.
     pub unsafe fn keep(&mut self, l: State, len: usize) {
+        // SAFETY: any index is valid.
+        let Some(key) = (unsafe { string_at(l, 2) }).filter(|key| key.len() <= LONGEST_KEY) else { return };
         if len > LONGEST_VALUE {
             return;
         }
@@ -102,11 +103,10 @@ impl Returned {
             ffi::lua_pushvalue(l, 2);
             ffi::lua_pushvalue(l, -2);
             ffi::lua_rawset(l, Upvalue::Returned.index());
-            if let Some((word, shift)) = string_at(l, 2).map(place)
-                && let Some(marks) = self.marks.get_mut(word)
-            {
-                *marks |= KEPT << shift;
-            }
+        }
+        let (word, shift) = place(key);
+        if let Some(marks) = self.marks.get_mut(word) {
+            *marks |= KEPT << shift;
         }
     }
 }

@@ -18,14 +18,13 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
-pub(super) use self::admission::Name;
 use self::admission::{Asked, Worth};
 pub(super) use self::rows::{NewRow, Row};
 use self::rows::{Record, Rows};
 use super::own_commits::OwnCommit;
 use super::rows::Found;
 use super::wal_index::{Header, WalIndex};
-use crate::backend::{Peeked, Projection, copy_text, push};
+use crate::backend::{Name, Peeked, Projection, copy_text, push};
 use crate::error::Result;
 use crate::shards::{Mine, SHARDS, Shard, Shards};
 use crate::test_hooks;
@@ -128,25 +127,19 @@ impl Cache {
         see: &mut dyn FnMut(Option<&[u8]>),
     ) -> Option<Peeked> {
         let (thread, record) = self.find(name, mine)?;
-        let (mut small, mut large) = ([const { MaybeUninit::uninit() }; SMALL], None);
-        let value = match record.is_live(now, self.swept.load(Acquire))? {
-            false => None,
-            true if known.is_some_and(|known| record.has_value(known)) => {
-                return record.is_intact().then(|| thread.hit(Peeked::Known));
+        let peeked = match record.is_live(now, self.swept.load(Acquire))? {
+            true if known.is_some_and(|known| record.has_value(known)) => match record.is_intact() {
+                true => Peeked::Known,
+                false => return None,
+            },
+            true => pass_value(&record, see)?,
+            false if record.is_intact() => {
+                see(None);
+                Peeked::Passed
             }
-            true => Some(match record.small_value(&mut small) {
-                Some(value) => value,
-                None => {
-                    let large = large.insert(Vec::new());
-                    record.value(large)?.ok().map(|()| &**large)?
-                }
-            }),
+            false => return None,
         };
-        if !record.is_intact() {
-            return None;
-        }
-        see(value);
-        Some(thread.hit(Peeked::Passed))
+        Some(thread.hit(peeked))
     }
 
     /// Finds a row as of the present state of the file, if the cache has it.
@@ -349,6 +342,19 @@ impl Thread {
         self.hits.fetch_add(1, Relaxed);
         answer
     }
+}
+
+/// Passes the value of a row that is live. Returns `None` if the file must be asked.
+fn pass_value(record: &Record<'_>, see: &mut dyn FnMut(Option<&[u8]>)) -> Option<Peeked> {
+    let (mut small, mut large) = ([const { MaybeUninit::uninit() }; SMALL], Vec::new());
+    let value = match record.small_value(&mut small) {
+        Some(value) => value,
+        None => record.value(&mut large)?.ok().map(|()| &*large)?,
+    };
+    record.is_intact().then(|| {
+        see(Some(value));
+        Peeked::Passed
+    })
 }
 
 /// Reads a row that is live. Returns `None` if the file must be asked.

@@ -21,9 +21,9 @@ use std::sync::atomic::{AtomicU64, fence};
 
 use hashbrown::DefaultHashBuilder;
 
-use super::admission::{Asked, Name};
+use super::admission::Asked;
 use super::words::{self, Part, WORD, contain, contain_many, words_of, zeroed};
-use crate::backend::Projection;
+use crate::backend::{Name, Projection};
 use crate::error::Result;
 use crate::types::Entry;
 use crate::version::Version;
@@ -246,7 +246,9 @@ impl<'a> Record<'a> {
     /// Whether this is the value.
     #[inline]
     pub fn has_value(&self, value: &[u8]) -> bool {
-        self.value_words().is_some_and(|(words, len)| len == value.len() && contain_many(words, value))
+        // Whatever the lengths are, slices check them.
+        let (metadata, len) = unpair(self.field(field::TEXTS));
+        len == value.len() && self.texts.get(words_of(metadata)..).is_some_and(|words| contain_many(words, value))
     }
 
     /// Copies the value.

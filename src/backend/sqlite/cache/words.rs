@@ -36,33 +36,40 @@ fn partial(bytes: &[u8]) -> u64 {
     }
 }
 
-/// Whether the words contain these bytes. They are as long.
+/// Whether the words begin with these bytes, filled up with zeros.
 #[inline(always)]
 pub(super) fn contain(words: &[AtomicU64], bytes: &[u8]) -> bool {
     let (whole, rest) = bytes.as_chunks();
     let Some((full, last)) = words.split_at_checked(whole.len()) else { return false };
-    if !full.iter().zip(whole).all(|(word, bytes)| word.load(Relaxed) == u64::from_le_bytes(*bytes)) {
-        return false;
-    }
-    let Some(last) = last.first() else { return true };
-    let end = match bytes.last_chunk() {
-        Some(end) => u64::from_le_bytes(*end) >> (64 - rest.len() * 8),
-        None => partial(rest),
-    };
-    last.load(Relaxed) == end
+    full.iter().zip(whole).all(|(word, bytes)| word.load(Relaxed) == u64::from_le_bytes(*bytes))
+        && contain_rest(last, rest.len(), bytes)
 }
 
 /// The same for more bytes: four words at a time take half as many instructions.
 #[inline]
 pub(super) fn contain_many(words: &[AtomicU64], bytes: &[u8]) -> bool {
-    const FOUR: usize = 4 * WORD;
-    let (fours, rest) = bytes.as_chunks::<FOUR>();
-    let Some((full, last)) = words.split_at_checked(4 * fours.len()) else { return false };
-    let same = full.as_chunks::<4>().0.iter().zip(fours).all(|(words, bytes)| {
-        let differ = words.iter().zip(bytes.as_chunks().0);
-        differ.fold(0, |differ, (word, bytes)| differ | word.load(Relaxed) ^ u64::from_le_bytes(*bytes)) == 0
-    });
-    same && contain(last, rest)
+    let (whole, rest) = bytes.as_chunks();
+    let Some((full, last)) = words.split_at_checked(whole.len()) else { return false };
+    let ((fours, ones), (whole_fours, whole_ones)) = (full.as_chunks::<4>(), whole.as_chunks::<4>());
+    let differ =
+        |differ, (word, bytes): (&AtomicU64, &[u8; WORD])| differ | word.load(Relaxed) ^ u64::from_le_bytes(*bytes);
+    fours.iter().zip(whole_fours).all(|(words, bytes)| words.iter().zip(bytes).fold(0, differ) == 0)
+        && ones.iter().zip(whole_ones).fold(0, differ) == 0
+        && contain_rest(last, rest.len(), bytes)
+}
+
+/// Whether the first word is that of the last `len` of these bytes, which are less than a word.
+#[inline(always)]
+fn contain_rest(words: &[AtomicU64], len: usize, bytes: &[u8]) -> bool {
+    if len == 0 {
+        return true;
+    }
+    let Some(word) = words.first() else { return false };
+    let end = match bytes.last_chunk() {
+        Some(end) => u64::from_le_bytes(*end) >> (64 - len * 8),
+        None => partial(bytes),
+    };
+    word.load(Relaxed) == end
 }
 
 pub(super) fn write(words: &[AtomicU64], bytes: &[u8]) {
