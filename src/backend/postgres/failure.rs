@@ -119,6 +119,10 @@ impl Failure {
             let (state, text) = (state.to_owned(), format!("{before}: {after}"));
             return Failure::in_state(&state, text);
         }
+        // What the URL sets, before anything was sent.
+        if ["invalid ", "could not match "].iter().any(|start| first.starts_with(start)) {
+            return Failure::new(Kind::Final, Error::invalid(first));
+        }
         if let Some(hint) = message.lines().nth(1).filter(|hint| hint.starts_with('\t')) {
             first = format!("{first} ({})", hint.trim());
         }
@@ -154,6 +158,8 @@ mod tests {
         let full = "connection to server failed: FATAL:  53300: sorry, too many clients already";
         assert_eq!(of(full).0, Kind::Lost);
         assert_eq!(of(full).1, Code::Busy);
+        let wrong = of("invalid sslmode value: \"on\"\n");
+        assert_eq!((wrong.0, wrong.1, &*wrong.2), (Kind::Final, Code::Invalid, "invalid sslmode value: \"on\""));
         let none = "connection to server on socket \"/tmp/.s.PGSQL.5432\" failed: No such file or directory\n\tIs the \
                     server running locally?\n";
         assert_eq!(of(none).0, Kind::Lost);
