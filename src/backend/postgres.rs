@@ -6,7 +6,7 @@
 //! | `hosts`, `connection`, `session` | the servers of a URL; a connection and its flights; what belongs to it |
 //! | `call`, `slot`, `sockets` | deadlines and forks; whose turn it is; what a child does with its parent's connections |
 //! | `schema`, `sql` | the tables; all SQL |
-//! | `read`, `write`, `rows`, `transaction`, `overlay`, `import` | the operations |
+//! | `read`, `write`, `attempt`, `rows`, `transaction`, `overlay`, `import` | the operations |
 //! | `failure` | what a failure of the server means |
 //!
 //! A store has one connection, which its calls take one after the other, besides one for each export or import in
@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use self::attempt::Attempt;
 use self::call::Call;
 use self::connection::{Connection, Statement};
 use self::failure::{Failure, Kind};
@@ -28,12 +29,12 @@ use self::schema::Rights;
 use self::session::Session;
 use self::slot::Slots;
 use self::wire::Param;
-use self::write::Attempt;
 use super::{Backend, Each, Entries, Import, Outcome, Projection, Range, Removed, Scan, ScanPage, Step, Write};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
 use crate::types::{Entry, NamespaceStats, OpenOptions};
 
+mod attempt;
 mod call;
 mod connection;
 mod failure;
@@ -140,12 +141,12 @@ impl Postgres {
             if !is_silent {
                 reason = Some(error.clone());
             }
-            if kind == Kind::Lost {
+            if matches!(kind, Kind::Lost | Kind::Refused) {
                 session.discard();
-                repeated |= sent;
+                repeated |= sent && kind == Kind::Lost;
             }
             session.discard_if_flying();
-            let passes = matches!(kind, Kind::Again | Kind::Lost | Kind::Created | Kind::Unprepared);
+            let passes = matches!(kind, Kind::Again | Kind::Lost | Kind::Refused | Kind::Created | Kind::Unprepared);
             // The deadline of an import begins anew with each of its portions.
             let is_over = failing.get_or_insert_with(Instant::now).elapsed() >= call.timeout();
             if !passes || is_over || !call.pause(attempt) {
@@ -193,12 +194,12 @@ impl Postgres {
 
 impl Backend for Postgres {
     fn get(&self, namespace: &str, key: &str, projection: Projection, _: i64, entry: &mut Entry) -> Result<bool> {
-        write::check(namespace, key, &[])?;
+        attempt::check(namespace, key, &[])?;
         self.read(|connection, call| read::get(connection, call, (namespace, key), projection, self.now(), entry))
     }
 
     fn get_many(&self, namespace: &str, keys: &[&str], _: i64) -> Result<Vec<Entry>> {
-        keys.iter().try_for_each(|key| write::check(namespace, key, &[]))?;
+        keys.iter().try_for_each(|key| attempt::check(namespace, key, &[]))?;
         self.read(|connection, call| read::get_many(connection, call, namespace, keys, self.now()))
     }
 
@@ -237,14 +238,16 @@ impl Backend for Postgres {
 
     fn write(&self, write: &mut Write<'_, '_>) -> Result<Outcome> {
         self.check_writable()?;
+        /// What an operation costs besides its bytes, as the time for so many.
+        const OP: usize = 4096;
         let mut bytes = 0;
         for op in &*write.ops {
             let value = match &op.action {
                 super::Action::Put(content) | super::Action::Add(content) => content.value,
                 _ => &[],
             };
-            write::check(op.namespace, op.key, value)?;
-            bytes += value.len();
+            attempt::check(op.namespace, op.key, value)?;
+            bytes += op.namespace.len() + op.key.len() + value.len() + OP;
         }
         self.write_once(|session, call, attempt| {
             call.allow(std::mem::take(&mut bytes));

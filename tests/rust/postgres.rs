@@ -1,9 +1,10 @@
 //! The back end on a PostgreSQL server, which LUAT_KV_TEST_POSTGRES names: `make postgres-rust`.
 
-use std::process::Command;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, Command};
 use std::time::{Duration, Instant};
 
-use luat_kv::{Clock, Code, Format, ListOptions, OpenOptions, PutOptions, Store};
+use luat_kv::{Clock, Code, Format, IncrOptions, ListOptions, Namespace, OpenOptions, PutOptions, Store};
 use proptest::prelude::*;
 
 use reference::{EPOCH, NAMES, op, run};
@@ -16,6 +17,38 @@ fn database() -> String {
     let made = Command::new("tests/postgres/database").output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     String::from_utf8(made.stdout).unwrap().trim().to_owned()
+}
+
+/// A transaction of another program, which holds its locks until it ends.
+struct Transaction {
+    psql: Child,
+    input: ChildStdin,
+}
+
+impl Transaction {
+    fn begin(url: &str, sql: &str) -> Transaction {
+        let piped = || std::process::Stdio::piped();
+        let psql = Command::new("psql").args(["-XqAtd", url]).stdin(piped()).stdout(piped()).spawn();
+        let mut psql = psql.unwrap();
+        let (mut input, output) = (psql.stdin.take().unwrap(), psql.stdout.take().unwrap());
+        writeln!(input, "BEGIN; {sql}; SELECT 'locked';").unwrap();
+        let mut lines = BufReader::new(output).lines();
+        assert!(lines.any(|line| line.unwrap() == "locked"), "{sql}");
+        Transaction { psql, input }
+    }
+
+    /// Without a commit.
+    fn end(mut self) {
+        drop(self.input);
+        assert!(self.psql.wait().unwrap().success());
+    }
+}
+
+/// Carries out SQL as another program.
+fn sql(url: &str, sql: &str) -> String {
+    let done = Command::new("psql").args(["-XqAtd", url, "-c", sql]).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).unwrap().trim().to_owned()
 }
 
 fn open(url: &str) -> Store {
@@ -188,17 +221,7 @@ fn a_write_waits_for_a_lock_no_longer_than_the_busy_timeout_and_does_not_happen_
     let url = database();
     let a = open(&url).namespace("a").unwrap();
     a.put("k", "before").unwrap();
-    let mut psql = Command::new("psql")
-        .args(["-qAt", &url])
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    let (mut input, output) = (psql.stdin.take().unwrap(), psql.stdout.take().unwrap());
-    use std::io::{BufRead, Write};
-    writeln!(input, "BEGIN; SELECT 1 FROM luat_kv.kv FOR UPDATE;").unwrap();
-    let mut lines = std::io::BufReader::new(output).lines();
-    assert_eq!(lines.next().unwrap().unwrap(), "1");
+    let other = Transaction::begin(&url, "SELECT FROM luat_kv.kv FOR UPDATE");
     let options = OpenOptions::new().busy_timeout(Duration::from_millis(500));
     let impatient = Store::open_url(&url, &options).unwrap().namespace("a").unwrap();
     let begun = Instant::now();
@@ -211,8 +234,7 @@ fn a_write_waits_for_a_lock_no_longer_than_the_busy_timeout_and_does_not_happen_
         assert!(error.message().contains("lock timeout"), "{error}");
     }
     assert!(begun.elapsed() < Duration::from_millis(1700), "{:?}", begun.elapsed());
-    drop(input);
-    assert!(psql.wait().unwrap().success());
+    other.end();
     assert_eq!(a.get("k").unwrap().unwrap(), b"before");
 }
 
@@ -246,19 +268,17 @@ fn batches_of_the_same_keys_wait_for_each_other_without_deadlocks() {
             });
         }
     });
-    let sql = "SELECT pg_stat_clear_snapshot(), deadlocks FROM pg_stat_database WHERE datname = current_database()";
-    let counted = Command::new("psql").args(["-XqAtd", &url, "-c", sql]).output().unwrap();
-    assert_eq!(String::from_utf8(counted.stdout).unwrap().trim(), "|0");
+    assert_eq!(sql(&url, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"), "0");
 }
 
 #[test]
 fn many_rows_are_counted_in_portions() {
     let url = database();
     let store = open(&url);
-    let sql =
+    let rows =
         "INSERT INTO luat_kv.kv SELECT convert_to('n' || i % 2, 'UTF8'), convert_to(lpad(i::text, 7, '0'), 'UTF8'),
         CASE WHEN i % 10 = 0 THEN 1 END, '\\x000000000000000000000000', NULL, '' FROM generate_series(1, 250000) AS i";
-    assert!(Command::new("psql").args(["-Xqd", &url, "-c", sql]).status().unwrap().success());
+    sql(&url, rows);
     let (even, odd) = (store.namespace("n0").unwrap(), store.namespace("n1").unwrap());
     assert_eq!((even.count("").unwrap(), odd.count("").unwrap()), (100_000, 125_000));
     assert_eq!(odd.count("00").unwrap(), 50_000);
@@ -297,4 +317,112 @@ fn large_values_are_stored_in_each_way() {
     assert_eq!(b.get("put").unwrap().unwrap(), b"kept");
     assert!(b.get("add").unwrap().unwrap() == value);
     assert!(b.take("add").unwrap().unwrap().value.unwrap() == value);
+}
+
+#[test]
+fn a_lifetime_begins_when_a_write_has_its_lock() {
+    let url = database();
+    let store = open(&url);
+    let a = store.namespace("a").unwrap();
+    a.put("put", "old").unwrap();
+    a.put("touch", "old").unwrap();
+    // Keys with rows, and keys whose rows another transaction has inserted.
+    let held = "SELECT FROM luat_kv.kv FOR UPDATE; INSERT INTO luat_kv.kv SELECT 'a', convert_to(k, 'UTF8'), NULL,
+        '\\x000000000000000000000000', NULL, '' FROM unnest(ARRAY['add', 'incr', 'batch']) AS k";
+    let other = Transaction::begin(&url, held);
+    let second = PutOptions::new().ttl(1);
+    std::thread::scope(|scope| {
+        // Each with a connection of its own, and a read as soon as the write is done.
+        let write = |act: fn(&Store, &Namespace, &PutOptions<'_>), key: &'static str| {
+            let url = &url;
+            scope.spawn(move || {
+                let store = open(url);
+                let a = store.namespace("a").unwrap();
+                act(&store, &a, &second);
+                let entry = a.get_entry(key).unwrap();
+                assert!(entry.is_some(), "{key} has expired already");
+            });
+        };
+        write(|_, a, second| drop(a.put_with("put", "new", second).unwrap().to_string()), "put");
+        write(|_, a, second| assert!(a.add_with("add", "new", second).unwrap().is_some()), "add");
+        write(|_, a, _| assert!(a.touch("touch", None, Some(1)).unwrap()), "touch");
+        write(|_, a, _| assert_eq!(a.incr_with("incr", 1, &IncrOptions::new().ttl(1)).unwrap(), 1), "incr");
+        write(
+            |store, a, second| {
+                let mut batch = store.batch();
+                batch.put_with(a, "batch", "new", second).unwrap().put(a, "other", "x").unwrap();
+                batch.commit().unwrap().unwrap();
+            },
+            "batch",
+        );
+        // All five wait, and for more than the second that they ask for.
+        let waiting =
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let deadline = Instant::now() + Duration::from_secs(4);
+        while sql(&url, waiting) != "5" {
+            assert!(Instant::now() < deadline, "the writes wait");
+        }
+        sql(&url, "SELECT pg_sleep(2)");
+        other.end();
+    });
+}
+
+#[test]
+fn a_client_that_stands_still_in_a_transaction_holds_up_nobody() {
+    let url = database();
+    open(&url);
+    sql(&url, "INSERT INTO luat_kv.kv_done (client, count, at) VALUES ('gone', 1, 0), ('still', 1, 0)");
+    let other = Transaction::begin(&url, "UPDATE luat_kv.kv_done SET count = 2 WHERE client = 'still'");
+    let begun = Instant::now();
+    open(&url).namespace("a").unwrap().put("k", "v").unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert_eq!(sql(&url, "SELECT count(*) FROM luat_kv.kv_done WHERE client = 'gone'"), "0");
+    other.end();
+}
+
+#[test]
+fn a_server_that_refuses_writes_has_made_none() {
+    let url = database();
+    open(&url).namespace("a").unwrap().put("k", "v").unwrap();
+    sql(
+        &url,
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$",
+    );
+    let options = OpenOptions::new().busy_timeout(Duration::from_millis(500));
+    let a = Store::open_url(&url, &options).unwrap().namespace("a").unwrap();
+    let error = a.put("k", "w").unwrap_err();
+    assert_eq!(error.code(), Code::ReadOnly, "{error}");
+    assert!(!error.message().contains("may have been made"), "{error}");
+    assert_eq!(a.get("k").unwrap().unwrap(), b"v");
+}
+
+#[test]
+fn a_large_batch_has_more_time() {
+    let url = database();
+    // Not enough for any of these.
+    let options = OpenOptions::new().busy_timeout(Duration::from_millis(10));
+    let store = Store::open_url(&url, &OpenOptions::new()).and_then(|_| Store::open_url(&url, &options)).unwrap();
+    let a = store.namespace("a").unwrap();
+    let mut batch = store.batch();
+    (0..20_000).for_each(|n| _ = batch.incr(&a, &format!("n{n}"), 1).unwrap());
+    batch.commit().unwrap().unwrap();
+    let mut batch = store.batch();
+    batch.check(&a, "k", None).unwrap();
+    (0..40_000).for_each(|n| _ = batch.put(&a, &format!("n{n}"), "v").unwrap());
+    batch.commit().unwrap().unwrap();
+    assert_eq!(open(&url).namespace("a").unwrap().count("").unwrap(), 40_000);
+}
+
+#[test]
+fn a_database_in_another_encoding_refuses_what_it_cannot_hold() {
+    let url = database();
+    let name = format!("{}_latin1", sql(&url, "SELECT current_database()"));
+    sql(&url, &format!("CREATE DATABASE {name} ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"));
+    let latin1 = url.replace(name.trim_end_matches("_latin1"), &name);
+    let a = open(&latin1).namespace("a").unwrap();
+    a.put_with("€", "€", &PutOptions::new().metadata("\"é\"")).unwrap();
+    assert_eq!(a.get_entry("€").unwrap().unwrap().metadata.as_deref(), Some("\"é\""));
+    let error = a.put_with("k", "v", &PutOptions::new().metadata("\"€\"")).unwrap_err();
+    assert_eq!(error.code(), Code::Invalid, "{error}");
+    assert_eq!(a.get("k").unwrap(), None);
 }

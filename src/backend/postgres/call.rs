@@ -64,10 +64,12 @@ impl Call {
     /// How long the server may wait for the locks of others, in milliseconds: less than the call waits for the answer,
     /// so that a write that is given up does not happen later.
     pub fn lock_timeout(&self) -> String {
-        let left = self.left();
-        let margin = (left / 10).clamp(Duration::from_millis(20), Duration::from_millis(250));
-        // 0 would mean no limit.
-        left.saturating_sub(margin).as_millis().clamp(1, i32::MAX as u128).to_string()
+        less_than(self.left().min(self.timeout))
+    }
+
+    /// The same for a whole statement of a batch, which may take long by itself.
+    pub fn statement_timeout(&self) -> String {
+        less_than(self.left())
     }
 
     /// Does something that may wait, and that a fork need not wait for.
@@ -105,4 +107,11 @@ impl Call {
         self.outside(|| std::thread::sleep(pause.min(left - LEAST)));
         true
     }
+}
+
+/// A timeout of the server, in milliseconds, that ends before a time of the call.
+fn less_than(left: Duration) -> String {
+    let margin = (left / 10).clamp(Duration::from_millis(20), Duration::from_millis(250));
+    // 0 would mean no limit.
+    left.saturating_sub(margin).as_millis().clamp(1, i32::MAX as u128).to_string()
 }

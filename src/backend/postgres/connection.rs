@@ -35,14 +35,15 @@ impl<'a> Statement<'a> {
         Statement { sql, params: params.into(), is_kept: true }
     }
 
-    /// The size of the parameters.
+    /// About the size of its message.
     fn len(&self) -> usize {
-        self.params.iter().filter_map(Param::bytes).map(<[u8]>::len).sum()
+        let text = if self.is_kept { 0 } else { self.sql.len() };
+        text + 16 * self.params.len() + self.params.iter().filter_map(Param::bytes).map(<[u8]>::len).sum::<usize>()
     }
 }
 
-/// A statement of more bytes is sent before the next one is added to libpq's buffer.
-const LARGE: usize = 1024 * 1024;
+/// Statements of more bytes are sent before the next one is added to libpq's buffer.
+const LARGE: usize = 256 * 1024;
 
 pub(super) struct Connection {
     libpq: &'static Libpq,
@@ -209,13 +210,15 @@ impl Connection {
         groups: &[&[Statement<'_>]],
     ) -> Result<Vec<Result<Vec<Rows>, Failure>>, Failure> {
         self.flying = true;
-        let mut expected = Vec::new();
+        let (mut expected, mut unsent) = (Vec::new(), 0);
         for statements in groups {
             let mut of_group = Vec::new();
             for statement in *statements {
                 self.send(statement, &mut of_group)?;
-                if statement.len() > LARGE {
+                unsent += statement.len();
+                if unsent > LARGE {
                     self.flush_all(call)?;
+                    unsent = 0;
                 }
             }
             expected.push(of_group);
@@ -359,7 +362,7 @@ impl Connection {
                 },
                 libpq::PIPELINE_ABORTED => {}
                 _ => {
-                    let failure = failed.get_or_insert_with(|| Failure::of(&rows));
+                    let failure = failed.get_or_insert_with(|| rows.failure());
                     // A pool gives each transaction another session, with statements of its own.
                     self.keeps &= failure.kind != Kind::Unprepared;
                 }

@@ -2,8 +2,6 @@
 
 use std::io;
 
-use super::libpq::{DETAIL, HINT, PRIMARY, SQLSTATE, TABLE};
-use super::wire::Rows;
 use crate::error::{Code, Error};
 
 /// What to do about a failure.
@@ -15,6 +13,8 @@ pub(super) enum Kind {
     Again,
     /// The connection is gone or useless, and another one is needed.
     Lost,
+    /// The server has done nothing, and another connection is needed.
+    Refused,
     /// The ledger has this write already.
     Done,
     /// The database does not have the tables.
@@ -62,20 +62,14 @@ impl Failure {
         Failure::new(Kind::General, Error::new(Code::Internal, "a write needs a transaction"))
     }
 
-    /// The failure of a statement, in the server's words.
-    pub fn of(rows: &Rows) -> Self {
-        let state = rows.field(SQLSTATE).unwrap_or_default();
-        let mut message = rows.field(PRIMARY).unwrap_or_else(|| "the server gave no reason".to_owned());
-        for more in [DETAIL, HINT].into_iter().filter_map(|field| rows.field(field)) {
-            message = format!("{message} ({more})");
-        }
-        let table = rows.field(TABLE).unwrap_or_default();
-        match &*state {
+    /// The failure of a statement on a table, in the server's words.
+    pub fn answered(state: &str, message: String, table: &str) -> Self {
+        match state {
             "23502" if table == LEDGER => Failure::new(Kind::Done, Error::new(Code::Internal, message)),
             "23502" => Failure::general(),
             // The server has ended the connection and says nothing of it.
             "" => Failure::lost(message),
-            _ => Failure::in_state(&state, message),
+            _ => Failure::in_state(state, message),
         }
     }
 
@@ -91,15 +85,18 @@ impl Failure {
             // A lock or a statement took nearly the whole time of the call, or an administrator cancelled it.
             "55P03" | "57014" => failure(Kind::Final, Code::Busy),
             "26000" | "42P05" => failure(Kind::Unprepared, Code::Internal),
-            "25006" => failure(Kind::Lost, Code::ReadOnly),
+            "25006" => failure(Kind::Refused, Code::ReadOnly),
             // Too many connections; others may close theirs.
-            "53300" => failure(Kind::Lost, Code::Busy),
+            "53300" => failure(Kind::Refused, Code::Busy),
             // The server ends, starts or has crashed; a pool that has no server; an idle connection was ended.
-            "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => failure(Kind::Lost, Code::Io),
+            "57P03" => failure(Kind::Refused, Code::Io),
+            "57P01" | "57P02" | "57P05" | "25P03" => failure(Kind::Lost, Code::Io),
             "42P01" | "3F000" => failure(Kind::NoTables, Code::Io),
             "42P06" | "42P07" | "42710" | "23505" => failure(Kind::Created, Code::Io),
             "42501" => caused(io::ErrorKind::PermissionDenied),
             "53100" => caused(io::ErrorKind::StorageFull),
+            // Metadata that a database in another encoding than UTF-8 cannot hold.
+            "22P05" | "22021" => failure(Kind::Final, Code::Invalid),
             "54000" => failure(Kind::Final, Code::Limit),
             // Damage.
             "XX001" | "XX002" => failure(Kind::Final, Code::Corrupt),
@@ -156,7 +153,7 @@ mod tests {
         assert_eq!((kind, code), (Kind::Final, Code::Io));
         assert!(message.ends_with("failed: FATAL: password authentication failed for user \"x\" (SQLSTATE 28P01)"));
         let full = "connection to server failed: FATAL:  53300: sorry, too many clients already";
-        assert_eq!(of(full).0, Kind::Lost);
+        assert_eq!(of(full).0, Kind::Refused);
         assert_eq!(of(full).1, Code::Busy);
         let wrong = of("invalid sslmode value: \"on\"\n");
         assert_eq!((wrong.0, wrong.1, &*wrong.2), (Kind::Final, Code::Invalid, "invalid sslmode value: \"on\""));

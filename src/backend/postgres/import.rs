@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::attempt::{Attempt, check};
 use super::call::Call;
 use super::connection::{Connection, Statement};
 use super::failure::Failure;
 use super::rows::{Row, Store, delete_all, put_all};
 use super::sql;
-use super::write::{Attempt, check};
 use crate::backend::{Projection, Put, Transaction, copy, copy_text};
 use crate::error::{Error, Result};
 use crate::types::Entry;

@@ -262,6 +262,8 @@ pub(super) struct Done {
     pub changed: bool,
     pub number: Option<i64>,
     pub entry: Option<Box<Entry>>,
+    /// Whether nothing was changed because the statement has waited for too long.
+    pub is_late: bool,
 }
 
 impl Done {
@@ -269,7 +271,7 @@ impl Done {
         if rows.len() == 0 {
             return Ok(None);
         }
-        let mut done = Done { changed: rows.is(0, 0), number: rows.number(0, 1)?, entry: None };
+        let mut done = Done { changed: rows.is(0, 0), number: rows.number(0, 1)?, entry: None, is_late: rows.is(0, 6) };
         if rows.bytes(0, 3).is_some_and(|version| version.len() == size_of::<Version>()) {
             read_entry(rows, 0, 2, done.entry.insert(Box::default()))?;
         }

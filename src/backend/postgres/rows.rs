@@ -1,10 +1,11 @@
 //! Statements that lock, store and remove several rows.
 
+use super::attempt::Attempt;
+use super::call::Call;
 use super::connection::Statement;
 use super::failure::Failure;
 use super::sql;
 use super::wire::{Param, bools, byte_strings, numbers, texts};
-use super::write::Attempt;
 use crate::backend::{Content, Expires, Op};
 
 /// What a statement may hold: more rows go into several.
@@ -34,6 +35,12 @@ pub(super) fn note_params<'a>(attempt: &'a Attempt, number: Option<i64>) -> Vec<
     let mut params = Vec::from(attempt.token());
     params.push(Param::number(number));
     params
+}
+
+/// The statement that limits how long the transaction waits.
+pub(super) fn timeouts(call: &Call) -> Statement<'static> {
+    let times = [call.lock_timeout(), call.statement_timeout()];
+    Statement::kept(sql::SET_TIMEOUTS, times.map(|time| Param::text(time.into_bytes())))
 }
 
 /// The statement that locks keys, whether they have rows or not.

@@ -74,6 +74,9 @@ impl Session {
 fn connect(call: &mut Call, libpq: &'static Libpq, hosts: &Hosts) -> Result<Connection, Failure> {
     let mut failed = None::<Failure>;
     for (at, target) in hosts.targets.iter().enumerate() {
+        if failed.is_some() && call.left().is_zero() {
+            break; // to look up a name can take longer than its part
+        }
         let part = call.left() / (hosts.targets.len() - at) as u32;
         let until = Instant::now() + hosts.timeout.map_or(part, |timeout| timeout.min(part));
         match Connection::open(libpq, call, target, until) {

@@ -150,15 +150,21 @@ const LEDGER: &str =
     at = excluded.at, number = excluded.number, expiration = excluded.expiration, version = excluded.version,
     metadata = excluded.metadata, value = excluded.value";
 
-/// `columns`: of `w`, for number, expiration, version, metadata and value.
-fn single(change: &str, columns: [&str; 5]) -> String {
+/// Whether another second has begun since the statement did, as when it has waited for a lock: then its time is not that
+/// at which it got the row. (`t LEFT JOIN w` is complete before this is evaluated.)
+const LATE: &str = "($3 IS NULL AND floor(date_part('epoch', clock_timestamp()))::bigint > t.at)";
+
+/// `columns`: of `w`, for number, expiration, version, metadata and value. If the statement is late, which does not
+/// matter to some changes, `count` is NULL, so that nothing is changed. If nothing was changed, the last column tells.
+fn single(change: &str, columns: [&str; 5], late: &str) -> String {
     let [number, expiration, version, metadata, value] = columns;
     format!(
         "{TIMES} w AS ({change}), d AS (
             INSERT INTO luat_kv.kv_done AS d (client, count, at, number, expiration, version, metadata, value)
-            SELECT $5, $6, t.at, {number}, {expiration}, {version}, {metadata}, {value} FROM t LEFT JOIN w ON true
-            WHERE $7 OR w.done {LEDGER})
-        SELECT coalesce(w.done, false), {number}, {expiration}, {version}, {metadata}, {value}
+            SELECT $5, CASE WHEN {late} THEN NULL ELSE $6 END, t.at, {number}, {expiration}, {version}, {metadata},
+                {value}
+            FROM t LEFT JOIN w ON true WHERE w.done OR ($7 AND NOT {late}) {LEDGER})
+        SELECT coalesce(w.done, false), {number}, {expiration}, {version}, {metadata}, {value}, {late}
         FROM t LEFT JOIN w ON true"
     )
 }
@@ -182,12 +188,17 @@ fn insert() -> String {
     )
 }
 
-pub(super) static PUT: LazyLock<String> =
-    LazyLock::new(|| single(&format!("{} RETURNING true AS done", insert()), NONE));
+pub(super) static PUT: LazyLock<String> = LazyLock::new(|| {
+    single(
+        &format!("{} RETURNING true AS done", insert()),
+        NONE,
+        &format!("(($8 IS NOT NULL OR $9 IS NOT NULL) AND {LATE})"),
+    )
+});
 
 pub(super) static ADD: LazyLock<String> = LazyLock::new(|| {
     let change = format!("{} WHERE k.expiration <= (SELECT now FROM t) RETURNING true AS done", insert());
-    single(&change, [CHANGED, NONE[1], NONE[2], NONE[3], NONE[4]])
+    single(&change, [CHANGED, NONE[1], NONE[2], NONE[3], NONE[4]], LATE)
 });
 
 /// $11: version.
@@ -197,21 +208,21 @@ pub(super) static TOUCH: LazyLock<String> = LazyLock::new(|| {
         WHERE k.namespace = $1 AND k.key = $2 AND (k.expiration IS NULL OR k.expiration > t.now) AND {LASTS}
         RETURNING true AS done"
     );
-    single(&change, [CHANGED, NONE[1], NONE[2], NONE[3], NONE[4]])
+    single(&change, [CHANGED, NONE[1], NONE[2], NONE[3], NONE[4]], LATE)
 });
 
 /// Also removes a row that has expired. The number is 1 if it had not.
 pub(super) static DELETE: LazyLock<String> = LazyLock::new(|| {
     let change = "DELETE FROM luat_kv.kv AS k USING t WHERE k.namespace = $1 AND k.key = $2
         RETURNING true AS done, (k.expiration IS NULL OR k.expiration > t.now)::int::bigint AS number";
-    single(change, ["coalesce(w.number, 0)", NONE[1], NONE[2], NONE[3], NONE[4]])
+    single(change, ["coalesce(w.number, 0)", NONE[1], NONE[2], NONE[3], NONE[4]], LATE)
 });
 
 pub(super) static TAKE: LazyLock<String> = LazyLock::new(|| {
     let change = "DELETE FROM luat_kv.kv AS k USING t
         WHERE k.namespace = $1 AND k.key = $2 AND (k.expiration IS NULL OR k.expiration > t.now)
         RETURNING true AS done, k.expiration, k.version, k.metadata, k.value";
-    single(change, [NONE[0], "w.expiration", "w.version", "w.metadata", "w.value"])
+    single(change, [NONE[0], "w.expiration", "w.version", "w.metadata", "w.value"], LATE)
 });
 
 /// $11: version, $12: by, $13: the sum of a new key. Changes nothing if the value is not a number in its one form, or
@@ -229,7 +240,7 @@ pub(super) static INCR: LazyLock<String> = LazyLock::new(|| {
         WHERE k.expiration <= (SELECT now FROM t) OR ({sum}) IS NOT NULL
         RETURNING true AS done, convert_from(k.value, 'UTF8')::bigint AS number"
     );
-    single(&change, ["w.number", NONE[1], NONE[2], NONE[3], NONE[4]])
+    single(&change, ["w.number", NONE[1], NONE[2], NONE[3], NONE[4]], LATE)
 });
 
 /// The answer of a write that was made. $1: the client, $2: the number of its write.
@@ -243,9 +254,9 @@ pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 pub(super) const COMMIT: &str = "COMMIT";
 pub(super) const ROLLBACK: &str = "ROLLBACK";
 
-/// How long to wait for a lock, and for each statement, in this transaction. $1: milliseconds.
+/// How long a lock may take, and each statement, in this transaction. $1, $2: milliseconds.
 pub(super) const SET_TIMEOUTS: &str =
-    "SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $1, true)";
+    "SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $2, true)";
 
 /// Locks keys, in their order: the rows of those that have one, and for the others a new row that has expired. (`ON
 /// CONFLICT DO UPDATE` locks a row also if it is not updated.) $1: namespaces, $2: keys, $3: the version.
@@ -317,9 +328,10 @@ pub(super) const SWEEP: &str = concat!(
     " ORDER BY expiration LIMIT $1 FOR UPDATE SKIP LOCKED)"
 );
 
-/// Forgets clients that have written nothing for an hour.
-pub(super) const FORGET_CLIENTS: &str =
-    "DELETE FROM luat_kv.kv_done WHERE at < floor(date_part('epoch', statement_timestamp()))::bigint - 3600";
+/// Forgets clients that have written nothing for an hour, except those that are writing now.
+pub(super) const FORGET_CLIENTS: &str = "DELETE FROM luat_kv.kv_done WHERE client IN (
+        SELECT client FROM luat_kv.kv_done WHERE at < floor(date_part('epoch', statement_timestamp()))::bigint - 3600
+        LIMIT 1000 FOR UPDATE SKIP LOCKED)";
 
 /// One step of a removal. $1: namespace, $2: from, $3: now, $4: how long to wait for locks, $5: the client, $6: the
 /// number of its write, $7: whether it may have been made already, $8: rows, $9: bytes, $10: the end. Answers with the

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use super::attempt::Attempt;
 use super::call::Call;
 use super::connection::{Connection, Statement};
 use super::failure::{Failure, Kind};
 use super::overlay::Overlay;
-use super::rows::{self, Store, delete_all, lock, note_params, put_all};
+use super::rows::{self, Store, delete_all, lock, note_params, put_all, timeouts};
 use super::session::Session;
 use super::sql;
 use super::wire::Param;
-use super::write::Attempt;
 use crate::backend::{Action, Content, Expires, Op, Outcome, Transaction, Write};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
@@ -56,9 +56,7 @@ fn locked(
         *keys.entry((op.namespace, op.key)).or_default() |= is_read;
     }
     let (keys, are_read): (Vec<_>, Vec<_>) = keys.into_iter().unzip();
-    let lock_timeout = call.lock_timeout();
-    let mut statements =
-        vec![Statement::new(sql::BEGIN, []), Statement::kept(sql::SET_TIMEOUTS, [Param::Text(Some(&lock_timeout))])];
+    let mut statements = vec![Statement::new(sql::BEGIN, []), timeouts(call)];
     statements.extend([lock(&keys, attempt)?, rows::locked(&keys, &are_read)?]);
     let [client, count] = attempt.token();
     statements.push(Statement::kept(sql::LOCKED_AT, [client, count, Param::number(attempt.now)]));
@@ -122,10 +120,9 @@ fn action_at(action: Action<'_>, up: i64, limits: Limits) -> Result<Action<'_>> 
 
 /// Begins a transaction of several flights, as an import is.
 pub(super) fn begin(connection: &mut Connection, call: &mut Call, attempt: &Attempt) -> Result<i64, Failure> {
-    let lock_timeout = call.lock_timeout();
     let statements = [
         Statement::new(sql::BEGIN, []),
-        Statement::kept(sql::SET_TIMEOUTS, [Param::Text(Some(&lock_timeout))]),
+        timeouts(call),
         Statement::kept(&sql::NOTE, note_params(attempt, None)),
         Statement::new(sql::NOW, [Param::number(attempt.now)]),
     ];

@@ -4,7 +4,7 @@ use std::ffi::{CStr, c_char, c_int};
 use std::slice;
 
 use super::failure::Failure;
-use super::libpq::{Libpq, ResultPtr};
+use super::libpq::{self, Libpq, ResultPtr};
 use crate::error::{Code, Error};
 use crate::version::Version;
 
@@ -130,8 +130,18 @@ impl Rows {
         unsafe { (self.libpq.result_status)(self.result) }
     }
 
+    /// The failure that the result is, in the server's words.
+    pub fn failure(&self) -> Failure {
+        let mut message = self.field(libpq::PRIMARY).unwrap_or_else(|| "the server gave no reason".to_owned());
+        for more in [libpq::DETAIL, libpq::HINT].into_iter().filter_map(|field| self.field(field)) {
+            message = format!("{message} ({more})");
+        }
+        let [state, table] = [libpq::SQLSTATE, libpq::TABLE].map(|field| self.field(field).unwrap_or_default());
+        Failure::answered(&state, message, &table)
+    }
+
     /// A field of an error.
-    pub fn field(&self, field: c_int) -> Option<String> {
+    fn field(&self, field: c_int) -> Option<String> {
         // SAFETY: the result is live, and its fields end with a NUL.
         let text = unsafe { (self.libpq.result_error_field)(self.result, field) };
         // SAFETY: the same.

@@ -17,61 +17,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
+use super::attempt::Attempt;
 use super::call::Call;
 use super::connection::{Connection, Statement};
 use super::failure::{Failure, Kind};
 use super::read::{Done, name};
-use super::rows::{Row, Store, delete_all, is_large, lock, note_params, put_all, split};
+use super::rows::{Row, Store, delete_all, is_large, lock, note_params, put_all, split, timeouts};
 use super::session::Session;
 use super::sql;
 use super::transaction::{in_transaction, roll_back};
 use super::wire::{Param, Rows};
 use crate::backend::{Action, Content, Expires, Op, Outcome, Range, Removed, Step, Write, copy_text};
 use crate::clock::Clock;
-use crate::error::{Code, Error, Result, quoted};
-use crate::version::Version;
-
-/// How long a namespace and a key are together, at most. A row of an index has 2704 bytes.
-const NAMES: usize = 2600;
-
-/// How long a value is, at most: `pg_dump` writes two characters for each byte, and cannot write more than 1 GB.
-const VALUE: usize = 256 * 1024 * 1024;
-
-/// A write that is carried out, perhaps several times.
-#[derive(Clone, Copy)]
-pub(super) struct Attempt {
-    pub version: Version,
-    /// The time, if it is set by hand.
-    pub now: Option<i64>,
-    /// Whether the answer of an earlier attempt was lost.
-    pub repeated: bool,
-}
-
-impl Attempt {
-    /// The client, and the number of its write.
-    pub fn token(&self) -> [Param<'_>; 2] {
-        let (client, count) = self.version.as_bytes().split_at(8);
-        let count = count.iter().fold(0, |count, byte| count << 8 | i64::from(*byte));
-        [Param::Bytes(client), Param::number(count)]
-    }
-}
-
-/// Refuses what the server cannot store.
-pub(super) fn check(namespace: &str, key: &str, value: &[u8]) -> Result<()> {
-    let names = namespace.len() + key.len();
-    if names > NAMES {
-        let message = format!(
-            "the namespace and the key {} are {names} bytes long together; the limit on PostgreSQL is {NAMES}",
-            quoted(key)
-        );
-        return Err(Error::new(Code::Limit, message));
-    }
-    if value.len() > VALUE {
-        let message = format!("the value is {} bytes long; the limit on PostgreSQL is {VALUE}", value.len());
-        return Err(Error::new(Code::Limit, message));
-    }
-    Ok(())
-}
+use crate::error::{Code, Error, Result};
 
 /// Carries out a write in the shortest way.
 pub(super) fn write(
@@ -96,8 +54,8 @@ pub(super) fn write(
             roll_back(session, call);
             let answer = Statement::new(sql::ANSWER, attempt.token());
             let answer = Done::of(&session.connection()?.ask(call, answer)?)?;
-            // A later write of this client may not exist yet, so the ledger has this one.
-            let answer = answer.ok_or_else(|| Error::new(Code::Internal, "the ledger lost a write"))?;
+            // The ledger refuses also what is late.
+            let answer = answer.ok_or_else(late)?;
             if let [op] = &mut *write.ops {
                 note_answer(op, answer);
             }
@@ -105,6 +63,11 @@ pub(super) fn write(
         }
         done => done,
     }
+}
+
+/// The statement got the rows in another second than it began in.
+fn late() -> Failure {
+    Failure::new(Kind::Again, Error::new(Code::Busy, "the write waited for a lock"))
 }
 
 /// A write of one operation, as one statement.
@@ -153,6 +116,9 @@ fn alone(
     let expiries = u64::from(expires.is_some_and(|expires| !matches!(expires, Expires::Never)));
     let rows = with_sweep(session, call, clock, expiries, &[Statement::kept(sql, params)])?;
     let done = rows.last().map(Done::of).transpose()?.flatten().unwrap_or_default();
+    if !done.changed && done.is_late {
+        return Err(late());
+    }
     if !done.changed && may_be_unusual(op) {
         return Err(Failure::general());
     }
@@ -233,13 +199,9 @@ fn at_once(
 ) -> Result<Outcome, Failure> {
     let is_incr = |op: &&Op<'_>| matches!(op.action, Action::Incr { .. });
     let counted: BTreeSet<_> = write.ops.iter().filter(is_incr).map(|op| (op.namespace, op.key)).collect();
-    let lock_timeout = call.lock_timeout();
-    let mut statements = vec![
-        Statement::kept(sql::SET_TIMEOUTS, [Param::Text(Some(&lock_timeout))]),
-        Statement::kept(&sql::NOTE, note_params(attempt, None)),
-    ];
-    if write.ops.iter().any(|op| !matches!(op.action, Action::Put(_))) {
-        // Locked in the order of the keys, as every transaction does that locks several.
+    let mut statements = vec![timeouts(call), Statement::kept(&sql::NOTE, note_params(attempt, None))];
+    if write.ops.iter().any(|op| !matches!(op.action, Action::Put(Content { expires: Expires::Never, .. }))) {
+        // Locked in the order of the keys, as every transaction does that locks several, and before lifetimes begin.
         let all: BTreeSet<_> = write.ops.iter().map(|op| (op.namespace, op.key)).collect();
         let all: Vec<_> = all.into_iter().collect();
         statements.push(lock(&all, attempt)?);
