@@ -94,7 +94,7 @@ clean: ## removes all that was built
 
 # ---- To look at
 
-.PHONY: demo
+.PHONY: demo demo-postgres
 lua_cpath = LUA_CPATH='$(CURDIR)/target/lua/$1/?.so;;'
 
 # The folder is a project of its own, since it has a luat.toml: the store lies in it.
@@ -104,5 +104,13 @@ demo: need-demo target/lua/5.4/luat_kv.so ## runs the blog example on a stock Lu
 	    printf '\n--- %s process: lua5.4 lua/examples/blog.lua\n' $$run; \
 	    $(call lua_cpath,5.4) lua5.4 ../../lua/examples/blog.lua || exit; \
 	done
+
+# Two folders stand for two machines: what both know is the URL in their luat.toml.
+demo-postgres: need-demo-postgres target/lua/5.4/luat_kv.so ## runs the blog in two folders that share nothing but a PostgreSQL server, started for it
+	@rm -rf target/demo && mkdir -p target/demo/one target/demo/two
+	@$(call lua_cpath,5.4) tests/postgres/with-server sh -ec 'for machine in one two; do cd target/demo/$$machine; \
+	    printf "[kv]\nurl = \"%s\"\n" "$$LUAT_KV_TEST_POSTGRES" >luat.toml; \
+	    printf "\n--- machine %s: lua5.4 lua/examples/blog.lua\n" $$machine; \
+	    lua5.4 ../../../lua/examples/blog.lua; cd ../../..; done'
 
 include make/docs.mk make/install.mk make/hosts.mk make/wasm-lua.mk make/playground.mk make/wasm.mk make/test.mk make/bench.mk make/faults.mk make/postgres.mk make/sanitizers.mk make/fuzz.mk make/needs.mk

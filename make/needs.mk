@@ -28,6 +28,7 @@ packages-valgrind  := valgrind libc6-dbg sqlite3
 packages-sanitizer := binutils sqlite3
 packages-fuzz      := g++ binutils
 packages-postgres := postgresql libpq5 pgbouncer python3-venv python3-dev
+packages-demo-postgres := lua5.4 postgresql libpq5
 packages-browsers = $(packages-wasm) lua5.4 lua-unit chromium firefox-esr webkit2gtk-driver xvfb
 # All at once for `make test`, since each run of apt takes time.
 sets             := c++ cli c luajit lua rocks exports setup abi install man clang++ go node python valgrind sanitizer fuzz \
@@ -83,7 +84,7 @@ has-libhiredis-dev := test -f /usr/include/hiredis/hiredis.h
 has-redis-tools   := command -v redis-check-rdb
 has-liblua5.4-dev := test -f /usr/include/lua5.4/lua.h
 
-needs := $(addprefix need-,$(sets) demo test bench bench-go header wasm)
+needs := $(addprefix need-,$(sets) demo demo-postgres test bench bench-go header wasm)
 .PHONY: deps $(needs) components rust-src toolchain
 deps: need-demo need-test need-bench ## installs what demo, test and bench need from Debian, as they do by themselves
 

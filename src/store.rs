@@ -96,7 +96,8 @@ impl Inner {
         let answer = self.call_once(fork::enter_for_long, &mut call);
         #[cfg(all(feature = "postgres", unix))]
         if self.waits {
-            return answer.map_err(|error| self.named(error));
+            // The system's errors are those of the caller's file.
+            return answer.map_err(|error| if error.raw_os_error().is_some() { error } else { self.named(error) });
         }
         answer.or_else(|error| self.retry(fork::enter_for_long, begun, error, call))
     }

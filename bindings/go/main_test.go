@@ -107,8 +107,16 @@ func memory(t testing.TB) *luatkv.Namespace {
 	return namespace(t, openMemory(t))
 }
 
-// onBoth runs a test in memory and on disk.
+// onBoth runs a test in memory and on disk, or with a server in LUAT_KV_TEST_POSTGRES on a new database of it.
 func onBoth(t *testing.T, test func(t *testing.T, store *luatkv.Store, n *luatkv.Namespace)) {
+	if os.Getenv("LUAT_KV_TEST_POSTGRES") != "" {
+		t.Run("postgres", func(t *testing.T) {
+			url := must(exec.Command("../../tests/postgres/database").Output())(t)
+			store := openFile(t, strings.TrimSpace(string(url)), nil)
+			test(t, store, namespace(t, store))
+		})
+		return
+	}
 	t.Run("memory", func(t *testing.T) {
 		store := openMemory(t)
 		test(t, store, namespace(t, store))

@@ -322,6 +322,9 @@ impl Backend for Postgres {
     }
 
     fn backup(&self, _: &Path) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::closed());
+        }
         Err(Error::invalid(
             "a store on a PostgreSQL server is not a file: back it up with pg_dump --schema=luat_kv, or export its \
              namespaces",

@@ -316,13 +316,24 @@ static luat_kv_status list_prefix(luat_kv_namespace *ns, luat_kv_bytes prefix, l
     return status;
 }
 
+/* The longest key in the namespace "test". On a server the two share a limit. */
+static size_t key_limit(size_t limit)
+{
+    size_t shared = 2600 - strlen("test");
+    return backend == POSTGRES && limit > shared ? shared : limit;
+}
+
 static void check_name_limit(struct kv kv, size_t limit)
 {
     luat_kv_bytes fits = text_of(limit), over = { fits.data, limit + 1 };
     luat_kv_namespace *ns = NULL;
-    CHECK_STATUS(luat_kv_put(kv.ns, fits.data, fits.len, LUAT_KV_TEXT("x"), NULL, &error), LUAT_KV_OK);
-    CHECK_STATUS(luat_kv_delete(kv.ns, fits.data, fits.len, &error), LUAT_KV_OK);
-    check_refused_key(kv.ns, over.data, over.len, LUAT_KV_LIMIT);
+    size_t key = key_limit(limit);
+    CHECK_STATUS(luat_kv_put(kv.ns, fits.data, key, LUAT_KV_TEXT("x"), NULL, &error), LUAT_KV_OK);
+    CHECK_STATUS(luat_kv_delete(kv.ns, fits.data, key, &error), LUAT_KV_OK);
+    if (key == limit)
+        check_refused_key(kv.ns, over.data, over.len, LUAT_KV_LIMIT);
+    else
+        CHECK_STATUS(luat_kv_put(kv.ns, fits.data, key + 1, LUAT_KV_TEXT("x"), NULL, &error), LUAT_KV_LIMIT);
     CHECK_STATUS(list_prefix(kv.ns, fits, &error), LUAT_KV_OK);
     CHECK_STATUS(list_prefix(kv.ns, over, &error), LUAT_KV_LIMIT);
     CHECK_STATUS(luat_kv_namespace_open(kv.store, fits.data, fits.len, &ns, &error), LUAT_KV_OK);

@@ -99,8 +99,10 @@ static void stats_tell_what_a_store_holds(void)
     CHECK_NO_VIEW(third_name, stats);
     if (backend == MEMORY)
         CHECK(luat_kv_stats_file_size(stats) == 0 && strcmp(luat_kv_stats_path(stats), "memory") == 0);
-    else
+    else if (backend == DISK)
         CHECK(luat_kv_stats_file_size(stats) >= 4096 && strcmp(luat_kv_stats_path(stats), scratch("kv.db")) == 0);
+    else
+        CHECK(luat_kv_stats_file_size(stats) >= 4096 && strncmp(luat_kv_stats_path(stats), "postgresql://", 13) == 0);
 
     CHECK(strcmp(luat_kv_store_path(kv.store), luat_kv_stats_path(stats)) == 0);
 

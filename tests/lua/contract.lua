@@ -4,6 +4,7 @@
 --   store     the store it is in
 --   open      opens another store of the same back end: self.open{ limits = "cloudflare" }
 --   backends  the open functions of all back ends that this build has
+--   server    true for a store on a server, which has narrower limits and is slower
 local KV = require("luat_kv")
 local support = require("support")
 
@@ -20,6 +21,18 @@ local backends = {
   end,
 }
 
+-- With a server only that back end: the others have runs of their own.
+local server = os.getenv("LUAT_KV_TEST_POSTGRES") ~= nil
+if server then
+  backends = {
+    PostgreSQL = function(options)
+      options = options or {}
+      options.url = support.must("%s/tests/postgres/database", support.root)
+      return KV.open(options)
+    end,
+  }
+end
+
 local sections = {
   Names = "names", Limits = "limits", Values = "values", JSON = "documents", Expiry = "expiry",
   Expired = "expired", Metadata = "metadata", List = "list", Options = "options", Errors = "errors",
@@ -33,11 +46,13 @@ if why:find("this build has no SQLite", 1, true) then
   backends.SQLite = nil
 end
 
-local opens = { backends.Memory, backends.SQLite }
-local count = 0
+local opens, count = {}, 0
+for _, open in pairs(backends) do
+  opens[#opens + 1] = open
+end
 
 local function instance(section, open)
-  local class = { open = open, backends = opens }
+  local class = { open = open, backends = opens, server = server }
 
   for name, method in pairs(section) do
     class[name] = method

@@ -5,6 +5,7 @@
 --   LUAT_KV_MODULE=luat_kv_ffi LUAT_KV_LIBRARY=target/lib/libluat_kv.so LUA_CPATH="target/lua/jit/?.so;;" \
 --       luajit tests/lua/run.lua -o tap
 -- These compare it with the C module, which they find on LUA_CPATH.
+-- With a server in LUAT_KV_TEST_POSTGRES (see tests/postgres/with-server) the contract runs on it, and nothing else.
 
 local here = arg[0]:match("^(.*)/[^/]*$") or "."
 package.path = here .. "/?.lua;" .. package.path
@@ -20,7 +21,11 @@ local support = require("support")
 local suites = {
   "contract", "json", "open", "module", "durability", "project", "luat_files", "access", "examples", "luas",
 }
-suites[#suites + 1] = with_ffi and "own" or "instances" -- "own" is in tests/lua/ffi
+if os.getenv("LUAT_KV_TEST_POSTGRES") then
+  suites = { "contract", "postgres" }
+else
+  suites[#suites + 1] = with_ffi and "own" or "instances" -- "own" is in tests/lua/ffi
+end
 for _, suite in ipairs(suites) do
   for name, class in pairs(require(suite)) do
     _G[name] = class

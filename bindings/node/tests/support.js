@@ -1,7 +1,7 @@
 // Helpers of the tests.
 
 import assert from "node:assert/strict";
-import { execFile, spawn } from "node:child_process";
+import { execFile, execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,10 +24,16 @@ export function scratch(name = "kv.db") {
   return join(folder, `${++files}-${name}`);
 }
 
-/** Runs a test body on a store in memory, then on one in a file: body(namespace, store). */
+/** With a server in LUAT_KV_TEST_POSTGRES: a store on a new database of it. */
+function onServer() {
+  return Store.open(execFileSync(join(root, "tests/postgres/database"), { encoding: "utf8" }).trim());
+}
+
+/** Runs a test body on a store in memory, then on one in a file, or on a server alone: body(namespace, store). */
 export function onBoth(body) {
   return () => {
-    for (const store of [Store.openMemory(), Store.open(scratch())]) {
+    const stores = process.env.LUAT_KV_TEST_POSTGRES ? [onServer()] : [Store.openMemory(), Store.open(scratch())];
+    for (const store of stores) {
       try {
         body(store.namespace("test"), store);
       } finally {

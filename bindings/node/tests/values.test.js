@@ -188,7 +188,8 @@ test("a value, metadata and options whose conversion calls the store do not spoi
 }));
 
 test("keys are text or its bytes, with NULs and all, in byte order", onBoth((kv) => {
-  const keys = ["\0", "a\0b", "a/%_\\ ", "h\u00e9", "\ufffd", "\u{10000}", "x".repeat(4096)];
+  const longest = process.env.LUAT_KV_TEST_POSTGRES ? 2600 - "test".length : 4096; // shared with the namespace
+  const keys = ["\0", "a\0b", "a/%_\\ ", "h\u00e9", "\ufffd", "\u{10000}", "x".repeat(longest)];
   for (const key of keys) kv.put(key, `v${key.length}`);
   for (const key of keys) {
     assert.equal(kv.get(key), `v${key.length}`);

@@ -1,4 +1,7 @@
-"""Fixtures: a store of each kind, and other Python processes."""
+"""Fixtures: a store of each kind, and other Python processes.
+
+With a server in LUAT_KV_TEST_POSTGRES only the tests that take any store run, on databases of it.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,27 @@ import luat_kv
 Child = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-@pytest.fixture(params=["file", "memory"])
+POSTGRES = "LUAT_KV_TEST_POSTGRES" in os.environ
+collect_ignore = [] if POSTGRES else ["test_postgres.py"]
+DATABASE = pathlib.Path(__file__).parents[3] / "tests/postgres/database"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if POSTGRES:
+        items[:] = [item for item in items if "store" in getattr(item, "fixturenames", [])]
+
+
+@pytest.fixture(params=["postgres"] if POSTGRES else ["file", "memory"])
 def store(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[luat_kv.Store]:
-    with luat_kv.open(tmp_path / "kv.db") if request.param == "file" else luat_kv.open_memory() as store:
+    if request.param == "memory":
+        opened = luat_kv.open_memory()
+    elif request.param == "file":
+        opened = luat_kv.open(tmp_path / "kv.db")
+    else:
+        # The name of a test can be too long for a program's environment.
+        environment = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+        opened = luat_kv.open(subprocess.check_output([DATABASE], text=True, env=environment).strip())
+    with opened as store:
         yield store
 
 

@@ -1,0 +1,141 @@
+/*
+ * Forks of a process that has a connection to a PostgreSQL server. It is the parent's: a child connects anew, and neither
+ * uses the parent's connection nor ends it.
+ */
+#include "threads.h"
+
+#include "backends.h"
+#include "process.h"
+
+static struct kv shared;
+
+static void open_shared(void)
+{
+    backend = POSTGRES;
+    shared = open_default();
+    CHECK_PUT(shared.ns, "key", "parent");
+}
+
+static void close_shared(void)
+{
+    CHECK_VALUE(shared.ns, "key", "parent");
+    CHECK_PUT(shared.ns, "after", "parent");
+    kv_close(shared);
+}
+
+static void child_uses_it(void *unused)
+{
+    (void)unused;
+    CHECK_VALUE(shared.ns, "key", "parent");
+    CHECK_PUT(shared.ns, "child", "value");
+}
+
+static void a_child_uses_the_store(void)
+{
+    open_shared();
+    child_run(child_uses_it, NULL);
+    CHECK_VALUE(shared.ns, "child", "value");
+    close_shared();
+}
+
+static void child_closes_it(void *unused)
+{
+    (void)unused;
+    kv_close(shared);
+}
+
+static void a_child_closes_the_store(void)
+{
+    open_shared();
+    child_run(child_closes_it, NULL);
+    close_shared();
+}
+
+static void child_exits(void *unused)
+{
+    (void)unused;
+    exit(check_failures > 0); /* with the handlers of atexit and the destructors of libraries */
+}
+
+static void a_child_exits_without_using_it(void)
+{
+    open_shared();
+    child_run(child_exits, NULL);
+    close_shared();
+}
+
+static void child_uses_and_closes(void *unused)
+{
+    child_uses_it(unused);
+    kv_close(shared);
+    exit(check_failures > 0);
+}
+
+static void children_come_and_go(void)
+{
+    open_shared();
+    for (int round = 0; round < 5; round++) {
+        pid_t children[] = { child_start(child_uses_it, NULL), child_start(child_uses_and_closes, NULL),
+                             child_start(child_closes_it, NULL) };
+        for (size_t i = 0; i < sizeof children / sizeof *children; i++) {
+            CHECK_VALUE(shared.ns, "key", "parent");
+            child_join(children[i]);
+        }
+    }
+    close_shared();
+}
+
+/* ---- Threads whose calls are under way when another one forks */
+
+enum { CALLERS = 2, CALLS = 300, FORKS = 20 };
+
+static int over;
+
+static void count_once(void *unused)
+{
+    int64_t sum;
+    (void)unused;
+    CHECK_STATUS(luat_kv_incr(shared.ns, LUAT_KV_TEXT("sum"), 1, NULL, &sum, &error), LUAT_KV_OK);
+}
+
+static void count(int number)
+{
+    (void)number;
+    for (int call = 0; call < CALLS; call++)
+        count_once(NULL);
+    set(&over, 1);
+}
+
+static void forks_come_amid_calls_of_other_threads(void)
+{
+    struct thread threads[CALLERS];
+    int forks = 0;
+    char sum[32];
+    open_shared();
+    set(&over, 0);
+    threads_start(threads, CALLERS, count);
+    while (!is_set(&over) && forks < FORKS) {
+        child_run(count_once, NULL);
+        forks++;
+    }
+    threads_join(threads, CALLERS);
+    snprintf(sum, sizeof sum, "%d", CALLERS * CALLS + forks);
+    kv_check_value(shared.ns, LUAT_KV_TEXT("sum"), TEXT(sum), __FILE__, __LINE__);
+    CHECK(forks > 0);
+    close_shared();
+}
+
+static const struct check_test tests[] = {
+    TEST(a_child_uses_the_store),
+    TEST(a_child_closes_the_store),
+    TEST(a_child_exits_without_using_it),
+    TEST(children_come_and_go),
+    TEST(forks_come_amid_calls_of_other_threads),
+};
+
+int main(int argc, char **argv)
+{
+    process_main(argc, argv);
+    check_tests("postgres", tests);
+    return check_done();
+}
