@@ -318,7 +318,7 @@ impl Backend for Postgres {
 
     /// The server does this by itself.
     fn checkpoint(&self) -> Result<()> {
-        self.read(|_, _| Ok(()))
+        self.change(|_, _| Ok(()))
     }
 
     fn backup(&self, _: &Path) -> Result<()> {

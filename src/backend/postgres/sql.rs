@@ -254,9 +254,10 @@ pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 pub(super) const COMMIT: &str = "COMMIT";
 pub(super) const ROLLBACK: &str = "ROLLBACK";
 
-/// How long a lock may take, and each statement, in this transaction. $1, $2: milliseconds.
-pub(super) const SET_TIMEOUTS: &str =
-    "SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $2, true)";
+/// How long a lock may take, and each statement, in this transaction, and how long the server waits for the next flight:
+/// this process may have been stopped, or its machine be gone. $1, $2: milliseconds.
+pub(super) const SET_TIMEOUTS: &str = "SELECT set_config('lock_timeout', $1, true),
+    set_config('statement_timeout', $2, true), set_config('idle_in_transaction_session_timeout', $2, true)";
 
 /// Locks keys, in their order: the rows of those that have one, and for the others a new row that has expired. (`ON
 /// CONFLICT DO UPDATE` locks a row also if it is not updated.) $1: namespaces, $2: keys, $3: the version.
