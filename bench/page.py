@@ -88,6 +88,15 @@ SCALE_TEXT = """\
 What it costs to remove, import and expire 1 000 000 keys, and what another process that puts as fast as it can notices:
 """
 
+POSTGRES_TEXT = """\
+## PostgreSQL
+
+A store on a [PostgreSQL server](postgres.md) over a Unix socket, beside pgbench, which sends the statements that the
+server has logged of the store. The server does not wait for the disk (`fsync=off`), which would hide what the client
+costs. Keys and values are those of the first table. A batch has 100 puts. With 2 ms, a proxy delays each direction by a
+millisecond.
+"""
+
 HOSTS = {"python": "Python", "node": "Node", "go": "Go", "wasm": "WebAssembly"}
 
 RUN_TEXT = """\
@@ -170,6 +179,25 @@ def scale() -> str:
     return printed(SCALE_TEXT, "scale")
 
 
+def postgres() -> str:
+    names = [name for name in dict.fromkeys(line[0] for line in BENCHES["postgres"]["lines"])]
+    columns = ["luat_kv", "pgbench", "ratio"]
+    units = {line[0]: line[3] for line in BENCHES["postgres"]["lines"] if line[1] == "luat_kv"}
+    rows = [(f"{name}, {units[name]}", [number(value("postgres", name, column)) for column in columns])
+            for name in names if value("postgres", name, "pgbench")]
+    redis = ["get", "put"]
+    rows += [(f"{name} of Redis, not persistent, µs", [number(value("peers", name, "Redis, no persistence")), "", ""])
+             for name in redis if value("peers", name, "Redis, no persistence")]
+    away = [(name.removesuffix(", 2 ms away"), [number(value("postgres", name, "luat_kv")),
+                                                number(value("postgres", name, "round trips"))])
+            for name in names if name.endswith("2 ms away")]
+    many = "puts in batches of 1000"
+    text = (f"\nBatches of 1000 store {number(value('postgres', many, 'luat_kv'))} entries a second, "
+            f"{number(value('postgres', many, 'as many as single ones'))} times as many as single puts.\n\n")
+    return POSTGRES_TEXT + "\n" + table("operation", columns, rows) + text + table(
+        "with 2 ms", ["µs", "round trips"], away)
+
+
 def host(bench: str, title: str) -> str:
     """What a bench of a binding has printed: tables if it has figures, else its text."""
     head = f"## {title}\n\n`make bench-{bench}` measures it"
@@ -186,7 +214,7 @@ def machine() -> str:
 def main() -> None:
     parts = [HEAD.format(date=RESULTS["date"])]
     for bench, make in [("peers", peers), ("peers", durability), ("sizes", keys), ("sizes", values), ("lua", lua),
-                        ("writers", writers), ("reads", reads), ("scale", scale)]:
+                        ("writers", writers), ("reads", reads), ("scale", scale), ("postgres", postgres)]:
         if bench in BENCHES:
             parts.append(make())
     parts += [host(bench, title) for bench, title in HOSTS.items() if bench in BENCHES]

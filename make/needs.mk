@@ -3,7 +3,7 @@
 # need-NAME installs the missing packages of packages-NAME. Each suite needs only its own packages, so one suite can run
 # on a machine that lacks those of others. Targets in no list need only Rust and a C compiler.
 packages-demo    := lua5.4
-packages-bench   := lua5.4 lua-cjson liblua5.4-dev liblmdb-dev libhiredis-dev redis-tools python3-venv
+packages-bench   := postgresql libpq5 lua5.4 lua-cjson liblua5.4-dev liblmdb-dev libhiredis-dev redis-tools python3-venv
 packages-docs    := doxygen
 packages-header  := lua5.4 nodejs
 packages-wasm     = nodejs npm clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32 $(if $(own-std),,rustc-web rust-web-src)
