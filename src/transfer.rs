@@ -213,6 +213,8 @@ impl Task<'_> {
 
     fn store(&self, rows: &mut dyn Transaction, item: &Item<'_>, imported: &mut Imported) -> Result<()> {
         let Content { value, metadata, expires } = item.content;
+        #[cfg(feature = "sqlite")]
+        rows.lasts(if let Expires::After(ttl) = expires { Some(ttl) } else { None });
         let expiration = match expires {
             Expires::Never => Ok(None),
             Expires::At(end) => Ok(Some(end)),

@@ -118,6 +118,9 @@ pub(crate) trait Transaction {
     fn touch(&mut self, namespace: &str, key: &str, expiration: Option<i64>) -> Result<bool>;
     /// Removes the key, and returns whether it had a live entry.
     fn delete(&mut self, namespace: &str, key: &str) -> Result<bool>;
+    /// The lifetime of the entry of an import that is stored next, for a back end that has a clock of its own.
+    #[cfg(feature = "sqlite")]
+    fn lasts(&mut self, _ttl: Option<i64>) {}
     /// Ends an import, whose entries may be sent in portions. Returns how many of those that [`add`](Self::add) has
     /// taken were not stored, since their keys had live entries.
     #[cfg(feature = "sqlite")]

@@ -331,7 +331,7 @@ fn a_lifetime_begins_when_a_write_has_its_lock() {
     a.put("touch", "old").unwrap();
     // Keys with rows, and keys whose rows another transaction has inserted.
     let held = "SELECT FROM luat_kv.kv FOR UPDATE; INSERT INTO luat_kv.kv SELECT 'a', convert_to(k, 'UTF8'), NULL,
-        '\\x000000000000000000000000', NULL, '' FROM unnest(ARRAY['add', 'incr', 'batch']) AS k";
+        '\\x000000000000000000000000', NULL, '' FROM unnest(ARRAY['add', 'incr', 'batch', 'import']) AS k";
     let other = Transaction::begin(&url, held);
     let second = PutOptions::new().ttl(1);
     std::thread::scope(|scope| {
@@ -358,11 +358,18 @@ fn a_lifetime_begins_when_a_write_has_its_lock() {
             },
             "batch",
         );
-        // All five wait, and for more than the second that they ask for.
+        write(
+            |_, a, _| {
+                let entry = br#"[{"key":"import","value":"v","expiration_ttl":1}]"#;
+                assert_eq!(a.import(&mut &entry[..], false).unwrap().stored, 1);
+            },
+            "import",
+        );
+        // All six wait, and for more than the second that they ask for.
         let waiting =
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
         let deadline = Instant::now() + Duration::from_secs(4);
-        while sql(&url, waiting) != "5" {
+        while sql(&url, waiting) != "6" {
             assert!(Instant::now() < deadline, "the writes wait");
         }
         sql(&url, "SELECT pg_sleep(2)");
@@ -492,4 +499,39 @@ fn the_locks_of_a_client_that_is_gone_do_not_stay() {
     assert!(batch.commit().is_err());
     direct.put("k", "after").unwrap();
     assert_eq!(direct.get("k").unwrap().unwrap(), b"after");
+}
+
+#[test]
+fn a_time_that_is_over_when_a_batch_has_its_locks_is_an_error() {
+    let url = database();
+    let store = open(&url);
+    let a = store.namespace("a").unwrap();
+    a.put("k", "old").unwrap();
+    let soon: i64 = sql(&url, "SELECT floor(extract(epoch FROM now()))::bigint + 2").parse().unwrap();
+    let large = vec![1; 5_000_000];
+    let other = Transaction::begin(&url, "SELECT FROM luat_kv.kv FOR UPDATE");
+    let writes: [fn(&Store, &Namespace, i64, &[u8]) -> luat_kv::Result<()>; 2] = [
+        |store, a, soon, _| {
+            let mut batch = store.batch();
+            batch.put_with(a, "k", "new", &PutOptions::new().expires_at(soon))?.put(a, "other", "x")?;
+            batch.commit().map(drop)
+        },
+        |_, a, soon, large| a.put_with("k", large, &PutOptions::new().expires_at(soon)).map(drop),
+    ];
+    std::thread::scope(|scope| {
+        let done = writes.map(|write| {
+            let (url, large) = (&url, &large);
+            scope.spawn(move || {
+                let store = open(url);
+                write(&store, &store.namespace("a").unwrap(), soon, large)
+            })
+        });
+        sql(&url, "SELECT pg_sleep(3)");
+        other.end();
+        for done in done {
+            assert_eq!(done.join().unwrap().unwrap_err().code(), Code::Invalid);
+        }
+    });
+    assert_eq!(a.get("k").unwrap().unwrap(), b"old");
+    assert_eq!(a.get("other").unwrap(), None);
 }

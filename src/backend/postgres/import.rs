@@ -6,7 +6,7 @@ use super::attempt::{Attempt, check};
 use super::call::Call;
 use super::connection::{Connection, Statement};
 use super::failure::Failure;
-use super::rows::{Row, Store, delete_all, put_all};
+use super::rows::{Row, Store, delete_all, lock, put_all};
 use super::sql;
 use crate::backend::{Projection, Put, Transaction, copy, copy_text};
 use crate::error::{Error, Result};
@@ -25,6 +25,8 @@ pub(super) struct Importing<'a> {
     /// What is not sent yet, in the order of the keys.
     waiting: BTreeMap<(String, String), Change>,
     bytes: usize,
+    /// The lifetime of the entry that comes next.
+    ttl: Option<i64>,
     /// How many of what was to be added was not, since the keys had entries.
     refused: u64,
     /// Why the transaction has ended.
@@ -36,12 +38,14 @@ struct Change {
     entry: Option<Entry>,
     /// Only if the key has no live entry.
     adds: bool,
+    /// The lifetime, which begins when the row is locked.
+    ttl: Option<i64>,
 }
 
 impl<'a> Importing<'a> {
     pub fn new(connection: &'a mut Connection, call: &'a mut Call, attempt: Attempt, now: i64) -> Self {
         let waiting = BTreeMap::new();
-        Importing { connection, call, attempt, now, waiting, bytes: 0, refused: 0, failed: None }
+        Importing { connection, call, attempt, now, waiting, bytes: 0, ttl: None, refused: 0, failed: None }
     }
 
     fn change(&mut self, namespace: &str, key: &str, entry: Option<Entry>, adds: bool) -> Result<()> {
@@ -54,7 +58,8 @@ impl<'a> Importing<'a> {
             self.flush()?;
         }
         self.bytes += len;
-        self.waiting.insert(name, Change { entry, adds });
+        let ttl = self.ttl.take();
+        self.waiting.insert(name, Change { entry, adds, ttl });
         Ok(())
     }
 
@@ -75,17 +80,24 @@ impl<'a> Importing<'a> {
             all.filter_map(|((namespace, key), change)| {
                 let entry = change.entry.as_ref()?;
                 let (metadata, value) = (entry.metadata.as_deref(), entry.value());
-                Some(Row { namespace, key, ttl: None, at: entry.expiration, metadata, value })
+                let at = entry.expiration.filter(|_| change.ttl.is_none());
+                Some(Row { namespace, key, ttl: change.ttl, at, metadata, value })
             })
             .collect()
         };
         let (puts, adds) = (rows(false), rows(true));
         let gone = self.waiting.iter().filter(|(_, change)| change.entry.is_none());
         let gone: Vec<_> = gone.map(|((namespace, key), _)| (&**namespace, &**key)).collect();
-        put_all(&mut statements, &puts, &self.attempt, Store::Put)?;
+        // In a statement of its own, so that the lifetimes begin afterwards.
+        let lasting = self.waiting.iter().filter(|(_, change)| change.ttl.is_some());
+        let lasting: Vec<_> = lasting.map(|((namespace, key), _)| (&**namespace, &**key)).collect();
+        if !lasting.is_empty() {
+            statements.push(lock(&lasting, &self.attempt)?);
+        }
+        put_all(&mut statements, &puts, &self.attempt, Store::Put, None)?;
         delete_all(&mut statements, &gone)?;
         let before = statements.len();
-        put_all(&mut statements, &adds, &self.attempt, Store::Add)?;
+        put_all(&mut statements, &adds, &self.attempt, Store::Add, None)?;
         let answers = self.connection.fly(self.call, &statements)?;
         let stored: u64 = answers.iter().skip(before).map(|rows| rows.changed()).sum();
         self.refused += adds.len() as u64 - stored;
@@ -121,6 +133,10 @@ impl Transaction for Importing<'_> {
     fn version(&mut self, namespace: &str, key: &str) -> Result<Option<Version>> {
         let mut entry = Entry::default();
         Ok(self.get(namespace, key, &mut entry)?.then_some(entry.version))
+    }
+
+    fn lasts(&mut self, ttl: Option<i64>) {
+        self.ttl = ttl;
     }
 
     fn put(&mut self, namespace: &str, put: Put<'_>) -> Result<()> {

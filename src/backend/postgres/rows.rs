@@ -69,16 +69,18 @@ pub(super) enum Store {
     Add,
 }
 
-/// Adds the statements that store rows, which are in the order of their keys.
+/// Adds the statements that store rows, which are in the order of their keys. Times that are less than `least` seconds
+/// from now fail the transaction.
 pub(super) fn put_all<'s>(
     statements: &mut Vec<Statement<'s>>,
     mut rows: &[Row<'s>],
     attempt: &'s Attempt,
     store: Store,
+    least: Option<i64>,
 ) -> Result<(), Failure> {
     while let [first, rest @ ..] = rows {
         if is_large(first.value) {
-            put_parts(statements, first, attempt, store);
+            put_parts(statements, first, attempt, store, least);
             rows = rest;
             continue;
         }
@@ -105,6 +107,7 @@ pub(super) fn put_all<'s>(
             byte_strings(some.iter().map(|row| row.value))?,
             Param::Bytes(attempt.version.as_bytes()),
             Param::number(attempt.now),
+            Param::number(least),
         ];
         let sql = if store == Store::Put { sql::PUT_ALL } else { &sql::ADD_ALL };
         statements.push(Statement::kept(sql, params));
@@ -118,7 +121,13 @@ pub(super) fn is_large(value: &[u8]) -> bool {
     value.len() > STATEMENT_BYTES
 }
 
-fn put_parts<'s>(statements: &mut Vec<Statement<'s>>, row: &Row<'s>, attempt: &'s Attempt, store: Store) {
+fn put_parts<'s>(
+    statements: &mut Vec<Statement<'s>>,
+    row: &Row<'s>,
+    attempt: &'s Attempt,
+    store: Store,
+    least: Option<i64>,
+) {
     const PART: usize = 2 * 1024 * 1024;
     let mut count = 0;
     for part in row.value.chunks(PART) {
@@ -128,9 +137,10 @@ fn put_parts<'s>(statements: &mut Vec<Statement<'s>>, row: &Row<'s>, attempt: &'
     }
     let [namespace, key] = [row.namespace, row.key].map(|name| Param::Bytes(name.as_bytes()));
     let (version, now) = (Param::Bytes(attempt.version.as_bytes()), Param::number(attempt.now));
-    let [ttl, at, count] = [row.ttl, row.at, Some(count)].map(Param::number);
+    let [ttl, at, count, least] = [row.ttl, row.at, Some(count), least].map(Param::number);
     let sql = if store == Store::Put { sql::PUT_PARTS } else { &sql::ADD_PARTS };
-    statements.push(Statement::new(sql, [namespace, key, ttl, at, Param::Text(row.metadata), count, version, now]));
+    statements
+        .push(Statement::new(sql, [namespace, key, ttl, at, Param::Text(row.metadata), count, version, now, least]));
 }
 
 pub(super) fn delete_all(statements: &mut Vec<Statement<'_>>, keys: &[(&str, &str)]) -> Result<(), Failure> {

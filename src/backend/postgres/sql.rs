@@ -285,10 +285,13 @@ pub(super) static NOTE: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// $1: namespaces, $2: keys, $3: seconds from now, $4: times, $5: metadata, $6: values, $7: the version, $8: now.
+/// $1: namespaces, $2: keys, $3: seconds from now, $4: times, $5: metadata, $6: values, $7: the version, $8: now, $9: how
+/// far from now times must be. An earlier one makes the namespace NULL, which it must not be.
 pub(super) const PUT_ALL: &str = "INSERT INTO luat_kv.kv AS k (namespace, key, expiration, version, metadata, value)
-    SELECT p.namespace, p.key, coalesce(t.up + p.ttl, p.at), $7, p.metadata, p.value
-    FROM (SELECT coalesce($8, ceil(date_part('epoch', statement_timestamp()))::bigint) AS up) AS t,
+    SELECT CASE WHEN p.at - t.now < $9 THEN NULL ELSE p.namespace END, p.key, coalesce(t.up + p.ttl, p.at), $7,
+        p.metadata, p.value
+    FROM (SELECT coalesce($8, ceil(e)::bigint) AS up, coalesce($8, floor(e)::bigint) AS now
+            FROM date_part('epoch', statement_timestamp()) AS e) AS t,
         unnest($1, $2, $3, $4, $5, $6) AS p (namespace, key, ttl, at, metadata, value)
     ORDER BY p.namespace, p.key
     ON CONFLICT (namespace, key) DO UPDATE SET expiration = excluded.expiration, version = excluded.version,
@@ -302,9 +305,10 @@ pub(super) static ADD_ALL: LazyLock<String> = LazyLock::new(|| format!("{PUT_ALL
 pub(super) const KEEP_PART: &str = "SELECT WHERE set_config($1, encode($2, 'base64'), true) IS NULL";
 
 /// Stores an entry whose value was sent in parts. $1: namespace, $2: key, $3: seconds from now, $4: a time, $5:
-/// metadata, $6: the number of parts, $7: the version, $8: now.
+/// metadata, $6: the number of parts, $7: the version, $8: now, $9: as above.
 pub(super) const PUT_PARTS: &str = "INSERT INTO luat_kv.kv AS k (namespace, key, expiration, version, metadata, value)
-    SELECT $1, $2, coalesce(coalesce($8, ceil(date_part('epoch', statement_timestamp()))::bigint) + $3, $4), $7, $5,
+    SELECT CASE WHEN $4 - coalesce($8, floor(date_part('epoch', statement_timestamp()))::bigint) < $9 THEN NULL ELSE $1 END,
+        $2, coalesce(coalesce($8, ceil(date_part('epoch', statement_timestamp()))::bigint) + $3, $4), $7, $5,
         string_agg(decode(current_setting('luat_kv.part' || i), 'base64'), ''::bytea ORDER BY i)
     FROM generate_series(1, $6) AS i
     ON CONFLICT (namespace, key) DO UPDATE SET expiration = excluded.expiration, version = excluded.version,
@@ -321,18 +325,18 @@ pub(super) const DELETE_ALL: &str = "DELETE FROM luat_kv.kv AS k USING unnest($1
 // Housekeeping.
 
 /// $1: the number of rows, $2: now. Rows that others have locked are left to them: two sweeps that wait for each other
-/// would be a deadlock.
+/// would be a deadlock. (Not as a subquery, which the server may carry out several times, each for other rows.)
 pub(super) const SWEEP: &str = concat!(
-    "DELETE FROM luat_kv.kv WHERE (namespace, key) IN (
-        SELECT namespace, key FROM luat_kv.kv WHERE expiration <= ",
+    "WITH d AS MATERIALIZED (SELECT namespace, key FROM luat_kv.kv WHERE expiration <= ",
     now!(2),
-    " ORDER BY expiration LIMIT $1 FOR UPDATE SKIP LOCKED)"
+    " ORDER BY expiration LIMIT $1 FOR UPDATE SKIP LOCKED)
+    DELETE FROM luat_kv.kv WHERE (namespace, key) IN (SELECT namespace, key FROM d)"
 );
 
 /// Forgets clients that have written nothing for an hour, except those that are writing now.
-pub(super) const FORGET_CLIENTS: &str = "DELETE FROM luat_kv.kv_done WHERE client IN (
-        SELECT client FROM luat_kv.kv_done WHERE at < floor(date_part('epoch', statement_timestamp()))::bigint - 3600
-        LIMIT 1000 FOR UPDATE SKIP LOCKED)";
+pub(super) const FORGET_CLIENTS: &str = "WITH d AS MATERIALIZED (SELECT client FROM luat_kv.kv_done
+        WHERE at < floor(date_part('epoch', statement_timestamp()))::bigint - 3600 LIMIT 1000 FOR UPDATE SKIP LOCKED)
+    DELETE FROM luat_kv.kv_done WHERE client IN (SELECT client FROM d)";
 
 /// One step of a removal. $1: namespace, $2: from, $3: now, $4: how long to wait for locks, $5: the client, $6: the
 /// number of its write, $7: whether it may have been made already, $8: rows, $9: bytes, $10: the end. Answers with the

@@ -81,7 +81,7 @@ fn locked(
         _ => None,
     };
     let mut statements = vec![Statement::kept(&sql::NOTE, note_params(attempt, number))];
-    put_all(&mut statements, &overlay.puts(), attempt, Store::Put)?;
+    put_all(&mut statements, &overlay.puts(), attempt, Store::Put, None)?;
     delete_all(&mut statements, &overlay.deletes())?;
     statements.push(Statement::new(sql::COMMIT, []));
     connection.fly(call, &statements)?;

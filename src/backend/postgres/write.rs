@@ -199,6 +199,7 @@ fn at_once(
 ) -> Result<Outcome, Failure> {
     let is_incr = |op: &&Op<'_>| matches!(op.action, Action::Incr { .. });
     let counted: BTreeSet<_> = write.ops.iter().filter(is_incr).map(|op| (op.namespace, op.key)).collect();
+    let least = Some(write.limits.ttl());
     let mut statements = vec![timeouts(call), Statement::kept(&sql::NOTE, note_params(attempt, None))];
     if write.ops.iter().any(|op| !matches!(op.action, Action::Put(Content { expires: Expires::Never, .. }))) {
         // Locked in the order of the keys, as every transaction does that locks several, and before lifetimes begin.
@@ -224,14 +225,14 @@ fn at_once(
                 let [namespace, name] = [op.namespace, op.key].map(|name| Param::Bytes(name.as_bytes()));
                 statements.push(Statement::kept(&sql::INCR_LOCKED, [namespace, name, now, ttl, version, by, sum]));
             }
-            (_, Some(row)) if counted.contains(&key) => put_all(&mut statements, &[row], attempt, Store::Put)?,
+            (_, Some(row)) if counted.contains(&key) => put_all(&mut statements, &[row], attempt, Store::Put, least)?,
             (_, None) if counted.contains(&key) => delete_all(&mut statements, &[key])?,
             (_, row) => _ = last.insert(key, row),
         }
     }
     let deletes: Vec<_> = last.iter().filter(|(_, row)| row.is_none()).map(|(key, _)| *key).collect();
     let puts: Vec<_> = last.into_values().flatten().collect();
-    put_all(&mut statements, &puts, attempt, Store::Put)?;
+    put_all(&mut statements, &puts, attempt, Store::Put, least)?;
     delete_all(&mut statements, &deletes)?;
     with_sweep(session, call, write.clock, expiries, &statements)?;
     if let Some(progress) = write.progress {
