@@ -14,7 +14,7 @@ use toml::de::{DeTable, DeValue};
 
 use self::trust::Trust;
 use crate::backend::sqlite::Stage;
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Result, quoted};
 use crate::url::Url;
 
 #[cfg_attr(not(unix), path = "luat_project/trust_none.rs")]
@@ -117,8 +117,8 @@ fn read(file: File) -> io::Result<Vec<u8>> {
 }
 
 /// Returns the store that a luat.toml names: `[kv] url`, or a file in `[routing] data_dir`. A path is relative to the
-/// project's root. Everything else in the file is ignored. `data_dir` is also for other files of Luat, so it may stand
-/// beside a URL.
+/// project's root. `[kv]` has no other key; a mistyped one would give each machine a file of its own. Everything else in
+/// the file is ignored. `data_dir` is also for other files of Luat, so it may stand beside a URL.
 pub(crate) fn configured(config: &Path, text: Vec<u8>) -> Result<Url> {
     let wrong = |line: usize, why: &str| Error::invalid(format!("{}:{line}: {why}", config.display()));
     let text = String::from_utf8(text).map_err(|why| {
@@ -134,6 +134,11 @@ pub(crate) fn configured(config: &Path, text: Vec<u8>) -> Result<Url> {
     let string = |table, key| {
         string(document.get_ref(), table, key).map_err(|(at, why)| wrong(line_at(text.as_bytes(), at), &why))
     };
+    let kv = document.get_ref().get("kv").and_then(|kv| kv.get_ref().as_table());
+    if let Some(unknown) = kv.and_then(|kv| kv.keys().find(|key| key.get_ref() != "url")) {
+        let why = format!("kv.{} is unknown; the key of [kv] is url", quoted(unknown.get_ref()));
+        return Err(wrong(line_at(text.as_bytes(), unknown.span().start), &why));
+    }
     let data_dir = string("routing", "data_dir")?.map_or(DATA_DIR, |(path, _)| path);
     match string("kv", "url")? {
         None => Ok(Url::File(Path::new(data_dir).join(DATABASE))),
@@ -172,9 +177,7 @@ mod tests {
 
     #[test]
     fn only_the_url_and_the_data_folder_count() {
-        for text in
-            ["", "[routing]\n", "data_dir = 'x'\n", "[other]\ndata_dir = 3\n[routing]\nrest = 1", "[kv]\nurls = 1"]
-        {
+        for text in ["", "[routing]\n", "data_dir = 'x'\n", "[other]\ndata_dir = 3\n[routing]\nrest = 1", "[kv]"] {
             assert_eq!(configured_by(text).unwrap(), Url::File(".luat/data/kv.db".into()), "{text:?}");
         }
         for text in ["[routing]\ndata_dir = 'x'", "routing.data_dir = \"x\"", "routing = { data_dir = 'x' }"] {
@@ -202,6 +205,8 @@ mod tests {
             ("kv = 1", 1),
             ("[kv]\nurl = 1", 2),
             ("[kv]\n\nurl = ''", 3),
+            ("[kv]\n\nulr = 'postgresql://user:secret@host/database'", 3),
+            ("[kv]\nurl = 'kv.db'\npath = 'x.db'", 3),
             ("kv.url = 'mysql://user:secret@host/database'", 1),
             ("[kv]\nurl = 'postgresql://user:sec/ret@host/database'", 2),
             ("[kv]\nurl = 'postgresql://user:secret@host/database", 2),

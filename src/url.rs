@@ -47,9 +47,16 @@ impl Url {
         }
     }
 
-    /// The same for a text from the system. One that is no UTF-8 is a path.
+    /// The same for a text from the system. One that is no UTF-8 is a path, unless it has a scheme.
     pub(crate) fn of(text: &OsStr) -> Result<Url> {
-        text.to_str().map_or_else(|| Ok(Url::File(text.into())), Url::parse)
+        if let Some(text) = text.to_str() {
+            return Url::parse(text);
+        }
+        match Url::parse(&text.to_string_lossy()) {
+            Ok(Url::File(_)) if split(&text.to_string_lossy()).is_none() => Ok(Url::File(text.into())),
+            Ok(_) => Err(Error::invalid("the URL is not UTF-8; in a URL another byte is written %FF")),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -87,9 +94,14 @@ fn path(text: &str) -> Result<PathBuf> {
     if PARAMETERS.contains(&parameter) {
         return wrong("libpq's form of parameter=value is not taken");
     }
-    match text.split_once('/') {
-        Some((first, rest)) if first.len() > 2 && first.ends_with(':') && rest.starts_with('/') => {
+    // `//user:password@host`, `://user:password@host`, `postgresql//user:password@host`
+    let after = text.split_once("//").map(|(before, after)| (before, after.split('/').next().unwrap_or_default()));
+    match after {
+        Some((before, _)) if before.len() > 2 && before.ends_with(':') && !before.contains('/') => {
             wrong("the URL does not begin with a scheme")
+        }
+        Some((_, host)) if host.split_once('@').is_some_and(|(user, _)| user.contains(':')) => {
+            wrong("the path looks like a URL with a password, but does not begin with a scheme")
         }
         _ => Ok(text.into()),
     }
@@ -298,7 +310,7 @@ fn password(rest: &str, has_slashes: bool) -> Option<Range<usize>> {
 /// Where the value of the first parameter begins whose name tells that it is secret. All that follows is hidden, since
 /// it may be part of the value.
 fn parameter(url: &str) -> Option<usize> {
-    const NAMES: [&str; 4] = ["password", "passwd", "pwd", "secret"];
+    const NAMES: [&str; 6] = ["pass", "pwd", "secret", "token", "scram_client_key", "scram_server_key"];
     url.match_indices('=').map(|(at, _)| at).find_map(|at| {
         let name = url[..at].trim_end();
         let name = &name[name.rfind(['?', '&', ';', '#', ' ', '=']).map_or(0, |at| at + 1)..];

@@ -53,6 +53,33 @@ fn a_scheme_chooses_the_back_end() {
 
 #[cfg(unix)]
 #[test]
+fn a_url_that_is_no_utf8_is_not_taken_for_a_path() {
+    use std::os::unix::ffi::OsStrExt;
+    let of = |bytes: &[u8]| Url::of(OsStr::from_bytes(bytes));
+    assert_eq!(of(b"dir/\xff.db"), Ok(Url::File(OsStr::from_bytes(b"dir/\xff.db").into())));
+    for text in [&b"postgresql://u:SECRET\xff@h/db"[..], b"file:/srv/\xff.db", b"postgres://h/\xff"] {
+        let error = of(text).unwrap_err();
+        assert_eq!(error.code(), Code::Invalid);
+        assert!(!error.message().contains("SECRET"), "{error}");
+    }
+}
+
+#[test]
+fn a_path_with_a_password_is_a_mistyped_url() {
+    for text in ["//u:SECRET@h/db", "://u:SECRET@h/db", "postgresql//u:SECRET@h/db", "x//u:SECRET@h"] {
+        assert!(!refused(text).contains("SECRET"), "{text}");
+    }
+    for text in ["//srv/kv.db", "a//b:c/d@e", "//a@b/c"] {
+        assert_eq!(parsed(text), Url::File(text.into()));
+    }
+    for name in ["pass", "passwor", "scram_client_key", "PGPASSWORD"] {
+        let url = format!("postgresql://h/db?{name}=SECRET");
+        assert!(!redacted(&url).contains("SECRET"), "{}", redacted(&url));
+    }
+}
+
+#[cfg(unix)]
+#[test]
 fn a_path_in_a_file_url_is_bytes() {
     use std::os::unix::ffi::OsStrExt;
     let Url::File(path) = parsed("file:%ff/C:") else { panic!() };
