@@ -35,13 +35,6 @@ mod write;
 pub use page::{Entries, Listed};
 pub(crate) use write::{Action, Content, Expires, Op, Outcome, Transaction, Write};
 
-/// The name of an entry. The key is not checked.
-#[derive(Clone, Copy)]
-pub(crate) struct Name<'a> {
-    pub namespace: &'a str,
-    pub key: &'a [u8],
-}
-
 /// What to read of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Projection {
@@ -140,7 +133,8 @@ pub(crate) trait Backend: Send + Sync {
     /// `mine` are this thread's copies of values.
     fn peek(
         &self,
-        _name: &Name<'_>,
+        _namespace: &str,
+        _key: &[u8],
         _clock: &Clock,
         _mine: Mine,
         _known: Option<&[u8]>,

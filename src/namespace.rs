@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 #[cfg(feature = "sqlite")]
 use crate::backend::Removed;
-use crate::backend::{self, Action, Content, Entries, Name, Op, Outcome, Peeked, Projection, Range, Step, copy_text};
+use crate::backend::{self, Action, Content, Entries, Op, Outcome, Peeked, Projection, Range, Step, copy_text};
 use crate::cursor;
 use crate::error::{Error, Result};
 use crate::fork;
@@ -81,7 +81,7 @@ impl Namespace {
         }
         let mine = Mine::get();
         let _entered = fork::enter_at(mine);
-        inner.backend().peek(&Name { namespace: &self.name, key }, &inner.clock, mine, known, see)
+        inner.backend().peek(&self.name, key, &inner.clock, mine, known, see)
     }
 
     /// Returns the value of a key with its metadata, expiration and version; `None` if the key is missing or expired.

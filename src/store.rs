@@ -321,7 +321,7 @@ impl Store {
     /// Opens a new, empty store in memory. Its contents are lost when it closes.
     pub fn open_memory(options: &OpenOptions) -> Result<Store> {
         if options.readonly {
-            return Err(Error::invalid("a store in memory begins empty; opened for reading only it would stay so"));
+            return Err(Error::invalid("a store in memory cannot be opened for reading only"));
         }
         Ok(Store::over(Box::new(Memory::new()), "memory".to_owned(), options))
     }

@@ -11,7 +11,7 @@ use self::slab::Id;
 #[cfg(target_family = "wasm")]
 pub(crate) use self::wasm::Seen;
 use super::{
-    Backend, Each, Entries, Import, Listed, Name, Outcome, PAGE_BYTES, Peeked, Projection, Put, Range, Removed,
+    Backend, Each, Entries, Import, Listed, Outcome, PAGE_BYTES, Peeked, Projection, Put, Range, Removed,
     SWEEP_PER_WRITE, Scan, ScanPage, Step, Transaction, Write, copy, copy_text, push,
 };
 use crate::clock::Clock;
@@ -140,7 +140,8 @@ impl Backend for Memory {
     #[inline]
     fn peek(
         &self,
-        &Name { namespace, key }: &Name<'_>,
+        namespace: &str,
+        key: &[u8],
         clock: &Clock,
         _: Mine,
         known: Option<&[u8]>,
@@ -154,7 +155,8 @@ impl Backend for Memory {
         if value.is_none() && !from_utf8(key).is_ok_and(|key| Limits::Default.key(key).is_ok()) {
             return Peeked::Unknown;
         }
-        if value.is_some() && value == known {
+        // Only Lua knows values.
+        if cfg!(feature = "internals") && value.is_some() && value == known {
             return Peeked::Known;
         }
         see(value);

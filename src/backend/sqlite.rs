@@ -22,13 +22,13 @@ use std::time::Duration;
 
 use rusqlite::types::ToSqlOutput;
 
-use self::cache::Adding;
+use self::cache::{Adding, Name};
 use self::connection::Connection;
 use self::database::{Caller, Database};
 use self::rows::{USUAL, below, get, in_order, list, listed, namespace_after, of_long_row_after};
 use super::{
-    Backend, Each, Entries, Import, Name, Outcome, PAGE_BYTES, Peeked, Projection, Range, Removed, Scan, ScanPage,
-    Step, Write, push,
+    Backend, Each, Entries, Import, Outcome, PAGE_BYTES, Peeked, Projection, Range, Removed, Scan, ScanPage, Step,
+    Write, push,
 };
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
@@ -215,7 +215,8 @@ impl Backend for Sqlite {
 
     fn peek(
         &self,
-        name: &Name<'_>,
+        namespace: &str,
+        key: &[u8],
         clock: &Clock,
         mine: Mine,
         known: Option<&[u8]>,
@@ -226,7 +227,7 @@ impl Backend for Sqlite {
         {
             let (now, second) = clock.now_and_system();
             if database.is_seen(second) {
-                return database.cache.peek(name, now, mine, known, see).unwrap_or(Peeked::Unknown);
+                return database.cache.peek(&Name { namespace, key }, now, mine, known, see).unwrap_or(Peeked::Unknown);
             }
         }
         Peeked::Unknown

@@ -18,13 +18,14 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
+pub(super) use self::admission::Name;
 use self::admission::{Asked, Worth};
 pub(super) use self::rows::{NewRow, Row};
 use self::rows::{Record, Rows};
 use super::own_commits::OwnCommit;
 use super::rows::Found;
 use super::wal_index::{Header, WalIndex};
-use crate::backend::{Name, Peeked, Projection, copy_text, push};
+use crate::backend::{Peeked, Projection, copy_text, push};
 use crate::error::Result;
 use crate::shards::{Mine, SHARDS, Shard, Shards};
 use crate::test_hooks;

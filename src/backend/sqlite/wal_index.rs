@@ -11,13 +11,6 @@ use super::vfs;
 /// The length of the header in numbers of 64 bits.
 const LEN: usize = 6;
 
-/// Where in the header the numbers are that tell states apart.
-mod place {
-    /// The length of the log, and of the database.
-    pub(super) const LENGTH: usize = 2;
-    pub(super) const SALTS: usize = 4;
-}
-
 /// The header of a connection's file, for as long as the connection is open.
 #[derive(Clone, Copy)]
 pub(super) struct WalIndex(NonNull<[AtomicU64; LEN]>);
@@ -56,13 +49,13 @@ impl WalIndex {
         header
     }
 
-    /// Whether this is the header: a faster way to compare them. In a log with the same salts, only the length tells one
-    /// state from another.
+    /// Whether this is the header. All of it is compared: one that is being written may have the length of the new state
+    /// and the salts of the last, and an older state may have had both.
     #[inline(always)]
     pub fn has(&self, header: &[AtomicU64; LEN]) -> bool {
-        let same =
-            |place: usize| self.numbers()[place].load(Ordering::Relaxed) == header[place].load(Ordering::Acquire);
-        let is_same = same(place::LENGTH) & same(place::SALTS);
+        let numbers = self.numbers().iter().zip(header);
+        let differ = |(now, then): (&AtomicU64, &AtomicU64)| now.load(Ordering::Relaxed) ^ then.load(Ordering::Acquire);
+        let is_same = numbers.map(differ).fold(0, |all, differ| all | differ) == 0;
         fence(Ordering::Acquire);
         is_same
     }

@@ -7,7 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use hashbrown::DefaultHashBuilder;
 
 use super::words::{WORD, zeroed};
-use crate::backend::Name;
+
+/// The name of a row.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Name<'a> {
+    pub namespace: &'a str,
+    pub key: &'a [u8],
+}
 
 /// Names that are divided in another way have the same hash, and are compared.
 impl Hash for Name<'_> {

@@ -21,9 +21,9 @@ use std::sync::atomic::{AtomicU64, fence};
 
 use hashbrown::DefaultHashBuilder;
 
-use super::admission::Asked;
+use super::admission::{Asked, Name};
 use super::words::{self, Part, WORD, contain, contain_many, words_of, zeroed};
-use crate::backend::{Name, Projection};
+use crate::backend::Projection;
 use crate::error::Result;
 use crate::types::Entry;
 use crate::version::Version;

@@ -107,17 +107,31 @@ fn a_row_is_returned_until_anybody_commits() {
 }
 
 #[test]
-fn the_length_and_the_salts_tell_a_header_that_is_being_written_from_the_one_before() {
+fn a_header_that_is_being_written_is_none_of_the_two() {
     let bench = Bench::new();
     bench.add(FIRST, "k", "v", None);
-    let told_by = |place: usize| {
-        let before = bench.memory[place].fetch_xor(1, Relaxed);
-        let is_told = bench.get("k").is_none();
-        bench.memory[place].store(before, Relaxed);
-        is_told
-    };
-    assert_eq!([0, 1, 2, 3, 4, 5].map(told_by), [false, false, true, false, true, false]);
+    for (torn, new) in bench.memory.iter().zip(header(next(FIRST)).0) {
+        let before = torn.swap(new, Relaxed);
+        assert_eq!(bench.get("k").is_some(), before == new);
+        torn.store(before, Relaxed);
+    }
     assert_eq!(bench.get("k"), some("v"));
+}
+
+#[test]
+fn a_header_that_is_being_written_is_not_taken_for_an_older_one() {
+    let bench = Bench::new();
+    bench.add(FIRST, "k", "v", None);
+    let last = State { commits: FIRST.commits + 5, frames: FIRST.frames + 5, ..FIRST };
+    // The log begins anew, and has as many frames as it once had.
+    let anew = State { commits: last.commits + 1, frames: FIRST.frames, salt: FIRST.salt + 1 };
+    for mixture in 0..1 << 6 {
+        for (place, torn) in bench.memory.iter().enumerate() {
+            let from = if mixture & 1 << place == 0 { last } else { anew };
+            torn.store(header(from).0[place], Relaxed);
+        }
+        assert_eq!(bench.get("k"), None, "{mixture:06b}");
+    }
 }
 
 #[test]
