@@ -14,7 +14,8 @@ import { Store } from "luat-kv-native";
 
 const folder = process.argv[2];
 const KEYS = 2000;
-const [ROUNDS, PART] = [248, 250];
+// A round of puts contains checkpoints of each store, which wait for the disk.
+const [ROUNDS, PART] = [31, 2000];
 const keys = Array.from({ length: KEYS }, (_, index) => `key:${String(index).padStart(9, "0")}`);
 const values = Array.from({ length: KEYS + 7 }, (_, index) => `${index} `.repeat(100).slice(0, 100));
 
