@@ -7,8 +7,9 @@ check() {
     if output=$(sh -euc "$2" 2>&1); then
         echo "ok $number - $1"
     else
+        set -- "$1" $?
         echo "not ok $number - $1"
-        printf '%s\n' "$output" | sed 's/^/# /'
+        printf '%s\n' "$output" "it ended with status $2" | sed 's/^/# /'
         failed=1
     fi
 }
