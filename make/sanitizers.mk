@@ -1,10 +1,10 @@
 # ---- Sanitizers: the C suite again, with tools that detect what no assertion can
 
-# Each program of tests/c, with each tool, except for one whose outcome depends on speed. Only those with threads are
-# checked for races.
+# Each program of tests/c, with each tool, except for one whose outcome depends on speed, and one that needs a server.
+# Only those with threads are checked for races.
 names      = $(patsubst test_%,%,$(basename $(notdir $1)))
-programs  := $(filter-out fairness,$(call names,$(wildcard tests/c/*.c)))
-threaded  := $(call names,$(shell grep -l '"threads.h"' tests/c/*.c))
+programs  := $(filter-out fairness postgres,$(call names,$(wildcard tests/c/*.c)))
+threaded  := $(filter $(programs),$(call names,$(shell grep -l '"threads.h"' tests/c/*.c)))
 sanitized := $(programs:%=asan-%) $(programs:%=valgrind-%) $(threaded:%=tsan-%) \
     asan-defects valgrind-defects tsan-defects
 .PHONY: check-sanitizers $(sanitized)
