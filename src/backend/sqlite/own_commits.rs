@@ -22,6 +22,7 @@ pub(super) struct OwnCommits(Rc<Seen>);
 unsafe impl Send for OwnCommits {}
 
 struct Seen {
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
     database: FileId,
     index: WalIndex,
     before: Cell<Option<Header>>,
