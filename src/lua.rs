@@ -9,7 +9,9 @@ use std::ffi::{CStr, c_int};
 use crate::lua_api as ffi;
 
 use self::scratch::Scratch;
-use self::stack::{NULL, State, UPVALUES, Upvalue, pop, push_bytes, push_metatable, push_private, set_collector};
+use self::stack::{
+    KEEPS_RETURNED, NULL, State, UPVALUES, Upvalue, pop, push_bytes, push_metatable, push_private, set_collector,
+};
 
 mod args;
 mod batch;
@@ -118,7 +120,9 @@ pub unsafe extern "C-unwind" fn luaopen_luat_kv(l: State) -> c_int {
         }
         ffi::lua_pushlightuserdata(l, NULL);
         plain::push(l, Upvalue::Array as c_int);
-        ffi::lua_createtable(l, 0, 0);
+        if KEEPS_RETURNED {
+            ffi::lua_createtable(l, 0, 0);
+        }
         push_module(l, true);
         1
     }

@@ -9,7 +9,7 @@ use super::call::{Call, call};
 use super::ffi;
 use super::push_module;
 use super::scratch::{LuaError, Return, Scratch};
-use super::stack::{State, UPVALUES, Upvalue, push_metatable, push_private};
+use super::stack::{KEEPS_RETURNED, State, UPVALUES, Upvalue, push_metatable, push_private};
 use crate::Result;
 
 /// `KV.new(options?)`.
@@ -76,8 +76,10 @@ unsafe fn read_settings(l: State, at: c_int, body: fn(&mut Call<'_>) -> Result<R
             ffi::lua_pushvalue(l, Upvalue::Null.index());
             ffi::lua_replace(l, -2);
         }
-        ffi::lua_createtable(l, 0, 0);
-        ffi::lua_insert(l, 1);
+        if KEEPS_RETURNED {
+            ffi::lua_createtable(l, 0, 0);
+            ffi::lua_insert(l, 1);
+        }
         ffi::lua_pushvalue(l, Upvalue::Plain.index());
         ffi::lua_insert(l, 1);
         ffi::lua_insert(l, 1); // null, below it

@@ -3,10 +3,11 @@
 //!
 //! A string is returned again only if it is equal to the value that was just read. So what is kept here may be old, or
 //! that of another store. It is kept from the second time on that its key is read, so that keys that are read once take
-//! no memory and hardly any time. No Lua code can reach the table: it is an upvalue.
+//! no memory and hardly any time. On WebAssembly none is kept, since a page may give the module little memory. No Lua
+//! code can reach the table: it is an upvalue.
 
 use super::ffi;
-use super::stack::{State, Upvalue, string_at};
+use super::stack::{KEEPS_RETURNED, State, Upvalue, string_at};
 
 /// A longer key, or a longer value, is not kept. With [`MOST`] and what Lua takes for a string and its place in a
 /// table, this is about 2.5 MB for a Lua state that reads thousands of keys again and again.
@@ -50,6 +51,9 @@ impl Returned {
     /// Notes that a key is read.
     #[inline(always)]
     pub fn read(&mut self, key: &[u8]) -> Known {
+        if !KEEPS_RETURNED {
+            return Known::Nothing;
+        }
         let (word, shift) = place(key);
         let Some(marks) = self.marks.get_mut(word) else { return self.begin() };
         match *marks >> shift & (READ | KEPT) {

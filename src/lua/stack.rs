@@ -32,11 +32,14 @@ pub(super) enum Upvalue {
     Null,
     /// The function that copies a table through its metamethods (`plain`).
     Plain,
-    /// A table of strings (`returned`).
+    /// A table of strings (`returned`), where strings are kept.
     Returned,
 }
 
-pub(super) const UPVALUES: c_int = Upvalue::Returned as c_int;
+/// Whether strings that `get` has returned are kept.
+pub(super) const KEEPS_RETURNED: bool = cfg!(not(target_family = "wasm"));
+
+pub(super) const UPVALUES: c_int = if KEEPS_RETURNED { Upvalue::Returned } else { Upvalue::Plain } as c_int;
 
 /// The number of metatables of handles, from [`Upvalue::Store`] to [`Upvalue::Walk`].
 pub(super) const METATABLES: usize = Upvalue::Walk as usize - Upvalue::Store as usize + 1;
