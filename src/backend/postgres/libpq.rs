@@ -3,6 +3,7 @@
 //! It is not linked, so that programs that use no server do not need it. Its functions are declared as in `libpq-fe.h`.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
+use std::mem::ManuallyDrop;
 use std::sync::OnceLock;
 
 use libloading::Library;
@@ -64,13 +65,13 @@ const NAME: &str = "libpq.so.5";
 
 macro_rules! functions {
     ($($field:ident = $name:literal: fn($($argument:ty),*) $(-> $result:ty)?;)*) => {
-        /// libpq's functions.
+        /// Functions of a libpq that stays loaded.
         pub(super) struct Libpq {
             $(pub $field: unsafe extern "C" fn($($argument),*) $(-> $result)?,)*
         }
 
         impl Libpq {
-            fn of(library: &'static Library) -> Result<Libpq, libloading::Error> {
+            fn of(library: &Library) -> Result<Libpq, libloading::Error> {
                 // SAFETY: the types are those of `libpq-fe.h`, which libpq.so.5 keeps, and the library stays loaded.
                 unsafe { Ok(Libpq { $($field: *library.get($name)?,)* }) }
             }
@@ -127,10 +128,11 @@ fn open() -> Result<Libpq> {
         let message = format!("a PostgreSQL server needs its client library: install the package libpq5 ({why})");
         Error::new(Code::Io, message)
     })?;
-    let library: &'static Library = Box::leak(Box::new(library));
+    // Its functions are used until the process ends, so it is never unloaded.
+    let library = ManuallyDrop::new(library);
     // SAFETY: it has no arguments and is in every libpq.so.5.
     let version = unsafe { library.get::<unsafe extern "C" fn() -> c_int>(c"PQlibVersion").map(|version| version()) };
-    match (version, Libpq::of(library)) {
+    match (version, Libpq::of(&library)) {
         (Ok(version), _) if version < OLDEST => Err(Error::new(
             Code::Io,
             format!("{NAME} is version {}; a PostgreSQL store needs libpq 14 or later", version / 10_000),
