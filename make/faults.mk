@@ -8,7 +8,7 @@ MINUTES := 10
 .PHONY: test-faults torture $(faults)
 test-faults: $(faults) ## tests/faults: killed processes, power cuts, failing system calls, operations that overlap, hostile files
 torture: ## the same for longer, with figures: MINUTES=10 for each suite
-	@FAULTS_MINUTES=$(MINUTES) V=1 $(MAKE) --no-print-directory --keep-going $(faults)
+	@FAULTS_MINUTES=$(MINUTES) V=1 $(MAKE) --no-print-directory --keep-going $(faults) $(postgres-faults)
 
 $(faults): need-c
 $(faults): faults-%:

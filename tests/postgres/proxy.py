@@ -20,6 +20,32 @@ UP, DOWN = "up", "down"
 CHUNK = 1 << 16
 
 
+class Messages:
+    """Where the messages of one direction of a connection begin. Each has a byte for its type, but for the first one of a
+    client, then its length without that byte, and its body."""
+
+    def __init__(self, direction: str) -> None:
+        self.head, self.size, self.left = b"", 4 if direction == UP else 5, 0
+
+    def begin(self, data: bytes) -> list[int]:
+        """Returns where messages begin in what comes next."""
+        begins, at = [], 0
+        while at < len(data):
+            if self.left:
+                step = min(self.left, len(data) - at)
+                self.left -= step
+            else:
+                if not self.head:
+                    begins.append(at)
+                step = min(self.size - len(self.head), len(data) - at)
+                self.head += data[at:at + step]
+                if len(self.head) == self.size:
+                    self.left = int.from_bytes(self.head[-4:], "big") - 4
+                    self.head, self.size = b"", 5
+            at += step
+        return begins
+
+
 class Connection:
     """A client's connection, and the proxy's own to the server."""
 
@@ -27,7 +53,7 @@ class Connection:
         self.proxy, self.client = proxy, client
         self.server = socket.socket(socket.AF_UNIX)
         self.server.connect(proxy.target)
-        self.open = {UP: True, DOWN: True}
+        self.messages = {UP: Messages(UP), DOWN: Messages(DOWN)}
 
     def start(self) -> None:
         for direction, source, sink in ((UP, self.client, self.server), (DOWN, self.server, self.client)):
@@ -52,7 +78,7 @@ class Connection:
                 time.sleep(left)
             proxy.flows.wait()
             with proxy.lock:
-                data, cut = proxy.count(direction, data) if data else (data, True)
+                data, cut = proxy.count(direction, data, self.messages[direction]) if data else (data, True)
             try:
                 sink.sendall(data)
             except OSError:
@@ -82,6 +108,7 @@ class Proxy:
         self.flows = threading.Event()
         self.flows.set()
         self.passed = {UP: 0, DOWN: 0}
+        self.begins: dict[str, list[int]] = {UP: [], DOWN: []}
         self.cut: Optional[tuple[str, int]] = None
 
     def __enter__(self) -> "Proxy":
@@ -111,27 +138,31 @@ class Proxy:
                 self.connections.append(connection)
             connection.start()
 
-    def count(self, direction: str, data: bytes) -> tuple[bytes, bool]:
+    def count(self, direction: str, data: bytes, messages: Messages) -> tuple[bytes, bool]:
         """Returns how much of `data` may pass, and whether the connection ends there."""
-        if self.cut and self.cut[0] == direction and self.cut[1] <= self.passed[direction] + len(data):
-            data = data[:self.cut[1] - self.passed[direction]]
+        passed = self.passed[direction]
+        if self.cut and self.cut[0] == direction and self.cut[1] <= passed + len(data):
+            data = data[:self.cut[1] - passed]
             self.cut = None
             return data, True
+        self.begins[direction] += [passed + at for at in messages.begin(data)]
         self.passed[direction] += len(data)
         return data, False
 
     def cut_after(self, direction: str, size: int) -> None:
         """Counts from now on, and ends the connection by which byte number `size` in a direction passes, right after it.
         With 0, the byte that would be the first one does not pass."""
+        self.reset()
         with self.lock:
-            self.passed = {UP: 0, DOWN: 0}
             self.cut = (direction, size)
 
-    def reset(self) -> tuple[int, int]:
-        """Returns how many bytes have passed in each direction, counts anew, and cuts nothing any more."""
+    def reset(self) -> list[list[int]]:
+        """Returns for each direction how many bytes have passed and where messages began among them, counts anew, and
+        cuts nothing any more."""
         with self.lock:
-            passed, self.passed, self.cut = self.passed, {UP: 0, DOWN: 0}, None
-            return passed[UP], passed[DOWN]
+            counted = [[self.passed[direction], *self.begins[direction]] for direction in (UP, DOWN)]
+            self.passed, self.begins, self.cut = {UP: 0, DOWN: 0}, {UP: [], DOWN: []}, None
+            return counted
 
     def drop(self) -> None:
         for connection in list(self.connections):

@@ -41,12 +41,20 @@ impl Control {
         }
     }
 
-    /// How many bytes have passed the proxy, up to the server and down from it, since the last `cut` or `passed`.
-    pub fn passed(&mut self) -> (u64, u64) {
+    /// What has passed the proxy, up to the server and down from it, since the last `cut` or `passed`.
+    pub fn passed(&mut self) -> [Passed; 2] {
         let answer = self.ask("passed");
-        let (up, down) = answer.split_once(' ').expect("two numbers");
-        (up.parse().expect("a number"), down.parse().expect("a number"))
+        let numbers = |text: &str| text.split(',').map(|number| number.parse().expect("a number")).collect::<Vec<_>>();
+        let (up, down) = answer.split_once(' ').expect("two lists");
+        [numbers(up), numbers(down)].map(|numbers| Passed { bytes: numbers[0], messages: numbers[1..].to_vec() })
     }
+}
+
+/// What has passed in one direction.
+pub struct Passed {
+    pub bytes: u64,
+    /// Where messages of the protocol began.
+    pub messages: Vec<u64>,
 }
 
 impl Drop for Control {

@@ -2,126 +2,226 @@
 //!
 //! Whatever the client knows then, an operation that is acknowledged was done once, and one that fails was done once or
 //! not at all.
+//!
+//! The server and libpq act on a message of the protocol only when it is complete, so a cut has the same effect at each
+//! byte of a body. `make torture` cuts at each of them nevertheless (but for statements that are sent to be prepared);
+//! otherwise long bodies, such as the texts of statements, are cut at some of their bytes: see [`Places`].
 
 use std::process::ExitCode;
+use std::sync::Mutex;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use luat_kv::{Code, OpenOptions, Store};
+use luat_kv::{Code, Namespace, OpenOptions, Result, Store};
 
-use super::control::Control;
+use super::control::{Control, Passed};
 use super::operations::{BEFORE, OPERATIONS, Operation, contents, prepare};
 use crate::support::{Run, end_if_it_hangs};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Where a message is cut: after so many of its bytes, and before its last one; everywhere if its body is not longer
+/// than `short`.
+struct Places {
+    within: &'static [u64],
+    short: u64,
+}
+
+/// Each byte of the type and the length, and then the first two of the body.
+const ALL: Places = Places { within: &[0, 1, 2, 3, 4, 5, 6, 7], short: 24 };
+
+/// One of each kind.
+const FEW: Places = Places { within: &[0, 3, 6], short: 0 };
+
+/// Each has a server and a proxy of its own.
+const WORKERS: usize = 3;
+
+/// What is cut.
+#[derive(Clone, Copy)]
+enum Task {
+    Open,
+    /// An operation on a connection that has made it before; with `true`, on a new one, where statements are prepared
+    /// first.
+    Operation(&'static Operation, bool),
+}
+
 #[derive(Default)]
-struct Figures {
+struct Report {
     cuts: u64,
     failed: u64,
     longest: Duration,
+    complaints: Vec<String>,
 }
 
 pub fn suite(run: &mut Run) -> ExitCode {
     end_if_it_hangs();
-    let mut control = Control::start(&[]);
-    let direct = Store::open_url(control.ask("url"), &OpenOptions::new()).expect("a store");
-    let url = control.ask("proxy");
-    let mut figures = Figures::default();
-    opens(run, &mut control, &url, &mut figures);
-    run.test("opening: a cut is survived or an error, and the next store opens");
-    let store = Store::open_url(&url, &OpenOptions::new().busy_timeout(TIMEOUT)).expect("a store");
-    for operation in OPERATIONS {
-        cut(run, &mut control, (&direct, &store), operation, &mut figures);
-        run.test(&format!("{}: done once if acknowledged, and at most once if not", operation.name));
+    let mut tasks = vec![Task::Open];
+    tasks
+        .extend(OPERATIONS.iter().flat_map(|operation| [false, true].map(|is_new| Task::Operation(operation, is_new))));
+    // Those that take longest are the last ones, and begin first.
+    let left = Mutex::new(tasks.iter().copied().enumerate().collect::<Vec<_>>());
+    let is_torture = run.is_torture();
+    let work = || {
+        let mut worker = Worker::start(is_torture);
+        let mut reports = Vec::new();
+        loop {
+            let next = left.lock().expect("the tasks").pop();
+            let Some((number, task)) = next else { return reports };
+            worker.carry_out(task);
+            reports.push((number, std::mem::take(&mut worker.report)));
+        }
+    };
+    let mut reports: Vec<(usize, Report)> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..WORKERS).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("a worker")).collect()
+    });
+    reports.sort_by_key(|(number, _)| *number);
+    let mut all = Report::default();
+    for ((_, report), task) in reports.into_iter().zip(tasks) {
+        report.complaints.iter().for_each(|complaint| run.complain(complaint));
+        run.test(&match task {
+            Task::Open => "opening: a cut is survived or an error, and the next store opens".to_owned(),
+            Task::Operation(operation, is_new) => format!(
+                "{}{}: done once if acknowledged, and at most once if not",
+                operation.name,
+                if is_new { " on a new connection" } else { "" }
+            ),
+        });
+        all.cuts += report.cuts;
+        all.failed += report.failed;
+        all.longest = all.longest.max(report.longest);
     }
-    let Figures { cuts, failed, longest } = figures;
+    let Report { cuts, failed, longest, .. } = all;
     run.done(&format!("{cuts} cuts, {failed} operations failed, the longest call took {longest:?}"))
 }
 
-/// Cuts a connection while a store opens.
-fn opens(run: &mut Run, control: &mut Control, url: &str, figures: &mut Figures) {
-    let options = OpenOptions::new().busy_timeout(TIMEOUT);
-    control.passed();
-    drop(Store::open_url(url, &options).expect("a store"));
-    let (up, down) = control.passed();
-    for (direction, end) in [("up", up), ("down", down)] {
-        for size in places(run, end) {
-            control.ask(&format!("cut {direction} {size}"));
-            let begun = Instant::now();
-            match Store::open_url(url, &options) {
-                Ok(_) => {}
-                Err(error) if matches!(error.code(), Code::Io | Code::Busy) => figures.failed += 1,
-                Err(error) => run.complain(format!("open, cut {direction} after {size} bytes: {error}")),
-            }
-            figures.count(run, begun.elapsed());
-            control.passed();
-        }
-    }
+struct Worker {
+    control: Control,
+    /// The URL of the proxy.
+    url: String,
+    direct: Store,
+    through: Store,
+    is_torture: bool,
+    report: Report,
 }
 
-fn cut(
-    run: &mut Run,
-    control: &mut Control,
-    (direct, store): (&Store, &Store),
-    operation: &Operation,
-    figures: &mut Figures,
-) {
-    let prepared = || {
-        let namespace = prepare(direct).expect("to prepare a namespace");
-        let same = store.namespace(namespace.name()).expect("the same namespace");
-        (namespace, same)
-    };
-    // The first run may have to prepare something.
-    for _ in 0..2 {
-        let (_, same) = prepared();
-        control.passed();
-        if let Err(error) = (operation.run)(&same) {
-            return run.complain(format!("{} without a cut: {error}", operation.name));
+impl Worker {
+    fn start(is_torture: bool) -> Worker {
+        let mut control = Control::start(&[]);
+        let direct = Store::open_url(control.ask("url"), &OpenOptions::new()).expect("a store");
+        let url = control.ask("proxy");
+        let through = open(&url).expect("a store");
+        Worker { control, url, direct, through, is_torture, report: Report::default() }
+    }
+
+    fn carry_out(&mut self, task: Task) {
+        match task {
+            Task::Open => self.opens(),
+            Task::Operation(operation, is_new) => self.cut(operation, is_new),
         }
     }
-    let (up, down) = control.passed();
-    for (direction, end) in [("up", up), ("down", down)] {
-        for size in places(run, end) {
-            let (namespace, same) = prepared();
-            // A call before, so that the connection is there.
-            let begins = same.has("old").map(|_| ());
-            control.ask(&format!("cut {direction} {size}"));
+
+    /// Cuts a connection while a store opens.
+    fn opens(&mut self) {
+        self.control.passed();
+        drop(open(&self.url).expect("a store"));
+        for (direction, size) in self.places(Task::Open) {
+            self.control.ask(&format!("cut {direction} {size}"));
             let begun = Instant::now();
-            let returned = begins.and_then(|()| (operation.run)(&same));
-            figures.count(run, begun.elapsed());
-            control.passed();
+            match open(&self.url) {
+                Ok(_) => {}
+                Err(error) if matches!(error.code(), Code::Io | Code::Busy) => self.report.failed += 1,
+                Err(error) => self.complain(format!("open, cut {direction} after {size} bytes: {error}")),
+            }
+            self.count(begun.elapsed());
+        }
+    }
+
+    /// Cuts a connection while an operation uses it.
+    fn cut(&mut self, operation: &'static Operation, is_new: bool) {
+        // The first run may have to prepare something.
+        for _ in 0..2 {
+            let (_, same) = self.prepared(is_new);
+            self.control.passed();
+            if let Err(error) = (operation.run)(&same) {
+                return self.complain(format!("{} without a cut: {error}", operation.name));
+            }
+        }
+        for (direction, size) in self.places(Task::Operation(operation, is_new)) {
+            let (namespace, same) = self.prepared(is_new);
+            self.control.ask(&format!("cut {direction} {size}"));
+            let begun = Instant::now();
+            let returned = (operation.run)(&same);
+            self.count(begun.elapsed());
+            self.control.passed();
             let left = contents(&namespace).expect("to read directly");
             let after = operation.leaves.unwrap_or(BEFORE);
             let right = match &returned {
                 Ok(answer) => answer == operation.returns && left == after,
                 Err(error) => {
-                    figures.failed += 1;
-                    matches!(error.code(), Code::Io | Code::Busy) && (left == after || left == BEFORE)
+                    self.report.failed += 1;
+                    let may_be_made = error.message().contains("the write may have been made");
+                    matches!(error.code(), Code::Io | Code::Busy) && (left == BEFORE || (may_be_made && left == after))
                 }
             };
             if !right {
-                run.complain(format!("cut {direction} after {size} of {end} bytes: {returned:?}, and there is {left}"));
+                self.complain(format!("cut {direction} after {size} bytes: {returned:?}, and there is {left}"));
             }
+        }
+    }
+
+    /// A namespace of the store that is not cut, and the same of one whose connection is there.
+    fn prepared(&mut self, is_new: bool) -> (Namespace, Namespace) {
+        let namespace = prepare(&self.direct).expect("to prepare a namespace");
+        if is_new {
+            self.through = open(&self.url).expect("a store");
+        }
+        let same = self.through.namespace(namespace.name()).expect("the same namespace");
+        if !is_new {
+            same.has("old").expect("a connection");
+        }
+        (namespace, same)
+    }
+
+    /// Where to cut what has passed: directions, and numbers of bytes.
+    fn places(&mut self, task: Task) -> Vec<(&'static str, u64)> {
+        let places = match (task, self.is_torture) {
+            (Task::Operation(_, true), false) => Some(FEW),
+            (Task::Operation(_, true), true) | (_, false) => Some(ALL),
+            (_, true) => None,
+        };
+        let of = |(direction, passed): (&'static str, Passed)| {
+            let all = places.as_ref().map_or_else(|| (0..=passed.bytes).collect(), |places| places.of(&passed));
+            all.into_iter().map(move |place| (direction, place))
+        };
+        ["up", "down"].into_iter().zip(self.control.passed()).flat_map(of).collect()
+    }
+
+    fn complain(&mut self, complaint: String) {
+        self.report.complaints.push(complaint);
+    }
+
+    fn count(&mut self, took: Duration) {
+        self.report.cuts += 1;
+        self.report.longest = self.report.longest.max(took);
+        if took > TIMEOUT + Duration::from_secs(1) {
+            self.complain(format!("a call took {took:?}"));
         }
     }
 }
 
-/// Where to cut something of this length: everywhere in `make torture`. Otherwise everywhere near its beginning and its
-/// end, and at some places of the long text of a statement between them.
-fn places(run: &mut Run, end: u64) -> Vec<u64> {
-    const NEAR: u64 = 64;
-    const STEP: u64 = 16;
-    let skipped = run.rng.below(STEP);
-    let torture = run.is_torture();
-    (0..=end).filter(|&place| torture || place < NEAR || place + NEAR > end || place % STEP == skipped).collect()
+fn open(url: &str) -> Result<Store> {
+    Store::open_url(url, &OpenOptions::new().busy_timeout(TIMEOUT))
 }
 
-impl Figures {
-    fn count(&mut self, run: &mut Run, took: Duration) {
-        self.cuts += 1;
-        self.longest = self.longest.max(took);
-        if took > TIMEOUT + Duration::from_secs(1) {
-            run.complain(format!("a call took {took:?}"));
-        }
+impl Places {
+    fn of(&self, passed: &Passed) -> Vec<u64> {
+        const HEAD: u64 = 5;
+        let ends = passed.messages.iter().skip(1).copied().chain([passed.bytes]);
+        let all = passed.messages.iter().zip(ends).flat_map(|(&begin, end)| {
+            let is_short = end - begin <= HEAD + self.short;
+            (begin..end).filter(move |at| is_short || self.within.contains(&(at - begin)) || at + 1 == end)
+        });
+        all.chain([passed.bytes]).collect()
     }
 }
