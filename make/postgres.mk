@@ -3,7 +3,7 @@
 # The contract of each language, with the tests of the other back ends.
 postgres-contract := postgres-lua-5.4 postgres-lua-5.1 postgres-lua-jit postgres-c postgres-python postgres-node postgres-go
 # The suites of tests/faults, which start and stop servers by themselves.
-postgres-faults   := postgres-linear postgres-processes postgres-cuts postgres-outages postgres-refusals
+postgres-faults   := postgres-linear postgres-linear-cuts postgres-processes postgres-cuts postgres-outages postgres-refusals
 postgres          := postgres-servers postgres-rust postgres-migrate postgres-fork $(postgres-contract) $(postgres-faults)
 .PHONY: test-postgres $(postgres)
 test-postgres: $(postgres) ## the store on PostgreSQL: the contract in each language, concurrency, faults, failover, pgbouncer

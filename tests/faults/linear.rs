@@ -4,6 +4,9 @@
 //! Clients in several processes use the keys of a group at the same time, and record their operations and results. For
 //! each group it is checked separately whether an order of all its operations explains the results. That is equivalent
 //! to checking all groups together, since no operation concerns two groups.
+//!
+//! If connections to a server are cut, an operation may fail. If its error says that the write may have been made, it may
+//! happen at any moment after its call, or never. After any other error it must not have happened.
 
 mod checker;
 mod client;
@@ -26,17 +29,28 @@ pub use self::client::client;
 /// The number of groups that the same processes use one after another.
 const GROUPS: u64 = 30;
 
-/// With `server`, the stores are databases on it; otherwise files.
-pub fn suite(run: &mut Run, mut server: Option<Control>) -> ExitCode {
+/// The busy timeout with cuts, in milliseconds. At times the proxy lets nothing pass for longer.
+const HELD_MS: u64 = 300;
+
+/// Where the stores are.
+pub enum Stores {
+    Files,
+    Server(Control),
+    /// Through a proxy that cuts connections, and at times lets nothing pass.
+    Cut(Control),
+}
+
+pub fn suite(run: &mut Run, mut stores: Stores) -> ExitCode {
     known::histories(run);
     run.test("the checker tells right histories from wrong ones");
     let end = run.share(1.0);
-    let (mut groups, mut operations, mut undecided, mut changed) = (0, 0, 0, 0);
+    let (mut groups, mut operations, mut unknown, mut undecided, mut changed) = (0, 0, 0, 0, 0);
     while !run.complains() {
-        let histories = record(run, server.as_mut());
+        let histories = record(run, &mut stores);
         for (group, events) in &histories {
             groups += 1;
             operations += events.len();
+            unknown += events.iter().filter(|event| !event.is_known()).count();
             match checker::check(events) {
                 Ok(()) => {}
                 Err(Failure::Undecided) => undecided += 1,
@@ -56,27 +70,35 @@ pub fn suite(run: &mut Run, mut server: Option<Control>) -> ExitCode {
     if changed == 0 {
         run.complain("no history had a read that could have been made stale");
     }
+    if matches!(stores, Stores::Cut(_)) && unknown == 0 {
+        run.complain("no write was left without an answer");
+    }
     run.test("all operations of processes and threads have an order");
     run.done(&format!(
-        "{operations} operations on {groups} groups of keys ({undecided} with too many orders to try), and {changed} \
-         changed histories found out"
+        "{operations} operations, {unknown} of them without an answer, on {groups} groups of keys ({undecided} with too \
+         many orders to try), and {changed} changed histories found out"
     ))
 }
 
 /// The record of some processes with some groups of keys of a new store.
-fn record(run: &mut Run, server: Option<&mut Control>) -> BTreeMap<u64, Vec<Event>> {
+fn record(run: &mut Run, stores: &mut Stores) -> BTreeMap<u64, Vec<Event>> {
     let folder = quick_folder();
-    let url = match server {
-        Some(server) => server.ask("database"),
-        None => format!("file:{}/kv.db", folder.path().display()),
-    };
     let seed = run.rng.next() >> 1;
     // At most eight or twelve at once: with many more, the search for an order may take very long.
-    let processes = 2 + run.rng.below(7);
-    let threads = if processes > 4 { 1 } else { 2 + run.rng.below(3) };
+    let mut processes = 2 + run.rng.below(7);
+    let mut threads = if processes > 4 { 1 } else { 2 + run.rng.below(3) };
+    let (url, timeout) = match stores {
+        Stores::Files => (format!("file:{}/kv.db", folder.path().display()), 0),
+        Stores::Server(server) => (server.ask("database"), 0),
+        Stores::Cut(server) => {
+            // Each write without an answer doubles the number of orders.
+            (processes, threads) = (2 + run.rng.below(2), 1 + run.rng.below(2));
+            (server.ask(&format!("cuts {seed}")), HELD_MS)
+        }
+    };
     let operations = 300 / (processes * threads);
     let mut clients: Vec<Client> = (0..processes)
-        .map(|process| Client::start(folder.path(), &url, [process, seed, GROUPS, operations, threads]))
+        .map(|process| Client::start(folder.path(), &url, [process, seed, GROUPS, operations, threads, timeout]))
         .collect();
     let mut histories = BTreeMap::new();
     // All get ready for a group, and then all start. After the last group all end.
@@ -102,7 +124,7 @@ struct Client {
 }
 
 impl Client {
-    fn start(folder: &Path, url: &str, numbers: [u64; 5]) -> Client {
+    fn start(folder: &Path, url: &str, numbers: [u64; 6]) -> Client {
         let mut command = role("linear-client");
         command.arg(folder).arg(url).args(numbers.map(|number| number.to_string()));
         // In some processes the library sleeps between the steps of its cache.

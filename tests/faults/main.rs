@@ -7,7 +7,7 @@
 //! - `stale`: a read returns what was written before it began, with a cache in each process.
 //! - `crafted`: databases whose schema or pages were crafted to do harm.
 //! - `damaged`: flipped bits, exchanged pages, truncated files: the database, its log, its shared memory, also in use.
-//! - `postgres-linear`, `postgres-cuts`, `postgres-outages`, `postgres-refusals`, `postgres-processes`: the back end of
+//! - `postgres-linear`, `postgres-linear-cuts`, `postgres-cuts`, `postgres-outages`, `postgres-refusals`, `postgres-processes`: the back end of
 //!   PostgreSQL, on servers that the suite starts (see make/postgres.mk).
 //!
 //! Only a process can be killed, or have failing system calls, so this program starts itself again with the name of a
@@ -29,6 +29,7 @@ mod trap;
 
 use std::process::ExitCode;
 
+use linear::Stores;
 use postgres::control::Control;
 use support::Run;
 
@@ -43,8 +44,11 @@ fn main() -> ExitCode {
         ["power-worker", arguments @ ..] => power::worker(arguments),
         ["syscalls"] => syscalls::suite(&mut Run::new("syscalls", 50)),
         ["syscalls-worker", arguments @ ..] => syscalls::worker(arguments),
-        ["linear"] => linear::suite(&mut Run::new("linear", 20), None),
-        ["postgres-linear"] => linear::suite(&mut Run::new("postgres-linear", 20), Some(Control::start(&[]))),
+        ["linear"] => linear::suite(&mut Run::new("linear", 20), Stores::Files),
+        ["postgres-linear"] => linear::suite(&mut Run::new("postgres-linear", 20), Stores::Server(Control::start(&[]))),
+        ["postgres-linear-cuts"] => {
+            linear::suite(&mut Run::new("postgres-linear-cuts", 20), Stores::Cut(Control::start(&[])))
+        }
         ["linear-client", arguments @ ..] => linear::client(arguments),
         ["stale"] => stale::suite(&mut Run::new("stale", 30)),
         ["stale-client", arguments @ ..] => stale::client(arguments),
@@ -60,7 +64,7 @@ fn main() -> ExitCode {
         _ => {
             eprintln!(
                 "usage: cargo test --test faults -- kills | power | syscalls | linear | stale | crafted | damaged | \
-                 postgres-linear | postgres-cuts | postgres-outages | postgres-refusals | postgres-processes"
+                 postgres-linear | postgres-linear-cuts | postgres-cuts | postgres-outages | postgres-refusals | postgres-processes"
             );
             ExitCode::from(2)
         }

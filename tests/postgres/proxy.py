@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import queue
+import random
 import signal
 import socket
 import sys
@@ -18,6 +19,8 @@ from typing import Optional
 # The two directions: what the client sends goes up, what the server answers comes down.
 UP, DOWN = "up", "down"
 CHUNK = 1 << 16
+# With `chance`: how many of the pieces that pass are cut, and for how many of these nothing passes for some seconds.
+CUT, HELD, HELD_FOR = 1 / 20, 1 / 40, 0.5
 
 
 class Messages:
@@ -108,8 +111,10 @@ class Proxy:
         self.flows = threading.Event()
         self.flows.set()
         self.passed = {UP: 0, DOWN: 0}
-        self.begins: dict[str, list[int]] = {UP: [], DOWN: []}
+        # Where messages began, from the first reset on.
+        self.begins: Optional[dict[str, list[int]]] = None
         self.cut: Optional[tuple[str, int]] = None
+        self.chance: Optional[random.Random] = None
 
     def __enter__(self) -> "Proxy":
         self.socket = socket.socket(socket.AF_UNIX)
@@ -141,11 +146,18 @@ class Proxy:
     def count(self, direction: str, data: bytes, messages: Messages) -> tuple[bytes, bool]:
         """Returns how much of `data` may pass, and whether the connection ends there."""
         passed = self.passed[direction]
+        if self.chance and self.chance.random() < CUT:
+            if self.chance.random() < HELD:
+                self.flows.clear()
+                threading.Timer(HELD_FOR, self.flows.set).start()
+            return data[:self.chance.randrange(len(data) + 1)], True
         if self.cut and self.cut[0] == direction and self.cut[1] <= passed + len(data):
             data = data[:self.cut[1] - passed]
             self.cut = None
             return data, True
-        self.begins[direction] += [passed + at for at in messages.begin(data)]
+        begins = messages.begin(data)
+        if self.begins:
+            self.begins[direction] += [passed + at for at in begins]
         self.passed[direction] += len(data)
         return data, False
 
@@ -160,7 +172,8 @@ class Proxy:
         """Returns for each direction how many bytes have passed and where messages began among them, counts anew, and
         cuts nothing any more."""
         with self.lock:
-            counted = [[self.passed[direction], *self.begins[direction]] for direction in (UP, DOWN)]
+            begins = self.begins or {UP: [], DOWN: []}
+            counted = [[self.passed[direction], *begins[direction]] for direction in (UP, DOWN)]
             self.passed, self.begins, self.cut = {UP: 0, DOWN: 0}, {UP: [], DOWN: []}, None
             return counted
 

@@ -29,6 +29,8 @@ struct Search<'a> {
     call_at: Vec<usize>,
     return_at: Vec<usize>,
     ordered: Vec<u64>,
+    /// How many operations are not in order yet whose results are known. The others need not have happened.
+    known: usize,
     tried: HashSet<(Vec<u64>, State)>,
 }
 
@@ -59,7 +61,8 @@ impl<'a> Search<'a> {
         let places = times.len() + 2;
         let (next, previous) = ((1..=places).collect(), (0..places).map(|at: usize| at.saturating_sub(1)).collect());
         let ordered = vec![0; events.len().div_ceil(64)];
-        Search { events, times, next, previous, call_at, return_at, ordered, tried: HashSet::new() }
+        let known = events.iter().filter(|event| event.is_known()).count();
+        Search { events, times, next, previous, call_at, return_at, ordered, known, tried: HashSet::new() }
     }
 
     fn run(&mut self) -> Result<(), Failure> {
@@ -74,10 +77,10 @@ impl<'a> Search<'a> {
             if self.tried.len() > MOST_TRIED {
                 return Err(Failure::Undecided);
             }
-            let mut at = self.next[0];
-            if at == self.end() {
+            if self.known == 0 {
                 return Ok(());
             }
+            let mut at = self.next[0];
             // A write that may come next, or else the next choice instead of the last one.
             let (index, after) = loop {
                 let (_, returns, index) = self.times[at - 1];
@@ -87,7 +90,7 @@ impl<'a> Search<'a> {
                     at = self.next[self.call_at[last.index]];
                     continue;
                 }
-                match self.events[index].op.apply(state).filter(|after| self.is_new(index, *after)) {
+                match self.events[index].apply(state).filter(|after| self.is_new(index, *after)) {
                     Some(after) => break (index, after),
                     None => at = self.next[at],
                 }
@@ -111,8 +114,8 @@ impl<'a> Search<'a> {
             if returns {
                 return None;
             }
-            let op = &self.events[index].op;
-            if op.only_read() && op.apply(state).is_some() {
+            let event = &self.events[index];
+            if event.only_reads() && event.apply(state).is_some() {
                 return Some(index);
             }
             at = self.next[at];
@@ -139,6 +142,7 @@ impl<'a> Search<'a> {
     }
 
     fn remove(&mut self, index: usize) {
+        self.known -= usize::from(self.events[index].is_known());
         self.ordered[index / 64] |= 1 << (index % 64);
         for at in [self.call_at[index], self.return_at[index]] {
             let (previous, next) = (self.previous[at], self.next[at]);
@@ -147,6 +151,7 @@ impl<'a> Search<'a> {
     }
 
     fn restore(&mut self, index: usize) {
+        self.known += usize::from(self.events[index].is_known());
         self.ordered[index / 64] &= !(1 << (index % 64));
         // In reverse: its neighbours are those at the time of its removal.
         for at in [self.return_at[index], self.call_at[index]] {

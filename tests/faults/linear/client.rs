@@ -6,28 +6,31 @@ use std::sync::{Barrier, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use luat_kv::{Durability, IncrOptions, ListOptions, Namespace, OpenOptions, Result, Store, Version};
+use luat_kv::{Code, Durability, Error, IncrOptions, ListOptions, Namespace, OpenOptions, Result, Store, Version};
 
-use super::history::{Event, INCREMENTS, KEYS, Op};
+use super::history::{Event, INCREMENTS, KEYS, NEVER, Op};
 use crate::support::{Rng, end_if_it_hangs};
 use crate::trap;
 
 const NAMES: [&str; KEYS] = ["a", "b", "c"];
 
-/// Arguments: the folder whose system calls are delayed, the store's URL, the process's number, the seed, the number of groups, the number of operations of each thread
-/// in each group, and the number of threads. Before each group it prints `ready` and waits for a line, so that all
-/// processes start together. It prints its events as `GROUP EVENT`.
+/// Arguments: the folder whose system calls are delayed, the store's URL, the process's number, the seed, the number of
+/// groups, the number of operations of each thread in each group, the number of threads, and the busy timeout in
+/// milliseconds, within which operations may fail; with 0, none may. Before each group it prints `ready` and waits for a
+/// line, so that all processes start together. It prints its events as `GROUP EVENT`.
 pub fn client(arguments: &[&str]) -> ExitCode {
     let [folder, url, numbers @ ..] = arguments else { return ExitCode::from(2) };
     let numbers: Vec<u64> = numbers.iter().map(|number| number.parse().expect("a number")).collect();
-    let &[process, seed, groups, operations, threads] = numbers.as_slice() else { return ExitCode::from(2) };
+    let &[process, seed, groups, operations, threads, timeout] = numbers.as_slice() else { return ExitCode::from(2) };
     end_if_it_hangs();
     trap::install(Path::new(folder));
     trap::delay(40, Duration::from_micros(1500), seed ^ process);
     // With full durability, writes of several threads may be one transaction. (PostgreSQL has its own.)
     let durability = if seed % 2 == 0 || !url.starts_with("file:") { Durability::Normal } else { Durability::Full };
-    let options = OpenOptions::new().busy_timeout(Duration::from_secs(300)).durability(durability);
-    let shared = Store::open_url(url, &options).expect("to open the store");
+    let may_fail = timeout > 0;
+    let timeout = if may_fail { Duration::from_millis(timeout) } else { Duration::from_secs(300) };
+    let options = OpenOptions::new().busy_timeout(timeout).durability(durability);
+    let shared = open(url, &options, may_fail);
     let (printed, barrier) = (Mutex::new(()), Barrier::new(threads as usize));
     thread::scope(|scope| {
         for number in 0..threads {
@@ -35,22 +38,21 @@ pub fn client(arguments: &[&str]) -> ExitCode {
             let (printed, barrier) = (&printed, &barrier);
             scope.spawn(move || {
                 // Every second thread has its own store.
-                let own = (number % 2 == 1).then(|| Store::open_url(url, options).expect("to open the store"));
+                let own = (number % 2 == 1).then(|| open(url, options, may_fail));
                 let store = own.as_ref().unwrap_or(shared);
                 for group in 0..groups {
                     let namespace = store.namespace(&format!("group {group}")).expect("a namespace");
                     let rng = Rng(seed ^ (process << 40 | number << 32 | group));
                     let client = process * threads + number + 1;
-                    let mut thread =
-                        Thread { namespace, rng, next: client * 1_000_000 * INCREMENTS, seen: [None; KEYS] };
+                    let next = client * 1_000_000 * INCREMENTS;
+                    let mut thread = Thread { namespace, rng, next, seen: [None; KEYS], may_fail };
                     if barrier.wait().is_leader() {
                         println!("ready");
                         std::io::stdin().read_line(&mut String::new()).expect("a line");
                     }
                     barrier.wait();
-                    let events = (0..operations).map(|_| thread.operation(group)).collect::<Result<Vec<_>>>();
-                    let events = events.expect("operations that succeed");
-                    let text: String = events.iter().map(|event| format!("{group} {event}\n")).collect();
+                    let events = (0..operations).filter_map(|_| thread.operation(group));
+                    let text: String = events.map(|event| format!("{group} {event}\n")).collect();
                     let _printing = printed.lock().expect("the lock for printing");
                     print!("{text}");
                 }
@@ -58,6 +60,20 @@ pub fn client(arguments: &[&str]) -> ExitCode {
         }
     });
     ExitCode::SUCCESS
+}
+
+fn open(url: &str, options: &OpenOptions, may_fail: bool) -> Store {
+    loop {
+        match Store::open_url(url, options) {
+            Err(error) if may_fail && is_refusal(&error) => {}
+            opened => return opened.expect("to open the store"),
+        }
+    }
+}
+
+/// Whether an error is that of a server that cannot be reached or does not answer in time.
+fn is_refusal(error: &Error) -> bool {
+    matches!(error.code(), Code::Io | Code::Busy)
 }
 
 /// The clock that all processes share.
@@ -75,48 +91,79 @@ struct Thread {
     next: u64,
     /// The last observed contents of each key, with its version; a missing key has none.
     seen: [Option<(u64, Option<Version>)>; KEYS],
+    may_fail: bool,
 }
 
 impl Thread {
-    fn operation(&mut self, group: u64) -> Result<Event> {
+    /// Carries out an operation. Returns none if it has certainly not happened.
+    fn operation(&mut self, group: u64) -> Option<Event> {
         if self.rng.one_in(4) {
             thread::sleep(Duration::from_micros(self.rng.below(800)));
         }
         // In one group of three, all operations concern one key, which causes more conflicts.
         let key = if group.is_multiple_of(3) { 0 } else { self.rng.below(KEYS as u64) as usize };
-        let chosen = self.rng.below(100);
+        let planned = self.plan(key);
         let called = now();
-        let op = match chosen {
-            0..25 => self.get(key)?,
-            25..30 => Op::Has { key, found: self.namespace.has(NAMES[key])? },
-            30..45 => self.get_all(chosen.is_multiple_of(2))?,
-            45..58 => {
-                let value = self.number();
+        match self.carry_out(planned) {
+            Ok(op) => Some(Event { called, returned: now(), op }),
+            Err(error) if self.may_fail && is_refusal(&error) => {
+                let may_be_made = error.message().contains("the write may have been made");
+                may_be_made.then_some(Event { called, returned: NEVER, op: planned })
+            }
+            Err(error) => panic!("{planned:?}: {error}"),
+        }
+    }
+
+    /// Chooses an operation, whose result is yet to come.
+    fn plan(&mut self, key: usize) -> Op {
+        match self.rng.below(100) {
+            0..25 => Op::Get { key, found: 0 },
+            25..30 => Op::Has { key, found: false },
+            30..45 => Op::GetAll { found: [0; KEYS] },
+            45..58 => Op::Put { key, value: self.number() },
+            58..66 => Op::Add { key, value: self.number(), added: false },
+            66..78 => Op::Incr { key, initial: self.number(), sum: 0 },
+            78..82 => Op::Delete { key, found: false },
+            82..86 => Op::Take { key, found: 0 },
+            // Expects what this thread saw last, which others may have changed since.
+            _ => match self.seen[key] {
+                Some((expected, _)) => Op::CheckAndPut { key, expected, first: self.number(), done: false },
+                None => Op::Get { key, found: 0 },
+            },
+        }
+    }
+
+    /// Carries out what was planned, and returns it with its result.
+    fn carry_out(&mut self, planned: Op) -> Result<Op> {
+        Ok(match planned {
+            Op::Get { key, .. } => self.get(key)?,
+            Op::Has { key, .. } => Op::Has { key, found: self.namespace.has(NAMES[key])? },
+            Op::GetAll { .. } => self.get_all()?,
+            Op::Put { key, value } => {
                 let version = self.namespace.put(NAMES[key], value.to_string())?;
                 self.seen[key] = Some((value, Some(version)));
-                Op::Put { key, value }
+                planned
             }
-            58..66 => {
-                let value = self.number();
+            Op::Add { key, value, .. } => {
                 let added = self.namespace.add(NAMES[key], value.to_string())?;
                 if added.is_some() {
                     self.seen[key] = Some((value, added));
                 }
                 Op::Add { key, value, added: added.is_some() }
             }
-            66..78 => {
-                let initial = self.number();
+            Op::Incr { key, initial, .. } => {
                 let options = IncrOptions::new().initial(initial as i64);
                 Op::Incr { key, initial, sum: self.namespace.incr_with(NAMES[key], 1, &options)? as u64 }
             }
-            78..82 => Op::Delete { key, found: self.namespace.delete(NAMES[key])? },
-            82..86 => {
+            Op::Delete { key, .. } => Op::Delete { key, found: self.namespace.delete(NAMES[key])? },
+            Op::Take { key, .. } => {
                 let entry = self.namespace.take(NAMES[key])?;
                 Op::Take { key, found: entry.map_or(0, |entry| number(entry.value())) }
             }
-            _ => self.check_and_put(key)?,
-        };
-        Ok(Event { called, returned: now(), op })
+            Op::CheckAndPut { key, expected, first, .. } => {
+                Op::CheckAndPut { key, expected, first, done: self.check_and_put(key, first)? }
+            }
+        })
     }
 
     fn number(&mut self) -> u64 {
@@ -131,8 +178,8 @@ impl Thread {
         Ok(Op::Get { key, found })
     }
 
-    fn get_all(&mut self, by_list: bool) -> Result<Op> {
-        let keys = if by_list {
+    fn get_all(&mut self) -> Result<Op> {
+        let keys = if self.rng.one_in(2) {
             self.namespace.list(&ListOptions::new().values(true))?.entries
         } else {
             self.namespace.get_many(&NAMES)?
@@ -145,18 +192,16 @@ impl Thread {
         Ok(Op::GetAll { found })
     }
 
-    /// Expects what this thread saw last, which others may have changed since.
-    fn check_and_put(&mut self, key: usize) -> Result<Op> {
-        let Some((expected, version)) = self.seen[key] else { return self.get(key) };
-        let first = self.number();
+    /// Puts all keys if this one is what this thread saw last, and returns whether it was.
+    fn check_and_put(&mut self, key: usize, first: u64) -> Result<bool> {
+        let version = self.seen[key].and_then(|(_, version)| version);
         let mut batch = self.namespace.store().batch();
         batch.check(&self.namespace, NAMES[key], version)?;
         for (index, name) in NAMES.iter().enumerate() {
             let value = (first + index as u64 * INCREMENTS).to_string();
             batch.put(&self.namespace, name, value.as_bytes())?;
         }
-        let done = batch.commit()?.is_some();
-        Ok(Op::CheckAndPut { key, expected, first, done })
+        Ok(batch.commit()?.is_some())
     }
 }
 

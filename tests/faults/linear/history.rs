@@ -57,7 +57,7 @@ pub enum Op {
 
 impl Op {
     /// Whether it changes nothing, if it returned what it did.
-    pub fn only_read(&self) -> bool {
+    fn only_read(&self) -> bool {
         match self {
             Op::Get { .. } | Op::GetAll { .. } | Op::Has { .. } | Op::Take { found: 0, .. } => true,
             Op::Add { added: done, .. } | Op::Delete { found: done, .. } | Op::CheckAndPut { done, .. } => !done,
@@ -65,8 +65,8 @@ impl Op {
         }
     }
 
-    /// The state after the operation, if it can have returned what it did.
-    pub fn apply(&self, mut state: State) -> Option<State> {
+    /// The state after the operation, and whether it can have returned what it did.
+    fn apply(&self, mut state: State) -> (State, bool) {
         let fits = match *self {
             Op::Get { key, found } => state[key] == found,
             Op::GetAll { found } => state == found,
@@ -104,12 +104,15 @@ impl Op {
                 holds == done
             }
         };
-        fits.then_some(state)
+        (state, fits)
     }
 }
 
 /// The distance between the numbers that writes store, since increments add 1 to them.
 pub const INCREMENTS: u64 = 1_000_000;
+
+/// When an operation returned whose result is not known. It may have happened, or happen later.
+pub const NEVER: u64 = u64::MAX;
 
 /// An operation with its times, in nanoseconds of the clock that all processes share.
 #[derive(Clone, Copy, Debug)]
@@ -117,6 +120,25 @@ pub struct Event {
     pub called: u64,
     pub returned: u64,
     pub op: Op,
+}
+
+impl Event {
+    pub fn is_known(&self) -> bool {
+        self.returned != NEVER
+    }
+
+    /// The state after the operation, if it can have returned what it did.
+    pub fn apply(&self, state: State) -> Option<State> {
+        let (after, fits) = self.op.apply(state);
+        // One that is not known counts only for what it changes.
+        let happens = if self.is_known() { fits } else { after != state };
+        happens.then_some(after)
+    }
+
+    /// Whether it changes nothing.
+    pub fn only_reads(&self) -> bool {
+        self.is_known() && self.op.only_read()
+    }
 }
 
 impl fmt::Display for Event {

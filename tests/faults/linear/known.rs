@@ -2,7 +2,7 @@
 //! modified.
 
 use super::checker::{Failure, check};
-use super::history::{Event, INCREMENTS, Op};
+use super::history::{Event, INCREMENTS, NEVER, Op};
 use crate::support::Run;
 
 /// An operation between two moments.
@@ -118,11 +118,44 @@ pub fn histories(run: &mut Run) {
         ),
     ];
     serial.extend(overlapping);
+    serial.extend(without_answers());
     for (name, events, right) in serial {
         if check(&events).is_ok() != right {
             run.complain(format!("{name} is {}taken", if right { "not " } else { "" }));
         }
     }
+}
+
+/// Histories with writes that have no answer.
+fn without_answers() -> Vec<(&'static str, Vec<Event>, bool)> {
+    let lost = |called, op| event(called, NEVER, op);
+    let put_lost = lost(0, put(0, 10));
+    let counting = |first, second| vec![event(0, 1, incr(first)), lost(2, incr(0)), event(4, 5, incr(second))];
+    vec![
+        ("a lost put that happened", vec![put_lost, event(2, 3, get(0, 10))], true),
+        ("a lost put that did not happen", vec![put_lost, event(2, 3, get(0, 0))], true),
+        ("a lost put that happens later", vec![put_lost, event(2, 3, get(0, 0)), event(4, 5, get(0, 10))], true),
+        ("a lost put that is undone", vec![put_lost, event(2, 3, get(0, 10)), event(4, 5, get(0, 0))], false),
+        ("a lost put that is read before", vec![lost(4, put(0, 10)), event(0, 1, get(0, 10))], false),
+        (
+            "a lost put that happens twice",
+            vec![put_lost, event(2, 3, get(0, 10)), event(4, 5, delete(true)), event(6, 7, get(0, 10))],
+            false,
+        ),
+        ("a lost step", counting(1, 2), true),
+        ("a lost step that happened", counting(1, 3), true),
+        ("a lost step that happened twice", counting(1, 4), false),
+        (
+            "a lost add to what is there",
+            vec![event(0, 1, put(0, 10)), lost(2, add(5, false)), event(4, 5, get(0, 5))],
+            false,
+        ),
+        (
+            "a lost batch whose check does not hold",
+            vec![event(0, 1, put(0, 10)), lost(2, batch(9, 30, false)), event(4, 5, get(0, 30))],
+            false,
+        ),
+    ]
 }
 
 /// Changes a right history so that it has no order any more: a read returns what was overwritten before it was called.
