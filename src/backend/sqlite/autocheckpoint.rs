@@ -22,7 +22,11 @@ const MORE_FRAMES: u32 = 2 * FRAMES;
 const BULK: u32 = 32;
 
 /// Moves this many frames at a time after such a commit: the disk has to be waited for less often.
-const BULK_FRAMES: u32 = 4 * FRAMES;
+const BULK_FRAMES: u32 = 8 * FRAMES;
+
+/// The same if others commit too. Since it is less than what they move, they need not wait until the disk has what is
+/// not theirs.
+const BULK_FRAMES_BESIDE_OTHERS: u32 = FRAMES / 2;
 
 /// With this many frames, a log is long. It then takes about as much space as is left to it in any case (`WAL_LEFT`).
 const LONG: u32 = 15 * FRAMES;
@@ -37,8 +41,8 @@ pub(super) struct Autocheckpoint {
 
 impl Autocheckpoint {
     /// Returns the mode of the checkpoint that is due after a commit of `added` frames, the last of which is `last`.
-    /// `moved` frames are in the file already.
-    pub fn due(&self, last: u32, added: u32, moved: u32) -> Option<c_int> {
+    /// `moved` frames are in the file already. `is_alone`: nobody has committed since the last commit of this connection.
+    pub fn due(&self, last: u32, added: u32, moved: u32, is_alone: bool) -> Option<c_int> {
         if self.tried.get() > last {
             self.tried.set(0); // the log has begun anew
         }
@@ -52,7 +56,8 @@ impl Autocheckpoint {
             });
         }
         let step = match done {
-            _ if added >= BULK => BULK_FRAMES,
+            _ if added >= BULK && is_alone => BULK_FRAMES,
+            _ if added >= BULK => BULK_FRAMES_BESIDE_OTHERS,
             0 => FRAMES,
             _ => MORE_FRAMES,
         };
@@ -75,32 +80,47 @@ mod tests {
     fn a_log_is_moved_each_time_that_it_has_begun_anew() {
         let checkpoint = Autocheckpoint::default();
         for _ in 0..3 {
-            assert_eq!(checkpoint.due(FRAMES - 1, 1, 0), None);
-            assert_eq!(checkpoint.due(FRAMES, 1, 0), PASSIVE);
-            assert_eq!(checkpoint.due(1, 1, FRAMES), None);
+            assert_eq!(checkpoint.due(FRAMES - 1, 1, 0, true), None);
+            assert_eq!(checkpoint.due(FRAMES, 1, 0, true), PASSIVE);
+            assert_eq!(checkpoint.due(1, 1, FRAMES, true), None);
         }
     }
 
     #[test]
     fn large_commits_are_moved_in_larger_pieces() {
         let checkpoint = Autocheckpoint::default();
-        assert_eq!(checkpoint.due(BULK_FRAMES - 1, BULK, 0), None);
-        assert_eq!(checkpoint.due(BULK_FRAMES, BULK, 0), PASSIVE);
+        assert_eq!(checkpoint.due(BULK_FRAMES - 1, BULK, 0, true), None);
+        assert_eq!(checkpoint.due(BULK_FRAMES, BULK, 0, true), PASSIVE);
+    }
+
+    #[test]
+    fn large_commits_leave_nothing_to_move_to_the_others() {
+        let (large, small) = (Autocheckpoint::default(), Autocheckpoint::default());
+        let (mut last, mut moved) = (0, 0);
+        for _ in 0..100 {
+            last += BULK;
+            if large.due(last, BULK, moved, false).is_some() {
+                moved = last;
+            }
+            last += 1;
+            assert_eq!(small.due(last, 1, moved, false), None);
+        }
+        assert!(moved > 0);
     }
 
     #[test]
     fn a_reader_does_not_make_each_commit_try_in_vain() {
         let checkpoint = Autocheckpoint::default();
-        let tries = (1..=20 * FRAMES).filter(|&last| checkpoint.due(last, 1, 10).is_some()).count();
+        let tries = (1..=20 * FRAMES).filter(|&last| checkpoint.due(last, 1, 10, true).is_some()).count();
         assert!((9..=11).contains(&tries), "{tries}");
     }
 
     #[test]
     fn a_long_log_is_moved_without_writers_when_little_of_it_is_left() {
         let checkpoint = Autocheckpoint::default();
-        assert_eq!(checkpoint.due(LONG, 1, LONG - FRAMES), FULL);
-        assert_eq!(checkpoint.due(LONG + 1, 1, LONG - FRAMES + 1), None);
-        assert_eq!(checkpoint.due(LONG + FRAMES, 1, LONG), FULL);
-        assert_eq!(checkpoint.due(LONG + MORE_FRAMES, 1, 0), PASSIVE);
+        assert_eq!(checkpoint.due(LONG, 1, LONG - FRAMES, true), FULL);
+        assert_eq!(checkpoint.due(LONG + 1, 1, LONG - FRAMES + 1, true), None);
+        assert_eq!(checkpoint.due(LONG + FRAMES, 1, LONG, true), FULL);
+        assert_eq!(checkpoint.due(LONG + MORE_FRAMES, 1, 0, true), PASSIVE);
     }
 }

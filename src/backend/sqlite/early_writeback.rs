@@ -3,8 +3,7 @@
 //! A checkpoint first waits until the disk has the whole log. Usually, the system has written nothing of it by then, so
 //! commits wait for megabytes at once. Here, the system is asked to begin with each half of a megabyte as soon as it is
 //! complete. That call does not wait, and promises nothing: what is on the disk matters only to the checkpoint, which
-//! syncs the log as before. A commit of many frames asks for nothing: removals of many keys would keep the disk so busy
-//! that the writers beside them wait for longer.
+//! syncs the log as before.
 
 use super::descriptors;
 use super::registry::FileId;
@@ -12,16 +11,13 @@ use super::registry::FileId;
 /// How many frames of the log are written at a time.
 const FRAMES: u32 = 128;
 
-/// More frames than these are a large commit.
-const LARGE: u32 = 32;
-
 /// Asks for what a commit has completed, when the log has grown from `before` to `last` frames.
 pub(super) fn begin(database: FileId, before: u32, last: u32, page_size: u64) {
     /// The sizes of SQLite's file format, in bytes.
     const LOG_HEADER: u64 = 32;
     const FRAME_HEADER: u64 = 24;
     let frame = FRAME_HEADER + page_size;
-    let Some((from, to)) = complete(before, last).filter(|_| last - before < LARGE) else { return };
+    let Some((from, to)) = complete(before, last) else { return };
     let Some(log) = descriptors::of_log(database) else { return };
     let [start, end] = [from, to].map(|frames| (LOG_HEADER + u64::from(frames) * frame) as libc::off64_t);
     // If it fails, the checkpoint waits for longer. If the number has become that of another file meanwhile, a part of

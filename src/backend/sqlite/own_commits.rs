@@ -27,6 +27,8 @@ struct Seen {
     index: WalIndex,
     before: Cell<Option<Header>>,
     last_frame: Cell<Option<u32>>,
+    /// The number of the last commit.
+    commits: Cell<u32>,
     slice: Slice,
     autocheckpoint: Autocheckpoint,
 }
@@ -45,6 +47,7 @@ impl OwnCommits {
             index,
             before: Cell::new(None),
             last_frame: Cell::new(None),
+            commits: Cell::new(0),
             slice: Slice::new(index),
             autocheckpoint: Autocheckpoint::default(),
         });
@@ -94,11 +97,12 @@ unsafe extern "C" fn has_ended(
     let seen = unsafe { &*seen.cast::<Seen>() };
     seen.last_frame.set(u32::try_from(last_frame).ok());
     let last_frame = seen.last_frame.get().unwrap_or(0);
-    let before = seen.before.get().map_or(0, |before| before.frames());
-    let added = last_frame.checked_sub(before).unwrap_or(last_frame);
+    let (frames, commits) = seen.before.get().map_or((0, 0), |before| (before.frames(), before.commits()));
+    let added = last_frame.checked_sub(frames).unwrap_or(last_frame);
+    let is_alone = seen.commits.replace(commits.wrapping_add(1)) == commits;
     #[cfg(target_os = "linux")]
     early_writeback::begin(seen.database, last_frame - added, last_frame, seen.index.header().page_size());
-    if let Some(mode) = seen.autocheckpoint.due(last_frame, added, seen.index.moved()) {
+    if let Some(mode) = seen.autocheckpoint.due(last_frame, added, seen.index.moved(), is_alone) {
         if mode == ffi::SQLITE_CHECKPOINT_PASSIVE {
             // The lock for writing is free by now, and a checkpoint may wait for the disk.
             seen.slice.wake_early();

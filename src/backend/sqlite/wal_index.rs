@@ -89,11 +89,13 @@ impl Header {
     /// As long as the salts stay, the log only grows. So if it ends with that frame, nothing was committed since. (If
     /// the commit began the log anew, the salts differ.)
     pub fn follows(&self, before: &Header, frame: u32) -> bool {
-        const COMMITS: usize = 2;
         let salts = |header: &Header| (header.field(8), header.field(9));
-        salts(self) == salts(before)
-            && self.frames() == frame
-            && self.field(COMMITS) == before.field(COMMITS).wrapping_add(1)
+        salts(self) == salts(before) && self.frames() == frame && self.commits() == before.commits().wrapping_add(1)
+    }
+
+    /// The number that each commit increments.
+    pub fn commits(&self) -> u32 {
+        self.field(2)
     }
 
     /// The length of the log.
