@@ -19,9 +19,13 @@ postgres-rust:
 
 # The server's clock and the interpreter's are one.
 preloaded := sh -c 'LD_PRELOAD="$$PWD/target/c/clock.so" exec "$$@"' sh
-postgres-lua-5.4 postgres-lua-5.1 postgres-lua-jit: need-lua target/c/clock.so
+postgres-lua-5.4 postgres-lua-5.1 postgres-lua-jit: need-lua target/c/clock.so target/lua/fork.so
 postgres-lua-5.4 postgres-lua-5.1 postgres-lua-jit: postgres-lua-%: target/lua/%/luat_kv.so
 	@$(call lua_cpath,$*) tests/runner tap $@ $(with-server) --clock $(preloaded) lua$* tests/lua/run.lua -o tap
+
+target/lua/fork.so: tests/lua/fork.c | need-lua
+	@mkdir -p $(@D)
+	$(CC) -std=c99 -D_POSIX_C_SOURCE=200809L $(warnings) -O -shared -fPIC -I/usr/include/lua5.4 $< -o $@
 
 # All that apply to every back end. (Without memory, test_starved is about this process alone.) Each begins with the
 # system's time, which some of them move.

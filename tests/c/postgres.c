@@ -85,6 +85,72 @@ static void children_come_and_go(void)
     close_shared();
 }
 
+/* ---- Parent and child at the same time */
+
+enum { STEPS = 100 };
+
+/* The sessions of the database, besides the one that asks. */
+static void sessions(char *listed, size_t size)
+{
+    char command[1024];
+    snprintf(command, sizeof command,
+             "psql -XAtqd '%s' -c \"SELECT string_agg(pid::text, ' ' ORDER BY backend_start) FROM pg_stat_activity"
+             " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'\"",
+             luat_kv_store_path(shared.store));
+    FILE *psql = popen(command, "r");
+    CHECK(psql && fgets(listed, (int)size, psql));
+    CHECK(psql && pclose(psql) == 0);
+    listed[strcspn(listed, "\n")] = 0;
+}
+
+static void count_steps(const char *name)
+{
+    char key[64];
+    for (int step = 0; step < STEPS; step++) {
+        int64_t sum;
+        CHECK_STATUS(luat_kv_incr(shared.ns, LUAT_KV_TEXT("steps"), 1, NULL, &sum, &error), LUAT_KV_OK);
+        snprintf(key, sizeof key, "%s/%d", name, step);
+        CHECK_STATUS(kv_put(shared.ns, key, "value", &error), LUAT_KV_OK);
+    }
+}
+
+static void child_counts(void *parents_session)
+{
+    char listed[256];
+    count_steps("child");
+    sessions(listed, sizeof listed);
+    /* The parent's, and then its own. */
+    CHECK(strncmp(listed, parents_session, strlen(parents_session)) == 0);
+    CHECK(strchr(listed, ' ') != NULL);
+}
+
+static void child_forks(void *parents_session)
+{
+    child_run(child_counts, parents_session);
+    count_steps("between");
+}
+
+static void parent_and_child_go_on_at_the_same_time(void)
+{
+    char before[256], sum[32];
+    open_shared();
+    sessions(before, sizeof before);
+    pid_t child = child_start(child_counts, before);
+    count_steps("parent");
+    child_join(child);
+    child = child_start(child_forks, before);
+    count_steps("parent");
+    child_join(child);
+    snprintf(sum, sizeof sum, "%d", 5 * STEPS);
+    kv_check_value(shared.ns, LUAT_KV_TEXT("steps"), TEXT(sum), __FILE__, __LINE__);
+    /* The server notices that the children are gone. */
+    char after[256] = "";
+    for (int tries = 0; tries < 1000 && strcmp(before, after) != 0; tries++)
+        sessions(after, sizeof after);
+    CHECK(strcmp(before, after) == 0);
+    close_shared();
+}
+
 /* ---- Threads whose calls are under way when another one forks */
 
 enum { CALLERS = 2, CALLS = 300, FORKS = 20 };
@@ -130,6 +196,7 @@ static const struct check_test tests[] = {
     TEST(a_child_closes_the_store),
     TEST(a_child_exits_without_using_it),
     TEST(children_come_and_go),
+    TEST(parent_and_child_go_on_at_the_same_time),
     TEST(forks_come_amid_calls_of_other_threads),
 };
 

@@ -48,29 +48,60 @@ function TestPostgres:test_a_server_that_is_not_there_is_an_error()
   lu.assertNotStrContains(message, "secret")
 end
 
---- A child must leave the parent's connection alone. (Only LuaJIT can fork without a module.)
+--- The sessions of the database, besides the one that asks.
+local function sessions()
+  return support.must("psql -XAtqd %s -c %s", url, "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+    .. " AND pid <> pg_backend_pid() AND backend_type = 'client backend' ORDER BY backend_start")
+end
+
+--- Parent and child go on at the same time, each with a connection of its own.
 function TestPostgres:test_a_fork_with_an_open_connection()
-  if not jit then lu.skip("only LuaJIT can fork without a module") end
-  local ffi = require("ffi")
-  ffi.cdef("int fork(void); int waitpid(int, int *, int); void _exit(int);")
+  local library = support.root .. "/target/lua/fork.so"
+  local function load(name) return assert(package.loadlib(library, name)) end
+  local fork, wait, leave = load("do_fork"), load("do_wait"), load("do_leave")
   local store = KV.open({ url = url })
-  local kv = store:namespace("fork")
+  local kv, steps = store:namespace("fork"), 100
   kv:put("n", 0)
-  for _, finish in ipairs({ "leaves", "closes" }) do
-    local child = ffi.C.fork()
-    if child == 0 then
-      local done = pcall(function()
-        kv:incr("n")
-        if finish == "closes" then store:close() end
-      end)
-      ffi.C._exit(done and 0 or 1)
+  local before = sessions()
+  local function use(name)
+    for step = 1, steps do
+      kv:incr("n")
+      kv:put(("%s/%d"):format(name, step), name)
     end
-    kv:incr("n")
-    local status = ffi.new("int[1]")
-    lu.assertEquals(ffi.C.waitpid(child, status, 0), child)
-    lu.assertEquals(status[0], 0)
+    kv:add("once", name)
   end
-  lu.assertEquals(kv:get("n"), "4")
+  for round, ending in ipairs({ "leaves", "exits", "closes", "collects", "does nothing" }) do
+    kv:delete("once")
+    io.stdout:flush() -- what is in its buffer would be written by both
+    local child = fork()
+    if child == 0 then
+      local done, why = ending == "does nothing" or pcall(function()
+        use("child")
+        -- The parent's connection, and another one.
+        assert(sessions():find(before .. "\n%d+$"), "no connection of its own")
+        if ending == "closes" then store:close() end
+        if ending == "collects" then
+          store, kv = nil, nil
+          collectgarbage()
+        end
+      end)
+      if not done then io.stderr:write("child: ", tostring(why), "\n") end
+      if ending == "exits" then lu.oldOsExit(done and 0 or 1, true) end
+      leave(done and 0 or 1)
+    end
+    use("parent")
+    lu.assertEquals(wait(child), 0, ending)
+    -- The server notices that the child is gone.
+    for _ = 1, 1000 do
+      if sessions() == before then break end
+    end
+    lu.assertEquals(sessions(), before)
+    lu.assertNotNil(kv:get("once"))
+    local expected = steps * (round + math.min(round, 4))
+    lu.assertEquals(kv:get("n"), tostring(expected), ending)
+  end
+  lu.assertEquals(kv:count({ prefix = "child/" }), steps)
+  lu.assertEquals(kv:count({ prefix = "parent/" }), steps)
   store:close()
 end
 

@@ -2,41 +2,90 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from typing import Any
 
 import pytest
 
 import luat_kv
-from luat_kv import Store
+from luat_kv import Namespace, Store
 
 FORK = """
 import os, sys, luat_kv
 store = luat_kv.open(sys.argv[1])
 kv = store.namespace("fork")
 kv["n"] = b"0"
+def use(name):
+    for step in range(50):
+        kv.incr("n")
+        kv[f"{name}/{step}"] = b"1"
+    return kv.add("once", name.encode())
 for ending in ("exits", "closes", "leaves"):
+    kv.delete("once")
     pid = os.fork()
     if pid == 0:
-        kv.incr("n")
+        use("child")
         if ending == "exits":
             sys.exit()
         if ending == "closes":
             store.close()
         os._exit(0)
-    kv.incr("n")
+    added = use("parent")
     assert os.waitpid(pid, 0)[1] == 0, ending
+    assert kv["once"] == (b"parent" if added else b"child")
 pid = os.fork()
 if pid == 0:
     sys.exit()  # without any call
 assert os.waitpid(pid, 0)[1] == 0
-print(kv.incr("n"))
+print(kv.incr("n"), kv.count("child/"), kv.count("parent/"))
+"""
+
+THREADS = """
+import os, sys, threading, warnings, luat_kv
+warnings.simplefilter("ignore", DeprecationWarning)  # newer Pythons warn of any fork in a process with threads
+store = luat_kv.open(sys.argv[1])
+kv = store.namespace("fork")
+def work():
+    for _ in range(300):
+        kv.incr("n")
+threads = [threading.Thread(target=work) for _ in range(2)]
+for thread in threads: thread.start()
+for _ in range(20):
+    pid = os.fork()
+    if pid == 0:
+        kv.incr("n")
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+for thread in threads: thread.join()
+print(kv["n"].decode())
 """
 
 
 def test_parent_and_child_go_on_after_a_fork(store: Store, child: Any) -> None:
     done = child(FORK, store.stats().path)
-    assert done.stdout == "7\n", done.stderr
+    assert done.stdout == "301 50 50\n", done.stderr
+
+
+def test_a_fork_amid_calls_of_other_threads(store: Store, child: Any) -> None:
+    done = child(THREADS, store.stats().path)
+    assert done.stdout == "620\n", done.stderr
+
+
+def _count(kv: Namespace) -> None:
+    for _ in range(100):
+        kv.incr("n")
+
+
+def test_multiprocessing_with_forks(kv: Namespace) -> None:
+    processes = [multiprocessing.get_context("fork").Process(target=_count, args=(kv,)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    _count(kv)
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+    assert kv["n"] == b"400"
 
 
 def test_the_label_is_the_url(store: Store) -> None:
