@@ -5,6 +5,7 @@
 //! - `refusals`: the server refuses: a full disk, too many connections, rights, locks, a clock that is wrong.
 //! - `processes`: several processes change the same key.
 
+mod clocks;
 pub mod control;
 mod cuts;
 mod operations;
@@ -12,7 +13,8 @@ mod outages;
 mod processes;
 mod refusals;
 
+pub use self::clocks::client as clock_client;
 pub use self::cuts::suite as cuts;
 pub use self::outages::suite as outages;
 pub use self::processes::{client, suite as processes};
-pub use self::refusals::{clock_client, suite as refusals};
+pub use self::refusals::suite as refusals;

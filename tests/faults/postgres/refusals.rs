@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use luat_kv::{Code, OpenOptions, PutOptions, Result, Store};
 
+use super::clocks::clocks;
 use super::control::Control;
 use super::operations::{OPERATIONS, Operation, prepare};
-use crate::support::{Rng, Run, end_if_it_hangs, role};
+use crate::support::{Rng, Run, end_if_it_hangs};
 
 const IMPATIENT: Duration = Duration::from_millis(500);
 const PATIENT: Duration = Duration::from_secs(60);
@@ -25,7 +26,9 @@ pub fn suite(run: &mut Run) -> ExitCode {
     deadlocks(run, &mut control);
     run.test("batches, removals, imports and sweeps on the same keys do not fail by deadlocks");
     clocks(run, &mut control);
-    run.test("a client whose clock is an hour off stores and sees the server's times");
+    run.test(
+        "a client whose clock is an hour off sees the server's times, and stores none that is over by either clock",
+    );
     let mut control = Control::start(&["max_connections=6", "superuser_reserved_connections=3"]);
     connections(run, &mut control);
     run.test("too many connections: BUSY when the timeout is over, and a free one is taken");
@@ -173,57 +176,6 @@ fn deadlocks(run: &mut Run, control: &mut Control) {
     if sum != Ok(Some((THREADS as i64 * BATCHES).to_string().into_bytes())) {
         run.complain(format!("the sum is {sum:?}"));
     }
-}
-
-/// Clients whose clock is ahead of the server's, or behind.
-fn clocks(run: &mut Run, control: &mut Control) {
-    let url = control.ask("database");
-    let store = open(&url, IMPATIENT);
-    let namespace = store.namespace("clock").expect("a namespace");
-    for off in [-3600_i64, 3600] {
-        let file = tempfile::NamedTempFile::new().expect("a file for the clock");
-        std::fs::write(file.path(), off.to_ne_bytes()).expect("to set the clock");
-        namespace.put_with("short", "1", &PutOptions::default().ttl(60)).expect("to put");
-        let before = control.ask("sql SELECT floor(extract(epoch FROM clock_timestamp()))::bigint");
-        let mut client = role("postgres-clock");
-        client.arg(&url).env("LD_PRELOAD", library()).env("TEST_CLOCK", file.path());
-        let status = client.status().expect("a client");
-        if !status.success() {
-            run.complain(format!("the client whose clock is {off} s ahead ended with {status}"));
-        }
-        let before: i64 = before.parse().expect("a time");
-        let entry = namespace.get_entry("long").expect("to get").expect("what the client has put");
-        let lives = entry.expiration.expect("an end") - before;
-        if !(60..=70).contains(&lives) {
-            run.complain(format!(
-                "a lifetime of 60 s, from a client whose clock is {off} s ahead, ends after {lives} s"
-            ));
-        }
-        if namespace.has("own") != Ok(true) {
-            run.complain(format!("{off} s: a sweep of the client has removed what has not expired"));
-        }
-    }
-}
-
-fn library() -> String {
-    let root = std::env::current_dir().expect("the working folder");
-    format!("{}/target/c/clock.so", root.display())
-}
-
-/// Argument: the URL.
-pub fn clock_client(arguments: &[&str]) -> ExitCode {
-    let [url] = arguments else { return ExitCode::from(2) };
-    end_if_it_hangs();
-    let store = open(url, IMPATIENT);
-    let namespace = store.namespace("clock").expect("a namespace");
-    let lives = namespace.get("short").expect("to get").is_some();
-    namespace.put_with("long", "1", &PutOptions::default().ttl(60)).expect("to put");
-    namespace.put_with("own", "1", &PutOptions::default().ttl(60)).expect("to put");
-    store.sweep(None).expect("to sweep");
-    if !lives {
-        println!("# a key with a lifetime of 60 s is gone for a client whose clock is off");
-    }
-    ExitCode::from(u8::from(!lives))
 }
 
 fn connections(run: &mut Run, control: &mut Control) {
