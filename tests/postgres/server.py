@@ -56,12 +56,13 @@ def with_parent() -> None:
 class Folder:
     """A temporary folder of the user who runs servers. Its path is short, since the one of a socket is limited.
 
-    It is in memory if there is enough: a suite makes a hundred databases, each of which has 300 files.
+    It is in memory if there is enough, unless it is to be on the disk: a suite makes a hundred databases, each of which
+    has 300 files.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_disk: bool = False) -> None:
         memory = pathlib.Path("/dev/shm")
-        is_large = memory.is_dir() and shutil.disk_usage(memory).free > 4 * 2**30
+        is_large = not on_disk and memory.is_dir() and shutil.disk_usage(memory).free > 4 * 2**30
         self.path = pathlib.Path(tempfile.mkdtemp(prefix="kv-pg.", dir=memory if is_large else "/tmp"))
         self.path.chmod(0o755)  # the tests have users of their own
         if user := other_user():
