@@ -91,7 +91,8 @@ impl Failure {
             // The server ends, starts or has crashed; a pool that has no server; an idle connection was ended.
             "57P03" => failure(Kind::Refused, Code::Io),
             "57P01" | "57P02" | "57P05" | "25P03" => failure(Kind::Lost, Code::Io),
-            "42P01" | "3F000" => failure(Kind::NoTables, Code::Io),
+            // Nor are they there if a column is missing.
+            "42P01" | "3F000" | "42703" => failure(Kind::NoTables, Code::Io),
             "42P06" | "42P07" | "42710" | "23505" => failure(Kind::Created, Code::Io),
             "42501" => caused(io::ErrorKind::PermissionDenied),
             "53100" => caused(io::ErrorKind::StorageFull),

@@ -25,19 +25,36 @@ pub(super) struct Rights {
 pub(super) fn prepare(connection: &mut Connection, call: &mut Call, rights: Rights) -> Result<bool, Failure> {
     match check(connection, call) {
         Err(failure) if failure.kind == Kind::NoTables => {}
-        checked => return checked.map_err(|failure| explained(failure, "read")),
+        checked => return checked.map_err(|failure| explained(connection, call, failure, "read")),
     }
     if rights.readonly || !rights.create {
-        let why = "the database has no store yet, and this one may not create it; open it once without \"readonly\" and \
-                   with \"create\"";
+        let why = match rights.readonly {
+            true => {
+                "the database has no store yet: the first open that may write creates it, and this one may only read"
+            }
+            false => "the database has no store yet, and this open is not to create it",
+        };
         return Err(Error::new(Code::Io, why).caused_by(std::io::ErrorKind::NotFound.into()).into());
     }
     match create(connection, call) {
-        // Another process was faster.
-        Err(failure) if failure.kind == Kind::Created => {}
-        created => created.map_err(|failure| explained(failure, "create"))?,
+        // Another process was faster, and its tables are there now. Or they are not those of a store.
+        Err(there) if there.kind == Kind::Created => check(connection, call).map_err(|failure| match failure.kind {
+            Kind::NoTables => foreign(&there.error),
+            _ => explained(connection, call, failure, "read"),
+        }),
+        Err(failure) => Err(explained(connection, call, failure, "create")),
+        Ok(()) => check(connection, call).map_err(|failure| explained(connection, call, failure, "read")),
     }
-    check(connection, call).map_err(|failure| explained(failure, "read"))
+}
+
+/// What has the name of one of the tables is another program's.
+fn foreign(there: &Error) -> Failure {
+    let message = format!(
+        "the schema luat_kv of the database belongs to another program, since it has no table format of a store: {}; use \
+         another database, or rename what is there",
+        there.message()
+    );
+    Error::new(Code::Corrupt, message).into()
 }
 
 fn check(connection: &mut Connection, call: &mut Call) -> Result<bool, Failure> {
@@ -79,24 +96,37 @@ fn create(connection: &mut Connection, call: &mut Call) -> Result<(), Failure> {
     }
 }
 
-/// Says what the role needs.
-fn explained(failure: Failure, what: &str) -> Failure {
+/// Says what the role needs, in SQL.
+fn explained(connection: &mut Connection, call: &mut Call, failure: Failure, what: &str) -> Failure {
     let is_refused = failure.error.io_kind() == Some(std::io::ErrorKind::PermissionDenied);
-    let missing = match (is_refused || failure.kind == Kind::NoTables, what) {
-        (false, _) => return failure,
-        (true, "create") => format!(
-            "the role may not create the tables; let it, with GRANT CREATE ON DATABASE …, or let an owner run: {}",
+    if !is_refused && failure.kind != Kind::NoTables {
+        return failure;
+    }
+    let Ok((role, database)) = names(connection, call) else { return failure };
+    let rights = format!(
+        "GRANT USAGE ON SCHEMA luat_kv TO {role}; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA luat_kv TO \
+         {role}"
+    );
+    let missing = match what {
+        "create" => format!(
+            "the role may not create the tables; let it, with GRANT CREATE ON DATABASE {database} TO {role}, or let an \
+             owner run: BEGIN; {}; {rights}; COMMIT",
             script()
         ),
-        (true, _) => "the role needs: GRANT USAGE ON SCHEMA luat_kv TO …; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL \
-                      TABLES IN SCHEMA luat_kv TO …"
-            .to_owned(),
+        _ => format!("the role needs: {rights}"),
     };
     Failure::new(failure.kind, failure.error.because(&missing))
+}
+
+/// The role and the database, as SQL writes them.
+fn names(connection: &mut Connection, call: &mut Call) -> Result<(String, String), Failure> {
+    let rows = connection.ask(call, Statement::new(sql::NAMES, []))?;
+    let name = |column| Ok::<_, Failure>(rows.text(0, column)?.unwrap_or_default().to_owned());
+    Ok((name(0)?, name(1)?))
 }
 
 /// All that creates the tables, for an owner to run.
 fn script() -> String {
     let all = sql::CREATE.map(|sql| sql.split_whitespace().collect::<Vec<_>>().join(" ")).join("; ");
-    format!("BEGIN; {all}; INSERT INTO luat_kv.format VALUES ({FORMAT}, {WRITER}, {READER}); COMMIT")
+    format!("{all}; INSERT INTO luat_kv.format VALUES ({FORMAT}, {WRITER}, {READER})")
 }

@@ -26,6 +26,9 @@ pub(super) const SESSION: &str = "SELECT pg_backend_pid()";
 
 pub(super) const FORMAT: &str = "SELECT format, writer, reader FROM luat_kv.format";
 
+/// The role and the database, quoted where SQL needs it.
+pub(super) const NAMES: &str = "SELECT quote_ident(current_user::text), quote_ident(current_database()::text)";
+
 /// The present time in Unix seconds: parameter `$n`, or the server's.
 macro_rules! now {
     ($n:literal) => {

@@ -18,7 +18,9 @@ pub fn suite(run: &mut Run) -> ExitCode {
     end_if_it_hangs();
     let mut control = Control::start(&[]);
     no_right_to_create(run, &mut control);
-    run.test("a role that may not create the tables is told the SQL for it");
+    run.test("a role that may not create the tables is told the SQL for it, and then has all rights");
+    foreign_tables(run, &mut control);
+    run.test("tables of another program in the schema: an error that says so, and nothing is changed");
     rights(run, &mut control);
     run.test("a role that loses its rights: the error says so, and the rights are enough again when they are back");
     locked(run, &mut control);
@@ -65,13 +67,63 @@ fn timed<T>(run: &mut Run, what: &str, call: impl FnOnce() -> T) -> T {
     returned
 }
 
+/// The error contains what an owner has to run, for just this role.
 fn no_right_to_create(run: &mut Run, control: &mut Control) {
-    control.ask("sql CREATE ROLE site LOGIN");
-    let url = control.ask("database").replacen("postgres@", "site@", 1);
-    let opened = Store::open_url(&url, &OpenOptions::new().busy_timeout(IMPATIENT));
-    refused(run, "open", opened, &[Code::Io], "permission denied");
-    let opened = Store::open_url(&url, &OpenOptions::new().busy_timeout(IMPATIENT));
-    refused(run, "open", opened, &[Code::Io], "CREATE SCHEMA");
+    for (role, quoted) in [("site", "site"), ("Our-Site", "\"Our-Site\"")] {
+        control.ask(&format!("sql CREATE ROLE {quoted} LOGIN"));
+        let url = control.ask("url").replacen("postgres@", &format!("{role}@"), 1);
+        let opened = Store::open_url(&url, &OpenOptions::new().busy_timeout(IMPATIENT));
+        let Err(error) = opened else { return run.complain("a role without rights has opened a store") };
+        refused(run, "open", Err::<(), _>(error.clone()), &[Code::Io], "permission denied");
+        let grant = format!("GRANT CREATE ON DATABASE kv TO {quoted}, or");
+        refused(run, "open", Err::<(), _>(error.clone()), &[Code::Io], &grant);
+        let (_, script) = error.message().split_once("let an owner run: ").unwrap_or_default();
+        control.ask(&format!("sql {script}"));
+        match Store::open_url(&url, &OpenOptions::new().busy_timeout(IMPATIENT)) {
+            Ok(store) => uses(run, &store),
+            Err(error) => run.complain(format!("with the rights that the error has asked for: {error}")),
+        }
+        control.ask(&format!("sql REVOKE ALL ON ALL TABLES IN SCHEMA luat_kv FROM {quoted}"));
+        let opened = Store::open_url(&url, &OpenOptions::new().busy_timeout(IMPATIENT));
+        let grant = format!("DELETE ON ALL TABLES IN SCHEMA luat_kv TO {quoted}");
+        refused(run, "open without rights to the tables", opened, &[Code::Io], &grant);
+        control.ask("sql DROP SCHEMA luat_kv CASCADE");
+    }
+}
+
+/// Carries out each operation.
+fn uses(run: &mut Run, store: &Store) {
+    for operation in OPERATIONS {
+        let returned = prepare(store).and_then(|namespace| (operation.run)(&namespace));
+        if returned.as_deref() != Ok(operation.returns) {
+            run.complain(format!("{}: {returned:?}", operation.name));
+        }
+    }
+}
+
+/// Tables of another program, in a schema or under names of this library.
+fn foreign_tables(run: &mut Run, control: &mut Control) {
+    let url = control.ask("url");
+    for tables in [
+        "CREATE TABLE luat_kv.kv (id int, name text); INSERT INTO luat_kv.kv VALUES (1, 'mine')",
+        "CREATE TABLE luat_kv.kv (id int); CREATE TABLE luat_kv.format (name text); INSERT INTO luat_kv.kv VALUES (1)",
+        "CREATE TABLE luat_kv.other (id int); CREATE INDEX kv_expiration ON luat_kv.other (id)",
+    ] {
+        control.ask(&format!("sql CREATE SCHEMA luat_kv; {tables}"));
+        let contents = "sql SELECT query_to_xml('SELECT * FROM luat_kv.kv', true, false, '')";
+        let all = "sql SELECT string_agg(c.relname, ' ' ORDER BY c.oid) FROM pg_class AS c WHERE relnamespace = \
+                   'luat_kv'::regnamespace";
+        let state = |control: &mut Control| (control.tries(contents), control.ask(all));
+        let before = state(control);
+        let opened = Store::open_url(&url, &OpenOptions::new().busy_timeout(IMPATIENT));
+        refused(run, tables, opened, &[Code::Corrupt], "the schema luat_kv of the database belongs to another program");
+        let only_reads = OpenOptions::new().busy_timeout(IMPATIENT).readonly(true);
+        refused(run, tables, Store::open_url(&url, &only_reads), &[Code::Io], "the database has no store yet");
+        if state(control) != before {
+            run.complain(format!("{tables}: they have changed"));
+        }
+        control.ask("sql DROP SCHEMA luat_kv CASCADE");
+    }
 }
 
 fn rights(run: &mut Run, control: &mut Control) {
