@@ -156,7 +156,12 @@ impl Connection {
     }
 
     fn not_connected(&self) -> Failure {
-        Failure::of_connecting(&self.message())
+        let failure = Failure::of_connecting(&self.message());
+        // SAFETY: the connection is live.
+        match unsafe { (self.libpq.connection_needs_password)(self.conn) } != 0 {
+            true => failure.without_password(),
+            false => failure,
+        }
     }
 
     fn lost(&self) -> Failure {

@@ -15,6 +15,8 @@ pub(super) enum Kind {
     Lost,
     /// The server has done nothing, and another connection is needed.
     Refused,
+    /// The server is not what the URL demands. Trying again would fail in the same way, but another host may do.
+    Distrusted,
     /// The ledger has this write already.
     Done,
     /// The database does not have the tables.
@@ -109,23 +111,86 @@ impl Failure {
         }
     }
 
-    /// The failure of an attempt to connect. The message is libpq's; where the server has refused, it contains an
-    /// SQLSTATE (see [`ERRORS_VERBOSE`](super::libpq::ERRORS_VERBOSE)).
+    /// The failure of an attempt to connect. The message is libpq's: a line for each address that it has tried. Where the
+    /// server has refused, it contains an SQLSTATE (see [`ERRORS_VERBOSE`](super::libpq::ERRORS_VERBOSE)).
     pub fn of_connecting(message: &str) -> Self {
-        let mut first = message.lines().next().unwrap_or_default().trim().to_owned();
-        if let Some((before, state, after)) = split_state(&first) {
-            let (state, text) = (state.to_owned(), format!("{before}: {after}"));
-            return Failure::in_state(&state, text);
+        let reports = reports(message);
+        let states: Vec<_> = reports.iter().map(|report| split_state(report)).collect();
+        let texts = reports.iter().zip(&states).map(|(report, state)| match state {
+            Some((before, _, after)) => format!("{before}: {after}"),
+            None => report.clone(),
+        });
+        let text = distinct(texts);
+        // libpq goes on to the next address unless the last one has decided.
+        if let Some((_, state, _)) = states.iter().rev().find_map(|state| *state) {
+            return Failure::in_state(state, text);
         }
         // What the URL sets, before anything was sent.
-        if ["invalid ", "could not match "].iter().any(|start| first.starts_with(start)) {
-            return Failure::new(Kind::Final, Error::invalid(first));
+        if ["invalid ", "could not match "].iter().any(|start| text.starts_with(start)) {
+            return Failure::new(Kind::Final, Error::invalid(text));
         }
-        if let Some(hint) = message.lines().nth(1).filter(|hint| hint.starts_with('\t')) {
-            first = format!("{first} ({})", hint.trim());
+        match DISTRUST.iter().any(|words| text.contains(words)) {
+            true => Failure::new(Kind::Distrusted, Error::new(Code::Io, text)),
+            false => Failure::lost(text),
         }
-        Failure::lost(first)
     }
+
+    /// The failure to connect because the server wants a password, and there is none.
+    pub fn without_password(self) -> Self {
+        let missing = "put it into ~/.pgpass or PGPASSWORD, or into the URL";
+        Failure::new(Kind::Final, self.error.and_so(missing))
+    }
+
+    /// The failure to connect to any of the hosts of a URL, with the reason of each.
+    pub fn of_hosts(mut failed: Vec<Failure>) -> Self {
+        // The first that says why decides, unless another host can still be expected to let this process in.
+        let chief = failed.iter().position(|failure| failure.kind != Kind::Distrusted && !failure.is_silent);
+        let chief = chief.or_else(|| failed.iter().position(|failure| failure.kind != Kind::Distrusted)).unwrap_or(0);
+        match failed.len() {
+            0 => Failure::lost("the URL names no server"),
+            1 => failed.swap_remove(0),
+            _ => {
+                let message = distinct(failed.iter().map(|failure| failure.error.message().to_owned()));
+                let Failure { kind, error, is_silent } = failed.swap_remove(chief);
+                Failure { kind, error: Error::new(error.code(), message), is_silent }
+            }
+        }
+    }
+}
+
+/// What libpq says if a server is not the one that the URL demands, or has no TLS: repeating does not change that. (The
+/// first words are OpenSSL's, and the others could be in another language; then the call ends with its timeout.)
+const DISTRUST: [&str; 4] = [
+    "certificate verify failed",
+    "does not match host name",
+    "root certificate file",
+    "server does not support SSL, but SSL was required",
+];
+
+/// The reports of libpq about addresses, each in one line with its hint, and without the further lines of the server.
+fn reports(message: &str) -> Vec<String> {
+    let mut reports = Vec::<String>::new();
+    let first_word = message.split_whitespace().next().unwrap_or_default();
+    for line in message.lines() {
+        let (is_first, hint) = (reports.is_empty(), line.strip_prefix('\t'));
+        if let (Some(hint), Some(report)) = (hint, reports.last_mut()) {
+            *report += &format!(" ({})", hint.trim());
+        } else if is_first || line.starts_with(first_word) {
+            reports.push(line.trim().to_owned());
+        }
+    }
+    reports
+}
+
+/// Several messages as one, each once.
+fn distinct(messages: impl Iterator<Item = String>) -> String {
+    let mut all = Vec::new();
+    for message in messages {
+        if !all.contains(&message) {
+            all.push(message);
+        }
+    }
+    all.join("; ")
 }
 
 /// Splits `…: FATAL:  28P01: text` at its SQLSTATE.
@@ -162,5 +227,41 @@ mod tests {
                     server running locally?\n";
         assert_eq!(of(none).0, Kind::Lost);
         assert!(of(none).2.ends_with("(Is the server running locally?)"), "{}", of(none).2);
+        let other =
+            of("connection to server at \"db1\" (10.0.0.1), port 5432 failed: server certificate for \"db2\" does \
+                        not match host name \"db1\"\n");
+        assert_eq!((other.0, other.1), (Kind::Distrusted, Code::Io));
+    }
+
+    #[test]
+    fn each_address_that_was_tried_is_named() {
+        let tried = "connection to server at \"db1\" (::1), port 5432 failed: Connection refused\n\tIs the server \
+                     running?\nconnection to server at \"db1\" (10.0.0.1), port 5432 failed: FATAL:  28P01: wrong\n\
+                     LOCATION:  auth_failed, auth.c:326\n";
+        let failure = Failure::of_connecting(tried);
+        assert_eq!(failure.kind, Kind::Final, "the last address has decided");
+        assert_eq!(
+            failure.error.message(),
+            "connection to server at \"db1\" (::1), port 5432 failed: Connection refused (Is the server running?); \
+             connection to server at \"db1\" (10.0.0.1), port 5432 failed: FATAL: wrong (SQLSTATE 28P01)"
+        );
+    }
+
+    #[test]
+    fn each_host_that_was_tried_is_named() {
+        let distrusted = || Failure::new(Kind::Distrusted, Error::new(Code::Io, "a: certificate verify failed"));
+        let full = || Failure::new(Kind::Refused, Error::new(Code::Busy, "b: too many clients"));
+        let silent = || Failure::silent("c did not answer".to_owned());
+        let of = |failed| {
+            let failure = Failure::of_hosts(failed);
+            (failure.kind, failure.error.code(), failure.is_silent, failure.error.message().to_owned())
+        };
+        let all = of(vec![silent(), distrusted(), full()]);
+        let message = "c did not answer; a: certificate verify failed; b: too many clients";
+        assert_eq!(all, (Kind::Refused, Code::Busy, false, message.to_owned()));
+        // The second may be there again later, so it is worth trying again.
+        assert_eq!(of(vec![distrusted(), silent()]).0, Kind::Lost);
+        let message = "a: certificate verify failed".to_owned();
+        assert_eq!(of(vec![distrusted(), distrusted()]), (Kind::Distrusted, Code::Io, false, message));
     }
 }

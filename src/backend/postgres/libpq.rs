@@ -88,6 +88,7 @@ functions! {
     conninfo_free = c"PQconninfoFree": fn(*mut ConnOption);
     conninfo_parse = c"PQconninfoParse": fn(*const c_char, *mut *mut c_char) -> *mut ConnOption;
     consume_input = c"PQconsumeInput": fn(*mut Conn) -> c_int;
+    connection_needs_password = c"PQconnectionNeedsPassword": fn(*const Conn) -> c_int;
     enter_pipeline = c"PQenterPipelineMode": fn(*mut Conn) -> c_int;
     error_message = c"PQerrorMessage": fn(*const Conn) -> *const c_char;
     finish = c"PQfinish": fn(*mut Conn);

@@ -72,10 +72,12 @@ impl Session {
 
 /// Connects to the first host that lets this process in. Each gets a part of the time that is left.
 fn connect(call: &mut Call, libpq: &'static Libpq, hosts: &Hosts) -> Result<Connection, Failure> {
-    let mut failed = None::<Failure>;
+    let mut failed = Vec::new();
     for (at, target) in hosts.targets.iter().enumerate() {
-        if failed.is_some() && call.left().is_zero() {
-            break; // to look up a name can take longer than its part
+        // To look up a name can take longer than its part.
+        if !failed.is_empty() && call.left().is_zero() {
+            failed.push(Failure::silent(format!("{} was not tried, since no time was left", target.name())));
+            continue;
         }
         let part = call.left() / (hosts.targets.len() - at) as u32;
         let until = Instant::now() + hosts.timeout.map_or(part, |timeout| timeout.min(part));
@@ -83,10 +85,8 @@ fn connect(call: &mut Call, libpq: &'static Libpq, hosts: &Hosts) -> Result<Conn
             Ok(connection) => return Ok(connection),
             // As libpq does: a wrong password is wrong everywhere.
             Err(failure) if failure.kind == Kind::Final => return Err(failure),
-            // The first that says why.
-            Err(failure) if failed.as_ref().is_none_or(|failed| failed.is_silent) => failed = Some(failure),
-            Err(_) => {}
+            Err(failure) => failed.push(failure),
         }
     }
-    Err(failed.unwrap_or_else(|| Failure::lost("the URL names no server")))
+    Err(Failure::of_hosts(failed))
 }

@@ -1,5 +1,6 @@
 //! Servers that refuse: no space, no connection, no right, a lock; and clients whose clock is wrong.
 
+use std::net::TcpListener;
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -31,6 +32,12 @@ pub fn suite(run: &mut Run) -> ExitCode {
     run.test(
         "a client whose clock is an hour off sees the server's times, and stores none that is over by either clock",
     );
+    passwords(run, &mut control);
+    run.test("no password, or a wrong one: IO at once");
+    certificates(run);
+    run.test("a server without TLS, or with the certificate of another one: IO at once");
+    hosts(run);
+    run.test("no host that can be reached: the error names each with its reason");
     let mut control = Control::start(&["max_connections=6", "superuser_reserved_connections=3"]);
     connections(run, &mut control);
     run.test("too many connections: BUSY when the timeout is over, and a free one is taken");
@@ -227,6 +234,54 @@ fn deadlocks(run: &mut Run, control: &mut Control) {
     let sum = open(&url, IMPATIENT).namespace("n").and_then(|namespace| namespace.get("sum"));
     if sum != Ok(Some((THREADS as i64 * BATCHES).to_string().into_bytes())) {
         run.complain(format!("the sum is {sum:?}"));
+    }
+}
+
+/// Complains unless a store is refused with these words, and long before its timeout.
+fn refused_at_once(run: &mut Run, url: &str, words: &str) {
+    let opened = timed(run, words, || Store::open_url(url, &OpenOptions::new().busy_timeout(PATIENT)));
+    refused(run, "open", opened, &[Code::Io], words);
+}
+
+fn passwords(run: &mut Run, control: &mut Control) {
+    control.ask("sql CREATE ROLE asked LOGIN PASSWORD 'right'");
+    control.ask("sql GRANT USAGE ON SCHEMA luat_kv TO asked");
+    control.ask("sql GRANT SELECT ON ALL TABLES IN SCHEMA luat_kv TO asked");
+    let rules = "SELECT unnest(ARRAY[''local all asked scram-sha-256'', ''local all all trust''])";
+    let write = format!("format('COPY ({rules}) TO %L', current_setting('hba_file'))");
+    control.ask(&format!("sql DO $$ BEGIN EXECUTE {write}; END $$"));
+    control.ask("sql SELECT pg_reload_conf()");
+    let url = control.ask("url").replacen("postgres@", "asked@", 1);
+    // The server takes a moment to read it.
+    while Store::open_url(&url, &OpenOptions::new().busy_timeout(IMPATIENT)).is_ok() {}
+    refused_at_once(run, &url, "no password supplied (put it into ~/.pgpass");
+    refused_at_once(run, &format!("{url}&password=wrong"), "password authentication failed");
+    if let Err(error) = Store::open_url(format!("{url}&password=right"), &OpenOptions::new()) {
+        run.complain(error);
+    }
+}
+
+fn certificates(run: &mut Run) {
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
+    let mut control = Control::start(&["listen_addresses=127.0.0.1", &format!("port={port}")]);
+    let url = |host: &str, root: &str| {
+        format!("postgresql://postgres@{host}:{port}/kv?hostaddr=127.0.0.1&sslmode=verify-full&sslrootcert={root}")
+    };
+    refused_at_once(run, &url("db1", "/none.crt"), "server does not support SSL");
+    let first = control.ask("tls db1");
+    refused_at_once(run, &url("db1", "/none.crt"), "root certificate file \"/none.crt\" does not exist");
+    if let Err(error) = Store::open_url(url("db1", &first), &OpenOptions::new()) {
+        run.complain(error);
+    }
+    refused_at_once(run, &url("db2", &first), "does not match host name \"db2\"");
+    control.ask("tls db2");
+    refused_at_once(run, &url("db1", &first), "certificate verify failed");
+}
+
+fn hosts(run: &mut Run) {
+    let opened = Store::open_url("postgresql:///kv?host=/none/1,/none/2", &OpenOptions::new().busy_timeout(IMPATIENT));
+    for host in ["/none/1/.s.PGSQL", "/none/2/.s.PGSQL"] {
+        refused(run, "open", opened.clone(), &[Code::Io], host);
     }
 }
 
