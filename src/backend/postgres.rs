@@ -4,18 +4,17 @@
 //! | --- | --- |
 //! | `libpq`, `wire` | the client library, which is loaded when it is needed; parameters and results |
 //! | `hosts`, `connection`, `session` | the servers of a URL; a connection and its flights; what belongs to it |
-//! | `call`, `slot`, `sockets` | deadlines and forks; whose turn it is; what a child does with its parent's connections |
+//! | `call`, `pool`, `sockets` | deadlines and forks; the connections; what a child does with its parent's |
 //! | `schema`, `sql` | the tables; all SQL |
 //! | `read`, `write`, `attempt`, `rows`, `transaction`, `overlay`, `import` | the operations |
 //! | `failure` | what a failure of the server means |
 //!
-//! A store has one connection, which its calls take one after the other, besides one for each export or import in
-//! progress. Each call ends within the busy timeout, whether the server answers or not, and repeats by itself what can
+//! A store has a few connections, each for one call at a time, besides one for each export or import in progress. Each
+//! call ends within the busy timeout, whether the server answers or not, and repeats by itself what can
 //! be repeated; so `store` does not repeat it.
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use self::attempt::Attempt;
@@ -25,9 +24,9 @@ use self::failure::{Failure, Kind};
 use self::hosts::Hosts;
 use self::import::Importing;
 use self::libpq::Libpq;
+use self::pool::Pools;
 use self::schema::Rights;
 use self::session::Session;
-use self::slot::Slots;
 use self::wire::Param;
 use super::{Backend, Each, Entries, Import, Outcome, Projection, Range, Removed, Scan, ScanPage, Step, Write};
 use crate::clock::Clock;
@@ -42,11 +41,11 @@ mod hosts;
 mod import;
 mod libpq;
 mod overlay;
+mod pool;
 mod read;
 mod rows;
 mod schema;
 mod session;
-mod slot;
 pub(crate) mod sockets;
 mod sql;
 mod transaction;
@@ -59,8 +58,16 @@ pub(crate) struct Postgres {
     rights: Rights,
     clock: Clock,
     timeout: Duration,
-    slots: Slots,
-    closed: AtomicBool,
+    pools: Pools,
+}
+
+/// What a call does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Intent {
+    Read,
+    /// It may be repeated without harm.
+    Change,
+    Write,
 }
 
 impl Postgres {
@@ -70,9 +77,8 @@ impl Postgres {
         let libpq = libpq::load()?;
         let hosts = Hosts::parse(libpq, url)?;
         let rights = Rights { readonly: options.readonly, create: options.create };
-        let slots = Slots::new(Session::new()?);
-        let (clock, timeout, closed) = (options.clock.clone(), options.busy_timeout, AtomicBool::new(false));
-        let store = Postgres { libpq, hosts, rights, clock, timeout, slots, closed };
+        let (clock, timeout, pools) = (options.clock.clone(), options.busy_timeout, Pools::new());
+        let store = Postgres { libpq, hosts, rights, clock, timeout, pools };
         store.read(|_, _| Ok(()))?;
         Ok(store)
     }
@@ -89,38 +95,58 @@ impl Postgres {
         }
     }
 
-    /// Carries out a call with the connection of the store: see [`repeat`](Self::repeat).
-    fn run<T>(&self, writes: bool, act: impl FnMut(&mut Session, &mut Call, bool) -> Result<T, Failure>) -> Result<T> {
-        if self.closed.load(Ordering::Acquire) {
-            return Err(Error::closed());
-        }
+    /// Carries out a call with one of the connections of the store: see [`repeat`](Self::repeat).
+    fn run<T>(
+        &self,
+        intent: Intent,
+        act: impl FnMut(&mut Session, &mut Call, bool) -> Result<T, Failure>,
+    ) -> Result<T> {
         let mut call = Call::begin(self.timeout);
-        let mut turn = self.slots.turn(&mut call, Session::new)?;
-        let session = turn.session()?;
-        self.repeat(writes, session, &mut call, act)
+        let mut turn = self.pools.turn(&mut call, intent != Intent::Read)?;
+        // Nothing was sent yet, so the call can be carried out by any session.
+        if turn.is_extra()
+            && let Err(failure) = self.connect(turn.session()?, &mut call, true)
+        {
+            turn.exchange(&mut call, failure.error)?;
+        }
+        self.repeat(intent, turn.session()?, &mut call, act)
     }
 
     /// Like [`run`](Self::run), with a connection for this call alone, which may take long.
     fn run_apart<T>(
         &self,
-        writes: bool,
+        intent: Intent,
         act: impl FnMut(&mut Session, &mut Call, bool) -> Result<T, Failure>,
     ) -> Result<T> {
-        if self.closed.load(Ordering::Acquire) {
-            return Err(Error::closed());
-        }
+        self.pools.check_open()?;
         let mut call = Call::begin(self.timeout);
         let mut session = Session::new()?;
-        let done = self.repeat(writes, &mut session, &mut call, act);
+        let done = self.repeat(intent, &mut session, &mut call, act);
         session.discard(); // within the gate
         done
     }
 
-    /// Repeats a call that failed because of others, or whose connection was lost, until its deadline. `act` is told
-    /// whether the answer of an earlier attempt is missing.
+    /// Makes the connection of a session, if there is none.
+    fn connect(&self, session: &mut Session, call: &mut Call, spares: bool) -> Result<(), Failure> {
+        if session.is_connected() {
+            return Ok(());
+        }
+        let begun = self.pools.epoch();
+        let server = session.connect(call, self.libpq, &self.hosts, self.rights, spares)?;
+        if self.pools.admit(session, begun, server) {
+            return Ok(());
+        }
+        session.discard();
+        let message = "another connection to the server was lost while this one was made";
+        Err(Failure::new(Kind::Refused, Error::new(Code::Io, message)))
+    }
+
+    /// Repeats a call that failed because of others, or whose connection was lost, until its deadline. All attempts are
+    /// those of one session, so no other call has its place in the ledger meanwhile. `act` is told whether the answer of
+    /// an earlier attempt is missing.
     fn repeat<T>(
         &self,
-        writes: bool,
+        intent: Intent,
         session: &mut Session,
         call: &mut Call,
         mut act: impl FnMut(&mut Session, &mut Call, bool) -> Result<T, Failure>,
@@ -130,7 +156,7 @@ impl Postgres {
         let mut reason = None;
         loop {
             let mut sent = false;
-            let done = session.connected(call, self.libpq, &self.hosts, self.rights).map(drop).and_then(|()| {
+            let done = self.connect(session, call, false).and_then(|()| {
                 sent = true;
                 act(session, call, repeated)
             });
@@ -142,6 +168,9 @@ impl Postgres {
                 reason = Some(error.clone());
             }
             if matches!(kind, Kind::Lost | Kind::Refused) {
+                if sent {
+                    self.pools.lost(session);
+                }
                 session.discard();
                 repeated |= sent && kind == Kind::Lost;
             }
@@ -151,7 +180,8 @@ impl Postgres {
             let is_over = failing.get_or_insert_with(Instant::now).elapsed() >= call.timeout();
             if !passes || is_over || !call.pause(attempt) {
                 let error = reason.unwrap_or(error);
-                let is_open = writes && repeated && !matches!(error.code(), Code::Invalid | Code::Limit);
+                let is_open =
+                    intent == Intent::Write && repeated && !matches!(error.code(), Code::Invalid | Code::Limit);
                 return Err(if is_open { error.and_so("the write may have been made") } else { error });
             }
             attempt += 1;
@@ -160,12 +190,12 @@ impl Postgres {
 
     /// Carries out a read.
     fn read<T>(&self, mut act: impl FnMut(&mut Connection, &mut Call) -> Result<T, Failure>) -> Result<T> {
-        self.run(false, |session, call, _| act(session.connection()?, call))
+        self.run(Intent::Read, |session, call, _| act(session.connection()?, call))
     }
 
     /// Carries out a long read, which begins a transaction, with a connection for it alone.
     fn in_snapshot<T>(&self, mut act: impl FnMut(&mut Connection, &mut Call) -> Result<T, Failure>) -> Result<T> {
-        self.run_apart(false, |session, call, _| {
+        self.run_apart(Intent::Read, |session, call, _| {
             session.in_transaction = true;
             act(session.connection()?, call)
         })
@@ -175,7 +205,7 @@ impl Postgres {
     fn write_once<T>(&self, mut act: impl FnMut(&mut Session, &mut Call, &Attempt) -> Result<T, Failure>) -> Result<T> {
         self.check_writable()?;
         let mut version = None;
-        self.run(true, |session, call, repeated| {
+        self.run(Intent::Write, |session, call, repeated| {
             session.check_writable()?;
             let version = *version.get_or_insert_with(|| session.versions.next());
             act(session, call, &Attempt { version, now: self.now(), repeated })
@@ -185,7 +215,7 @@ impl Postgres {
     /// Carries out a change that may be repeated without harm.
     fn change<T>(&self, mut act: impl FnMut(&mut Connection, &mut Call) -> Result<T, Failure>) -> Result<T> {
         self.check_writable()?;
-        self.run(false, |session, call, _| {
+        self.run(Intent::Change, |session, call, _| {
             session.check_writable()?;
             act(session.connection()?, call)
         })
@@ -263,7 +293,7 @@ impl Backend for Postgres {
     fn import(&self, _: &Clock, import: &mut Import<'_>) -> Result<()> {
         self.check_writable()?;
         let mut version = None;
-        self.run_apart(true, |session, call, _| {
+        self.run_apart(Intent::Write, |session, call, _| {
             session.check_writable()?;
             let version = *version.get_or_insert_with(|| session.versions.next());
             let attempt = Attempt { version, now: self.now(), repeated: false };
@@ -322,9 +352,7 @@ impl Backend for Postgres {
     }
 
     fn backup(&self, _: &Path) -> Result<()> {
-        if self.closed.load(Ordering::Acquire) {
-            return Err(Error::closed());
-        }
+        self.pools.check_open()?;
         Err(Error::invalid(
             "a store on a PostgreSQL server is not a file: back it up with pg_dump --schema=luat_kv, or export its \
              namespaces",
@@ -332,11 +360,6 @@ impl Backend for Postgres {
     }
 
     fn close(&self) -> Result<()> {
-        if self.closed.swap(true, Ordering::AcqRel) {
-            return Ok(());
-        }
-        let mut call = Call::begin(self.timeout);
-        self.slots.turn(&mut call, Session::new)?.session()?.discard();
-        Ok(())
+        self.pools.close(&mut Call::begin(self.timeout))
     }
 }

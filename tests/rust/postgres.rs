@@ -1,19 +1,22 @@
 //! The back end on a PostgreSQL server, which LUAT_KV_TEST_POSTGRES names: `make postgres-rust`.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
 use luat_kv::{Clock, Code, Format, IncrOptions, ListOptions, Namespace, OpenOptions, PutOptions, Store};
 use proptest::prelude::*;
 
 use reference::{EPOCH, NAMES, op, run};
+use relay::Relay;
 
+#[path = "postgres/connections.rs"]
+mod connections;
 #[path = "model/reference.rs"]
 mod reference;
+#[path = "postgres/relay.rs"]
+mod relay;
 
 /// Another empty database on the server.
 fn database() -> String {
@@ -435,52 +438,6 @@ fn a_database_in_another_encoding_refuses_what_it_cannot_hold() {
     let error = a.put_with("k", "v", &PutOptions::new().metadata("\"€\"")).unwrap_err();
     assert_eq!(error.code(), Code::Invalid, "{error}");
     assert_eq!(a.get("k").unwrap(), None);
-}
-
-/// A socket that passes everything on to the server, until only some more of what a client sends.
-struct Relay {
-    url: String,
-    /// How many more times it passes on what was sent.
-    left: Arc<AtomicUsize>,
-    _folder: tempfile::TempDir,
-}
-
-impl Relay {
-    fn to(url: &str) -> Relay {
-        let folder = tempfile::tempdir_in("/tmp").unwrap();
-        let (_, parameters) = url.split_once("host=").unwrap();
-        let (host, port) = parameters.split_once("&port=").unwrap();
-        let name = format!(".s.PGSQL.{port}");
-        let listener = UnixListener::bind(folder.path().join(&name)).unwrap();
-        let (server, left) = (format!("{host}/{name}"), Arc::new(AtomicUsize::new(usize::MAX)));
-        let url = url.replace(host, folder.path().to_str().unwrap());
-        let passed = left.clone();
-        std::thread::spawn(move || {
-            for client in listener.incoming() {
-                let (client, server) = (client.unwrap(), UnixStream::connect(&server).unwrap());
-                let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-                let left = passed.clone();
-                std::thread::spawn(move || {
-                    let mut bytes = [0; 65536];
-                    while let Ok(1..) = from.read(&mut bytes).map(|len| {
-                        // What is not passed on is lost, and the connection to the server stays open.
-                        if left.load(SeqCst) > 0 {
-                            left.fetch_sub(1, SeqCst);
-                            to.write_all(&bytes[..len]).unwrap();
-                        }
-                        len
-                    }) {}
-                    std::mem::forget(to);
-                });
-                let (mut from, mut to) = (server, client);
-                std::thread::spawn(move || {
-                    _ = std::io::copy(&mut from, &mut to);
-                    std::mem::forget(from);
-                });
-            }
-        });
-        Relay { url, left, _folder: folder }
-    }
 }
 
 #[test]

@@ -20,9 +20,16 @@ pub(super) struct Rights {
     pub create: bool,
 }
 
-/// Checks the tables of a new connection, and creates them if they are missing. Returns whether the store must not
-/// write.
-pub(super) fn prepare(connection: &mut Connection, call: &mut Call, rights: Rights) -> Result<bool, Failure> {
+/// What a new connection has found.
+pub(super) struct Prepared {
+    /// Whether the store must not write.
+    pub readonly: bool,
+    /// When the server has started, in microseconds.
+    pub started: Option<i64>,
+}
+
+/// Checks the tables of a new connection, and creates them if they are missing.
+pub(super) fn prepare(connection: &mut Connection, call: &mut Call, rights: Rights) -> Result<Prepared, Failure> {
     match check(connection, call) {
         Err(failure) if failure.kind == Kind::NoTables => {}
         checked => return checked.map_err(|failure| explained(connection, call, failure, "read")),
@@ -57,9 +64,9 @@ fn foreign(there: &Error) -> Failure {
     Error::new(Code::Corrupt, message).into()
 }
 
-fn check(connection: &mut Connection, call: &mut Call) -> Result<bool, Failure> {
-    let [session, format] = [sql::SESSION, sql::FORMAT].map(|sql| [Statement::new(sql, [])]);
-    let mut answers = connection.fly_in_groups(call, &[&session, &format])?;
+fn check(connection: &mut Connection, call: &mut Call) -> Result<Prepared, Failure> {
+    let [started, session, format] = [sql::STARTED, sql::SESSION, sql::FORMAT].map(|sql| [Statement::new(sql, [])]);
+    let mut answers = connection.fly_in_groups(call, &[&started, &session, &format])?;
     let format = answers.pop().unwrap_or_else(|| Ok(Vec::new()))?;
     let (Some(rows), Some(Ok(session))) = (format.first(), answers.pop()) else {
         return Err(Failure::lost("the server sent too few answers"));
@@ -77,7 +84,9 @@ fn check(connection: &mut Connection, call: &mut Call) -> Result<bool, Failure> 
         );
         return Err(Error::new(Code::Corrupt, message).into());
     }
-    Ok(writer > FORMAT as u64)
+    // A server that does not know the function has no answer.
+    let started = answers.pop().and_then(|answer| answer.ok()?.first().map(|rows| rows.number(0, 0))).transpose()?;
+    Ok(Prepared { readonly: writer > FORMAT as u64, started: started.flatten() })
 }
 
 /// In one transaction: of several processes, one creates all, and the others fail.

@@ -12,8 +12,20 @@ use crate::backend::sweeping::Sweeping;
 use crate::error::{Code, Error, Result};
 use crate::version::Versions;
 
+/// What a connection has reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Server {
+    /// The server that has started at this time, in microseconds.
+    Started(i64),
+    /// A host of the URL, whose server does not tell.
+    Host(usize),
+}
+
 pub(super) struct Session {
     connection: Option<Connection>,
+    /// What the connection has reached, and when: see `pool`.
+    pub server: Option<Server>,
+    pub epoch: u64,
     /// Whether a transaction is open, which has to be ended before anything else.
     pub in_transaction: bool,
     /// Whether the tables must not be written.
@@ -28,24 +40,35 @@ impl Session {
     pub fn new() -> Result<Session> {
         let own = getrandom::u64().map_err(|why| Error::new(Code::Io, format!("no random numbers: {why}")))?;
         let (versions, sweeping) = (Versions::new(own), Sweeping::default());
-        Ok(Session { connection: None, in_transaction: false, readonly: false, versions, sweeping })
+        Ok(Session {
+            connection: None,
+            server: None,
+            epoch: 0,
+            in_transaction: false,
+            readonly: false,
+            versions,
+            sweeping,
+        })
     }
 
-    /// Returns the connection, and makes it if there is none.
-    pub fn connected(
+    pub fn is_connected(&self) -> bool {
+        self.connection.is_some()
+    }
+
+    /// Makes the connection, and returns what it has reached. A call that can do without it `spares` some of its time.
+    pub fn connect(
         &mut self,
         call: &mut Call,
         libpq: &'static Libpq,
         hosts: &Hosts,
         rights: Rights,
-    ) -> Result<&mut Connection, Failure> {
-        if self.connection.is_none() {
-            let mut connection = connect(call, libpq, hosts)?;
-            self.readonly = schema::prepare(&mut connection, call, rights)?;
-            self.in_transaction = false;
-            self.connection = Some(connection);
-        }
-        self.connection()
+        spares: bool,
+    ) -> Result<Server, Failure> {
+        let (mut connection, host) = connect(call, libpq, hosts, spares)?;
+        let prepared = schema::prepare(&mut connection, call, rights)?;
+        (self.readonly, self.in_transaction) = (prepared.readonly, false);
+        self.connection = Some(connection);
+        Ok(prepared.started.map_or(Server::Host(host), Server::Started))
     }
 
     /// The connection that was made.
@@ -70,8 +93,14 @@ impl Session {
     }
 }
 
-/// Connects to the first host that lets this process in. Each gets a part of the time that is left.
-fn connect(call: &mut Call, libpq: &'static Libpq, hosts: &Hosts) -> Result<Connection, Failure> {
+/// Connects to the first host that lets this process in, and returns its number too. Each gets a part of the time that is
+/// left.
+fn connect(
+    call: &mut Call,
+    libpq: &'static Libpq,
+    hosts: &Hosts,
+    spares: bool,
+) -> Result<(Connection, usize), Failure> {
     let mut failed = Vec::new();
     for (at, target) in hosts.targets.iter().enumerate() {
         // To look up a name can take longer than its part.
@@ -79,10 +108,10 @@ fn connect(call: &mut Call, libpq: &'static Libpq, hosts: &Hosts) -> Result<Conn
             failed.push(Failure::silent(format!("{} was not tried, since no time was left", target.name())));
             continue;
         }
-        let part = call.left() / (hosts.targets.len() - at) as u32;
+        let part = call.left() / (hosts.targets.len() - at + usize::from(spares)) as u32;
         let until = Instant::now() + hosts.timeout.map_or(part, |timeout| timeout.min(part));
         match Connection::open(libpq, call, target, until) {
-            Ok(connection) => return Ok(connection),
+            Ok(connection) => return Ok((connection, at)),
             // As libpq does: a wrong password is wrong everywhere.
             Err(failure) if failure.kind == Kind::Final => return Err(failure),
             Err(failure) => failed.push(failure),

@@ -24,6 +24,9 @@ pub(super) const SET_FORMAT: &str = "INSERT INTO luat_kv.format (format, writer,
 /// The number of the session that answers. Behind a pool, it is not that of the session that was connected to.
 pub(super) const SESSION: &str = "SELECT pg_backend_pid()";
 
+/// When the server that answers has started, which tells it from another one behind the same name. (PostgreSQL's own.)
+pub(super) const STARTED: &str = "SELECT (date_part('epoch', pg_postmaster_start_time()) * 1000000)::bigint";
+
 pub(super) const FORMAT: &str = "SELECT format, writer, reader FROM luat_kv.format";
 
 /// The role and the database, quoted where SQL needs it.

@@ -39,6 +39,10 @@ pub fn suite(run: &mut Run) -> ExitCode {
     };
     figures.push(writing(run, "failover", &both, replaced));
     run.test("a primary that is killed, and its synchronous standby promoted: nothing is lost or done twice");
+    for how in ["lost", "added"] {
+        left_behind(run, how);
+        run.test(&format!("a primary that runs on when it is replaced: no stale read, when a connection is {how}"));
+    }
     run.done(&figures.join("; "))
 }
 
@@ -186,6 +190,54 @@ fn gone(run: &mut Run, control: &mut Control) {
         if returned.as_deref() != Ok(operation.returns) {
             run.complain(format!("{} after the server has started again: {returned:?}", operation.name));
         }
+    }
+}
+
+/// Lets the address of a primary lead to its standby, while connections to the primary stay open. As soon as a write is
+/// acknowledged by the new one, no read may return what the old one has.
+fn left_behind(run: &mut Run, how: &str) {
+    let mut control = Control::start(&[]);
+    control.ask("both");
+    let store = Store::open_url(control.ask("proxy"), &OpenOptions::new().busy_timeout(PATIENT)).expect("a store");
+    let namespace = store.namespace("n").expect("a namespace");
+    let put = |value: &str| namespace.put("k", value).expect("a write");
+    put("old");
+    let read = || namespace.get("k").expect("a read").unwrap_or_default();
+    // Reads wait for the table, each with a connection of its own.
+    let waiting = |control: &mut Control, count: &str| {
+        let locked = "sql SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+        while control.ask(locked) != count {}
+    };
+    let table = "lock LOCK TABLE luat_kv.kv";
+    thread::scope(|scope| {
+        if how == "lost" {
+            control.ask(table);
+            (0..2).for_each(|_| _ = scope.spawn(read));
+            waiting(&mut control, "2");
+            control.ask("unlock");
+        }
+    });
+    control.ask("promote");
+    control.ask("turn");
+    thread::scope(|scope| {
+        if how == "lost" {
+            control.ask("cut up 0");
+            put("new");
+        } else {
+            control.ask(table);
+            scope.spawn(read);
+            waiting(&mut control, "1");
+            put("new");
+            control.ask("unlock");
+        }
+    });
+    let stale: usize = thread::scope(|scope| {
+        let reads = || (0..50).filter(|_| read() != b"new").count();
+        let readers: Vec<_> = (0..8).map(|_| scope.spawn(reads)).collect();
+        readers.into_iter().map(|reader| reader.join().expect("a reader")).sum()
+    });
+    if stale > 0 {
+        run.complain(format!("{how}: {stale} reads returned what was there before a write that was acknowledged"));
     }
 }
 
