@@ -1,9 +1,9 @@
 # ---- Sanitizers: the C suite again, with tools that detect what no assertion can
 
-# Each program of tests/c, with each tool, except for one whose outcome depends on speed, and one that needs a server.
-# Only those with threads are checked for races.
+# Each program of tests/c, with each tool, except for one whose outcome depends on speed. Only those with threads are
+# checked for races.
 names      = $(patsubst test_%,%,$(basename $(notdir $1)))
-programs  := $(filter-out fairness postgres,$(call names,$(wildcard tests/c/*.c)))
+programs  := $(filter-out fairness,$(call names,$(wildcard tests/c/*.c)))
 threaded  := $(filter $(programs),$(call names,$(shell grep -l '"threads.h"' tests/c/*.c)))
 sanitized := $(programs:%=asan-%) $(programs:%=valgrind-%) $(threaded:%=tsan-%) \
     asan-defects valgrind-defects tsan-defects
@@ -12,6 +12,7 @@ sanitized := $(programs:%=asan-%) $(programs:%=valgrind-%) $(threaded:%=tsan-%) 
 check-sanitizers: $(sanitized) ## the C suite under AddressSanitizer, UBSan, ThreadSanitizer and valgrind
 $(filter valgrind-%,$(sanitized)): need-valgrind
 $(filter-out valgrind-%,$(sanitized)): need-sanitizer
+$(filter %-postgres,$(sanitized)): need-postgres
 
 # The libraries, including SQLite. Rust's support is still unstable. RUSTC_BOOTSTRAP lets the stable compiler do it:
 # this is the compiler that builds releases, while a nightly may lack what is needed on some day. With --target, build
@@ -52,7 +53,7 @@ under-asan     = env UBSAN_OPTIONS=print_stacktrace=1:$(symbolizer) \
     ASAN_OPTIONS=$(symbolizer):detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1
 under-tsan     = env TSAN_OPTIONS=$(symbolizer):die_after_fork=0:suppressions=tests/sanitizers/tsan.supp
 under-valgrind = valgrind -q --vgdb=no --leak-check=full --show-leak-kinds=definite,indirect \
-    --errors-for-leak-kinds=definite,indirect --error-exitcode=9 --trace-children=yes --trace-children-skip=*/sqlite3 \
+    --errors-for-leak-kinds=definite,indirect --error-exitcode=9 --trace-children=yes --trace-children-skip=*/sqlite3,*/sh \
     --num-callers=40 --fair-sched=yes $(patsubst %,--suppressions=%,$(wildcard tests/sanitizers/$@.supp))
 
 # Everything takes longer here, so time limits are longer. Under sanitizers, test_starved can be denied memory only by
@@ -63,8 +64,9 @@ links-starved   := -Wl,--wrap=malloc,--wrap=realloc
 compile = mkdir -p target/c; $(CC) -std=c99 -D_POSIX_C_SOURCE=200809L -DCHECK_PATIENCE=600 -g $(warnings) $(c-$1) \
     -Iinclude -c $2 -o target/c/$@.o; $(CC) target/c/$@.o $3 $(with-$1) -o target/c/$@
 source  = $(or $(wildcard tests/c/test_$1.c),tests/c/$1.c)
+server-postgres := tests/postgres/with-server
 run     = tests/runner tap $@ sh -ec '$(call compile,$1,$(call source,$2) $(defines-$2),$(links-$2)); \
-    $(under-$1) target/c/$@'
+    $(server-$2) $(under-$1) target/c/$@'
 notices = tests/runner tap $@ sh -ec '$(call compile,$1,tests/sanitizers/defects.c); \
     tests/sanitizers/noticed "$(under-$1) target/c/$@" $2'
 

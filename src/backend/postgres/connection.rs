@@ -13,7 +13,7 @@ use super::call::Call;
 use super::failure::{Failure, Kind};
 use super::hosts::Target;
 use super::libpq::{self, Conn, Libpq};
-use super::sockets::{Socket, generation};
+use super::sockets::{Socket, generation, keep_inherited};
 use super::wire::{Param, Rows, raw};
 use crate::error::Error;
 
@@ -81,6 +81,8 @@ impl Drop for Connection {
             Socket::replace(&mut self.socket, -1);
             // SAFETY: the connection is live, and nothing uses it afterwards.
             unsafe { (self.libpq.finish)(self.conn) }
+        } else {
+            keep_inherited(self.conn);
         }
     }
 }

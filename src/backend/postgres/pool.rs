@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use super::call::Call;
 use super::session::{Server, Session};
-use super::sockets::generation;
+use super::sockets::{generation, keep_inherited};
 use crate::error::{Code, Error, Result};
 
 /// How many connections a store has at most. A server has 100 by default, so that twenty processes with one store each
@@ -162,8 +162,11 @@ impl Pools {
         }
         let made = Pool::new();
         match self.current.compare_exchange(current, made, Ordering::AcqRel, Ordering::Acquire) {
-            // SAFETY: as above.
-            Ok(_) => unsafe { &*made },
+            Ok(inherited) => {
+                keep_inherited(inherited);
+                // SAFETY: as above.
+                unsafe { &*made }
+            }
             Err(other) => {
                 // SAFETY: nothing else has seen it.
                 drop(unsafe { Box::from_raw(made) });
@@ -179,8 +182,9 @@ impl Drop for Pools {
         let pool = *self.current.get_mut();
         // SAFETY: the pointer is valid, and nothing else uses it any more.
         unsafe {
-            if (*pool).generation == generation() {
-                drop(Box::from_raw(pool));
+            match (*pool).generation == generation() {
+                true => drop(Box::from_raw(pool)),
+                false => keep_inherited(pool),
             }
         }
         *self.current.get_mut() = ptr::null_mut();

@@ -2,8 +2,7 @@
 //!
 //! A child must not use its parent's connections, nor end them: closing one by libpq would tell the server that the
 //! session is over. So the child closes its copies of the sockets, which the parent and the server do not notice, and
-//! forgets the connections without freeing them; what it forgets was inherited, and is not used again. Its first call
-//! connects anew.
+//! keeps the connections without using or freeing them. Its first call connects anew.
 
 use std::ffi::c_int;
 use std::mem::MaybeUninit;
@@ -15,6 +14,15 @@ static GENERATION: AtomicU64 = AtomicU64::new(0);
 
 /// Locked only within a call that a fork waits for, so never during a fork.
 static SOCKETS: Mutex<Vec<Socket>> = Mutex::new(Vec::new());
+
+/// What a child has inherited, by its address. It is never freed. Without this, tools that look for lost memory would
+/// report it.
+static INHERITED: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+
+/// Keeps what a child must not free. The caller is within a gate.
+pub(super) fn keep_inherited<T>(inherited: *const T) {
+    INHERITED.lock().unwrap_or_else(PoisonError::into_inner).push(inherited.expose_provenance());
+}
 
 /// An open socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
