@@ -10,6 +10,7 @@
 //! and has changed nothing; `store` repeats it, and holds nothing in between. Short calls of this process take turns.
 //! Only opening waits by itself.
 
+use std::mem::MaybeUninit;
 use std::path::Path;
 #[cfg(feature = "sqlite")]
 use std::path::PathBuf;
@@ -79,15 +80,42 @@ pub(crate) struct ScanPage {
     pub passed_expired: bool,
 }
 
+/// The name of a row.
+#[derive(Clone, Copy)]
+pub(crate) struct Name<'a> {
+    pub namespace: &'a str,
+    pub key: &'a [u8],
+    /// What was prepared of the namespace.
+    #[cfg(feature = "sqlite")]
+    pub prepared: sqlite::Prepared,
+}
+
+/// Whether any back end peeks. JavaScript reads in another way, and its module is to be small.
+pub(crate) const PEEKS: bool = cfg!(any(not(target_family = "wasm"), feature = "internals"));
+
+/// What [`Backend::peek`] is asked for.
+pub(crate) struct Peek<'a> {
+    /// The key may be no UTF-8, and is unknown then.
+    pub name: Name<'a>,
+    pub clock: &'a Clock,
+    /// This thread's copies of values.
+    #[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
+    pub mine: Mine,
+    /// A value that is not copied if it is the one of the key.
+    pub known: Option<&'a [u8]>,
+    /// Where the value goes, if there is room for it.
+    pub to: &'a mut [MaybeUninit<u8>],
+}
+
 /// The answer of [`Backend::peek`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Peeked {
-    /// The caller has to [`get`](Backend::get) it.
-    Unknown,
     /// The value is equal to the one that the caller knows.
     Known,
-    /// It was passed.
-    Passed,
+    /// There is no live entry.
+    Missing,
+    /// The length of the value. It was copied, unless the place is shorter; then nothing was.
+    Found(usize),
 }
 
 /// A callback for each row that is read.
@@ -128,19 +156,10 @@ pub(crate) trait Backend: Send + Sync {
     /// of `entry` are unspecified.
     fn get(&self, namespace: &str, key: &str, projection: Projection, now: i64, entry: &mut Entry) -> Result<bool>;
 
-    /// Passes the value of a live entry to `see`, or `None` if there is no such entry, if the back end knows it without
-    /// any work that could fail. Does not pass a value that is equal to `known`. A key that is no UTF-8 is unknown.
-    /// `mine` are this thread's copies of values.
-    fn peek(
-        &self,
-        _namespace: &str,
-        _key: &[u8],
-        _clock: &Clock,
-        _mine: Mine,
-        _known: Option<&[u8]>,
-        _see: &mut dyn FnMut(Option<&[u8]>),
-    ) -> Peeked {
-        Peeked::Unknown
+    /// Copies the value of a live entry, if the back end knows it without any work that could fail. Returns `None` if the
+    /// caller has to [`get`](Self::get) it.
+    fn peek(&self, _: &mut Peek<'_>) -> Option<Peeked> {
+        None
     }
 
     /// Returns the live entries among these keys, in the order of the keys, with their values, all as of one moment.

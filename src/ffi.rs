@@ -221,13 +221,23 @@ pub(crate) unsafe fn bytes<'a>(data: *const c_void, len: usize, what: &str) -> R
         return Ok(&[]);
     }
     if data.is_null() {
-        return Err(Error::invalid(format!("{what} is NULL and {len} bytes long")));
+        return Err(no_bytes(what, len));
     }
     if isize::try_from(len).is_err() {
-        return Err(Error::invalid(format!("the length of {what} is {len}, more than memory can hold")));
+        return Err(too_long(what, len));
     }
     // SAFETY: `data` is valid for reading `len` bytes, as promised; it is not NULL, and `len` fits an `isize`.
     Ok(unsafe { slice::from_raw_parts(data.cast(), len) })
+}
+
+#[cold]
+fn no_bytes(what: &str, len: usize) -> Error {
+    Error::invalid(format!("{what} is NULL and {len} bytes long"))
+}
+
+#[cold]
+fn too_long(what: &str, len: usize) -> Error {
+    Error::invalid(format!("the length of {what} is {len}, more than memory can hold"))
 }
 
 /// Returns input text, for the duration of the call.

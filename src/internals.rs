@@ -10,8 +10,8 @@ use crate::json::MAX_DEPTH;
 use crate::types::{Limits, ListOptions};
 use crate::{Code, Entry, Error, Namespace, Result, Store, Version};
 
+use crate::backend::Peeked;
 pub use crate::backend::{Entries, Listed};
-use crate::backend::{Peeked, copy};
 pub use crate::error::quoted;
 pub use crate::json::{OutOfMemory, Part, Sink, read as read_json};
 pub use crate::utf8::from_utf8;
@@ -95,14 +95,12 @@ pub enum Found {
 /// read a value that is equal to `known`.
 #[inline(always)]
 pub fn peek_value(namespace: &Namespace, key: &[u8], known: Option<&[u8]>, entry: &mut Entry) -> Option<Result<Found>> {
-    let mut found = None;
-    let peeked = namespace.peek(key, known, &mut |value| {
-        found = Some(match value {
-            None => Ok(Found::Missing),
-            Some(value) => copy(value, entry.value.get_or_insert_default()).map(|()| Found::Read),
-        });
-    });
-    if peeked == Peeked::Known { Some(Ok(Found::Known)) } else { found }
+    let found = |peeked| match peeked {
+        Peeked::Known => Found::Known,
+        Peeked::Missing => Found::Missing,
+        Peeked::Found(_) => Found::Read,
+    };
+    namespace.peek_value(key, known, entry).map(|peeked| peeked.map(found))
 }
 
 /// Checks the options of a list before it begins.

@@ -1,14 +1,17 @@
 //! Namespaces: each request is checked here once, gets the present time, and goes to a back end.
 
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 
+use crate::backend::{
+    self, Action, Content, Entries, Name, Op, Outcome, PEEKS, Peek, Peeked, Projection, Range, Step, copy_text,
+};
 #[cfg(feature = "sqlite")]
-use crate::backend::Removed;
-use crate::backend::{self, Action, Content, Entries, Op, Outcome, Peeked, Projection, Range, Step, copy_text};
+use crate::backend::{Removed, sqlite::Prepared};
 use crate::cursor;
 use crate::error::{Error, Result};
 use crate::fork;
-use crate::oom_reserve::Usage;
+use crate::oom_reserve::{self, Usage};
 use crate::scan::Scan;
 use crate::shards::Mine;
 use crate::store::Store;
@@ -24,11 +27,16 @@ use crate::{backend::memory::Seen, store::memory};
 pub struct Namespace {
     store: Store,
     name: Arc<str>,
+    #[cfg(feature = "sqlite")]
+    prepared: Prepared,
 }
 
 /// How much one step of a long removal takes: about a millisecond. The pause between two steps is a fifth of that. So a
 /// writer that is not woken, but tries again now and then, soon finds one.
 const REMOVE_STEP: Step = Step { rows: 1000, bytes: 512 * 1024 };
+
+/// A value of this many bytes is read to the stack first, so that the buffer that it is copied to has its length.
+const SMALL: usize = 512;
 
 impl Store {
     /// Returns the namespace of this name (UTF-8, not empty). Nothing is written until a key is put.
@@ -36,7 +44,12 @@ impl Store {
         self.check_open()?;
         self.0.limits.namespace(name)?;
         let usage = Usage::now();
-        let namespace = Namespace { store: self.clone(), name: name.into() };
+        let namespace = Namespace {
+            store: self.clone(),
+            name: name.into(),
+            #[cfg(feature = "sqlite")]
+            prepared: Prepared::of(name),
+        };
         usage.check_unchanged().map(|()| namespace)
     }
 }
@@ -69,19 +82,68 @@ impl Namespace {
         Ok(self.read_value(key, &mut entry)?.then(|| entry.into_value()))
     }
 
-    /// Passes the value of a key to `see`, or `None` if there is none, if the back end has it at hand, and it is not equal
-    /// to `known`: the short way for the most frequent call. If it is unknown, the caller has to read it by another
-    /// method, which also reports what is wrong with the key. `see` makes no call and does not panic.
+    /// Copies the value of a key to `to` if the back end has it at hand, and it is not equal to `known`: the short way
+    /// for the most frequent call. After `None`, the caller has to read it by another method, which also reports what is
+    /// wrong with the key.
     #[inline(always)]
-    pub(crate) fn peek(&self, key: &[u8], known: Option<&[u8]>, see: &mut dyn FnMut(Option<&[u8]>)) -> Peeked {
+    pub(crate) fn peek(&self, key: &[u8], known: Option<&[u8]>, to: &mut [MaybeUninit<u8>]) -> Option<Peeked> {
         let inner = &*self.store.0;
         // What is known was checked by the limits of some store on the file. None are wider than these.
-        if inner.limits != Limits::Default {
-            return Peeked::Unknown;
+        if !PEEKS || inner.limits != Limits::Default {
+            return None;
         }
         let mine = Mine::get();
         let _entered = fork::enter_at(mine);
-        inner.backend().peek(&self.name, key, &inner.clock, mine, known, see)
+        let name = Name {
+            namespace: &self.name,
+            key,
+            #[cfg(feature = "sqlite")]
+            prepared: self.prepared,
+        };
+        inner.backend().peek(&mut Peek { name, clock: &inner.clock, mine, known, to })
+    }
+
+    /// The same for an entry's value, whose buffer is reused. Returns `None` as it does.
+    #[inline(always)]
+    pub(crate) fn peek_value(&self, key: &[u8], known: Option<&[u8]>, entry: &mut Entry) -> Option<Result<Peeked>> {
+        let value = entry.value.get_or_insert_default();
+        value.clear();
+        let mut small = [const { MaybeUninit::uninit() }; SMALL];
+        let to = if value.capacity() > SMALL { value.spare_capacity_mut() } else { &mut small };
+        let room = to.len();
+        let peeked = self.peek(key, known, to)?;
+        match peeked {
+            Peeked::Found(len) if len > room => self.peek_large(key, len, value),
+            Peeked::Found(len) if room > SMALL => {
+                // SAFETY: so many bytes were copied to the buffer.
+                unsafe { value.set_len(len) };
+                Some(Ok(peeked))
+            }
+            Peeked::Found(len) => {
+                // SAFETY: so many bytes were copied to it.
+                let small = unsafe { std::slice::from_raw_parts(small.as_ptr().cast(), len) };
+                Some(backend::copy(small, value).map(|()| peeked))
+            }
+            Peeked::Known | Peeked::Missing => Some(Ok(peeked)),
+        }
+    }
+
+    /// The same for a value of about this length, which the buffer has no room for.
+    #[cold]
+    fn peek_large(&self, key: &[u8], len: usize, value: &mut Vec<u8>) -> Option<Result<Peeked>> {
+        if value.try_reserve_exact(len).is_err() {
+            return Some(Err(Error::no_memory(len)));
+        }
+        let room = value.capacity();
+        let peeked = self.peek(key, None, value.spare_capacity_mut())?;
+        match peeked {
+            Peeked::Found(len) if len <= room => {
+                // SAFETY: so many bytes were copied to the buffer.
+                unsafe { value.set_len(len) };
+                Some(oom_reserve::check().map(|()| peeked))
+            }
+            _ => None,
+        }
     }
 
     /// Returns the value of a key with its metadata, expiration and version; `None` if the key is missing or expired.
@@ -106,23 +168,10 @@ impl Namespace {
     /// unspecified.
     #[inline(always)]
     pub fn read_value(&self, key: &str, entry: &mut Entry) -> Result<bool> {
-        match self.peek_value(key.as_bytes(), entry) {
-            Some(read) => read,
+        match self.peek_value(key.as_bytes(), None, entry) {
+            Some(peeked) => peeked.map(|peeked| peeked != Peeked::Missing),
             None => self.read_what(key, Projection::Value, entry),
         }
-    }
-
-    /// Like [`read_value`](Namespace::read_value), if [`peek`](Namespace::peek) has the value.
-    #[inline(always)]
-    fn peek_value(&self, key: &[u8], entry: &mut Entry) -> Option<Result<bool>> {
-        let mut read = None;
-        self.peek(key, None, &mut |value| {
-            read = Some(match value {
-                Some(value) => backend::copy(value, entry.value.get_or_insert_default()).map(|()| true),
-                None => Ok(false),
-            });
-        });
-        read
     }
 
     /// Returns whether a key is there, without reading its value.

@@ -22,17 +22,16 @@ use std::time::Duration;
 
 use rusqlite::types::ToSqlOutput;
 
-use self::cache::{Adding, Name};
+use self::cache::Adding;
 use self::connection::Connection;
 use self::database::{Caller, Database};
 use self::rows::{USUAL, below, get, in_order, list, listed, namespace_after, of_long_row_after};
 use super::{
-    Backend, Each, Entries, Import, Outcome, PAGE_BYTES, Peeked, Projection, Range, Removed, Scan, ScanPage, Step,
-    Write, push,
+    Backend, Each, Entries, Import, Outcome, PAGE_BYTES, Peek, Peeked, Projection, Range, Removed, Scan, ScanPage,
+    Step, Write, push,
 };
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
-use crate::shards::Mine;
 use crate::types::{CacheStats, Durability, Entry, NamespaceStats, OpenOptions};
 
 mod access;
@@ -77,6 +76,7 @@ mod writes;
 #[cfg(not(unix))]
 use not_unix::{descriptors, fork, takeover};
 
+pub(crate) use cache::Prepared;
 pub(crate) use draft::Draft;
 pub use draft::remove_drafts;
 pub(crate) use registry::FileId;
@@ -213,24 +213,13 @@ impl Backend for Sqlite {
         })
     }
 
-    fn peek(
-        &self,
-        namespace: &str,
-        key: &[u8],
-        clock: &Clock,
-        mine: Mine,
-        known: Option<&[u8]>,
-        see: &mut dyn FnMut(Option<&[u8]>),
-    ) -> Peeked {
-        if self.caller.cache_size > 0
-            && let Ok(database) = self.database()
-        {
-            let (now, second) = clock.now_and_system();
-            if database.is_seen(second) {
-                return database.cache.peek(&Name { namespace, key }, now, mine, known, see).unwrap_or(Peeked::Unknown);
-            }
+    fn peek(&self, peek: &mut Peek<'_>) -> Option<Peeked> {
+        if self.caller.cache_size == 0 {
+            return None;
         }
-        Peeked::Unknown
+        let database = self.database().ok()?;
+        let (now, second) = peek.clock.now_and_system();
+        if database.is_seen(second) { database.cache.peek(peek, now) } else { None }
     }
 
     fn get_many(&self, namespace: &str, keys: &[&str], now: i64) -> Result<Vec<Entry>> {

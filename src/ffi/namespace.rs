@@ -1,7 +1,7 @@
 //! Namespaces: operations on single keys, and bulk reads.
 
 use std::ffi::{c_char, c_void};
-use std::ptr;
+use std::{ptr, slice};
 
 use super::{
     LUAT_KV_CONFLICT, LUAT_KV_NOT_FOUND, LUAT_KV_OK, LUAT_KV_TOO_SMALL, LUAT_KV_VERSION_SIZE, bytes, free, handle,
@@ -58,30 +58,58 @@ pub unsafe extern "C" fn luat_kv_get(
 ) -> luat_kv_status {
     call!(error, set(len, 0), {
         let (namespace, len) = (handle(ns, "ns")?, required(len, "len")?);
-        if dst.is_null() && cap > 0 {
-            return Err(Error::invalid(format!("dst is NULL and cap {cap}")));
-        }
-        let mut status = LUAT_KV_NOT_FOUND;
-        let mut see = |value: Option<&[u8]>| {
-            let Some(value) = value else { return };
-            len.write(value.len());
-            if value.len() > cap {
-                status = LUAT_KV_TOO_SMALL;
-                return;
+        let found = match peek(namespace, bytes(key, key_len, "the key")?, dst, cap)? {
+            Some(Peeked::Found(len)) => len,
+            Some(Peeked::Missing | Peeked::Known) => return Ok(LUAT_KV_NOT_FOUND),
+            None => {
+                let Some(value) = read(namespace, text(key, key_len, "the key")?)? else {
+                    return Ok(LUAT_KV_NOT_FOUND);
+                };
+                if !value.is_empty() && value.len() <= cap {
+                    // The caller promises that `dst` is valid for writing `cap` bytes, and the value has no more.
+                    ptr::copy_nonoverlapping(value.as_ptr(), dst, value.len());
+                }
+                value.len()
             }
-            if !value.is_empty() {
-                // The caller promises that `dst` is valid for writing `cap` bytes, and the value has no more.
-                ptr::copy_nonoverlapping(value.as_ptr(), dst, value.len());
-            }
-            status = LUAT_KV_OK;
         };
-        if namespace.0.peek(bytes(key, key_len, "the key")?, None, &mut see) == Peeked::Unknown {
-            let mut entry = Entry::default();
-            let found = namespace.0.read_what(text(key, key_len, "the key")?, Projection::Value, &mut entry)?;
-            see(found.then(|| entry.value()));
-        }
-        Ok(status)
+        len.write(found);
+        Ok(if found <= cap { LUAT_KV_OK } else { LUAT_KV_TOO_SMALL })
     })
+}
+
+/// Copies a value if the back end has it at hand.
+///
+/// # Safety
+/// `dst` is valid for writing `cap` bytes.
+#[inline(always)]
+unsafe fn peek(namespace: &luat_kv_namespace, key: &[u8], dst: *mut u8, cap: usize) -> Result<Option<Peeked>> {
+    if dst.is_null() {
+        return peek_len(namespace, key, cap);
+    }
+    // No memory has more bytes than fit an isize. And the key may be read again after something was copied.
+    let overlap = key.as_ptr() < dst.wrapping_add(cap) && dst.cast_const() < key.as_ptr().wrapping_add(key.len());
+    if cap > isize::MAX as usize || overlap {
+        return Ok(None);
+    }
+    // SAFETY: it is valid for writing, and nothing that is read meanwhile is in it.
+    let to = unsafe { slice::from_raw_parts_mut(dst.cast(), cap) };
+    Ok(namespace.0.peek(key, None, to))
+}
+
+#[cold]
+fn peek_len(namespace: &luat_kv_namespace, key: &[u8], cap: usize) -> Result<Option<Peeked>> {
+    match cap {
+        0 => Ok(namespace.0.peek(key, None, &mut [])),
+        cap => Err(Error::invalid(format!("dst is NULL and cap {cap}"))),
+    }
+}
+
+/// Reads a value that the back end does not have at hand.
+#[cold]
+fn read(namespace: &luat_kv_namespace, key: &str) -> Result<Option<Vec<u8>>> {
+    let mut entry = Entry::default();
+    let is_there = namespace.0.read_what(key, Projection::Value, &mut entry)?;
+    Ok(is_there.then(|| entry.into_value()))
 }
 
 /// Reads a value with its metadata, expiration and version.

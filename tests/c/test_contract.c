@@ -146,6 +146,23 @@ static void too_small_a_buffer_is_told_the_length(void)
     kv_close(kv);
 }
 
+/* From the file, and, when it is read again, from what the store keeps in memory. */
+static void a_value_may_be_read_into_the_buffer_of_its_key(void)
+{
+    struct kv kv = open_default();
+    CHECK_PUT(kv.ns, "key", "value");
+    for (int reads = 0; reads < 4; reads++) {
+        for (size_t at = 0; at < 8; at++) {
+            uint8_t buffer[16] = "...............";
+            size_t len = SIZE_MAX;
+            memcpy(buffer + 4, "key", 3);
+            CHECK_STATUS(luat_kv_get(kv.ns, buffer + 4, 3, buffer + at, 5, &len, &error), LUAT_KV_OK);
+            CHECK_BYTES(buffer + at, len, "value");
+        }
+    }
+    kv_close(kv);
+}
+
 /* ---- Metadata and expiration */
 
 static luat_kv_put_options put_options(int64_t expiration, int64_t ttl, const char *metadata)
@@ -412,6 +429,7 @@ static const struct check_test tests[] = {
     TEST(namespaces_do_not_see_each_other),
     TEST(a_missing_key_is_not_found),
     TEST(too_small_a_buffer_is_told_the_length),
+    TEST(a_value_may_be_read_into_the_buffer_of_its_key),
     TEST(a_put_replaces_everything),
     TEST(metadata_is_any_json_but_null),
     TEST(metadata_nests_to_a_depth_of_128),

@@ -13,19 +13,18 @@
 //! 4. The memory of the header is read only while a connection has it mapped.
 //! 5. A row that may have been removed because it had expired is not returned, whatever the clock shows.
 
-use std::mem::MaybeUninit;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
-pub(super) use self::admission::Name;
+pub(crate) use self::admission::Prepared;
 use self::admission::{Asked, Worth};
 pub(super) use self::rows::{NewRow, Row};
 use self::rows::{Record, Rows};
 use super::own_commits::OwnCommit;
 use super::rows::Found;
 use super::wal_index::{Header, WalIndex};
-use crate::backend::{Peeked, Projection, copy_text, push};
+use crate::backend::{Name, Peek, Peeked, Projection, copy_text, push};
 use crate::error::Result;
 use crate::shards::{Mine, SHARDS, Shard, Shards};
 use crate::test_hooks;
@@ -34,9 +33,6 @@ use crate::types::{CacheStats, Entry};
 mod admission;
 mod rows;
 mod words;
-
-/// A value of this many words is copied to the stack.
-const SMALL: usize = 64;
 
 /// The rows of one file, for all stores of this process on it.
 pub(super) struct Cache {
@@ -110,7 +106,8 @@ impl Cache {
         now: i64,
         entry: &mut Entry,
     ) -> Option<Result<bool>> {
-        let (thread, record) = self.find(&Name { namespace, key: key.as_bytes() }, Mine::get())?;
+        let (thread, rows) = self.present(Mine::get())?;
+        let record = rows.find(&Name::new(namespace, key.as_bytes()))?;
         let answer = match record.is_live(now, self.swept.load(Acquire))? {
             false => Ok(false),
             true => read(&record, projection, entry)?.map(|()| true),
@@ -119,33 +116,38 @@ impl Cache {
     }
 
     /// The same for [`Backend::peek`](crate::backend::Backend::peek).
-    pub fn peek(
-        &self,
-        name: &Name<'_>,
-        now: i64,
-        mine: Mine,
-        known: Option<&[u8]>,
-        see: &mut dyn FnMut(Option<&[u8]>),
-    ) -> Option<Peeked> {
-        let (thread, record) = self.find(name, mine)?;
+    #[inline(always)]
+    pub fn peek(&self, peek: &mut Peek<'_>, now: i64) -> Option<Peeked> {
+        let (thread, rows) = self.present(peek.mine)?;
+        match rows.find_first(&peek.name) {
+            Some(record) => self.peek_at(thread, &record, peek, now),
+            None => self.peek_among(thread, rows, peek, now),
+        }
+    }
+
+    /// The same for a record that is not in the first place with its hash: apart, so that the usual way needs fewer
+    /// registers.
+    #[cold]
+    #[inline(never)]
+    fn peek_among(&self, thread: &Thread, rows: &Rows, peek: &mut Peek<'_>, now: i64) -> Option<Peeked> {
+        self.peek_at(thread, &rows.find(&peek.name)?, peek, now)
+    }
+
+    #[inline(always)]
+    fn peek_at(&self, thread: &Thread, record: &Record<'_>, peek: &mut Peek<'_>, now: i64) -> Option<Peeked> {
         let peeked = match record.is_live(now, self.swept.load(Acquire))? {
-            true if known.is_some_and(|known| record.has_value(known)) => match record.is_intact() {
-                true => Peeked::Known,
-                false => return None,
-            },
-            true => pass_value(&record, see)?,
-            false if record.is_intact() => {
-                see(None);
-                Peeked::Passed
+            true if peek.known.is_some_and(|known| record.has_value(known)) => {
+                record.is_intact().then_some(Peeked::Known)?
             }
-            false => return None,
+            true => Peeked::Found(record.intact_value(peek.to)?),
+            false => record.is_intact().then_some(Peeked::Missing)?,
         };
         Some(thread.hit(peeked))
     }
 
-    /// Finds a row as of the present state of the file, if the cache has it.
+    /// Returns the rows, if they are those of the present state of the file.
     #[inline(always)]
-    fn find(&self, name: &Name<'_>, mine: Mine) -> Option<(&Thread, Record<'_>)> {
+    fn present(&self, mine: Mine) -> Option<(&Thread, &Rows)> {
         let rows = self.rows.get()?;
         let thread = self.threads.at(mine);
         let index = thread.index.read().unwrap_or_else(PoisonError::into_inner);
@@ -155,7 +157,7 @@ impl Cache {
             return None;
         }
         test_hooks::delay();
-        Some((thread, rows.find(name)?))
+        Some((thread, rows))
     }
 
     /// Reads rows as [`get`](Self::get) does, all as of one moment, or none.
@@ -165,7 +167,7 @@ impl Cache {
         let header = self.current(thread)?;
         let (mut found, mut oldest, swept) = (Vec::new(), u64::MAX, self.swept.load(Acquire));
         for key in keys {
-            let record = rows.find(&Name { namespace, key: key.as_bytes() })?;
+            let record = rows.find(&Name::new(namespace, key.as_bytes()))?;
             oldest = oldest.min(record.position);
             if !record.is_live(now, swept)? {
                 continue;
@@ -201,7 +203,7 @@ impl Cache {
     /// the size of the cache, in bytes, if this is the first one.
     pub fn missed(&self, namespace: &str, key: &str, size: u64) -> bool {
         self.misses.fetch_add(1, Relaxed);
-        self.worth.adds() && self.asked.get_or_init(|| Asked::new(size)).again(&Name { namespace, key: key.as_bytes() })
+        self.worth.adds() && self.asked.get_or_init(|| Asked::new(size)).again(&Name::new(namespace, key.as_bytes()))
     }
 
     /// Adds what a read has found, if the header is still the one from before the read. `size` is as for
@@ -345,19 +347,6 @@ impl Thread {
     }
 }
 
-/// Passes the value of a row that is live. Returns `None` if the file must be asked.
-fn pass_value(record: &Record<'_>, see: &mut dyn FnMut(Option<&[u8]>)) -> Option<Peeked> {
-    let (mut small, mut large) = ([const { MaybeUninit::uninit() }; SMALL], Vec::new());
-    let value = match record.small_value(&mut small) {
-        Some(value) => value,
-        None => record.value(&mut large)?.ok().map(|()| &*large)?,
-    };
-    record.is_intact().then(|| {
-        see(Some(value));
-        Peeked::Passed
-    })
-}
-
 /// Reads a row that is live. Returns `None` if the file must be asked.
 fn read(record: &Record<'_>, projection: Projection, entry: &mut Entry) -> Option<Result<()>> {
     if projection == Projection::Nothing {
@@ -399,7 +388,7 @@ impl<'a> Adding<'a> {
             }
             _ => return,
         };
-        let name = Name { namespace, key: key.as_bytes() };
+        let name = Name::new(namespace, key.as_bytes());
         self.cache.add(self.index, self.header, &name, row.as_ref(), self.size);
     }
 }

@@ -3,13 +3,13 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
 
-use super::cache::{Cache, Expected, Name, NewRow, Row};
+use super::cache::{Cache, Expected, NewRow, Row};
 use super::connection::Connection;
 use super::group::{Answer, Job, Others};
 use super::own_commits::OwnCommits;
 use super::prepared::PreparedConnection;
 use super::transaction::Change;
-use crate::backend::{Action, Op, Outcome, Write};
+use crate::backend::{Action, Name, Op, Outcome, Write};
 use crate::error::{Error, Result};
 use crate::test_hooks;
 use crate::version::Version;
@@ -152,7 +152,7 @@ fn changed<'a>(ops: &'a [Op<'_>], stored: Option<Version>) -> impl Iterator<Item
             (Action::Delete, _, Some(_)) => NewRow::Missing,
             _ => NewRow::Unknown,
         };
-        (Name { namespace: op.namespace, key: op.key.as_bytes() }, row)
+        (Name::new(op.namespace, op.key.as_bytes()), row)
     })
 }
 

@@ -1,25 +1,42 @@
 //! Which rows are added to the cache: those of keys that were asked for before, while hits make up for the work.
 
 use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::LazyLock;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use hashbrown::DefaultHashBuilder;
 
-use super::words::{WORD, zeroed};
+use super::words::{WORD, last_word, zeroed};
+use crate::backend::Name;
 
-/// The name of a row.
-#[derive(Clone, Copy)]
-pub(in super::super) struct Name<'a> {
-    pub namespace: &'a str,
-    pub key: &'a [u8],
+/// What is computed of the name of a namespace, once for all reads by a handle of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Prepared {
+    hash: u64,
+    /// The word of the last bytes.
+    pub(super) last: u64,
 }
 
-/// Names that are divided in another way have the same hash, and are compared.
+impl Prepared {
+    pub fn of(namespace: &str) -> Prepared {
+        static HASHER: LazyLock<DefaultHashBuilder> = LazyLock::new(DefaultHashBuilder::default);
+        Prepared { hash: HASHER.hash_one(namespace.as_bytes()), last: last_word(namespace.as_bytes()) }
+    }
+}
+
+impl<'a> Name<'a> {
+    pub fn new(namespace: &'a str, key: &'a [u8]) -> Name<'a> {
+        Name { namespace, key, prepared: Prepared::of(namespace) }
+    }
+}
+
+/// Names that have the same hash are compared.
 impl Hash for Name<'_> {
+    #[inline(always)]
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write(self.key);
-        state.write(self.namespace.as_bytes());
+        state.write_u64(self.prepared.hash);
     }
 }
 

@@ -15,15 +15,16 @@
 //! 4. Until a reader has found a record [intact](Record::is_intact), after it has read it, its words may be anything:
 //!    each length is checked, and nothing that was read is used.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::mem::MaybeUninit;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU64, fence};
 
 use hashbrown::DefaultHashBuilder;
 
-use super::admission::{Asked, Name};
-use super::words::{self, Part, WORD, contain, contain_many, words_of, zeroed};
-use crate::backend::Projection;
+use super::admission::Asked;
+use super::words::{self, WORD, contain, contain_many, last_word, words_of, zeroed};
+use crate::backend::{Name, Projection};
 use crate::error::Result;
 use crate::types::Entry;
 use crate::version::Version;
@@ -89,6 +90,13 @@ fn is_of(place: u64, hash: u64) -> bool {
     (place ^ hash) & place::HASH == 0
 }
 
+/// What is at a place of the index, if it is a record of this hash.
+#[inline(always)]
+fn found_at(place: &AtomicU64, hash: u64) -> Option<u64> {
+    let found = place.load(Acquire);
+    is_of(found, hash).then_some(found)
+}
+
 /// Two lengths in one word.
 fn pair(first: usize, second: usize) -> u64 {
     first as u64 | (second as u64) << 32
@@ -145,24 +153,24 @@ impl Rows {
     }
 
     /// Finds the record of a name.
-    #[inline(always)]
     pub fn find(&self, name: &Name<'_>) -> Option<Record<'_>> {
         let hash = self.hash(name);
-        let places = self.places(hash)?;
-        let first = places.iter().position(|place| is_of(place.load(Relaxed), hash))?;
-        self.at(&places[first], hash, name).or_else(|| self.find_among(&places[first + 1..], hash, name))
+        self.places(hash)?.iter().find_map(|place| self.at(place, found_at(place, hash)?, name))
     }
 
-    #[cold]
-    fn find_among(&self, places: &[AtomicU64], hash: u64, name: &Name<'_>) -> Option<Record<'_>> {
-        places.iter().find_map(|place| self.at(place, hash, name))
-    }
-
-    /// Returns the record of a place of the index, if it has this name.
+    /// The same if it is in the first place that has a record of this hash, as most are.
     #[inline(always)]
-    fn at(&self, place: &AtomicU64, hash: u64, name: &Name<'_>) -> Option<Record<'_>> {
-        let found = place.load(Acquire);
-        let record = if is_of(found, hash) { self.record(found & place::POSITION, name)? } else { return None };
+    pub fn find_first(&self, name: &Name<'_>) -> Option<Record<'_>> {
+        let hash = self.hash(name);
+        let first = |place| Some((place, found_at(place, hash)?));
+        let (place, found) = self.places(hash)?.iter().find_map(first)?;
+        self.at(place, found, name)
+    }
+
+    /// Returns the record that was found at a place of the index, if it has this name.
+    #[inline(always)]
+    fn at(&self, place: &AtomicU64, found: u64, name: &Name<'_>) -> Option<Record<'_>> {
+        let record = self.record(found & place::POSITION, name)?;
         if found & place::WAS_READ == 0 {
             // If it fails, another thread has done the same, or the record is no longer here.
             let _ = place.compare_exchange(found, found | place::WAS_READ, Relaxed, Relaxed);
@@ -171,8 +179,11 @@ impl Rows {
     }
 
     #[inline(always)]
+    #[allow(clippy::manual_hash_one, reason = "hash_one is a call")]
     fn hash(&self, name: &Name<'_>) -> u64 {
-        self.hasher.hash_one(name)
+        let mut hasher = self.hasher.build_hasher();
+        name.hash(&mut hasher);
+        hasher.finish()
     }
 
     /// Whether the record at this position was not overwritten so far, nor were later ones.
@@ -200,7 +211,8 @@ impl Rows {
         }
         let (key, texts) = texts.split_at_checked(words_of(name.key.len()))?;
         let (namespace, texts) = texts.split_at_checked(words_of(name.namespace.len()))?;
-        let is_named = contain(key, name.key) && contain(namespace, name.namespace.as_bytes());
+        let is_named = contain(key, name.key, last_word(name.key))
+            && contain(namespace, name.namespace.as_bytes(), name.prepared.last);
         is_named.then_some(Record { rows: self, position, fields, texts })
     }
 
@@ -225,7 +237,7 @@ impl Rows {
 }
 
 /// What the words of a record say. They may be of another one, unless it is [intact](Record::is_intact) afterwards.
-impl<'a> Record<'a> {
+impl Record<'_> {
     /// Whether the record was not overwritten so far.
     #[inline]
     pub fn is_intact(&self) -> bool {
@@ -244,7 +256,7 @@ impl<'a> Record<'a> {
     }
 
     /// Whether this is the value.
-    #[inline]
+    #[inline(always)]
     pub fn has_value(&self, value: &[u8]) -> bool {
         // Whatever the lengths are, slices check them.
         let (metadata, len) = unpair(self.field(field::TEXTS));
@@ -253,15 +265,19 @@ impl<'a> Record<'a> {
 
     /// Copies the value.
     pub fn value(&self, to: &mut Vec<u8>) -> Option<Result<()>> {
-        let (words, len) = self.value_words()?;
-        Some(words::copy_to(words, len, to))
+        let (metadata, len) = self.lens()?;
+        Some(words::copy_to(self.texts.get(words_of(metadata)..)?, len, to))
     }
 
-    /// The same, to a place that may be large enough.
-    #[inline]
-    pub fn small_value<'b>(&self, to: &'b mut [Part]) -> Option<&'b [u8]> {
-        let (words, len) = self.value_words()?;
-        words::copy(words, len, to.get_mut(..words.len())?)
+    /// Copies the value to the beginning of a place, if there is room for it, and returns its length. Returns `None` if
+    /// the record is not intact; then what was copied is overwritten with zeros.
+    #[inline(always)]
+    pub fn intact_value(&self, to: &mut [MaybeUninit<u8>]) -> Option<usize> {
+        // Nothing is allocated for the lengths, and slices check them.
+        let (metadata, len) = unpair(self.field(field::TEXTS));
+        let Some(place) = to.get_mut(..len) else { return self.is_intact().then_some(len) };
+        words::copy(self.texts.get(words_of(metadata)..)?, place)?;
+        if self.is_intact() { Some(len) } else { clear(place) }
     }
 
     /// Sets the fields of an entry besides the key and the value. Returns `None` if the file must be asked.
@@ -281,13 +297,6 @@ impl<'a> Record<'a> {
             entry.metadata = Some(String::from_utf8(metadata).ok()?);
         }
         Some(Ok(()))
-    }
-
-    #[inline]
-    fn value_words(&self) -> Option<(&'a [AtomicU64], usize)> {
-        let (metadata, len) = self.lens()?;
-        let (_, words) = self.texts.split_at_checked(words_of(metadata))?;
-        Some((words.get(..words_of(len))?, len))
     }
 
     /// The lengths of the metadata and the value. Returns `None` if they are more than those of any record: nothing is
@@ -312,6 +321,12 @@ impl<'a> Record<'a> {
     fn field(&self, field: usize) -> u64 {
         self.fields[field].load(Relaxed)
     }
+}
+
+#[cold]
+fn clear(place: &mut [MaybeUninit<u8>]) -> Option<usize> {
+    place.fill(MaybeUninit::new(0));
+    None
 }
 
 /// What one thread at a time may call.

@@ -1,4 +1,7 @@
+use std::mem::MaybeUninit;
+
 use super::*;
+use crate::clock::Clock;
 use crate::version::Version;
 
 const SIZE: u64 = 1 << 20;
@@ -57,7 +60,7 @@ impl Bench {
     }
 
     fn add_row(&self, state: State, key: &str, row: Option<Row<'_>>) {
-        let name = Name { namespace: "n", key: key.as_bytes() };
+        let name = Name::new("n", key.as_bytes());
         self.cache.add(WalIndex::new(self.memory), header(state), &name, row.as_ref(), SIZE);
     }
 
@@ -67,10 +70,8 @@ impl Bench {
         let found = self.cache.get("n", key, Projection::Value, now, &mut entry)?.unwrap();
         let value = || String::from_utf8(entry.value().to_vec()).unwrap();
         let answer = found.then(value);
-        let mut peeked = None;
-        let see = &mut |value: Option<&[u8]>| peeked = value.map(|value| String::from_utf8(value.to_vec()).unwrap());
-        self.cache.peek(&Name { namespace: "n", key: key.as_bytes() }, now, Mine::get(), None, see).unwrap();
-        assert_eq!(peeked, answer);
+        let peeked = peek(&self.cache, key, now).unwrap();
+        assert_eq!(peeked.map(|value| String::from_utf8(value).unwrap()), answer);
         Some(answer)
     }
 
@@ -82,9 +83,26 @@ impl Bench {
     fn moved(&self, before: State, last_frame: u32, key: &str, swept: Option<i64>) {
         let commit = OwnCommit { before: header(before), last_frame };
         let _expected = self.cache.expect();
-        let name = Name { namespace: "n", key: key.as_bytes() };
+        let name = Name::new("n", key.as_bytes());
         self.cache.moved(Some((commit, WalIndex::new(self.memory))), swept, [(name, NewRow::Unknown)].into_iter());
     }
+}
+
+/// What the cache copies to a place; `None` if it does not know.
+fn peek(cache: &Cache, key: &str, now: i64) -> Option<Option<Vec<u8>>> {
+    const ROOM: usize = 256;
+    let mut place = [MaybeUninit::new(b'.'); ROOM];
+    let (name, clock) = (Name::new("n", key.as_bytes()), Clock::manual(now));
+    let mut peek = Peek { name, clock: &clock, mine: Mine::get(), known: None, to: &mut place };
+    let found = match cache.peek(&mut peek, now)? {
+        Peeked::Found(len) => Some(len),
+        _ => None,
+    };
+    // SAFETY: it was initialized when it was made.
+    let place = place.map(|byte| unsafe { byte.assume_init() });
+    // Nothing is written behind the value.
+    assert!(place[found.unwrap_or_default()..].iter().all(|byte| *byte == b'.'));
+    Some(found.map(|len| place[..len].to_vec()))
 }
 
 fn some(value: &str) -> Option<Option<String>> {
@@ -153,7 +171,7 @@ fn the_cache_does_not_go_back_to_an_older_header() {
     bench.publish(next(FIRST));
     bench.add(next(FIRST), "other", "v", None);
     bench.add(FIRST, "k", "old", None);
-    assert!(bench.cache.rows.get().unwrap().find(&Name { namespace: "n", key: b"k" }).is_none());
+    assert!(bench.cache.rows.get().unwrap().find(&Name::new("n", b"k")).is_none());
     assert_eq!(bench.cache.header(), header(next(FIRST)));
 }
 
@@ -161,7 +179,7 @@ fn the_cache_does_not_go_back_to_an_older_header() {
 fn a_read_that_found_a_row_before_the_cache_was_emptied_does_not_return_it() {
     let bench = Bench::new();
     bench.add(FIRST, "k", "old", None);
-    let (_, record) = bench.cache.find(&Name { namespace: "n", key: b"k" }, Mine::get()).unwrap();
+    let record = bench.cache.rows.get().unwrap().find(&Name::new("n", b"k")).unwrap();
     assert!(record.is_intact());
     bench.publish(next(FIRST));
     bench.add(next(FIRST), "other", "v", None);
@@ -198,7 +216,7 @@ fn an_own_commit_brings_the_rows_that_it_has_put() {
         ("deleted", NewRow::Missing),
         ("put and unknown", NewRow::Unknown),
     ];
-    let changed = changed.map(|(key, row)| (Name { namespace: "n", key: key.as_bytes() }, row));
+    let changed = changed.map(|(key, row)| (Name::new("n", key.as_bytes()), row));
     let commit = OwnCommit { before: header(FIRST), last_frame: next(FIRST).frames };
     bench.cache.moved(Some((commit, WalIndex::new(bench.memory))), None, changed.into_iter());
     assert_eq!((bench.get("put"), bench.get("deleted")), (some("new"), Some(None)));
@@ -339,9 +357,9 @@ fn rows_that_are_overwritten_while_they_are_read_are_not_returned() {
                     if let Some(Ok(true)) = cache.get("n", key, Projection::Entry, NOW, &mut entry) {
                         check(number, entry.value());
                     }
-                    cache.peek(&Name { namespace: "n", key: key.as_bytes() }, NOW, Mine::get(), None, &mut |value| {
-                        check(number, value.unwrap())
-                    });
+                    if let Some(value) = peek(cache, key, NOW) {
+                        check(number, &value.unwrap());
+                    }
                     if let Some(found) = cache.get_many("n", &[key], NOW) {
                         check(number, found.unwrap()[0].value());
                     }
@@ -354,7 +372,7 @@ fn rows_that_are_overwritten_while_they_are_read_are_not_returned() {
             let key = number * 7919 % keys.len();
             let value = vec![number as u8; 100 + key];
             let row = Row { value: &value, expiration: None, rest: Some((None, Version::default())) };
-            let name = Name { namespace: "n", key: keys[key].as_bytes() };
+            let name = Name::new("n", keys[key].as_bytes());
             cache.add(WalIndex::new(bench.memory), header(FIRST), &name, Some(&row), size);
             number += 1;
         }
@@ -399,7 +417,7 @@ fn keys_that_displace_each_other_are_added_too() {
     // With one place for all.
     let asked = Asked::new(1);
     let keys: Vec<String> = (0..100).map(|key| key.to_string()).collect();
-    let again = |key: &String| asked.again(&Name { namespace: "n", key: key.as_bytes() });
+    let again = |key: &String| asked.again(&Name::new("n", key.as_bytes()));
     let added = (0..10).flat_map(|_| &keys).filter(|key| again(key)).count();
     assert!(added >= 50, "{added}");
 }

@@ -19,9 +19,10 @@ pub(super) fn zeroed(len: usize) -> Option<Box<[AtomicU64]>> {
     (!memory.is_null()).then(|| unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(memory.cast(), len)) })
 }
 
-/// How many words these bytes take.
+/// How many words these bytes take. (Of a length that is none of a record, and more than memory holds, it may be wrong.)
+#[inline(always)]
 pub(super) fn words_of(len: usize) -> usize {
-    len.div_ceil(WORD)
+    len.wrapping_add(WORD - 1) / WORD
 }
 
 /// Up to seven bytes, filled up with zeros. (The two parts may overlap, and have the same bits where they do.)
@@ -36,17 +37,17 @@ fn partial(bytes: &[u8]) -> u64 {
     }
 }
 
-/// Whether the words begin with these bytes, filled up with zeros.
+/// Whether the words begin with these bytes, filled up with zeros. `last` is the word of those that fill none.
 #[inline(always)]
-pub(super) fn contain(words: &[AtomicU64], bytes: &[u8]) -> bool {
+pub(super) fn contain(words: &[AtomicU64], bytes: &[u8], last: u64) -> bool {
     let (whole, rest) = bytes.as_chunks();
-    let Some((full, last)) = words.split_at_checked(whole.len()) else { return false };
+    let Some((full, left)) = words.split_at_checked(whole.len()) else { return false };
     full.iter().zip(whole).all(|(word, bytes)| word.load(Relaxed) == u64::from_le_bytes(*bytes))
-        && contain_rest(last, rest.len(), bytes)
+        && (rest.is_empty() || left.first().is_some_and(|word| word.load(Relaxed) == last))
 }
 
 /// The same for more bytes: four words at a time take half as many instructions.
-#[inline]
+#[inline(never)]
 pub(super) fn contain_many(words: &[AtomicU64], bytes: &[u8]) -> bool {
     let (whole, rest) = bytes.as_chunks();
     let Some((full, last)) = words.split_at_checked(whole.len()) else { return false };
@@ -55,21 +56,17 @@ pub(super) fn contain_many(words: &[AtomicU64], bytes: &[u8]) -> bool {
         |differ, (word, bytes): (&AtomicU64, &[u8; WORD])| differ | word.load(Relaxed) ^ u64::from_le_bytes(*bytes);
     fours.iter().zip(whole_fours).all(|(words, bytes)| words.iter().zip(bytes).fold(0, differ) == 0)
         && ones.iter().zip(whole_ones).fold(0, differ) == 0
-        && contain_rest(last, rest.len(), bytes)
+        && (rest.is_empty() || last.first().is_some_and(|word| word.load(Relaxed) == last_word(bytes)))
 }
 
-/// Whether the first word is that of the last `len` of these bytes, which are less than a word.
+/// The word of the last of these bytes, which fill none.
 #[inline(always)]
-fn contain_rest(words: &[AtomicU64], len: usize, bytes: &[u8]) -> bool {
-    if len == 0 {
-        return true;
+pub(super) fn last_word(bytes: &[u8]) -> u64 {
+    match (bytes.len() % WORD, bytes.last_chunk()) {
+        (0, _) => 0,
+        (len, Some(end)) => u64::from_le_bytes(*end) >> (64 - len * 8),
+        (_, None) => partial(bytes),
     }
-    let Some(word) = words.first() else { return false };
-    let end = match bytes.last_chunk() {
-        Some(end) => u64::from_le_bytes(*end) >> (64 - len * 8),
-        None => partial(bytes),
-    };
-    word.load(Relaxed) == end
 }
 
 pub(super) fn write(words: &[AtomicU64], bytes: &[u8]) {
@@ -82,35 +79,55 @@ pub(super) fn write(words: &[AtomicU64], bytes: &[u8]) {
     }
 }
 
-/// A part of a buffer that takes a word.
-pub(super) type Part = MaybeUninit<[u8; WORD]>;
-
-/// Copies the words, which have `len` bytes, to a place that is as long. Returns `None` if it is not.
-#[inline]
-pub(super) fn copy<'a>(words: &[AtomicU64], len: usize, to: &'a mut [Part]) -> Option<&'a [u8]> {
-    if words.len() != to.len() {
-        return None;
+/// Copies bytes to a place that takes all of them, and writes nothing else. Returns `None`, and has copied nothing, if
+/// there are not as many.
+#[inline(always)]
+pub(super) fn copy(words: &[AtomicU64], to: &mut [MaybeUninit<u8>]) -> Option<()> {
+    let (parts, rest) = to.as_chunks_mut::<WORD>();
+    let rest = rest.len();
+    let (full, last) = words.get(..parts.len() + usize::from(rest > 0))?.split_at_checked(parts.len())?;
+    // Several at a time take half as many instructions.
+    let ((eights, few), (parts_of_eights, few_parts)) = (full.as_chunks::<8>(), parts.as_chunks_mut::<8>());
+    for (words, parts) in eights.iter().zip(parts_of_eights) {
+        copy_all(words, parts);
     }
-    let copy = |(word, part): (&AtomicU64, &mut Part)| {
-        part.write(word.load(Relaxed).to_le_bytes());
-    };
-    // Four at a time take half as many instructions.
-    let ((fours, ones), (parts_of_fours, parts_of_ones)) = (words.as_chunks::<4>(), to.as_chunks_mut::<4>());
-    fours.iter().zip(parts_of_fours).for_each(|(words, parts)| words.iter().zip(parts).for_each(copy));
-    ones.iter().zip(parts_of_ones).for_each(copy);
-    // SAFETY: all parts were written.
-    let bytes = unsafe { std::slice::from_raw_parts(to.as_ptr().cast::<u8>(), to.len() * WORD) };
-    bytes.get(..len)
+    let ((four, ones), (parts_of_four, parts_of_ones)) = (few.as_chunks::<4>(), few_parts.as_chunks_mut::<4>());
+    if let ([four], [parts]) = (four, parts_of_four) {
+        copy_all(four, parts);
+    }
+    for (word, part) in ones.iter().zip(parts_of_ones) {
+        *part = bytes_of(word.load(Relaxed));
+    }
+    let Some(last) = last.first().map(|last| last.load(Relaxed)) else { return Some(()) };
+    match (full, to.last_chunk_mut()) {
+        // With the end of the word before it, the last one is whole.
+        ([.., before], Some(end)) => *end = bytes_of(before.load(Relaxed) >> (rest * 8) | last << (64 - rest * 8)),
+        _ => to.iter_mut().zip(bytes_of(last)).for_each(|(to, byte)| *to = byte),
+    }
+    Some(())
 }
 
-/// The same for a buffer that grows.
+#[inline(always)]
+fn copy_all<const LEN: usize>(words: &[AtomicU64; LEN], parts: &mut [[MaybeUninit<u8>; WORD]; LEN]) {
+    for (word, part) in words.iter().zip(parts) {
+        *part = bytes_of(word.load(Relaxed));
+    }
+}
+
+#[inline(always)]
+fn bytes_of(word: u64) -> [MaybeUninit<u8>; WORD] {
+    word.to_le_bytes().map(MaybeUninit::new)
+}
+
+/// Copies as many bytes to a buffer that grows.
 pub(super) fn copy_to(words: &[AtomicU64], len: usize, to: &mut Vec<u8>) -> Result<()> {
     to.clear();
-    to.try_reserve_exact(words.len() * WORD).map_err(|_| Error::no_memory(len))?;
-    // SAFETY: so much was reserved. A part has no alignment.
-    let parts = unsafe { std::slice::from_raw_parts_mut(to.as_mut_ptr().cast::<Part>(), words.len()) };
-    let len = copy(words, len, parts).map_or(0, <[u8]>::len);
-    // SAFETY: they were written.
-    unsafe { to.set_len(len) };
+    to.try_reserve_exact(len).map_err(|_| Error::no_memory(len))?;
+    if let Some(place) = to.spare_capacity_mut().get_mut(..len)
+        && copy(words, place).is_some()
+    {
+        // SAFETY: they were written.
+        unsafe { to.set_len(len) };
+    }
     Ok(())
 }

@@ -8,7 +8,7 @@ use super::*;
 const SIZE: u64 = 1 << 16;
 
 fn name(key: &str) -> Name<'_> {
-    Name { namespace: "n", key: key.as_bytes() }
+    Name::new("n", key.as_bytes())
 }
 
 fn row(value: &[u8]) -> Row<'_> {
@@ -45,7 +45,7 @@ fn a_record_has_all_of_a_row() {
     // Names of every length, and the same bytes divided in another way.
     for len in 0..20 {
         let (key, namespace) = ("k".repeat(len), "k".repeat(20 - len));
-        let name = Name { namespace: &namespace, key: key.as_bytes() };
+        let name = Name::new(&namespace, key.as_bytes());
         assert!(rows.find(&name).is_none());
         rows.insert(&name, Some(&row(key.as_bytes())));
         assert!(rows.find(&name).is_some());
