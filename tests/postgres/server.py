@@ -48,6 +48,9 @@ def other_user() -> dict[str, Any]:
 
 def with_parent() -> None:
     """Makes the kernel end this process, which is about to start a server, when the process that started it is gone."""
+    # A shell makes commands in the background ignore these, and pgbouncer would go on ignoring them.
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
     if sys.platform == "linux":
         PR_SET_PDEATHSIG = 1
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGQUIT)
