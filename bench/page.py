@@ -72,7 +72,8 @@ another in parentheses; the ratio is the median of the ratios of the rounds.
 WRITERS_TEXT = """\
 ## Processes that write at the same time
 
-They put into one file as fast as they can. SQLite waits with its busy timeout.
+They put into one file as fast as they can. SQLite waits with its busy timeout. Its table has keys and values alone, or
+the columns and the index of a store.
 """
 
 READS_TEXT = """\

@@ -19,18 +19,23 @@ static void fail(const char *what, const char *why)
 static __thread sqlite3 *db;
 static __thread sqlite3_stmt *put, *get;
 
-static void raw_open(const char *path)
+/* Opens a file, makes its table if it has none, and prepares a statement that puts ?1 and ?2, a key and a value. */
+static void raw_open_with(const char *path, const char *table, const char *put_sql)
 {
     if (sqlite3_open(path, &db) || sqlite3_busy_timeout(db, BUSY_MS) ||
-        sqlite3_exec(db,
-                     "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384;"
-                     "CREATE TABLE IF NOT EXISTS kv (namespace TEXT NOT NULL, key TEXT NOT NULL, value BLOB,"
-                     "                               PRIMARY KEY (namespace, key))",
-                     NULL, NULL, NULL) ||
-        sqlite3_prepare_v2(db, "INSERT INTO kv VALUES ('ns', ?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value", -1,
-                           &put, NULL) ||
+        sqlite3_exec(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384;", NULL, NULL,
+                     NULL) ||
+        sqlite3_exec(db, table, NULL, NULL, NULL) || sqlite3_prepare_v2(db, put_sql, -1, &put, NULL) ||
         sqlite3_prepare_v2(db, "SELECT value FROM kv WHERE namespace = 'ns' AND key = ?1", -1, &get, NULL))
         fail("open", sqlite3_errmsg(db));
+}
+
+static inline void raw_open(const char *path)
+{
+    raw_open_with(path,
+                  "CREATE TABLE IF NOT EXISTS kv (namespace TEXT NOT NULL, key TEXT NOT NULL, value BLOB,"
+                  "                               PRIMARY KEY (namespace, key))",
+                  "INSERT INTO kv VALUES ('ns', ?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value");
 }
 
 static void raw_put(const char *key, size_t key_len, const char *value)

@@ -1,8 +1,9 @@
 /*
  * Processes that put into one file as fast as they can: luat_kv beside raw SQLite with its busy timeout.
  *
- *   writers ours|raw FILE PROCESSES SECONDS
+ *   writers ours|raw|same FILE PROCESSES SECONDS
  *
+ * `raw` has a table of keys and values alone, `same` that of a store, with its index, and sets the same columns.
  * Prints the puts a second of all processes together, the median, the 99.9th percentile and the maximum of the time of
  * one put in µs, the share of the slowest process in that of the fastest, the CPU time of one put in µs, and the times that
  * a process slept for one put. SQLite is the one inside libluat_kv.a.
@@ -62,6 +63,36 @@ static void ours_put(const char *key, size_t key_len, const char *value)
         fail("put", luat_kv_error_message(error));
 }
 
+/* The columns of a store: an expiration, which has an index, metadata, and a version, which differs each time. */
+static void same_open(const char *path)
+{
+    raw_open_with(path,
+                  "CREATE TABLE IF NOT EXISTS kv (namespace TEXT NOT NULL, key TEXT NOT NULL, expiration INTEGER,"
+                  "                               version BLOB NOT NULL, metadata TEXT, value BLOB,"
+                  "                               PRIMARY KEY (namespace, key));"
+                  "CREATE INDEX IF NOT EXISTS kv_expiration ON kv (expiration) WHERE expiration IS NOT NULL",
+                  "INSERT INTO kv (namespace, key, value, version, metadata, expiration)"
+                  " VALUES ('ns', ?1, ?2, ?3, ?4, ?5)"
+                  " ON CONFLICT (namespace, key) DO UPDATE SET value = excluded.value, metadata = excluded.metadata,"
+                  "     expiration = excluded.expiration, version = excluded.version");
+}
+
+static void same_put(const char *key, size_t key_len, const char *value)
+{
+    static unsigned count;
+    char version[12] = { 0 };
+    count++;
+    memcpy(version, &count, sizeof count);
+    sqlite3_bind_blob(put, 3, version, sizeof version, SQLITE_STATIC);
+    raw_put(key, key_len, value);
+}
+
+static const struct kind {
+    const char *name;
+    void (*open)(const char *path);
+    void (*put_one)(const char *key, size_t key_len, const char *value);
+} kinds[] = { { "ours", ours_open, ours_put }, { "raw", raw_open, raw_put }, { "same", same_open, same_put } };
+
 static bool is_set(const bool *flag)
 {
     return __atomic_load_n(flag, __ATOMIC_ACQUIRE);
@@ -78,9 +109,9 @@ static void note_used(int number, int sign)
 }
 
 /* The change to WAL mode heeds no busy timeout, so only one process may do it. */
-static void raw_create(const char *path)
+static void raw_create(const char *path, void (*open)(const char *))
 {
-    raw_open(path);
+    open(path);
     sqlite3_finalize(put);
     sqlite3_finalize(get);
     sqlite3_close(db);
@@ -114,20 +145,23 @@ static int by_size(const void *a, const void *b)
 int main(int argc, char **argv)
 {
     if (argc != 5)
-        fail("usage", "writers ours|raw FILE PROCESSES SECONDS");
-    bool ours = strcmp(argv[1], "ours") == 0;
+        fail("usage", "writers ours|raw|same FILE PROCESSES SECONDS");
+    const struct kind *kind = kinds;
+    while (strcmp(kind->name, argv[1]))
+        if (++kind == kinds + sizeof kinds / sizeof *kinds)
+            fail("no store", argv[1]);
     int processes = atoi(argv[3]);
     if (processes < 1 || processes > PROCESSES)
         fail("PROCESSES", argv[3]);
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED)
         fail("mmap", "no memory");
-    if (!ours)
-        raw_create(argv[2]);
+    if (kind->open != ours_open)
+        raw_create(argv[2], kind->open);
     for (int number = 0; number < processes; number++)
         if (fork() == 0) {
-            (ours ? ours_open : raw_open)(argv[2]);
-            put_until_stopped(number, ours ? ours_put : raw_put);
+            kind->open(argv[2]);
+            put_until_stopped(number, kind->put_one);
             _exit(0);
         }
     sleep(1); /* so that all have opened the file */
