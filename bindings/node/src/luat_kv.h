@@ -785,10 +785,11 @@ void luat_kv_namespace_free(struct luat_kv_namespace *ns);
  * Copies a value into a buffer.
  *
  * key       UTF-8, not empty.
- * dst, cap  the buffer and its size; NULL with 0 returns only the length.
+ * dst, cap  the buffer and its size; NULL with 0 returns only the length. Its contents are unspecified unless the status
+ *           is OK.
  * len       the value's length; 0 unless the status is OK or TOO_SMALL.
  *
- * Statuses: OK; NOT_FOUND; TOO_SMALL: nothing was copied, and len is the needed size; INVALID, IO, BUSY, CORRUPT,
+ * Statuses: OK; NOT_FOUND; TOO_SMALL: the value was not copied, and len is the needed size; INVALID, IO, BUSY, CORRUPT,
  * LIMIT, NOMEM. Thread-safe.
  */
 luat_kv_status luat_kv_get(struct luat_kv_namespace *ns,

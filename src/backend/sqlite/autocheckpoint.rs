@@ -24,8 +24,8 @@ const BULK: u32 = 32;
 /// Moves this many frames at a time after such a commit: the disk has to be waited for less often.
 const BULK_FRAMES: u32 = 8 * FRAMES;
 
-/// The same if others commit too. Since it is less than what they move, they need not wait until the disk has what is
-/// not theirs.
+/// The same if others commit too. They move [`FRAMES`], so usually this has been moved before they do, and they do not
+/// wait for the disk because of it.
 const BULK_FRAMES_BESIDE_OTHERS: u32 = FRAMES / 2;
 
 /// With this many frames, a log is long. It then takes about as much space as is left to it in any case (`WAL_LEFT`).

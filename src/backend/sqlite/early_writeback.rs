@@ -2,7 +2,7 @@
 //!
 //! A checkpoint first waits until the disk has the whole log. Usually, the system has written nothing of it by then, so
 //! commits wait for megabytes at once. Here, the system is asked to begin with each half of a megabyte as soon as it is
-//! complete. That call does not wait, and promises nothing: what is on the disk matters only to the checkpoint, which
+//! complete. That call waits only while the disk's queue is full, and promises nothing: what is on the disk matters only to the checkpoint, which
 //! syncs the log as before.
 
 use super::descriptors;

@@ -13,7 +13,7 @@
 //!    words was overwritten.
 //! 3. A place of the index gets a position after the words of the record were written.
 //! 4. Until a reader has found a record [intact](Record::is_intact), after it has read it, its words may be anything:
-//!    each length is checked, and nothing that was read is used.
+//!    each length is checked, and nothing that was read is used. What was copied to a caller's buffer is overwritten.
 
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::mem::MaybeUninit;

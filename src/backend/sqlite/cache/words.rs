@@ -19,7 +19,7 @@ pub(super) fn zeroed(len: usize) -> Option<Box<[AtomicU64]>> {
     (!memory.is_null()).then(|| unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(memory.cast(), len)) })
 }
 
-/// How many words these bytes take. (Of a length that is none of a record, and more than memory holds, it may be wrong.)
+/// How many words these bytes take. Wraps near `usize::MAX`, which is the length of no record.
 #[inline(always)]
 pub(super) fn words_of(len: usize) -> usize {
     len.wrapping_add(WORD - 1) / WORD
