@@ -9,9 +9,9 @@
 //! | `read`, `write`, `attempt`, `rows`, `transaction`, `overlay`, `import` | the operations |
 //! | `failure` | what a failure of the server means |
 //!
-//! A store has a few connections, each for one call at a time, besides one for each export or import in progress. Each
-//! call ends within the busy timeout, whether the server answers or not, and repeats by itself what can
-//! be repeated; so `store` does not repeat it.
+//! A store has a few connections, each for one call at a time, besides one for each long call in progress (an export, an
+//! import, stats, a count of many keys). Each call ends within the busy timeout, whether the server answers or not, and
+//! repeats by itself what can be repeated; so `store` does not repeat it.
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -133,11 +133,14 @@ impl Postgres {
         }
         let begun = self.pools.epoch();
         let server = session.connect(call, self.libpq, &self.hosts, self.rights, spares)?;
-        if self.pools.admit(session, begun, server) {
+        // Without a loss, another server is the right one only if the URL has the client look for it.
+        let switches = !spares || self.hosts.names_primary;
+        if self.pools.admit(session, begun, server, switches) {
             return Ok(());
         }
         session.discard();
-        let message = "another connection to the server was lost while this one was made";
+        let message = "another connection to the server was lost while this one was made, or this one has reached another \
+                       server";
         Err(Failure::new(Kind::Refused, Error::new(Code::Io, message)))
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::fork;
 
 /// A call that waits for the network. A fork must not wait as long as the network may take, so the call leaves the gate
-/// wherever it waits. What another thread has in hand then is not used in the child of such a fork: see `slot`.
+/// wherever it waits. What another thread has in hand then is not used in the child of such a fork: see `pool`.
 pub(super) struct Call {
     timeout: Duration,
     begun: Instant,

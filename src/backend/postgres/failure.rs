@@ -143,8 +143,10 @@ impl Failure {
 
     /// The failure to connect to any of the hosts of a URL, with the reason of each.
     pub fn of_hosts(mut failed: Vec<Failure>) -> Self {
-        // The first that says why decides, unless another host can still be expected to let this process in.
-        let chief = failed.iter().position(|failure| failure.kind != Kind::Distrusted && !failure.is_silent);
+        // The one decides that ends the call; or else the first that says why, of those which may pass.
+        let chief = failed.iter().position(|failure| failure.kind == Kind::Final);
+        let chief =
+            chief.or_else(|| failed.iter().position(|failure| failure.kind != Kind::Distrusted && !failure.is_silent));
         let chief = chief.or_else(|| failed.iter().position(|failure| failure.kind != Kind::Distrusted)).unwrap_or(0);
         match failed.len() {
             0 => Failure::lost("the URL names no server"),

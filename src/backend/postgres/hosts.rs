@@ -16,6 +16,8 @@ pub(super) struct Target(Vec<(CString, CString)>);
 
 pub(super) struct Hosts {
     pub targets: Vec<Target>,
+    /// Whether only a server that takes writes is meant.
+    pub names_primary: bool,
     /// The longest time for one attempt.
     pub timeout: Option<Duration>,
 }
@@ -55,8 +57,10 @@ impl Hosts {
             common.set(c"fallback_application_name", c"luat_kv".to_owned());
         }
         common.set(c"client_encoding", c"UTF8".to_owned());
+        let attributes = common.get(c"target_session_attrs").map(|value| value.as_bytes());
         Ok(Hosts {
             targets: targets(&common),
+            names_primary: matches!(attributes, Some(b"read-write" | b"primary")),
             // As in libpq: 0 is none, and 1 is 2.
             timeout: timeout.filter(|timeout| *timeout > 0).map(|timeout| Duration::from_secs(timeout.max(2) as u64)),
         })

@@ -95,6 +95,9 @@ impl Pools {
         let mut state = pool.lock();
         self.check_open()?;
         let taken = state.take(writes, true, Instant::now())?;
+        if taken.is_none() {
+            *state.waiting(writes) += 1;
+        }
         drop(state);
         let session = match taken {
             Some(session) => session,
@@ -109,11 +112,12 @@ impl Pools {
     }
 
     /// Notes the server that a new connection has reached. Returns whether it may be used: not if the connections have
-    /// become suspect since it began, since it may have reached the server that was replaced.
-    pub fn admit(&self, session: &mut Session, begun: u64, server: Server) -> bool {
+    /// become suspect since it began, since it may have reached the server that was replaced, nor if it has reached
+    /// another server and does not `switch` to it.
+    pub fn admit(&self, session: &mut Session, begun: u64, server: Server, switches: bool) -> bool {
         let pool = self.pool();
         let mut state = pool.lock();
-        let Some(suspect) = state.admit(begun, server, Instant::now()) else { return false };
+        let Some(suspect) = state.admit(begun, server, switches, Instant::now()) else { return false };
         (session.server, session.epoch) = (Some(server), state.epoch);
         drop(state);
         pool.dropped(suspect);
@@ -202,7 +206,8 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until this call can have a session. `refused` is why it could not make one.
+    /// Waits until this call can have a session. It counts as one that waits already. `refused` is why it could not make
+    /// one.
     fn wait(&self, call: &mut Call, writes: bool, refused: Option<Error>) -> Result<Session> {
         let until = call.until();
         let waited = call.outside(|| self.wait_until(until, writes))?;
@@ -214,20 +219,28 @@ impl Pool {
         })
     }
 
-    fn wait_until(&self, until: Instant, writes: bool) -> Result<Option<Session>> {
+    fn wait_until(&self, end: Instant, writes: bool) -> Result<Option<Session>> {
         let returned = if writes { &self.for_writes } else { &self.for_reads };
-        let mut state = self.lock();
-        *state.waiting(writes) += 1;
+        let (mut state, mut now) = (self.lock(), Instant::now());
         let taken = loop {
-            let now = Instant::now();
             let taken = state.take(writes, false, now);
-            if !matches!(taken, Ok(None)) || until <= now {
+            if !matches!(taken, Ok(None)) || end <= now {
                 break taken;
             }
-            let until = state.full_until.filter(|end| *end > now).map_or(until, |end| end.min(until));
+            let until = state.full_until.filter(|full| *full > now).map_or(end, |full| full.min(end));
             state = returned.wait_timeout(state, until - now).unwrap_or_else(PoisonError::into_inner).0;
+            now = Instant::now();
+            // A call without time would only fail, and make all connections suspect.
+            if end <= now {
+                break Ok(None);
+            }
         };
         *state.waiting(writes) -= 1;
+        if !state.idle.is_empty() {
+            // What this call was woken for, if it was.
+            self.for_reads.notify_one();
+            self.for_writes.notify_one();
+        }
         if !state.is_used() {
             self.unused.notify_all();
         }
@@ -246,7 +259,7 @@ impl Pool {
         true
     }
 
-    /// Ends connections that nothing uses any more, and tells all who wait that there are fewer.
+    /// Ends connections that nothing uses any more, and wakes all calls that wait, since there are fewer.
     fn dropped(&self, sessions: Vec<Session>) {
         if !sessions.is_empty() {
             drop(sessions);
@@ -263,11 +276,15 @@ impl Pool {
         let keeps = session.is_connected() && state.is_current(&session) && (!closed || state.is_awaited());
         session.epoch = state.epoch;
         let ended = state.take_back(session, writes, keeps, Instant::now());
-        let is_used = state.is_used();
+        let (is_used, reads, writes) = (state.is_used(), state.waiting_reads > 0, state.waiting_writes > 0);
         drop(state);
-        // One session can be had now, by either.
-        self.for_reads.notify_one();
-        self.for_writes.notify_one();
+        // A read or a write can have a session now. (To notify costs a call of the system, whether anyone waits or not.)
+        if reads {
+            self.for_reads.notify_one();
+        }
+        if writes {
+            self.for_writes.notify_one();
+        }
         if closed && !is_used {
             self.unused.notify_all();
         }
@@ -344,12 +361,12 @@ impl State {
 
     /// Notes what a connection has reached that was begun in an epoch, and returns the sessions to drop. `None`: it must
     /// not be used.
-    fn admit(&mut self, begun: u64, server: Server, now: Instant) -> Option<Vec<Session>> {
+    fn admit(&mut self, begun: u64, server: Server, switches: bool, now: Instant) -> Option<Vec<Session>> {
         if self.server == Some(server) && (matches!(server, Server::Started(_)) || begun == self.epoch) {
             self.is_lost = false;
             return Some(Vec::new());
         }
-        if begun != self.epoch {
+        if begun != self.epoch || (!switches && !self.is_lost && self.server.is_some()) {
             return None;
         }
         let (before, was_lost) = (self.server.replace(server), mem::take(&mut self.is_lost));
@@ -376,7 +393,10 @@ impl Turn<'_> {
     /// Waits for another session, since the server lets this process have no more of them. If none returns in time, that
     /// is the error.
     pub fn exchange(&mut self, call: &mut Call, refused: Error) -> Result<()> {
-        self.pool.lock().full_until = Some(Instant::now() + PAUSE);
+        let mut state = self.pool.lock();
+        state.full_until = Some(Instant::now() + PAUSE);
+        *state.waiting(self.writes) += 1;
+        drop(state);
         self.end();
         self.session = Some(self.pool.wait(call, self.writes, Some(refused))?);
         Ok(())
@@ -465,7 +485,7 @@ mod tests {
     /// A session whose connection has reached a server.
     fn connect(state: &mut State, server: Server) -> Session {
         let mut session = take(state, false).unwrap();
-        assert_eq!(state.admit(state.epoch, server, Instant::now()).map(|dropped| dropped.len()), Some(0));
+        assert_eq!(state.admit(state.epoch, server, true, Instant::now()).map(|dropped| dropped.len()), Some(0));
         (session.server, session.epoch) = (Some(server), state.epoch);
         session
     }
@@ -479,13 +499,25 @@ mod tests {
             assert!(state.is_current(&used));
             // A connection that is being made meanwhile may have reached the old one.
             let begun = state.epoch;
-            assert_eq!(state.admit(begun, new, now).unwrap().len(), 1);
+            assert_eq!(state.admit(begun, new, true, now).unwrap().len(), 1);
             assert!(!state.is_current(&used));
-            assert_eq!((state.open, state.admit(begun, old, now).is_none()), (2, true));
+            assert_eq!((state.open, state.admit(begun, old, true, now).is_none()), (2, true));
             // No other is added at once: the next could reach the old one again.
             assert!(take(&mut state, false).is_none());
             assert!(state.take(false, true, now + PAUSE).unwrap().is_some());
         }
+    }
+
+    #[test]
+    fn a_session_that_does_not_switch_leaves_the_others_at_their_server() {
+        let (mut state, now) = (State::default(), Instant::now());
+        let used = connect(&mut state, Server::Started(1));
+        assert!(state.admit(state.epoch, Server::Started(2), false, now).is_none());
+        assert!(state.is_current(&used));
+        assert_eq!((state.server, state.full_until), (Some(Server::Started(1)), None));
+        // After a loss, the others may be gone for good.
+        state.is_lost = true;
+        assert!(state.admit(state.epoch, Server::Started(2), false, now).is_some());
     }
 
     #[test]
@@ -496,7 +528,7 @@ mod tests {
             let begun = state.epoch;
             state.begin_epoch();
             assert_eq!(state.is_current(&used), is_kept);
-            assert_eq!(state.admit(begun, server, Instant::now()).is_some(), is_kept);
+            assert_eq!(state.admit(begun, server, true, Instant::now()).is_some(), is_kept);
         }
     }
 }

@@ -32,7 +32,7 @@ pub(super) struct Prepared {
 pub(super) fn prepare(connection: &mut Connection, call: &mut Call, rights: Rights) -> Result<Prepared, Failure> {
     match check(connection, call) {
         Err(failure) if failure.kind == Kind::NoTables => {}
-        checked => return checked.map_err(|failure| explained(connection, call, failure, "read")),
+        checked => return checked.map_err(|failure| explained(connection, call, failure, rights, false)),
     }
     if rights.readonly || !rights.create {
         let why = match rights.readonly {
@@ -47,10 +47,10 @@ pub(super) fn prepare(connection: &mut Connection, call: &mut Call, rights: Righ
         // Another process was faster, and its tables are there now. Or they are not those of a store.
         Err(there) if there.kind == Kind::Created => check(connection, call).map_err(|failure| match failure.kind {
             Kind::NoTables => foreign(&there.error),
-            _ => explained(connection, call, failure, "read"),
+            _ => explained(connection, call, failure, rights, false),
         }),
-        Err(failure) => Err(explained(connection, call, failure, "create")),
-        Ok(()) => check(connection, call).map_err(|failure| explained(connection, call, failure, "read")),
+        Err(failure) => Err(explained(connection, call, failure, rights, true)),
+        Ok(()) => check(connection, call).map_err(|failure| explained(connection, call, failure, rights, false)),
     }
 }
 
@@ -106,23 +106,22 @@ fn create(connection: &mut Connection, call: &mut Call) -> Result<(), Failure> {
 }
 
 /// Says what the role needs, in SQL.
-fn explained(connection: &mut Connection, call: &mut Call, failure: Failure, what: &str) -> Failure {
+fn explained(connection: &mut Connection, call: &mut Call, failure: Failure, rights: Rights, creates: bool) -> Failure {
     let is_refused = failure.error.io_kind() == Some(std::io::ErrorKind::PermissionDenied);
     if !is_refused && failure.kind != Kind::NoTables {
         return failure;
     }
     let Ok((role, database)) = names(connection, call) else { return failure };
-    let rights = format!(
-        "GRANT USAGE ON SCHEMA luat_kv TO {role}; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA luat_kv TO \
-         {role}"
-    );
-    let missing = match what {
-        "create" => format!(
+    let on_rows = if rights.readonly { "SELECT" } else { "SELECT, INSERT, UPDATE, DELETE" };
+    let grants =
+        format!("GRANT USAGE ON SCHEMA luat_kv TO {role}; GRANT {on_rows} ON ALL TABLES IN SCHEMA luat_kv TO {role}");
+    let missing = match creates {
+        true => format!(
             "the role may not create the tables; let it, with GRANT CREATE ON DATABASE {database} TO {role}, or let an \
-             owner run: BEGIN; {}; {rights}; COMMIT",
+             owner run: BEGIN; {}; {grants}; COMMIT",
             script()
         ),
-        _ => format!("the role needs: {rights}"),
+        false => format!("the role needs: {grants}"),
     };
     Failure::new(failure.kind, failure.error.because(&missing))
 }

@@ -112,9 +112,14 @@ fn connect(
         let until = Instant::now() + hosts.timeout.map_or(part, |timeout| timeout.min(part));
         match Connection::open(libpq, call, target, until) {
             Ok(connection) => return Ok((connection, at)),
-            // As libpq does: a wrong password is wrong everywhere.
-            Err(failure) if failure.kind == Kind::Final => return Err(failure),
-            Err(failure) => failed.push(failure),
+            Err(failure) => {
+                let is_final = failure.kind == Kind::Final;
+                failed.push(failure);
+                // As libpq does: a wrong password is wrong everywhere.
+                if is_final {
+                    break;
+                }
+            }
         }
     }
     Err(Failure::of_hosts(failed))
