@@ -5,6 +5,7 @@ With a server in LUAT_KV_TEST_POSTGRES only the tests that take any store run, o
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import pathlib
 import subprocess
@@ -45,6 +46,28 @@ def store(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[lu
 @pytest.fixture
 def kv(store: luat_kv.Store) -> luat_kv.Namespace:
     return store.namespace("test")
+
+
+def _count(kv: luat_kv.Namespace) -> None:
+    for _ in range(100):
+        kv.incr("n")
+
+
+@pytest.fixture
+def count_in_forks() -> Callable[[luat_kv.Namespace], None]:
+    """Increments a key in this process and three children, and checks that nothing is lost."""
+
+    def run(kv: luat_kv.Namespace) -> None:
+        processes = [multiprocessing.get_context("fork").Process(target=_count, args=(kv,)) for _ in range(3)]
+        for process in processes:
+            process.start()
+        _count(kv)
+        for process in processes:
+            process.join()
+            assert process.exitcode == 0
+        assert kv["n"] == b"400"
+
+    return run
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@
 //! - All are connected to the same server. When one was lost, the server may have restarted, so the idle ones are dropped
 //!   too. When a new one has reached another server, all others are: the server that was replaced may still run, and has
 //!   not seen what was written since. A read by a connection to it would return what was there before a write that was
-//!   acknowledged.
+//!   acknowledged. Where the new one may be the wrong server, it is dropped itself.
 //!
 //! A process may fork while another thread waits for the network with a session in its hands. In the child that thread
 //! does not exist, and even the lock may be held. So a child makes a new pool. The old one is not freed, since the
@@ -113,7 +113,7 @@ impl Pools {
 
     /// Notes the server that a new connection has reached. Returns whether it may be used: not if the connections have
     /// become suspect since it began, since it may have reached the server that was replaced, nor if it has reached
-    /// another server and does not `switch` to it.
+    /// another server and the store does not switch to it.
     pub fn admit(&self, session: &mut Session, begun: u64, server: Server, switches: bool) -> bool {
         let pool = self.pool();
         let mut state = pool.lock();
