@@ -16,6 +16,15 @@ extern char **environ;
 
 enum { CHILD_PATIENCE = CHECK_PATIENCE / 3 };
 
+/* On a machine that has much to do, others may hold the file for long. */
+static inline struct kv kv_open_patiently(const char *path)
+{
+    const luat_kv_open_options options = kv_open_options(0, CHILD_PATIENCE * 1000);
+    luat_kv_store *store = NULL;
+    CHECK_STATUS(luat_kv_open(path, &options, &store, &error), LUAT_KV_OK);
+    return kv_over(store);
+}
+
 /* ---- Forked children: asserts that fail in the child fail the test when it is joined. */
 
 static inline pid_t child_start(void (*body)(void *), void *context)

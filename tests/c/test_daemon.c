@@ -106,17 +106,6 @@ static const char counter[] = "counter";
 static int all_have_left[2];
 static pid_t counting_parent;
 
-/* On a machine that has much to do, others may hold the file for long. */
-static struct kv open_patiently(const char *path)
-{
-    luat_kv_open_options options;
-    luat_kv_store *store = NULL;
-    luat_kv_open_options_init(&options, sizeof options);
-    options.busy_timeout_ms = CHILD_PATIENCE * 1000;
-    CHECK_STATUS(luat_kv_open(path, &options, &store, &error), LUAT_KV_OK);
-    return kv_over(store);
-}
-
 static void count(int times)
 {
     for (int time = 0; time < times; time++)
@@ -136,7 +125,7 @@ static void count_in_child(void *parent_leaves_first)
 static void count_in_parent(void *parent_leaves_first)
 {
     counting_parent = getpid();
-    shared = open_patiently(database);
+    shared = kv_open_patiently(database);
     count(COUNTS);
     pid_t child = child_start(count_in_child, parent_leaves_first);
     count(COUNTS);
