@@ -381,6 +381,30 @@ static void an_owner_may_leave_while_a_reader_opens(void)
     check_nothing_beside();
 }
 
+static void reader_opens_between_two_owners(void *context)
+{
+    const char *const missing[] = { "-wal", "-shm" };
+    (void)context;
+    become(READER, GROUP);
+    for (int file = 0; file < 2; file++) {
+        fault_set(FAULT_OPEN, missing[file], ENOENT, 1);
+        struct kv kv = kv_open(scratch("shared/kv.db"));
+        CHECK(fault_count == 1);
+        fault_end();
+        check_holds(kv, "key", "in the log");
+        kv_close(kv);
+    }
+}
+
+/* One owner has removed the log that the reader was to open, and by the time the reader looks, another has made one. */
+static void owners_may_come_and_go_while_a_reader_opens(void)
+{
+    if (!make_shared_database())
+        return;
+    child_run(owner_is_killed, NULL);
+    child_run(reader_opens_between_two_owners, NULL);
+}
+
 /* A reader that reads the file alone must not see one half of a write that comes meanwhile. */
 static void a_reader_sees_whole_writes_only(void)
 {
@@ -439,6 +463,7 @@ static const struct check_test tests[] = {
     TEST(a_reader_reads_a_log_that_nobody_has_open),
     TEST(a_write_in_the_midst_of_a_read_is_noticed),
     TEST(an_owner_may_leave_while_a_reader_opens),
+    TEST(owners_may_come_and_go_while_a_reader_opens),
     TEST(a_reader_sees_whole_writes_only),
     TEST(a_mount_that_is_readonly_is_read),
 };

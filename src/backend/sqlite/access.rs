@@ -99,6 +99,8 @@ impl Access {
         let why = reason::last();
         let has_members = || is_used(&beside(&real(path), "-wal")) && beside(&real(path), "-shm").exists();
         let error = match self {
+            // A file that was missing may be there again.
+            Access::Guest if error.raw_os_error() == Some(libc::ENOENT) => error.into_passing(),
             Access::Guest if error.code() == Code::Io && !has_members() => error.into_passing(),
             _ => self.check().err().unwrap_or(error),
         };
