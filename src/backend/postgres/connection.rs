@@ -91,6 +91,10 @@ fn text(text: &str) -> Result<CString, Failure> {
     CString::new(text).map_err(|_| Error::invalid("a statement has a NUL in it").into())
 }
 
+fn oids(params: &[Param<'_>]) -> Vec<u32> {
+    params.iter().map(Param::oid).collect()
+}
+
 /// Drops what the server or libpq would print.
 unsafe extern "C" fn ignore(_: *mut c_void, _: *const c_char) {}
 
@@ -281,24 +285,23 @@ impl Connection {
 
     fn send(&mut self, statement: &Statement<'_>, expected: &mut Vec<Expected>) -> Result<(), Failure> {
         let params = &statement.params;
-        let oids: Vec<_> = params.iter().map(Param::oid).collect();
         let (values, lengths): (Vec<_>, Vec<_>) = params.iter().map(raw).unzip();
         let formats = vec![1; params.len()];
         let count = params.len() as c_int;
         let (values, lengths, formats) = (values.as_ptr(), lengths.as_ptr(), formats.as_ptr());
         let name = match statement.is_kept && self.keeps {
-            true => Some(self.prepare(statement, &oids, expected)?),
-            false => None,
+            true => self.prepare(statement, expected)?,
+            false => ptr::null(),
         };
         expected.push(Expected::Statement);
         let (libpq, conn) = (self.libpq, self.conn);
         // SAFETY: the connection is live, the texts end with a NUL, and all arrays have as many elements as there are
         // parameters. libpq copies them.
         let sent = unsafe {
-            match name {
-                Some(name) => (libpq.send_prepared)(conn, name.as_ptr(), count, values, lengths, formats, 1),
-                None => {
-                    let sql = text(statement.sql)?;
+            match name.is_null() {
+                false => (libpq.send_prepared)(conn, name, count, values, lengths, formats, 1),
+                true => {
+                    let (sql, oids) = (text(statement.sql)?, oids(params));
                     (libpq.send_query)(conn, sql.as_ptr(), count, oids.as_ptr(), values, lengths, formats, 1)
                 }
             }
@@ -306,13 +309,9 @@ impl Connection {
         if sent == 1 { Ok(()) } else { Err(self.lost()) }
     }
 
-    /// Returns the name of a kept statement, and prepares it if it is not prepared.
-    fn prepare(
-        &mut self,
-        statement: &Statement<'_>,
-        oids: &[u32],
-        expected: &mut Vec<Expected>,
-    ) -> Result<CString, Failure> {
+    /// Returns the name of a kept statement, which is valid as long as the connection, and prepares it if it is not
+    /// prepared.
+    fn prepare(&mut self, statement: &Statement<'_>, expected: &mut Vec<Expected>) -> Result<*const c_char, Failure> {
         let (key, number) = (statement.sql.as_ptr(), self.kept.len());
         let kept = match self.kept.entry(key) {
             Entry::Occupied(kept) => kept.into_mut(),
@@ -320,14 +319,15 @@ impl Connection {
                 empty.insert(Kept { name: text(&format!("luat_kv_{number}"))?, is_prepared: false })
             }
         };
-        let name = kept.name.clone();
+        let name = kept.name.as_ptr();
         let is_sent = expected.iter().any(|expected| matches!(expected, Expected::Preparation(sql) if *sql == key));
         if kept.is_prepared || is_sent {
             return Ok(name);
         }
-        let (sql, count) = (text(statement.sql)?, oids.len() as c_int);
+        let (sql, oids) = (text(statement.sql)?, oids(&statement.params));
+        let count = oids.len() as c_int;
         // SAFETY: the connection is live, the texts end with a NUL, and libpq copies all.
-        let sent = unsafe { (self.libpq.send_prepare)(self.conn, name.as_ptr(), sql.as_ptr(), count, oids.as_ptr()) };
+        let sent = unsafe { (self.libpq.send_prepare)(self.conn, name, sql.as_ptr(), count, oids.as_ptr()) };
         expected.push(Expected::Preparation(key));
         if sent == 1 { Ok(name) } else { Err(self.lost()) }
     }
@@ -379,41 +379,39 @@ impl Connection {
 
     /// Waits until the next result is complete.
     fn await_result(&mut self, call: &mut Call) -> Result<(), Failure> {
-        let mut is_late = false;
         loop {
+            // Without what the server does not take: it may have said why it closed the connection, which is to be read.
             // SAFETY: the connection is live.
-            let unsent = match unsafe { (self.libpq.flush)(self.conn) } {
-                0 => false,
-                1 => true,
-                // The server may have said why it closed the connection: that is still to be read.
-                _ => false,
-            };
-            if !self.is_busy() {
+            let unsent = unsafe { (self.libpq.flush)(self.conn) } == 1;
+            // Before it waits, since the answer is often there by now where many wait for a processor. And after the
+            // deadline too, since it may have arrived while this process did not run.
+            if !self.is_busy() || self.consume_input()? {
                 return Ok(());
             }
-            let until = call.until();
-            // An answer may have arrived while this process did not run, so there is one look after the deadline.
-            let was_over = call.left().is_zero();
-            if !self.wait(call, true, unsent, until) || (was_over && is_late) {
+            if call.left().is_zero() {
                 return Err(self.unanswered(call));
             }
-            is_late = was_over;
+            let until = call.until();
+            self.wait(call, true, unsent, until);
             if call.left() < call.timeout() / 2 {
                 call.allow(self.arrived());
             }
-            // With TLS, a record may be longer than what the first call takes. The socket does not show the rest.
-            // SAFETY: the connection is live.
-            let is_read = unsafe {
-                (self.libpq.consume_input)(self.conn) == 1
-                    && ((self.libpq.ssl_in_use)(self.conn) == 0 || (self.libpq.consume_input)(self.conn) == 1)
-            };
-            if !is_read {
-                // The results that have arrived are still there, with the server's last words.
-                if !self.is_busy() {
-                    return Ok(());
-                }
-                return Err(self.lost());
-            }
+        }
+    }
+
+    /// Reads what has arrived, and returns whether the next result is complete.
+    fn consume_input(&mut self) -> Result<bool, Failure> {
+        // With TLS, a record may be longer than what the first call takes. The socket does not show the rest.
+        // SAFETY: the connection is live.
+        let is_read = unsafe {
+            (self.libpq.consume_input)(self.conn) == 1
+                && ((self.libpq.ssl_in_use)(self.conn) == 0 || (self.libpq.consume_input)(self.conn) == 1)
+        };
+        // After a failure, the results that have arrived are still there, with the server's last words.
+        match self.is_busy() {
+            false => Ok(true),
+            true if is_read => Ok(false),
+            true => Err(self.lost()),
         }
     }
 }

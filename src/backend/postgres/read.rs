@@ -18,13 +18,20 @@ pub(super) fn get(
     now: Option<i64>,
     entry: &mut Entry,
 ) -> Result<bool, Failure> {
-    let sql = match projection {
+    let [sql, sql_at] = match projection {
         Projection::Nothing => sql::HAS,
         Projection::Value => sql::GET_VALUE,
         Projection::Entry => sql::GET,
     };
-    let params = [Param::Bytes(namespace.as_bytes()), Param::Bytes(key.as_bytes()), Param::number(now)];
-    let rows = connection.ask(call, Statement::kept(sql, params))?;
+    let params = [namespace, key].map(|name| Param::Bytes(name.as_bytes()));
+    let statement = match now {
+        None => Statement::kept(sql, params),
+        Some(now) => {
+            let [namespace, key] = params;
+            Statement::kept(sql_at, [namespace, key, Param::number(now)])
+        }
+    };
+    let rows = connection.ask(call, statement)?;
     if rows.len() == 0 {
         return Ok(false);
     }

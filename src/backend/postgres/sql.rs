@@ -32,31 +32,38 @@ pub(super) const FORMAT: &str = "SELECT format, writer, reader FROM luat_kv.form
 /// The role and the database, quoted where SQL needs it.
 pub(super) const NAMES: &str = "SELECT quote_ident(current_user::text), quote_ident(current_database()::text)";
 
-/// The present time in Unix seconds: parameter `$n`, or the server's.
+/// The present time in Unix seconds: the server's, or with a number, that of parameter `$n` if it is not NULL.
 macro_rules! now {
+    () => {
+        "floor(date_part('epoch', statement_timestamp()))::bigint"
+    };
     ($n:literal) => {
-        concat!("coalesce($", $n, ", floor(date_part('epoch', statement_timestamp()))::bigint)")
+        concat!("coalesce($", $n, ", ", now!(), ")")
     };
 }
 
 /// Whether the row has not expired at that time.
 macro_rules! live {
-    ($n:literal) => {
-        concat!("(expiration IS NULL OR expiration > ", now!($n), ")")
+    ($($n:literal)?) => {
+        concat!("(expiration IS NULL OR expiration > ", now!($($n)?), ")")
     };
 }
 
 // Reads of one moment. $1: namespace.
 
-pub(super) const HAS: &str = concat!("SELECT true FROM luat_kv.kv WHERE namespace = $1 AND key = $2 AND ", live!(3));
+/// A read of one entry, by the server's time and by that of $3. $2: the key. (Each parameter costs time.)
+macro_rules! get {
+    ($columns:literal) => {
+        [get!($columns, live!()), get!($columns, live!(3))]
+    };
+    ($columns:literal, $live:expr) => {
+        concat!("SELECT ", $columns, " FROM luat_kv.kv WHERE namespace = $1 AND key = $2 AND ", $live)
+    };
+}
 
-pub(super) const GET_VALUE: &str =
-    concat!("SELECT value FROM luat_kv.kv WHERE namespace = $1 AND key = $2 AND ", live!(3));
-
-pub(super) const GET: &str = concat!(
-    "SELECT expiration, version, metadata, value FROM luat_kv.kv WHERE namespace = $1 AND key = $2 AND ",
-    live!(3)
-);
+pub(super) const HAS: [&str; 2] = get!("true");
+pub(super) const GET_VALUE: [&str; 2] = get!("value");
+pub(super) const GET: [&str; 2] = get!("expiration, version, metadata, value");
 
 /// $2: the keys.
 pub(super) const GET_MANY: &str = concat!(
@@ -194,13 +201,21 @@ fn insert() -> String {
     )
 }
 
-pub(super) static PUT: LazyLock<String> = LazyLock::new(|| {
-    single(
-        &format!("{} RETURNING true AS done", insert()),
-        NONE,
-        &format!("(($8 IS NOT NULL OR $9 IS NOT NULL) AND {LATE})"),
+/// A put without a lifetime, for which no time matters. $1: namespace, $2: key, $3: how long to wait for locks, $4: the
+/// client, $5: the number of its write, $6: version, $7: metadata, $8: value.
+pub(super) static PUT_LASTING: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "WITH t AS MATERIALIZED (SELECT {} AS at, set_config('lock_timeout', $3, true)),
+        w AS (INSERT INTO luat_kv.kv (namespace, key, version, metadata, value) SELECT $1, $2, $6, $7, $8 FROM t
+            ON CONFLICT (namespace, key) DO UPDATE SET expiration = NULL, version = excluded.version,
+                metadata = excluded.metadata, value = excluded.value RETURNING true)
+        INSERT INTO luat_kv.kv_done AS d (client, count, at) SELECT $4, $5, t.at FROM t, w {LEDGER}",
+        now!()
     )
 });
+
+pub(super) static PUT: LazyLock<String> =
+    LazyLock::new(|| single(&format!("{} RETURNING true AS done", insert()), NONE, LATE));
 
 pub(super) static ADD: LazyLock<String> = LazyLock::new(|| {
     let change = format!("{} WHERE k.expiration <= (SELECT now FROM t) RETURNING true AS done", insert());

@@ -79,6 +79,9 @@ fn alone(
 ) -> Result<Outcome, Failure> {
     let (limits, clock) = (write.limits, write.clock);
     let [op] = &mut *write.ops else { return Err(Failure::general()) };
+    if let Action::Put(content @ Content { expires: Expires::Never, .. }) = op.action {
+        return put_lasting(session, call, op, content, attempt, clock);
+    }
     let (namespace, key) = (op.namespace.as_bytes(), op.key.as_bytes());
     let lock_timeout = call.lock_timeout();
     let mut params =
@@ -124,6 +127,27 @@ fn alone(
     }
     note_answer(op, done);
     Ok(Outcome::Done(attempt.version))
+}
+
+/// A put without a lifetime.
+fn put_lasting(
+    session: &mut Session,
+    call: &mut Call,
+    op: &Op<'_>,
+    content: Content<'_>,
+    attempt: &Attempt,
+    clock: &Clock,
+) -> Result<Outcome, Failure> {
+    let lock_timeout = call.lock_timeout();
+    let [namespace, key] = [op.namespace, op.key].map(|name| Param::Bytes(name.as_bytes()));
+    let [client, count] = attempt.token();
+    let [version, value] = [attempt.version.as_bytes(), content.value].map(Param::Bytes);
+    let timeout = Param::Text(Some(&lock_timeout));
+    let params = [namespace, key, timeout, client, count, version, Param::Text(content.metadata), value];
+    let rows = with_sweep(session, call, clock, 0, &[Statement::kept(&sql::PUT_LASTING, params)])?;
+    // A trigger of another program may have left the row out.
+    let is_done = rows.last().is_some_and(|rows| rows.changed() == 1);
+    if is_done { Ok(Outcome::Done(attempt.version)) } else { Err(Failure::general()) }
 }
 
 /// Whether it can be an error to have changed nothing: because of a value that is not a number, or a lifetime that is
