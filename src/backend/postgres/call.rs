@@ -21,6 +21,16 @@ enum Entered {
     Long(fork::LongCall),
 }
 
+/// Enters the gate again when it is dropped, also in a panic, which then drops a connection.
+struct Back<'a>(&'a mut Option<Entered>);
+
+impl Drop for Back<'_> {
+    fn drop(&mut self) {
+        *self.0 = None;
+        *self.0 = Some(Entered::Short(fork::enter()));
+    }
+}
+
 impl Call {
     pub fn begin(timeout: Duration) -> Self {
         /// However short the busy timeout is, an answer of the server takes some time.
@@ -74,20 +84,21 @@ impl Call {
 
     /// Does something that may wait, and that a fork need not wait for.
     pub fn outside<T>(&mut self, act: impl FnOnce() -> T) -> T {
-        self.entered = None;
-        let done = act();
-        self.entered = Some(Entered::Short(fork::enter()));
-        done
+        let _back = self.leave();
+        act()
     }
 
     /// Does something that may wait, and that a fork has to wait for.
     pub fn long<T>(&mut self, act: impl FnOnce() -> T) -> T {
+        let back = self.leave();
+        *back.0 = Some(Entered::Long(fork::enter_for_long()));
+        act()
+    }
+
+    /// Leaves the gate until this is dropped.
+    fn leave(&mut self) -> Back<'_> {
         self.entered = None;
-        self.entered = Some(Entered::Long(fork::enter_for_long()));
-        let done = act();
-        self.entered = None;
-        self.entered = Some(Entered::Short(fork::enter()));
-        done
+        Back(&mut self.entered)
     }
 
     /// Waits before another attempt, unless there is no time left.
@@ -114,4 +125,22 @@ fn less_than(left: Duration) -> String {
     let margin = (left / 10).clamp(Duration::from_millis(20), Duration::from_millis(250));
     // 0 would mean no limit.
     left.saturating_sub(margin).as_millis().clamp(1, i32::MAX as u128).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+    use super::*;
+
+    #[test]
+    fn a_call_is_in_its_gate_after_a_panic() {
+        let mut call = Call::begin(Duration::ZERO);
+        let mut is_entered = |panics: &dyn Fn(&mut Call)| {
+            assert!(catch_unwind(AssertUnwindSafe(|| panics(&mut call))).is_err());
+            matches!(call.entered, Some(Entered::Short(_)))
+        };
+        assert!(is_entered(&|call| call.outside(|| resume_unwind(Box::new(())))));
+        assert!(is_entered(&|call| call.long(|| resume_unwind(Box::new(())))));
+    }
 }
