@@ -81,6 +81,13 @@ mod gates {
         SHORT.at(mine).read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether this thread is in a short call. It seems so too while another thread of its shard is.
+    #[cfg(test)]
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code))]
+    pub(crate) fn is_entered() -> bool {
+        SHORT.at(Mine::get()).try_write().is_err()
+    }
+
     /// Like [`enter`], for the opening of a store.
     #[cfg(feature = "sqlite")]
     pub(crate) fn enter_to_open() -> RwLockReadGuard<'static, ()> {

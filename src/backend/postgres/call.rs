@@ -14,6 +14,9 @@ pub(super) struct Call {
     entered: Option<Entered>,
 }
 
+/// The time that an attempt needs at least. One that is cut off may still be carried out.
+const ATTEMPT: Duration = Duration::from_millis(50);
+
 /// Held for its drop.
 #[allow(dead_code)]
 enum Entered {
@@ -54,6 +57,11 @@ impl Call {
 
     pub fn until(&self) -> Instant {
         self.until
+    }
+
+    /// When an attempt may begin at the latest.
+    pub fn last_start(&self) -> Instant {
+        self.until - ATTEMPT
     }
 
     pub fn left(&self) -> Duration {
@@ -105,17 +113,15 @@ impl Call {
     pub fn pause(&mut self, attempt: u32) -> bool {
         /// In milliseconds.
         const LONGEST: u64 = 100;
-        /// An attempt takes some time. One that is cut off may still be carried out.
-        const LEAST: Duration = Duration::from_millis(50);
         let left = self.left();
-        if left < LEAST {
+        if left < ATTEMPT {
             return false;
         }
         let step = LONGEST.min(1 << attempt.min(16));
         // Those that got in each other's way do not try again at the same moment.
         let jitter = u64::from(Instant::now().duration_since(self.begun).subsec_nanos()) % step.max(2);
         let pause = Duration::from_millis(step / 2) + Duration::from_millis(jitter).mul_f64(0.5);
-        self.outside(|| std::thread::sleep(pause.min(left - LEAST)));
+        self.outside(|| std::thread::sleep(pause.min(left - ATTEMPT)));
         true
     }
 }

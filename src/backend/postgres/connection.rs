@@ -140,6 +140,13 @@ impl Connection {
         if ready { Ok(connection) } else { Err(connection.not_connected()) }
     }
 
+    /// A connection that leads nowhere.
+    #[cfg(test)]
+    pub fn of_test(libpq: &'static Libpq, conn: *mut Conn) -> Connection {
+        let (generation, kept) = (generation(), HashMap::new());
+        Connection { libpq, conn, socket: None, generation, flying: false, keeps: false, kept }
+    }
+
     fn note_socket(&mut self) {
         // SAFETY: the connection is live.
         Socket::replace(&mut self.socket, unsafe { (self.libpq.socket)(self.conn) });

@@ -75,6 +75,15 @@ macro_rules! functions {
                 // SAFETY: the types are those of `libpq-fe.h`, which libpq.so.5 keeps, and the library stays loaded.
                 unsafe { Ok(Libpq { $($field: *library.get($name)?,)* }) }
             }
+
+            /// One for tests without a server, which can do nothing but end connections.
+            #[cfg(test)]
+            pub fn that_ends(end: unsafe extern "C" fn(*mut Conn)) -> Libpq {
+                $(unsafe extern "C" fn $field($(_: $argument),*) $(-> $result)? {
+                    unreachable!()
+                })*
+                Libpq { finish: end, ..Libpq { $($field,)* } }
+            }
         }
     };
 }

@@ -4,19 +4,34 @@
 //!   idle, it makes another one, or waits where there are [`MOST`]. So a program that never uses the store from two
 //!   threads at once has one connection.
 //! - Writes have all but one of them: a write may wait for a lock of others, and no read waits for that.
+//! - First come, first served: each call has a ticket, and a session that becomes free is *promised* to the call that
+//!   waits with the lowest one. But writes that can only wait for other writes let later reads pass.
 //! - All are connected to the same server. When one was lost, the server may have restarted, so the idle ones are dropped
 //!   too. When a new one has reached another server, all others are: the server that was replaced may still run, and has
 //!   not seen what was written since. A read by a connection to it would return what was there before a write that was
 //!   acknowledged. Where the new one may be the wrong server, it is dropped itself.
+//! - A connection on which no answer came before the deadline counts as lost, although the server may only be slow. It
+//!   looks the same if the server's machine is gone, or if the server was replaced and waits for its standby. If the idle
+//!   connections were kept, the next calls would try them one after the other, and each would fail at its own deadline or
+//!   read from the server that was replaced. If the server is only slow, dropping them costs at most three connects. (A
+//!   call that has waited for a session until it has no time for an attempt does not begin one: no answer within a
+//!   moment says nothing about the server.)
+//!
+//! No wake-up is lost. While the state is unlocked, no call waits for which there is room: whatever makes room calls
+//! [`State::promise`] before it unlocks the state. That removes the first call from its queue, notes its ticket as promised,
+//! and notifies the condition that only this call waits for. A call looks for its ticket before it sleeps, under the same
+//! lock. If it is promised a session but its time is over, it passes the promise on before it returns. Only the end of a
+//! pause makes room without a call: no call sleeps beyond it, and any call that wakes makes all promises that are due.
 //!
 //! A process may fork while another thread waits for the network with a session in its hands. In the child that thread
 //! does not exist, and even the lock may be held. So a child makes a new pool. The old one is not freed, since the
 //! connections in it are the parent's.
 
+use std::collections::VecDeque;
 use std::mem;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::call::Call;
@@ -46,8 +61,6 @@ pub(super) struct Pools {
 struct Pool {
     generation: u64,
     state: Mutex<State>,
-    for_reads: Condvar,
-    for_writes: Condvar,
     /// Notified when no call has a session, or waits for one.
     unused: Condvar,
 }
@@ -58,10 +71,14 @@ struct State {
     idle: Vec<(Session, Instant)>,
     /// How many sessions there are, with those that calls have.
     open: usize,
-    /// How many of these writes have.
+    /// How many of these writes have, or were promised.
     writing: usize,
-    waiting_reads: usize,
-    waiting_writes: usize,
+    /// How many calls have come.
+    tickets: u64,
+    /// The reads and the writes that wait, by their tickets.
+    queues: [VecDeque<Waiter>; 2],
+    /// The tickets of calls that waited. Each can take an idle session, or make one.
+    promised: Vec<u64>,
     /// Counts how often the connections that there were became suspect.
     epoch: u64,
     /// What the newest connection has reached.
@@ -72,11 +89,19 @@ struct State {
     full_until: Option<Instant>,
 }
 
+/// A call that waits for a session.
+struct Waiter {
+    ticket: u64,
+    /// Notified when it is promised one, and when it may have to wake earlier.
+    woken: Arc<Condvar>,
+}
+
 /// A session, for one call.
 pub(super) struct Turn<'a> {
     pools: &'a Pools,
     pool: &'a Pool,
     writes: bool,
+    ticket: u64,
     session: Option<Session>,
 }
 
@@ -94,16 +119,17 @@ impl Pools {
         let pool = self.pool();
         let mut state = pool.lock();
         self.check_open()?;
-        let taken = state.take(writes, true, Instant::now())?;
-        if taken.is_none() {
-            *state.waiting(writes) += 1;
-        }
-        drop(state);
-        let session = match taken {
+        state.tickets += 1;
+        let ticket = state.tickets;
+        let session = match state.take(writes, Instant::now())? {
             Some(session) => session,
-            None => pool.wait(call, writes, None)?,
+            None => {
+                let woken = state.enqueue(writes, ticket);
+                drop(state);
+                pool.wait(call, writes, ticket, &woken, None)?
+            }
         };
-        Ok(Turn { pools: self, pool, writes, session: Some(session) })
+        Ok(Turn { pools: self, pool, writes, ticket, session: Some(session) })
     }
 
     /// The number of the epoch in which a connection is about to be made: see [`admit`](Self::admit).
@@ -120,7 +146,7 @@ impl Pools {
         let Some(suspect) = state.admit(begun, server, switches, Instant::now()) else { return false };
         (session.server, session.epoch) = (Some(server), state.epoch);
         drop(state);
-        pool.dropped(suspect);
+        drop(suspect);
         true
     }
 
@@ -133,7 +159,7 @@ impl Pools {
             state.is_lost = true;
             let suspect = state.begin_epoch();
             drop(state);
-            pool.dropped(suspect);
+            drop(suspect);
         }
     }
 
@@ -143,13 +169,10 @@ impl Pools {
             return Ok(());
         }
         let pool = self.pool();
-        let mut state = pool.lock();
-        let ended = state.drop_idle();
-        let is_used = state.is_used();
-        drop(state);
-        pool.dropped(ended);
+        let idle = pool.lock().drop_idle();
+        drop(idle);
         let until = call.until();
-        if !is_used || call.outside(|| pool.wait_until_unused(until)) {
+        if call.outside(|| pool.wait_until_unused(until)) {
             return Ok(());
         }
         let message = format!("calls have had the connections to the server for {:.1} s", call.seconds());
@@ -197,20 +220,25 @@ impl Drop for Pools {
 
 impl Pool {
     fn new() -> *mut Pool {
-        let [for_reads, for_writes, unused] = [const { Condvar::new() }; 3];
-        let state = Mutex::default();
-        Box::into_raw(Box::new(Pool { generation: generation(), state, for_reads, for_writes, unused }))
+        let (state, unused) = (Mutex::default(), Condvar::new());
+        Box::into_raw(Box::new(Pool { generation: generation(), state, unused }))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until this call can have a session. It counts as one that waits already. `refused` is why it could not make
-    /// one.
-    fn wait(&self, call: &mut Call, writes: bool, refused: Option<Error>) -> Result<Session> {
-        let until = call.until();
-        let waited = call.outside(|| self.wait_until(until, writes))?;
+    /// Waits until this call can have a session. It is in its queue already. `refused` is why it could not make one.
+    fn wait(
+        &self,
+        call: &mut Call,
+        writes: bool,
+        ticket: u64,
+        woken: &Condvar,
+        refused: Option<Error>,
+    ) -> Result<Session> {
+        let end = call.last_start();
+        let waited = call.outside(|| self.wait_until(end, writes, ticket, woken))?;
         waited.ok_or_else(|| {
             refused.unwrap_or_else(|| {
                 let message = format!("other calls had all connections to the server for {:.1} s", call.seconds());
@@ -219,31 +247,23 @@ impl Pool {
         })
     }
 
-    fn wait_until(&self, end: Instant, writes: bool) -> Result<Option<Session>> {
-        let returned = if writes { &self.for_writes } else { &self.for_reads };
-        let (mut state, mut now) = (self.lock(), Instant::now());
-        let taken = loop {
-            let taken = state.take(writes, false, now);
-            if !matches!(taken, Ok(None)) || end <= now {
-                break taken;
+    fn wait_until(&self, end: Instant, writes: bool, ticket: u64, woken: &Condvar) -> Result<Option<Session>> {
+        let mut state = self.lock();
+        let now = loop {
+            let now = Instant::now();
+            // A pause may be over.
+            state.promise(now);
+            if end <= now || state.promised.contains(&ticket) {
+                break now;
             }
             let until = state.full_until.filter(|full| *full > now).map_or(end, |full| full.min(end));
-            state = returned.wait_timeout(state, until - now).unwrap_or_else(PoisonError::into_inner).0;
-            now = Instant::now();
-            // A call without time would only fail, and make all connections suspect.
-            if end <= now {
-                break Ok(None);
-            }
+            state = woken.wait_timeout(state, until - now).unwrap_or_else(PoisonError::into_inner).0;
         };
-        *state.waiting(writes) -= 1;
-        if !state.idle.is_empty() {
-            // What this call was woken for, if it was.
-            self.for_reads.notify_one();
-            self.for_writes.notify_one();
-        }
-        if !state.is_used() {
-            self.unused.notify_all();
-        }
+        let can_take = state.leave(writes, ticket) && now < end;
+        let taken = if can_take { state.obtain(writes).map(Some) } else { Ok(None) };
+        // What this call was promised, and has not taken, is for the next one.
+        state.promise(now);
+        self.note_unused(&state);
         taken
     }
 
@@ -259,12 +279,9 @@ impl Pool {
         true
     }
 
-    /// Ends connections that nothing uses any more, and wakes all calls that wait, since there are fewer.
-    fn dropped(&self, sessions: Vec<Session>) {
-        if !sessions.is_empty() {
-            drop(sessions);
-            self.for_reads.notify_all();
-            self.for_writes.notify_all();
+    fn note_unused(&self, state: &State) {
+        if !state.is_used() {
+            self.unused.notify_all();
         }
     }
 
@@ -276,71 +293,105 @@ impl Pool {
         let keeps = session.is_connected() && state.is_current(&session) && (!closed || state.is_awaited());
         session.epoch = state.epoch;
         let ended = state.take_back(session, writes, keeps, Instant::now());
-        let (is_used, reads, writes) = (state.is_used(), state.waiting_reads > 0, state.waiting_writes > 0);
+        if closed {
+            self.note_unused(&state);
+        }
         drop(state);
-        // A read or a write can have a session now. (To notify costs a call of the system, whether anyone waits or not.)
-        if reads {
-            self.for_reads.notify_one();
-        }
-        if writes {
-            self.for_writes.notify_one();
-        }
-        if closed && !is_used {
-            self.unused.notify_all();
-        }
         drop(ended);
     }
 }
 
 impl State {
-    fn waiting(&mut self, writes: bool) -> &mut usize {
-        if writes { &mut self.waiting_writes } else { &mut self.waiting_reads }
-    }
-
     /// Whether calls have sessions or wait for one.
     fn is_used(&self) -> bool {
-        self.open > self.idle.len() || self.waiting_reads + self.waiting_writes > 0
+        self.open > self.idle.len() || self.is_awaited()
     }
 
-    /// Takes a session for a call, or makes one. What others wait for is left to them by a call that `comes` now.
-    fn take(&mut self, writes: bool, comes: bool, now: Instant) -> Result<Option<Session>> {
-        let (reads_ahead, writes_ahead) = if comes { (self.waiting_reads, self.waiting_writes) } else { (0, 0) };
-        if writes && self.writing + writes_ahead >= WRITES {
-            return Ok(None);
-        }
-        let ahead = reads_ahead + writes_ahead.min(WRITES - self.writing);
+    fn is_awaited(&self) -> bool {
+        !self.promised.is_empty() || self.queues.iter().any(|queue| !queue.is_empty())
+    }
+
+    /// Whether there is a session for another call, idle or to be made, that was promised to none.
+    fn has_room(&self, writes: bool, now: Instant) -> bool {
         let most = if self.full_until.is_some_and(|end| now < end) { 1 } else { MOST };
-        let session = match self.idle.len() > ahead {
-            true => self.idle.pop().map(|(session, _)| session),
-            false if self.open < most => {
+        let free = self.idle.len() + most.saturating_sub(self.open);
+        free > self.promised.len() && !(writes && self.writing >= WRITES)
+    }
+
+    /// Takes a session for a call that comes. It passes none that waits: for those there is no room.
+    fn take(&mut self, writes: bool, now: Instant) -> Result<Option<Session>> {
+        self.promise(now);
+        if self.has_room(writes, now) { self.obtain(writes).map(Some) } else { Ok(None) }
+    }
+
+    /// Takes the session that was used last, or makes one.
+    fn obtain(&mut self, writes: bool) -> Result<Session> {
+        let session = match self.idle.pop() {
+            Some((session, _)) => session,
+            None => {
                 let session = Session::new()?;
                 self.open += 1;
-                Some(session)
+                session
             }
-            false => None,
         };
-        self.writing += usize::from(writes && session.is_some());
+        self.writing += usize::from(writes);
         Ok(session)
     }
 
-    /// Whether calls wait for more sessions than are idle.
-    fn is_awaited(&self) -> bool {
-        self.idle.len() < self.waiting_reads + self.waiting_writes
+    /// Lets a call wait. One that waits for the second time goes before those that came later.
+    fn enqueue(&mut self, writes: bool, ticket: u64) -> Arc<Condvar> {
+        let (queue, woken) = (&mut self.queues[usize::from(writes)], Arc::new(Condvar::new()));
+        let at = queue.partition_point(|waiter| waiter.ticket < ticket);
+        queue.insert(at, Waiter { ticket, woken: woken.clone() });
+        woken
+    }
+
+    /// Promises sessions to calls that wait, as long as there is room.
+    fn promise(&mut self, now: Instant) {
+        loop {
+            let firsts = [false, true].map(|writes| Some((self.queues[usize::from(writes)].front()?.ticket, writes)));
+            let first = firsts.into_iter().flatten().filter(|(_, writes)| self.has_room(*writes, now)).min();
+            let Some((ticket, writes)) = first else { return };
+            self.promised.push(ticket);
+            self.writing += usize::from(writes);
+            if let Some(waiter) = self.queues[usize::from(writes)].pop_front() {
+                waiter.woken.notify_one();
+            }
+        }
+    }
+
+    /// Ends the wait of a call, and returns whether it was promised a session.
+    fn leave(&mut self, writes: bool, ticket: u64) -> bool {
+        self.queues[usize::from(writes)].retain(|waiter| waiter.ticket != ticket);
+        let Some(at) = self.promised.iter().position(|promised| *promised == ticket) else { return false };
+        self.promised.swap_remove(at);
+        self.writing -= usize::from(writes);
+        true
+    }
+
+    /// Lets no connection be added for a moment.
+    fn pause(&mut self, now: Instant) {
+        self.full_until = Some(now + PAUSE);
+        // Calls that wait already look again when it is over.
+        self.queues.iter().flatten().for_each(|waiter| waiter.woken.notify_one());
     }
 
     /// Takes back a session, to keep it or not, and returns those that are to be dropped.
     fn take_back(&mut self, session: Session, writes: bool, keeps: bool, now: Instant) -> Vec<Session> {
         self.writing -= usize::from(writes);
-        if !keeps {
-            self.open -= 1;
-            return vec![session];
-        }
-        self.idle.push((session, now));
-        let unused = self.idle.iter().take_while(|(_, since)| now.saturating_duration_since(*since) > KEPT).count();
-        self.open -= unused;
-        self.idle.drain(..unused).map(|(session, _)| session).collect()
+        let ended = if keeps {
+            self.idle.push((session, now));
+            let unused = self.idle.iter().take_while(|(_, since)| now.saturating_duration_since(*since) > KEPT).count();
+            self.idle.drain(..unused).map(|(session, _)| session).collect()
+        } else {
+            vec![session]
+        };
+        self.open -= ended.len();
+        self.promise(now);
+        ended
     }
 
+    /// Takes out the idle sessions, to be dropped. A call that was promised one of them makes another one.
     fn drop_idle(&mut self) -> Vec<Session> {
         self.open -= self.idle.len();
         mem::take(&mut self.idle).into_iter().map(|(session, _)| session).collect()
@@ -374,7 +425,7 @@ impl State {
             return Some(Vec::new());
         }
         if !was_lost {
-            self.full_until = Some(now + PAUSE);
+            self.pause(now);
         }
         Some(self.begin_epoch())
     }
@@ -394,11 +445,11 @@ impl Turn<'_> {
     /// is the error.
     pub fn exchange(&mut self, call: &mut Call, refused: Error) -> Result<()> {
         let mut state = self.pool.lock();
-        state.full_until = Some(Instant::now() + PAUSE);
-        *state.waiting(self.writes) += 1;
+        state.pause(Instant::now());
+        let woken = state.enqueue(self.writes, self.ticket);
         drop(state);
         self.end();
-        self.session = Some(self.pool.wait(call, self.writes, Some(refused))?);
+        self.session = Some(self.pool.wait(call, self.writes, self.ticket, &woken, Some(refused))?);
         Ok(())
     }
 
@@ -421,114 +472,4 @@ impl Drop for Turn<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A session for a call that does not wait.
-    fn take(state: &mut State, writes: bool) -> Option<Session> {
-        state.take(writes, true, Instant::now()).unwrap()
-    }
-
-    #[test]
-    fn calls_one_after_the_other_have_one_session() {
-        let (mut state, now) = (State::default(), Instant::now());
-        for call in 0..20 {
-            let session = take(&mut state, call % 2 == 0).unwrap();
-            assert!(state.take_back(session, call % 2 == 0, true, now).is_empty());
-        }
-        assert_eq!((state.open, state.idle.len(), state.writing), (1, 1, 0));
-    }
-
-    #[test]
-    fn writes_leave_a_session_to_reads() {
-        let mut state = State::default();
-        let mut writes: Vec<_> = (0..WRITES).map(|_| take(&mut state, true).unwrap()).collect();
-        assert!(take(&mut state, true).is_none());
-        let read = take(&mut state, false).unwrap();
-        assert!(take(&mut state, false).is_none());
-        assert_eq!(state.open, MOST);
-        state.take_back(read, false, true, Instant::now());
-        assert!(take(&mut state, true).is_none(), "the session that a read has given back");
-        state.take_back(writes.pop().unwrap(), true, true, Instant::now());
-        assert!(take(&mut state, true).is_some());
-    }
-
-    #[test]
-    fn a_call_that_comes_leaves_a_session_to_one_that_waits() {
-        let (mut state, now) = (State::default(), Instant::now());
-        let mut all: Vec<_> = (0..MOST).map(|_| take(&mut state, false).unwrap()).collect();
-        state.waiting_reads = 1;
-        state.take_back(all.pop().unwrap(), false, true, now);
-        assert!(take(&mut state, false).is_none());
-        assert!(state.take(false, false, now).unwrap().is_some());
-        // Only as many writes as may have one are waited for.
-        (state.waiting_reads, state.waiting_writes, state.writing) = (0, 5, WRITES);
-        state.take_back(all.pop().unwrap(), false, true, now);
-        assert!(take(&mut state, false).is_some());
-    }
-
-    #[test]
-    fn sessions_that_are_not_used_are_dropped_except_the_last() {
-        let (mut state, now) = (State::default(), Instant::now());
-        let all: Vec<_> = (0..MOST).map(|_| take(&mut state, false).unwrap()).collect();
-        for session in all {
-            assert!(state.take_back(session, false, true, now).is_empty());
-        }
-        let session = take(&mut state, false).unwrap();
-        assert!(state.take_back(session, false, true, now + KEPT).is_empty());
-        let session = take(&mut state, false).unwrap();
-        let later = now + KEPT + Duration::from_millis(1);
-        assert_eq!(state.take_back(session, false, true, later).len(), MOST - 1);
-        assert_eq!((state.open, state.idle.len()), (1, 1));
-    }
-
-    /// A session whose connection has reached a server.
-    fn connect(state: &mut State, server: Server) -> Session {
-        let mut session = take(state, false).unwrap();
-        assert_eq!(state.admit(state.epoch, server, true, Instant::now()).map(|dropped| dropped.len()), Some(0));
-        (session.server, session.epoch) = (Some(server), state.epoch);
-        session
-    }
-
-    #[test]
-    fn sessions_of_a_server_that_was_replaced_are_dropped() {
-        for [old, new] in [[Server::Started(1), Server::Started(2)], [Server::Host(0), Server::Host(1)]] {
-            let (mut state, now) = (State::default(), Instant::now());
-            let [idle, used, _] = [0; 3].map(|_| connect(&mut state, old));
-            state.take_back(idle, false, true, now);
-            assert!(state.is_current(&used));
-            // A connection that is being made meanwhile may have reached the old one.
-            let begun = state.epoch;
-            assert_eq!(state.admit(begun, new, true, now).unwrap().len(), 1);
-            assert!(!state.is_current(&used));
-            assert_eq!((state.open, state.admit(begun, old, true, now).is_none()), (2, true));
-            // No other is added at once: the next could reach the old one again.
-            assert!(take(&mut state, false).is_none());
-            assert!(state.take(false, true, now + PAUSE).unwrap().is_some());
-        }
-    }
-
-    #[test]
-    fn a_session_that_does_not_switch_leaves_the_others_at_their_server() {
-        let (mut state, now) = (State::default(), Instant::now());
-        let used = connect(&mut state, Server::Started(1));
-        assert!(state.admit(state.epoch, Server::Started(2), false, now).is_none());
-        assert!(state.is_current(&used));
-        assert_eq!((state.server, state.full_until), (Some(Server::Started(1)), None));
-        // After a loss, the others may be gone for good.
-        state.is_lost = true;
-        assert!(state.admit(state.epoch, Server::Started(2), false, now).is_some());
-    }
-
-    #[test]
-    fn after_a_loss_a_session_that_works_is_kept_if_it_is_known_to_have_reached_the_same_server() {
-        for (server, is_kept) in [(Server::Started(1), true), (Server::Host(0), false)] {
-            let mut state = State::default();
-            let used = connect(&mut state, server);
-            let begun = state.epoch;
-            state.begin_epoch();
-            assert_eq!(state.is_current(&used), is_kept);
-            assert_eq!(state.admit(begun, server, true, Instant::now()).is_some(), is_kept);
-        }
-    }
-}
+mod tests;

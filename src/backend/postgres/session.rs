@@ -71,6 +71,11 @@ impl Session {
         Ok(prepared.started.map_or(Server::Host(host), Server::Started))
     }
 
+    #[cfg(test)]
+    pub fn set_connection(&mut self, connection: Connection) {
+        self.connection = Some(connection);
+    }
+
     /// The connection that was made.
     pub fn connection(&mut self) -> Result<&mut Connection, Failure> {
         self.connection.as_mut().ok_or_else(|| Failure::lost("there is no connection"))
