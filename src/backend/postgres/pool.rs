@@ -38,6 +38,7 @@ use super::call::Call;
 use super::session::{Server, Session};
 use super::sockets::{generation, keep_inherited};
 use crate::error::{Code, Error, Result};
+use crate::fork;
 
 /// How many connections a store has at most. A server has 100 by default, so that twenty processes with one store each
 /// still leave some to others.
@@ -61,7 +62,7 @@ pub(super) struct Pools {
 struct Pool {
     generation: u64,
     state: Mutex<State>,
-    /// Notified when no call has a session, or waits for one.
+    /// Notified when no call has a session, or waits for one, and none is being ended.
     unused: Condvar,
 }
 
@@ -73,6 +74,8 @@ struct State {
     open: usize,
     /// How many of these writes have, or were promised.
     writing: usize,
+    /// How many sessions, besides those, are being ended.
+    ending: usize,
     /// How many calls have come.
     tickets: u64,
     /// The reads and the writes that wait, by their tickets.
@@ -146,7 +149,7 @@ impl Pools {
         let Some(suspect) = state.admit(begun, server, switches, Instant::now()) else { return false };
         (session.server, session.epoch) = (Some(server), state.epoch);
         drop(state);
-        drop(suspect);
+        pool.discard(suspect);
         true
     }
 
@@ -159,18 +162,18 @@ impl Pools {
             state.is_lost = true;
             let suspect = state.begin_epoch();
             drop(state);
-            drop(suspect);
+            pool.discard(suspect);
         }
     }
 
-    /// Ends all connections, once the calls in progress have returned. Later ones are refused.
+    /// Ends all connections, once the calls in progress have returned. Later ones are refused. If this returns OK, none
+    /// is open, except those of long calls, which are not in the pool: one of them may be waiting for this call.
     pub fn close(&self, call: &mut Call) -> Result<()> {
-        if self.closed.swap(true, Ordering::AcqRel) {
-            return Ok(());
-        }
+        self.closed.store(true, Ordering::Release);
         let pool = self.pool();
+        // From now on, none becomes idle: see `take_back`.
         let idle = pool.lock().drop_idle();
-        drop(idle);
+        pool.discard(idle);
         let until = call.until();
         if call.outside(|| pool.wait_until_unused(until)) {
             return Ok(());
@@ -206,6 +209,8 @@ impl Pools {
 
 impl Drop for Pools {
     fn drop(&mut self) {
+        // The idle connections end with it, if the store was not closed: see `Session::discard`.
+        let _entered = fork::enter();
         let pool = *self.current.get_mut();
         // SAFETY: the pointer is valid, and nothing else uses it any more.
         unsafe {
@@ -279,6 +284,17 @@ impl Pool {
         true
     }
 
+    /// Ends connections that nothing uses any more.
+    fn discard(&self, sessions: Vec<Session>) {
+        let count = sessions.len();
+        if count > 0 {
+            drop(sessions);
+            let mut state = self.lock();
+            state.ending -= count;
+            self.note_unused(&state);
+        }
+    }
+
     fn note_unused(&self, state: &State) {
         if !state.is_used() {
             self.unused.notify_all();
@@ -290,21 +306,18 @@ impl Pool {
         let mut state = self.lock();
         // Read while it is locked: `close` drops what is idle after it has set it.
         let closed = closed.load(Ordering::Acquire);
-        let keeps = session.is_connected() && state.is_current(&session) && (!closed || state.is_awaited());
+        let keeps = !closed && session.is_connected() && state.is_current(&session);
         session.epoch = state.epoch;
         let ended = state.take_back(session, writes, keeps, Instant::now());
-        if closed {
-            self.note_unused(&state);
-        }
         drop(state);
-        drop(ended);
+        self.discard(ended);
     }
 }
 
 impl State {
-    /// Whether calls have sessions or wait for one.
+    /// Whether calls have sessions or wait for one, or sessions are being ended.
     fn is_used(&self) -> bool {
-        self.open > self.idle.len() || self.is_awaited()
+        self.open > self.idle.len() || self.ending > 0 || self.is_awaited()
     }
 
     fn is_awaited(&self) -> bool {
@@ -386,15 +399,20 @@ impl State {
         } else {
             vec![session]
         };
-        self.open -= ended.len();
+        self.begin_ending(ended.len());
         self.promise(now);
         ended
     }
 
     /// Takes out the idle sessions, to be dropped. A call that was promised one of them makes another one.
     fn drop_idle(&mut self) -> Vec<Session> {
-        self.open -= self.idle.len();
+        self.begin_ending(self.idle.len());
         mem::take(&mut self.idle).into_iter().map(|(session, _)| session).collect()
+    }
+
+    fn begin_ending(&mut self, count: usize) {
+        self.open -= count;
+        self.ending += count;
     }
 
     /// Makes all connections that there are suspect, and returns the idle ones, to be dropped. The others are dropped

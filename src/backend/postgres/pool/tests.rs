@@ -84,7 +84,7 @@ fn a_promise_is_kept_if_the_idle_sessions_are_dropped() {
     assert!(take(&mut state, false).is_none());
     assert!(state.leave(false, 1));
     state.obtain(false).unwrap();
-    assert_eq!(state.open, MOST);
+    assert_eq!((state.open, state.ending), (MOST, 1));
 }
 
 #[test]
@@ -331,4 +331,45 @@ fn calls_that_wait_go_on_when_connections_may_be_added_again() {
         });
         end(turns);
     }
+}
+
+#[test]
+fn no_connection_is_open_when_a_store_has_closed() {
+    let (pools, network) = (Pools::new(), Network::new());
+    let turns: Vec<_> = (0..MOST).map(|_| network.turn(&pools, false)).collect();
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| {
+            let turn = turn(&pools, false);
+            // It makes another connection, but ends before that.
+            end([turn]);
+        });
+        wait_until(|| waiting(&pools) == 1);
+        let closed = scope.spawn(|| {
+            pools.close(&mut Call::begin(MINUTE)).unwrap();
+            network.open.load(SeqCst)
+        });
+        wait_until(|| pools.closed.load(SeqCst));
+        turns.into_iter().for_each(|turn| end([turn]));
+        waits.join().unwrap();
+        assert_eq!(closed.join().unwrap(), 0);
+    });
+    assert_eq!(network.ended_outside.load(SeqCst), 0);
+}
+
+#[test]
+fn a_store_that_is_closed_again_has_closed_only_if_no_call_is_left() {
+    let (pools, network) = (Pools::new(), Network::new());
+    let turn = network.turn(&pools, true);
+    let close = || pools.close(&mut Call::begin(Duration::ZERO)).map_err(|error| error.code());
+    assert_eq!([close(), close()], [Err(Code::Busy), Err(Code::Busy)]);
+    end([turn]);
+    assert_eq!((close(), network.open.load(SeqCst)), (Ok(()), 0));
+}
+
+#[test]
+fn connections_of_a_store_that_is_freed_end_before_a_fork() {
+    let (pools, network) = (Pools::new(), Network::new());
+    end([network.turn(&pools, false), network.turn(&pools, true)]);
+    drop(pools);
+    assert_eq!((network.open.load(SeqCst), network.ended_outside.load(SeqCst)), (0, 0));
 }
