@@ -20,7 +20,6 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::oom_reserve;
-use crate::shards::Mine;
 use crate::types::{CacheStats, Entry, NamespaceStats};
 
 pub(crate) mod memory;
@@ -95,16 +94,25 @@ pub(crate) const PEEKS: bool = cfg!(any(not(target_family = "wasm"), feature = "
 
 /// What [`Backend::peek`] is asked for.
 pub(crate) struct Peek<'a> {
-    /// The key may be no UTF-8, and is unknown then.
-    pub name: Name<'a>,
+    pub namespace: &'a str,
+    /// It may be no UTF-8, and is unknown then.
+    pub key: &'a [u8],
+    /// As in [`Name`].
+    #[cfg(feature = "sqlite")]
+    pub prepared: &'a sqlite::Prepared,
     pub clock: &'a Clock,
-    /// This thread's copies of values.
-    #[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
-    pub mine: Mine,
     /// A value that is not copied if it is the one of the key.
     pub known: Option<&'a [u8]>,
     /// Where the value goes, if there is room for it.
     pub to: &'a mut [MaybeUninit<u8>],
+}
+
+#[cfg(feature = "sqlite")]
+impl<'a> Peek<'a> {
+    #[inline(always)]
+    fn name(&self) -> Name<'a> {
+        Name { namespace: self.namespace, key: self.key, prepared: *self.prepared }
+    }
 }
 
 /// The answer of [`Backend::peek`].

@@ -72,13 +72,7 @@ mod gates {
     /// between the two would wait for the first, and the second for the fork.
     #[inline]
     pub(crate) fn enter() -> Entered {
-        enter_at(Mine::get())
-    }
-
-    /// Like [`enter`], for a caller that needs its thread's copies of other values too.
-    #[inline]
-    pub(crate) fn enter_at(mine: Mine) -> Entered {
-        SHORT.at(mine).read().unwrap_or_else(PoisonError::into_inner)
+        SHORT.at(Mine::get()).read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether this thread is in a short call. It seems so too while another thread of its shard is.
@@ -125,10 +119,6 @@ mod gates {
     pub(crate) struct Entered(());
 
     pub(crate) fn enter() -> Entered {
-        Entered(())
-    }
-
-    pub(crate) fn enter_at(_: crate::shards::Mine) -> Entered {
         Entered(())
     }
 

@@ -4,16 +4,14 @@ use std::mem::MaybeUninit;
 use std::sync::Arc;
 
 use crate::backend::{
-    self, Action, Content, Entries, Name, Op, Outcome, PEEKS, Peek, Peeked, Projection, Range, Step, copy_text,
+    self, Action, Content, Entries, Op, Outcome, PEEKS, Peek, Peeked, Projection, Range, Step, copy_text,
 };
 #[cfg(feature = "sqlite")]
 use crate::backend::{Removed, sqlite::Prepared};
 use crate::cursor;
 use crate::error::{Error, Result};
-use crate::fork;
 use crate::oom_reserve::{self, Usage};
 use crate::scan::Scan;
-use crate::shards::Mine;
 use crate::store::Store;
 use crate::types::{Entry, IncrOptions, Limits, ListOptions, Page, PutOptions};
 use crate::version::Version;
@@ -92,15 +90,15 @@ impl Namespace {
         if !PEEKS || inner.limits != Limits::Default {
             return None;
         }
-        let mine = Mine::get();
-        let _entered = fork::enter_at(mine);
-        let name = Name {
+        inner.backend().peek(&mut Peek {
             namespace: &self.name,
             key,
             #[cfg(feature = "sqlite")]
-            prepared: self.prepared,
-        };
-        inner.backend().peek(&mut Peek { name, clock: &inner.clock, mine, known, to })
+            prepared: &self.prepared,
+            clock: &inner.clock,
+            known,
+            to,
+        })
     }
 
     /// The same for an entry's value, whose buffer is reused. Returns `None` as it does.

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::error::{Error, Result};
+use crate::fork;
 use crate::oom_reserve::{self, Usage};
 use crate::test_hooks;
 use crate::types::{Entry, Limits, NamespaceStats};
@@ -141,13 +142,14 @@ impl Backend for Memory {
         if !PEEKS {
             return None;
         }
+        let _entered = fork::enter();
         // Tests that provoke a panic expect it where it is caught.
         let maps = self.lock_to_read();
         let maps = maps.as_ref().filter(|_| !cfg!(feature = "debug-hooks"))?;
-        let row = maps.row(peek.name.namespace, peek.name.key).filter(|row| !row.has_expired(peek.clock));
+        let row = maps.row(peek.namespace, peek.key).filter(|row| !row.has_expired(peek.clock));
         let Some(value) = row.map(|row| &*row.value) else {
             // A wrong key is not merely missing. A key that is there was checked when it was stored.
-            let is_right = from_utf8(peek.name.key).is_ok_and(|key| Limits::Default.key(key).is_ok());
+            let is_right = from_utf8(peek.key).is_ok_and(|key| Limits::Default.key(key).is_ok());
             return is_right.then_some(Peeked::Missing);
         };
         // Only Lua knows values.

@@ -53,6 +53,8 @@ mod folder;
 #[cfg(unix)]
 pub(crate) mod fork;
 mod group;
+#[cfg(unix)]
+mod header_page;
 mod location;
 #[cfg(not(unix))]
 mod not_unix;
@@ -214,12 +216,12 @@ impl Backend for Sqlite {
     }
 
     fn peek(&self, peek: &mut Peek<'_>) -> Option<Peeked> {
-        if self.caller.cache_size == 0 {
+        // Outside of the gates, so what was inherited is left to the call that follows.
+        if self.caller.cache_size == 0 || fork::has_inherited() || self.closed.load(Ordering::Acquire) {
             return None;
         }
-        let database = self.database().ok()?;
         let (now, second) = peek.clock.now_and_system();
-        if database.is_seen(second) { database.cache.peek(peek, now) } else { None }
+        if self.database.is_seen(second) { self.database.cache.peek(peek, now) } else { None }
     }
 
     fn get_many(&self, namespace: &str, keys: &[&str], now: i64) -> Result<Vec<Entry>> {

@@ -10,20 +10,25 @@
 //!    rows that the commit changed were replaced or removed.
 //! 3. To any other header it moves only while that is the present one, and forgets all rows before. So it never goes
 //!    back to an older header: a read that has compared with a header finds no row that is older.
-//! 4. The memory of the header is read only while a connection has it mapped.
+//! 4. Without a connection it stands for no header: then the same one may come back.
 //! 5. A row that may have been removed because it had expired is not returned, whatever the clock shows.
 
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::ffi::c_int;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub(crate) use self::admission::Prepared;
 use self::admission::{Asked, Worth};
 pub(super) use self::rows::{NewRow, Row};
 use self::rows::{Record, Rows};
+#[cfg(unix)]
+use super::header_page::HeaderPage;
+#[cfg(not(unix))]
+use super::not_unix::HeaderPage;
 use super::own_commits::OwnCommit;
 use super::rows::Found;
-use super::wal_index::{Header, WalIndex};
+use super::wal_index::{Header, Numbers, WalIndex};
 use crate::backend::{Name, Peek, Peeked, Projection, copy_text, push};
 use crate::error::Result;
 use crate::shards::{Mine, SHARDS, Shard, Shards};
@@ -36,19 +41,21 @@ mod words;
 
 /// The rows of one file, for all stores of this process on it.
 pub(super) struct Cache {
-    threads: Shards<Thread>,
-    /// Whether the threads have the header.
-    is_attached: AtomicBool,
-    /// How many connections have the header mapped.
-    mappings: AtomicUsize,
-    header: [AtomicU64; 6],
+    /// How many reads were answered, for some of the threads.
+    hits: Shards<AtomicU64>,
+    /// The present header of the file.
+    present: HeaderPage,
+    /// Whether it is shown there.
+    is_shown: AtomicBool,
+    /// The header that the cache stands for.
+    header: Numbers,
     /// The latest time at which rows that had expired were removed while the cache moved.
     swept: AtomicI64,
     /// Whether a write of this process is about to move the cache to its header. A read that finds another header
     /// meanwhile leaves the cache alone.
     is_moving: AtomicBool,
-    /// Locked by whatever changes the above or adds rows.
-    changes: Mutex<()>,
+    /// Locked by whatever changes the above or adds rows. Counts the connections.
+    changes: Mutex<usize>,
     worth: Worth,
     /// Made at the first miss.
     asked: OnceLock<Asked>,
@@ -56,13 +63,6 @@ pub(super) struct Cache {
     rows: OnceLock<Rows>,
     misses: AtomicU64,
     drops: AtomicU64,
-}
-
-/// What a read needs, for some of the threads.
-#[derive(Default)]
-struct Thread {
-    index: RwLock<Option<WalIndex>>,
-    hits: AtomicU64,
 }
 
 /// A write in progress.
@@ -74,19 +74,19 @@ impl Drop for Expected<'_> {
     }
 }
 
-/// A connection that has the header mapped. To be dropped before the connection closes.
-pub(super) struct Mapping(Arc<Cache>);
+/// A connection whose file has a header. To be dropped before the connection closes.
+pub(super) struct Connected(Arc<Cache>);
 
 impl Default for Cache {
     fn default() -> Self {
         Cache {
-            threads: Shards([const { Shard(Thread { index: RwLock::new(None), hits: AtomicU64::new(0) }) }; SHARDS]),
-            is_attached: AtomicBool::new(false),
-            mappings: AtomicUsize::new(0),
+            hits: Shards([const { Shard(AtomicU64::new(0)) }; SHARDS]),
+            present: HeaderPage::default(),
+            is_shown: AtomicBool::new(false),
             header: Header::NONE.0.map(AtomicU64::new),
             swept: AtomicI64::new(i64::MIN),
             is_moving: AtomicBool::new(false),
-            changes: Mutex::new(()),
+            changes: Mutex::new(0),
             worth: Worth::default(),
             asked: OnceLock::new(),
             rows: OnceLock::new(),
@@ -106,22 +106,22 @@ impl Cache {
         now: i64,
         entry: &mut Entry,
     ) -> Option<Result<bool>> {
-        let (thread, rows) = self.present(Mine::get())?;
+        let rows = self.present()?;
         let record = rows.find(&Name::new(namespace, key.as_bytes()))?;
         let answer = match record.is_live(now, self.swept.load(Acquire))? {
             false => Ok(false),
             true => read(&record, projection, entry)?.map(|()| true),
         };
-        record.is_intact().then(|| thread.hit(answer))
+        record.is_intact().then(|| self.hit(answer))
     }
 
-    /// The same for [`Backend::peek`](crate::backend::Backend::peek).
+    /// The same for [`Backend::peek`](crate::backend::Backend::peek). It locks nothing, so a fork need not wait for it.
     #[inline(always)]
     pub fn peek(&self, peek: &mut Peek<'_>, now: i64) -> Option<Peeked> {
-        let (thread, rows) = self.present(peek.mine)?;
-        match rows.find_first(&peek.name) {
-            Some(record) => self.peek_at(thread, &record, peek, now),
-            None => self.peek_among(thread, rows, peek, now),
+        let rows = self.present()?;
+        match rows.find_first(&peek.name()) {
+            Some(record) => self.peek_at(&record, peek, now),
+            None => self.peek_among(rows, peek, now),
         }
     }
 
@@ -129,12 +129,12 @@ impl Cache {
     /// registers.
     #[cold]
     #[inline(never)]
-    fn peek_among(&self, thread: &Thread, rows: &Rows, peek: &mut Peek<'_>, now: i64) -> Option<Peeked> {
-        self.peek_at(thread, &rows.find(&peek.name)?, peek, now)
+    fn peek_among(&self, rows: &Rows, peek: &mut Peek<'_>, now: i64) -> Option<Peeked> {
+        self.peek_at(&rows.find(&peek.name())?, peek, now)
     }
 
     #[inline(always)]
-    fn peek_at(&self, thread: &Thread, record: &Record<'_>, peek: &mut Peek<'_>, now: i64) -> Option<Peeked> {
+    fn peek_at(&self, record: &Record<'_>, peek: &mut Peek<'_>, now: i64) -> Option<Peeked> {
         let peeked = match record.is_live(now, self.swept.load(Acquire))? {
             true if peek.known.is_some_and(|known| record.has_value(known)) => {
                 record.is_intact().then_some(Peeked::Known)?
@@ -142,29 +142,24 @@ impl Cache {
             true => Peeked::Found(record.intact_value(peek.to)?),
             false => record.is_intact().then_some(Peeked::Missing)?,
         };
-        Some(thread.hit(peeked))
+        Some(self.hit(peeked))
     }
 
     /// Returns the rows, if they are those of the present state of the file.
     #[inline(always)]
-    fn present(&self, mine: Mine) -> Option<(&Thread, &Rows)> {
+    fn present(&self) -> Option<&Rows> {
         let rows = self.rows.get()?;
-        let thread = self.threads.at(mine);
-        let index = thread.index.read().unwrap_or_else(PoisonError::into_inner);
-        let is_present = (*index)?.has(&self.header);
-        drop(index);
-        if !is_present {
+        if !Header::is_same(self.present.numbers(), &self.header) {
             return None;
         }
         test_hooks::delay();
-        Some((thread, rows))
+        Some(rows)
     }
 
     /// Reads rows as [`get`](Self::get) does, all as of one moment, or none.
     pub fn get_many(&self, namespace: &str, keys: &[&str], now: i64) -> Option<Result<Vec<Entry>>> {
         let rows = self.rows.get()?;
-        let thread = self.threads.at(Mine::get());
-        let header = self.current(thread)?;
+        let header = self.current()?;
         let (mut found, mut oldest, swept) = (Vec::new(), u64::MAX, self.swept.load(Acquire));
         for key in keys {
             let record = rows.find(&Name::new(namespace, key.as_bytes()))?;
@@ -182,19 +177,16 @@ impl Cache {
             }
         }
         // All are as of one header if it is still the same. (An own commit may have moved the cache to another one.)
-        if self.current(thread)? != header || !rows.have(oldest) {
+        if self.current()? != header || !rows.have(oldest) {
             return None;
         }
-        thread.hits.fetch_add(keys.len() as u64, Relaxed);
+        self.hits.at(Mine::get()).fetch_add(keys.len() as u64, Relaxed);
         Some(Ok(found))
     }
 
     /// Returns the header if it is the one that the cache stands for.
-    #[inline(always)]
-    fn current(&self, thread: &Thread) -> Option<Header> {
-        let index = thread.index.read().unwrap_or_else(PoisonError::into_inner);
-        let header = (*index)?.header();
-        drop(index);
+    fn current(&self) -> Option<Header> {
+        let header = Header::read(self.present.numbers());
         let same = header.0.iter().zip(&self.header).all(|(now, then)| *now == then.load(Acquire));
         same.then_some(header)
     }
@@ -244,7 +236,13 @@ impl Cache {
     }
 
     fn hits(&self) -> u64 {
-        self.threads.iter().map(|thread| thread.hits.load(Relaxed)).sum()
+        self.hits.iter().map(|hits| hits.load(Relaxed)).sum()
+    }
+
+    #[inline(always)]
+    fn hit<T>(&self, answer: T) -> T {
+        self.hits.at(Mine::get()).fetch_add(1, Relaxed);
+        answer
     }
 
     /// Notes that a write of this process begins, whose changed rows will be known, until this is dropped.
@@ -283,28 +281,26 @@ impl Cache {
         }
     }
 
-    /// Lets the cache use the memory that a connection has mapped.
-    pub fn map(self: &Arc<Self>) -> Mapping {
-        self.mappings.fetch_add(1, AcqRel);
-        Mapping(self.clone())
-    }
-
-    /// Lets reads compare the header, as long as a [`Mapping`] is left. The connection is open, and has one.
-    pub fn attach(&self, index: WalIndex) {
-        if !self.is_attached.load(Acquire) {
-            let _changes = self.lock();
-            self.threads.iter().for_each(|thread| set(&thread.index, Some(index)));
-            self.is_attached.store(true, Release);
+    /// Stands for the file of one more connection. `index` is the descriptor of the log's index. Without one, or without
+    /// memory, the cache stays empty.
+    pub fn connected(self: &Arc<Self>, index: Option<c_int>) -> Connected {
+        let mut connections = self.lock();
+        *connections += 1;
+        if !self.is_shown.load(Relaxed) {
+            self.is_shown.store(index.is_some_and(|index| self.present.show(index)), Relaxed);
         }
+        Connected(self.clone())
     }
 
-    /// Waits until no read uses the memory, and lets none use it.
-    fn detach(&self) {
-        let _changes = self.lock();
-        self.is_attached.store(false, Release);
-        self.threads.iter().for_each(|thread| set(&thread.index, None));
-        // While no connection is open, headers may repeat: a new log begins with none.
-        self.begin(Header::NONE);
+    fn disconnected(&self) {
+        let mut connections = self.lock();
+        *connections -= 1;
+        if *connections == 0 {
+            // Without a connection, a header may come back: a new log begins with none.
+            self.begin(Header::NONE);
+            self.present.hide();
+            self.is_shown.store(false, Relaxed);
+        }
     }
 
     /// Forgets all rows, and stands for this header from now on. A read that sees the header must not find the rows.
@@ -326,24 +322,14 @@ impl Cache {
         self.header.iter().zip(header.0).for_each(|(number, new)| number.store(new, Release));
     }
 
-    fn lock(&self) -> MutexGuard<'_, ()> {
+    fn lock(&self) -> MutexGuard<'_, usize> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Mapping {
+impl Drop for Connected {
     fn drop(&mut self) {
-        if self.0.mappings.fetch_sub(1, AcqRel) == 1 {
-            self.0.detach();
-        }
-    }
-}
-
-impl Thread {
-    #[inline]
-    fn hit<T>(&self, answer: T) -> T {
-        self.hits.fetch_add(1, Relaxed);
-        answer
+        self.0.disconnected();
     }
 }
 
@@ -354,10 +340,6 @@ fn read(record: &Record<'_>, projection: Projection, entry: &mut Entry) -> Optio
     }
     let value = record.value(entry.value.get_or_insert_default())?;
     if projection == Projection::Value || value.is_err() { Some(value) } else { record.describe(entry) }
-}
-
-fn set(index: &RwLock<Option<WalIndex>>, to: Option<WalIndex>) {
-    *index.write().unwrap_or_else(PoisonError::into_inner) = to;
 }
 
 /// A read of the file, whose rows are added to the cache if nothing was committed meanwhile.
@@ -372,8 +354,7 @@ pub(super) struct Adding<'a> {
 impl<'a> Adding<'a> {
     /// Returns `None` if the store reads without a cache, or the connection has no header.
     pub fn begin(cache: &'a Cache, index: Option<WalIndex>, size: u64) -> Option<Self> {
-        let index = index.filter(|_| size > 0)?;
-        cache.attach(index);
+        let index = index.filter(|_| size > 0 && cache.is_shown.load(Relaxed))?;
         let header = index.header();
         test_hooks::delay();
         Some(Adding { cache, index, header, size })

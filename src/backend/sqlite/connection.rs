@@ -1,13 +1,14 @@
 //! A connection: how it is opened and set up, and what is known about its file.
 
 use std::fmt;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 
 use super::access::{self, Access};
-use super::cache::Mapping;
+use super::cache::{Cache, Connected};
 use super::location::real;
 use super::opened::OpenedFile;
 use super::own_commits::OwnCommits;
@@ -23,7 +24,7 @@ use crate::version::Versions;
 
 /// An open connection with what is known about its file. The fields are dropped in this order.
 pub(super) struct Connection {
-    pub mapping: Option<Mapping>,
+    connected: Option<Connected>,
     pub sqlite: PreparedConnection,
     pub sweeping: Sweeping,
     /// Whether it was opened for reading only, or its file must not be written.
@@ -41,7 +42,7 @@ pub(super) struct Connection {
     /// The header of the index of the log, if there is a log, and memory that is shared with its other users.
     pub index: Option<WalIndex>,
     pub own_commits: Option<OwnCommits>,
-    _registration: Registration,
+    registration: Registration,
 }
 
 /// How to open a connection.
@@ -132,7 +133,7 @@ impl Connection {
         let own = getrandom::u64().map_err(|why| Error::new(Code::Io, format!("random numbers: {why}")))?;
         let index = durability.and_then(|_| WalIndex::of(&sqlite));
         Ok(Connection {
-            mapping: None,
+            connected: None,
             index,
             own_commits: index.map(|index| OwnCommits::observe(&sqlite, registration.identity().id, index)),
             readonly: sqlite.is_readonly("main")?,
@@ -144,8 +145,14 @@ impl Connection {
             versions: Versions::new(own),
             broken: None,
             durability,
-            _registration: registration,
+            registration,
         })
+    }
+
+    /// Lets a cache stand for the file, as long as this is open.
+    pub fn connect(&mut self, cache: &Arc<Cache>) {
+        let index = || descriptors::of_index(self.registration.identity().id);
+        self.connected = self.index.map(|_| cache.connected(index()));
     }
 
     /// Sets what its commits survive from now on.
@@ -165,13 +172,13 @@ impl Connection {
 
     /// Closes it. The last connection to the file moves the log into the file and removes the log.
     pub fn close(self) -> Result<()> {
-        drop(self.mapping);
+        drop(self.connected);
         Ok(self.sqlite.close()?)
     }
 
     /// Closes it without a checkpoint, so that neither the file nor the files beside it change.
     pub fn close_without_checkpoint(self) {
-        drop(self.mapping);
+        drop(self.connected);
         let _ = self.sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         let _ = self.sqlite.close();
     }

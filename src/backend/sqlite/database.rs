@@ -71,7 +71,7 @@ impl Database {
         let opening = Opening { create, check, durability, busy_timeout, wait, connected: false, converts: true };
         let cache = Arc::<Cache>::default();
         let mut writer = Connection::open(&file, opening)?;
-        writer.mapping = writer.index.map(|_| cache.map());
+        writer.connect(&cache);
         let synced = !readonly && durability == Durability::Full;
         if synced {
             create::sync_names(file.path())?;
@@ -252,7 +252,7 @@ impl Database {
     fn connect(&self, caller: &Caller, connected: bool, when: impl Display) -> Result<Connection> {
         let opening = Opening::again(caller.durability, caller.busy_timeout, connected);
         let mut connection = Connection::open_again(&self.file, opening, when)?;
-        connection.mapping = connection.index.map(|_| self.cache.map());
+        connection.connect(&self.cache);
         Ok(connection)
     }
 

@@ -173,9 +173,19 @@ pub(super) fn without_a_name(database: FileId) -> Option<&'static str> {
 /// Returns a descriptor of this database's log, if one is open. Another thread may close it at any time.
 #[cfg(target_os = "linux")]
 pub(super) fn of_log(database: FileId) -> Option<c_int> {
+    with_ending(database, "-wal")
+}
+
+/// Returns the descriptor of the index of this database's log. SQLite has one for all connections of the process, and
+/// closes it with the last one.
+pub(super) fn of_index(database: FileId) -> Option<c_int> {
+    with_ending(database, "-shm")
+}
+
+fn with_ending(database: FileId, ending: &str) -> Option<c_int> {
     let registry = registry();
     let mut ours = registry.descriptors.iter().filter(|descriptor| descriptor.database == database);
-    ours.find(|descriptor| descriptor.ending == "-wal").map(|descriptor| descriptor.number)
+    ours.find(|descriptor| descriptor.ending == ending).map(|descriptor| descriptor.number)
 }
 
 /// Held from before a fork until after it, so that the child finds the registry in a consistent state.

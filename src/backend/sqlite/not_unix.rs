@@ -65,7 +65,27 @@ pub(super) mod descriptors {
         None
     }
 
+    pub(in super::super) fn of_index(_: FileId) -> Option<std::ffi::c_int> {
+        None
+    }
+
     pub(in super::super) fn detach(_: &rusqlite::Connection) {}
+}
+
+/// Shows no header: reads use SQLite.
+#[derive(Default)]
+pub(super) struct HeaderPage(super::wal_index::Numbers);
+
+impl HeaderPage {
+    pub(super) fn numbers(&self) -> &super::wal_index::Numbers {
+        &self.0
+    }
+
+    pub(super) fn show(&self, _: std::ffi::c_int) -> bool {
+        false
+    }
+
+    pub(super) fn hide(&self) {}
 }
 
 pub(super) mod fork {

@@ -9,11 +9,14 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use super::vfs;
 
 /// The length of the header in numbers of 64 bits.
-const LEN: usize = 6;
+pub(super) const HEADER: usize = 6;
+
+/// A header in shared memory.
+pub(super) type Numbers = [AtomicU64; HEADER];
 
 /// The header of a connection's file, for as long as the connection is open.
 #[derive(Clone, Copy)]
-pub(super) struct WalIndex(NonNull<[AtomicU64; LEN]>);
+pub(super) struct WalIndex(NonNull<Numbers>);
 
 // SAFETY: the numbers are atomic, in memory that all threads of the process share.
 unsafe impl Send for WalIndex {}
@@ -22,7 +25,7 @@ unsafe impl Sync for WalIndex {}
 
 /// The contents of a header. No two commits to a file have the same, while a connection is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Header(pub [u64; LEN]);
+pub(super) struct Header(pub [u64; HEADER]);
 
 impl WalIndex {
     /// Returns `None` if the connection has no shared memory, or may not write it. It must have a WAL, and have used it.
@@ -32,32 +35,14 @@ impl WalIndex {
 
     /// A header in the memory of a test.
     #[cfg(test)]
-    pub fn new(numbers: &'static [AtomicU64; LEN]) -> WalIndex {
+    pub fn new(numbers: &'static Numbers) -> WalIndex {
         WalIndex(NonNull::from(numbers))
     }
 
-    fn numbers(&self) -> &[AtomicU64; LEN] {
-        // SAFETY: the connection is open, so the memory is mapped. The header is at the start of a page.
-        unsafe { self.0.as_ref() }
-    }
-
-    /// Reads the first of the two copies. A writer changes it last, and before the call that wrote returns. While it
-    /// does, what is read here is neither the header before nor the one after.
+    /// Reads the header.
     pub fn header(&self) -> Header {
-        let header = Header(self.numbers().each_ref().map(|number| number.load(Ordering::Relaxed)));
-        fence(Ordering::Acquire);
-        header
-    }
-
-    /// Whether this is the header. All of it is compared: one that is being written may have the length of the new state
-    /// and the salts of the last, and an older state may have had both.
-    #[inline(always)]
-    pub fn has(&self, header: &[AtomicU64; LEN]) -> bool {
-        let numbers = self.numbers().iter().zip(header);
-        let differ = |(now, then): (&AtomicU64, &AtomicU64)| now.load(Ordering::Relaxed) ^ then.load(Ordering::Acquire);
-        let is_same = numbers.map(differ).fold(0, |all, differ| all | differ) == 0;
-        fence(Ordering::Acquire);
-        is_same
+        // SAFETY: the connection is open, so the memory is mapped. The header is at the start of a page.
+        Header::read(unsafe { self.0.as_ref() })
     }
 
     /// The number that each commit increments, the third of 32 bits.
@@ -69,7 +54,7 @@ impl WalIndex {
     /// How many frames of the log have been moved into the file: the number of 32 bits after the copies of the header.
     pub fn moved(&self) -> u32 {
         // SAFETY: it is within the page of the header, and the connection is open.
-        unsafe { self.0.cast::<AtomicU32>().add(4 * LEN).as_ref() }.load(Ordering::Relaxed)
+        unsafe { self.0.cast::<AtomicU32>().add(4 * HEADER).as_ref() }.load(Ordering::Relaxed)
     }
 
     /// Reads that number.
@@ -81,7 +66,25 @@ impl WalIndex {
 
 impl Header {
     /// No header: its version would be another one.
-    pub const NONE: Header = Header([u64::MAX; LEN]);
+    pub const NONE: Header = Header([u64::MAX; HEADER]);
+
+    /// Reads the first of the two copies. A writer changes it last, and before the call that wrote returns. While it
+    /// does, what is read here is neither the header before nor the one after.
+    pub fn read(numbers: &Numbers) -> Header {
+        let header = Header(numbers.each_ref().map(|number| number.load(Ordering::Relaxed)));
+        fence(Ordering::Acquire);
+        header
+    }
+
+    /// Whether a header is the same as `then`. All of it is compared: one that is being written may have the length of
+    /// the new state and the salts of the last, and an older state may have had both.
+    #[inline(always)]
+    pub fn is_same(now: &Numbers, then: &Numbers) -> bool {
+        let differ = |(now, then): (&AtomicU64, &AtomicU64)| now.load(Ordering::Relaxed) ^ then.load(Ordering::Acquire);
+        let is_same = now.iter().zip(then).map(differ).fold(0, |all, differ| all | differ) == 0;
+        fence(Ordering::Acquire);
+        is_same
+    }
 
     /// Whether this is the header after a commit to the state with the header `before`, and that commit ended with
     /// this frame of the log.

@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicU64, fence};
 use hashbrown::DefaultHashBuilder;
 
 use super::admission::Asked;
-use super::words::{self, WORD, contain, contain_many, last_word, words_of, zeroed};
+use super::words::{self, WORD, are, contain_many, last_word, words_of, zeroed};
 use crate::backend::{Name, Projection};
 use crate::error::Result;
 use crate::types::Entry;
@@ -211,8 +211,8 @@ impl Rows {
         }
         let (key, texts) = texts.split_at_checked(words_of(name.key.len()))?;
         let (namespace, texts) = texts.split_at_checked(words_of(name.namespace.len()))?;
-        let is_named = contain(key, name.key, last_word(name.key))
-            && contain(namespace, name.namespace.as_bytes(), name.prepared.last);
+        let is_named =
+            are(key, name.key, last_word(name.key)) && are(namespace, name.namespace.as_bytes(), name.prepared.last);
         is_named.then_some(Record { rows: self, position, fields, texts })
     }
 
@@ -247,12 +247,16 @@ impl Record<'_> {
     /// Whether there is a row of this name that has not expired. Returns `None` if the file must be asked.
     #[inline]
     pub fn is_live(&self, now: i64, swept: i64) -> Option<bool> {
-        match self.expiration() {
-            Some(end) if end <= now => Some(false),
-            // The clock was set back, and the row may be gone.
-            Some(end) if end <= swept => None,
-            _ => Some(self.has(kind::ROW)),
+        let kind = self.field(field::KIND) as u32;
+        if kind & kind::EXPIRATION != 0 {
+            match self.field(field::EXPIRATION) as i64 {
+                end if end <= now => return Some(false),
+                // The clock was set back, and the row may be gone.
+                end if end <= swept => return None,
+                _ => {}
+            }
         }
+        Some(kind & kind::ROW != 0)
     }
 
     /// Whether this is the value.

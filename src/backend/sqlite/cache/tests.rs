@@ -1,4 +1,6 @@
+use std::fs::File;
 use std::mem::MaybeUninit;
+use std::os::fd::AsRawFd;
 
 use super::*;
 use crate::clock::Clock;
@@ -30,20 +32,30 @@ fn header(State { commits, frames, salt }: State) -> Header {
     Header([pair(3_007_000, 0), pair(commits, 1), pair(frames, 9), 0, pair(salt, 5), 0])
 }
 
-/// A cache, and the header that it sees as its file's.
+/// A cache, and the header that it sees as its file's: in a file that is mapped, as SQLite's is.
 struct Bench {
     cache: Arc<Cache>,
-    memory: &'static [AtomicU64; 6],
-    mapping: Option<Mapping>,
+    file: File,
+    memory: &'static Numbers,
+    connected: Option<Connected>,
 }
 
 impl Bench {
     fn new() -> Bench {
-        let memory: &'static _ = Box::leak(Box::new(header(FIRST).0.map(AtomicU64::new)));
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(1 << 15).unwrap();
+        let (read_write, fd) = (libc::PROT_READ | libc::PROT_WRITE, file.as_raw_fd());
+        // SAFETY: the file is long enough. The page is never unmapped.
+        let memory = unsafe {
+            let mapped = libc::mmap(std::ptr::null_mut(), size_of::<Numbers>(), read_write, libc::MAP_SHARED, fd, 0);
+            assert_ne!(mapped, libc::MAP_FAILED);
+            &*mapped.cast::<Numbers>()
+        };
         let cache = Arc::<Cache>::default();
-        let mapping = Some(cache.map());
-        cache.attach(WalIndex::new(memory));
-        Bench { cache, memory, mapping }
+        let connected = Some(cache.connected(Some(fd)));
+        let bench = Bench { cache, file, memory, connected };
+        bench.publish(FIRST);
+        bench
     }
 
     /// Another process commits, or this one.
@@ -92,8 +104,9 @@ impl Bench {
 fn peek(cache: &Cache, key: &str, now: i64) -> Option<Option<Vec<u8>>> {
     const ROOM: usize = 256;
     let mut place = [MaybeUninit::new(b'.'); ROOM];
-    let (name, clock) = (Name::new("n", key.as_bytes()), Clock::manual(now));
-    let mut peek = Peek { name, clock: &clock, mine: Mine::get(), known: None, to: &mut place };
+    let (prepared, clock) = (Prepared::of("n"), Clock::manual(now));
+    let (key, to) = (key.as_bytes(), &mut place);
+    let mut peek = Peek { namespace: "n", key, prepared: &prepared, clock: &clock, known: None, to };
     let found = match cache.peek(&mut peek, now)? {
         Peeked::Found(len) => Some(len),
         _ => None,
@@ -310,13 +323,13 @@ fn a_row_that_was_read_while_somebody_committed_is_not_added() {
 fn without_a_connection_there_is_no_header() {
     let mut bench = Bench::new();
     bench.add(FIRST, "k", "v", None);
-    drop(bench.cache.map());
+    let index = Some(bench.file.as_raw_fd());
+    drop(bench.cache.connected(index));
     assert_eq!(bench.get("k"), some("v"));
-    drop(bench.mapping.take());
+    drop(bench.connected.take());
     assert_eq!(bench.get("k"), None);
     // The file may have been written to and have the same header again.
-    bench.mapping = Some(bench.cache.map());
-    bench.cache.attach(WalIndex::new(bench.memory));
+    bench.connected = Some(bench.cache.connected(index));
     assert_eq!(bench.get("k"), None);
     bench.add(FIRST, "k", "new", None);
     assert_eq!(bench.get("k"), some("new"));
