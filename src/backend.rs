@@ -80,12 +80,12 @@ pub(crate) struct ScanPage {
 }
 
 /// The name of a row.
+#[cfg(feature = "sqlite")]
 #[derive(Clone, Copy)]
 pub(crate) struct Name<'a> {
     pub namespace: &'a str,
     pub key: &'a [u8],
     /// What was prepared of the namespace.
-    #[cfg(feature = "sqlite")]
     pub prepared: sqlite::Prepared,
 }
 

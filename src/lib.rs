@@ -65,6 +65,7 @@ mod luat_project;
 mod namespace;
 mod oom_reserve;
 mod scan;
+#[cfg(any(unix, feature = "sqlite"))]
 mod shards;
 mod store;
 mod test_hooks;
