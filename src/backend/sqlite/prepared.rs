@@ -171,12 +171,13 @@ impl<'b> Execution<'_, 'b> {
         self.statement.as_ref().map_or(ptr::null_mut(), |statement| statement.0.as_ptr())
     }
 
+    /// Binds a value to a parameter, which is NULL until then: the drop of the last run has left none bound.
     fn bind(&self, index: c_int, parameter: ValueRef<'b>) -> Result<()> {
         let (statement, keep) = (self.pointer(), ffi::SQLITE_STATIC());
         // SAFETY: the statement has taken no step, and the bound values outlive the run.
         let code = unsafe {
             match parameter {
-                ValueRef::Null => ffi::sqlite3_bind_null(statement, index),
+                ValueRef::Null => ffi::SQLITE_OK,
                 ValueRef::Integer(whole) => ffi::sqlite3_bind_int64(statement, index, whole),
                 ValueRef::Real(real) => ffi::sqlite3_bind_double(statement, index, real),
                 ValueRef::Text(text) => {
