@@ -71,6 +71,13 @@ static void put(long number)
     check(luat_kv_put(ns, key(number), KEY, value, sizeof value, NULL, &error), error);
 }
 
+/* A key that is not there yet. */
+static void put_new(long number)
+{
+    luat_kv_error *error = NULL;
+    check(luat_kv_put(ns, missing_keys[number % ENTRIES], KEY, value, sizeof value, NULL, &error), error);
+}
+
 static void delete(long number)
 {
     luat_kv_error *error = NULL;
@@ -163,7 +170,8 @@ static const struct {
     void (*run)(long number);
 } MODES[] = {
     {"get", get},       {"hot", hot},   {"missing", missing}, {"hot-missing", hot_missing},
-    {"put", put},       {"delete", delete}, {"incr", incr},   {"list", list},
+    {"put", put},       {"put-new", put_new}, {"delete", delete}, {"incr", incr},
+    {"list", list},
     {"one", one},       {"prefix", prefix}, {"batch", batch}, {"stats", stats},
     {"reopen", reopen},
 };

@@ -60,6 +60,7 @@ mod location;
 mod not_unix;
 mod opened;
 mod other_copies;
+mod overwriting;
 mod own_commits;
 mod pool;
 mod prepared;

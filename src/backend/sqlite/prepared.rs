@@ -24,6 +24,7 @@ use std::ptr::{self, NonNull};
 use rusqlite::ffi;
 use rusqlite::types::ValueRef;
 
+use super::overwriting::Overwriting;
 use super::schema;
 use crate::error::{Error, Result};
 
@@ -35,6 +36,7 @@ pub(super) enum Kept {
     Has,
     Version,
     Put,
+    Overwrite,
     Add,
     Touch,
     Delete,
@@ -55,6 +57,7 @@ impl Kept {
             Kept::Has => schema::HAS,
             Kept::Version => schema::VERSION,
             Kept::Put => schema::PUT,
+            Kept::Overwrite => schema::OVERWRITE,
             Kept::Add => return Cow::Owned(schema::add(schema::PUT)),
             Kept::Touch => schema::TOUCH,
             Kept::Delete => schema::DELETE,
@@ -80,6 +83,7 @@ impl Kept {
 pub(super) struct PreparedConnection {
     /// A slot is empty until its statement is first used, and while it runs.
     slots: [Cell<Option<Statement>>; COUNT],
+    pub overwriting: Overwriting,
     sqlite: rusqlite::Connection,
 }
 
@@ -97,7 +101,7 @@ impl Drop for Statement {
 
 impl PreparedConnection {
     pub fn new(sqlite: rusqlite::Connection) -> Self {
-        PreparedConnection { slots: [const { Cell::new(None) }; COUNT], sqlite }
+        PreparedConnection { slots: [const { Cell::new(None) }; COUNT], overwriting: Overwriting::default(), sqlite }
     }
 
     pub fn close(self) -> rusqlite::Result<()> {
@@ -119,8 +123,15 @@ impl PreparedConnection {
         Ok(execution)
     }
 
-    /// Makes this the statement for [`Kept::Put`], and for [`Kept::Add`] with its condition.
-    pub fn set_put(&self, sql: &str) -> Result<()> {
+    /// Makes this the statement for [`Kept::Put`], and for [`Kept::Add`] with its condition. [`Kept::Overwrite`] may take
+    /// its place if `overwrites`. All are prepared now: one that is prepared later would not tell that the schema has
+    /// changed since.
+    pub fn set_put(&self, sql: &str, overwrites: bool) -> Result<()> {
+        self.overwriting.allow(false);
+        if overwrites {
+            self.slots[Kept::Overwrite as usize].set(Some(self.prepare(schema::OVERWRITE)?));
+        }
+        self.overwriting.allow(overwrites);
         self.slots[Kept::Add as usize].set(Some(self.prepare(&schema::add(sql))?));
         self.slots[Kept::Put as usize].set(Some(self.prepare(sql)?));
         Ok(())

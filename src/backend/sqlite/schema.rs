@@ -57,7 +57,7 @@ fn recognize_now(connection: &Connection) -> Result<Found> {
 /// programs.
 pub(super) fn choose_put(connection: &PreparedConnection) -> Result<bool> {
     let found = recognize_now(connection)?;
-    connection.set_put(&put(&found.foreign))?;
+    connection.set_put(&put(&found.foreign), found.is_ours())?;
     Ok(!found.foreign.is_empty())
 }
 

@@ -5,6 +5,7 @@ use rusqlite::{Transaction as SqliteTransaction, TransactionBehavior};
 
 use super::connection::Connection;
 use super::failed_commit;
+use super::overwriting::Overwriting;
 use super::prepared::{Kept, PreparedConnection};
 use super::rows::{self, Found, LONGEST_NAME, below};
 use super::schema::{self, Steps};
@@ -158,7 +159,7 @@ impl Change<'_> {
 }
 
 impl Change<'_> {
-    /// Stores a row, by [`Kept::Put`] or [`Kept::Add`]. Returns whether it did.
+    /// Stores a row, by [`Kept::Put`], [`Kept::Overwrite`] or [`Kept::Add`]. Returns whether it did.
     fn store(&mut self, kept: Kept, namespace: &str, put: Put<'_>) -> Result<bool> {
         self.steps.restart();
         test_hooks::panic_on(put.key);
@@ -171,7 +172,11 @@ impl Change<'_> {
             put.expiration.map_or(ValueRef::Null, ValueRef::Integer),
             ValueRef::Integer(self.now),
         ];
-        let parameters = if matches!(kept, Kept::Add) { &row[..] } else { &row[..row.len() - 1] };
+        let parameters = match kept {
+            Kept::Overwrite => &row[..row.len() - 2],
+            Kept::Add => &row[..],
+            _ => &row[..row.len() - 1],
+        };
         let mut execution = self.sqlite.run(kept, parameters)?;
         execution.step()?;
         let (stored, is_new) = (self.sqlite.changes() > 0, execution.was_prepared_anew());
@@ -203,7 +208,17 @@ impl Transaction for Change<'_> {
     }
 
     fn put(&mut self, namespace: &str, put: Put<'_>) -> Result<()> {
-        self.store(Kept::Put, namespace, put).map(|_| ())
+        let overwriting = &self.sqlite.overwriting;
+        if put.expiration.is_none() && overwriting.is_likely() {
+            if self.store(Kept::Overwrite, namespace, put)? {
+                return Ok(());
+            }
+            overwriting.failed();
+        }
+        Overwriting::begin(self.sqlite);
+        self.store(Kept::Put, namespace, put)?;
+        overwriting.end(self.sqlite);
+        Ok(())
     }
 
     fn add(&mut self, namespace: &str, put: Put<'_>) -> Result<bool> {

@@ -59,7 +59,7 @@ impl Guard {
         let user_version = number(connection, USER_VERSION)?;
         if (self.schema, self.user_version) != (schema, user_version) {
             let found = super::recognize_now(connection)?;
-            connection.set_put(&super::put(&found.foreign))?;
+            connection.set_put(&super::put(&found.foreign), found.is_ours())?;
             self.objection = found.objection;
             (self.schema, self.user_version) = (schema, user_version);
         }

@@ -60,6 +60,11 @@ impl Found {
         matches!(self.layout, Layout::Ours | Layout::SETTLED) && !self.is_to_mark()
     }
 
+    /// Whether it is this library's table, and another program has added nothing to it.
+    pub(super) fn is_ours(&self) -> bool {
+        self.layout == Layout::Ours
+    }
+
     pub(super) fn is_to_mark(&self) -> bool {
         self.format == Format::Unmarked && !self.is_shared
     }

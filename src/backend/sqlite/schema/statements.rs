@@ -52,6 +52,11 @@ pub(in super::super) const PUT: &str = "INSERT INTO kv (namespace, version, key,
     ON CONFLICT (namespace, key) DO UPDATE SET value = excluded.value, metadata = excluded.metadata,
         expiration = excluded.expiration, version = excluded.version";
 
+/// [`PUT`] without an expiration over a row that has none, with the same parameters. Neither of the two is in the index
+/// of expirations, which this statement does not open.
+pub(in super::super) const OVERWRITE: &str = "UPDATE kv SET version = ?2, value = ?4, metadata = ?5
+    WHERE namespace = ?1 AND key = ?3 AND +expiration IS NULL";
+
 /// [`PUT`] for a table with columns of other programs. They are set to their defaults, as in a new row: what another
 /// program noted about the old value does not apply to the new one.
 pub(in super::super) fn put(foreign: &[String]) -> Cow<'static, str> {
