@@ -1,4 +1,4 @@
-//! How this library's connections call the system: by SQLite's own VFS, with two methods replaced.
+//! How this library's connections call the system: by SQLite's own VFS, with some methods replaced.
 //!
 //! - `xSleep`: SQLite repeats some steps up to a hundred times and sleeps in between, for ten seconds in all, whatever
 //!   the busy timeout is. The replacement does not sleep, so the step fails at once. `store` then repeats the whole
@@ -7,13 +7,17 @@
 //! - `xOpen`: SQLite opens a file for reading only if the first attempt fails for any reason, even a momentary one (too
 //!   many open files), and the file stays read-only. The replacement reports the failure instead, unless the file must
 //!   not be written. It neither creates a guest's log nor opens it for writing (see `access`).
+//! - `xShmBarrier`, a method of an open file: besides the barrier, SQLite's own takes and releases a mutex of the whole
+//!   process "for redundancy", in each read and three times in each write. The replacement is the barrier alone.
 //!
-//! Both are registered under their own names, so other users of the same copy of SQLite do not get them.
+//! The VFSs are registered under their own names, so other users of the same copy of SQLite do not get them.
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::{self, NonNull};
 use std::sync::OnceLock;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::fence;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ffi};
@@ -157,11 +161,42 @@ unsafe extern "C" fn member_open(
         reason::set(why);
         return ffi::SQLITE_CANTOPEN;
     }
+    if status == ffi::SQLITE_OK && flags & ffi::SQLITE_OPEN_MAIN_DB != 0 {
+        // SAFETY: it was opened just now, so it has methods, and nothing else uses it yet.
+        unsafe { replace_barrier(&mut *file) };
+    }
     if !opened.is_null() {
         // SAFETY: it is NULL, or SQLite's variable.
         unsafe { *opened = got };
     }
     status
+}
+
+/// # Safety
+/// `file` is open, by SQLite's VFS.
+unsafe fn replace_barrier(file: &mut ffi::sqlite3_file) {
+    /// The methods of the first file, and those that replace them.
+    struct Replaced(*const ffi::sqlite3_io_methods, ffi::sqlite3_io_methods);
+    // SAFETY: SQLite's methods are constants, which any thread may use.
+    unsafe impl Send for Replaced {}
+    // SAFETY: as above.
+    unsafe impl Sync for Replaced {}
+    static REPLACED: OnceLock<Replaced> = OnceLock::new();
+    // SAFETY: an open file has methods, which SQLite's VFS never frees.
+    let found = unsafe { &*file.pMethods };
+    // A later version may have methods that would not be copied.
+    if found.iVersion == 3 && cfg!(target_os = "linux") {
+        let Replaced(base, methods) =
+            REPLACED.get_or_init(|| Replaced(found, ffi::sqlite3_io_methods { xShmBarrier: Some(barrier), ..*found }));
+        // SQLite has other methods for a file without locks.
+        if ptr::eq(*base, found) {
+            file.pMethods = methods;
+        }
+    }
+}
+
+unsafe extern "C" fn barrier(_: *mut ffi::sqlite3_file) {
+    fence(SeqCst);
 }
 
 /// # Safety
