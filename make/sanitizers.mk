@@ -22,12 +22,14 @@ triple         = $(shell rustc -vV | sed -n 's/^host: //p')
 rust-libraries = $(shell rustc --print sysroot 2>/dev/null)/lib/rustlib
 rust-asan  := address
 rust-tsan  := thread
+cfg-tsan   := --cfg thread_sanitizer
 std-tsan   := -Zbuild-std=std,panic_unwind
 c-asan     := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 c-tsan     := -fsanitize=thread -fno-omit-frame-pointer
 instrumented := target/asan/libluat_kv.a target/tsan/libluat_kv.a
 $(instrumented): target/%/libluat_kv.a: $(sources) make/sanitizers.mk | need-sanitizer
-	RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Zsanitizer=$(rust-$*) -Cforce-frame-pointers' CFLAGS_$(subst -,_,$(triple))='$(c-$*)' \
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Zsanitizer=$(rust-$*) -Cforce-frame-pointers $(cfg-$*)' \
+	    CFLAGS_$(subst -,_,$(triple))='$(c-$*)' \
 	    cargo rustc --lib --crate-type staticlib --profile sanitize --features debug-hooks $(std-$*) \
 	    --target $(triple) --target-dir target/$*
 	cp target/$*/$(triple)/sanitize/libluat_kv.a $@

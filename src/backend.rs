@@ -95,7 +95,7 @@ pub(crate) const PEEKS: bool = cfg!(any(not(target_family = "wasm"), feature = "
 /// What [`Backend::peek`] is asked for.
 pub(crate) struct Peek<'a> {
     pub namespace: &'a str,
-    /// It may be no UTF-8, and is unknown then.
+    /// It may be invalid UTF-8. No such key is in a cache.
     pub key: &'a [u8],
     /// As in [`Name`].
     #[cfg(feature = "sqlite")]

@@ -1,4 +1,5 @@
-//! Forks: no call is in progress while this process forks.
+//! Forks: no call is in progress while this process forks, except a read that the cache answers, which has neither a lock
+//! nor a connection.
 //!
 //! A fork copies the memory of all threads, but only the thread that forks continues in the child. A lock that another
 //! thread held would stay locked in the child for ever. So a fork waits until every call has returned: each call enters

@@ -26,8 +26,8 @@ impl Mine {
     }
 }
 
-/// The copies of the threads, by a hash of what identifies a thread. Few threads have the same place, and those share
-/// copies. (A thread-local variable of a shared library takes twice as many instructions.)
+/// The copies of each thread, by a hash of what identifies it; 0 if it has none yet. Few threads have the same hash, and
+/// those share copies. (A thread-local variable of a shared library takes twice as many instructions.)
 static OF_THREADS: [AtomicU8; PLACES] = [const { AtomicU8::new(0) }; PLACES];
 
 const PLACES: usize = 1 << 10;

@@ -113,7 +113,7 @@ impl Inner {
         call(&*self.backend)
     }
 
-    /// The back end, for a caller that has [entered](fork::enter).
+    /// The back end. Only [`Backend::peek`] may be called outside of a gate of [`fork`].
     #[inline]
     pub fn backend(&self) -> &dyn Backend {
         &*self.backend

@@ -94,7 +94,11 @@ fn path(text: &str) -> Result<PathBuf> {
     if PARAMETERS.contains(&parameter) {
         return wrong("libpq's form of parameter=value is not taken");
     }
-    // `//user:password@host`, `://user:password@host`, `postgresql//user:password@host`
+    let scheme = text.split_once("//").map_or("", |(before, _)| before).to_ascii_lowercase();
+    if ["postgresql", "postgres"].contains(&&*scheme) {
+        return wrong("the colon behind the scheme is missing, or the path has to begin with ./");
+    }
+    // `//user:password@host`, `://user:password@host`
     let after = text.split_once("//").map(|(before, after)| (before, after.split('/').next().unwrap_or_default()));
     match after {
         Some((before, _)) if before.len() > 2 && before.ends_with(':') && !before.contains('/') => {

@@ -12,7 +12,7 @@ local posts = blog.get_posts()
 if #posts == 0 then
   print("found no posts: this is the first run here")
   write("001-hello", "Hello, world")
-  write("002-sqlite", "This post is a row in SQLite")
+  write("002-outlives", "This post outlives its process")
 else
   print(("found %d post%s written by an earlier run:"):format(#posts, #posts == 1 and "" or "s"))
   for _, post in ipairs(posts) do

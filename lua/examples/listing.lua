@@ -4,7 +4,7 @@ local host = dofile((arg[0]:match("^.*/") or "") .. "host.lua")
 local blog = host.require("blog")
 local kv = host.server.KV.namespace("blog")
 
-for number, title in ipairs({ "Hello, world", "This post is a row in SQLite", "Newest first" }) do
+for number, title in ipairs({ "Hello, world", "This post outlives its process", "Newest first" }) do
   blog.create_post({ slug = ("%03d"):format(number), title = title, author = "alice" })
 end
 

@@ -104,7 +104,7 @@ impl Postgres {
         let mut call = Call::begin(self.timeout);
         let mut turn = self.pools.turn(&mut call, intent != Intent::Read)?;
         // Nothing was sent yet, so the call can be carried out by any session.
-        if turn.is_extra()
+        while turn.is_extra()
             && let Err(failure) = self.connect(turn.session()?, &mut call, true)
         {
             turn.exchange(&mut call, failure.error)?;
@@ -182,7 +182,14 @@ impl Postgres {
             // The deadline of an import begins anew with each of its portions.
             let is_over = failing.get_or_insert_with(Instant::now).elapsed() >= call.timeout();
             if !passes || is_over || !call.pause(attempt) {
-                let error = reason.unwrap_or(error);
+                let mut error = reason.unwrap_or(error);
+                // Where it could not even open the store, the error says more.
+                if sent && error.io_kind() == Some(std::io::ErrorKind::PermissionDenied) {
+                    error = error.because(match intent {
+                        Intent::Read => "the role needs SELECT on the tables in the schema luat_kv",
+                        _ => "the role needs SELECT, INSERT, UPDATE and DELETE on the tables in the schema luat_kv",
+                    });
+                }
                 let is_open =
                     intent == Intent::Write && repeated && !matches!(error.code(), Code::Invalid | Code::Limit);
                 return Err(if is_open { error.and_so("the write may have been made") } else { error });

@@ -115,6 +115,8 @@ impl Sqlite {
     /// `waited` is the part of the busy timeout that is over. The caller retries an error that is passing.
     pub(crate) fn open(path: &Path, options: &OpenOptions, check: Check<'_>, waited: Duration) -> Result<Self> {
         databases::discard_inherited();
+        // What it needs is made once in a process: here, since no fork happens meanwhile.
+        Prepared::of("");
         if path.as_os_str().is_empty() {
             return Err(Error::invalid("the path is empty"));
         }
@@ -217,7 +219,7 @@ impl Backend for Sqlite {
     }
 
     fn peek(&self, peek: &mut Peek<'_>) -> Option<Peeked> {
-        // Outside of the gates, so what was inherited is left to the call that follows.
+        // This runs outside of the gates, so it must not discard inherited connections. The `get` that follows does.
         if self.caller.cache_size == 0 || fork::has_inherited() || self.closed.load(Ordering::Acquire) {
             return None;
         }

@@ -107,6 +107,8 @@ fn what_no_back_end_takes_is_refused() {
         ("file:%+1", "two hexadecimal digits"),
         ("file:a%00", "a NUL"),
         (" postgresql://h/d", "does not begin with a scheme"),
+        ("postgresql//u@h/d", "the colon behind the scheme is missing"),
+        ("Postgres//h/d", "the colon behind the scheme is missing"),
         ("host=h user=u", "parameter=value"),
         ("postgresql:h/d", "is postgresql://"),
         ("postgresql:/h/d", "is postgresql://"),

@@ -130,7 +130,7 @@ static inline int process_end(struct process process)
 /* Puts PREFIX0, PREFIX1, ... into one store that stays open. */
 static inline void work_write(const char *path, const char *prefix, int count)
 {
-    struct kv kv = kv_open(path);
+    struct kv kv = kv_open_patiently(path);
     for (int number = 0; number < count; number++) {
         CHECK_STATUS(kv_put_number(kv.ns, prefix, number, &error), LUAT_KV_OK);
         dprintf(STDOUT_FILENO, "%d\n", number);
@@ -142,7 +142,7 @@ static inline void work_write(const char *path, const char *prefix, int count)
 static inline void work_churn(const char *path, const char *prefix, int count)
 {
     for (int number = 0; number < count; number++) {
-        struct kv kv = kv_open(path);
+        struct kv kv = kv_open_patiently(path);
         CHECK_STATUS(kv_put_number(kv.ns, prefix, number, &error), LUAT_KV_OK);
         kv_close(kv);
         dprintf(STDOUT_FILENO, "%d\n", number);
@@ -154,7 +154,7 @@ static inline void work_checkpoint(const char *path, const char *unused, int cou
 {
     (void)unused;
     for (int number = 0; number < count; number++) {
-        struct kv kv = kv_open(path);
+        struct kv kv = kv_open_patiently(path);
         CHECK_STATUS(luat_kv_checkpoint(kv.store, NULL, &error), LUAT_KV_OK);
         kv_close(kv);
     }

@@ -233,7 +233,7 @@ end
 
 function Examples:test_the_listing_has_the_newest_first()
   lu.assertEquals(show(self, "listing"), table.concat({
-    "003: Newest first, by alice", "002: This post is a row in SQLite, by alice", "001: Hello, world, by alice",
+    "003: Newest first, by alice", "002: This post outlives its process, by alice", "001: Hello, world, by alice",
   }, "\n"))
 end
 

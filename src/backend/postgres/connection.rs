@@ -387,7 +387,7 @@ impl Connection {
     /// Waits until the next result is complete.
     fn await_result(&mut self, call: &mut Call) -> Result<(), Failure> {
         loop {
-            // Without what the server does not take: it may have said why it closed the connection, which is to be read.
+            // A failure is left to what follows: the server may have said why it closed the connection.
             // SAFETY: the connection is live.
             let unsent = unsafe { (self.libpq.flush)(self.conn) } == 1;
             // Before it waits, since the answer is often there by now where many wait for a processor. And after the

@@ -87,7 +87,11 @@ impl Failure {
             // A lock or a statement took nearly the whole time of the call, or an administrator cancelled it.
             "55P03" | "57014" => failure(Kind::Final, Code::Busy),
             "26000" | "42P05" => failure(Kind::Unprepared, Code::Internal),
-            "25006" => failure(Kind::Refused, Code::ReadOnly),
+            "25006" => {
+                let why = "the server is a standby, or only lets this role read; target_session_attrs=read-write in the \
+                           URL has the client look for another host that lets it write";
+                Failure::new(Kind::Refused, Error::new(Code::ReadOnly, message).because(why))
+            }
             // Too many connections; others may close theirs.
             "53300" => failure(Kind::Refused, Code::Busy),
             // The server ends, starts or has crashed; a pool that has no server; an idle connection was ended.

@@ -171,11 +171,14 @@ impl Pools {
     pub fn close(&self, call: &mut Call) -> Result<()> {
         self.closed.store(true, Ordering::Release);
         let pool = self.pool();
-        // From now on, none becomes idle: see `take_back`.
+        // From now on, one becomes idle only for a call that waits: see `take_back`.
         let idle = pool.lock().drop_idle();
         pool.discard(idle);
         let until = call.until();
         if call.outside(|| pool.wait_until_unused(until)) {
+            // One that was kept for a call whose time was over.
+            let idle = pool.lock().drop_idle();
+            pool.discard(idle);
             return Ok(());
         }
         let message = format!("calls have had the connections to the server for {:.1} s", call.seconds());
@@ -306,9 +309,14 @@ impl Pool {
         let mut state = self.lock();
         // Read while it is locked: `close` drops what is idle after it has set it.
         let closed = closed.load(Ordering::Acquire);
-        let keeps = !closed && session.is_connected() && state.is_current(&session);
+        // After that, only calls that wait already still use a connection.
+        let is_open = !closed || state.is_awaited();
+        let keeps = is_open && session.is_connected() && state.is_current(&session);
         session.epoch = state.epoch;
-        let ended = state.take_back(session, writes, keeps, Instant::now());
+        let mut ended = state.take_back(session, writes, keeps, Instant::now());
+        if !is_open {
+            ended.extend(state.drop_idle());
+        }
         drop(state);
         self.discard(ended);
     }

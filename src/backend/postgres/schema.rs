@@ -118,7 +118,7 @@ fn explained(connection: &mut Connection, call: &mut Call, failure: Failure, rig
     let missing = match creates {
         true => format!(
             "the role may not create the tables; let it, with GRANT CREATE ON DATABASE {database} TO {role}, or let an \
-             owner run: BEGIN; {}; {grants}; COMMIT",
+             owner run: BEGIN; {}; {grants}; COMMIT;",
             script()
         ),
         false => format!("the role needs: {grants}"),

@@ -201,9 +201,9 @@ fn insert() -> String {
     )
 }
 
-/// A put without a lifetime, for which no time matters. $1: namespace, $2: key, $3: how long to wait for locks, $4: the
+/// A put without an expiration, whose result does not depend on the time. $1: namespace, $2: key, $3: how long to wait for locks, $4: the
 /// client, $5: the number of its write, $6: version, $7: metadata, $8: value.
-pub(super) static PUT_LASTING: LazyLock<String> = LazyLock::new(|| {
+pub(super) static PUT_WITHOUT_EXPIRATION: LazyLock<String> = LazyLock::new(|| {
     format!(
         "WITH t AS MATERIALIZED (SELECT {} AS at, set_config('lock_timeout', $3, true)),
         w AS (INSERT INTO luat_kv.kv (namespace, key, version, metadata, value) SELECT $1, $2, $6, $7, $8 FROM t

@@ -80,7 +80,7 @@ fn alone(
     let (limits, clock) = (write.limits, write.clock);
     let [op] = &mut *write.ops else { return Err(Failure::general()) };
     if let Action::Put(content @ Content { expires: Expires::Never, .. }) = op.action {
-        return put_lasting(session, call, op, content, attempt, clock);
+        return put_without_expiration(session, call, op, content, attempt, clock);
     }
     let (namespace, key) = (op.namespace.as_bytes(), op.key.as_bytes());
     let lock_timeout = call.lock_timeout();
@@ -129,8 +129,8 @@ fn alone(
     Ok(Outcome::Done(attempt.version))
 }
 
-/// A put without a lifetime.
-fn put_lasting(
+/// A put without an expiration.
+fn put_without_expiration(
     session: &mut Session,
     call: &mut Call,
     op: &Op<'_>,
@@ -144,7 +144,7 @@ fn put_lasting(
     let [version, value] = [attempt.version.as_bytes(), content.value].map(Param::Bytes);
     let timeout = Param::Text(Some(&lock_timeout));
     let params = [namespace, key, timeout, client, count, version, Param::Text(content.metadata), value];
-    let rows = with_sweep(session, call, clock, 0, &[Statement::kept(&sql::PUT_LASTING, params)])?;
+    let rows = with_sweep(session, call, clock, 0, &[Statement::kept(&sql::PUT_WITHOUT_EXPIRATION, params)])?;
     // A trigger of another program may have left the row out.
     let is_done = rows.last().is_some_and(|rows| rows.changed() == 1);
     if is_done { Ok(Outcome::Done(attempt.version)) } else { Err(Failure::general()) }

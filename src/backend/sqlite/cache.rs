@@ -45,7 +45,7 @@ pub(super) struct Cache {
     hits: Shards<AtomicU64>,
     /// The present header of the file.
     present: HeaderPage,
-    /// Whether it is shown there.
+    /// Whether `present` shows an index.
     is_shown: AtomicBool,
     /// The header that the cache stands for.
     header: Numbers,

@@ -1,10 +1,9 @@
-//! The header of the log's index once more, at an address that stays valid: for reads that have no connection.
+//! Maps the header of the log's index a second time, at an address that stays valid, for reads that have no connection.
 //!
 //! A connection has the index mapped until it closes, and a read that the cache answers must not wait for that. So a
-//! cache maps the first page of the index for itself, for reading. It stays mapped after the connections have closed,
-//! since a read may just have looked up the address. The page of the next index takes its place: `MAP_FIXED` replaces it
-//! in one step, so that no thread finds nothing there. (If it fails, POSIX allows that nothing is there. On Linux that
-//! would take a system that cannot allocate the description of one page.)
+//! cache maps the first page of the index for itself, for reading. When the last connection closes, an empty page takes
+//! its place, since a read may just have looked up the address; and then the page of the next index. `MAP_FIXED` replaces
+//! a page in one step, so that no thread finds nothing there.
 
 use std::ffi::c_int;
 use std::ptr;
@@ -13,13 +12,12 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use super::wal_index::{HEADER, Numbers};
 
 pub(super) struct HeaderPage {
-    /// The page, or what is shown without an index.
     shown: AtomicPtr<Numbers>,
-    /// NULL until it is mapped. One thread at a time uses it.
+    /// The mapped page; NULL until the first [`show`](HeaderPage::show). Used under the lock of the cache.
     page: AtomicPtr<Numbers>,
 }
 
-/// No header: it would have the number of a version.
+/// Shown while there is no index. A header is never all zeros: it begins with a version.
 static NOTHING: Numbers = [const { AtomicU64::new(0) }; HEADER];
 
 impl Default for HeaderPage {
@@ -37,23 +35,33 @@ impl HeaderPage {
         unsafe { &*self.shown.load(Ordering::Acquire) }
     }
 
-    /// Shows the index with this descriptor, until [`hide`](Self::hide). Returns `false` if there is no memory. One thread
+    /// Shows the index with this descriptor, until [`hide`](Self::hide). Returns `false` if it cannot be mapped. One thread
     /// at a time calls these.
     pub fn show(&self, index: c_int) -> bool {
-        let page = self.page.load(Ordering::Relaxed);
-        let flags = libc::MAP_SHARED | if page.is_null() { 0 } else { libc::MAP_FIXED };
-        // SAFETY: it replaces only the page. The system rounds the length up.
-        let mapped = unsafe { libc::mmap(page.cast(), size_of::<Numbers>(), libc::PROT_READ, flags, index, 0) };
-        if mapped == libc::MAP_FAILED {
-            return false;
+        let page = self.map(libc::MAP_SHARED, index);
+        if let Some(page) = page {
+            self.shown.store(page, Ordering::Release);
         }
-        self.page.store(mapped.cast(), Ordering::Relaxed);
-        self.shown.store(mapped.cast(), Ordering::Release);
-        true
+        page.is_some()
     }
 
+    /// Lets go of the index.
     pub fn hide(&self) {
         self.shown.store((&raw const NOTHING).cast_mut(), Ordering::Release);
+        if !self.page.load(Ordering::Relaxed).is_null() {
+            self.map(libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1);
+        }
+    }
+
+    fn map(&self, flags: c_int, descriptor: c_int) -> Option<*mut Numbers> {
+        let before = self.page.load(Ordering::Relaxed);
+        let flags = flags | if before.is_null() { 0 } else { libc::MAP_FIXED };
+        // SAFETY: it replaces only the page. The system rounds the length up.
+        let mapped = unsafe { libc::mmap(before.cast(), size_of::<Numbers>(), libc::PROT_READ, flags, descriptor, 0) };
+        // A failure may have unmapped the page, so the address can belong to another part of the program by now.
+        let page = if mapped == libc::MAP_FAILED { ptr::null_mut() } else { mapped.cast() };
+        self.page.store(page, Ordering::Relaxed);
+        (!page.is_null()).then_some(page)
     }
 }
 
@@ -61,7 +69,7 @@ impl Drop for HeaderPage {
     fn drop(&mut self) {
         let page = *self.page.get_mut();
         if !page.is_null() {
-            // SAFETY: it was mapped by `show`, and nothing reads it any more.
+            // SAFETY: it was mapped by `map`, and nothing reads it any more.
             unsafe { libc::munmap(page.cast(), size_of::<Numbers>()) };
         }
     }
@@ -97,8 +105,28 @@ mod tests {
         assert!(ptr::eq(at, page.numbers()));
         page.hide();
         assert_eq!(shown(), [0; HEADER]);
-        assert_eq!(at[0].load(Ordering::Relaxed), 2, "a read may still have the address");
-        assert!(!page.show(-1));
-        assert_eq!(shown(), [0; HEADER]);
+        assert_eq!(at[0].load(Ordering::Relaxed), 0, "a read may still have the address");
+    }
+
+    #[test]
+    fn what_fails_to_be_mapped_leaves_the_address_to_others() {
+        let (page, [first, second]) = (HeaderPage::default(), [1, 2].map(index_of));
+        let first_number = || page.numbers()[0].load(Ordering::Relaxed);
+        assert!(page.show(first.as_raw_fd()));
+        let at = ptr::from_ref(page.numbers()).cast_mut();
+        page.hide();
+        // Linux unmaps what was there before it finds out that a socket cannot be mapped.
+        let (socket, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+        assert!(!page.show(socket.as_raw_fd()));
+        assert_eq!(first_number(), 0);
+        let (private, read_write) = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, libc::PROT_READ | libc::PROT_WRITE);
+        // SAFETY: the address is only a hint. The page is never unmapped.
+        let others = unsafe { libc::mmap(at.cast(), 8, read_write, private, -1, 0).cast::<AtomicU64>() };
+        assert_ne!(others.cast(), libc::MAP_FAILED);
+        // SAFETY: it was mapped just now.
+        let others = unsafe { &*others };
+        others.store(77, Ordering::Relaxed);
+        assert!(page.show(second.as_raw_fd()));
+        assert_eq!((first_number(), others.load(Ordering::Relaxed)), (2, 77));
     }
 }

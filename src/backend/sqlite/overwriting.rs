@@ -16,10 +16,11 @@ pub(super) struct Overwriting {
 }
 
 impl Overwriting {
-    /// If the put after so many always is one in vain, puts take 3 % more. Fewer let the tests of faults meet both.
+    /// If every 17th put is tried in vain, puts take 3 % more. With debug hooks the number is smaller, so that the tests of
+    /// faults run both statements.
     const AFTER: u8 = if cfg!(feature = "debug-hooks") { 2 } else { 16 };
 
-    /// Whether the table is one where it means the same as an upsert.
+    /// Sets whether the UPDATE means the same as the upsert for this table.
     pub fn allow(&self, is_allowed: bool) {
         self.is_allowed.set(is_allowed);
     }

@@ -297,8 +297,13 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let broken = self.connection.as_ref().and_then(|connection| connection.broken);
         let mut state = self.pool.lock();
-        let keeps = broken.is_none() && !state.closed;
-        let kept = if keeps { self.connection.take() } else { None };
+        if state.closed {
+            // Whoever closes the pool waits until no connection is open.
+            drop(state);
+            close(self.connection.take());
+            state = self.pool.lock();
+        }
+        let kept = if broken.is_none() { self.connection.take() } else { None };
         if self.is_writer {
             let missing = Writer::Missing(broken.or(self.after).unwrap_or("the end"));
             state.writer = kept.map_or(missing, Writer::Free);
@@ -312,10 +317,14 @@ impl Drop for Turn<'_> {
         }
         self.pool.any_freed.notify_all();
         drop(state);
-        match self.connection.take() {
-            Some(connection) if broken.is_some() => connection.close_without_checkpoint(),
-            connection => drop(connection),
-        }
+        close(self.connection.take());
+    }
+}
+
+fn close(connection: Option<Box<Connection>>) {
+    match connection {
+        Some(connection) if connection.broken.is_some() => connection.close_without_checkpoint(),
+        connection => drop(connection),
     }
 }
 

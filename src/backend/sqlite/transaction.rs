@@ -18,8 +18,8 @@ use crate::types::Entry;
 use crate::version::Version;
 
 impl Connection {
-    /// Changes rows in a transaction, and sweeps. If `run` returns `None` or fails, changes nothing. A change of one
-    /// statement needs no explicit transaction, which costs much less.
+    /// Changes rows in a transaction, and sweeps. If `run` returns `None` or fails, changes nothing. One statement needs no
+    /// explicit transaction, which costs much less; nor does a put, whose first statement may change nothing.
     pub(super) fn change<T>(
         &mut self,
         clock: &Clock,

@@ -78,8 +78,8 @@ pub(super) fn write(words: &[AtomicU64], bytes: &[u8]) {
     }
 }
 
-/// Copies bytes to a place that takes all of them, and writes nothing else. Returns `None`, and has copied nothing, if
-/// there are not as many. (With slices in place of pointers it takes half as many instructions more.)
+/// Copies bytes to a place that takes all of them, and writes nothing else. Returns `None`, and copies nothing, if there
+/// are fewer words. (With slices it takes half as many instructions again.)
 #[inline(always)]
 pub(super) fn copy(words: &[AtomicU64], to: &mut [MaybeUninit<u8>]) -> Option<()> {
     let (len, rest) = (to.len(), to.len() % WORD);
