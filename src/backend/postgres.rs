@@ -104,7 +104,7 @@ impl Postgres {
         let mut call = Call::begin(self.timeout);
         let mut turn = self.pools.turn(&mut call, intent != Intent::Read)?;
         // Nothing was sent yet, so the call can be carried out by any session.
-        while turn.is_extra()
+        if turn.is_extra()
             && let Err(failure) = self.connect(turn.session()?, &mut call, true)
         {
             turn.exchange(&mut call, failure.error)?;
