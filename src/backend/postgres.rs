@@ -27,7 +27,6 @@ use self::libpq::Libpq;
 use self::pool::Pools;
 use self::schema::Rights;
 use self::session::Session;
-use self::wire::Param;
 use super::{Backend, Each, Entries, Import, Outcome, Projection, Range, Removed, Scan, ScanPage, Step, Write};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
@@ -330,10 +329,7 @@ impl Backend for Postgres {
     }
 
     fn sweep(&self, max: u64, _: i64) -> Result<u64> {
-        self.change(|connection, call| {
-            let params = [Param::number(i64::try_from(max).unwrap_or(i64::MAX)), Param::number(self.now())];
-            Ok(connection.ask(call, Statement::new(sql::SWEEP, params))?.changed())
-        })
+        self.write_once(|session, call, attempt| write::sweep(session.connection()?, call, max, attempt))
     }
 
     /// Others can write whenever no call of theirs is in the way.

@@ -201,8 +201,8 @@ fn insert() -> String {
     )
 }
 
-/// A put without an expiration, whose result does not depend on the time. $1: namespace, $2: key, $3: how long to wait for locks, $4: the
-/// client, $5: the number of its write, $6: version, $7: metadata, $8: value.
+/// A put without an expiration, whose result does not depend on the time. $1: namespace, $2: key, $3: how long to wait
+/// for locks, $4: the client, $5: the number of its write, $6: version, $7: metadata, $8: value.
 pub(super) static PUT_WITHOUT_EXPIRATION: LazyLock<String> = LazyLock::new(|| {
     format!(
         "WITH t AS MATERIALIZED (SELECT {} AS at, set_config('lock_timeout', $3, true)),
@@ -345,14 +345,37 @@ pub(super) const DELETE_ALL: &str = "DELETE FROM luat_kv.kv AS k USING unnest($1
 
 // Housekeeping.
 
-/// $1: the number of rows, $2: now. Rows that others have locked are left to them: two sweeps that wait for each other
-/// would be a deadlock. (Not as a subquery, which the server may carry out several times, each for other rows.)
-pub(super) const SWEEP: &str = concat!(
-    "WITH d AS MATERIALIZED (SELECT namespace, key FROM luat_kv.kv WHERE expiration <= ",
-    now!(2),
-    " ORDER BY expiration LIMIT $1 FOR UPDATE SKIP LOCKED)
-    DELETE FROM luat_kv.kv WHERE (namespace, key) IN (SELECT namespace, key FROM d)"
-);
+/// Rows that others have locked are left to them: two sweeps that wait for each other would be a deadlock. (Not as a
+/// subquery, which the server may carry out several times, each for other rows.)
+macro_rules! sweep {
+    () => {
+        concat!(
+            "d AS MATERIALIZED (SELECT namespace, key FROM luat_kv.kv WHERE expiration <= ",
+            now!(2),
+            " ORDER BY expiration LIMIT $1 FOR UPDATE SKIP LOCKED)"
+        )
+    };
+}
+
+macro_rules! delete_swept {
+    () => {
+        "DELETE FROM luat_kv.kv WHERE (namespace, key) IN (SELECT namespace, key FROM d)"
+    };
+}
+
+/// A sweep that nobody has asked for. $1: the number of rows, $2: now.
+pub(super) const SWEEP: &str = concat!("WITH ", sweep!(), delete_swept!());
+
+/// The same, with its answer: the number of rows; no row, if that is 0. $3: the client, $4: the number of its write, $5:
+/// whether it may have been made already.
+pub(super) static SWEEP_ASKED_FOR: LazyLock<String> = LazyLock::new(|| {
+    let (sweep, delete, at) = (sweep!(), delete_swept!(), now!());
+    format!(
+        "WITH {sweep}, x AS ({delete} RETURNING true), w AS (SELECT count(*) AS number FROM x)
+        INSERT INTO luat_kv.kv_done AS d (client, count, at, number)
+        SELECT $3, $4, {at}, w.number FROM w WHERE $5 OR w.number > 0 {LEDGER} RETURNING true, number"
+    )
+});
 
 /// Forgets clients that have written nothing for an hour, except those that are writing now.
 pub(super) const FORGET_CLIENTS: &str = "WITH d AS MATERIALIZED (SELECT client FROM luat_kv.kv_done

@@ -288,14 +288,33 @@ pub(super) fn remove(
     params.push(Param::bool(attempt.repeated));
     params.extend([Param::number(step.rows as i64), Param::number(step.bytes as i64)]);
     params.extend(range.below.map(|below| Param::Bytes(below.as_bytes())));
-    let rows = match connection.ask(call, Statement::new(&sql, params)) {
-        Err(failure) if failure.kind == Kind::Done => {
-            connection.ask(call, Statement::new(sql::ANSWER, attempt.token()))
-        }
-        rows => rows,
-    }?;
+    let rows = ask(connection, call, Statement::new(&sql, params), attempt)?;
     let live = rows.count(0, 1)?;
     let last =
         rows.bytes(0, 5).is_some().then(|| name(&rows, 0, 5).and_then(|last| Ok(copy_text(last)?))).transpose()?;
     Ok(Removed { rows: live, live, last })
+}
+
+/// Removes expired rows, and returns how many.
+pub(super) fn sweep(connection: &mut Connection, call: &mut Call, max: u64, attempt: &Attempt) -> Result<u64, Failure> {
+    let max = i64::try_from(max).unwrap_or(i64::MAX);
+    let [client, count] = attempt.token();
+    let params = [Param::number(max), Param::number(attempt.now), client, count, Param::bool(attempt.repeated)];
+    let rows = ask(connection, call, Statement::new(&sql::SWEEP_ASKED_FOR, params), attempt)?;
+    if rows.len() == 0 { Ok(0) } else { rows.count(0, 1) }
+}
+
+/// Carries out a statement that is a write, or returns its answer if it was made already.
+fn ask(
+    connection: &mut Connection,
+    call: &mut Call,
+    statement: Statement<'_>,
+    attempt: &Attempt,
+) -> Result<Rows, Failure> {
+    match connection.ask(call, statement) {
+        Err(failure) if failure.kind == Kind::Done => {
+            connection.ask(call, Statement::new(sql::ANSWER, attempt.token()))
+        }
+        rows => rows,
+    }
 }

@@ -15,7 +15,10 @@ use std::time::{Duration, Instant};
 use luat_kv::{Code, Namespace, OpenOptions, Result, Store};
 
 use super::control::{Control, Passed};
-use super::operations::{BEFORE, OPERATIONS, Operation, contents, prepare};
+use super::operations::{
+    BEFORE, EXPIRED, LARGE, OF_STORE, OPERATIONS, Operation, SWEEP, contents, expired, open_long_ago, prepare,
+    prepare_alone,
+};
 use crate::support::{Run, end_if_it_hangs};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -40,9 +43,18 @@ const WORKERS: usize = 3;
 #[derive(Clone, Copy)]
 enum Task {
     Open,
-    /// An operation on a connection that has made it before; with `true`, on a new one, where statements are prepared
-    /// first.
-    Operation(&'static Operation, bool),
+    Operation(Cut),
+}
+
+#[derive(Clone, Copy)]
+struct Cut {
+    operation: &'static Operation,
+    /// Whether it concerns all namespaces.
+    of_store: bool,
+    /// Whether the connection is a new one, where statements are prepared first, and not one that has made it before.
+    is_new: bool,
+    /// Whether it is cut at [`FEW`] places.
+    few: bool,
 }
 
 #[derive(Default)]
@@ -56,8 +68,13 @@ struct Report {
 pub fn suite(run: &mut Run) -> ExitCode {
     end_if_it_hangs();
     let mut tasks = vec![Task::Open];
-    tasks
-        .extend(OPERATIONS.iter().flat_map(|operation| [false, true].map(|is_new| Task::Operation(operation, is_new))));
+    for (operations, few, of_store) in [(OF_STORE, false, true), (LARGE, true, false), (OPERATIONS, false, false)] {
+        for operation in operations {
+            for is_new in [false, true] {
+                tasks.push(Task::Operation(Cut { operation, of_store, is_new, few: few || is_new }));
+            }
+        }
+    }
     // Those that take longest are the last ones, and begin first.
     let left = Mutex::new(tasks.iter().copied().enumerate().collect::<Vec<_>>());
     let is_torture = run.is_torture();
@@ -81,7 +98,7 @@ pub fn suite(run: &mut Run) -> ExitCode {
         report.complaints.iter().for_each(|complaint| run.complain(complaint));
         run.test(&match task {
             Task::Open => "opening: a cut is survived or an error, and the next store opens".to_owned(),
-            Task::Operation(operation, is_new) => format!(
+            Task::Operation(Cut { operation, is_new, .. }) => format!(
                 "{}{}: done once if acknowledged, and at most once if not",
                 operation.name,
                 if is_new { " on a new connection" } else { "" }
@@ -100,6 +117,7 @@ struct Worker {
     /// The URL of the proxy.
     url: String,
     direct: Store,
+    long_ago: Store,
     through: Store,
     is_torture: bool,
     report: Report,
@@ -109,15 +127,16 @@ impl Worker {
     fn start(is_torture: bool) -> Worker {
         let mut control = Control::start(&[]);
         let direct = Store::open_url(control.ask("url"), &OpenOptions::new()).expect("a store");
+        let long_ago = open_long_ago(&control.ask("url")).expect("a store");
         let url = control.ask("proxy");
         let through = open(&url).expect("a store");
-        Worker { control, url, direct, through, is_torture, report: Report::default() }
+        Worker { control, url, direct, long_ago, through, is_torture, report: Report::default() }
     }
 
     fn carry_out(&mut self, task: Task) {
         match task {
             Task::Open => self.opens(),
-            Task::Operation(operation, is_new) => self.cut(operation, is_new),
+            Task::Operation(cut) => self.cut(cut),
         }
     }
 
@@ -138,46 +157,46 @@ impl Worker {
     }
 
     /// Cuts a connection while an operation uses it.
-    fn cut(&mut self, operation: &'static Operation, is_new: bool) {
+    fn cut(&mut self, cut: Cut) {
+        let operation = cut.operation;
+        if cut.of_store {
+            self.control.ask("sql TRUNCATE luat_kv.kv"); // what other tasks have left
+        }
         // The first run may have to prepare something.
         for _ in 0..2 {
-            let (_, same) = self.prepared(is_new);
+            let (_, same) = self.prepared(cut);
             self.control.passed();
             if let Err(error) = (operation.run)(&same) {
                 return self.complain(format!("{} without a cut: {error}", operation.name));
             }
         }
-        for (direction, size) in self.places(Task::Operation(operation, is_new)) {
-            let (namespace, same) = self.prepared(is_new);
+        for (direction, size) in self.places(Task::Operation(cut)) {
+            let (namespace, same) = self.prepared(cut);
             self.control.ask(&format!("cut {direction} {size}"));
             let begun = Instant::now();
             let returned = (operation.run)(&same);
             self.count(begun.elapsed());
             self.control.passed();
-            let left = contents(&namespace).expect("to read directly");
-            let after = operation.leaves.unwrap_or(BEFORE);
-            let right = match &returned {
-                Ok(answer) => answer == operation.returns && left == after,
-                Err(error) => {
-                    self.report.failed += 1;
-                    let may_be_made = error.message().contains("the write may have been made");
-                    matches!(error.code(), Code::Io | Code::Busy) && (left == BEFORE || (may_be_made && left == after))
-                }
-            };
-            if !right {
+            let (left, is_right) = judge(cut, &namespace, &returned);
+            self.report.failed += u64::from(returned.is_err());
+            if !is_right {
                 self.complain(format!("cut {direction} after {size} bytes: {returned:?}, and there is {left}"));
             }
         }
     }
 
     /// A namespace of the store that is not cut, and the same of one whose connection is there.
-    fn prepared(&mut self, is_new: bool) -> (Namespace, Namespace) {
-        let namespace = prepare(&self.direct).expect("to prepare a namespace");
-        if is_new {
+    fn prepared(&mut self, cut: Cut) -> (Namespace, Namespace) {
+        let namespace = match cut.of_store {
+            true => prepare_alone(&self.direct, &self.long_ago),
+            false => prepare(&self.direct),
+        };
+        let namespace = namespace.expect("to prepare a namespace");
+        if cut.is_new {
             self.through = open(&self.url).expect("a store");
         }
         let same = self.through.namespace(namespace.name()).expect("the same namespace");
-        if !is_new {
+        if !cut.is_new {
             same.has("old").expect("a connection");
         }
         (namespace, same)
@@ -186,8 +205,8 @@ impl Worker {
     /// Where to cut what has passed: directions, and numbers of bytes.
     fn places(&mut self, task: Task) -> Vec<(&'static str, u64)> {
         let places = match (task, self.is_torture) {
-            (Task::Operation(_, true), false) => Some(FEW),
-            (Task::Operation(_, true), true) | (_, false) => Some(ALL),
+            (Task::Operation(Cut { few: true, .. }), false) => Some(FEW),
+            (Task::Operation(Cut { few: true, .. }), true) | (_, false) => Some(ALL),
             (_, true) => None,
         };
         let of = |(direction, passed): (&'static str, Passed)| {
@@ -208,6 +227,29 @@ impl Worker {
             self.complain(format!("a call took {took:?}"));
         }
     }
+}
+
+/// What an operation has left, and whether that is right beside its answer.
+fn judge(cut: Cut, namespace: &Namespace, returned: &Result<String>) -> (String, bool) {
+    let show = |contents: &str, expired| match expired {
+        0 => contents.to_owned(),
+        _ => format!("{contents} and {expired} expired"),
+    };
+    let before = show(BEFORE, if cut.of_store { EXPIRED } else { 0 });
+    let after = match cut.operation.name {
+        SWEEP => show(BEFORE, 0),
+        _ => cut.operation.leaves.map_or_else(|| before.clone(), str::to_owned),
+    };
+    let left = contents(namespace).expect("to read directly");
+    let left = show(&left, if cut.of_store { expired(namespace).expect("to count directly") } else { 0 });
+    let is_right = match returned {
+        Ok(answer) => answer == cut.operation.returns && left == after,
+        Err(error) => {
+            let may_be_made = error.message().contains("the write may have been made");
+            matches!(error.code(), Code::Io | Code::Busy) && (left == before || (may_be_made && left == after))
+        }
+    };
+    (left, is_right)
 }
 
 fn open(url: &str) -> Result<Store> {

@@ -3,7 +3,7 @@
 use std::io::Cursor;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use luat_kv::{Format, IncrOptions, ListOptions, Namespace, PutOptions, Result, Store};
+use luat_kv::{Clock, Format, IncrOptions, ListOptions, Namespace, OpenOptions, PutOptions, Result, Store};
 
 /// An operation on a namespace that [`prepare`] has filled.
 pub struct Operation {
@@ -32,6 +32,35 @@ pub fn prepare(store: &Store) -> Result<Namespace> {
     Ok(namespace)
 }
 
+/// Opens a store for whose writes it is long ago: what it puts with a lifetime has expired.
+pub fn open_long_ago(url: &str) -> Result<Store> {
+    Store::open_url(url, &OpenOptions::new().clock(Clock::manual(1_000)))
+}
+
+/// The same as [`prepare`] and a second namespace, with nothing else in the store, and [`EXPIRED`] entries that nobody
+/// has removed.
+pub fn prepare_alone(store: &Store, long_ago: &Store) -> Result<Namespace> {
+    for name in store.namespaces()? {
+        store.namespace(&name)?.clear()?;
+    }
+    store.sweep(None)?;
+    store.namespace("other")?.put("k", "v")?;
+    let namespace = prepare(store)?;
+    let same = long_ago.namespace(namespace.name())?;
+    for number in 0..EXPIRED {
+        same.put_with(&format!("expired/{number}"), "gone", &PutOptions::default().ttl(60))?;
+    }
+    Ok(namespace)
+}
+
+pub const EXPIRED: u64 = 2;
+
+/// How many expired entries of a namespace nobody has removed.
+pub fn expired(namespace: &Namespace) -> Result<u64> {
+    let stats = namespace.store().stats()?;
+    Ok(stats.namespaces.iter().filter(|stats| stats.name == namespace.name()).map(|stats| stats.expired).sum())
+}
+
 /// All keys of a namespace, with their values and metadata.
 pub fn contents(namespace: &Namespace) -> Result<String> {
     shown(namespace, "")
@@ -48,7 +77,18 @@ fn shown(namespace: &Namespace, prefix: &str) -> Result<String> {
 }
 
 fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+    match bytes {
+        [first, .., last] if bytes.len() > 100 => format!("{}…{} ({})", *first as char, *last as char, bytes.len()),
+        _ => String::from_utf8_lossy(bytes).into_owned(),
+    }
+}
+
+/// A value that is sent in several parts.
+fn large() -> Vec<u8> {
+    let mut value = vec![b'-'; 4_200_000];
+    value[0] = b'<';
+    *value.last_mut().expect("it is not empty") = b'>';
+    value
 }
 
 fn nothing() -> String {
@@ -177,3 +217,38 @@ pub const OPERATIONS: &[Operation] = &[
         leaves: Some("counter=7 doc=old{1} i/1=1 old=2 p/1=x p/2=y p/3=z"),
     },
 ];
+
+/// Those that may take longer than a busy timeout, by the number of their bytes.
+pub const LARGE: &[Operation] = &[Operation {
+    name: "put of a value in parts",
+    run: |kv| kv.put("doc", large()).map(|_| String::new()),
+    returns: "",
+    leaves: Some("counter=7 doc=<…> (4200000) old=bye p/1=x p/2=y p/3=z"),
+}];
+
+/// Those that concern all namespaces, as [`prepare_alone`] has filled them. What they leave is the same, but a sweep
+/// leaves nothing that has [`expired`].
+pub const OF_STORE: &[Operation] = &[
+    Operation {
+        name: "namespaces",
+        run: |kv| {
+            let names = kv.store().namespaces()?;
+            let known = |name: &String| if name == kv.name() { "its own".to_owned() } else { name.clone() };
+            Ok(names.iter().map(known).collect::<Vec<_>>().join(" "))
+        },
+        returns: "its own other",
+        leaves: None,
+    },
+    Operation {
+        name: "stats",
+        run: |kv| {
+            let stats = kv.store().stats()?.namespaces;
+            Ok(stats.iter().map(|of| format!("{}+{}", of.live, of.expired)).collect::<Vec<_>>().join(" "))
+        },
+        returns: "6+2 1+0",
+        leaves: None,
+    },
+    Operation { name: SWEEP, run: |kv| Ok(kv.store().sweep(None)?.to_string()), returns: "2", leaves: None },
+];
+
+pub const SWEEP: &str = "sweep";
