@@ -213,10 +213,10 @@ pub(crate) trait Backend: Send + Sync {
     fn pause(&self);
 
     /// Waits before a call of this thread that was BUSY is repeated: until others have written, if the back end notices
-    /// that, but not longer than `time`.
+    /// that, or about as long as `step`, but not longer than `left`.
     #[cfg(not(target_family = "wasm"))]
-    fn wait(&self, time: Duration) {
-        std::thread::sleep(time);
+    fn wait(&self, step: Duration, left: Duration) {
+        std::thread::sleep(step.min(left));
     }
 
     /// Returns the names of the namespaces that have a live key, in byte order.

@@ -143,7 +143,7 @@ impl Inner {
         let mut wait = None;
         while error.code() == Code::Busy {
             let wait = wait.get_or_insert_with(Wait::begin);
-            if begun.get() || !wait.step(self.busy_timeout, |time| self.backend.wait(time)) {
+            if begun.get() || !wait.step(self.busy_timeout, |step, left| self.backend.wait(step, left)) {
                 #[cfg(feature = "sqlite")]
                 if error.is_passing() {
                     return Err(error.given_up());
@@ -203,7 +203,7 @@ impl Wait {
     }
 
     /// Waits for a moment, unless the timeout is over.
-    fn step(&mut self, timeout: Duration, wait: impl FnOnce(Duration)) -> bool {
+    fn step(&mut self, timeout: Duration, wait: impl FnOnce(Duration, Duration)) -> bool {
         /// In milliseconds, the same steps as SQLite's busy handler. The last one is repeated.
         const STEPS: [u64; 12] = [1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 100];
         let left = timeout.saturating_sub(self.since.elapsed());
@@ -212,7 +212,7 @@ impl Wait {
         }
         let step = STEPS[self.steps.min(STEPS.len() - 1)];
         self.steps += 1;
-        wait(Duration::from_millis(step).min(left));
+        wait(Duration::from_millis(step), left);
         true
     }
 }
@@ -286,7 +286,10 @@ impl Store {
             drop(entered);
             match opened {
                 Err(error) if error.is_passing() => {
-                    if !wait.get_or_insert_with(Wait::begin).step(options.busy_timeout, std::thread::sleep) {
+                    if !wait
+                        .get_or_insert_with(Wait::begin)
+                        .step(options.busy_timeout, |step, left| std::thread::sleep(step.min(left)))
+                    {
                         return Err(error.given_up());
                     }
                 }

@@ -355,8 +355,8 @@ impl Backend for Sqlite {
         commits::give_way();
     }
 
-    fn wait(&self, time: Duration) {
-        commits::wait(time);
+    fn wait(&self, step: Duration, left: Duration) {
+        commits::wait(step, left);
     }
 
     fn namespaces(&self, now: i64) -> Result<Vec<String>> {

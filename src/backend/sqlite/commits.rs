@@ -20,17 +20,27 @@ struct Waiter {
     seen: Cell<Option<(usize, u32)>>,
     /// The same before the last wait of the call.
     before: Cell<Option<(usize, u32)>>,
-    /// Whether others have committed since then.
-    others_commit: Cell<bool>,
+    others: Cell<Others>,
     has_waited: Cell<bool>,
-    /// How long it has waited about until it was woken, the last times.
-    last_turn: Cell<Duration>,
-    /// How many waits have ended with their time since the last attempt.
+    /// How long its turn may take to come; 0 if nothing is known of turns.
+    patience: Cell<Duration>,
+    /// How many waits of the call have ended with their time, since it was last woken or has tried to write.
     timeouts: Cell<u32>,
+    /// How many waits of the call have ended at once because of a commit, since then.
+    missed: Cell<u32>,
     /// Whether the last write has woken another thread.
     woke: Cell<bool>,
     /// When it last slept between two writes.
     slept: Cell<Option<Instant>>,
+}
+
+/// What others have done since the last wait of the call began.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Others {
+    /// It has not waited yet.
+    Unknown,
+    Commit,
+    Rest,
 }
 
 thread_local! {
@@ -38,15 +48,20 @@ thread_local! {
         Waiter {
             seen: Cell::new(None),
             before: Cell::new(None),
-            others_commit: Cell::new(false),
+            others: Cell::new(Others::Unknown),
             has_waited: Cell::new(false),
-            last_turn: Cell::new(Duration::ZERO),
+            patience: Cell::new(Duration::ZERO),
             timeouts: Cell::new(0),
+            missed: Cell::new(0),
             woke: Cell::new(false),
             slept: Cell::new(None),
         }
     };
 }
+
+/// The bounds of the patience.
+const SHORTEST: Duration = Duration::from_millis(1);
+const LONGEST: Duration = Duration::from_millis(10);
 
 /// Forgets the number of an earlier call of this thread, whose connection may be closed by now.
 pub(super) fn forget() {
@@ -61,7 +76,11 @@ pub(super) fn begin(index: WalIndex) -> bool {
         let has_waited = waiter.has_waited.take();
         let seen = (index.commits().addr().get(), index.commit_number());
         let before = waiter.before.take().filter(|_| has_waited);
-        waiter.others_commit.set(before.is_some_and(|before| before.0 == seen.0 && before.1 != seen.1));
+        waiter.others.set(match before {
+            None => Others::Unknown,
+            Some(before) if before.0 == seen.0 && before.1 != seen.1 => Others::Commit,
+            Some(_) => Others::Rest,
+        });
         waiter.seen.set(Some(seen));
         waiter.woke.set(false);
         has_waited
@@ -88,9 +107,21 @@ pub(super) fn goes_on_waiting() -> bool {
     /// So many waits without an attempt, in case those that commit wake nobody.
     const MOST: u32 = 4;
     WAITER.with(|waiter| {
-        let goes_on = waiter.others_commit.get() && (1..=MOST).contains(&waiter.timeouts.get());
-        if !goes_on && waiter.timeouts.replace(0) > 0 {
-            waiter.last_turn.set(Duration::ZERO);
+        let (timeouts, missed, patience) = (waiter.timeouts.get(), waiter.missed.get(), waiter.patience.get());
+        let others_commit = waiter.others.get() == Others::Commit;
+        let goes_on = others_commit
+            && match timeouts {
+                // It was not in the queue yet. If others take turns, there is one.
+                0 => !patience.is_zero() && (1..=MOST).contains(&missed),
+                _ => timeouts <= MOST,
+            };
+        if timeouts > 0 {
+            let longer = (2 * patience).clamp(SHORTEST, LONGEST);
+            waiter.patience.set(if others_commit { longer } else { Duration::ZERO });
+        }
+        if !goes_on {
+            waiter.timeouts.set(0);
+            waiter.missed.set(0);
         }
         goes_on
     })
@@ -113,27 +144,33 @@ pub(super) fn give_way() {
     });
 }
 
-/// Waits until another process wakes this thread, but not longer than `time`. If others have committed since the last
-/// wait, they may stop writing without waking anyone, so the wait is short. It is longer if the last wait that a wake
-/// ended was longer, because many processes take turns.
-pub(super) fn wait(time: Duration) {
-    const SHORTEST: Duration = Duration::from_millis(1);
-    const LONGEST: Duration = Duration::from_millis(4);
+/// Waits until another process wakes this thread, but not longer than `left`; and if it knows nothing of others, or they
+/// have not committed during the last wait, about as long as `step`.
+///
+/// Threads are woken in the order in which they began to wait, so a wait that ends too early costs the thread its place.
+/// It is therefore several times as long as the last one that a wake has ended. But those that commit may stop without
+/// waking anyone: the wait after one that was too long is a short one, to see whether they still do.
+pub(super) fn wait(step: Duration, left: Duration) {
     WAITER.with(|waiter| {
         let Some((address, seen)) = waiter.seen.take() else {
-            return std::thread::sleep(time);
+            return std::thread::sleep(step.min(left));
         };
-        let time = match waiter.others_commit.get() {
-            true => (2 * waiter.last_turn.get()).clamp(SHORTEST, LONGEST).min(time),
-            false => time,
+        let patience = waiter.patience.get();
+        let time = match waiter.others.get() {
+            Others::Commit if waiter.timeouts.get() % 2 == 1 => SHORTEST,
+            Others::Commit => patience.max(SHORTEST),
+            Others::Unknown if !patience.is_zero() => patience,
+            Others::Unknown | Others::Rest => step,
         };
         let begun = Instant::now();
-        let has_timed_out = futex::wait(address, seen, time);
-        if has_timed_out {
-            waiter.timeouts.set(waiter.timeouts.get() + 1);
-        } else {
-            waiter.timeouts.set(0);
-            waiter.last_turn.set(begun.elapsed().max(waiter.last_turn.get() / 2));
+        match futex::wait(address, seen, time.min(left)) {
+            Ended::TimedOut => waiter.timeouts.set(waiter.timeouts.get() + 1),
+            Ended::Missed => waiter.missed.set(waiter.missed.get() + 1),
+            Ended::Woken => {
+                waiter.timeouts.set(0);
+                waiter.missed.set(0);
+                waiter.patience.set((2 * begun.elapsed()).max(patience / 2).clamp(SHORTEST, LONGEST));
+            }
         }
         waiter.before.set(Some((address, seen)));
         waiter.has_waited.set(true);
@@ -143,7 +180,16 @@ pub(super) fn wait(time: Duration) {
 /// Sleeps until it is woken, or the next commit has happened already. Returns whether the time is over.
 #[cfg(test)]
 pub(super) fn sleep(index: WalIndex, time: Duration) -> bool {
-    futex::wait(index.commits().addr().get(), index.commit_number(), time)
+    futex::wait(index.commits().addr().get(), index.commit_number(), time) == Ended::TimedOut
+}
+
+/// How a wait has ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    Woken,
+    TimedOut,
+    /// It has not begun, since there was a commit before.
+    Missed,
 }
 
 /// Whether a waiter can be woken.
@@ -159,8 +205,7 @@ mod futex {
         unsafe { libc::syscall(libc::SYS_futex, number, libc::FUTEX_WAKE, 1) > 0 }
     }
 
-    /// Returns whether the time is over.
-    pub(super) fn wait(address: usize, seen: u32, time: Duration) -> bool {
+    pub(super) fn wait(address: usize, seen: u32, time: Duration) -> Ended {
         let time = libc::timespec {
             tv_sec: time.as_secs().try_into().unwrap_or(libc::time_t::MAX),
             #[allow(clippy::unnecessary_cast)] // its type differs from system to system
@@ -174,7 +219,11 @@ mod futex {
             // Not mapped any more, or not permitted.
             std::thread::sleep(Duration::new(time.tv_sec as u64, time.tv_nsec as u32));
         }
-        error == libc::ETIMEDOUT
+        match error {
+            libc::ETIMEDOUT => Ended::TimedOut,
+            libc::EAGAIN => Ended::Missed,
+            _ => Ended::Woken,
+        }
     }
 }
 
@@ -188,9 +237,9 @@ mod futex {
         true
     }
 
-    pub(super) fn wait(_: usize, _: u32, time: Duration) -> bool {
+    pub(super) fn wait(_: usize, _: u32, time: Duration) -> Ended {
         std::thread::sleep(time);
-        true
+        Ended::TimedOut
     }
 }
 
@@ -239,7 +288,7 @@ pub(super) mod tests {
             thread::spawn(move || {
                 begin(index);
                 ready.send(()).unwrap();
-                wait(FOR_EVER);
+                wait(FOR_EVER, FOR_EVER);
                 done.send(())
             });
             is_ready.recv().unwrap();
@@ -256,7 +305,7 @@ pub(super) mod tests {
             begin(connection.index.unwrap());
             thread::scope(|scope| scope.spawn(|| commit(file)).join()).unwrap();
             let begun = Instant::now();
-            wait(FOR_EVER);
+            wait(FOR_EVER, FOR_EVER);
             assert!(begun.elapsed() < FOR_EVER / 2);
         });
     }
@@ -266,7 +315,7 @@ pub(super) mod tests {
         with_file(|_, connection| {
             let (index, begun) = (connection.index.unwrap(), Instant::now());
             begin(index);
-            wait(Duration::from_millis(1));
+            wait(Duration::from_millis(1), FOR_EVER);
             let mut waits = 0;
             // It tries again from time to time while others commit, and as soon as they do not.
             for commits in [true, true, false] {
@@ -276,13 +325,75 @@ pub(super) mod tests {
                     if !goes_on_waiting() {
                         break;
                     }
-                    wait(FOR_EVER);
+                    wait(FOR_EVER, FOR_EVER);
                     waits += 1;
                 }
-                wait(if commits { FOR_EVER } else { Duration::ZERO });
+                wait(if commits { FOR_EVER } else { Duration::ZERO }, FOR_EVER);
             }
             assert_eq!(waits, 8);
             assert!(begun.elapsed() < FOR_EVER / 2);
+        });
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_wait_is_longer_than_the_turn_before() {
+        const TURN: Duration = Duration::from_millis(4);
+        const STEP: Duration = Duration::from_micros(1);
+        with_file(|file, connection| {
+            let index = connection.index.unwrap();
+            let timed = |left| {
+                let begun = Instant::now();
+                begin(index);
+                wait(STEP, left);
+                begun.elapsed()
+            };
+            let started = Instant::now();
+            let in_time = || assert!(started.elapsed() < FOR_EVER / 2);
+            // Nothing is known of turns.
+            while timed(FOR_EVER) >= TURN {
+                in_time();
+            }
+            // It is woken after a turn, unless the commit comes before the wait. Then it may have to wait as long again.
+            while timed(FOR_EVER) < TURN {
+                in_time();
+                forget_call();
+                thread::scope(|scope| {
+                    scope.spawn(|| {
+                        thread::sleep(TURN);
+                        commit(file);
+                    });
+                    begin(index);
+                    wait(FOR_EVER, FOR_EVER);
+                });
+                forget_call();
+            }
+            assert!(timed(Duration::ZERO) < FOR_EVER / 2);
+        });
+    }
+
+    /// As if another call began.
+    #[cfg(target_os = "linux")]
+    fn forget_call() {
+        WAITER.with(|waiter| waiter.has_waited.set(false));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn who_knows_of_turns_waits_although_it_has_missed_a_commit() {
+        with_file(|_, connection| {
+            let index = connection.index.unwrap();
+            let misses = || {
+                put(&connection);
+                wait(FOR_EVER, FOR_EVER);
+                begin(index);
+                goes_on_waiting()
+            };
+            begin(index);
+            assert!(!misses());
+            WAITER.with(|waiter| waiter.patience.set(SHORTEST));
+            // It tries again all the same, now and then.
+            assert_eq!((0..10).filter(|_| misses()).count(), 8);
         });
     }
 
@@ -292,11 +403,11 @@ pub(super) mod tests {
             const TIME: Duration = Duration::from_millis(20);
             begin(connection.index.unwrap());
             let begun = Instant::now();
-            wait(TIME);
+            wait(FOR_EVER, TIME);
             begin(connection.index.unwrap());
             connection.close().unwrap();
-            wait(TIME);
-            wait(TIME); // without a note
+            wait(FOR_EVER, TIME);
+            wait(FOR_EVER, TIME); // without a note
             assert!(begun.elapsed() >= 3 * TIME);
         });
     }

@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_micros(50);
 /// After this many writes without a pause, more are expected.
 const IN_A_ROW: u32 = 16;
 
-/// How long it waits for the process that it has woken, which may have been killed.
+/// If it writes again within this time after its slice, it waits first.
 const GIVES_WAY: Duration = Duration::from_millis(1);
 
 /// With a shorter busy timeout, a call always tries to write: it could fail because it has not.
@@ -34,11 +34,12 @@ pub(super) struct Slice {
     ended: Cell<Instant>,
     /// The number of writes without a pause, up to [`IN_A_ROW`].
     in_a_row: Cell<u32>,
-    is_retried: Cell<bool>,
-    /// Whether another process was woken while the present write has not returned yet.
-    has_woken: Cell<bool>,
-    /// It gives way until this time, or until there is another commit than the one with this number.
-    gives_way: Cell<Option<(Instant, u32)>>,
+    /// The number of commits before the attempt, if the call has waited.
+    retried: Cell<Option<u32>>,
+    /// Whether others were woken while the present write has not returned yet, and whether there was one.
+    woke_early: Cell<Option<bool>>,
+    /// A write before this time waits first, without an attempt.
+    gives_way: Cell<Option<Instant>>,
 }
 
 impl Slice {
@@ -49,8 +50,8 @@ impl Slice {
             began: Cell::new(now),
             ended: Cell::new(now),
             in_a_row: Cell::new(0),
-            is_retried: Cell::new(false),
-            has_woken: Cell::new(false),
+            retried: Cell::new(None),
+            woke_early: Cell::new(None),
             gives_way: Cell::new(None),
         }
     }
@@ -59,11 +60,8 @@ impl Slice {
     pub fn begin(&self, busy_timeout: Duration) -> bool {
         let has_waited = commits::begin(self.index);
         let (now, is_patient) = (Instant::now(), busy_timeout >= PATIENT);
-        if let Some((until, number)) = self.gives_way.get() {
-            if is_patient && now < until && self.index.commit_number() == number {
-                return false;
-            }
-            self.gives_way.set(None);
+        if self.gives_way.take().is_some_and(|until| is_patient && now < until) {
+            return false;
         }
         if has_waited && is_patient && commits::goes_on_waiting() {
             return false;
@@ -75,8 +73,8 @@ impl Slice {
         if !has_waited {
             self.in_a_row.set(if pauses { 0 } else { IN_A_ROW.min(self.in_a_row.get() + 1) });
         }
-        self.is_retried.set(has_waited);
-        self.has_woken.set(false);
+        self.retried.set(has_waited.then(|| self.index.commit_number()));
+        self.woke_early.set(None);
         true
     }
 
@@ -85,7 +83,7 @@ impl Slice {
     pub fn end(&self, has_written: bool) {
         if !has_written {
             // The first attempt must not miss the commit that it has met.
-            if self.is_retried.get() {
+            if self.retried.get().is_some() {
                 commits::skip(self.index);
             }
             return;
@@ -93,19 +91,30 @@ impl Slice {
         let now = Instant::now();
         self.ended.set(now);
         let has_slices = self.in_a_row.get() == IN_A_ROW;
-        if has_slices && !self.has_woken.get() && now.duration_since(self.began.get()) < SLICE {
-            return;
-        }
+        let others_write = match self.woke_early.get() {
+            _ if has_slices && self.is_in_another_slice() => true,
+            None if has_slices && now.duration_since(self.began.get()) < SLICE => return,
+            None => commits::wake(self.index),
+            Some(woke) => woke,
+        };
         self.began.set(now);
-        if !self.has_woken.get() && commits::wake(self.index) && has_slices && commits::CAN_WAKE {
-            self.gives_way.set(Some((now + GIVES_WAY, self.index.commit_number())));
+        if others_write && has_slices && commits::CAN_WAKE {
+            self.gives_way.set(Some(now + GIVES_WAY));
         }
+    }
+
+    /// Whether the attempt, after a wait, has lasted while another process wrote: SQLite repeats a step of it as long as
+    /// the header changes. That process has woken one more, or will. If this one did the same, two processes would have
+    /// slices at once from then on, and delay each other.
+    fn is_in_another_slice(&self) -> bool {
+        let own_commits = 1;
+        let others = |before| self.index.commit_number().wrapping_sub(before).saturating_sub(own_commits);
+        self.retried.get().is_some_and(|before| others(before) >= 2)
     }
 
     /// Wakes another process although the present write has not returned yet. It has committed.
     pub fn wake_early(&self) {
-        commits::wake(self.index);
-        self.has_woken.set(true);
+        self.woke_early.set(Some(commits::wake(self.index)));
     }
 }
 
@@ -121,42 +130,102 @@ mod tests {
 
     const FOR_EVER: Duration = Duration::from_secs(30);
 
-    /// Writes without a pause, until it has to give way or is told to stop.
+    /// Writes without a pause, until it has to wait or is told to stop.
     fn write(connection: &Connection, goes_on: impl Fn() -> bool) {
-        let slice = connection.own_commits.as_ref().unwrap().slice();
+        let slice = slice_of(connection);
         while goes_on() && slice.begin(FOR_EVER) {
             put(connection);
             slice.end(true);
         }
     }
 
-    #[test]
-    fn a_process_gives_way_at_the_end_of_its_slice_until_another_has_written() {
+    /// The same until it would have to wait.
+    fn write_to_the_end(connection: &Connection, goes_on: impl Fn() -> bool) {
+        let slice = slice_of(connection);
+        while goes_on() && slice.gives_way.get().is_none() {
+            assert!(slice.begin(FOR_EVER));
+            put(connection);
+            slice.end(true);
+        }
+    }
+
+    /// A file with one connection that writes, and another one, as in another process, while a third waits.
+    fn with_waiter(test: impl FnOnce(&Connection, &Connection, &dyn Fn() -> bool)) {
         let folder = tempfile::tempdir().unwrap();
         let file = OpenedFile::new(folder.path().join("kv.db"), false);
-        // One that writes, and another one, as in another process.
         let (writer, other) = (&open(&file), &open(&file));
         let (index, has_ended) = (other.index.unwrap(), AtomicBool::new(false));
-        let slice = writer.own_commits.as_ref().unwrap().slice();
         let begun = Instant::now();
-        let in_time = || begun.elapsed() < FOR_EVER;
+        let in_time = &|| begun.elapsed() < FOR_EVER;
         thread::scope(|scope| {
             scope.spawn(|| {
                 while !has_ended.load(Ordering::Relaxed) && in_time() {
                     commits::sleep(index, Duration::from_millis(100));
                 }
             });
-            write(writer, in_time);
-            put(other);
-            assert!(slice.begin(FOR_EVER));
-            // If that one does not write, it goes on after a moment.
-            write(writer, in_time);
-            while !slice.begin(FOR_EVER) && in_time() {}
-            // A call that cannot wait for long tries to write in any case.
-            write(writer, in_time);
-            assert!(slice.begin(Duration::ZERO));
+            test(writer, other, in_time);
             has_ended.store(true, Ordering::Relaxed);
         });
         assert!(in_time());
+    }
+
+    fn slice_of(connection: &Connection) -> &Slice {
+        connection.own_commits.as_ref().unwrap().slice()
+    }
+
+    #[test]
+    fn a_process_waits_once_at_the_end_of_its_slice() {
+        with_waiter(|writer, other, in_time| {
+            let slice = slice_of(writer);
+            write(writer, in_time);
+            // It was about to begin, so the next attempt is one, whether others have written or not.
+            assert!(slice.begin(FOR_EVER));
+            write(writer, in_time);
+            put(other);
+            assert!(slice.begin(FOR_EVER));
+            // A pause is another way to let others write.
+            write_to_the_end(writer, in_time);
+            thread::sleep(2 * GIVES_WAY);
+            assert!(slice.begin(FOR_EVER));
+            // A call that cannot wait for long tries to write in any case.
+            write_to_the_end(writer, in_time);
+            assert!(slice.begin(Duration::ZERO));
+        });
+    }
+
+    #[test]
+    fn a_process_that_has_woken_another_one_early_waits_too() {
+        with_waiter(|writer, _, in_time| {
+            let slice = slice_of(writer);
+            write(writer, in_time);
+            let gives_way = || {
+                assert!(slice.begin(FOR_EVER));
+                put(writer);
+                slice.wake_early();
+                slice.end(true);
+                !slice.begin(FOR_EVER)
+            };
+            while !gives_way() && in_time() {} // nobody may have waited at that moment
+        });
+    }
+
+    #[test]
+    fn a_write_beside_the_slice_of_another_process_ends_its_own() {
+        with_waiter(|writer, other, in_time| {
+            let slice = slice_of(writer);
+            write(writer, in_time);
+            for others in [0, 1, 2, 3] {
+                // An attempt after a wait.
+                commits::begin(writer.index.unwrap());
+                commits::wait(Duration::ZERO, Duration::ZERO);
+                assert!(slice.begin(FOR_EVER));
+                (0..others).for_each(|_| put(other));
+                put(writer);
+                slice.began.set(Instant::now() + FOR_EVER); // its own is not over
+                slice.end(true);
+                slice.gives_way.set(slice.gives_way.get().map(|_| Instant::now() + FOR_EVER));
+                assert_eq!(!slice.begin(FOR_EVER), others >= 2);
+            }
+        });
     }
 }
