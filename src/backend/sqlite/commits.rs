@@ -185,6 +185,7 @@ pub(super) fn sleep(index: WalIndex, time: Duration) -> bool {
 
 /// How a wait has ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(target_os = "linux"), expect(dead_code))]
 enum Ended {
     Woken,
     TimedOut,
