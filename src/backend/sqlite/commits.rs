@@ -22,8 +22,8 @@ struct Waiter {
     before: Cell<Option<(usize, u32)>>,
     others: Cell<Others>,
     has_waited: Cell<bool>,
-    /// How long its turn may take to come; 0 if nothing is known of turns.
-    patience: Cell<Duration>,
+    /// The address of a number, and how long the turn of this thread may take to come there.
+    patience: Cell<(usize, Duration)>,
     /// How many waits of the call have ended with their time, since it was last woken or has tried to write.
     timeouts: Cell<u32>,
     /// How many waits of the call have ended at once because of a commit, since then.
@@ -32,6 +32,14 @@ struct Waiter {
     woke: Cell<bool>,
     /// When it last slept between two writes.
     slept: Cell<Option<Instant>>,
+}
+
+impl Waiter {
+    /// 0 if nothing is known of turns.
+    fn patience(&self, address: usize) -> Duration {
+        let (known, patience) = self.patience.get();
+        if known == address { patience } else { Duration::ZERO }
+    }
 }
 
 /// What others have done since the last wait of the call began.
@@ -50,7 +58,7 @@ thread_local! {
             before: Cell::new(None),
             others: Cell::new(Others::Unknown),
             has_waited: Cell::new(false),
-            patience: Cell::new(Duration::ZERO),
+            patience: Cell::new((0, Duration::ZERO)),
             timeouts: Cell::new(0),
             missed: Cell::new(0),
             woke: Cell::new(false),
@@ -81,6 +89,10 @@ pub(super) fn begin(index: WalIndex) -> bool {
             Some(before) if before.0 == seen.0 && before.1 != seen.1 => Others::Commit,
             Some(_) => Others::Rest,
         });
+        if !has_waited {
+            waiter.timeouts.set(0);
+            waiter.missed.set(0);
+        }
         waiter.seen.set(Some(seen));
         waiter.woke.set(false);
         has_waited
@@ -107,7 +119,8 @@ pub(super) fn goes_on_waiting() -> bool {
     /// So many waits without an attempt, in case those that commit wake nobody.
     const MOST: u32 = 4;
     WAITER.with(|waiter| {
-        let (timeouts, missed, patience) = (waiter.timeouts.get(), waiter.missed.get(), waiter.patience.get());
+        let Some((address, _)) = waiter.seen.get() else { return false };
+        let (timeouts, missed, patience) = (waiter.timeouts.get(), waiter.missed.get(), waiter.patience(address));
         let others_commit = waiter.others.get() == Others::Commit;
         let goes_on = others_commit
             && match timeouts {
@@ -117,7 +130,7 @@ pub(super) fn goes_on_waiting() -> bool {
             };
         if timeouts > 0 {
             let longer = (2 * patience).clamp(SHORTEST, LONGEST);
-            waiter.patience.set(if others_commit { longer } else { Duration::ZERO });
+            waiter.patience.set((address, if others_commit { longer } else { Duration::ZERO }));
         }
         if !goes_on {
             waiter.timeouts.set(0);
@@ -155,7 +168,7 @@ pub(super) fn wait(step: Duration, left: Duration) {
         let Some((address, seen)) = waiter.seen.take() else {
             return std::thread::sleep(step.min(left));
         };
-        let patience = waiter.patience.get();
+        let patience = waiter.patience(address);
         let time = match waiter.others.get() {
             Others::Commit if waiter.timeouts.get() % 2 == 1 => SHORTEST,
             Others::Commit => patience.max(SHORTEST),
@@ -169,7 +182,8 @@ pub(super) fn wait(step: Duration, left: Duration) {
             Ended::Woken => {
                 waiter.timeouts.set(0);
                 waiter.missed.set(0);
-                waiter.patience.set((2 * begun.elapsed()).max(patience / 2).clamp(SHORTEST, LONGEST));
+                let patience = (2 * begun.elapsed()).max(patience / 2).clamp(SHORTEST, LONGEST);
+                waiter.patience.set((address, patience));
             }
         }
         waiter.before.set(Some((address, seen)));
@@ -392,7 +406,7 @@ pub(super) mod tests {
             };
             begin(index);
             assert!(!misses());
-            WAITER.with(|waiter| waiter.patience.set(SHORTEST));
+            WAITER.with(|waiter| waiter.patience.set((index.commits().addr().get(), SHORTEST)));
             // It tries again all the same, now and then.
             assert_eq!((0..10).filter(|_| misses()).count(), 8);
         });
