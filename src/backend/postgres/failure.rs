@@ -141,7 +141,7 @@ impl Failure {
 
     /// The failure to connect because the server wants a password, and there is none.
     pub fn without_password(self) -> Self {
-        let missing = "put it into ~/.pgpass or PGPASSWORD, or into the URL";
+        let missing = "put it into ~/.pgpass, the passfile of the URL, or PGPASSWORD";
         Failure::new(Kind::Final, self.error.and_so(missing))
     }
 
