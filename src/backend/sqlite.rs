@@ -13,7 +13,7 @@
 //! | `location`, `create`, `opened` | where a file may be; how it is created; whether it is still at its path |
 //! | `registry`, `other_copies`, `descriptors`, `fork` | open files, here and in other copies of SQLite; forks |
 //! | `access`, `takeover` | who may read and write the file; a log that another user left |
-//! | `vfs`, `reason` | how SQLite calls the system; what the system reported when a call failed |
+//! | `vfs`, `log_file`, `reason` | how SQLite calls the system; what the system reported when a call failed |
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -56,6 +56,7 @@ mod group;
 #[cfg(unix)]
 mod header_page;
 mod location;
+mod log_file;
 #[cfg(not(unix))]
 mod not_unix;
 mod opened;

@@ -10,6 +10,8 @@
 //! - `xShmBarrier`, a method of an open file: besides the barrier, SQLite's own takes and releases a mutex of the whole
 //!   process "for redundancy", in each read and three times in each write. The replacement is the barrier alone.
 //!
+//! - The methods of an open log: see [`log_file`].
+//!
 //! The VFSs are registered under their own names, so other users of the same copy of SQLite do not get them.
 
 use std::cell::Cell;
@@ -24,7 +26,7 @@ use rusqlite::{Connection, ffi};
 
 #[cfg(not(unix))]
 use super::not_unix::libc;
-use super::reason;
+use super::{log_file, reason};
 
 /// SQLite's own VFS, and the two that this library registers.
 struct Registered {
@@ -76,6 +78,7 @@ unsafe fn register(base: *mut ffi::sqlite3_vfs) -> Option<Registered> {
             pNext: ptr::null_mut(),
             xOpen: Some(open),
             xSleep: Some(sleep),
+            szOsFile: found.szOsFile + log_file::room(found.szOsFile),
             ..*found
         };
         // SAFETY: it is never freed. SQLite's methods use no fields of a VFS other than those copied here.
@@ -164,6 +167,10 @@ unsafe extern "C" fn member_open(
     if status == ffi::SQLITE_OK && flags & ffi::SQLITE_OPEN_MAIN_DB != 0 {
         // SAFETY: it was opened just now, so it has methods, and nothing else uses it yet.
         unsafe { replace_barrier(&mut *file) };
+    }
+    if status == ffi::SQLITE_OK && flags & ffi::SQLITE_OPEN_WAL != 0 {
+        // SAFETY: as above, and files of these VFSs have room for it.
+        unsafe { log_file::hold_back_headers(&mut *file, (**base).szOsFile) };
     }
     if !opened.is_null() {
         // SAFETY: it is NULL, or SQLite's variable.
