@@ -213,11 +213,16 @@ pub(crate) trait Backend: Send + Sync {
     fn pause(&self);
 
     /// Waits before a call of this thread that was BUSY is repeated: until others have written, if the back end notices
-    /// that, or about as long as `step`, but not longer than `left`.
+    /// that, or about as long as `step`, but not longer than `left`. Returns whether the next step may be longer.
     #[cfg(not(target_family = "wasm"))]
-    fn wait(&self, step: Duration, left: Duration) {
+    fn wait(&self, step: Duration, left: Duration) -> bool {
         std::thread::sleep(step.min(left));
+        true
     }
+
+    /// Ends a call of this thread that has waited.
+    #[cfg(not(target_family = "wasm"))]
+    fn end_waits(&self) {}
 
     /// Returns the names of the namespaces that have a live key, in byte order.
     fn namespaces(&self, now: i64) -> Result<Vec<String>>;

@@ -137,6 +137,19 @@ impl Inner {
         &self,
         enter: fn() -> Entered,
         begun: &Cell<bool>,
+        error: Error,
+        call: impl FnMut(&dyn Backend) -> Result<T>,
+    ) -> Result<T> {
+        let answer = self.repeat(enter, begun, error, call);
+        self.backend.end_waits();
+        answer
+    }
+
+    #[cfg(not(target_family = "wasm"))]
+    fn repeat<T, Entered>(
+        &self,
+        enter: fn() -> Entered,
+        begun: &Cell<bool>,
         mut error: Error,
         mut call: impl FnMut(&dyn Backend) -> Result<T>,
     ) -> Result<T> {
@@ -203,7 +216,7 @@ impl Wait {
     }
 
     /// Waits for a moment, unless the timeout is over.
-    fn step(&mut self, timeout: Duration, wait: impl FnOnce(Duration, Duration)) -> bool {
+    fn step(&mut self, timeout: Duration, wait: impl FnOnce(Duration, Duration) -> bool) -> bool {
         /// In milliseconds, the same steps as SQLite's busy handler. The last one is repeated.
         const STEPS: [u64; 12] = [1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 100];
         let left = timeout.saturating_sub(self.since.elapsed());
@@ -211,8 +224,7 @@ impl Wait {
             return false;
         }
         let step = STEPS[self.steps.min(STEPS.len() - 1)];
-        self.steps += 1;
-        wait(Duration::from_millis(step), left);
+        self.steps += usize::from(wait(Duration::from_millis(step), left));
         true
     }
 }
@@ -286,10 +298,10 @@ impl Store {
             drop(entered);
             match opened {
                 Err(error) if error.is_passing() => {
-                    if !wait
-                        .get_or_insert_with(Wait::begin)
-                        .step(options.busy_timeout, |step, left| std::thread::sleep(step.min(left)))
-                    {
+                    if !wait.get_or_insert_with(Wait::begin).step(options.busy_timeout, |step, left| {
+                        std::thread::sleep(step.min(left));
+                        true
+                    }) {
                         return Err(error.given_up());
                     }
                 }

@@ -356,8 +356,12 @@ impl Backend for Sqlite {
         commits::give_way();
     }
 
-    fn wait(&self, step: Duration, left: Duration) {
-        commits::wait(step, left);
+    fn wait(&self, step: Duration, left: Duration) -> bool {
+        commits::wait(step, left)
+    }
+
+    fn end_waits(&self) {
+        commits::end_call();
     }
 
     fn namespaces(&self, now: i64) -> Result<Vec<String>> {

@@ -366,14 +366,16 @@ macro_rules! delete_swept {
 /// A sweep that nobody has asked for. $1: the number of rows, $2: now.
 pub(super) const SWEEP: &str = concat!("WITH ", sweep!(), delete_swept!());
 
-/// The same, with its answer: the number of rows; no row, if that is 0. $3: the client, $4: the number of its write, $5:
-/// whether it may have been made already.
+/// The same, with its answer. $3: how long to wait for locks, $4: the client, $5: the number of its write, $6: whether it
+/// may have been made already.
 pub(super) static SWEEP_ASKED_FOR: LazyLock<String> = LazyLock::new(|| {
     let (sweep, delete, at) = (sweep!(), delete_swept!(), now!());
     format!(
-        "WITH {sweep}, x AS ({delete} RETURNING true), w AS (SELECT count(*) AS number FROM x)
-        INSERT INTO luat_kv.kv_done AS d (client, count, at, number)
-        SELECT $3, $4, {at}, w.number FROM w WHERE $5 OR w.number > 0 {LEDGER} RETURNING true, number"
+        "WITH t AS MATERIALIZED (SELECT {at} AS at, set_config('lock_timeout', $3, true)),
+        {sweep}, x AS ({delete} RETURNING true), w AS (SELECT count(*) AS number FROM x),
+        n AS (INSERT INTO luat_kv.kv_done AS d (client, count, at, number)
+            SELECT $4, $5, t.at, w.number FROM t, w WHERE $6 OR w.number > 0 {LEDGER})
+        SELECT true, w.number FROM w"
     )
 });
 

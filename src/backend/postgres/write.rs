@@ -297,11 +297,17 @@ pub(super) fn remove(
 
 /// Removes expired rows, and returns how many.
 pub(super) fn sweep(connection: &mut Connection, call: &mut Call, max: u64, attempt: &Attempt) -> Result<u64, Failure> {
-    let max = i64::try_from(max).unwrap_or(i64::MAX);
+    let lock_timeout = call.lock_timeout();
     let [client, count] = attempt.token();
-    let params = [Param::number(max), Param::number(attempt.now), client, count, Param::bool(attempt.repeated)];
-    let rows = ask(connection, call, Statement::new(&sql::SWEEP_ASKED_FOR, params), attempt)?;
-    if rows.len() == 0 { Ok(0) } else { rows.count(0, 1) }
+    let params = [
+        Param::number(i64::try_from(max).unwrap_or(i64::MAX)),
+        Param::number(attempt.now),
+        Param::Text(Some(&lock_timeout)),
+        client,
+        count,
+        Param::bool(attempt.repeated),
+    ];
+    ask(connection, call, Statement::new(&sql::SWEEP_ASKED_FOR, params), attempt)?.count(0, 1)
 }
 
 /// Carries out a statement that is a write, or returns its answer if it was made already.

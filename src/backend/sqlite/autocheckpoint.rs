@@ -41,15 +41,12 @@ pub(super) struct Autocheckpoint {
 
 impl Autocheckpoint {
     /// Returns the mode of the checkpoint that is due after a commit of `added` frames, the last of which is `last`.
-    /// `moved` frames are in the file already, and another process may be about to move `moving`. `is_alone`: nobody has
-    /// committed since the last commit of this connection.
-    pub fn due(&self, last: u32, added: u32, moved: u32, moving: u32, is_alone: bool) -> Option<c_int> {
+    /// `moved` frames are in the file already. `is_alone`: nobody has committed since the last commit of this connection.
+    pub fn due(&self, last: u32, added: u32, moved: u32, is_alone: bool) -> Option<c_int> {
         if self.tried.get() > last {
             self.tried.set(0); // the log has begun anew
         }
-        // A number of the log before is not one of this log, unless it is smaller by chance: then the next try is later.
-        let moving = if moving <= last { moving } else { 0 };
-        let done = moved.max(moving).max(self.tried.get());
+        let done = moved.max(self.tried.get());
         // Another checkpoint has just moved the most. Few frames are left, so writers are not kept away for long.
         if last >= LONG && last.saturating_sub(moved) <= FRAMES {
             let is_new = last.saturating_sub(self.kept_away.get()) >= FRAMES || last < self.kept_away.get();
@@ -83,17 +80,17 @@ mod tests {
     fn a_log_is_moved_each_time_that_it_has_begun_anew() {
         let checkpoint = Autocheckpoint::default();
         for _ in 0..3 {
-            assert_eq!(checkpoint.due(FRAMES - 1, 1, 0, 0, true), None);
-            assert_eq!(checkpoint.due(FRAMES, 1, 0, 0, true), PASSIVE);
-            assert_eq!(checkpoint.due(1, 1, FRAMES, 0, true), None);
+            assert_eq!(checkpoint.due(FRAMES - 1, 1, 0, true), None);
+            assert_eq!(checkpoint.due(FRAMES, 1, 0, true), PASSIVE);
+            assert_eq!(checkpoint.due(1, 1, FRAMES, true), None);
         }
     }
 
     #[test]
     fn large_commits_are_moved_in_larger_pieces() {
         let checkpoint = Autocheckpoint::default();
-        assert_eq!(checkpoint.due(BULK_FRAMES - 1, BULK, 0, 0, true), None);
-        assert_eq!(checkpoint.due(BULK_FRAMES, BULK, 0, 0, true), PASSIVE);
+        assert_eq!(checkpoint.due(BULK_FRAMES - 1, BULK, 0, true), None);
+        assert_eq!(checkpoint.due(BULK_FRAMES, BULK, 0, true), PASSIVE);
     }
 
     #[test]
@@ -102,11 +99,11 @@ mod tests {
         let (mut last, mut moved) = (0, 0);
         for _ in 0..100 {
             last += BULK;
-            if large.due(last, BULK, moved, 0, false).is_some() {
+            if large.due(last, BULK, moved, false).is_some() {
                 moved = last;
             }
             last += 1;
-            assert_eq!(small.due(last, 1, moved, 0, false), None);
+            assert_eq!(small.due(last, 1, moved, false), None);
         }
         assert!(moved > 0);
     }
@@ -114,28 +111,16 @@ mod tests {
     #[test]
     fn a_reader_does_not_make_each_commit_try_in_vain() {
         let checkpoint = Autocheckpoint::default();
-        let tries = (1..=20 * FRAMES).filter(|&last| checkpoint.due(last, 1, 10, 0, true).is_some()).count();
+        let tries = (1..=20 * FRAMES).filter(|&last| checkpoint.due(last, 1, 10, true).is_some()).count();
         assert!((9..=11).contains(&tries), "{tries}");
     }
 
     #[test]
     fn a_long_log_is_moved_without_writers_when_little_of_it_is_left() {
         let checkpoint = Autocheckpoint::default();
-        assert_eq!(checkpoint.due(LONG, 1, LONG - FRAMES, 0, true), FULL);
-        assert_eq!(checkpoint.due(LONG + 1, 1, LONG - FRAMES + 1, 0, true), None);
-        assert_eq!(checkpoint.due(LONG + FRAMES, 1, LONG, 0, true), FULL);
-        assert_eq!(checkpoint.due(LONG + MORE_FRAMES, 1, 0, 0, true), PASSIVE);
-    }
-
-    #[test]
-    fn what_another_process_moves_is_left_to_it() {
-        let checkpoint = Autocheckpoint::default();
-        assert_eq!(checkpoint.due(FRAMES, 1, 0, FRAMES, true), None);
-        assert_eq!(checkpoint.due(FRAMES + MORE_FRAMES - 1, 1, 0, FRAMES, true), None);
-        // It may have failed, or been killed.
-        assert_eq!(checkpoint.due(FRAMES + MORE_FRAMES, 1, 0, FRAMES, true), PASSIVE);
-        // That was in the log before.
-        let checkpoint = Autocheckpoint::default();
-        assert_eq!(checkpoint.due(FRAMES, 1, 0, FRAMES + 1, true), PASSIVE);
+        assert_eq!(checkpoint.due(LONG, 1, LONG - FRAMES, true), FULL);
+        assert_eq!(checkpoint.due(LONG + 1, 1, LONG - FRAMES + 1, true), None);
+        assert_eq!(checkpoint.due(LONG + FRAMES, 1, LONG, true), FULL);
+        assert_eq!(checkpoint.due(LONG + MORE_FRAMES, 1, 0, true), PASSIVE);
     }
 }

@@ -3,9 +3,10 @@
 //! SQLite writes the header of a frame, and then its page. This holds back the header, and writes both at once: a put
 //! takes 9 % less time. Why nothing is lost:
 //!
-//! 1. Held back are only 24 bytes that begin where the last write of this connection to its log ended. SQLite writes
-//!    such bytes only as the header of a frame that it appends, and then the page of that frame, before it publishes the
-//!    frame. (It also rewrites headers of frames, but these do not follow the last write.)
+//! 1. Held back are only 24 bytes that begin where the last write of this connection to its log ended, without a sync in
+//!    between. SQLite writes such bytes only as the header of a frame that it appends, and then the page of that frame,
+//!    before it publishes the frame. (It also rewrites headers of frames, but these do not follow the last write; and the
+//!    rest of a page that it has cut for a sync may have 24 bytes.)
 //! 2. Whatever SQLite does to the file next writes them first, or together with what it writes. So the file contains what
 //!    it would without this, except between the two writes of a frame that nobody reads yet: a reader knows only frames
 //!    that were published, and a recovery, only frames that are complete.
@@ -23,29 +24,35 @@ const HEADER: usize = 24;
 /// What belongs to an open log, behind SQLite's own file.
 #[derive(Default)]
 pub(super) struct Log {
-    /// Where the last write ended.
-    end: i64,
+    /// Where the last write ended, if there was no sync since.
+    end: Option<i64>,
     is_held: bool,
     /// The header that is held back, and room for its page.
     frame: Vec<u8>,
 }
 
-/// How many bytes there are for a file beside those of SQLite's own, with this size.
-pub(super) fn room(base: c_int) -> c_int {
-    let place = place(base) + size_of::<Log>();
-    c_int::try_from(place).map_or(0, |end| end - base)
+/// The sizes of files with room for a [`Log`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Size {
+    /// Where in a file the log is.
+    place: usize,
+    /// The size of a file.
+    pub whole: c_int,
 }
 
-/// Where in a file the [`Log`] is.
-fn place(base: c_int) -> usize {
-    usize::try_from(base).unwrap_or(0).next_multiple_of(align_of::<Log>())
+impl Size {
+    /// `base`: the size of SQLite's own files.
+    pub fn behind(base: c_int) -> Option<Size> {
+        let place = usize::try_from(base).ok()?.checked_next_multiple_of(align_of::<Log>())?;
+        Some(Size { place, whole: c_int::try_from(place.checked_add(size_of::<Log>())?).ok()? })
+    }
 }
 
-/// The methods of the first log, how many bytes its file has, and the methods that replace them.
+/// The methods of the first log, the size of its file, and the methods that replace them.
 struct Replaced {
     found: *const ffi::sqlite3_io_methods,
     base: ffi::sqlite3_io_methods,
-    place: usize,
+    size: Size,
     methods: ffi::sqlite3_io_methods,
 }
 
@@ -57,10 +64,10 @@ unsafe impl Sync for Replaced {}
 static REPLACED: OnceLock<Replaced> = OnceLock::new();
 
 /// # Safety
-/// `file` was opened just now, by SQLite's VFS, whose files have `base` bytes, as a log. It has [`room`] behind them.
-pub(super) unsafe fn hold_back_headers(file: &mut ffi::sqlite3_file, base: c_int) {
+/// `file` was opened just now as a log, by SQLite's VFS, and has this size.
+pub(super) unsafe fn hold_back_headers(file: *mut ffi::sqlite3_file, size: Size) {
     // SAFETY: an open file has methods, which SQLite's VFS never frees.
-    let found = unsafe { &*file.pMethods };
+    let found = unsafe { &*(*file).pMethods };
     // A later version may have methods that would not be copied, or that write.
     if found.iVersion != 3 {
         return;
@@ -68,7 +75,7 @@ pub(super) unsafe fn hold_back_headers(file: &mut ffi::sqlite3_file, base: c_int
     let replaced = REPLACED.get_or_init(|| Replaced {
         found,
         base: *found,
-        place: place(base),
+        size,
         methods: ffi::sqlite3_io_methods {
             xClose: Some(close),
             xRead: Some(read),
@@ -80,10 +87,12 @@ pub(super) unsafe fn hold_back_headers(file: &mut ffi::sqlite3_file, base: c_int
             ..*found
         },
     });
-    if ptr::eq(replaced.found, found) && replaced.place == place(base) {
+    if ptr::eq(replaced.found, found) && replaced.size == size {
         // SAFETY: there is room for it, aligned, which nothing else uses.
-        unsafe { ptr::from_mut(file).byte_add(replaced.place).cast::<Log>().write(Log::default()) };
-        file.pMethods = &raw const replaced.methods;
+        unsafe {
+            file.byte_add(size.place).cast::<Log>().write(Log::default());
+            (*file).pMethods = &raw const replaced.methods;
+        }
     }
 }
 
@@ -103,7 +112,7 @@ impl Open {
 
     fn log(&mut self) -> &mut Log {
         // SAFETY: it was written by `hold_back_headers`, and is used by this call alone.
-        unsafe { self.file.byte_add(self.replaced.place).cast::<Log>().as_mut() }
+        unsafe { self.file.byte_add(self.replaced.size.place).cast::<Log>().as_mut() }
     }
 
     fn write_at(&self, bytes: *const c_void, len: c_int, offset: i64) -> c_int {
@@ -115,41 +124,43 @@ impl Open {
     /// Writes the header that is held back, if there is one.
     fn flush(&mut self) -> c_int {
         let log = self.log();
-        if !std::mem::take(&mut log.is_held) {
-            return ffi::SQLITE_OK;
+        match log.end.filter(|_| std::mem::take(&mut log.is_held)) {
+            Some(end) => {
+                let header = log.frame.as_ptr().cast();
+                self.write_at(header, HEADER as c_int, end - HEADER as i64)
+            }
+            None => ffi::SQLITE_OK,
         }
-        let (header, offset) = (log.frame.as_ptr(), log.end - HEADER as i64);
-        self.write_at(header.cast(), HEADER as c_int, offset)
     }
 
     /// # Safety
     /// `bytes` are `len` bytes.
     unsafe fn write(&mut self, bytes: *const c_void, len: c_int, offset: i64) -> c_int {
         let (log, size) = (self.log(), usize::try_from(len).unwrap_or(0));
-        let follows = offset == log.end;
+        let follows = log.end == Some(offset);
         // SAFETY: the caller's promise.
         let given = || unsafe { std::slice::from_raw_parts(bytes.cast::<u8>(), size) };
         if follows && log.is_held && log.frame.try_reserve(size).is_ok() {
             log.is_held = false;
-            log.end = offset + i64::from(len);
+            log.end = Some(offset + i64::from(len));
             log.frame.extend_from_slice(given());
             let frame = log.frame.as_ptr().cast();
-            return self.write_at(frame, len + HEADER as c_int, offset - HEADER as i64);
+            let written = self.write_at(frame, len + HEADER as c_int, offset - HEADER as i64);
+            self.log().frame.clear();
+            return written;
         }
         let flushed = self.flush();
         if flushed != ffi::SQLITE_OK {
             return flushed;
         }
         let log = self.log();
-        log.end = offset + i64::from(len);
-        if follows && size == HEADER && log.frame.capacity() >= HEADER {
-            log.frame.clear();
+        log.end = Some(offset + i64::from(len));
+        log.frame.clear();
+        if follows && size == HEADER && log.frame.try_reserve(size).is_ok() {
             log.frame.extend_from_slice(given());
             log.is_held = true;
             return ffi::SQLITE_OK;
         }
-        // From now on there is room for headers.
-        let _ = log.frame.try_reserve(HEADER);
         self.write_at(bytes, len, offset)
     }
 }
@@ -177,7 +188,16 @@ unsafe extern "C" fn truncate(file: *mut ffi::sqlite3_file, size: i64) -> c_int 
 }
 
 unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
-    after_flush!(file, xSync, SQLITE_IOERR_FSYNC, flags)
+    // SAFETY: SQLite calls this for a file with these methods.
+    let Some(mut open) = (unsafe { Open::of(file) }) else { return ffi::SQLITE_IOERR_FSYNC };
+    let (flushed, sync) = (open.flush(), open.replaced.base.xSync);
+    open.log().end = None;
+    match sync {
+        // SAFETY: the file is open by SQLite's VFS.
+        Some(sync) if flushed == ffi::SQLITE_OK => unsafe { sync(file, flags) },
+        Some(_) => flushed,
+        None => ffi::SQLITE_IOERR_FSYNC,
+    }
 }
 
 unsafe extern "C" fn file_size(file: *mut ffi::sqlite3_file, size: *mut i64) -> c_int {
@@ -205,7 +225,8 @@ unsafe extern "C" fn close(file: *mut ffi::sqlite3_file) -> c_int {
     close.map_or(ffi::SQLITE_IOERR_CLOSE, |close| unsafe { close(file) })
 }
 
-#[cfg(all(test, target_os = "linux", target_pointer_width = "64"))]
+#[cfg(test)]
+#[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
 mod tests {
     use std::cell::{Cell, RefCell};
     use std::path::Path;
@@ -228,14 +249,14 @@ mod tests {
     /// What SQLite calls in this program.
     #[unsafe(no_mangle)]
     extern "C" fn pwrite64(descriptor: c_int, bytes: *const c_void, len: usize, offset: i64) -> isize {
-        WRITTEN.with_borrow_mut(|written| written.push((offset, len)));
-        let left = FAILS.take();
+        let _ = WRITTEN.try_with(|written| written.borrow_mut().push((offset, len)));
+        let left = FAILS.try_with(Cell::take).unwrap_or(None);
         if left == Some(0) {
             // SAFETY: the number is this thread's.
             unsafe { *libc::__errno_location() = libc::ENOSPC };
             return -1;
         }
-        FAILS.set(left.map(|left| left - 1));
+        let _ = FAILS.try_with(|fails| fails.set(left.map(|left| left - 1)));
         // SAFETY: the caller's promise to `pwrite`.
         unsafe { libc::syscall(libc::SYS_pwrite64, descriptor, bytes, len, offset) as isize }
     }
@@ -289,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn the_log_is_what_sqlite_writes_without_it() {
+    fn the_log_contains_what_was_committed() {
         with_file(|file| {
             let path = file.path().to_owned();
             let (first, second) = (open(file), open(file));
@@ -401,6 +422,83 @@ mod tests {
                 assert_eq!(write(b"after", AT + HEADER as i64), ffi::SQLITE_OK);
                 assert_eq!(WRITTEN.take(), [(AT + HEADER as i64, 5)], "{what}");
             });
+        }
+    }
+
+    /// A file with pages of this size. With `pads`, as on a disk that may damage the rest of a sector.
+    fn connect(path: &Path, page: usize, pads: bool) -> rusqlite::Connection {
+        use rusqlite::OpenFlags as Open;
+        let uri = format!("file:{}?psow={}", path.display(), u8::from(!pads));
+        let flags = Open::SQLITE_OPEN_READ_WRITE | Open::SQLITE_OPEN_CREATE | Open::SQLITE_OPEN_URI;
+        let vfs = super::super::vfs::name(false).unwrap();
+        let connection = rusqlite::Connection::open_with_flags_and_vfs(uri, flags, vfs).unwrap();
+        let set_up = format!("PRAGMA page_size = {page}; PRAGMA journal_mode = WAL; PRAGMA cache_size = 10");
+        connection.execute_batch(&set_up).unwrap();
+        connection
+    }
+
+    fn holds(connection: &rusqlite::Connection) -> bool {
+        let mut log: *mut ffi::sqlite3_file = ptr::null_mut();
+        let (main, out) = (c"main".as_ptr(), (&raw mut log).cast());
+        // SAFETY: the connection is open, and nothing else uses its log.
+        unsafe {
+            ffi::sqlite3_file_control(connection.handle(), main, ffi::SQLITE_FCNTL_JOURNAL_POINTER, out);
+            assert!(ptr::eq((*log).pMethods, &raw const REPLACED.get().unwrap().methods));
+            Open::of(log).unwrap().log().is_held
+        }
+    }
+
+    /// SQLite fills the last sector then, and syncs in the midst of a page, whose rest may be as long as a header.
+    #[test]
+    fn a_padded_frame_is_complete() {
+        for page in [512, 1024, 2048, PAGE] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("kv.db");
+            let connection = connect(&path, page, true);
+            connection
+                .execute_batch("PRAGMA synchronous = FULL; CREATE TABLE t (v); INSERT INTO t VALUES (0)")
+                .unwrap();
+            let other = rusqlite::Connection::open(&path).unwrap();
+            for number in 0..200 {
+                connection.execute("UPDATE t SET v = ?1", [number]).unwrap();
+                assert!(!holds(&connection), "page {page}, commit {number}");
+                assert_eq!(other.query_row("SELECT v FROM t", (), |row| row.get(0)), Ok(number));
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_held_back_after_a_statement() {
+        for page in [512, PAGE, 65536] {
+            for synchronous in ["NORMAL", "FULL"] {
+                let folder = tempfile::tempdir().unwrap();
+                let path = folder.path().join("kv.db");
+                let both = [connect(&path, page, false), connect(&path, page, false)];
+                for connection in &both {
+                    let set_up = format!("PRAGMA synchronous = {synchronous}; PRAGMA wal_autocheckpoint = 50");
+                    connection.execute_batch(&set_up).unwrap();
+                }
+                both[0].execute_batch("CREATE TABLE t (k INTEGER PRIMARY KEY, v)").unwrap();
+                for round in 0..20 {
+                    let connection = &both[usize::from(round % 3 == 0)];
+                    let run = |sql: &str| {
+                        connection.execute_batch(sql).unwrap();
+                        assert!(!holds(connection), "page {page}, {synchronous}: {sql}");
+                    };
+                    run("BEGIN IMMEDIATE");
+                    for number in 0..40 {
+                        let value = format!("randomblob({})", page * (1 + number % 3) / 2);
+                        run(&format!("INSERT OR REPLACE INTO t VALUES ({}, {value})", (number * 7 + round) % 25));
+                        match number % 10 {
+                            3 => run("SAVEPOINT s"),
+                            6 if round % 2 == 0 => run("ROLLBACK TO s"),
+                            8 => run("RELEASE s"),
+                            _ => {}
+                        }
+                    }
+                    run(if round % 5 == 4 { "ROLLBACK" } else { "COMMIT" });
+                }
+            }
         }
     }
 }

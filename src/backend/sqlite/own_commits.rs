@@ -81,7 +81,9 @@ impl OwnCommits {
 unsafe extern "C" fn begins(seen: *mut c_void) -> c_int {
     // SAFETY: it is what `observe` has set.
     let seen = unsafe { &*seen.cast::<Seen>() };
-    seen.before.set(Some(seen.index.header()));
+    let header = seen.index.header();
+    seen.slice.commits_after(header.commits());
+    seen.before.set(Some(header));
     seen.last_frame.set(None);
     0
 }
@@ -102,7 +104,7 @@ unsafe extern "C" fn has_ended(
     let is_alone = seen.commits.replace(commits.wrapping_add(1)) == commits;
     #[cfg(target_os = "linux")]
     early_writeback::begin(seen.database, last_frame - added, last_frame, seen.index.header().page_size());
-    if let Some(mode) = seen.autocheckpoint.due(last_frame, added, seen.index.moved(), seen.index.moving(), is_alone) {
+    if let Some(mode) = seen.autocheckpoint.due(last_frame, added, seen.index.moved(), is_alone) {
         if mode == ffi::SQLITE_CHECKPOINT_PASSIVE {
             // The lock for writing is free by now, and a checkpoint may wait for the disk.
             seen.slice.wake_early();

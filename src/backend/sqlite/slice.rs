@@ -36,6 +36,8 @@ pub(super) struct Slice {
     in_a_row: Cell<u32>,
     /// The number of commits before the attempt, if the call has waited.
     retried: Cell<Option<u32>>,
+    /// The number of commits before the first one of the attempt.
+    committed_after: Cell<Option<u32>>,
     /// Whether others were woken while the present write has not returned yet, and whether there was one.
     woke_early: Cell<Option<bool>>,
     /// A write before this time waits first, without an attempt.
@@ -51,6 +53,7 @@ impl Slice {
             ended: Cell::new(now),
             in_a_row: Cell::new(0),
             retried: Cell::new(None),
+            committed_after: Cell::new(None),
             woke_early: Cell::new(None),
             gives_way: Cell::new(None),
         }
@@ -60,10 +63,11 @@ impl Slice {
     pub fn begin(&self, busy_timeout: Duration) -> bool {
         let has_waited = commits::begin(self.index);
         let (now, is_patient) = (Instant::now(), busy_timeout >= PATIENT);
-        if self.gives_way.take().is_some_and(|until| is_patient && now < until) {
-            return false;
-        }
-        if has_waited && is_patient && commits::goes_on_waiting() {
+        let waits = match has_waited {
+            false => self.gives_way.take().is_some_and(|until| is_patient && now < until),
+            true => commits::goes_on_waiting(is_patient),
+        };
+        if waits {
             return false;
         }
         let pauses = !has_waited && now.duration_since(self.ended.get()) > PAUSE;
@@ -74,6 +78,7 @@ impl Slice {
             self.in_a_row.set(if pauses { 0 } else { IN_A_ROW.min(self.in_a_row.get() + 1) });
         }
         self.retried.set(has_waited.then(|| self.index.commit_number()));
+        self.committed_after.set(None);
         self.woke_early.set(None);
         true
     }
@@ -103,13 +108,20 @@ impl Slice {
         }
     }
 
-    /// Whether the attempt, after a wait, has lasted while another process wrote: SQLite repeats a step of it as long as
-    /// the header changes. That process has woken one more, or will. If this one did the same, two processes would have
-    /// slices at once from then on, and delay each other.
+    /// Whether others have committed twice during the attempt, after a wait. SQLite repeats a step of it as long as the
+    /// header changes, so another process was in the midst of its slice. That one wakes a process at its end. If this one
+    /// did the same, two would have slices at once from then on, and delay each other. (If two others are about to
+    /// conclude the same, nobody wakes anyone, and the next one writes when its patience ends.)
     fn is_in_another_slice(&self) -> bool {
-        let own_commits = 1;
-        let others = |before| self.index.commit_number().wrapping_sub(before).saturating_sub(own_commits);
-        self.retried.get().is_some_and(|before| others(before) >= 2)
+        let number = self.retried.get().zip(self.committed_after.get());
+        number.is_some_and(|(attempted, committed)| committed.wrapping_sub(attempted) >= 2)
+    }
+
+    /// Notes that a commit begins, after so many others.
+    pub fn commits_after(&self, number: u32) {
+        if self.committed_after.get().is_none() {
+            self.committed_after.set(Some(number));
+        }
     }
 
     /// Wakes another process although the present write has not returned yet. It has committed.
@@ -163,10 +175,20 @@ mod tests {
                     commits::sleep(index, Duration::from_millis(100));
                 }
             });
+            let ends = End(&has_ended);
             test(writer, other, in_time);
-            has_ended.store(true, Ordering::Relaxed);
+            drop(ends);
         });
         assert!(in_time());
+    }
+
+    /// Ends the waiter, also if the test fails.
+    struct End<'a>(&'a AtomicBool);
+
+    impl Drop for End<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
     }
 
     fn slice_of(connection: &Connection) -> &Slice {
@@ -178,7 +200,7 @@ mod tests {
         with_waiter(|writer, other, in_time| {
             let slice = slice_of(writer);
             write(writer, in_time);
-            // It was about to begin, so the next attempt is one, whether others have written or not.
+            // It waits once for each slice, whether others have written or not.
             assert!(slice.begin(FOR_EVER));
             write(writer, in_time);
             put(other);
@@ -222,10 +244,26 @@ mod tests {
                 (0..others).for_each(|_| put(other));
                 put(writer);
                 slice.began.set(Instant::now() + FOR_EVER); // its own is not over
+                slice.in_a_row.set(IN_A_ROW); // however slow the machine is
                 slice.end(true);
                 slice.gives_way.set(slice.gives_way.get().map(|_| Instant::now() + FOR_EVER));
                 assert_eq!(!slice.begin(FOR_EVER), others >= 2);
             }
+        });
+    }
+
+    #[test]
+    fn a_thread_that_was_woken_does_not_give_way() {
+        with_waiter(|writer, _, in_time| {
+            let slice = slice_of(writer);
+            write_to_the_end(writer, in_time);
+            slice.gives_way.set(Some(Instant::now() + FOR_EVER));
+            // Another thread of this process, woken at the end of the slice.
+            commits::begin(writer.index.unwrap());
+            commits::wait(Duration::ZERO, Duration::ZERO);
+            assert!(slice.begin(FOR_EVER));
+            // It is the one that wrote which gives way.
+            assert!(!slice.begin(FOR_EVER));
         });
     }
 }

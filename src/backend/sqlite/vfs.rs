@@ -9,7 +9,6 @@
 //!   not be written. It neither creates a guest's log nor opens it for writing (see `access`).
 //! - `xShmBarrier`, a method of an open file: besides the barrier, SQLite's own takes and releases a mutex of the whole
 //!   process "for redundancy", in each read and three times in each write. The replacement is the barrier alone.
-//!
 //! - The methods of an open log: see [`log_file`].
 //!
 //! The VFSs are registered under their own names, so other users of the same copy of SQLite do not get them.
@@ -32,6 +31,7 @@ use super::{log_file, reason};
 struct Registered {
     base: *mut ffi::sqlite3_vfs,
     open: Open,
+    size: log_file::Size,
 }
 
 type Open = unsafe extern "C" fn(
@@ -72,13 +72,14 @@ unsafe fn register(base: *mut ffi::sqlite3_vfs) -> Option<Registered> {
         return None;
     }
     let open = found.xOpen?;
+    let size = log_file::Size::behind(found.szOsFile)?;
     for (name, open) in [(MEMBER, member_open as Open), (GUEST, guest_open as Open)] {
         let vfs = ffi::sqlite3_vfs {
             zName: name.as_ptr(),
             pNext: ptr::null_mut(),
             xOpen: Some(open),
             xSleep: Some(sleep),
-            szOsFile: found.szOsFile + log_file::room(found.szOsFile),
+            szOsFile: size.whole,
             ..*found
         };
         // SAFETY: it is never freed. SQLite's methods use no fields of a VFS other than those copied here.
@@ -86,7 +87,7 @@ unsafe fn register(base: *mut ffi::sqlite3_vfs) -> Option<Registered> {
             return None;
         }
     }
-    Some(Registered { base, open })
+    Some(Registered { base, open, size })
 }
 
 thread_local! {
@@ -141,7 +142,7 @@ unsafe extern "C" fn member_open(
     flags: c_int,
     opened: *mut c_int,
 ) -> c_int {
-    let Some(Registered { base, open }) = registered() else { return ffi::SQLITE_CANTOPEN };
+    let Some(Registered { base, open, size }) = registered() else { return ffi::SQLITE_CANTOPEN };
     let kept = flags & (ffi::SQLITE_OPEN_MAIN_DB | ffi::SQLITE_OPEN_WAL) != 0;
     let mut got = 0;
     // SAFETY: the arguments are those that SQLite passes to this method, and this is the VFS that the method belongs
@@ -169,8 +170,8 @@ unsafe extern "C" fn member_open(
         unsafe { replace_barrier(&mut *file) };
     }
     if status == ffi::SQLITE_OK && flags & ffi::SQLITE_OPEN_WAL != 0 {
-        // SAFETY: as above, and files of these VFSs have room for it.
-        unsafe { log_file::hold_back_headers(&mut *file, (**base).szOsFile) };
+        // SAFETY: as above, and files of these VFSs have this size.
+        unsafe { log_file::hold_back_headers(file, *size) };
     }
     if !opened.is_null() {
         // SAFETY: it is NULL, or SQLite's variable.

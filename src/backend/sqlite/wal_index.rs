@@ -53,18 +53,8 @@ impl WalIndex {
 
     /// How many frames of the log have been moved into the file: the number of 32 bits after the copies of the header.
     pub fn moved(&self) -> u32 {
-        self.number(4 * HEADER)
-    }
-
-    /// How many frames a checkpoint moves, or has moved last, or was to move when it failed.
-    pub fn moving(&self) -> u32 {
-        self.number(4 * HEADER + 8)
-    }
-
-    /// A number of 32 bits of the page.
-    fn number(&self, place: usize) -> u32 {
         // SAFETY: it is within the page of the header, and the connection is open.
-        unsafe { self.0.cast::<AtomicU32>().add(place).as_ref() }.load(Ordering::Relaxed)
+        unsafe { self.0.cast::<AtomicU32>().add(4 * HEADER).as_ref() }.load(Ordering::Relaxed)
     }
 
     /// Reads that number.
