@@ -42,6 +42,20 @@ impl Waiter {
         let (known, patience) = self.patience.get();
         if known == address { patience } else { Duration::ZERO }
     }
+
+    /// How long to wait, and whether that is a `step`.
+    fn time(&self, address: usize, step: Duration, left: Duration) -> (Duration, bool) {
+        // A call with a short timeout tries several times.
+        let patience = self.patience(address).min(left / 4);
+        match self.others.get() {
+            Others::Commit if self.unwoken.get() == IN_VAIN => (step.min(LONGEST), true),
+            // They may have stopped.
+            Others::Commit if self.timeouts.get() % 2 == 1 => (SHORTEST, false),
+            Others::Commit => (patience.max(SHORTEST), false),
+            Others::Unknown if !patience.is_zero() => (patience, false),
+            Others::Unknown | Others::Rest => (step, true),
+        }
+    }
 }
 
 /// What others have done since the last wait of the call began.
@@ -182,24 +196,16 @@ pub(super) fn give_way() {
 /// that the next step may be longer.
 ///
 /// Threads are woken in the order in which they began to wait, so a wait that ends too early costs the thread its place.
-/// A thread that a wake has ended a wait of therefore has patience: the next wait may last twice as long, and twice as
-/// long again if it was not woken. But those that commit may stop without waking anyone: the wait after one that was too
-/// long is a short one, to see whether they still do.
+/// So a thread that was woken has patience: its next wait may last twice as long as that one, and twice as long again if
+/// nobody wakes it. But those that commit may stop without waking anyone: the wait after one that nobody has ended is a
+/// short one, to see whether they still do.
 pub(super) fn wait(step: Duration, left: Duration) -> bool {
     WAITER.with(|waiter| {
         let Some((address, seen)) = waiter.seen.take() else {
             std::thread::sleep(step.min(left));
             return true;
         };
-        // A call with a short timeout tries several times.
-        let patience = waiter.patience(address).min(left / 4);
-        let (time, is_step) = match waiter.others.get() {
-            Others::Commit if waiter.unwoken.get() == IN_VAIN => (step.min(LONGEST), true),
-            Others::Commit if waiter.timeouts.get() % 2 == 1 => (SHORTEST, false),
-            Others::Commit => (patience.max(SHORTEST), false),
-            Others::Unknown if !patience.is_zero() => (patience, false),
-            Others::Unknown | Others::Rest => (step, true),
-        };
+        let (time, is_step) = waiter.time(address, step, left);
         let begun = Instant::now();
         let ended = futex::wait(address, seen, time.min(left));
         if ended == Ended::TimedOut {
@@ -215,8 +221,8 @@ pub(super) fn wait(step: Duration, left: Duration) -> bool {
                 waiter.unwoken.set(0);
                 waiter.timeouts.set(0);
                 waiter.missed.set(0);
-                let patience = (2 * begun.elapsed()).max(patience / 2).clamp(SHORTEST, LONGEST);
-                waiter.patience.set((address, patience));
+                let patience = (2 * begun.elapsed()).max(waiter.patience(address) / 2);
+                waiter.patience.set((address, patience.clamp(SHORTEST, LONGEST)));
             }
         }
         waiter.before.set(Some((address, seen)));
@@ -424,18 +430,38 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_call_with_little_time_tries_within_it() {
+    fn a_wait_is_as_long_as_what_is_known_of_others_allows() {
+        const STEP: Duration = Duration::from_millis(25);
+        let turn = Duration::from_millis(6);
+        let time = |others, [timeouts, unwoken]: [u32; 2], left| {
+            WAITER.with(|waiter| {
+                waiter.patience.set((1, turn));
+                waiter.others.set(others);
+                waiter.timeouts.set(timeouts);
+                waiter.unwoken.set(unwoken);
+                [waiter.time(1, STEP, left), waiter.time(2, STEP, left)]
+            })
+        };
+        // Where it knows of turns, and at another file.
+        assert_eq!(time(Others::Unknown, [0, 0], FOR_EVER), [(turn, false), (STEP, true)]);
+        assert_eq!(time(Others::Commit, [0, 0], FOR_EVER), [(turn, false), (SHORTEST, false)]);
+        assert_eq!(time(Others::Commit, [1, 1], FOR_EVER), [(SHORTEST, false); 2]);
+        assert_eq!(time(Others::Commit, [2, 2], FOR_EVER), [(turn, false), (SHORTEST, false)]);
+        assert_eq!(time(Others::Rest, [2, 2], FOR_EVER), [(STEP, true); 2]);
+        // Nobody wakes it.
+        assert_eq!(time(Others::Commit, [0, IN_VAIN], FOR_EVER), [(LONGEST, true); 2]);
+        // A call with little time tries several times within it.
+        let left = Duration::from_millis(8);
+        assert_eq!(time(Others::Unknown, [0, 0], left), [(left / 4, false), (STEP, true)]);
+        assert_eq!(time(Others::Commit, [0, 0], left), [(left / 4, false), (SHORTEST, false)]);
+    }
+
+    #[test]
+    fn a_call_whose_time_is_over_tries_once_more() {
         with_file(|_, connection| {
             let index = connection.index.unwrap();
-            WAITER.with(|waiter| waiter.patience.set((index.commits().addr().get(), LONGEST)));
-            let (left, begun) = (Duration::from_millis(8), Instant::now());
             begin(index);
-            wait(left, left);
-            // It has taken a quarter of the time, and the rest goes by.
-            assert!(begun.elapsed() < FOR_EVER / 2);
-            put(&connection);
-            begin(index);
-            wait(Duration::ZERO, Duration::ZERO);
+            wait(SHORTEST, SHORTEST);
             put(&connection);
             begin(index);
             assert!(!goes_on_waiting(true));
