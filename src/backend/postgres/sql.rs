@@ -345,8 +345,8 @@ pub(super) const DELETE_ALL: &str = "DELETE FROM luat_kv.kv AS k USING unnest($1
 
 // Housekeeping.
 
-/// Rows that others have locked are left to them: two sweeps that wait for each other would be a deadlock. (Not as a
-/// subquery, which the server may carry out several times, each for other rows.)
+/// Finds the rows of a sweep. Those that others have locked are left to them: two sweeps that wait for each other would
+/// be a deadlock. (Not as a subquery, which the server may carry out several times, each for other rows.)
 macro_rules! sweep {
     () => {
         concat!(
@@ -357,6 +357,7 @@ macro_rules! sweep {
     };
 }
 
+/// The deletion of what [`sweep`] has found.
 macro_rules! delete_swept {
     () => {
         "DELETE FROM luat_kv.kv WHERE (namespace, key) IN (SELECT namespace, key FROM d)"

@@ -138,8 +138,8 @@ pub(super) fn wake(index: WalIndex) -> bool {
 /// patient, and they do wake it. Another attempt would likely find the file in use, or take it from a process whose slice
 /// has just begun.
 ///
-/// Beside programs that wake nobody, such an attempt comes when the program happens to rest. So after several waits in
-/// vain, the thread tries to write after each wait, until it is woken again.
+/// Beside a program that wakes nobody, a thread that waits for a wake tries to write only when that program happens to
+/// rest. So after several waits in vain it tries after each wait, until it is woken again.
 pub(super) fn goes_on_waiting(is_patient: bool) -> bool {
     /// So many waits without an attempt.
     const MOST: u32 = 4;

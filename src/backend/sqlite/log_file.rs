@@ -5,8 +5,8 @@
 //!
 //! 1. Held back are only 24 bytes that begin where the last write of this connection to its log ended, without a sync in
 //!    between. SQLite writes such bytes only as the header of a frame that it appends, and then the page of that frame,
-//!    before it publishes the frame. (It also rewrites headers of frames, but these do not follow the last write; and the
-//!    rest of a page that it has cut for a sync may have 24 bytes.)
+//!    before it publishes the frame. (It also rewrites headers of frames, but these do not follow the last write. The rest
+//!    of a page that it has cut for a sync may have 24 bytes, but the sync is in between.)
 //! 2. Whatever SQLite does to the file next writes them first, or together with what it writes. So the file contains what
 //!    it would without this, except between the two writes of a frame that nobody reads yet: a reader knows only frames
 //!    that were published, and a recovery, only frames that are complete.
@@ -188,16 +188,11 @@ unsafe extern "C" fn truncate(file: *mut ffi::sqlite3_file, size: i64) -> c_int 
 }
 
 unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
+    let done = after_flush!(file, xSync, SQLITE_IOERR_FSYNC, flags);
+    // The rest of a page may follow, which must not be held back.
     // SAFETY: SQLite calls this for a file with these methods.
-    let Some(mut open) = (unsafe { Open::of(file) }) else { return ffi::SQLITE_IOERR_FSYNC };
-    let (flushed, sync) = (open.flush(), open.replaced.base.xSync);
-    open.log().end = None;
-    match sync {
-        // SAFETY: the file is open by SQLite's VFS.
-        Some(sync) if flushed == ffi::SQLITE_OK => unsafe { sync(file, flags) },
-        Some(_) => flushed,
-        None => ffi::SQLITE_IOERR_FSYNC,
-    }
+    unsafe { Open::of(file) }.iter_mut().for_each(|open| open.log().end = None);
+    done
 }
 
 unsafe extern "C" fn file_size(file: *mut ffi::sqlite3_file, size: *mut i64) -> c_int {
@@ -216,8 +211,7 @@ unsafe extern "C" fn write(file: *mut ffi::sqlite3_file, bytes: *const c_void, l
 unsafe extern "C" fn close(file: *mut ffi::sqlite3_file) -> c_int {
     // SAFETY: SQLite calls this for a file with these methods.
     let Some(mut open) = (unsafe { Open::of(file) }) else { return ffi::SQLITE_IOERR_CLOSE };
-    // A header without its page is no part of the log.
-    open.log().is_held = false;
+    // What it holds back is lost: a header without its page is no part of the log.
     // SAFETY: nothing uses it any more.
     unsafe { ptr::drop_in_place(open.log()) };
     let close = open.replaced.base.xClose;
