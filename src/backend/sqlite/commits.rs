@@ -196,8 +196,8 @@ pub(super) fn give_way() {
 /// that the next step may be longer.
 ///
 /// Threads are woken in the order in which they began to wait, so a wait that ends too early costs the thread its place.
-/// So a thread that was woken has patience: its next wait may last twice as long as that one, and twice as long again if
-/// nobody wakes it. But those that commit may stop without waking anyone: the wait after one that nobody has ended is a
+/// So a thread that was woken has patience: its next wait may last four times as long as that one, since the disk or the
+/// system may stop them all for as long as a few turns take, and twice as long again if nobody wakes it. But those that commit may stop without waking anyone: the wait after one that nobody has ended is a
 /// short one, to see whether they still do.
 pub(super) fn wait(step: Duration, left: Duration) -> bool {
     WAITER.with(|waiter| {
@@ -221,7 +221,7 @@ pub(super) fn wait(step: Duration, left: Duration) -> bool {
                 waiter.unwoken.set(0);
                 waiter.timeouts.set(0);
                 waiter.missed.set(0);
-                let patience = (2 * begun.elapsed()).max(waiter.patience(address) / 2);
+                let patience = (4 * begun.elapsed()).max(waiter.patience(address) / 2);
                 waiter.patience.set((address, patience.clamp(SHORTEST, LONGEST)));
             }
         }

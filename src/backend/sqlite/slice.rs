@@ -17,7 +17,9 @@ const SLICE: Duration = Duration::from_micros(400);
 /// A write that begins later than this after the end of the one before follows a pause.
 const PAUSE: Duration = Duration::from_micros(50);
 
-/// After this many writes without a pause, more are expected.
+/// After this many writes without a pause, more are expected. A pause takes away as many. After twice as many writes, one
+/// may be the system's, which has stopped the thread: a process that wakes another one after each write meanwhile takes
+/// their places in the queue from all of them.
 const IN_A_ROW: u32 = 16;
 
 /// If it writes again within this time after its slice, it waits first.
@@ -32,7 +34,7 @@ pub(super) struct Slice {
     began: Cell<Instant>,
     /// When the last write ended.
     ended: Cell<Instant>,
-    /// The number of writes without a pause, up to [`IN_A_ROW`].
+    /// The number of writes without a pause, up to twice [`IN_A_ROW`].
     in_a_row: Cell<u32>,
     /// The number of commits before the attempt, if the call has waited.
     retried: Cell<Option<u32>>,
@@ -75,7 +77,12 @@ impl Slice {
             self.began.set(now);
         }
         if !has_waited {
-            self.in_a_row.set(if pauses { 0 } else { IN_A_ROW.min(self.in_a_row.get() + 1) });
+            let in_a_row = self.in_a_row.get();
+            self.in_a_row.set(if pauses {
+                in_a_row.saturating_sub(IN_A_ROW)
+            } else {
+                (2 * IN_A_ROW).min(in_a_row + 1)
+            });
         }
         self.retried.set(has_waited.then(|| self.index.commit_number()));
         self.committed_after.set(None);
@@ -95,7 +102,7 @@ impl Slice {
         }
         let now = Instant::now();
         self.ended.set(now);
-        let has_slices = self.in_a_row.get() == IN_A_ROW;
+        let has_slices = self.in_a_row.get() >= IN_A_ROW;
         let others_write = match self.woke_early.get() {
             _ if has_slices && self.is_in_another_slice() => true,
             None if has_slices && now.duration_since(self.began.get()) < SLICE => return,
@@ -212,6 +219,30 @@ mod tests {
             // A call that cannot wait for long tries to write in any case.
             write_to_the_end(writer, in_time);
             assert!(slice.begin(Duration::ZERO));
+        });
+    }
+
+    #[test]
+    fn one_pause_among_many_writes_does_not_end_slices() {
+        with_waiter(|writer, _, _| {
+            let slice = slice_of(writer);
+            let [write_at_once, pause] = [slice.ended.get() + FOR_EVER, slice.ended.get()];
+            let writes = |after, count| {
+                for _ in 0..count {
+                    slice.ended.set(after);
+                    assert!(slice.begin(Duration::ZERO));
+                }
+                slice.in_a_row.get() >= IN_A_ROW
+            };
+            thread::sleep(2 * PAUSE);
+            assert!(!writes(write_at_once, IN_A_ROW - 1));
+            assert!(writes(write_at_once, IN_A_ROW + 1));
+            assert!(writes(pause, 1));
+            assert!(!writes(pause, 1));
+            assert!(!writes(write_at_once, IN_A_ROW - 1));
+            assert!(writes(write_at_once, 100));
+            assert!(writes(pause, 1));
+            assert!(!writes(pause, 1));
         });
     }
 
