@@ -3,7 +3,7 @@
 //! A back end keeps rows and their expirations. Its arguments have been checked; only lifetimes are checked again, by
 //! the module `write`, when the back end has the rows. The time is a parameter, `now`. (A change that may have to wait
 //! first gets the clock instead.) A change is data, a [`Write`]; the module `write` defines what its operations mean,
-//! for all back ends. Any thread may call a back end at any time, within [`fork::enter`](crate::fork::enter). A cache
+//! for all back ends. Any thread may call a back end at any time, within a gate of [`fork`](crate::fork). A cache
 //! in front of a back end would be a back end too: it would answer [`Backend::get`] and forward the other calls.
 //!
 //! A back end does not wait for another process, an import or compacting. A call that they prevent returns BUSY at once
@@ -21,6 +21,8 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::oom_reserve;
 use crate::types::{CacheStats, Entry, NamespaceStats};
+#[cfg(not(target_family = "wasm"))]
+use crate::watch::{Comparison, Watched};
 
 pub(crate) mod memory;
 mod page;
@@ -126,6 +128,11 @@ pub(crate) enum Peeked {
     Found(usize),
 }
 
+/// A state of a store. After a change, by any process, it is another one.
+#[cfg(not(target_family = "wasm"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moment(pub [u64; 7]);
+
 /// A callback for each row that is read.
 pub(crate) type Each<'a> = dyn FnMut(&Entry) -> Result<()> + 'a;
 
@@ -165,7 +172,7 @@ pub(crate) trait Backend: Send + Sync {
     fn get(&self, namespace: &str, key: &str, projection: Projection, now: i64, entry: &mut Entry) -> Result<bool>;
 
     /// Copies the value of a live entry, if the back end knows it without any work that could fail. Returns `None` if the
-    /// caller has to [`get`](Self::get) it.
+    /// caller has to [`get`](Self::get) it. Called outside of a gate.
     fn peek(&self, _: &mut Peek<'_>) -> Option<Peeked> {
         None
     }
@@ -224,6 +231,35 @@ pub(crate) trait Backend: Send + Sync {
     #[cfg(not(target_family = "wasm"))]
     fn end_waits(&self) {}
 
+    /// Calls `comparison` for the live rows of a namespace that are watched, and for the values that it asks for, all as
+    /// of one moment.
+    #[cfg(not(target_family = "wasm"))]
+    fn compare(&self, namespace: &str, watched: &Watched<'_>, comparison: &mut Comparison<'_>) -> Result<()>;
+
+    /// Returns the present moment; `None` if the back end does not know it. It may be called outside of a gate.
+    #[cfg(not(target_family = "wasm"))]
+    fn moment(&self) -> Option<Moment> {
+        None
+    }
+
+    /// Waits until it is another moment, or until `time` is over. It may return earlier, and is called outside of a gate.
+    #[cfg(not(target_family = "wasm"))]
+    fn wait_for_change(&self, _: Option<Moment>, time: Duration) {
+        std::thread::sleep(time);
+    }
+
+    /// Lets those that wait for a change look again. Called outside of a gate.
+    #[cfg(not(target_family = "wasm"))]
+    fn wake_watches(&self) {}
+
+    /// Counts the watches that are open.
+    #[cfg(not(target_family = "wasm"))]
+    fn begin_watch(&self) {}
+
+    /// The same when one ends.
+    #[cfg(not(target_family = "wasm"))]
+    fn end_watch(&self) {}
+
     /// Returns the names of the namespaces that have a live key, in byte order.
     fn namespaces(&self, now: i64) -> Result<Vec<String>>;
 
@@ -278,7 +314,7 @@ pub(crate) fn copy_text(text: &str) -> Result<String> {
     oom_reserve::check().map(|()| copy)
 }
 
-fn push<T>(list: &mut Vec<T>, item: T) -> Result<()> {
+pub(crate) fn push<T>(list: &mut Vec<T>, item: T) -> Result<()> {
     list.try_reserve(1).map_err(|_| Error::no_memory(size_of_val(list.as_slice())))?;
     list.push(item);
     Ok(())

@@ -66,6 +66,9 @@ mod batch;
 #[cfg(any(feature = "sqlite", unix))]
 mod transfer;
 
+#[cfg(not(target_family = "wasm"))]
+mod watch;
+
 pub use batch::*;
 pub use entry::*;
 pub use error::*;
@@ -82,6 +85,8 @@ pub use stats::*;
 pub use store::*;
 #[cfg(any(feature = "sqlite", unix))]
 pub use transfer::*;
+#[cfg(not(target_family = "wasm"))]
+pub use watch::*;
 
 /// The version of this interface, which is also the number in the name libluat_kv.so.0. It increases when programs have
 /// to be compiled again. A program that loads the library with dlopen() must first compare it with

@@ -58,6 +58,8 @@ mod clock;
 mod cursor;
 mod error;
 mod fork;
+#[cfg(not(target_family = "wasm"))]
+mod futex;
 mod json;
 mod limits;
 #[cfg(feature = "sqlite")]
@@ -76,6 +78,8 @@ mod url;
 mod url64;
 mod utf8;
 mod version;
+#[cfg(not(target_family = "wasm"))]
+mod watch;
 
 // A library contains one of the bindings. A WebAssembly module with Lua contains both, and one for its host.
 #[cfg(any(not(feature = "internals"), target_family = "wasm"))]
@@ -107,6 +111,8 @@ pub use types::{
     Page, PutOptions, Stats,
 };
 pub use version::Version;
+#[cfg(not(target_family = "wasm"))]
+pub use watch::{Change, ChangeKind, Watch, WatchOptions};
 
 /// The version of this library, for example `"0.1.0"`.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

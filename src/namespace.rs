@@ -447,7 +447,7 @@ impl Namespace {
 ///
 /// UTF-8 sorts by code point, so the result is the prefix, without trailing U+10FFFF, with its last character
 /// incremented.
-fn after_prefix(prefix: &str) -> Option<String> {
+pub(crate) fn after_prefix(prefix: &str) -> Option<String> {
     let stem = prefix.trim_end_matches(char::MAX);
     let last = stem.chars().next_back()?;
     let mut after = stem[..stem.len() - last.len_utf8()].to_owned();

@@ -22,6 +22,8 @@ use crate::types::{Limits, OpenOptions, Stats};
 use crate::url::{self, Url};
 #[cfg(target_family = "wasm")]
 use crate::version::Version;
+#[cfg(target_os = "linux")]
+use crate::watch::Notifier;
 
 /// A key-value store: namespaces of keys, on disk or in memory.
 ///
@@ -41,6 +43,8 @@ pub(crate) struct Inner {
     /// Whether the back end enters a gate of [`fork`] by itself, since it waits for a network, and repeats its calls.
     #[cfg(all(feature = "postgres", unix))]
     waits: bool,
+    #[cfg(target_os = "linux")]
+    pub notifier: Notifier,
     /// The path of the database file, or `memory`, or a URL without its password. Messages name the store by it.
     label: String,
 }
@@ -70,6 +74,8 @@ impl Inner {
             closed: AtomicBool::new(false),
             #[cfg(all(feature = "postgres", unix))]
             waits: false,
+            #[cfg(target_os = "linux")]
+            notifier: Notifier::default(),
             label,
         }
     }
@@ -113,10 +119,15 @@ impl Inner {
         call(&*self.backend)
     }
 
-    /// The back end. Only [`Backend::peek`] may be called outside of a gate of [`fork`].
+    /// The back end. Outside of a gate of [`fork`] only those methods may be called that say so.
     #[inline]
     pub fn backend(&self) -> &dyn Backend {
         &*self.backend
+    }
+
+    #[cfg(target_os = "linux")]
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
     }
 
     /// Carries out these operations, all of them or none.
@@ -432,6 +443,8 @@ impl Store {
     /// Closes the store for all its handles. Using one of them is an error from then on. Closing again does nothing.
     pub fn close(&self) -> Result<()> {
         self.0.closed.store(true, Ordering::Relaxed);
+        #[cfg(not(target_family = "wasm"))]
+        self.0.backend.wake_watches();
         self.0.call(|backend| backend.close())
     }
 

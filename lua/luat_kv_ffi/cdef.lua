@@ -9,6 +9,7 @@ typedef struct luat_kv_namespace luat_kv_namespace;
 typedef struct luat_kv_page luat_kv_page;
 typedef struct luat_kv_stats luat_kv_stats;
 typedef struct luat_kv_store luat_kv_store;
+typedef struct luat_kv_watch luat_kv_watch;
 typedef int32_t luat_kv_status;
 typedef struct luat_kv_open_options { uint32_t struct_size; uint32_t flags; uint32_t busy_timeout_ms; uint32_t limits; uint32_t durability; uint32_t reserved; uint64_t cache_size; } luat_kv_open_options;
 typedef struct luat_kv_bytes { const void *data; size_t len; } luat_kv_bytes;
@@ -17,6 +18,7 @@ typedef struct luat_kv_list_options { uint32_t struct_size; uint32_t flags; uint
 typedef struct luat_kv_incr_options { uint32_t struct_size; uint32_t flags; int64_t initial; int64_t expiration; int64_t expiration_ttl; } luat_kv_incr_options;
 typedef struct luat_kv_limits { uint32_t struct_size; uint32_t max_key_len; uint32_t max_metadata_len; uint32_t max_keys; uint32_t max_page_len; uint32_t min_ttl; uint64_t max_value_len; int64_t max_expiration; } luat_kv_limits;
 typedef struct luat_kv_cache_stats { uint32_t struct_size; uint32_t reserved; uint64_t hits; uint64_t misses; uint64_t drops; uint64_t size; } luat_kv_cache_stats;
+typedef struct luat_kv_watch_options { uint32_t struct_size; uint32_t flags; struct luat_kv_bytes prefix; const struct luat_kv_bytes *keys; size_t key_count; } luat_kv_watch_options;
 uint32_t luat_kv_abi_version(void);
 const char *luat_kv_version(void);
 const char *luat_kv_status_str(luat_kv_status status);
@@ -76,6 +78,7 @@ const uint8_t *luat_kv_entry_value(const struct luat_kv_entry *entry, size_t *le
 const uint8_t *luat_kv_entry_metadata(const struct luat_kv_entry *entry, size_t *len);
 int64_t luat_kv_entry_expiration(const struct luat_kv_entry *entry);
 const uint8_t *luat_kv_entry_version(const struct luat_kv_entry *entry, size_t *len);
+uint32_t luat_kv_entry_change(const struct luat_kv_entry *entry);
 void luat_kv_entry_free(struct luat_kv_entry *entry);
 size_t luat_kv_page_len(const struct luat_kv_page *page);
 const struct luat_kv_entry *luat_kv_page_at(const struct luat_kv_page *page, size_t index);
@@ -93,6 +96,11 @@ luat_kv_status luat_kv_export(struct luat_kv_namespace *ns, const char *path, ui
 luat_kv_status luat_kv_import(struct luat_kv_namespace *ns, const char *path, uint32_t flags, uint64_t *stored, uint64_t *skipped, struct luat_kv_error **error);
 luat_kv_status luat_kv_export_fd(struct luat_kv_namespace *ns, int fd, uint32_t format, uint64_t *count, struct luat_kv_error **error);
 luat_kv_status luat_kv_import_fd(struct luat_kv_namespace *ns, int fd, uint32_t flags, uint64_t *stored, uint64_t *skipped, struct luat_kv_error **error);
+void luat_kv_watch_options_init(struct luat_kv_watch_options *options, size_t size);
+luat_kv_status luat_kv_watch_open(struct luat_kv_namespace *ns, const struct luat_kv_watch_options *options, struct luat_kv_watch **out, struct luat_kv_error **error);
+luat_kv_status luat_kv_watch_next(struct luat_kv_watch *watch, int64_t timeout_ms, struct luat_kv_page **out, struct luat_kv_error **error);
+luat_kv_status luat_kv_watch_fd(struct luat_kv_watch *watch, int *fd, struct luat_kv_error **error);
+void luat_kv_watch_free(struct luat_kv_watch *watch);
 ]],
   constants = {
     LUAT_KV_ABI_VERSION = 0,
@@ -109,10 +117,15 @@ luat_kv_status luat_kv_import_fd(struct luat_kv_namespace *ns, int fd, uint32_t 
     LUAT_KV_FORMAT_JSON = 0,
     LUAT_KV_FORMAT_JSON_LINES = 1,
     LUAT_KV_IMPORT_REPLACE = 1,
+    LUAT_KV_WATCH_VALUES = 1,
+    LUAT_KV_CHANGE_PUT = 1,
+    LUAT_KV_CHANGE_DELETE = 2,
+    LUAT_KV_CHANGE_EXPIRE = 3,
     LUAT_KV_OK = 0,
     LUAT_KV_NOT_FOUND = 1,
     LUAT_KV_CONFLICT = 2,
     LUAT_KV_TOO_SMALL = 3,
+    LUAT_KV_TIMEOUT = 4,
     LUAT_KV_INVALID = -1,
     LUAT_KV_IO = -2,
     LUAT_KV_BUSY = -3,
@@ -183,6 +196,7 @@ luat_kv_status luat_kv_import_fd(struct luat_kv_namespace *ns, int fd, uint32_t 
     "luat_kv_entry_metadata",
     "luat_kv_entry_expiration",
     "luat_kv_entry_version",
+    "luat_kv_entry_change",
     "luat_kv_entry_free",
     "luat_kv_page_len",
     "luat_kv_page_at",
@@ -200,5 +214,10 @@ luat_kv_status luat_kv_import_fd(struct luat_kv_namespace *ns, int fd, uint32_t 
     "luat_kv_import",
     "luat_kv_export_fd",
     "luat_kv_import_fd",
+    "luat_kv_watch_options_init",
+    "luat_kv_watch_open",
+    "luat_kv_watch_next",
+    "luat_kv_watch_fd",
+    "luat_kv_watch_free",
   },
 }

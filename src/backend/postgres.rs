@@ -31,6 +31,7 @@ use super::{Backend, Each, Entries, Import, Outcome, Projection, Range, Removed,
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
 use crate::types::{Entry, NamespaceStats, OpenOptions};
+use crate::watch::{Comparison, Watched};
 
 mod attempt;
 mod call;
@@ -334,6 +335,10 @@ impl Backend for Postgres {
 
     /// Others can write whenever no call of theirs is in the way.
     fn pause(&self) {}
+
+    fn compare(&self, _: &str, _: &Watched<'_>, _: &mut Comparison<'_>) -> Result<()> {
+        Err(Error::invalid("a store on PostgreSQL cannot be watched"))
+    }
 
     fn namespaces(&self, _: i64) -> Result<Vec<String>> {
         self.read(|connection, call| read::namespaces(connection, call, self.now()))

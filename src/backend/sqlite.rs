@@ -7,6 +7,7 @@
 //! | `cache`, `wal_index`, `own_commits` | rows that reads need not ask SQLite for; how they stay those of the file |
 //! | `autocheckpoint` | when a commit moves the log into the file |
 //! | `commits`, `slice` | waiting for the commit of another process; sharing a file with those that wait |
+//! | `watching` | what watches compare |
 //! | `writes`, `group` | carrying out writes, alone or several threads' in one transaction |
 //! | `rows`, `transaction`, `failed_commit` | reading a row; applying a write; recovery from a commit that failed |
 //! | `file`, `draft`, `folder` | operations on the whole file; files named when complete; folder syncs |
@@ -27,12 +28,13 @@ use self::connection::Connection;
 use self::database::{Caller, Database};
 use self::rows::{USUAL, below, get, in_order, list, listed, namespace_after, of_long_row_after};
 use super::{
-    Backend, Each, Entries, Import, Outcome, PAGE_BYTES, Peek, Peeked, Projection, Range, Removed, Scan, ScanPage,
-    Step, Write, push,
+    Backend, Each, Entries, Import, Moment, Outcome, PAGE_BYTES, Peek, Peeked, Projection, Range, Removed, Scan,
+    ScanPage, Step, Write, push,
 };
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
 use crate::types::{CacheStats, Durability, Entry, NamespaceStats, OpenOptions};
+use crate::watch::{Comparison, Watched};
 
 mod access;
 mod autocheckpoint;
@@ -75,6 +77,7 @@ mod takeover;
 mod transaction;
 mod vfs;
 mod wal_index;
+mod watching;
 mod writes;
 
 #[cfg(not(unix))]
@@ -362,6 +365,22 @@ impl Backend for Sqlite {
 
     fn end_waits(&self) {
         commits::end_call();
+    }
+
+    fn compare(&self, namespace: &str, watched: &Watched<'_>, comparison: &mut Comparison<'_>) -> Result<()> {
+        self.read_long(|connection| watching::compare(connection, namespace, watched, comparison))
+    }
+
+    fn moment(&self) -> Option<Moment> {
+        self.database.cache.moment()
+    }
+
+    fn wait_for_change(&self, moment: Option<Moment>, time: Duration) {
+        self.database.cache.wait_for_change(moment, time);
+    }
+
+    fn wake_watches(&self) {
+        self.database.cache.wake_watches();
     }
 
     fn namespaces(&self, now: i64) -> Result<Vec<String>> {

@@ -2,8 +2,12 @@
 
 use std::ptr;
 
+#[cfg(not(target_family = "wasm"))]
+use super::{LUAT_KV_CHANGE_DELETE, LUAT_KV_CHANGE_EXPIRE, LUAT_KV_CHANGE_PUT};
 use super::{free, set};
 use crate::types::Entry;
+#[cfg(not(target_family = "wasm"))]
+use crate::watch::{Change, ChangeKind};
 
 /// A key and its contents, at the time when they were read. One thread at a time may use an entry. Free it with
 /// luat_kv_entry_free(), unless it belongs to a page or an iterator.
@@ -13,6 +17,9 @@ pub struct luat_kv_entry {
     metadata: Option<String>,
     expiration: Option<i64>,
     version: Option<VersionText>,
+    /// A LUAT_KV_CHANGE_... number, or 0.
+    #[cfg(not(target_family = "wasm"))]
+    change: u32,
 }
 
 /// The size of a buffer for a version as text, in bytes: 16, and 1 for the NUL.
@@ -24,12 +31,38 @@ pub(super) type VersionText = [u8; LUAT_KV_VERSION_SIZE - 1];
 impl luat_kv_entry {
     pub(super) fn of(entry: Entry) -> Self {
         let Entry { key, value, metadata, expiration, version } = entry;
-        luat_kv_entry { key, value, metadata, expiration, version: Some(version.text()) }
+        luat_kv_entry {
+            key,
+            value,
+            metadata,
+            expiration,
+            version: Some(version.text()),
+            #[cfg(not(target_family = "wasm"))]
+            change: 0,
+        }
+    }
+
+    #[cfg(not(target_family = "wasm"))]
+    pub(super) fn changed(Change { kind, entry }: Change) -> Self {
+        let change = match kind {
+            ChangeKind::Put => LUAT_KV_CHANGE_PUT,
+            ChangeKind::Delete => return Self { change: LUAT_KV_CHANGE_DELETE, ..Self::named(entry.key) },
+            ChangeKind::Expire => return Self { change: LUAT_KV_CHANGE_EXPIRE, ..Self::named(entry.key) },
+        };
+        Self { change, ..Self::of(entry) }
     }
 
     /// An entry that is only a name.
     pub(super) fn named(name: String) -> Self {
-        luat_kv_entry { key: name, value: None, metadata: None, expiration: None, version: None }
+        luat_kv_entry {
+            key: name,
+            value: None,
+            metadata: None,
+            expiration: None,
+            version: None,
+            #[cfg(not(target_family = "wasm"))]
+            change: 0,
+        }
     }
 }
 
@@ -54,7 +87,7 @@ pub unsafe extern "C" fn luat_kv_entry_key(entry: *const luat_kv_entry, len: *mu
 }
 
 /// Returns the value: bytes, valid as long as the entry. NULL for NULL, and in a page that was listed without
-/// LUAT_KV_LIST_VALUES; an empty value is not NULL. len is nullable.
+/// LUAT_KV_LIST_VALUES or watched without LUAT_KV_WATCH_VALUES; an empty value is not NULL. len is nullable.
 ///
 /// # Safety
 /// `entry` is NULL or live, `len` NULL or valid for a write.
@@ -95,6 +128,19 @@ pub unsafe extern "C" fn luat_kv_entry_expiration(entry: *const luat_kv_entry) -
 pub unsafe extern "C" fn luat_kv_entry_version(entry: *const luat_kv_entry, len: *mut usize) -> *const u8 {
     // SAFETY: the caller promises that `entry` is NULL or live, and `len` NULL or valid for a write.
     unsafe { view(entry.as_ref().and_then(|entry| entry.version.as_ref()).map(VersionText::as_slice), len) }
+}
+
+/// Returns what has become of a key, as one of LUAT_KV_CHANGE_..., if the entry is from luat_kv_watch_next(). Otherwise, and
+/// for NULL, 0. A later library may return numbers that are not listed here. After LUAT_KV_CHANGE_PUT the entry contains
+/// what the key holds, and otherwise nothing but the key.
+///
+/// # Safety
+/// `entry` is NULL or live.
+#[cfg(not(target_family = "wasm"))]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_entry_change(entry: *const luat_kv_entry) -> u32 {
+    // SAFETY: the caller promises that `entry` is NULL or live.
+    unsafe { entry.as_ref() }.map_or(0, |entry| entry.change)
 }
 
 /// Frees an entry of luat_kv_get_entry() or luat_kv_take(); NULL does nothing. An entry of a page or an iterator is

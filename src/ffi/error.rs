@@ -21,6 +21,8 @@ pub const LUAT_KV_NOT_FOUND: luat_kv_status = 1;
 pub const LUAT_KV_CONFLICT: luat_kv_status = 2;
 /// The buffer is too small, and was not written to. The needed length was returned.
 pub const LUAT_KV_TOO_SMALL: luat_kv_status = 3;
+/// Nothing has changed within the time.
+pub const LUAT_KV_TIMEOUT: luat_kv_status = 4;
 /// The request itself is wrong: it would fail again.
 pub const LUAT_KV_INVALID: luat_kv_status = -1;
 /// The operating system returned an error: no such folder, no permission, disk full, ... Or a PostgreSQL server did.
@@ -64,6 +66,7 @@ pub extern "C" fn luat_kv_status_str(status: luat_kv_status) -> *const c_char {
         LUAT_KV_NOT_FOUND => c"NOT_FOUND",
         LUAT_KV_CONFLICT => c"CONFLICT",
         LUAT_KV_TOO_SMALL => c"TOO_SMALL",
+        LUAT_KV_TIMEOUT => c"TIMEOUT",
         LUAT_KV_INVALID => c"INVALID",
         LUAT_KV_IO => c"IO",
         LUAT_KV_BUSY => c"BUSY",

@@ -170,7 +170,7 @@ pub unsafe extern "C" fn luat_kv_get_many(
 ///
 /// # Safety
 /// `keys` is NULL or valid for reading `count` views, and these for their bytes.
-unsafe fn texts<'a>(keys: *const luat_kv_bytes, count: usize) -> Result<Vec<&'a str>> {
+pub(super) unsafe fn texts<'a>(keys: *const luat_kv_bytes, count: usize) -> Result<Vec<&'a str>> {
     if count == 0 {
         return Ok(Vec::new());
     }

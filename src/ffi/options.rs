@@ -175,7 +175,7 @@ unsafe fn copy(options: *const u8, to: *mut u8, len: usize, what: &str) -> Resul
 ///
 /// # Safety
 /// `options` is NULL or valid for writing `size` bytes.
-unsafe fn init<T: Options>(options: *mut T, size: usize) {
+pub(super) unsafe fn init<T: Options>(options: *mut T, size: usize) {
     if options.is_null() || size < size_of::<u32>() {
         return;
     }

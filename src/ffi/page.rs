@@ -6,6 +6,8 @@ use super::entry::view;
 use super::{free, luat_kv_entry};
 use crate::error::{Error, Result};
 use crate::types::{Entry, Page};
+#[cfg(not(target_family = "wasm"))]
+use crate::watch::Change;
 
 /// A page of keys in byte order, or reverse byte order, with their metadata, expiration and version, and their values
 /// if they were requested. One thread at a time may use a page. Free it with luat_kv_page_free().
@@ -22,6 +24,12 @@ impl luat_kv_page {
     /// A page without a cursor.
     pub(super) fn found(entries: Vec<Entry>) -> Result<Self> {
         luat_kv_page::of(entries.into_iter().map(luat_kv_entry::of))
+    }
+
+    /// A page of changes.
+    #[cfg(not(target_family = "wasm"))]
+    pub(super) fn changed(changes: Vec<Change>) -> Result<Self> {
+        luat_kv_page::of(changes.into_iter().map(luat_kv_entry::changed))
     }
 
     /// A page of entries that are only names.

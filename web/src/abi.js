@@ -14,10 +14,15 @@ export const VERSION_SIZE = 17;
 export const FORMAT_JSON = 0;
 export const FORMAT_JSON_LINES = 1;
 export const IMPORT_REPLACE = 1;
+export const WATCH_VALUES = 1;
+export const CHANGE_PUT = 1;
+export const CHANGE_DELETE = 2;
+export const CHANGE_EXPIRE = 3;
 export const OK = 0;
 export const NOT_FOUND = 1;
 export const CONFLICT = 2;
 export const TOO_SMALL = 3;
+export const TIMEOUT = 4;
 export const INVALID = -1;
 export const IO = -2;
 export const BUSY = -3;
@@ -102,4 +107,12 @@ export const CACHE_STATS = {
   misses: 16,
   drops: 24,
   size: 40,
+};
+export const WATCH_OPTIONS = {
+  struct_size: 0,
+  flags: 4,
+  prefix: 8,
+  keys: 16,
+  key_count: 20,
+  size: 24,
 };

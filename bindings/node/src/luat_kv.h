@@ -134,6 +134,26 @@
 #define LUAT_KV_IMPORT_REPLACE 1
 
 /**
+ * Return the new values too. For luat_kv_watch_options.flags.
+ */
+#define LUAT_KV_WATCH_VALUES 1
+
+/**
+ * The key was stored, by any write that gave it a new version. From luat_kv_entry_change().
+ */
+#define LUAT_KV_CHANGE_PUT 1
+
+/**
+ * The key was removed. From luat_kv_entry_change().
+ */
+#define LUAT_KV_CHANGE_DELETE 2
+
+/**
+ * The key is not there any more because it has expired. From luat_kv_entry_change().
+ */
+#define LUAT_KV_CHANGE_EXPIRE 3
+
+/**
  * Changes to one or more namespaces of one store, which a commit applies in their order, in one transaction. One
  * thread at a time may use a batch. Free it with luat_kv_batch_free().
  */
@@ -176,6 +196,11 @@ typedef struct luat_kv_stats luat_kv_stats;
  * luat_kv_close().
  */
 typedef struct luat_kv_store luat_kv_store;
+
+/**
+ * A watch, which tells what has changed. One thread at a time may wait with it. Free it with luat_kv_watch_free().
+ */
+typedef struct luat_kv_watch luat_kv_watch;
 
 /**
  * The result of a call: LUAT_KV_OK, a positive outcome, or a negative error. A later library may return values that
@@ -397,6 +422,32 @@ typedef struct luat_kv_cache_stats {
 } luat_kv_cache_stats;
 
 /**
+ * What to watch. Initialize it with luat_kv_watch_options_init(); 0 in a field means its default.
+ */
+typedef struct luat_kv_watch_options {
+  /**
+   * sizeof this struct, in the version that the program was compiled with.
+   */
+  uint32_t struct_size;
+  /**
+   * LUAT_KV_WATCH_... flags, or 0.
+   */
+  uint32_t flags;
+  /**
+   * Only keys with this prefix. There are no wildcards.
+   */
+  struct luat_kv_bytes prefix;
+  /**
+   * Only these keys, at most 1000, whether they exist or not. NULL: those with the prefix.
+   */
+  const struct luat_kv_bytes *keys;
+  /**
+   * The number of keys.
+   */
+  size_t key_count;
+} luat_kv_watch_options;
+
+/**
  * Success.
  */
 #define LUAT_KV_OK 0
@@ -415,6 +466,11 @@ typedef struct luat_kv_cache_stats {
  * The buffer is too small, and was not written to. The needed length was returned.
  */
 #define LUAT_KV_TOO_SMALL 3
+
+/**
+ * Nothing has changed within the time.
+ */
+#define LUAT_KV_TIMEOUT 4
 
 /**
  * The request itself is wrong: it would fail again.
@@ -1083,7 +1139,7 @@ const uint8_t *luat_kv_entry_key(const struct luat_kv_entry *entry,
 
 /**
  * Returns the value: bytes, valid as long as the entry. NULL for NULL, and in a page that was listed without
- * LUAT_KV_LIST_VALUES; an empty value is not NULL. len is nullable.
+ * LUAT_KV_LIST_VALUES or watched without LUAT_KV_WATCH_VALUES; an empty value is not NULL. len is nullable.
  */
 const uint8_t *luat_kv_entry_value(const struct luat_kv_entry *entry,
                                    size_t *len);
@@ -1107,6 +1163,13 @@ int64_t luat_kv_entry_expiration(const struct luat_kv_entry *entry);
  */
 const uint8_t *luat_kv_entry_version(const struct luat_kv_entry *entry,
                                      size_t *len);
+
+/**
+ * Returns what has become of a key, as one of LUAT_KV_CHANGE_..., if the entry is from luat_kv_watch_next(). Otherwise, and
+ * for NULL, 0. A later library may return numbers that are not listed here. After LUAT_KV_CHANGE_PUT the entry contains
+ * what the key holds, and otherwise nothing but the key.
+ */
+uint32_t luat_kv_entry_change(const struct luat_kv_entry *entry);
 
 /**
  * Frees an entry of luat_kv_get_entry() or luat_kv_take(); NULL does nothing. An entry of a page or an iterator is
@@ -1317,6 +1380,69 @@ luat_kv_status luat_kv_import_fd(struct luat_kv_namespace *ns,
                                  uint64_t *stored,
                                  uint64_t *skipped,
                                  struct luat_kv_error **error);
+
+/**
+ * Initializes watch options with the defaults. size is sizeof *options in the program: the library may know more or
+ * fewer fields. NULL does nothing.
+ */
+void luat_kv_watch_options_init(struct luat_kv_watch_options *options,
+                                size_t size);
+
+/**
+ * Begins to watch keys: luat_kv_watch_next() returns what changes from now on, whoever changes it. What the keys hold
+ * now is no change. A caller that needs it too opens the watch first and reads then, so that nothing is missed.
+ *
+ * A watch compares all its keys whenever the store has changed, which takes about a millisecond for 1000 keys, and
+ * remembers the name of each. A prefix that many more keys begin with is better divided.
+ *
+ * options   NULL: the whole namespace.
+ * out       the watch, which keeps the store open. Free it with luat_kv_watch_free(). NULL after an error.
+ *
+ * Statuses: OK; INVALID, also for keys beside a prefix, and with PostgreSQL; LIMIT, also for more than 1000 keys; IO,
+ * BUSY, CORRUPT, NOMEM. Thread-safe.
+ */
+luat_kv_status luat_kv_watch_open(struct luat_kv_namespace *ns,
+                                  const struct luat_kv_watch_options *options,
+                                  struct luat_kv_watch **out,
+                                  struct luat_kv_error **error);
+
+/**
+ * Returns the changes since the last call: for each key that has changed its latest state, in byte order of the keys.
+ * Waits until there is one, but not longer than the timeout. The changes of one batch are returned together, unless the
+ * watch has LUAT_KV_WATCH_VALUES and the values amount to more than 16 MiB; then the next call returns the others.
+ *
+ * timeout_ms  in milliseconds; 0 does not wait; negative: until there is a change.
+ * out         a page of entries, each with a luat_kv_entry_change(). Free it with luat_kv_page_free(). NULL unless the
+ *             status is OK.
+ *
+ * Statuses: OK; TIMEOUT: nothing has changed; INVALID, also while another thread is in this function with the watch,
+ * when the store is closed, and in the child of a fork, which has to open its own; LIMIT, IO, BUSY, CORRUPT, NOMEM.
+ * After an error nothing is lost, and the call can be repeated. It waits for the store's busy timeout at most where
+ * others use the database, also beyond the timeout.
+ */
+luat_kv_status luat_kv_watch_next(struct luat_kv_watch *watch,
+                                  int64_t timeout_ms,
+                                  struct luat_kv_page **out,
+                                  struct luat_kv_error **error);
+
+/**
+ * Returns a descriptor for an event loop: it is readable when luat_kv_watch_next() may have something to return. That call
+ * makes it unreadable again; with a timeout of 0 it does not wait. The descriptor may also be readable without a change.
+ * It belongs to the watch, which closes it: only poll it. A thread of the library waits for changes as long as any watch
+ * of the store has a descriptor.
+ *
+ * fd        the descriptor; -1 where the system has none (only Linux has), and after an error.
+ *
+ * Statuses: OK; INVALID, also when the store is closed, and in the child of a fork; IO, NOMEM.
+ */
+luat_kv_status luat_kv_watch_fd(struct luat_kv_watch *watch,
+                                int *fd,
+                                struct luat_kv_error **error);
+
+/**
+ * Frees a watch; NULL does nothing. No thread may wait with it.
+ */
+void luat_kv_watch_free(struct luat_kv_watch *watch);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -14,9 +14,11 @@
 //! 5. A row that may have been removed because it had expired is not returned, whatever the clock shows.
 
 use std::ffi::c_int;
+use std::ptr;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 pub(crate) use self::admission::Prepared;
 use self::admission::{Asked, Worth};
@@ -29,8 +31,9 @@ use super::not_unix::HeaderPage;
 use super::own_commits::OwnCommit;
 use super::rows::Found;
 use super::wal_index::{Header, Numbers, WalIndex};
-use crate::backend::{Name, Peek, Peeked, Projection, copy_text, push};
+use crate::backend::{Moment, Name, Peek, Peeked, Projection, copy_text, push};
 use crate::error::Result;
+use crate::futex;
 use crate::shards::{Mine, SHARDS, Shard, Shards};
 use crate::test_hooks;
 use crate::types::{CacheStats, Entry};
@@ -54,6 +57,8 @@ pub(super) struct Cache {
     /// Whether a write of this process is about to move the cache to its header. A read that finds another header
     /// meanwhile leaves the cache alone.
     is_moving: AtomicBool,
+    /// How often the last connection was closed. A header may come back after that.
+    disconnections: AtomicU64,
     /// Locked by whatever changes the above or adds rows. Counts the connections.
     changes: Mutex<usize>,
     worth: Worth,
@@ -86,6 +91,7 @@ impl Default for Cache {
             header: Header::NONE.0.map(AtomicU64::new),
             swept: AtomicI64::new(i64::MIN),
             is_moving: AtomicBool::new(false),
+            disconnections: AtomicU64::new(0),
             changes: Mutex::new(0),
             worth: Worth::default(),
             asked: OnceLock::new(),
@@ -281,6 +287,30 @@ impl Cache {
         }
     }
 
+    /// The present state of the file, which another one follows with each commit of any process. `None` if no connection
+    /// has a header.
+    pub fn moment(&self) -> Option<Moment> {
+        let header = self.is_shown.load(Relaxed).then(|| Header::read(self.present.numbers()))?;
+        let [a, b, c, d, e, f] = header.0;
+        Some(Moment([a, b, c, d, e, f, self.disconnections.load(Acquire)]))
+    }
+
+    /// Waits for the commit of a process that [wakes](super::own_commits) those that wait here, or until `time` is over. A
+    /// connection is not needed.
+    pub fn wait_for_change(&self, moment: Option<Moment>, time: Duration) {
+        // A commit changes this number first. So one that `moment()` does not show yet has not woken anyone.
+        let number = self.present.second_commits();
+        let seen = number.load(Acquire);
+        if moment.is_none() || self.moment() == moment {
+            futex::wait(ptr::from_ref(number).addr(), seen, time);
+        }
+    }
+
+    /// Wakes all that wait there.
+    pub fn wake_watches(&self) {
+        futex::wake(self.present.second_commits(), i32::MAX);
+    }
+
     /// Stands for the file of one more connection. `index` is the descriptor of the log's index. Without one, or without
     /// memory, the cache stays empty.
     pub fn connected(self: &Arc<Self>, index: Option<c_int>) -> Connected {
@@ -298,6 +328,7 @@ impl Cache {
         if *connections == 0 {
             // Without a connection, a header may come back: a new log begins with none.
             self.begin(Header::NONE);
+            self.disconnections.fetch_add(1, Release);
             self.present.hide();
             self.is_shown.store(false, Relaxed);
         }

@@ -9,10 +9,11 @@
 //! fails if the memory is not mapped any more. So the connection may be closed meanwhile.
 
 use std::cell::Cell;
-use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
 use super::wal_index::WalIndex;
+pub(super) use crate::futex::CAN_WAKE;
+use crate::futex::{self, Ended};
 
 /// What a thread knows of the commits to the file that it writes.
 struct Waiter {
@@ -129,7 +130,7 @@ pub(super) fn skip(index: WalIndex) {
 /// Wakes a thread that waits, of any process. To be called after a write. Returns whether there was one.
 pub(super) fn wake(index: WalIndex) -> bool {
     skip(index);
-    let woke = futex::wake(index.commits().as_ptr());
+    let woke = futex::wake(index.commits().as_ptr(), 1);
     WAITER.with(|waiter| waiter.woke.set(woke));
     woke
 }
@@ -235,70 +236,6 @@ pub(super) fn wait(step: Duration, left: Duration) -> bool {
 #[cfg(test)]
 pub(super) fn sleep(index: WalIndex, time: Duration) -> bool {
     futex::wait(index.commits().addr().get(), index.commit_number(), time) == Ended::TimedOut
-}
-
-/// How a wait has ended.
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(not(target_os = "linux"), expect(dead_code))]
-enum Ended {
-    Woken,
-    TimedOut,
-    /// It has not begun, since there was a commit before.
-    Missed,
-    /// By a signal, or the memory is not mapped any more.
-    Interrupted,
-}
-
-/// Whether a waiter can be woken.
-pub(super) const CAN_WAKE: bool = cfg!(target_os = "linux");
-
-#[cfg(target_os = "linux")]
-mod futex {
-    use super::*;
-
-    /// Returns whether a thread was waiting.
-    pub(super) fn wake(number: *const AtomicU32) -> bool {
-        // SAFETY: it only compares the address with those that threads wait at.
-        unsafe { libc::syscall(libc::SYS_futex, number, libc::FUTEX_WAKE, 1) > 0 }
-    }
-
-    pub(super) fn wait(address: usize, seen: u32, time: Duration) -> Ended {
-        let time = libc::timespec {
-            tv_sec: time.as_secs().try_into().unwrap_or(libc::time_t::MAX),
-            #[allow(clippy::unnecessary_cast)] // its type differs from system to system
-            tv_nsec: time.subsec_nanos() as _,
-        };
-        // SAFETY: the kernel reads the number, and fails if it cannot; it reads the time, which outlives the call.
-        let done = unsafe { libc::syscall(libc::SYS_futex, address, libc::FUTEX_WAIT, seen, &raw const time) };
-        // SAFETY: it is this thread's.
-        let error = if done < 0 { unsafe { *libc::__errno_location() } } else { 0 };
-        if ![0, libc::EAGAIN, libc::ETIMEDOUT, libc::EINTR].contains(&error) {
-            // Not mapped any more, or not permitted.
-            std::thread::sleep(Duration::new(time.tv_sec as u64, time.tv_nsec as u32));
-        }
-        match error {
-            0 => Ended::Woken,
-            libc::ETIMEDOUT => Ended::TimedOut,
-            libc::EAGAIN => Ended::Missed,
-            _ => Ended::Interrupted,
-        }
-    }
-}
-
-/// A system without a futex between processes.
-#[cfg(not(target_os = "linux"))]
-mod futex {
-    use super::*;
-
-    /// Nobody can be woken, so it is as if there always were a waiter, which gives way for longer.
-    pub(super) fn wake(_: *const AtomicU32) -> bool {
-        true
-    }
-
-    pub(super) fn wait(_: usize, _: u32, time: Duration) -> Ended {
-        std::thread::sleep(time);
-        Ended::TimedOut
-    }
 }
 
 #[cfg(test)]

@@ -7,9 +7,9 @@
 
 use std::ffi::c_int;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
-use super::wal_index::{HEADER, Numbers};
+use super::wal_index::{HEADER, Numbers, SECOND_COMMITS};
 
 pub(super) struct HeaderPage {
     shown: AtomicPtr<Numbers>,
@@ -17,12 +17,12 @@ pub(super) struct HeaderPage {
     page: AtomicPtr<Numbers>,
 }
 
-/// Shown while there is no index. A header is never all zeros: it begins with a version.
-static NOTHING: Numbers = [const { AtomicU64::new(0) }; HEADER];
+/// Shown while there is no index: two copies of a header. One is never all zeros: it begins with a version.
+static NOTHING: [AtomicU64; 2 * HEADER] = [const { AtomicU64::new(0) }; 2 * HEADER];
 
 impl Default for HeaderPage {
     fn default() -> Self {
-        let [shown, page] = [(&raw const NOTHING).cast_mut(), ptr::null_mut()].map(AtomicPtr::new);
+        let [shown, page] = [(&raw const NOTHING).cast_mut().cast(), ptr::null_mut()].map(AtomicPtr::new);
         HeaderPage { shown, page }
     }
 }
@@ -33,6 +33,13 @@ impl HeaderPage {
     pub fn numbers(&self) -> &Numbers {
         // SAFETY: it is a static, or a page that is mapped as long as this. The numbers are atomic.
         unsafe { &*self.shown.load(Ordering::Acquire) }
+    }
+
+    /// The number of commits in the second copy of the header. It stays mapped as long as this, but may become that of
+    /// another index.
+    pub fn second_commits(&self) -> &AtomicU32 {
+        // SAFETY: it is within the static, or within the page, as above.
+        unsafe { &*self.shown.load(Ordering::Acquire).cast::<AtomicU32>().add(SECOND_COMMITS) }
     }
 
     /// Shows the index with this descriptor, until [`hide`](Self::hide). Returns `false` if it cannot be mapped. One thread
@@ -47,7 +54,7 @@ impl HeaderPage {
 
     /// Lets go of the index.
     pub fn hide(&self) {
-        self.shown.store((&raw const NOTHING).cast_mut(), Ordering::Release);
+        self.shown.store((&raw const NOTHING).cast_mut().cast(), Ordering::Release);
         if !self.page.load(Ordering::Relaxed).is_null() {
             self.map(libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1);
         }

@@ -74,11 +74,15 @@ pub(super) mod descriptors {
 
 /// Shows no header: reads use SQLite.
 #[derive(Default)]
-pub(super) struct HeaderPage(super::wal_index::Numbers);
+pub(super) struct HeaderPage(super::wal_index::Numbers, std::sync::atomic::AtomicU32);
 
 impl HeaderPage {
     pub(super) fn numbers(&self) -> &super::wal_index::Numbers {
         &self.0
+    }
+
+    pub(super) fn second_commits(&self) -> &std::sync::atomic::AtomicU32 {
+        &self.1
     }
 
     pub(super) fn show(&self, _: std::ffi::c_int) -> bool {

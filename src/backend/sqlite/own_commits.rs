@@ -14,6 +14,7 @@ use super::early_writeback;
 use super::registry::FileId;
 use super::slice::Slice;
 use super::wal_index::{Header, WalIndex};
+use crate::futex;
 
 /// Must be dropped after the connection.
 pub(super) struct OwnCommits(Rc<Seen>);
@@ -102,6 +103,8 @@ unsafe extern "C" fn has_ended(
     let (frames, commits) = seen.before.get().map_or((0, 0), |before| (before.frames(), before.commits()));
     let added = last_frame.checked_sub(frames).unwrap_or(last_frame);
     let is_alone = seen.commits.replace(commits.wrapping_add(1)) == commits;
+    // A process that only watches has no other way to learn of it at once.
+    futex::wake(seen.index.second_commits().as_ptr(), i32::MAX);
     #[cfg(target_os = "linux")]
     early_writeback::begin(seen.database, last_frame - added, last_frame, seen.index.header().page_size());
     if let Some(mode) = seen.autocheckpoint.due(last_frame, added, seen.index.moved(), is_alone) {

@@ -45,9 +45,10 @@ pub(super) enum Kept {
     ListReverse,
     ListValues,
     ListValuesReverse,
+    Watch,
 }
 
-const COUNT: usize = Kept::ListValuesReverse as usize + 1;
+const COUNT: usize = Kept::Watch as usize + 1;
 
 impl Kept {
     fn sql(self) -> Cow<'static, str> {
@@ -66,6 +67,7 @@ impl Kept {
             Kept::ListReverse => schema::list(true, false),
             Kept::ListValues => schema::list(false, true),
             Kept::ListValuesReverse => schema::list(true, true),
+            Kept::Watch => schema::WATCH,
         })
     }
 

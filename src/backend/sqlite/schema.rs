@@ -191,6 +191,7 @@ mod tests {
             GET_VALUE,
             HAS,
             VERSION,
+            WATCH,
             COUNT,
             TOUCH,
             DELETE,

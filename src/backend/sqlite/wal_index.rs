@@ -11,6 +11,9 @@ use super::vfs;
 /// The length of the header in numbers of 64 bits.
 pub(super) const HEADER: usize = 6;
 
+/// Where the number of commits is in the second copy of the header, in numbers of 32 bits.
+pub(super) const SECOND_COMMITS: usize = 2 * HEADER + 2;
+
 /// A header in shared memory.
 pub(super) type Numbers = [AtomicU64; HEADER];
 
@@ -49,6 +52,12 @@ impl WalIndex {
     pub fn commits(&self) -> NonNull<AtomicU32> {
         // SAFETY: it is within the header.
         unsafe { self.0.cast().add(2) }
+    }
+
+    /// The same in the second copy of the header, which a commit changes first.
+    pub fn second_commits(&self) -> NonNull<AtomicU32> {
+        // SAFETY: it is within the page of the header.
+        unsafe { self.0.cast().add(SECOND_COMMITS) }
     }
 
     /// How many frames of the log have been moved into the file: the number of 32 bits after the copies of the header.

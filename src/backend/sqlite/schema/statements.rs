@@ -44,6 +44,14 @@ pub(in super::super) const fn list_keys(reverse: bool) -> &'static str {
     if reverse { list!("key", "DESC") } else { list!("key", "ASC") }
 }
 
+/// What a watch compares of the live keys of a range: columns as in [`list`], and what another program may change without
+/// giving the row a new version. Reads no long values.
+pub(in super::super) const WATCH: &str = list!(
+    "key, metadata, expiration, version, octet_length(value),
+             CASE WHEN octet_length(value) <= 1024 THEN value END",
+    "ASC"
+);
+
 pub(in super::super) const COUNT: &str = "SELECT count(*) FROM kv
     WHERE namespace = ?1 AND key >= ?2 AND key < ?3 AND (+expiration IS NULL OR +expiration > ?4)";
 

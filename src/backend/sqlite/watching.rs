@@ -1,0 +1,73 @@
+//! Shows a watch the rows that it compares.
+
+use rusqlite::types::ValueRef;
+
+use super::connection::Connection;
+use super::prepared::Kept;
+use super::rows::{below, get, in_order, listed, of_long_row_after};
+use crate::backend::{Projection, Range};
+use crate::error::Result;
+use crate::types::Entry;
+use crate::watch::{Comparison, Stamp, Watched};
+
+/// Shows the live rows that are watched, and reads the values that the comparison asks for, as of one moment.
+pub(super) fn compare(
+    connection: &mut Connection,
+    namespace: &str,
+    watched: &Watched<'_>,
+    comparison: &mut Comparison<'_>,
+) -> Result<()> {
+    let _moment = connection.sqlite.unchecked_transaction()?;
+    match *watched {
+        Watched::Range { from, below } => show(connection, &Range { namespace, from, below }, comparison)?,
+        Watched::Keys(keys) => {
+            for key in keys {
+                connection.guard.steps.restart();
+                let next = format!("{key}\0");
+                show(connection, &Range { namespace, from: key, below: Some(&next) }, comparison)?;
+            }
+        }
+    }
+    let mut entry = Entry::default();
+    let now = comparison.now;
+    comparison.end_rows(|key, value| {
+        connection.guard.steps.restart();
+        get(&connection.sqlite, namespace, key, Projection::Value, now, &mut entry)?;
+        *value = entry.value.take().unwrap_or_default();
+        Ok(())
+    })
+}
+
+fn show(connection: &Connection, range: &Range<'_>, comparison: &mut Comparison<'_>) -> Result<()> {
+    let end = below(range);
+    let (now, all) = (comparison.now, ValueRef::Integer(-1));
+    let parameters = [range.namespace.into(), range.from.into(), end, ValueRef::Integer(now), all];
+    let mut rows = connection.sqlite.run(Kept::Watch, &parameters)?;
+    let (mut last, mut number): (Option<String>, _) = (None, Vec::new());
+    loop {
+        let of_row = |error| of_long_row_after(&connection.sqlite, error, range, false, last.as_deref(), now);
+        if !rows.step().map_err(of_row)? {
+            return Ok(());
+        }
+        let row = listed(&rows, false, &mut number)?;
+        if let Some(last) = &last {
+            in_order(last.as_bytes(), row.key.as_bytes())?;
+        }
+        let key = last.get_or_insert_default();
+        key.clear();
+        key.push_str(row.key);
+        let rest = (row.expiration, row.metadata, hashed(rows.column(4)), hashed(rows.column(5)));
+        comparison.see(row, Stamp::with(row.version, rest))?;
+    }
+}
+
+/// A column as something that has a hash.
+fn hashed(column: ValueRef<'_>) -> (u8, u64, &[u8]) {
+    match column {
+        ValueRef::Null => (0, 0, b""),
+        ValueRef::Integer(whole) => (1, whole as u64, b""),
+        ValueRef::Real(real) => (2, real.to_bits(), b""),
+        ValueRef::Text(bytes) => (3, 0, bytes),
+        ValueRef::Blob(bytes) => (4, 0, bytes),
+    }
+}

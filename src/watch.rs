@@ -1,0 +1,328 @@
+//! Watches: what has changed since the last time that the caller asked.
+//!
+//! A watch remembers a stamp for each key that it watches. When the store may have changed, it compares the stamps with
+//! the rows (`known`), all as of one moment. So it needs no log of changes and costs a writer nothing but a wake, and a
+//! caller that is slow finds the latest state of each key, however many changes led to it.
+
+#[cfg(unix)]
+use std::ffi::c_int;
+use std::fmt;
+#[cfg(target_os = "linux")]
+use std::sync::{Arc, OnceLock};
+use std::sync::{Mutex, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
+
+pub(crate) use self::known::{Comparison, Stamp, Watched};
+use self::known::{Known, Pending};
+#[cfg(target_os = "linux")]
+pub(crate) use self::notifier::Notifier;
+use crate::backend::Moment;
+use crate::error::{Code, Error, Result};
+use crate::namespace::{Namespace, after_prefix};
+use crate::types::Entry;
+
+mod known;
+#[cfg(target_os = "linux")]
+mod notifier;
+
+/// The maximum number of keys that one watch can name.
+const MOST_KEYS: usize = 1000;
+
+/// How long a watch waits before it looks for writes of programs that wake nobody.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What to watch. By default, the whole namespace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WatchOptions<'a> {
+    /// Only these keys, at most 1000, whether they exist or not. Empty: those with the prefix.
+    pub keys: &'a [&'a str],
+    /// Only keys that begin with this text. It has no wildcards.
+    pub prefix: &'a str,
+    /// With the new values. [`Watch::next`] then returns some of the changes, and the next call the others, if the values
+    /// amount to more than 16 MiB.
+    pub values: bool,
+}
+
+impl<'a> WatchOptions<'a> {
+    /// The default options.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets [`keys`](Self::keys).
+    pub fn keys(self, keys: &'a [&'a str]) -> Self {
+        WatchOptions { keys, ..self }
+    }
+
+    /// Sets [`prefix`](Self::prefix).
+    pub fn prefix(self, prefix: &'a str) -> Self {
+        WatchOptions { prefix, ..self }
+    }
+
+    /// Sets [`values`](Self::values).
+    pub fn values(self, values: bool) -> Self {
+        WatchOptions { values, ..self }
+    }
+}
+
+/// What has become of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ChangeKind {
+    /// It was stored: by a put, or any other write that gave it a new version.
+    Put,
+    /// It was removed.
+    Delete,
+    /// It is not there any more because it has expired.
+    Expire,
+}
+
+/// The latest state of a key that has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Change {
+    /// What has become of the key.
+    pub kind: ChangeKind,
+    /// The key and, after [`ChangeKind::Put`], what it holds. The value is `None` without [`WatchOptions::values`].
+    pub entry: Entry,
+}
+
+/// Reports changes of some keys of a namespace: see [`Namespace::watch`].
+///
+/// One thread at a time may wait with a watch. It keeps its store open. In the child of a fork it is of no use; the child
+/// opens its own.
+pub struct Watch {
+    namespace: Namespace,
+    keys: Vec<String>,
+    prefix: String,
+    below: Option<String>,
+    values: bool,
+    /// The process that opened it.
+    process: u32,
+    seen: Mutex<Seen>,
+    #[cfg(target_os = "linux")]
+    descriptor: OnceLock<Arc<notifier::Descriptor>>,
+}
+
+/// What a watch knows.
+#[derive(Default)]
+struct Seen {
+    known: Known,
+    /// What the last call has returned. It is known when the caller asks again.
+    returned: Vec<Pending>,
+    /// Since when nothing else has changed; `None` if that is unknown.
+    moment: Option<Moment>,
+    /// When the last look ended, and how long it took, if it found nothing.
+    vain_look: Option<(Instant, Duration)>,
+}
+
+impl Namespace {
+    /// Begins to watch keys: [`Watch::next`] returns what changes from now on, whoever changes it. What the keys hold now
+    /// is no change. A caller that needs it too opens the watch first and reads then, so that nothing is missed.
+    ///
+    /// A watch compares all its keys whenever the store has changed, which takes about a millisecond for 1000 keys, and
+    /// remembers the name of each. A prefix that many more keys begin with is better divided.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use luat_kv::{OpenOptions, Store, WatchOptions};
+    /// # let store = Store::open_memory(&OpenOptions::new())?;
+    /// let settings = store.namespace("settings")?;
+    /// let watch = settings.watch(&WatchOptions::new().prefix("theme:").values(true))?;
+    /// settings.put("theme:dark", "true")?;
+    /// for change in watch.next(Duration::from_secs(5))? {
+    ///     println!("{:?} {}: {:?}", change.kind, change.entry.key, change.entry.value());
+    /// }
+    /// # Ok::<(), luat_kv::Error>(())
+    /// ```
+    pub fn watch(&self, options: &WatchOptions<'_>) -> Result<Watch> {
+        let &WatchOptions { keys, prefix, values } = options;
+        self.store().check_open()?;
+        let limits = self.store().limits();
+        limits.bound("prefix", prefix)?;
+        if !keys.is_empty() && !prefix.is_empty() {
+            return Err(Error::invalid("a watch has either keys or a prefix"));
+        }
+        if keys.len() > MOST_KEYS {
+            let message = format!("{} keys were to be watched; the limit is {MOST_KEYS}", keys.len());
+            return Err(Error::new(Code::Limit, message));
+        }
+        keys.iter().try_for_each(|key| limits.key(key))?;
+        let mut keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let watch = Watch {
+            namespace: self.clone(),
+            keys,
+            prefix: prefix.to_owned(),
+            below: after_prefix(prefix),
+            values,
+            process: std::process::id(),
+            seen: Mutex::default(),
+            #[cfg(target_os = "linux")]
+            descriptor: OnceLock::new(),
+        };
+        watch.begin()?;
+        Ok(watch)
+    }
+}
+
+impl Watch {
+    /// Returns the changes since the last call, each key once, in byte order. Waits for some, but not longer than
+    /// `timeout`; none are returned when it is over. [`Duration::MAX`] has no end.
+    ///
+    /// The changes of one write are returned together. After an error nothing is lost, and the call can be repeated.
+    pub fn next(&self, timeout: Duration) -> Result<Vec<Change>> {
+        self.check_process()?;
+        let mut seen = match self.seen.try_lock() {
+            Ok(seen) => seen,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::invalid("another thread waits with this watch; each needs its own"));
+            }
+        };
+        #[cfg(target_os = "linux")]
+        self.descriptor.get().into_iter().for_each(|descriptor| descriptor.reset());
+        let end = Instant::now().checked_add(timeout);
+        let returned = std::mem::take(&mut seen.returned);
+        seen.known.apply(returned);
+        loop {
+            self.namespace.store().check_open()?;
+            let changes = self.look(&mut seen)?;
+            if !changes.is_empty() {
+                return Ok(changes);
+            }
+            let now = Instant::now();
+            let left = end.map_or(LOOK, |end| end.saturating_duration_since(now).min(LOOK));
+            if left.is_zero() {
+                return Ok(changes);
+            }
+            self.wait(&mut seen, left);
+        }
+    }
+
+    /// Takes back the last answer of [`next`](Self::next), for a caller that failed to pass it on: the next one contains
+    /// the same changes.
+    #[allow(dead_code)]
+    pub(crate) fn repeat(&self) {
+        if let Ok(mut seen) = self.seen.try_lock() {
+            seen.returned.clear();
+            seen.moment = None;
+        }
+    }
+
+    /// Returns a descriptor for an event loop: it is readable when [`next`](Self::next) may have something to return, which
+    /// makes it unreadable again. It may also be readable without a change. It belongs to the watch; a program only polls
+    /// it. `None` where the system has none: only Linux does.
+    ///
+    /// A thread waits for changes as long as a watch of the store has a descriptor.
+    #[cfg(unix)]
+    pub fn descriptor(&self) -> Result<Option<c_int>> {
+        self.check_process()?;
+        self.namespace.store().check_open()?;
+        #[cfg(target_os = "linux")]
+        {
+            if self.descriptor.get().is_none() {
+                let made = Notifier::descriptor(&self.namespace.store().0)?;
+                let _ = self.descriptor.set(made); // another thread may have been faster
+            }
+            Ok(self.descriptor.get().map(|descriptor| descriptor.number()))
+        }
+        #[cfg(not(target_os = "linux"))]
+        Ok(None)
+    }
+
+    fn check_process(&self) -> Result<()> {
+        match std::process::id() == self.process {
+            true => Ok(()),
+            false => Err(Error::invalid("the watch was opened before a fork; the child has to open its own")),
+        }
+    }
+
+    /// The namespace whose keys are watched.
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    fn begin(&self) -> Result<()> {
+        let inner = &*self.namespace.store().0;
+        inner.call(|backend| {
+            backend.begin_watch();
+            Ok(())
+        })?;
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let (moment, found) = self.compare(&Known::default(), false)?;
+        seen.known.apply(found.pending);
+        seen.moment = moment;
+        Ok(())
+    }
+
+    /// Compares, if the store may have changed.
+    fn look(&self, seen: &mut Seen) -> Result<Vec<Change>> {
+        let inner = &*self.namespace.store().0;
+        let moment = inner.backend().moment();
+        if moment.is_some() && moment == seen.moment {
+            return Ok(Vec::new());
+        }
+        let begun = Instant::now();
+        let (moment, found) = self.compare(&seen.known, self.values)?;
+        let ended = Instant::now();
+        seen.moment = moment.filter(|_| found.is_complete);
+        seen.vain_look = found.changes.is_empty().then(|| (ended, ended.duration_since(begun)));
+        seen.returned = found.pending;
+        Ok(found.changes)
+    }
+
+    /// Returns what differs, and the moment before the rows were read: what changes meanwhile may be among them or not,
+    /// and is compared again.
+    fn compare(&self, known: &Known, values: bool) -> Result<(Option<Moment>, known::Found)> {
+        let inner = &*self.namespace.store().0;
+        let watched = match &*self.keys {
+            [] => Watched::Range { from: &self.prefix, below: self.below.as_deref() },
+            keys => Watched::Keys(keys),
+        };
+        inner.call(|backend| {
+            let moment = backend.moment();
+            let mut comparison = Comparison::new(known, values, inner.clock.now());
+            backend.compare(self.namespace.name(), &watched, &mut comparison)?;
+            Ok((moment, comparison.end()))
+        })
+    }
+
+    /// Waits for a change. If the last look found nothing, rests first: writes to other keys, without a pause, would
+    /// otherwise keep it looking all the time.
+    fn wait(&self, seen: &mut Seen, time: Duration) {
+        /// How much longer it rests than it has looked.
+        const RESTS: u32 = 4;
+        let begun = Instant::now();
+        self.namespace.store().0.backend().wait_for_change(seen.moment, time);
+        if let Some((ended, took)) = seen.vain_look.take() {
+            let rest = (ended + RESTS * took).saturating_duration_since(Instant::now());
+            std::thread::sleep(rest.min(time.saturating_sub(begun.elapsed())));
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if self.check_process().is_err() {
+            return;
+        }
+        let inner = &*self.namespace.store().0;
+        #[cfg(target_os = "linux")]
+        if self.descriptor.take().is_some() {
+            Notifier::dropped(inner);
+        }
+        let _ = inner.call(|backend| {
+            backend.end_watch();
+            Ok(())
+        });
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Watch({:?}, {:?})", self.namespace, if self.keys.is_empty() { &self.prefix } else { "keys" })
+    }
+}

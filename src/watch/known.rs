@@ -1,0 +1,293 @@
+//! What a watch remembers of each key, and how it finds out what has changed.
+//!
+//! Both sides are in byte order, the keys that are known and the rows of the store, so one pass finds the differences.
+//! They become known only when the caller asks for more: until then, the same comparison finds them again.
+
+#[cfg(feature = "sqlite")]
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::{Change, ChangeKind};
+use crate::backend::{Listed, PAGE_BYTES, copy_text, push};
+use crate::error::Result;
+use crate::types::Entry;
+use crate::version::Version;
+
+/// The keys that a watch compares.
+pub(crate) enum Watched<'a> {
+    /// Sorted, each once.
+    Keys(&'a [String]),
+    Range {
+        from: &'a str,
+        /// `None`: to the end of the namespace.
+        below: Option<&'a str>,
+    },
+}
+
+/// Differs between two states of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    version: Version,
+    /// A hash of what another program may change without giving the row a new version.
+    rest: u64,
+}
+
+impl Stamp {
+    /// The stamp of a row whose every change gives it a new version.
+    pub fn of(version: Version) -> Self {
+        Stamp { version, rest: 0 }
+    }
+
+    /// The stamp of a row that other programs may change. `rest` is what is compared besides its version.
+    #[cfg(feature = "sqlite")]
+    pub fn with(version: Version, rest: impl Hash) -> Self {
+        let mut hasher = DefaultHasher::new();
+        rest.hash(&mut hasher);
+        Stamp { version, rest: hasher.finish() }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct KnownKey {
+    key: String,
+    stamp: Stamp,
+    expiration: Option<i64>,
+}
+
+/// The live keys as a watch knows them, in byte order.
+#[derive(Debug, Default)]
+pub(super) struct Known(Vec<KnownKey>);
+
+/// A difference, as it will be known.
+#[derive(Debug)]
+pub(super) struct Pending {
+    /// Where the key is among the known ones, or where it is to be inserted.
+    place: usize,
+    is_known: bool,
+    /// `None`: it is gone.
+    now: Option<KnownKey>,
+}
+
+impl Known {
+    /// Takes differences, which are those of a comparison with this.
+    pub fn apply(&mut self, pending: Vec<Pending>) {
+        if pending.iter().all(|pending| pending.is_known && pending.now.is_some()) {
+            for Pending { place, now, .. } in pending {
+                if let Some((known, now)) = self.0.get_mut(place).zip(now) {
+                    *known = now;
+                }
+            }
+            return;
+        }
+        let mut before = std::mem::take(&mut self.0).into_iter();
+        let mut place = 0;
+        for pending in pending {
+            self.0.extend(before.by_ref().take(pending.place - place));
+            place = pending.place;
+            if pending.is_known {
+                before.next();
+                place += 1;
+            }
+            self.0.extend(pending.now);
+        }
+        self.0.extend(before);
+    }
+}
+
+/// Compares the rows of the store with what is known. A back end shows it the live rows, and then the values.
+pub(crate) struct Comparison<'k> {
+    known: &'k [KnownKey],
+    /// The first known key that has not been compared.
+    next: usize,
+    values: bool,
+    /// In Unix seconds.
+    pub now: i64,
+    found: Found,
+}
+
+/// What has changed.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub changes: Vec<Change>,
+    /// The same, in the same order.
+    pub pending: Vec<Pending>,
+    /// Whether these are all.
+    pub is_complete: bool,
+}
+
+impl<'k> Comparison<'k> {
+    pub(super) fn new(known: &'k Known, values: bool, now: i64) -> Self {
+        Comparison { known: &known.0, next: 0, values, now, found: Found::default() }
+    }
+
+    /// Compares the next live row. They come in byte order of their keys.
+    pub fn see(&mut self, row: Listed<'_>, stamp: Stamp) -> Result<()> {
+        while let Some(known) = self.known.get(self.next) {
+            if known.key.as_str() > row.key {
+                break;
+            }
+            if known.key == row.key {
+                self.next += 1;
+                return if known.stamp == stamp { Ok(()) } else { self.changed(row, stamp, Some(self.next - 1)) };
+            }
+            self.gone()?;
+        }
+        self.changed(row, stamp, None)
+    }
+
+    fn changed(&mut self, row: Listed<'_>, stamp: Stamp, known: Option<usize>) -> Result<()> {
+        let (key, expiration) = (copy_text(row.key)?, row.expiration);
+        let metadata = row.metadata.map(copy_text).transpose()?;
+        let now = Some(KnownKey { key: copy_text(&key)?, stamp, expiration });
+        let entry = Entry { key, value: None, metadata, expiration, version: row.version };
+        let pending = Pending { place: known.unwrap_or(self.next), is_known: known.is_some(), now };
+        self.add(Change { kind: ChangeKind::Put, entry }, pending)
+    }
+
+    /// The next known key is not there any more.
+    fn gone(&mut self) -> Result<()> {
+        let KnownKey { key, expiration, .. } = &self.known[self.next];
+        let has_expired = expiration.is_some_and(|end| end <= self.now);
+        let kind = if has_expired { ChangeKind::Expire } else { ChangeKind::Delete };
+        let entry = Entry { key: copy_text(key)?, ..Entry::default() };
+        let pending = Pending { place: self.next, is_known: true, now: None };
+        self.next += 1;
+        self.add(Change { kind, entry }, pending)
+    }
+
+    fn add(&mut self, change: Change, pending: Pending) -> Result<()> {
+        push(&mut self.found.changes, change)?;
+        push(&mut self.found.pending, pending)
+    }
+
+    /// Ends the rows, and reads the values of those that have changed, if they are wanted. `read` reads the value of a
+    /// key as of the same moment.
+    pub fn end_rows(&mut self, mut read: impl FnMut(&str, &mut Vec<u8>) -> Result<()>) -> Result<()> {
+        while self.next < self.known.len() {
+            self.gone()?;
+        }
+        self.found.is_complete = true;
+        if !self.values {
+            return Ok(());
+        }
+        let mut bytes = 0;
+        for place in 0..self.found.changes.len() {
+            let Change { kind, entry } = &mut self.found.changes[place];
+            if *kind != ChangeKind::Put {
+                continue;
+            }
+            if bytes >= PAGE_BYTES {
+                self.found.changes.truncate(place);
+                self.found.pending.truncate(place);
+                self.found.is_complete = false;
+                break;
+            }
+            let value = entry.value.insert(Vec::new());
+            read(&entry.key, value)?;
+            bytes += value.len();
+        }
+        Ok(())
+    }
+
+    pub(super) fn end(self) -> Found {
+        self.found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::backend::copy;
+    use crate::version::Versions;
+
+    type Rows = BTreeMap<String, (Version, Option<i64>)>;
+
+    fn compare(known: &Known, rows: &Rows, now: i64) -> Found {
+        let mut comparison = Comparison::new(known, true, now);
+        for (key, &(version, expiration)) in rows.iter().filter(|(_, (_, end))| end.is_none_or(|end| end > now)) {
+            let row = Listed { key, value: None, metadata: None, expiration, version };
+            comparison.see(row, Stamp::of(version)).unwrap();
+        }
+        comparison.end_rows(|key, value| copy(key.as_bytes(), value)).unwrap();
+        comparison.end()
+    }
+
+    #[test]
+    fn each_difference_is_found_once() {
+        let (mut state, mut versions) = (1_u64, Versions::new(1));
+        let mut below = |end: u64| {
+            state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+            (state >> 33) % end
+        };
+        let (mut known, mut rows, mut last) = (Known::default(), Rows::new(), Rows::new());
+        for now in 0..2000 {
+            for _ in 0..below(4) {
+                let key = below(40).to_string();
+                match below(3) {
+                    0 => _ = rows.remove(&key),
+                    _ => {
+                        let expiration = (below(2) == 0).then(|| now + 1 + below(20) as i64);
+                        rows.insert(key, (versions.next(), expiration));
+                    }
+                }
+            }
+            let live = |rows: &Rows| -> Rows {
+                rows.iter()
+                    .filter(|(_, (_, end))| end.is_none_or(|end| end > now))
+                    .map(|(k, v)| (k.clone(), *v))
+                    .collect()
+            };
+            let mut expected = BTreeMap::new();
+            for (key, (version, _)) in live(&rows) {
+                if last.get(&key).is_none_or(|(before, _)| *before != version) {
+                    expected.insert(key, (ChangeKind::Put, version));
+                }
+            }
+            for (key, (_, end)) in &last {
+                if !live(&rows).contains_key(key) {
+                    let kind = if end.is_some_and(|end| end <= now) { ChangeKind::Expire } else { ChangeKind::Delete };
+                    expected.insert(key.clone(), (kind, Version::default()));
+                }
+            }
+            // What was not taken is found again.
+            for takes in [false, true] {
+                let found = compare(&known, &rows, now);
+                assert!(found.is_complete);
+                let found_changes: BTreeMap<_, _> = found
+                    .changes
+                    .iter()
+                    .map(|change| (change.entry.key.clone(), (change.kind, change.entry.version)))
+                    .collect();
+                assert_eq!(found.changes.len(), expected.len());
+                assert_eq!(found_changes, expected);
+                assert!(found.changes.is_sorted_by(|a, b| a.entry.key < b.entry.key));
+                if takes {
+                    known.apply(found.pending);
+                }
+            }
+            last = live(&rows);
+        }
+    }
+
+    #[test]
+    fn values_beyond_a_page_are_left_for_the_next_time() {
+        let (mut known, mut versions) = (Known::default(), Versions::new(1));
+        let rows: Vec<_> = ["a", "b", "c", "d", "e"].map(|key| (key, versions.next())).into();
+        let mut all = Vec::new();
+        for _ in 0..3 {
+            let mut comparison = Comparison::new(&known, true, 0);
+            for &(key, version) in &rows {
+                let row = Listed { key, value: None, metadata: None, expiration: None, version };
+                comparison.see(row, Stamp::of(version)).unwrap();
+            }
+            let half = vec![0; PAGE_BYTES / 2];
+            comparison.end_rows(|_, value| copy(&half, value)).unwrap();
+            let found = comparison.end();
+            assert_eq!(found.is_complete, found.changes.len() < 2);
+            all.push(found.changes.iter().map(|change| change.entry.key.clone()).collect::<String>());
+            known.apply(found.pending);
+        }
+        assert_eq!(all, ["ab", "cd", "e"]);
+    }
+}

@@ -1,0 +1,135 @@
+//! Descriptors that become readable when a store may have changed, for the event loops of programs.
+//!
+//! One thread for each store waits for changes, as long as any of its watches has a descriptor. Each is an eventfd, which
+//! stays readable until its watch is asked, so a program that is slow is not told again and again.
+
+use std::ffi::c_int;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::{self, JoinHandle};
+
+use super::LOOK;
+use crate::error::{Error, Result};
+use crate::store::Inner;
+
+/// The descriptors of a store's watches.
+#[derive(Default)]
+pub(crate) struct Notifier(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    descriptors: Vec<Weak<Descriptor>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// The descriptor of a watch.
+pub(crate) struct Descriptor(OwnedFd);
+
+impl Descriptor {
+    fn new() -> Result<Self> {
+        // SAFETY: it takes any numbers.
+        let number = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+        if number < 0 {
+            return Err(Error::io(io::Error::last_os_error()));
+        }
+        // SAFETY: it was opened just now, and nobody else has it.
+        Ok(Descriptor(unsafe { OwnedFd::from_raw_fd(number) }))
+    }
+
+    pub fn number(&self) -> c_int {
+        self.0.as_raw_fd()
+    }
+
+    /// Makes it readable. (It fails only if it is readable already.)
+    fn set(&self) {
+        let one = 1_u64;
+        // SAFETY: the number is read during the call.
+        unsafe { libc::write(self.number(), (&raw const one).cast(), size_of::<u64>()) };
+    }
+
+    /// Makes it not readable. What changes after this sets it again.
+    pub fn reset(&self) {
+        let mut count = 0_u64;
+        // SAFETY: there is room for the number.
+        unsafe { libc::read(self.number(), (&raw mut count).cast(), size_of::<u64>()) };
+    }
+}
+
+impl Notifier {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns a new descriptor, which is readable at first.
+    pub fn descriptor(store: &Arc<Inner>) -> Result<Arc<Descriptor>> {
+        let descriptor = Arc::new(Descriptor::new()?);
+        descriptor.set();
+        let mut state = store.notifier.lock();
+        if state.thread.is_none() {
+            state.thread = Some(start(store.clone()).map_err(Error::io)?);
+        }
+        state.descriptors.push(Arc::downgrade(&descriptor));
+        Ok(descriptor)
+    }
+
+    /// Ends the thread if the last descriptor was dropped.
+    pub fn dropped(store: &Inner) {
+        let thread = {
+            let mut state = store.notifier.lock();
+            state.descriptors.retain(|descriptor| descriptor.strong_count() > 0);
+            if state.descriptors.is_empty() { state.thread.take() } else { None }
+        };
+        if let Some(thread) = thread {
+            store.backend().wake_watches();
+            // The store must not be open any longer than its handles.
+            let _ = thread.join();
+        }
+    }
+
+    /// Makes all descriptors readable. Returns whether there are any.
+    fn set(&self) -> bool {
+        let state = self.lock();
+        state.descriptors.iter().filter_map(Weak::upgrade).for_each(|descriptor| descriptor.set());
+        !state.descriptors.is_empty()
+    }
+
+    fn is_needed(&self) -> bool {
+        !self.lock().descriptors.is_empty()
+    }
+}
+
+/// Starts the thread. It gets no signals, which are the program's.
+fn start(store: Arc<Inner>) -> io::Result<JoinHandle<()>> {
+    let mut before = MaybeUninit::uninit();
+    // SAFETY: the set is filled before it is used, and `before` by the first call if that succeeds.
+    let is_masked = unsafe {
+        let mut all = MaybeUninit::uninit();
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) == 0
+    };
+    let thread = thread::Builder::new().name("luat_kv watch".into()).stack_size(STACK).spawn(move || run(&store));
+    if is_masked {
+        // SAFETY: the first call has filled it.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
+    }
+    thread
+}
+
+const STACK: usize = 64 * 1024;
+
+fn run(store: &Inner) {
+    let backend = store.backend();
+    let mut moment = None;
+    loop {
+        let (now, is_closed) = (backend.moment(), store.is_closed());
+        let tells = now.is_none() || now != moment || is_closed;
+        let is_needed = if tells { store.notifier.set() } else { store.notifier.is_needed() };
+        if !is_needed || is_closed {
+            return;
+        }
+        moment = now;
+        backend.wait_for_change(moment, LOOK);
+    }
+}
