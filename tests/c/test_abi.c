@@ -156,15 +156,16 @@ static void every_status_has_its_name(void)
         const char *name;
     } all[] = {
         { LUAT_KV_OK, "OK" }, { LUAT_KV_NOT_FOUND, "NOT_FOUND" }, { LUAT_KV_CONFLICT, "CONFLICT" },
-        { LUAT_KV_TOO_SMALL, "TOO_SMALL" }, { LUAT_KV_INVALID, "INVALID" }, { LUAT_KV_IO, "IO" },
+        { LUAT_KV_TOO_SMALL, "TOO_SMALL" }, { LUAT_KV_TIMEOUT, "TIMEOUT" }, { LUAT_KV_INVALID, "INVALID" }, { LUAT_KV_IO, "IO" },
         { LUAT_KV_BUSY, "BUSY" }, { LUAT_KV_CORRUPT, "CORRUPT" }, { LUAT_KV_READONLY, "READONLY" },
         { LUAT_KV_LIMIT, "LIMIT" }, { LUAT_KV_NOMEM, "NOMEM" }, { LUAT_KV_PANIC, "PANIC" },
-        { LUAT_KV_INTERNAL, "INTERNAL" }, { 4, "UNKNOWN" }, { -10, "UNKNOWN" }, { INT32_MAX, "UNKNOWN" },
+        { LUAT_KV_INTERNAL, "INTERNAL" }, { 5, "UNKNOWN" }, { -10, "UNKNOWN" }, { INT32_MAX, "UNKNOWN" },
         { INT32_MIN, "UNKNOWN" },
     };
     for (size_t at = 0; at < sizeof all / sizeof *all; at++)
         CHECK(strcmp(luat_kv_status_str(all[at].status), all[at].name) == 0);
     CHECK(LUAT_KV_OK == 0 && LUAT_KV_NOT_FOUND == 1 && LUAT_KV_CONFLICT == 2 && LUAT_KV_TOO_SMALL == 3);
+    CHECK(LUAT_KV_TIMEOUT == 4);
     CHECK(LUAT_KV_INVALID == -1 && LUAT_KV_INTERNAL == -9);
 }
 

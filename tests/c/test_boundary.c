@@ -262,6 +262,37 @@ static void attack_iterators(void)
     luat_kv_iter_free(iter);
 }
 
+static void watches(void)
+{
+    attack_begins();
+    luat_kv_watch *out, *watch = NULL;
+    luat_kv_page *page;
+    luat_kv_watch_options options;
+    const luat_kv_bytes good = { KEY }, none = { NULL, 3 };
+    int fd;
+    NO_HANDLE(watch_open, ns, luat_kv_watch_open(NULL, NULL, &out, at));
+    REFUSED(watch_open, out, luat_kv_watch_open(kv.ns, NULL, NULL, at));
+    luat_kv_watch_options_init(&options, sizeof options);
+    options.prefix = (luat_kv_bytes){ LONG };
+    NO_HANDLE(watch_open, options, luat_kv_watch_open(kv.ns, &options, &out, at));
+    options.prefix = (luat_kv_bytes){ NULL, 0 };
+    options.key_count = 1;
+    NO_HANDLE(watch_open, options, luat_kv_watch_open(kv.ns, &options, &out, at));
+    options.keys = &none;
+    NO_HANDLE(watch_open, options, luat_kv_watch_open(kv.ns, &options, &out, at));
+    options.keys = &good;
+    options.key_count = SIZE_MAX;
+    NO_HANDLE(watch_open, options, luat_kv_watch_open(kv.ns, &options, &out, at));
+    CHECK_STATUS(luat_kv_watch_open(kv.ns, NULL, &watch, &error), LUAT_KV_OK);
+    RESET(watch_next, watch, luat_kv_watch_next(NULL, 0, &page, at), page, GARBAGE, NULL);
+    REFUSED(watch_next, out, luat_kv_watch_next(watch, -1, NULL, at));
+    CALL(watch_next, timeout_ms, luat_kv_watch_next(watch, 1, &page, at), LUAT_KV_TIMEOUT);
+    RESET(watch_fd, watch, luat_kv_watch_fd(NULL, &fd, at), fd, 7, -1);
+    REFUSED(watch_fd, fd, luat_kv_watch_fd(watch, NULL, at));
+    luat_kv_watch_free(watch);
+    attack_ends();
+}
+
 static void ranges(void)
 {
     attack_begins();
@@ -540,6 +571,7 @@ static const struct check_test tests[] = {
     TEST(writes),
     TEST(writes_with_versions),
     TEST(ranges),
+    TEST(watches),
     TEST(batches),
     TEST(transfers),
     TEST(find_the_edge),

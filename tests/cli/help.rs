@@ -2,7 +2,7 @@
 
 use crate::support::{BIN, Project, is_there};
 
-const COMMANDS: [&str; 22] = [
+const COMMANDS: [&str; 23] = [
     "get",
     "put",
     "has",
@@ -12,6 +12,7 @@ const COMMANDS: [&str; 22] = [
     "delete",
     "clear",
     "list",
+    "watch",
     "count",
     "bulk get",
     "bulk put",

@@ -11,3 +11,4 @@ mod support;
 mod terminal;
 mod trust;
 mod upkeep;
+mod watch;

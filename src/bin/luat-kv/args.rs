@@ -76,6 +76,7 @@ With --json: {\"removed\":42}")]
     },
 
     List(List),
+    Watch(crate::watch::Watch),
 
     /// Count the keys
     #[command(after_help = "\
@@ -498,7 +499,7 @@ fn whole<T: FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| "it is not a whole number of up to 64 bits".to_owned())
 }
 
-fn positive(text: &str) -> Result<u64, String> {
+pub fn positive(text: &str) -> Result<u64, String> {
     whole(text).ok().filter(|count| *count > 0).ok_or_else(|| "it is a whole number, at least 1".to_owned())
 }
 

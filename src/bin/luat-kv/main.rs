@@ -1,7 +1,7 @@
 //! `luat-kv`: the store on the command line. It uses only the crate's public API.
 //!
-//! `args` is the command line and its help; `place` finds the store; `entries`, `removal`, `bulk` and `upkeep` carry
-//! out commands; `input` is what they read, `output`, `text` and `progress` what they print; `fail` reports errors, and
+//! `args` is the command line and its help; `place` finds the store; `entries`, `removal`, `bulk`, `watch` and `upkeep`
+//! carry out commands; `input` is what they read, `output`, `text` and `progress` what they print; `fail` reports errors, and
 //! `signals` handles interruption.
 
 use std::process::ExitCode;
@@ -33,6 +33,7 @@ mod signals {
 }
 mod text;
 mod upkeep;
+mod watch;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -72,6 +73,7 @@ fn run(cli: &Cli, out: &mut Output) -> Result<(), Fail> {
         Command::Delete(args) => removal::delete(place, args, out),
         Command::Clear { yes } => removal::clear(place, *yes, out),
         Command::List(args) => entries::list(place, args, out),
+        Command::Watch(args) => watch::watch(place, args, out),
         Command::Count { prefix } => entries::count(place, prefix, out),
         Command::Bulk(Bulk::Get { keys }) => bulk::get(place, keys, out),
         Command::Bulk(Bulk::Put { file }) => bulk::import(place, file, true, out),

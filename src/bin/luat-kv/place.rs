@@ -102,7 +102,7 @@ fn opened(opened: Result<Store, Error>, access: Access) -> Result<Store, Fail> {
     })
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     seconds.ok_or_else(|| "it is a number of seconds, as 5 or 0.5".to_owned())
 }

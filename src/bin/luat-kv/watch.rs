@@ -1,0 +1,138 @@
+//! The command `watch`: prints changes as they happen.
+
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use luat_kv::{Change, ChangeKind, WatchOptions};
+use serde::Serialize;
+
+use crate::args::positive;
+use crate::fail::Fail;
+use crate::output::{Output, Record, Style};
+use crate::place::{Access, Place, seconds};
+use crate::text::show;
+
+/// Print changes as they happen, made by any process
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  luat-kv -n blog watch
+  luat-kv -n blog watch post: --values
+  luat-kv -n jobs watch --max 1 --timeout 60 && run-the-jobs
+  luat-kv -n blog watch --json | while read -r change; do ./refresh; done
+
+A line for each key that has changed: `put`, `delete` or `expire`, and the key,
+with tabs between them; with --values, after a put, the value. Control characters are
+shown as by `list`. Changes that follow each other quickly may be told as one, the
+last. An expiry is told with the next change, or when the row is removed.
+
+It ends when it has printed --max lines or its output is closed, or with status 1
+after --timeout seconds without a change. Otherwise it goes on until it is stopped.
+
+With --json, one line each: {\"type\":\"put\",\"key\":\"post:1\",\"version\":\"…\"} with the
+fields of `get`, the value only with --values; {\"type\":\"delete\",\"key\":\"post:1\"},
+with \"expired\":true after an expiry")]
+pub struct Watch {
+    /// Only keys that begin with this
+    #[arg(default_value = "", hide_default_value = true)]
+    prefix: String,
+    /// Only this key; may be repeated
+    #[arg(short, long, value_name = "KEY", conflicts_with = "prefix")]
+    key: Vec<String>,
+    /// With the new values
+    #[arg(long)]
+    values: bool,
+    /// Stop after this many changes
+    #[arg(long, value_name = "COUNT", value_parser = positive)]
+    max: Option<u64>,
+    /// Stop after this time without a change
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    timeout: Option<Duration>,
+}
+
+/// How often it looks whether somebody still reads its output.
+const LOOK: Duration = Duration::from_millis(500);
+
+pub fn watch(place: &Place, args: &Watch, out: &mut Output) -> Result<(), Fail> {
+    let keys: Vec<&str> = args.key.iter().map(String::as_str).collect();
+    let options = WatchOptions::new().keys(&keys).prefix(&args.prefix).values(args.values);
+    let watch = place.namespace(Access::Read)?.watch(&options)?;
+    let (mut left, mut last) = (args.max.unwrap_or(u64::MAX), Instant::now());
+    loop {
+        let time = args.timeout.map_or(LOOK, |timeout| timeout.saturating_sub(last.elapsed()).min(LOOK));
+        let changes = watch.next(time)?;
+        if changes.is_empty() {
+            if is_unread() {
+                return Err(Fail::Closed);
+            }
+            match args.timeout {
+                Some(timeout) if last.elapsed() >= timeout => {
+                    return Err(Fail::No(format!("nothing has changed for {} s", timeout.as_secs_f64())));
+                }
+                _ => continue,
+            }
+        }
+        last = Instant::now();
+        for change in &changes {
+            print(change, out)?;
+            left -= 1;
+            if left == 0 {
+                return Ok(());
+            }
+        }
+        out.flush()?;
+    }
+}
+
+/// Whether nobody reads the output any more.
+#[cfg(unix)]
+fn is_unread() -> bool {
+    let mut output = libc::pollfd { fd: libc::STDOUT_FILENO, events: 0, revents: 0 };
+    // SAFETY: it is one descriptor.
+    unsafe { libc::poll(&mut output, 1, 0) == 1 && output.revents & (libc::POLLERR | libc::POLLHUP) != 0 }
+}
+
+#[cfg(not(unix))]
+fn is_unread() -> bool {
+    false
+}
+
+#[derive(Serialize)]
+struct Told<'a> {
+    r#type: &'static str,
+    #[serde(flatten)]
+    what: What<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum What<'a> {
+    Put(Record<'a>),
+    Removed {
+        key: &'a str,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        expired: bool,
+    },
+}
+
+fn print(Change { kind, entry, .. }: &Change, out: &mut Output) -> Result<(), Fail> {
+    let expired = *kind == ChangeKind::Expire;
+    if out.style == Style::Json {
+        let told = match kind {
+            ChangeKind::Put => Told { r#type: "put", what: What::Put(Record::of(entry)?) },
+            _ => Told { r#type: "delete", what: What::Removed { key: &entry.key, expired } },
+        };
+        return Ok(out.json(&told)?);
+    }
+    let what = match kind {
+        ChangeKind::Put => "put",
+        _ if expired => "expire",
+        _ => "delete",
+    };
+    let key = show(entry.key.as_bytes());
+    match &entry.value {
+        Some(value) => out.line(&format!("{what}\t{key}\t{}", show(value)))?,
+        None => out.line(&format!("{what}\t{key}"))?,
+    }
+    Ok(())
+}
