@@ -2,7 +2,7 @@
 
 .PHONY: bench bench-page
 bench-programs := target/bench/baseline.so target/bench/peers target/bench/writers target/bench/reads \
-    target/bench/scale target/bench/postgres
+    target/bench/scale target/bench/postgres target/bench/watch
 
 bench: need-bench lib target/lua/5.4/luat_kv.so $(bench-programs) ## measures the store beside others, and writes docs/performance.md
 	cargo bench --quiet --bench sizes --no-run
@@ -27,6 +27,6 @@ target/bench/baseline.so: bench/baseline.c
 target/bench/peers: bench/peers.c
 	@mkdir -p $(@D)
 	$(call bench-cc,$<) -llmdb -lhiredis -o $@
-target/bench/writers target/bench/reads target/bench/scale target/bench/postgres: target/bench/%: bench/%.c
+target/bench/writers target/bench/reads target/bench/scale target/bench/postgres target/bench/watch: target/bench/%: bench/%.c
 	@mkdir -p $(@D)
 	$(call bench-cc,$<) -o $@
