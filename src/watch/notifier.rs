@@ -2,10 +2,14 @@
 //!
 //! One thread for each store waits for changes, as long as any of its watches has a descriptor. Each is an eventfd, which
 //! stays readable until its watch is asked, so a program that is slow is not told again and again.
+//!
+//! The thread borrows the store: a watch keeps the store, and joins the thread before it ends if it is the last one that
+//! has a descriptor. If the thread owned a share of the store, a fork's child, in which it does not exist, could never
+//! close its copy.
 
 use std::ffi::c_int;
 use std::io;
-use std::mem::MaybeUninit;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
@@ -21,7 +25,7 @@ pub(crate) struct Notifier(Mutex<State>);
 #[derive(Default)]
 struct State {
     descriptors: Vec<Weak<Descriptor>>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<ManuallyDrop<JoinHandle<()>>>,
 }
 
 /// The descriptor of a watch.
@@ -63,12 +67,15 @@ impl Notifier {
     }
 
     /// Returns a new descriptor, which is readable at first.
-    pub fn descriptor(store: &Arc<Inner>) -> Result<Arc<Descriptor>> {
+    pub fn descriptor(store: &Inner) -> Result<Arc<Descriptor>> {
         let descriptor = Arc::new(Descriptor::new()?);
         descriptor.set();
         let mut state = store.notifier.lock();
         if state.thread.is_none() {
-            state.thread = Some(start(store.clone()).map_err(Error::io)?);
+            // SAFETY: the caller's watch keeps the store; `dropped` joins the thread before the last one ends.
+            let thread = unsafe { start(store) }.map_err(Error::io)?;
+            // In a fork's child there is no such thread, and a handle must not be dropped there.
+            state.thread = Some(ManuallyDrop::new(thread));
         }
         state.descriptors.push(Arc::downgrade(&descriptor));
         Ok(descriptor)
@@ -84,7 +91,7 @@ impl Notifier {
         if let Some(thread) = thread {
             store.backend().wake_watches();
             // The store must not be open any longer than its handles.
-            let _ = thread.join();
+            let _ = ManuallyDrop::into_inner(thread).join();
         }
     }
 
@@ -100,8 +107,18 @@ impl Notifier {
     }
 }
 
+/// A store that the thread borrows.
+struct Borrowed(*const Inner);
+
+// SAFETY: any thread may use a store.
+unsafe impl Send for Borrowed {}
+
 /// Starts the thread. It gets no signals, which are the program's.
-fn start(store: Arc<Inner>) -> io::Result<JoinHandle<()>> {
+///
+/// # Safety
+/// The store must be there until the thread is joined.
+unsafe fn start(store: &Inner) -> io::Result<JoinHandle<()>> {
+    let borrowed = Borrowed(store);
     let mut before = MaybeUninit::uninit();
     // SAFETY: the set is filled before it is used, and `before` by the first call if that succeeds.
     let is_masked = unsafe {
@@ -109,7 +126,11 @@ fn start(store: Arc<Inner>) -> io::Result<JoinHandle<()>> {
         libc::sigfillset(all.as_mut_ptr());
         libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) == 0
     };
-    let thread = thread::Builder::new().name("luat_kv watch".into()).stack_size(STACK).spawn(move || run(&store));
+    let thread = thread::Builder::new().name("luat_kv watch".into()).stack_size(STACK).spawn(move || {
+        let Borrowed(store) = { borrowed };
+        // SAFETY: it is there, as promised.
+        run(unsafe { &*store });
+    });
     if is_masked {
         // SAFETY: the first call has filled it.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
