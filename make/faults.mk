@@ -3,7 +3,7 @@
 # Together these take at most five minutes, so that `make test` stays usable. `make torture` runs the same suites for
 # longer, and the one of failing system calls until each call has failed. A suite ends with a line of figures, and
 # prints the seed that repeats it.
-faults  := faults-kills faults-power faults-syscalls faults-linear faults-stale faults-crafted faults-damaged
+faults  := faults-kills faults-power faults-syscalls faults-linear faults-stale faults-watch faults-crafted faults-damaged
 MINUTES := 10
 .PHONY: test-faults torture $(faults)
 test-faults: $(faults) ## tests/faults: killed processes, power cuts, failing system calls, operations that overlap, hostile files

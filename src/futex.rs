@@ -17,6 +17,7 @@ pub(crate) enum Ended {
 }
 
 /// Whether a waiter can be woken.
+#[cfg(feature = "sqlite")]
 pub(crate) const CAN_WAKE: bool = cfg!(target_os = "linux");
 
 /// Wakes up to `most` threads that wait at an address, in the order in which they began to. Returns whether there was

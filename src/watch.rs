@@ -19,6 +19,7 @@ pub(crate) use self::notifier::Notifier;
 use crate::backend::Moment;
 use crate::error::{Code, Error, Result};
 use crate::namespace::{Namespace, after_prefix};
+use crate::test_hooks;
 use crate::types::Entry;
 
 mod known;
@@ -284,8 +285,10 @@ impl Watch {
         };
         inner.call(|backend| {
             let moment = backend.moment();
+            test_hooks::delay();
             let mut comparison = Comparison::new(known, values, inner.clock.now());
             backend.compare(self.namespace.name(), &watched, &mut comparison)?;
+            test_hooks::delay();
             Ok((moment, comparison.end()))
         })
     }

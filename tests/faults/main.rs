@@ -5,6 +5,7 @@
 //! - `syscalls`: each system call fails in turn, and an operation that failed has changed nothing.
 //! - `linear`: concurrent operations of processes and threads have an order.
 //! - `stale`: a read returns what was written before it began, with a cache in each process.
+//! - `watch`: whoever follows a watch arrives at what the store holds.
 //! - `crafted`: databases whose schema or pages were crafted to do harm.
 //! - `damaged`: flipped bits, exchanged pages, truncated files: the database, its log, its shared memory, also in use.
 //! - `postgres-linear`, `postgres-linear-cuts`, `postgres-cuts`, `postgres-outages`, `postgres-refusals`, `postgres-processes`: the back end of
@@ -26,6 +27,7 @@ mod stale;
 mod support;
 mod syscalls;
 mod trap;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -52,6 +54,8 @@ fn main() -> ExitCode {
         ["linear-client", arguments @ ..] => linear::client(arguments),
         ["stale"] => stale::suite(&mut Run::new("stale", 30)),
         ["stale-client", arguments @ ..] => stale::client(arguments),
+        ["watch"] => watch::suite(&mut Run::new("watch", 30)),
+        ["watch-client", arguments @ ..] => watch::client(arguments),
         ["crafted"] => hostile::crafted(&mut Run::new("crafted", 30)),
         ["damaged"] => hostile::damaged(&mut Run::new("damaged", 30)),
         ["hostile-child", arguments @ ..] => hostile::child(arguments),
@@ -63,7 +67,7 @@ fn main() -> ExitCode {
         ["postgres-client", arguments @ ..] => postgres::client(arguments),
         _ => {
             eprintln!(
-                "usage: cargo test --test faults -- kills | power | syscalls | linear | stale | crafted | damaged | \
+                "usage: cargo test --test faults -- kills | power | syscalls | linear | stale | watch | crafted | damaged | \
                  postgres-linear | postgres-linear-cuts | postgres-cuts | postgres-outages | postgres-refusals | postgres-processes"
             );
             ExitCode::from(2)

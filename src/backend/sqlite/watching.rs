@@ -71,3 +71,50 @@ fn hashed(column: ValueRef<'_>) -> (u8, u64, &[u8]) {
         ValueRef::Blob(bytes) => (4, 0, bytes),
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::sync::Arc;
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use super::super::cache::Cache;
+    use super::super::commits::tests::{open, put};
+    use super::super::opened::OpenedFile;
+
+    const FOR_EVER: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_wait_ends_with_the_commit_of_another_connection() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = OpenedFile::new(folder.path().join("kv.db"), false);
+        let (mut watcher, writer) = (open(&file), open(&file));
+        let cache = &Arc::<Cache>::default();
+        watcher.connect(cache);
+        for pause in [0, 20] {
+            let (moment, begun) = (cache.moment(), Instant::now());
+            assert!(moment.is_some());
+            thread::scope(|scope| {
+                let waits = scope.spawn(move || cache.wait_for_change(moment, FOR_EVER));
+                thread::sleep(Duration::from_millis(pause)); // most likely it waits then, or not yet
+                put(&writer);
+                waits.join().unwrap();
+            });
+            assert_ne!(cache.moment(), moment);
+            assert!(begun.elapsed() < FOR_EVER / 2);
+        }
+    }
+
+    #[test]
+    fn a_wait_for_what_has_happened_does_not_begin() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = OpenedFile::new(folder.path().join("kv.db"), false);
+        let (mut watcher, writer) = (open(&file), open(&file));
+        let cache = &Arc::<Cache>::default();
+        watcher.connect(cache);
+        let (moment, begun) = (cache.moment(), Instant::now());
+        put(&writer);
+        cache.wait_for_change(moment, FOR_EVER);
+        assert!(begun.elapsed() < FOR_EVER / 2);
+    }
+}

@@ -336,6 +336,22 @@ fn without_a_connection_there_is_no_header() {
 }
 
 #[test]
+fn a_moment_does_not_come_back_with_its_header() {
+    let mut bench = Bench::new();
+    let first = bench.cache.moment();
+    assert!(first.is_some() && bench.cache.moment() == first);
+    bench.publish(next(FIRST));
+    assert_ne!(bench.cache.moment(), first);
+    bench.publish(FIRST);
+    assert_eq!(bench.cache.moment(), first);
+    // Others may have committed since, and ended the log.
+    bench.connected = None;
+    assert_eq!(bench.cache.moment(), None);
+    bench.connected = Some(bench.cache.connected(Some(bench.file.as_raw_fd())));
+    assert!(bench.cache.moment().is_some_and(|moment| Some(moment) != first));
+}
+
+#[test]
 fn many_keys_are_read_as_of_one_moment() {
     let bench = Bench::new();
     bench.add(FIRST, "a", "1", None);
