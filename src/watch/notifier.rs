@@ -11,11 +11,12 @@ use std::ffi::c_int;
 use std::io;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 
 use super::LOOK;
 use crate::error::{Error, Result};
+use crate::fork;
 use crate::store::Inner;
 
 /// The descriptors of a store's watches.
@@ -24,6 +25,8 @@ pub(crate) struct Notifier(Mutex<State>);
 
 #[derive(Default)]
 struct State {
+    /// The process that the rest belongs to. A fork's child has no such thread, and begins anew.
+    process: u32,
     descriptors: Vec<Weak<Descriptor>>,
     thread: Option<ManuallyDrop<JoinHandle<()>>>,
 }
@@ -47,7 +50,7 @@ impl Descriptor {
     }
 
     /// Makes it readable. (It fails only if it is readable already.)
-    fn set(&self) {
+    pub fn set(&self) {
         let one = 1_u64;
         // SAFETY: the number is read during the call.
         unsafe { libc::write(self.number(), (&raw const one).cast(), size_of::<u64>()) };
@@ -62,32 +65,39 @@ impl Descriptor {
 }
 
 impl Notifier {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Calls a function with the state, which no fork copies meanwhile.
+    fn with<T>(&self, call: impl FnOnce(&mut State) -> T) -> T {
+        let _entered = fork::enter();
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let process = std::process::id();
+        if state.process != process {
+            *state = State { process, ..State::default() };
+        }
+        call(&mut state)
     }
 
     /// Returns a new descriptor, which is readable at first.
     pub fn descriptor(store: &Inner) -> Result<Arc<Descriptor>> {
         let descriptor = Arc::new(Descriptor::new()?);
         descriptor.set();
-        let mut state = store.notifier.lock();
-        if state.thread.is_none() {
-            // SAFETY: the caller's watch keeps the store; `dropped` joins the thread before the last one ends.
-            let thread = unsafe { start(store) }.map_err(Error::io)?;
-            // In a fork's child there is no such thread, and a handle must not be dropped there.
-            state.thread = Some(ManuallyDrop::new(thread));
-        }
-        state.descriptors.push(Arc::downgrade(&descriptor));
-        Ok(descriptor)
+        store.notifier.with(|state| {
+            if state.thread.is_none() {
+                // SAFETY: the caller's watch keeps the store; `dropped` joins the thread before the last one ends.
+                let thread = unsafe { start(store) }.map_err(Error::io)?;
+                // In a fork's child there is no such thread, and a handle must not be dropped there.
+                state.thread = Some(ManuallyDrop::new(thread));
+            }
+            state.descriptors.push(Arc::downgrade(&descriptor));
+            Ok(descriptor)
+        })
     }
 
     /// Ends the thread if the last descriptor was dropped.
     pub fn dropped(store: &Inner) {
-        let thread = {
-            let mut state = store.notifier.lock();
+        let thread = store.notifier.with(|state| {
             state.descriptors.retain(|descriptor| descriptor.strong_count() > 0);
             if state.descriptors.is_empty() { state.thread.take() } else { None }
-        };
+        });
         if let Some(thread) = thread {
             store.backend().wake_watches();
             // The store must not be open any longer than its handles.
@@ -97,13 +107,14 @@ impl Notifier {
 
     /// Makes all descriptors readable. Returns whether there are any.
     fn set(&self) -> bool {
-        let state = self.lock();
-        state.descriptors.iter().filter_map(Weak::upgrade).for_each(|descriptor| descriptor.set());
-        !state.descriptors.is_empty()
+        self.with(|state| {
+            state.descriptors.iter().filter_map(Weak::upgrade).for_each(|descriptor| descriptor.set());
+            !state.descriptors.is_empty()
+        })
     }
 
     fn is_needed(&self) -> bool {
-        !self.lock().descriptors.is_empty()
+        self.with(|state| !state.descriptors.is_empty())
     }
 }
 

@@ -234,12 +234,17 @@ static void in_the_child(void *watch)
 {
     luat_kv_page *page;
     luat_kv_watch *own;
+    struct pollfd polled = {.events = POLLIN};
     int fd;
     CHECK_REFUSED(luat_kv_watch_next(watch, 0, &page, &error), LUAT_KV_INVALID, "before a fork");
     CHECK_REFUSED(luat_kv_watch_fd(watch, &fd, &error), LUAT_KV_INVALID, "before a fork");
     luat_kv_watch_free(watch);
     own = watch_with(shared.ns, "", 0);
+    CHECK_STATUS(luat_kv_watch_fd(own, &polled.fd, &error), LUAT_KV_OK);
+    CHECK(poll(&polled, 1, 0) == 1);
+    check_nothing(own);
     CHECK_PUT(shared.ns, "child", "");
+    CHECK(poll(&polled, 1, 10000) == 1);
     CHECK_TOLD(next(own, 0), "+child ");
     luat_kv_watch_free(own);
 }
