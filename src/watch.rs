@@ -112,6 +112,9 @@ struct Seen {
     known: Known,
     /// What the last call has returned. It is known when the caller asks again.
     returned: Vec<Pending>,
+    /// Whether the last look has left some changes for the next one.
+    #[cfg(target_os = "linux")]
+    has_more: bool,
     /// Since when nothing else has changed; `None` if that is unknown.
     moment: Option<Moment>,
     /// When the last look ended, and how long it took, if it found nothing.
@@ -188,9 +191,19 @@ impl Watch {
         let end = Instant::now().checked_add(timeout);
         let returned = std::mem::take(&mut seen.returned);
         seen.known.apply(returned);
+        let answer = self.look_until(&mut seen, end);
+        #[cfg(target_os = "linux")]
+        if answer.is_err() || seen.has_more {
+            self.descriptor.get().into_iter().for_each(|descriptor| descriptor.set());
+        }
+        answer
+    }
+
+    /// Looks for changes until there are some, or the time is over.
+    fn look_until(&self, seen: &mut Seen, end: Option<Instant>) -> Result<Vec<Change>> {
         loop {
             self.namespace.store().check_open()?;
-            let changes = self.look(&mut seen)?;
+            let changes = self.look(seen)?;
             if !changes.is_empty() {
                 return Ok(changes);
             }
@@ -199,7 +212,7 @@ impl Watch {
             if left.is_zero() {
                 return Ok(changes);
             }
-            self.wait(&mut seen, left);
+            self.wait(seen, left);
         }
     }
 
@@ -210,6 +223,8 @@ impl Watch {
         if let Ok(mut seen) = self.seen.try_lock() {
             seen.returned.clear();
             seen.moment = None;
+            #[cfg(target_os = "linux")]
+            self.descriptor.get().into_iter().for_each(|descriptor| descriptor.set());
         }
     }
 
@@ -270,6 +285,10 @@ impl Watch {
         let (moment, found) = self.compare(&seen.known, self.values)?;
         let ended = Instant::now();
         seen.moment = moment.filter(|_| found.is_complete);
+        #[cfg(target_os = "linux")]
+        {
+            seen.has_more = !found.is_complete;
+        }
         seen.vain_look = found.changes.is_empty().then(|| (ended, ended.duration_since(begun)));
         seen.returned = found.pending;
         Ok(found.changes)

@@ -318,15 +318,17 @@ fn wrong_requests_are_refused_and_change_nothing() {
     });
 }
 
+#[cfg(target_os = "linux")]
+fn is_readable(number: std::ffi::c_int, time: Duration) -> bool {
+    let mut polled = libc::pollfd { fd: number, events: libc::POLLIN, revents: 0 };
+    // SAFETY: it is one descriptor.
+    let count = unsafe { libc::poll(&mut polled, 1, time.as_millis() as i32) };
+    count == 1 && polled.revents == libc::POLLIN
+}
+
 #[test]
 #[cfg(target_os = "linux")]
 fn a_descriptor_becomes_readable_with_a_change() {
-    fn is_readable(number: std::ffi::c_int, time: Duration) -> bool {
-        let mut polled = libc::pollfd { fd: number, events: libc::POLLIN, revents: 0 };
-        // SAFETY: it is one descriptor.
-        let count = unsafe { libc::poll(&mut polled, 1, time.as_millis() as i32) };
-        count == 1 && polled.revents == libc::POLLIN
-    }
     let threads = || {
         std::fs::read_dir("/proc/self/task").unwrap().filter_map(|task| {
             let name = std::fs::read_to_string(task.ok()?.path().join("comm")).ok()?;
@@ -365,4 +367,24 @@ fn a_descriptor_becomes_readable_with_a_change() {
         assert_eq!(last.next(FOR_EVER).unwrap_err().message(), "the store is closed");
         assert_eq!(last.descriptor().unwrap_err().code(), Code::Invalid);
     });
+    both(|store, _| a_descriptor_stays_readable_while_a_call_has_left_something(&store));
+}
+
+#[cfg(target_os = "linux")]
+fn a_descriptor_stays_readable_while_a_call_has_left_something(store: &Store) {
+    let n = store.namespace("n").unwrap();
+    let watch = n.watch(&WatchOptions::new().values(true)).unwrap();
+    let number = watch.descriptor().unwrap().unwrap();
+    let value = vec![0; 17 << 20];
+    ["a", "b", "c"].iter().for_each(|key| _ = n.put(key, &value).unwrap());
+    // When the thread has told of these puts, only the watch itself makes it readable.
+    while is_readable(number, Duration::from_millis(200)) {
+        let mut count = [0_u8; 8];
+        // SAFETY: there is room for the number.
+        unsafe { libc::read(number, count.as_mut_ptr().cast(), count.len()) };
+    }
+    for (key, is_last) in [("+a", false), ("+b", false), ("+c", true)] {
+        assert_eq!(now(&watch), key);
+        assert_eq!(is_readable(number, Duration::ZERO), !is_last);
+    }
 }
