@@ -83,6 +83,13 @@ Gets of one thread and of two, and operations of four processes, beside raw SQLi
 its cache, and without.
 """
 
+WATCH_TEXT = """\
+## Watches
+
+How soon a [watch](watch.md) in another process has a change, counted from before the put, which is made each millisecond
+or so by a process that sleeps meanwhile; and what watches cost.
+"""
+
 SCALE_TEXT = """\
 ## Many keys at once
 
@@ -175,6 +182,12 @@ def reads() -> str:
     return printed(READS_TEXT, "reads")
 
 
+def watch() -> str:
+    rows = [(f"{operation}: {subject}", [f"{number(figure)} {unit}".strip()])
+            for operation, subject, figure, unit in BENCHES["watch"]["lines"]]
+    return WATCH_TEXT + "\n" + table("figure", [""], rows)
+
+
 def scale() -> str:
     return printed(SCALE_TEXT, "scale")
 
@@ -214,7 +227,7 @@ def machine() -> str:
 def main() -> None:
     parts = [HEAD.format(date=RESULTS["date"])]
     for bench, make in [("peers", peers), ("peers", durability), ("sizes", keys), ("sizes", values), ("lua", lua),
-                        ("writers", writers), ("reads", reads), ("scale", scale), ("postgres", postgres)]:
+                        ("writers", writers), ("reads", reads), ("watch", watch), ("scale", scale), ("postgres", postgres)]:
         if bench in BENCHES:
             parts.append(make())
     parts += [host(bench, title) for bench, title in HOSTS.items() if bench in BENCHES]
