@@ -274,8 +274,11 @@ impl Backend for Memory {
                     keys.iter().filter_map(|key| maps.live(namespace, key, now)).try_for_each(&mut see)?;
                 }
             }
-            comparison
-                .end_rows(|key, value| maps.live(namespace, key, now).map_or(Ok(()), |row| copy(&row.value, value)))
+            comparison.end_rows()?;
+            comparison.read_values(|key, value| match maps.live(namespace, key, now) {
+                Some(row) => copy(&row.value, value),
+                None => Ok(()),
+            })
         })
     }
 

@@ -7,6 +7,7 @@
 //! | `call`, `pool`, `sockets` | deadlines and forks; the connections; what a child does with its parent's |
 //! | `schema`, `sql` | the tables; all SQL |
 //! | `read`, `write`, `attempt`, `rows`, `transaction`, `overlay`, `import` | the operations |
+//! | `watching` | what watches compare |
 //! | `failure` | what a failure of the server means |
 //!
 //! A store has a few connections, each for one call at a time, besides one for each long call in progress (an export, an
@@ -27,7 +28,8 @@ use self::libpq::Libpq;
 use self::pool::Pools;
 use self::schema::Rights;
 use self::session::Session;
-use super::{Backend, Each, Entries, Import, Outcome, Projection, Range, Removed, Scan, ScanPage, Step, Write};
+use self::watching::Polled;
+use super::{Backend, Each, Entries, Import, Moment, Outcome, Projection, Range, Removed, Scan, ScanPage, Step, Write};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
 use crate::types::{Entry, NamespaceStats, OpenOptions};
@@ -49,6 +51,7 @@ mod session;
 pub(crate) mod sockets;
 mod sql;
 mod transaction;
+mod watching;
 mod wire;
 mod write;
 
@@ -59,6 +62,7 @@ pub(crate) struct Postgres {
     clock: Clock,
     timeout: Duration,
     pools: Pools,
+    polled: Polled,
 }
 
 /// What a call does.
@@ -78,7 +82,7 @@ impl Postgres {
         let hosts = Hosts::parse(libpq, url)?;
         let rights = Rights { readonly: options.readonly, create: options.create };
         let (clock, timeout, pools) = (options.clock.clone(), options.busy_timeout, Pools::new());
-        let store = Postgres { libpq, hosts, rights, clock, timeout, pools };
+        let store = Postgres { libpq, hosts, rights, clock, timeout, pools, polled: Polled::default() };
         store.read(|_, _| Ok(()))?;
         Ok(store)
     }
@@ -97,6 +101,18 @@ impl Postgres {
 
     /// Carries out a call with one of the connections of the store: see [`repeat`](Self::repeat).
     fn run<T>(
+        &self,
+        intent: Intent,
+        act: impl FnMut(&mut Session, &mut Call, bool) -> Result<T, Failure>,
+    ) -> Result<T> {
+        let done = self.run_in_turn(intent, act);
+        if intent != Intent::Read {
+            self.polled.forget();
+        }
+        done
+    }
+
+    fn run_in_turn<T>(
         &self,
         intent: Intent,
         act: impl FnMut(&mut Session, &mut Call, bool) -> Result<T, Failure>,
@@ -123,6 +139,9 @@ impl Postgres {
         let mut session = Session::new()?;
         let done = self.repeat(intent, &mut session, &mut call, act);
         session.discard(); // within the gate
+        if intent != Intent::Read {
+            self.polled.forget();
+        }
         done
     }
 
@@ -336,8 +355,17 @@ impl Backend for Postgres {
     /// Others can write whenever no call of theirs is in the way.
     fn pause(&self) {}
 
-    fn compare(&self, _: &str, _: &Watched<'_>, _: &mut Comparison<'_>) -> Result<()> {
-        Err(Error::invalid("a store on PostgreSQL cannot be watched"))
+    fn compare(&self, namespace: &str, watched: &Watched<'_>, comparison: &mut Comparison<'_>) -> Result<()> {
+        let what = (namespace, watched);
+        self.read(|connection, call| watching::show(connection, call, what, self.now(), comparison))?;
+        if comparison.wanted()?.is_empty() {
+            return Ok(());
+        }
+        self.in_snapshot(|connection, call| watching::show_with_values(connection, call, what, self.now(), comparison))
+    }
+
+    fn moment(&self) -> Option<Moment> {
+        self.polled.moment(|| self.read(watching::state).ok())
     }
 
     fn namespaces(&self, _: i64) -> Result<Vec<String>> {

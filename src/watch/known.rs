@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::{Change, ChangeKind};
 use crate::backend::{Listed, PAGE_BYTES, copy_text, push};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::types::Entry;
 use crate::version::Version;
 
@@ -159,13 +159,27 @@ impl<'k> Comparison<'k> {
         push(&mut self.found.pending, pending)
     }
 
-    /// Ends the rows, and reads the values of those that have changed, if they are wanted. `read` reads the value of a
-    /// key as of the same moment.
-    pub fn end_rows(&mut self, mut read: impl FnMut(&str, &mut Vec<u8>) -> Result<()>) -> Result<()> {
+    /// Ends the rows.
+    pub fn end_rows(&mut self) -> Result<()> {
         while self.next < self.known.len() {
             self.gone()?;
         }
         self.found.is_complete = true;
+        Ok(())
+    }
+
+    /// The keys whose values are wanted, in byte order.
+    #[cfg(all(feature = "postgres", unix))]
+    pub fn wanted(&self) -> Result<Vec<String>> {
+        let is_put = |change: &&Change| self.values && change.kind == ChangeKind::Put;
+        self.found.changes.iter().filter(is_put).map(|change| copy_text(&change.entry.key)).collect()
+    }
+
+    /// Reads the values, as of the same moment. `read` copies that of a key.
+    pub fn read_values<E: From<Error>>(
+        &mut self,
+        mut read: impl FnMut(&str, &mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
         if !self.values {
             return Ok(());
         }
@@ -186,6 +200,12 @@ impl<'k> Comparison<'k> {
             bytes += value.len();
         }
         Ok(())
+    }
+
+    /// Forgets the rows that it was shown, to begin again.
+    #[cfg(all(feature = "postgres", unix))]
+    pub fn restart(&mut self) {
+        (self.next, self.found) = (0, Found::default());
     }
 
     pub(super) fn end(self) -> Found {
@@ -209,7 +229,8 @@ mod tests {
             let row = Listed { key, value: None, metadata: None, expiration, version };
             comparison.see(row, Stamp::of(version)).unwrap();
         }
-        comparison.end_rows(|key, value| copy(key.as_bytes(), value)).unwrap();
+        comparison.end_rows().unwrap();
+        comparison.read_values(|key, value| copy(key.as_bytes(), value)).unwrap();
         comparison.end()
     }
 
@@ -282,7 +303,8 @@ mod tests {
                 comparison.see(row, Stamp::of(version)).unwrap();
             }
             let half = vec![0; PAGE_BYTES / 2];
-            comparison.end_rows(|_, value| copy(&half, value)).unwrap();
+            comparison.end_rows().unwrap();
+            comparison.read_values(|_, value| copy(&half, value)).unwrap();
             let found = comparison.end();
             assert_eq!(found.is_complete, found.changes.len() < 2);
             all.push(found.changes.iter().map(|change| change.entry.key.clone()).collect::<String>());

@@ -102,6 +102,28 @@ pub(super) fn list(is_bounded: bool, reverse: bool, values: bool) -> String {
     }
 }
 
+/// What a watch compares of the live keys of a range. $1: namespace, $2: from, $3: now, $4: the end.
+pub(super) fn watch(is_bounded: bool) -> String {
+    format!(
+        "SELECT key, expiration, version, metadata, octet_length(value)::bigint FROM luat_kv.kv
+            WHERE namespace = $1 AND key >= $2{} AND {} ORDER BY key",
+        below(is_bounded, "$4"),
+        live!(3)
+    )
+}
+
+/// The same of these keys. $1: namespace, $2: the keys, in byte order, $3: now.
+pub(super) const WATCH_KEYS: &str = concat!(
+    "SELECT k.key, k.expiration, k.version, k.metadata, octet_length(k.value)::bigint
+    FROM unnest($2) WITH ORDINALITY AS p (key, i) JOIN luat_kv.kv AS k ON k.namespace = $1 AND k.key = p.key
+    WHERE ",
+    live!(3),
+    " ORDER BY p.i"
+);
+
+/// What each commit changes, and which server it is. (PostgreSQL's own.)
+pub(super) const STATE: &str = "SELECT pg_current_snapshot()::text, pg_postmaster_start_time()::text";
+
 /// Counts the first rows of a range: live ones and all. The last column is the key of the last of them, if the range may
 /// have more. $1: namespace, $2: from, $3: now, $4: the number of rows, $5: the end.
 pub(super) fn count(is_bounded: bool) -> String {

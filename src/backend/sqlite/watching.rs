@@ -30,7 +30,8 @@ pub(super) fn compare(
     }
     let mut entry = Entry::default();
     let now = comparison.now;
-    comparison.end_rows(|key, value| {
+    comparison.end_rows()?;
+    comparison.read_values(|key, value| {
         connection.guard.steps.restart();
         get(&connection.sqlite, namespace, key, Projection::Value, now, &mut entry)?;
         *value = entry.value.take().unwrap_or_default();

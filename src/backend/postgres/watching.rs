@@ -1,0 +1,121 @@
+//! What watches compare, and how they learn that there is something to compare.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::call::Call;
+use super::connection::{Connection, Statement};
+use super::failure::Failure;
+use super::read;
+use super::sql;
+use super::wire::{Param, byte_strings};
+use crate::backend::{Listed, Moment};
+use crate::types::Entry;
+use crate::watch::{Comparison, Stamp, Watched};
+
+/// Shows the live rows that are watched, all as of one moment, in one statement.
+pub(super) fn show(
+    connection: &mut Connection,
+    call: &mut Call,
+    (namespace, watched): (&str, &Watched<'_>),
+    now: Option<i64>,
+    comparison: &mut Comparison<'_>,
+) -> Result<(), Failure> {
+    comparison.restart();
+    let name = Param::Bytes(namespace.as_bytes());
+    let rows = match *watched {
+        Watched::Keys(keys) => {
+            let keys = byte_strings(keys.iter().map(|key| key.as_bytes()))?;
+            connection.ask(call, Statement::kept(sql::WATCH_KEYS, [name, keys, Param::number(now)]))?
+        }
+        Watched::Range { from, below } => {
+            let mut params = vec![name, Param::Bytes(from.as_bytes()), Param::number(now)];
+            params.extend(below.map(|below| Param::Bytes(below.as_bytes())));
+            connection.ask(call, Statement::new(&sql::watch(below.is_some()), params))?
+        }
+    };
+    for row in 0..rows.len() {
+        let (metadata, version) = (rows.text(row, 3)?, rows.version(row, 2)?);
+        let (key, expiration) = (read::name(&rows, row, 0)?, rows.number(row, 1)?);
+        let rest = (expiration, metadata, rows.number(row, 4)?);
+        comparison.see(Listed { key, value: None, metadata, expiration, version }, Stamp::with(version, rest))?;
+    }
+    Ok(comparison.end_rows()?)
+}
+
+/// The same in a transaction, which then reads the values.
+pub(super) fn show_with_values(
+    connection: &mut Connection,
+    call: &mut Call,
+    (namespace, watched): (&str, &Watched<'_>),
+    now: Option<i64>,
+    comparison: &mut Comparison<'_>,
+) -> Result<(), Failure> {
+    /// So many values are read at once.
+    const VALUES: usize = 50;
+    let now = read::begin_snapshot(connection, call, now)?;
+    show(connection, call, (namespace, watched), now, comparison)?;
+    let wanted = comparison.wanted()?;
+    let (mut chunks, mut entries) = (wanted.chunks(VALUES), Vec::<Entry>::new().into_iter());
+    comparison.read_values(|_, value| -> Result<(), Failure> {
+        // Both are in the order of the keys, and no row goes away within the transaction.
+        if entries.as_slice().is_empty()
+            && let Some(chunk) = chunks.next()
+        {
+            call.restart();
+            let keys: Vec<&str> = chunk.iter().map(String::as_str).collect();
+            entries = read::get_many(connection, call, namespace, &keys, now)?.into_iter();
+        }
+        *value = entries.next().map(Entry::into_value).unwrap_or_default();
+        Ok(())
+    })?;
+    connection.ask(call, Statement::new(sql::COMMIT, [])).map(drop)
+}
+
+/// The state of the server as it was last asked for: by one thread of the process at a time, for all watches of a store.
+pub(super) struct Polled {
+    begun: Instant,
+    /// When it was last asked for, in milliseconds after `begun`, and 1.
+    at: AtomicU64,
+    /// A hash of the state; 0 if it is unknown.
+    state: AtomicU64,
+}
+
+impl Default for Polled {
+    fn default() -> Self {
+        Polled { begun: Instant::now(), at: AtomicU64::new(0), state: AtomicU64::new(0) }
+    }
+}
+
+impl Polled {
+    /// How often the server is asked at most.
+    const EVERY: Duration = Duration::from_millis(150);
+
+    /// Makes the next call ask, since this process has changed something.
+    pub fn forget(&self) {
+        self.at.store(0, Ordering::Release);
+    }
+
+    /// Returns the state of at most that time ago, or the one before while another thread asks.
+    pub fn moment(&self, ask: impl FnOnce() -> Option<u64>) -> Option<Moment> {
+        let now = self.begun.elapsed().as_millis() as u64 + 1;
+        let at = self.at.load(Ordering::Acquire);
+        let is_due = at == 0 || now.saturating_sub(at) >= Self::EVERY.as_millis() as u64;
+        if is_due && self.at.compare_exchange(at, now, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            self.state.store(ask().unwrap_or(0), Ordering::Release);
+        }
+        match self.state.load(Ordering::Acquire) {
+            0 => None,
+            state => Some(Moment([state, 0, 0, 0, 0, 0, 0])),
+        }
+    }
+}
+
+/// Asks for the state of the server, which each commit changes.
+pub(super) fn state(connection: &mut Connection, call: &mut Call) -> Result<u64, Failure> {
+    let rows = connection.ask(call, Statement::kept(sql::STATE, []))?;
+    let mut hasher = DefaultHasher::new();
+    (rows.text(0, 0)?, rows.text(0, 1)?).hash(&mut hasher);
+    Ok(hasher.finish().max(1))
+}
