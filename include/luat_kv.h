@@ -1398,8 +1398,8 @@ void luat_kv_watch_options_init(struct luat_kv_watch_options *options,
  * options   NULL: the whole namespace.
  * out       the watch, which keeps the store open. Free it with luat_kv_watch_free(). NULL after an error.
  *
- * Statuses: OK; INVALID, also for keys beside a prefix, and with PostgreSQL; LIMIT, also for more than 1000 keys; IO,
- * BUSY, CORRUPT, NOMEM. Thread-safe.
+ * Statuses: OK; INVALID, also for keys beside a prefix; LIMIT, also for more than 1000 keys; IO, BUSY, CORRUPT, NOMEM.
+ * Thread-safe.
  */
 luat_kv_status luat_kv_watch_open(struct luat_kv_namespace *ns,
                                   const struct luat_kv_watch_options *options,

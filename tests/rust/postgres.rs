@@ -17,6 +17,8 @@ mod connections;
 mod reference;
 #[path = "postgres/relay.rs"]
 mod relay;
+#[path = "postgres/watches.rs"]
+mod watches;
 
 /// Another empty database on the server.
 fn database() -> String {
