@@ -329,6 +329,89 @@ export class Namespace {
 
   /** A batch of changes to this namespace. */
   atomic(): Atomic;
+
+  /**
+   * Reports changes of keys from now on, whoever makes them: `for await (const { name, type } of kv.watch())`. What the
+   * keys hold now is no change. A caller that needs it too begins to watch first and reads then, so that it misses
+   * nothing.
+   *
+   * A watch compares all its keys whenever the store has changed, and remembers the name of each. While nobody waits
+   * with it, it does nothing.
+   */
+  watch<M = unknown>(options: WatchOptions & { values: "arrayBuffer" }): Watch<ArrayBuffer, M>;
+  watch<J = unknown, M = unknown>(options: WatchOptions & { values: "json" }): Watch<J, M>;
+  watch<M = unknown>(options: WatchOptions & { values: true | "text" }): Watch<string, M>;
+  watch<M = unknown>(options?: WatchOptions & { values?: false | undefined }): Watch<undefined, M>;
+  /** For options that are only known at run time. */
+  watch<M = unknown>(options?: WatchOptions): Watch<any, M>;
+}
+
+export interface WatchOptions {
+  /** Only these keys, at most 1000, whether they exist or not. Not together with `prefix`. */
+  keys?: string[] | null | undefined;
+  /** Only keys with this prefix. There are no wildcards. */
+  prefix?: string | null | undefined;
+  /** Whether to return the new values too, and as which type; true is `"text"`. */
+  values?: boolean | SyncValueType | undefined;
+  /** Ends the watch. What waits, and every later call, is rejected with the signal's reason. */
+  signal?: AbortSignal | undefined;
+}
+
+/** The latest state of a key that has changed. */
+export type Change<V = any, M = unknown> = PutChange<V, M> | DeleteChange;
+
+/** The key was stored, by any write that gave it a new version. */
+export interface PutChange<V = any, M = unknown> {
+  name: string;
+  type: "put";
+  /** For {@link Atomic.check}. */
+  version: string;
+  /** Unix seconds; absent if the entry never expires. */
+  expiration?: number;
+  /** If a persisted entry has metadata that is not JSON, reading this throws a LuatKVError, `CORRUPT`. */
+  metadata?: M;
+  /**
+   * Only if the option `values` is given, and of that type. If the value cannot be read as that type, since it is not
+   * JSON or too long for a string, reading this throws.
+   */
+  value?: V;
+  expired?: undefined;
+}
+
+/** The key is not there any more. */
+export interface DeleteChange {
+  name: string;
+  type: "delete";
+  /** True if it has expired; absent if it was removed. */
+  expired?: true;
+  version?: undefined;
+  expiration?: undefined;
+  metadata?: undefined;
+  value?: undefined;
+}
+
+/**
+ * Reports changes of some keys: to a loop, to {@link Watch.next}, or as a stream. Each change is reported once, and
+ * keys that change several times meanwhile once, in their latest state. Waiting does not keep Node alive. What waits is
+ * rejected when the store is closed.
+ */
+export class Watch<V = any, M = unknown> implements AsyncIterable<Change<V, M>>, Disposable {
+  private constructor();
+  /**
+   * The changes since the last call, each key once, in byte order. Waits for some, but not longer than `timeout`
+   * milliseconds; then the array is empty. 0 does not wait. Default: no limit.
+   *
+   * What one batch has changed comes together; with `values`, some of it comes with the next call if the values amount
+   * to more than 16 MiB. After an error nothing is lost, and the call can be repeated. One call at a time can wait.
+   */
+  next(timeout?: number): Promise<Change<V, M>[]>;
+  /** The changes, one by one. Leaving the loop closes the watch. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Change<V, M>>;
+  /** The same as a stream. Cancelling it closes the watch. It reads changes only when somebody reads it. */
+  stream(): ReadableStream<Change<V, M>>;
+  /** Ends the watch: what waits returns without a change. Calling it again has no effect. */
+  close(): void;
+  [Symbol.dispose](): void;
 }
 
 /** A {@link Namespace} with synchronous methods. */

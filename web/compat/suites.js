@@ -7,6 +7,17 @@ import limitTests from "../test/suites/limits.js";
 import luaFileTests from "../test/suites/lua-files.js";
 import luaTests from "../test/suites/lua.js";
 import namespaceTests from "../test/suites/namespace.js";
+import watchTests from "../test/suites/watch.js";
 import smokeTests from "./smoke.js";
 
-export default [namespaceTests, argumentTests, bulkTests, cacheTests, limitTests, luaTests, luaFileTests, smokeTests];
+export default [
+  namespaceTests,
+  argumentTests,
+  bulkTests,
+  cacheTests,
+  limitTests,
+  watchTests,
+  luaTests,
+  luaFileTests,
+  smokeTests,
+];

@@ -4,6 +4,7 @@ import { closed } from "./error.js";
 import { MAX_VALUE } from "./limits.js";
 import * as options from "./options.js";
 import * as values from "./values.js";
+import { Watch } from "./watch.js";
 
 /** A set of keys within a store, with the methods of Workers KV's KVNamespace and some more. */
 export class Namespace {
@@ -118,6 +119,10 @@ export class Namespace {
 
   atomic() {
     return this.#sync.atomic();
+  }
+
+  watch(settings) {
+    return new Watch(this.#core.open(), this, settings);
   }
 }
 

@@ -19,6 +19,10 @@ export class Core {
   closed = false;
   /** Persists the store; null for a store in memory only. */
   persister = null;
+  /** Changes with each call that may have changed the store. */
+  moment = 0;
+  /** A weak reference to the watches that wait for a change: see watch.js. Null if none does. */
+  waiting = null;
   /** What was read from the store. */
   cache;
   /** Weak references to the Namespace objects, by name. */
@@ -31,6 +35,7 @@ export class Core {
     this.limits = limits;
     this.cache = new Cache(cacheSize);
     this.cache.attach(engine, pointer);
+    engine.core = this;
   }
 
   /** Creates a store in an engine, with a cache of this many bytes. */
@@ -86,7 +91,14 @@ export class Core {
 
   /** Must be called after each call that may have written. */
   wrote() {
+    this.moment = (this.moment + 1) | 0;
     if (this.persister !== null) this.persister.wrote();
+    if (this.waiting !== null) this.wake();
+  }
+
+  /** Lets the watches that wait look at the store. */
+  wake() {
+    this.waiting?.deref()?.wake();
   }
 
   /** Continues with a store in another engine that has the same contents, and frees the old one. */
@@ -96,6 +108,7 @@ export class Core {
     this.engine = engine;
     this.pointer = pointer;
     this.cache.attach(engine, pointer);
+    engine.core = this;
     this.persister?.moved();
   }
 
@@ -161,6 +174,7 @@ export class Core {
     this.closed = true;
     this.epoch++;
     this.cache.detach();
+    this.wake();
   }
 
   /**

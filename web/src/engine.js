@@ -22,6 +22,8 @@ export class Engine {
   view;
   /** The error that ended the instance; null while it works. */
   death = null;
+  /** The core of the store that is in it. */
+  core = null;
   /** The time at which its clock is stopped, in seconds; null for the host's clock. See bulk.js. */
   stoppedAt = null;
   /** The latest time that the module or the cache has read from the clock. */
@@ -138,6 +140,7 @@ export class Engine {
       const names = (from) => Object.fromEntries(Object.keys(from).map((name) => [name, refuse]));
       this.raw = names(this.raw);
       this.call = names(this.call);
+      this.core?.wake();
       return this.#dead();
     }
     return error instanceof LuatKVError ? error : this.#dead();

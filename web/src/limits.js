@@ -11,3 +11,5 @@ export const MAX_METADATA = [64 * 1024, 1024];
 export const MAX_KEYS = [10_000, 100];
 /** The minimum lifetime, in seconds. */
 export const MIN_TTL = [1, 60];
+/** The maximum number of keys that a watch can name. */
+export const MAX_WATCHED = 1000;

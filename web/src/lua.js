@@ -56,10 +56,7 @@ function runOptions(given, names, others, why) {
     const what = typeof timeout === "number" ? timeout : kind(timeout);
     throw new TypeError(`timeout must be a number of milliseconds, not ${what}`);
   }
-  if (signal !== undefined && (signal === null || typeof signal !== "object" || typeof signal.aborted !== "boolean")) {
-    throw new TypeError(`signal must be an AbortSignal, not ${kind(signal)}`);
-  }
-  return { name: checkedName("name", name), timeout, signal };
+  return { name: checkedName("name", name), timeout, signal: options.abortSignal(signal) };
 }
 
 function free(host, state) {
@@ -153,7 +150,7 @@ export class Lua {
     const run = (this.#run = new Run({ timeout, signal, slices: true, core }));
     try {
       this.#begin(run, code, name);
-      while (this.#goOn(run, core) === PAUSING) {
+      while (this.#goOn(run) === PAUSING) {
         await pause();
         if (this.#closed) throw invalid("the Lua was closed");
         core.open();
@@ -170,7 +167,7 @@ export class Lua {
     const run = (this.#run = new Run({ timeout, core }));
     try {
       this.#begin(run, code, name);
-      this.#goOn(run, core);
+      this.#goOn(run);
       return this.#outcome(run, name);
     } finally {
       this.#end(run);
@@ -189,12 +186,11 @@ export class Lua {
   }
 
   /** Resumes the script until its end or a pause, and returns which of these it is. */
-  #goOn(run, core) {
+  #goOn(run) {
     if (run.answer !== DONE && run.answer !== PAUSING) return run.answer; // it did not compile
     const { engine } = this.#host;
     run.beginSlice();
     run.answer = this.#host.within(this.#state, run, () => engine.call.lua_go_on(this.#state.pointer));
-    core.wrote();
     return run.answer;
   }
 

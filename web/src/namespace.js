@@ -7,10 +7,10 @@ import { exportText, importText } from "./bulk.js";
 import { invalid } from "./error.js";
 import { MAX_NAME } from "./limits.js";
 import * as options from "./options.js";
-import { readRow } from "./read.js";
+import { readPage, readRow } from "./read.js";
 import { isWellFormed } from "./slot.js";
 import * as values from "./values.js";
-import { setIncr, setList, setPut } from "./structs.js";
+import { setIncr, setPut } from "./structs.js";
 
 /** The size of each()'s first page, and the maximum size of its later pages, in keys. */
 const [FIRST_PAGE, LAST_PAGE] = [4, 1000];
@@ -114,7 +114,7 @@ export class SyncNamespace {
     } finally {
       value.release();
     }
-    if (core.persister !== null) core.persister.wrote();
+    core.wrote();
     this.#table.replaced(name, row, text);
     return engine.outVersion();
   }
@@ -149,7 +149,7 @@ export class SyncNamespace {
         throw engine.died(error);
       }
       if (status < 0) throw engine.failure(status, noRoom(stored));
-      if (core.persister !== null) core.persister.wrote();
+      core.wrote();
       if (status !== OK) {
         if (isCurrent) core.cache.settle();
         return null;
@@ -285,9 +285,7 @@ export class SyncNamespace {
   #page(list, reading) {
     const ns = this.#handle();
     const { engine } = this.#core;
-    const struct = setList(engine, list);
-    engine.checked(engine.call.list(ns, struct, engine.HANDLE, engine.ERROR));
-    return values.eachEntry(engine, engine.outHandle(), (entry) => reading(engine, entry, list.values));
+    return readPage(engine, ns, list, (entry) => reading(engine, entry, list.values));
   }
 
   list(settings) {
@@ -331,7 +329,8 @@ export class SyncNamespace {
     const { call, key, NUMBER, ERROR } = engine;
     key.setText("prefix", prefix);
     const status = call[name](ns, key.pointer, key.length, NUMBER, ERROR);
-    this.#core.wrote(); // also after an error, before which some keys may have been removed
+    // Also after an error, before which some keys may have been removed.
+    if (name !== "count") this.#core.wrote();
     engine.checked(status);
     return engine.outCount();
   }

@@ -3,9 +3,9 @@
 import { LIMITS_CLOUDFLARE, LIST_REVERSE, LIST_VALUES } from "./abi.js";
 import * as cloudflare from "./cloudflare.js";
 import { LuatKVError, invalid, kind, shown } from "./error.js";
-import { MAX_KEYS, MAX_METADATA, MAX_NAME, MAX_VALUE } from "./limits.js";
+import { MAX_KEYS, MAX_METADATA, MAX_NAME, MAX_VALUE, MAX_WATCHED } from "./limits.js";
 import { similar } from "./similar.js";
-import { checkLength, overLimit, utf8Length, wellFormed, wellFormedJSON } from "./slot.js";
+import { checkLength, compareBytes, overLimit, utf8Length, wellFormed, wellFormedJSON } from "./slot.js";
 
 const NONE = Object.freeze({ __proto__: null });
 
@@ -286,12 +286,16 @@ function listing(given, limits, names, others, why) {
   list.start = bound("start", start);
   list.stop = bound("stop", stop);
   if (stop === "") throw invalid("stop is empty: leave it out where there is none");
-  if (values === true) list.values = "text";
-  else if (values !== undefined && values !== false && values !== null) {
-    list.values = choice("values", values, ["text", "json", "arrayBuffer"]);
-  }
+  list.values = valuesType(values);
   list.flags = (flag("reverse", reverse) ? LIST_REVERSE : 0) | (list.values === null ? 0 : LIST_VALUES);
   return { list, options };
+}
+
+/** The type of the values of a list; null for none. */
+function valuesType(given) {
+  if (given === true) return "text";
+  if (given === undefined || given === false || given === null) return null;
+  return choice("values", given, ["text", "json", "arrayBuffer"]);
 }
 
 function readPrefix(given = "", limits) {
@@ -323,6 +327,29 @@ function pageLimit(given, limits) {
 
 export function each(given, limits) {
   return listing(given, limits, EACH, PAGE, "each() goes through all pages").list;
+}
+
+/** Returns the checked options of a watch: { keys, prefix, values, signal }; null, and for the prefix "", for none. */
+export function watch(given, limits) {
+  const { keys, prefix, values, signal } = only(given, ["keys", "prefix", "values", "signal"]);
+  const watched = { keys: null, prefix: readPrefix(prefix, limits), values: valuesType(values), signal: null };
+  if (keys !== undefined && keys !== null) watched.keys = watchedKeys(keys, limits);
+  if (watched.keys !== null && watched.prefix !== "") throw invalid("a watch has either keys or a prefix");
+  watched.signal = abortSignal(signal) ?? null;
+  return watched;
+}
+
+/** Returns the checked keys in byte order, each once. */
+function watchedKeys(given, limits) {
+  if (!Array.isArray(given)) throw new TypeError(`keys must be an array, not ${kind(given)}`);
+  const { length } = given;
+  if (length === 0) throw invalid("keys is empty: leave it out to watch all keys");
+  if (length > MAX_WATCHED) {
+    throw new LuatKVError("LIMIT", `${length} keys were to be watched; the limit is ${MAX_WATCHED}`);
+  }
+  const names = new Set();
+  for (let index = 0; index < length; index++) names.add(wellFormed(key(given[index], limits, "GET")));
+  return [...names].sort(compareBytes);
 }
 
 export function count(given, limits) {
@@ -398,13 +425,24 @@ export function remove(given) {
 }
 
 /**
- * Checks how long to wait for another tab that has the store open, in milliseconds. The default is not 0, since a
- * reloaded page opens its store before the old page has closed it.
+ * How long to wait for another tab that has the store open, in milliseconds. The default is not 0, since a reloaded
+ * page opens its store before the old page has closed it.
  */
-function patience(value = 2000) {
-  if (typeof value !== "number") throw new TypeError(`wait must be a number, not ${kind(value)}`);
-  if (!(value >= 0)) throw new RangeError(`wait must be a number of milliseconds from 0, or Infinity, not ${value}`);
+const patience = (wait) => milliseconds("wait", wait, 2000);
+
+/** Checks how long to wait. */
+export function milliseconds(name, value, none) {
+  if (value === undefined) return none;
+  if (typeof value !== "number") throw new TypeError(`${name} must be a number, not ${kind(value)}`);
+  if (!(value >= 0)) throw new RangeError(`${name} must be a number of milliseconds from 0, or Infinity, not ${value}`);
   return value;
+}
+
+export function abortSignal(signal) {
+  if (signal !== undefined && (signal === null || typeof signal !== "object" || typeof signal.aborted !== "boolean")) {
+    throw new TypeError(`signal must be an AbortSignal, not ${kind(signal)}`);
+  }
+  return signal;
 }
 
 function storeName(name = "luat_kv") {

@@ -1,7 +1,9 @@
-// Reads one entry from the module.
+// Reads an entry from the module, or a page of them.
 
 import { NOT_FOUND, OK } from "./abi.js";
 import { Row } from "./cache.js";
+import { setList } from "./structs.js";
+import { eachEntry } from "./values.js";
 
 /** The offsets of the fields of luat_kv_wasm_entry (src/wasm/read.rs), which has 40 bytes. */
 const ENTRY = { expiration: 0, value_len: 8, metadata_len: 12, row: 16, version: 24 };
@@ -38,6 +40,24 @@ export function readRow(engine, ns, name, as, isWhole) {
   } finally {
     engine.free(pointer, length);
   }
+}
+
+/** Returns the version of a key, and its expiration (0 for never), as { version, end }; null if the key is missing. */
+export function readVersion(engine, ns, name) {
+  const { key, value } = engine;
+  key.setText("the key", name);
+  // There is no room for the value, which therefore is not copied.
+  if (engine.checked(call(engine, ns, true, value.start, 0)) === NOT_FOUND) return null;
+  const { OUT } = engine;
+  const end = engine.fresh().view.getFloat64(OUT + ENTRY.expiration, true);
+  return { version: engine.versionAt(OUT + ENTRY.version), end };
+}
+
+/** Calls a function with each entry of a checked list's page. Returns the cursor of the next page, or null. */
+export function readPage(engine, ns, list, use) {
+  const struct = setList(engine, list);
+  engine.checked(engine.call.list(ns, struct, engine.HANDLE, engine.ERROR));
+  return eachEntry(engine, engine.outHandle(), use);
 }
 
 function missing(engine) {

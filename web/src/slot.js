@@ -40,6 +40,19 @@ export function utf8Length(text) {
   return length;
 }
 
+/** The place of a code unit in the order of code points, which is that of UTF-8: surrogates are after the others. */
+const placeOf = (unit) => (unit < 0xd800 ? unit : unit < 0xe000 ? unit + 0x2000 : unit - 0x800);
+
+/** Compares two texts by their bytes as UTF-8. */
+export function compareBytes(one, other) {
+  const length = Math.min(one.length, other.length);
+  for (let index = 0; index < length; index++) {
+    const [a, b] = [one.charCodeAt(index), other.charCodeAt(index)];
+    if (a !== b) return placeOf(a) - placeOf(b);
+  }
+  return one.length - other.length;
+}
+
 export function overLimit(what, length, limit) {
   return new LuatKVError("LIMIT", `the ${what} is ${length} bytes long; the limit is ${limit}`);
 }

@@ -212,11 +212,16 @@ function setMetadata(object, engine, entry, name) {
     if (metadata !== null) object.metadata = metadata;
   } catch (error) {
     if (error.code !== "CORRUPT") throw error;
-    const get = () => {
-      throw error;
-    };
-    Object.defineProperty(object, "metadata", { __proto__: null, get, enumerable: true, configurable: true });
+    setThrowing(object, "metadata", error);
   }
+}
+
+/** Sets a property that throws when it is accessed. */
+export function setThrowing(object, property, error) {
+  const get = () => {
+    throw error;
+  };
+  Object.defineProperty(object, property, { __proto__: null, get, enumerable: true, configurable: true });
 }
 
 const expirationOf = (engine, entry) => Number(engine.call.entry_expiration(entry));
@@ -266,6 +271,18 @@ export function listed(engine, entry, as) {
   setMetadata(key, engine, entry, key.name);
   hide(key, "version", entryVersion(engine, entry));
   return key;
+}
+
+/** Adds an entry of a page to `changes`, without its value, if `isChanged(name, version, expiration)` is true. */
+export function changed(engine, entry, isChanged, changes) {
+  const name = entryKey(engine, entry);
+  const version = engine.versionAt(engine.call.entry_version(entry, engine.NUMBER) >>> 0);
+  const expiration = expirationOf(engine, entry);
+  if (!isChanged(name, version, expiration)) return;
+  const change = { name, type: "put", version };
+  if (expiration !== 0) change.expiration = expiration;
+  setMetadata(change, engine, entry, name);
+  changes.push(change);
 }
 
 /** An entry for an export: a view of its value, its expiration as a BigInt, and the text of its metadata. */

@@ -21,9 +21,10 @@ const FILES = ["open", "open_url", "open_project", "backup", "export", "import",
 );
 
 /** Functions that would make the module larger. JavaScript does not need them. */
-const LEFT_OUT = ["iter_open", "iter_next", "iter_free", "store_limits", "stats_cache"].map(
-  (name) => `luat_kv_${name}`,
-);
+const LEFT_OUT = [
+  ...["iter_open", "iter_next", "iter_free", "store_limits", "stats_cache", "entry_change"],
+  ...["open", "next", "fd", "free", "options_init"].map((name) => `watch_${name}`),
+].map((name) => `luat_kv_${name}`);
 
 /** Functions that the package does not use. */
 const UNUSED = {
@@ -93,4 +94,6 @@ test("limits are those of src/limits.rs", () => {
   equal(of("metadata_len"), limits.MAX_METADATA);
   equal(of("keys_len"), limits.MAX_KEYS);
   equal(of("ttl"), limits.MIN_TTL);
+  const [, most] = /const MOST_KEYS: usize = (\d+);/.exec(readFileSync(here("../src/watch.rs"), "utf8"));
+  equal(Number(most), limits.MAX_WATCHED);
 });

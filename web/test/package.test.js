@@ -182,10 +182,11 @@ const isForPage = (code) => code.includes("persist:") || isShared(code);
 
 test("the README's examples print what they say", async () => {
   const code = (await examples("js")).filter((code) => !isForPage(code));
-  equal(code.length, 4); // the last is a Worker: compat/readme.test.js
+  equal(code.length, 5); // the last is a Worker: compat/readme.test.js
   equal(await printed("use.js", code[0]), "alice\nsession:abc web\ntrue 1\n9 3\n");
   equal(await printed("worker.js", code[1]), "2\n");
-  equal(await printed("lua.js", code[2]), "Hello\n{ title: 'Hello' }\n");
+  equal(await printed("watch.js", code[2]), "theme:dark put true\ntheme:dark delete\n");
+  equal(await printed("lua.js", code[3]), "Hello\n{ title: 'Hello' }\n");
 });
 
 test("the README's examples for a page run in one", async (t) => {

@@ -2,6 +2,7 @@
 
 import {
   Atomic,
+  Change,
   Entry,
   ListPage,
   Lua,
@@ -10,11 +11,39 @@ import {
   LuatKVError,
   Namespace,
   SyncNamespace,
+  Watch,
   version,
 } from "luat-kv";
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 function is<A, B>(_same: Same<A, B>): void {}
+
+export async function watches(kv: Namespace, signal: AbortSignal): Promise<void> {
+  const plain = kv.watch();
+  is<typeof plain, Watch<undefined, unknown>>(true);
+  const typed = kv.watch<{ a: number }, { m: string }>({ keys: ["a"], values: "json", signal });
+  for await (const change of typed) {
+    is<typeof change, Change<{ a: number }, { m: string }>>(true);
+    if (change.type === "put") {
+      const { version, value, metadata } = change;
+      is<typeof version, string>(true);
+      is<typeof value, { a: number } | undefined>(true);
+      is<typeof metadata, { m: string } | undefined>(true);
+    } else is<typeof change.expired, true | undefined>(true);
+  }
+  const text: Change<string>[] = await kv.watch({ prefix: "a", values: true }).next(1000);
+  const stream: ReadableStream<Change<ArrayBuffer>> = kv.watch({ values: "arrayBuffer" }).stream();
+  const values: boolean = text.length > 0;
+  using any = kv.watch({ values });
+  is<typeof any, Watch<any, unknown>>(true);
+  void stream;
+  // @ts-expect-error
+  kv.watch({ type: "json" });
+  // @ts-expect-error
+  plain.next("1");
+  // @ts-expect-error
+  new Watch();
+}
 
 export async function values(kv: Namespace, sync: SyncNamespace): Promise<void> {
   const text = await kv.get("a");

@@ -57,8 +57,13 @@ export class Host {
     }
   }
 
-  /** Passes printed lines to print(). An exception of print() must not unwind through the module. */
+  /**
+   * Passes printed lines to print(), after others were told that the script may have written: it, or a finalizer. An
+   * exception of print() must not unwind through the module.
+   */
   #deliver(state, run) {
+    const { core } = this.engine;
+    if (core !== null && !core.closed) core.wrote();
     try {
       state.print.deliver();
     } catch (error) {
