@@ -174,7 +174,9 @@ test("a store that has died is told, and the page starts afresh", async () => {
       throw new WebAssembly.RuntimeError("unreachable");
     };
   });
+  await visit.page.fill("#prefix", "a"); // reads the store
   await visit.page.locator(".notice").waitFor();
+  await visit.page.fill("#prefix", "");
   assert.match(
     (await notices(visit))[0],
     /^The store’s WebAssembly has ended, and what was in memory with it: unreachable\.$/,

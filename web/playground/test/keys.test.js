@@ -179,6 +179,29 @@ test("pages go over the bounds of namespaces, and back when theirs is emptied", 
   await visit.end();
 });
 
+test("keys of new namespaces come while a script runs, and keys leave when they expire", async () => {
+  const visit = await Visit.begin(host, { hash: "#empty" });
+  await visit.write(`
+    KV.namespace("new"):put("first", 1)
+    local began = os.time()
+    while os.time() - began < 2 do end
+    KV.namespace("newer"):put("second", 1)
+    KV.namespace("new"):put("first", 2)
+    while true do end`);
+  await visit.page.click("#run");
+  await visit.row("first").waitFor();
+  await visit.row("second").waitFor();
+  assert.deepEqual((await visit.rows()).map(({ key, value }) => key + value), ["first2", "second1"]);
+  await visit.page.click("#stop");
+  await visit.ended();
+  await visit.write("KV.namespace('new'):put('first', 3, { expirationTtl = 2 }) KV.namespace('newer'):clear()");
+  await visit.run();
+  assert.deepEqual(await names(visit), ["first"]);
+  await visit.page.locator("#table tr.row").waitFor({ state: "detached" });
+  assert.equal(await visit.page.locator("#empty").innerText(), "No keys here yet. Run an example, and see them come.");
+  await visit.end();
+});
+
 test("a row that is open stays open while others come and go, and shows what changes", async () => {
   const visit = await withScript("KV.namespace('x'):put('m', 'first')");
   await visit.row("m").locator(".open").click();

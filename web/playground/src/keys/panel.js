@@ -1,15 +1,14 @@
-// The view of the store: its namespaces and keys, which are kept up to date.
+// The view of the store: its namespaces and keys. It follows the store by watches.
 
 import { ask } from "../dialog.js";
 import { $, enable, h, number, plural, setText } from "../dom.js";
+import { Follower } from "./follower.js";
 import { countKeys, readPage } from "./page.js";
 import { Table } from "./table.js";
 
 const PAGE = 50;
 /** The maximum number of namespaces in the menu. */
 const MOST_NAMESPACES = 500;
-/** The interval of updates while a script runs, in milliseconds. Otherwise it is a second. */
-const OFTEN = 200;
 /** The fraction of the time that updates may take. */
 const SHARE = 0.1;
 
@@ -22,8 +21,12 @@ export class KeysPanel {
   /** The positions at which this page and the pages before it begin. */
   #starts = [null];
   #next = null;
+  #follower;
+  /** The timer of the next update, and the time before which it must not be. */
   #timer = null;
-  #busy = false;
+  #rested = 0;
+  /** The timer of the remaining lifetimes. */
+  #clock = null;
   #isFirst = true;
 
   /** `storeOf()` returns the store, or null if there is none. */
@@ -34,6 +37,7 @@ export class KeysPanel {
       read: ({ namespace, name }) => this.#try((store) => store.namespace(namespace).sync.get(name, "arrayBuffer")),
       remove: (key) => this.#remove(key),
     });
+    this.#follower = new Follower({ changed: () => this.#refreshSoon(), onError });
     $("namespace").addEventListener("change", () => this.#choose());
     $("prefix").addEventListener("input", () => this.#first());
     $("previous").addEventListener("click", () => this.#turn(() => this.#starts.pop()));
@@ -41,9 +45,9 @@ export class KeysPanel {
     $("clear").addEventListener("click", () => this.#clear());
   }
 
-  /** Sets whether a script runs, and so the store changes. */
+  /** Sets whether a script runs. */
   set busy(isBusy) {
-    this.#busy = isBusy;
+    this.#follower.busy = isBusy;
     this.refresh();
   }
 
@@ -55,8 +59,9 @@ export class KeysPanel {
 
   /** Clears the view after the store's instance has ended. */
   end() {
-    clearTimeout(this.#timer);
-    this.#table.show([], { now: 0, counts: new Map(), isMarked: false });
+    this.#stopTimers();
+    this.#follower.end();
+    this.#table.show([], { counts: new Map(), isMarked: false });
     this.#starts = [null];
     this.#showNamespaces(new Map());
     this.#showCount(0, { rows: [], next: null });
@@ -64,7 +69,7 @@ export class KeysPanel {
   }
 
   refresh() {
-    clearTimeout(this.#timer);
+    this.#stopTimers();
     const began = performance.now();
     try {
       const store = this.#storeOf();
@@ -73,9 +78,25 @@ export class KeysPanel {
       this.#onError(error);
       return; // until the store is replaced, or another script runs
     }
-    // Just after the start of a second, since keys expire then.
-    const wait = this.#busy ? OFTEN : 1005 - (Date.now() % 1000);
-    this.#timer = setTimeout(() => this.refresh(), Math.max(wait, (performance.now() - began) / SHARE));
+    const ended = performance.now();
+    this.#rested = ended + (ended - began) / SHARE;
+    this.#tick();
+  }
+
+  #refreshSoon() {
+    this.#timer ??= setTimeout(() => this.refresh(), this.#rested - performance.now());
+  }
+
+  #stopTimers() {
+    clearTimeout(this.#timer);
+    clearTimeout(this.#clock);
+    this.#timer = null;
+  }
+
+  /** Shows the remaining lifetimes, each second if there are any. */
+  #tick() {
+    if (!this.#table.tick(Date.now() / 1000)) return;
+    this.#clock = setTimeout(() => this.#tick(), 1005 - (Date.now() % 1000));
   }
 
   get #prefix() {
@@ -83,8 +104,8 @@ export class KeysPanel {
   }
 
   #show(store) {
+    this.#follower.follow(store, store.namespaces());
     const stats = store.stats().namespaces;
-    const now = Date.now() / 1000;
     const [namespace, prefix] = [this.#chosen, this.#prefix];
     let page;
     for (;;) {
@@ -93,7 +114,7 @@ export class KeysPanel {
       this.#starts.pop(); // the last page has no keys any more
     }
     this.#next = page.next;
-    this.#table.show(page.rows, { now, counts: stats, isMarked: !this.#isFirst });
+    this.#table.show(page.rows, { counts: stats, isMarked: !this.#isFirst });
     this.#isFirst = false;
     this.#showNamespaces(stats);
     this.#showCount(countKeys(store, { namespace, prefix, stats }), page);

@@ -56,17 +56,23 @@ export class Row {
   }
 
   /** Shows an entry of a list. Reads its value only if its version has changed. Returns whether it has. */
-  update(entry, now) {
+  update(entry) {
     const isOther = entry.version !== this.#entry?.version;
     const isTouched = entry.expiration !== this.#entry?.expiration;
     this.#entry = entry;
-    setText(this.#expiry, remaining(entry.expiration, now));
-    this.#expiry.classList.toggle("soon", entry.expiration - now < 10);
     if (!isOther && !isTouched) return false;
     this.#expiry.title = entry.expiration === undefined ? "Never expires" : exactly(entry.expiration);
     if (isOther) this.#showValue();
     if (this.#detail !== null) this.#fill();
     return isOther;
+  }
+
+  /** Shows the remaining lifetime. Returns whether there is one. */
+  tick(now) {
+    const { expiration } = this.#entry;
+    setText(this.#expiry, remaining(expiration, now));
+    this.#expiry.classList.toggle("soon", expiration - now < 10);
+    return expiration !== undefined;
   }
 
   #showValue() {

@@ -21,7 +21,7 @@ export class Table {
    * Shows these entries, in their order. `counts` has the number of keys of each namespace. Marks changed entries if
    * `isMarked`.
    */
-  show(entries, { now, counts, isMarked }) {
+  show(entries, { counts, isMarked }) {
     const before = this.#rows;
     this.#rows = new Map();
     this.#order = [];
@@ -30,9 +30,14 @@ export class Table {
       const row = before.get(id) ?? this.#newRow(entry);
       this.#rows.set(id, row);
       this.#order.push({ namespace: entry.namespace, row });
-      if (row.update(entry, now) && isMarked) mark(row.element);
+      if (row.update(entry) && isMarked) mark(row.element);
     }
     this.#place(counts);
+  }
+
+  /** Shows the remaining lifetimes. Returns whether there are any. */
+  tick(now) {
+    return this.#order.reduce((isAny, { row }) => row.tick(now) || isAny, false);
   }
 
   #newRow(entry) {
