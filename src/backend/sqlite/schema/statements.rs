@@ -44,8 +44,8 @@ pub(in super::super) const fn list_keys(reverse: bool) -> &'static str {
     if reverse { list!("key", "DESC") } else { list!("key", "ASC") }
 }
 
-/// What a watch compares of the live keys of a range: columns as in [`list`], and what another program may change without
-/// giving the row a new version. Reads no long values.
+/// What a watch compares of the live keys of a range: columns as in [`list()`], and what another program may change
+/// without giving the row a new version. Reads no long values.
 pub(in super::super) const WATCH: &str = list!(
     "key, metadata, expiration, version, octet_length(value),
              CASE WHEN octet_length(value) <= 1024 THEN value END",
