@@ -6,7 +6,7 @@
 --   call, fail, handle    how C is called; errors; userdata that hold C's objects
 --   args, text            arguments and options; text in messages
 --   json, encode, decode  JSON
---   store, namespace, fast, listing, transfer, batch, entry   the methods
+--   store, namespace, fast, listing, watch, transfer, batch, entry   the methods
 
 if not pcall(require, "ffi") then
   error("luat_kv_ffi is for LuaJIT; on other Luas use the C module luat_kv", 0)

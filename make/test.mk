@@ -145,7 +145,7 @@ target/c/clock.so: tests/lua/clock.c tests/c/clock.h | toolchain
 with-clock = sh -c 'mkdir -p target/test; head -c 8 /dev/zero >"$$TEST_CLOCK"; LD_PRELOAD="$$PWD/target/c/clock.so" exec "$$@"' sh
 $(LUAS:%=lua-%) lua-quick ffi: target/c/clock.so
 $(LUAS:%=lua-%) lua-quick ffi: export TEST_CLOCK = $(CURDIR)/target/test/$@.clock
-$(LUAS:%=lua-%): lua-%: target/lua/%/luat_kv.so
+$(LUAS:%=lua-%): lua-%: target/lua/%/luat_kv.so target/lua/fork.so
 	@$(lua-path) $(call lua_cpath,$*) tests/runner tap $@ $(with-clock) $(interpreter) tests/lua/run.lua -o tap
 $(LUAS:%=lua-%): interpreter = lua$*
 # luaunit is plain Lua, and Debian packages it for the older versions.

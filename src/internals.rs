@@ -6,6 +6,8 @@
 use std::any::Any;
 use std::fmt;
 
+#[cfg(not(target_family = "wasm"))]
+use crate::Watch;
 use crate::json::MAX_DEPTH;
 use crate::types::{Limits, ListOptions};
 use crate::{Code, Entry, Error, Namespace, Result, Store, Version};
@@ -120,6 +122,12 @@ pub fn list_into(
 /// Removes a key if it still has this version, and returns whether it did.
 pub fn delete_version(namespace: &Namespace, key: &str, version: Version) -> Result<bool> {
     namespace.delete_version(key, version)
+}
+
+/// Takes back the last answer of a watch, which could not be passed on.
+#[cfg(not(target_family = "wasm"))]
+pub fn repeat_watch(watch: &Watch) {
+    watch.repeat();
 }
 
 /// The text of a version, in ASCII.

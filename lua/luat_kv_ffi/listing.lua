@@ -134,6 +134,7 @@ fail.public(walk_metatable)
 local count = ffi.new("uint64_t[1]")
 local COUNT = { names = { "prefix" }, prefix = RANGE.prefix }
 
+--- Adds the methods. Returns the options that select a range.
 return function(Namespace, this, ptr)
   function Namespace.list(self, options)
     local space = this(self)
@@ -178,4 +179,6 @@ return function(Namespace, this, ptr)
     if status < 0 then fail.raise(status) end
     return tonumber(count[0])
   end
+
+  return RANGE
 end

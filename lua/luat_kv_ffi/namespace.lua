@@ -76,17 +76,17 @@ local function wanted(kind, types, option)
   fail.argument(3, "string expected, got " .. type(kind))
 end
 
---- Returns the strings of an array, in any order.
-local function keys_of(list)
+--- Returns the strings of an array, in any order. `wrong` raises the error for another table.
+local function keys_of(list, wrong)
   -- More than any limit allows, so the rest need not be read.
   local ENOUGH = 100000
   local keys = {}
   for place, key in next, list do
     if #keys == ENOUGH then break end
     if type(place) ~= "number" or not args.is_whole(place) then
-      fail.argument(2, "an array of keys expected")
+      wrong("an array of keys expected")
     elseif type(key) ~= "string" then
-      fail.argument(2, ("an array of keys expected, got a %s in it"):format(type(key)))
+      wrong(("an array of keys expected, got a %s in it"):format(type(key)))
     end
     args.utf8(key, "key")
     keys[#keys + 1] = key
@@ -102,7 +102,7 @@ local function get_many(self, list, kind, about)
     types, option = entry.CLOUDFLARES_BULK_TYPES, BULK_TYPE
   end
   kind = wanted(kind, types, option)
-  local keys = keys_of(list)
+  local keys = keys_of(list, function(message) fail.argument(2, message) end)
   local views = ffi.new("luat_kv_bytes[?]", math.max(#keys, 1))
   for i = 1, #keys do
     local view = views[i - 1]
@@ -293,7 +293,8 @@ M.spaces = spaces
 
 -- The rest of the methods ------------------------------------------------------------------------
 
-require("luat_kv_ffi.listing")(Namespace, this, ptr)
+local range = require("luat_kv_ffi.listing")(Namespace, this, ptr)
+require("luat_kv_ffi.watch")(Namespace, this, ptr, range, keys_of)
 require("luat_kv_ffi.transfer")(Namespace, this, ptr)
 require("luat_kv_ffi.fast")(Namespace, spaces)
 

@@ -494,6 +494,80 @@ function Namespace:export(file, options) end
 ---@return integer skipped
 function Namespace:import(file, options) end
 
+--- Begins to watch keys: `next` of the watch, or a loop over it, returns what changes from now on, whoever changes it, in
+--- this process or another one. What the keys hold now is no change. If you need that too, open the watch first and read
+--- then, so that nothing is missed.
+---
+--- A watch compares all its keys whenever the store has changed, which takes about a millisecond for 1000 keys, and
+--- remembers the name of each. A prefix that many more keys begin with is better divided.
+---
+--- Errors: bad argument for unknown options; `INVALID` for keys and a prefix at once, in a build for WebAssembly, or if
+--- the store is closed; `LIMIT` for more than 1000 keys, or one that is too long; `BUSY`, `IO`, `CORRUPT`.
+---
+--- ```lua
+--- for change in kv:watch({ prefix = "session:", timeout = 5 }) do
+---   print(change.type, change.name) -- ends when nothing has changed for five seconds
+--- end
+---
+--- local watch = kv:watch({ keys = { "config" }, values = true, type = "json" })
+--- for _, change in ipairs(watch:next(0) or {}) do apply(change.value) end -- does not wait
+--- ```
+---@param options? luat_kv.WatchOptions
+---@return luat_kv.Watch
+---@nodiscard
+function Namespace:watch(options) end
+
+--- What has changed since the last call. `kv:watch` returns it as what a generic `for` takes: the loop gets one change at
+--- a time. In Lua 5.4 and later, a loop over `kv:watch()` closes its watch when it ends, also by a `break`. A loop over a
+--- variable that has a watch leaves it open: what the loop has not reached, `next` or another loop returns.
+---
+--- It reports the latest state of each key that has changed, in byte order of the keys, and the changes of one batch
+--- together. A key that changes several times between two calls is reported once. An expiry is reported with the next
+--- write to the store, by whomever, or by `sweep`. After an error, no change is lost: the call can be repeated.
+---
+--- A watch keeps its store open. In the child of a fork it is of no use; the child opens its own.
+---@class luat_kv.Watch
+---@operator call: luat_kv.Change?
+local Watch = {}
+
+--- The changes since the last call. Waits until there is one, but not longer than so many seconds: 0 does not wait, and
+--- without an argument it waits for ever. `nil` when the time is over. With values, it returns only some of the changes,
+--- and the next call the others, if the values amount to more than 16 MiB.
+---
+--- While it waits, nothing else runs in this Lua state, no other coroutine either. A program with coroutines or an event
+--- loop asks with 0, for example when the descriptor of `fd` is readable.
+---
+--- Errors: bad argument for seconds that are no number, or less than 0; `INVALID` if the watch or the store is closed, in
+--- the child of a fork, or if a value that is wanted as JSON is none; `BUSY`, `IO`, `CORRUPT`.
+---
+--- ```lua
+--- for _, change in ipairs(watch:next(5) or {}) do print(change.type, change.name) end
+--- ```
+---@param seconds? number fractions too
+---@return luat_kv.Change[]? changes
+function Watch:next(seconds) end
+
+--- A descriptor for an event loop: it is readable when `next` may have something to return. That call makes it unreadable
+--- again. It may also be readable without a change. The watch closes it; only poll it. `nil` where the system has none:
+--- only Linux does.
+---
+--- A thread of the library waits for changes as long as any watch of the store has a descriptor. Use `next` with it: the
+--- descriptor does not show what a loop that has ended has left.
+---
+--- Errors: `INVALID` if the watch or the store is closed, and in the child of a fork; `IO`.
+---
+--- ```lua
+--- local fd = watch:fd()
+--- loop:on_readable(fd, function() for _, change in ipairs(watch:next(0) or {}) do show(change) end end)
+--- ```
+---@return integer? fd
+---@nodiscard
+function Watch:fd() end
+
+--- Ends the watch. A second call does nothing; any other use of the watch is an `INVALID` error. On Lua 5.4 and later a
+--- variable does it: `local watch <close> = kv:watch()`. Otherwise the collector does.
+function Watch:close() end
+
 --- Changes that are made together or not at all. The batch collects steps in their order, and `commit` carries them out
 --- in one transaction. Each step returns the batch, so that steps can be chained:
 ---
@@ -612,6 +686,14 @@ function Batch:commit() end
 ---@field limit? integer the maximum number of keys in a page, 1 to 10,000 (default: 1000); with values it also ends at 16 MiB
 ---@field cursor? string `cursor` of the page before; prefix and direction must be the same
 
+--- What to watch: by default, the whole namespace.
+---@class luat_kv.WatchOptions
+---@field keys? string[] only these keys, 1 to 1000 of them, whether they exist or not
+---@field prefix? string only keys that begin with it, literally; not with `keys`
+---@field values? boolean|"text"|"json"|"arrayBuffer" whether each put has its `value`, and as which type
+---@field type? "text"|"json"|"arrayBuffer" the type of the values, with `values = true`
+---@field timeout? number seconds after which a loop ends if nothing has changed (default: it never ends by itself)
+
 ---@class luat_kv.ExportOptions
 ---@field format? "json"|"jsonl" an array, or JSON Lines (default: by the path, `.jsonl` and `.ndjson` are JSON Lines)
 
@@ -640,6 +722,16 @@ function Batch:commit() end
 ---@field metadata? table|string|number|boolean
 ---@field version string opaque text that identifies the write
 ---@field value? any if values were requested
+
+--- The latest state of a key that has changed. A field that was not set is absent.
+---@class luat_kv.Change
+---@field name string
+---@field type "put"|"delete" whether it was stored, or is not there any more
+---@field expired? true a delete: it has expired
+---@field version? string a put: opaque text that identifies the write
+---@field expiration? integer a put: Unix time in seconds
+---@field metadata? table|string|number|boolean a put
+---@field value? any a put, if values were requested
 
 ---@class luat_kv.Stats
 ---@field path string the file, or `memory`

@@ -1,6 +1,8 @@
 //! Reads arguments and options. It converts nothing and ignores nothing.
 
 use std::ffi::{CStr, c_int};
+#[cfg(not(target_family = "wasm"))]
+use std::time::Duration;
 
 use super::call::Call;
 use super::ffi;
@@ -91,6 +93,20 @@ impl<'a> Call<'a> {
             (ffi::LUA_TNIL, _) => Ok(None),
             (_, Some(number)) => Ok(Some(number)),
             (ffi::LUA_TNUMBER, _) => bad(index, "whole number expected"),
+            _ => bad(index, format!("number expected, got {}", self.type_name(index))),
+        }
+    }
+
+    /// Reads an argument of seconds; `None` for nil.
+    #[cfg(not(target_family = "wasm"))]
+    pub(super) fn optional_seconds(&self, index: c_int) -> Result<Option<Duration>, LuaError> {
+        match self.type_of(index) {
+            ffi::LUA_TNIL => Ok(None),
+            // SAFETY: it is a number.
+            ffi::LUA_TNUMBER => match seconds(unsafe { ffi::lua_tonumber(self.l, index) }) {
+                Ok(time) => Ok(Some(time)),
+                Err(message) => bad(index, message),
+            },
             _ => bad(index, format!("number expected, got {}", self.type_name(index))),
         }
     }
@@ -200,6 +216,12 @@ impl Opt {
         utf8(self.bytes(call)?, self.name)
     }
 
+    /// The index of a table.
+    #[cfg(not(target_family = "wasm"))]
+    pub(super) fn table(self, call: &Call<'_>) -> Result<c_int, LuaError> {
+        if call.type_of(self.index) == ffi::LUA_TTABLE { Ok(self.index) } else { self.expected(call, "table") }
+    }
+
     pub(super) fn boolean(self, call: &Call<'_>) -> Result<bool, LuaError> {
         match call.type_of(self.index) {
             // SAFETY: it is a boolean.
@@ -216,6 +238,12 @@ impl Opt {
         }
     }
 
+    /// Reads a time of seconds.
+    #[cfg(not(target_family = "wasm"))]
+    pub(super) fn seconds(self, call: &Call<'_>) -> Result<Duration, LuaError> {
+        seconds(self.number(call)?).or_else(|message| self.wrong(message))
+    }
+
     pub(super) fn as_integer(self, call: &Call<'_>) -> Result<i64, LuaError> {
         let number = self.number(call)?;
         call.as_integer(self.index)
@@ -225,6 +253,15 @@ impl Opt {
     /// Reads a string that must be one of a few words.
     pub(super) fn as_choice<T: Copy>(self, call: &Call<'_>, words: &[(&'static str, T)]) -> Result<T, LuaError> {
         choice(self.bytes(call)?, words).or_else(|unknown| self.wrong(format_args!("unknown value {unknown}")))
+    }
+}
+
+/// Returns a time of seconds. One that is too long, such as `math.huge`, never ends. The error is a text for a message.
+#[cfg(not(target_family = "wasm"))]
+fn seconds(number: f64) -> Result<Duration, String> {
+    match number >= 0.0 {
+        true => Ok(Duration::try_from_secs_f64(number).unwrap_or(Duration::MAX)),
+        false => Err(format!("seconds from 0 up expected, got {number:?}")),
     }
 }
 

@@ -154,9 +154,9 @@ unsafe fn deliver(l: State, scratch: *mut Scratch, answer: Return) -> c_int {
     }
 }
 
-/// Like [`call`], for a body that reads an entry, which `remove` then removes. It is removed only after its results are
-/// on the stack, so that an entry whose results cannot be pushed stays. If `remove` returns false, the entry was
-/// changed meanwhile, and everything starts again.
+/// Like [`call`], for a body that reads something, which `remove` then removes: an entry, or changes of a watch. It is
+/// removed only after its results are on the stack, so that what cannot be pushed stays. If `remove` returns false, it
+/// was changed meanwhile, and everything starts again.
 ///
 /// # Safety
 /// As [`call`].
@@ -171,7 +171,9 @@ pub(super) unsafe fn call_and_remove(
         loop {
             ffi::lua_settop(l, arguments);
             let (scratch, answer) = begin(l, arguments, body);
-            let Return::Entry { .. } = answer else { return deliver(l, scratch, answer) };
+            if !answer.is_removed() {
+                return deliver(l, scratch, answer);
+            }
             let results = push(l, scratch, answer);
             let usage = Usage::now();
             let answer = run(l, scratch, remove);

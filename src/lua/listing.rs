@@ -77,7 +77,7 @@ fn range_option<'a>(
 }
 
 /// Reads `true`, or a type as in `get`.
-fn wanted_values(call: &Call<'_>, value: Opt) -> Result<Values, LuaError> {
+pub(super) fn wanted_values(call: &Call<'_>, value: Opt) -> Result<Values, LuaError> {
     const TYPES: &[(&str, Values)] = &[("text", Values::Bytes), ("json", Values::Json), ("arrayBuffer", Values::Bytes)];
     match call.type_of(value.index) {
         ffi::LUA_TBOOLEAN => Ok(if value.boolean(call)? { Values::Bytes } else { Values::None }),

@@ -113,7 +113,7 @@ fn read_many(call: &mut Call<'_>, about: bool) -> Result<Return, LuaError> {
     // In Workers KV a bulk read supports no other types.
     let is_cloudflare = namespace.store().limits() == Limits::Cloudflare;
     let json = wants_json(call, if is_cloudflare { &TYPES[..2] } else { TYPES })?;
-    let found = namespace.get_many(&keys(call)?)?;
+    let found = namespace.get_many(&keys(call, 2, |message| bad(2, message))?)?;
     let scratch = &mut *call.scratch;
     scratch.page.entries = found;
     for entry in &scratch.page.entries {
@@ -127,22 +127,26 @@ fn read_many(call: &mut Call<'_>, about: bool) -> Result<Return, LuaError> {
     Ok(Return::Found { json, about })
 }
 
-/// Returns the strings of an array, in any order.
-fn keys<'a>(call: &Call<'a>) -> Result<Vec<&'a str>, LuaError> {
+/// Returns the strings of an array, in any order. `wrong` makes the error for another table.
+pub(super) fn keys<'a>(
+    call: &Call<'a>,
+    table: c_int,
+    wrong: impl Fn(String) -> Result<Vec<&'a str>, LuaError>,
+) -> Result<Vec<&'a str>, LuaError> {
     /// More than any limit allows, so the rest need not be read.
     const ENOUGH: usize = 100_000;
     let mut keys = Vec::new();
     // SAFETY: a C function has LUA_MINSTACK slots, of which this uses two. The table does not change meanwhile.
     unsafe {
         ffi::lua_pushnil(call.l);
-        while keys.len() < ENOUGH && ffi::lua_next(call.l, 2) != 0 {
+        while keys.len() < ENOUGH && ffi::lua_next(call.l, table) != 0 {
             let index = ffi::lua_gettop(call.l);
             if call.as_integer(index - 1).is_none() {
-                return bad(2, "an array of keys expected");
+                return wrong("an array of keys expected".to_owned());
             }
             match call.bytes(index) {
                 Some(_) => keys.push(call.text(index, "key")?),
-                None => return bad(2, format!("an array of keys expected, got a {} in it", call.type_name(index))),
+                None => return wrong(format!("an array of keys expected, got a {} in it", call.type_name(index))),
             }
             pop(call.l, 1);
         }

@@ -9,7 +9,11 @@ use super::rows::{Row, Rows};
 use super::scratch::{Return, Scratch, Values};
 use super::stack::{State, push_array, push_bytes, push_int};
 use super::tape::Reader;
+#[cfg(not(target_family = "wasm"))]
+use super::watch::Shown;
 use crate::internals::{Entries, version_text};
+#[cfg(not(target_family = "wasm"))]
+use crate::{Change, ChangeKind};
 use crate::{Entry, Page, Stats, Version};
 
 /// Pushes the result, and returns the number of Lua values; or raises an error.
@@ -71,6 +75,19 @@ pub(super) unsafe fn push(l: State, scratch: *mut Scratch, answer: Return) -> c_
             }
             Return::Found { json, about } => {
                 push_found(l, &(*scratch).page, json, about, &mut (*scratch).tape.reader());
+                1
+            }
+            #[cfg(not(target_family = "wasm"))]
+            Return::Changes { json } => {
+                let changes = (*scratch).shown.as_ref().map_or(&[][..], Shown::changes);
+                push_changes(l, changes, json, &mut (*scratch).tape.reader());
+                1
+            }
+            #[cfg(not(target_family = "wasm"))]
+            Return::Change { json } => {
+                let changes = (*scratch).shown.as_ref().map_or(&[][..], Shown::changes);
+                let Some(change) = changes.first() else { return 0 };
+                push_change(l, change, json, &mut (*scratch).tape.reader());
                 1
             }
             Return::Walk(index) => {
@@ -266,6 +283,42 @@ unsafe fn push_found(l: State, page: &Page, json: bool, about: bool, documents: 
             }
             ffi::lua_rawset(l, -3);
         }
+    }
+}
+
+/// Pushes an array of changes.
+#[cfg(not(target_family = "wasm"))]
+unsafe fn push_changes(l: State, changes: &[Change], json: bool, documents: &mut Reader<'_>) {
+    // SAFETY: the array is below each change.
+    unsafe {
+        push_array(l, changes.len());
+        for (change, place) in changes.iter().zip(1..) {
+            push_change(l, change, json, documents);
+            ffi::lua_rawseti(l, -2, place);
+        }
+    }
+}
+
+/// Pushes the table of a change.
+#[cfg(not(target_family = "wasm"))]
+unsafe fn push_change(l: State, Change { kind, entry, .. }: &Change, json: bool, documents: &mut Reader<'_>) {
+    let name = entry.key.as_bytes();
+    // SAFETY: the table is below what is set in it.
+    unsafe {
+        if *kind == ChangeKind::Put {
+            push_about(l, About { name: Some(name), ..About::found(entry, json) }, Names::Unpushed, documents);
+            push_bytes(l, b"put");
+        } else {
+            ffi::lua_createtable(l, 0, 3);
+            push_bytes(l, name);
+            ffi::lua_setfield(l, -2, c"name".as_ptr());
+            if *kind == ChangeKind::Expire {
+                ffi::lua_pushboolean(l, 1);
+                ffi::lua_setfield(l, -2, c"expired".as_ptr());
+            }
+            push_bytes(l, b"delete");
+        }
+        ffi::lua_setfield(l, -2, c"type".as_ptr());
     }
 }
 

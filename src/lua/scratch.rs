@@ -7,6 +7,8 @@ use super::returned::Returned;
 use super::rows::Rows;
 use super::stack::{HAS_INTEGERS, METATABLES};
 use super::tape::Tape;
+#[cfg(not(target_family = "wasm"))]
+use super::watch::Shown;
 use crate::{Entry, Error, Page, Stats, Version};
 
 /// The results that a body passes to its delivery, and memory that calls reuse.
@@ -34,6 +36,9 @@ pub(super) struct Scratch {
     pub returned: Returned,
     /// JSON that was read: for each key in order the value, if it was wanted, and then the metadata.
     pub tape: Tape,
+    /// The changes that a watch returns. They are taken out of here when they were pushed.
+    #[cfg(not(target_family = "wasm"))]
+    pub shown: Option<Shown>,
 }
 
 /// Buffers larger than this, in bytes, are not kept between calls.
@@ -61,6 +66,8 @@ impl Default for Scratch {
             metadata: Vec::new(),
             returned: Returned::default(),
             tape: Tape::default(),
+            #[cfg(not(target_family = "wasm"))]
+            shown: None,
         }
     }
 }
@@ -150,7 +157,17 @@ pub(super) enum Return {
         json: bool,
         about: bool,
     },
-    /// The iterator at this index, as a generic `for` takes it.
+    /// An array of the tables of `scratch.shown`.
+    #[cfg(not(target_family = "wasm"))]
+    Changes {
+        json: bool,
+    },
+    /// The table of the only change in `scratch.shown`.
+    #[cfg(not(target_family = "wasm"))]
+    Change {
+        json: bool,
+    },
+    /// The iterator or the watch at this index, as a generic `for` takes it.
     Walk(c_int),
     /// The first key of `scratch.page`, and its table.
     Step(Values),
@@ -182,6 +199,15 @@ impl Return {
         self.is_in_scratch() || matches!(self, Return::Proxy { .. })
     }
 
+    /// Whether something is removed when the result was pushed: see [`call_and_remove`](super::call::call_and_remove).
+    pub(super) fn is_removed(self) -> bool {
+        #[cfg(not(target_family = "wasm"))]
+        if let Return::Changes { .. } | Return::Change { .. } = self {
+            return true;
+        }
+        matches!(self, Return::Entry { .. })
+    }
+
     /// Whether the body may have another result if it runs again.
     pub(super) fn asks_to_repeat(self) -> bool {
         matches!(self, Return::FailedWithGarbage | Return::Proxy { .. })
@@ -202,6 +228,8 @@ impl Return {
             Return::Nothing | Return::Nils(_) | Return::At(_) | Return::Count(_) | Return::Counts(..) => false,
             Return::Sum(_) | Return::Boolean(_) | Return::Proxy { .. } => false,
             Return::Version(_) | Return::Stored(_) => false,
+            #[cfg(not(target_family = "wasm"))]
+            Return::Changes { .. } | Return::Change { .. } => true,
             // An iterator has its own memory, which may also use the reserve.
             Return::Walk(_) => true,
             Return::Value { .. } | Return::Entry { .. } | Return::Page(_) | Return::Found { .. } => true,

@@ -26,6 +26,9 @@ pub(super) enum Upvalue {
     Batch,
     /// The metatable of iterators over all pages of a list.
     Walk,
+    /// The metatable of watches.
+    #[cfg(not(target_family = "wasm"))]
+    Watch,
     /// The metatable that marks arrays.
     Array,
     /// The value for JSON's null, besides the light userdata NULL.
@@ -41,13 +44,13 @@ pub(super) const KEEPS_RETURNED: bool = cfg!(not(target_family = "wasm"));
 
 pub(super) const UPVALUES: c_int = if KEEPS_RETURNED { Upvalue::Returned } else { Upvalue::Plain } as c_int;
 
-/// The number of metatables of handles, from [`Upvalue::Store`] to [`Upvalue::Walk`].
-pub(super) const METATABLES: usize = Upvalue::Walk as usize - Upvalue::Store as usize + 1;
+/// The number of metatables of handles, from [`Upvalue::Store`] to the one before [`Upvalue::Array`].
+pub(super) const METATABLES: usize = Upvalue::Array as usize - Upvalue::Store as usize;
 
 /// Pushes an empty table if the upvalue of this number is a metatable of this module's handles. Each instance of the
 /// module has its own. Can raise an error.
 pub(super) unsafe fn push_metatable(l: State, upvalue: c_int) -> Option<()> {
-    let is_one = (Upvalue::Store as c_int..=Upvalue::Walk as c_int).contains(&upvalue);
+    let is_one = (Upvalue::Store as c_int..Upvalue::Array as c_int).contains(&upvalue);
     // SAFETY: pushing a table only needs its slot.
     is_one.then(|| unsafe { ffi::lua_createtable(l, 0, 6) })
 }

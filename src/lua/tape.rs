@@ -36,7 +36,7 @@ enum Token {
 }
 
 // The text that a tape was read from does not move until the delivery is over: it is an argument of the call, or in the
-// scratch's entry or page. `Token::Text` relies on that.
+// scratch's entry, page or changes. `Token::Text` relies on that.
 
 impl Tape {
     /// Reads one more document. The text must not move until the delivery is over.

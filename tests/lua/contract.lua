@@ -37,7 +37,7 @@ local sections = {
   Names = "names", Limits = "limits", Values = "values", JSON = "documents", Expiry = "expiry",
   Expired = "expired", Metadata = "metadata", List = "list", Options = "options", Errors = "errors",
   Bulk = "bulk", Atomic = "atomic", Counters = "counters", Ranges = "ranges", Transfer = "transfer",
-  Housekeeping = "housekeeping", Presence = "presence",
+  Housekeeping = "housekeeping", Presence = "presence", Watch = "watch",
 }
 
 -- A build for WebAssembly has the first of them only.

@@ -122,6 +122,20 @@ function Luas:test_a_broken_loop_gives_its_page_back_at_once_where_loops_close()
   end
 end
 
+function Luas:test_a_loop_over_a_watch_closes_it_where_loops_close()
+  local watch
+  local function keep(...)
+    watch = ...
+    return ...
+  end
+  for _ in keep(self.kv:watch({ timeout = 0 })) do lu.fail("nothing has changed") end
+  if has.close then
+    support.fails(function() watch:next(0) end, "INVALID", "the watch is closed")
+  else
+    lu.assertNil(watch:next(0))
+  end
+end
+
 function Luas:test_the_collector_closes_what_nobody_holds()
   support.run([[
     local function open_files()

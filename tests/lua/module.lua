@@ -113,7 +113,7 @@ function Install:test_without_open_nothing_leads_to_a_file_of_the_scripts_choice
     kv:put("key", env.json.decode("[1,null]"), { metadata = env.KV.array() })
     assert(kv:get("key") == "[1,null]" and kv:atomic():namespace("m"):put("a", "b"):commit())
     assert(KV.namespace("m"):get("a") == "b")
-    for _, handle in ipairs({ kv, kv:atomic(), (kv:each()) }) do
+    for _, handle in ipairs({ kv, kv:atomic(), (kv:each()), (kv:watch()) }) do
       for _, name in ipairs({ "export", "import", "backup", "open", "store", "namespaces", "stats", "compact" }) do
         assert(not pcall(function() return assert(handle[name]) end), name)
       end
@@ -194,12 +194,16 @@ function Types:test_they_name_what_there_is()
   lu.assertEquals(documented("Store"), methods(store))
   lu.assertEquals(documented("Namespace"), methods(store:namespace("n")))
   lu.assertEquals(documented("Batch"), methods(store:atomic()))
+  lu.assertEquals(documented("Watch"), methods((store:namespace("n"):watch())))
 end
 
 function Types:test_what_they_name_is_there()
   local store = KV.open({ memory = true })
   local namespace, batch = store:namespace("n"), store:atomic()
-  for object, variable in pairs({ [KV] = "KV", [store] = "Store", [namespace] = "Namespace", [batch] = "Batch" }) do
+  local watch = namespace:watch()
+  for object, variable in pairs({
+    [KV] = "KV", [store] = "Store", [namespace] = "Namespace", [batch] = "Batch", [watch] = "Watch",
+  }) do
     for name in pairs(documented(variable)) do
       lu.assertNotNil(object[name], variable .. "." .. name)
     end
@@ -285,8 +289,9 @@ function Handles:test_a_finalizer_called_by_hand_does_no_harm()
   support.run([[
     local store = KV.open({ path = ... })
     local kv = store:namespace("n")
+    local watch = kv:watch()
     kv:put("key", "value")
-    for _, handle in ipairs({ kv, store, kv }) do
+    for _, handle in ipairs({ watch, kv, store, watch, kv }) do
       for _, name in ipairs({ "__gc", "__close" }) do
         local finalizer = debug.getmetatable(handle)[name]
         if finalizer then
@@ -298,6 +303,8 @@ function Handles:test_a_finalizer_called_by_hand_does_no_harm()
       end
     end
     pcall(kv.get, kv, "key")
+    pcall(watch.next, watch, 0)
+    pcall(watch)
     pcall(store.namespace, store, "n")
     store:close()
     collectgarbage()

@@ -60,6 +60,10 @@ static const char work[] =
     "assert(done and #version == 16)\n"
     "kv:deletePrefix('b') store:namespaces() store:stats() store:checkpoint()\n"
     "local file = assert(io.tmpfile()) kv:export(file) file:seek('set') store:namespace('p'):import(file) file:close()\n"
+    "local watch = kv:watch({ prefix = 'w', values = true, type = 'json', timeout = 0 })\n"
+    "kv:put('w1', { 1 }) kv:put('w2', { 2 }, { metadata = { 'm' } }) tostring(watch)\n"
+    "for change in watch do sum = sum + change.value[1] end\n"
+    "kv:delete('w1') assert(sum == 149 and watch:next(0)[1].type == 'delete' and watch:fd()) watch:close()\n"
     "pcall(kv.get, kv, nil) pcall(kv.put, kv, 'k', 'v', { nonsense = 1 }) pcall(kv.get, kv, 'k1', 'jsn')\n"
     "local other = KV.open({ memory = true }) other:namespace('o') other:close()\n";
 
@@ -87,6 +91,32 @@ static const char take_again[] =
     "local value, meta = kv:take('k', 'json')\n"
     "assert(#(taken or value) == 100 and (taken or #meta.metadata == 100))\n"
     "assert(kv:count() == 0)\n";
+
+/* Changes of which much is allocated when they are returned. */
+static const char load_to_watch[] =
+    "KV = require('luat_kv')\n"
+    "kv = KV.open({ memory = true }):namespace('n')\n"
+    "kv:put('gone', '')\n"
+    "watch = kv:watch({ values = true, type = 'json', timeout = 0 })\n"
+    "local long = {}\n"
+    "for i = 1, 50 do long[i] = { tostring(i) } end\n"
+    "for i = 1, 3 do kv:put('k' .. i, long, { metadata = long }) end\n"
+    "kv:delete('gone')\n"
+    "told, count = {}, 0\n"
+    "function tell(change) told[change.name], count = change, count + 1 end\n"
+    "for _, name in ipairs({ 'gone', 'k1', 'k2', 'k3' }) do told[name] = false end\n";
+
+static const char watch_all[] =
+    "local changes = watch:next(0)\n"
+    "for i = 1, #changes do tell(changes[i]) end\n";
+
+static const char watch_each[] = "for change in watch do tell(change) end\n";
+
+/* Each was returned once, or comes now. */
+static const char watch_again[] =
+    "for _, change in ipairs(watch:next(0) or {}) do tell(change) end\n"
+    "assert(count == 4 and told.gone.type == 'delete' and not watch:next(0))\n"
+    "for i = 1, 3 do assert(#told['k' .. i].value == 50 and #told['k' .. i].metadata == 50) end\n";
 
 static bool is_done(lua_State *lua, int status, const char *when, long allocations)
 {
@@ -169,10 +199,13 @@ static bool starve_the_process(void)
 
 int main(void)
 {
-    puts("1..4");
-    starve_ever_later(1, "memory runs out while the module is loaded", "", load, "");
-    starve_ever_later(2, "memory runs out while the module works, and the store works on", load, work, work_on);
-    starve_ever_later(3, "memory runs out while an entry is taken, and the entry is not lost", load_to_take, take, take_again);
-    printf("%sok 4 - the process's memory runs out while JSON is written\n", starve_the_process() ? "" : "not ");
+    puts("1..6");
+    /* First, since the others leave memory that is free, such as that of a thread that has ended. */
+    printf("%sok 1 - the process's memory runs out while JSON is written\n", starve_the_process() ? "" : "not ");
+    starve_ever_later(2, "memory runs out while the module is loaded", "", load, "");
+    starve_ever_later(3, "memory runs out while the module works, and the store works on", load, work, work_on);
+    starve_ever_later(4, "memory runs out while an entry is taken, and the entry is not lost", load_to_take, take, take_again);
+    starve_ever_later(5, "memory runs out while changes are returned, and none is lost", load_to_watch, watch_all, watch_again);
+    starve_ever_later(6, "memory runs out in a loop over changes, and none is lost", load_to_watch, watch_each, watch_again);
     return 0;
 }
