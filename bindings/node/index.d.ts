@@ -1,5 +1,7 @@
 /// <reference types="node" />
 
+import type { ReadableStream } from "node:stream/web";
+
 /**
  * A failed operation. The data is then as before the call (except that sweep, deletePrefix and clear may have completed
  * some of their steps), and the store can still be used. A wrong type is a TypeError instead, and a number out of range
@@ -130,6 +132,50 @@ export type ListPage<M = unknown> =
   | { keys: ListedKey<M>[]; list_complete: true; cursor?: undefined }
   | { keys: ListedKey<M>[]; list_complete: false; cursor: string };
 
+export interface WatchOptions {
+  /** Only these keys, at most 1000, whether they exist or not. Not empty, and not beside a prefix. */
+  keys?: Key[] | null | undefined;
+  /** Only keys with this prefix. There are no wildcards. */
+  prefix?: Key | null | undefined;
+  /** Whether to return the new values too, and as which type; true is `"text"`. */
+  values?: boolean | ValueType | undefined;
+  /** Closes the watch when it aborts. A call that waits is then rejected with the signal's reason, as in `fetch`. */
+  signal?: AbortSignal | null | undefined;
+}
+
+/** The latest state of a key that has changed. */
+export type Change<V = any, M = unknown> = PutChange<V, M> | DeleteChange;
+
+/** The key was stored, by any write that gave it a new version. */
+export interface PutChange<V = any, M = unknown> {
+  name: string;
+  type: "put";
+  /** For {@link Atomic.check}. */
+  version: string;
+  /** Unix seconds; absent if the entry never expires. */
+  expiration?: number;
+  /** If another program has stored metadata that is not JSON, reading this throws a LuatKVError, `CORRUPT`. */
+  metadata?: M;
+  /**
+   * Only if the option `values` is given, and of that type. If the value cannot be converted, as one that is not JSON
+   * to `"json"`, reading this throws.
+   */
+  value?: V;
+  expired?: undefined;
+}
+
+/** The key is not there any more. */
+export interface DeleteChange {
+  name: string;
+  type: "delete";
+  /** True if it has expired, which is reported when the store changes next; absent if it was removed. */
+  expired?: true;
+  version?: undefined;
+  expiration?: undefined;
+  metadata?: undefined;
+  value?: undefined;
+}
+
 export interface ExportOptions {
   /** `"json"`: one array, as in Wrangler's bulk files (default); `"jsonl"`: one object per line. */
   format?: "json" | "jsonl" | undefined;
@@ -201,7 +247,7 @@ export class Store {
   /** Copies the store, as of one moment, into a new file, while others can write. */
   backup(path: Path): void;
   backupAsync(path: Path): Promise<void>;
-  /** Closes the store, its namespaces and its batches, after calls in the background. A second call has no effect. */
+  /** Closes the store, its namespaces, batches and watches, after calls in the background. A second call has no effect. */
   close(): void;
   readonly closed: boolean;
   [Symbol.dispose](): void;
@@ -280,6 +326,22 @@ export class Namespace {
   clear(): number;
 
   /**
+   * Begins to watch keys: the watch reports what changes from now on, by any process. What the keys hold now is no
+   * change: a caller that needs it too reads it after this call, so that nothing is missed. Without options, it watches
+   * the whole namespace.
+   *
+   * A watch compares all its keys whenever the store has changed, which takes about a millisecond for 1000 keys, and
+   * remembers the name of each. A prefix that many more keys begin with is better divided.
+   */
+  watch<M = unknown>(options: WatchOptions & { values: "buffer" }): Watch<Buffer, M>;
+  watch<M = unknown>(options: WatchOptions & { values: "arrayBuffer" }): Watch<ArrayBuffer, M>;
+  watch<J = unknown, M = unknown>(options: WatchOptions & { values: "json" }): Watch<J, M>;
+  watch<M = unknown>(options: WatchOptions & { values: true | "text" }): Watch<string, M>;
+  watch<M = unknown>(options?: WatchOptions & { values?: false | undefined }): Watch<undefined, M>;
+  /** For options that are only known at run time. */
+  watch<M = unknown>(options?: WatchOptions): Watch<any, M>;
+
+  /**
    * Writes the namespace to a file or a descriptor, and returns the number of entries. A descriptor must stay open
    * until that is done: the system reuses the number of a closed one for the next file.
    */
@@ -311,4 +373,43 @@ export class Atomic {
    * commit can be retried.
    */
   commit(): { ok: true; version: string } | { ok: false; version?: undefined };
+}
+
+/**
+ * Reports changes, also by the same program: the latest state of each key that has changed since the last time. A
+ * program that is slow gets the last of several writes to a key, and nothing if a key was stored and removed again.
+ *
+ *     for await (const change of kv.watch({ prefix: "theme:" }).ref()) console.log(change.name, change.type);
+ *
+ * A wait does not keep the process alive, unless {@link Watch.ref} was called. It takes no thread of libuv's pool.
+ */
+export class Watch<V = any, M = unknown> implements AsyncIterable<Change<V, M>> {
+  private constructor();
+  /**
+   * Waits until something has changed, and returns the changes in byte order of the keys. What one batch has changed is
+   * returned together, unless the values amount to more than 16 MiB; the next call then returns the others.
+   *
+   * After an error nothing is lost, and the call can be repeated. A second call while one waits is INVALID.
+   *
+   * @param timeout How long to wait at most, in milliseconds; by default, without end. The array is empty when the time
+   * is over, and if `close()` ends the wait.
+   */
+  next(timeout?: number): Promise<Change<V, M>[]>;
+  /** The changes since the last call, without waiting. */
+  poll(): Change<V, M>[];
+  /**
+   * One change at a time: `for await (const change of watch)`. To leave the loop closes the watch, and `close()` ends
+   * the loop. If the watch fails, as with `BUSY`, the loop throws and the watch stays open.
+   */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Change<V, M>>;
+  /** The same as a stream. Cancelling it closes the watch. It reads changes only when somebody reads it. */
+  stream(): ReadableStream<Change<V, M>>;
+  /** From now on, the process does not end while the watch waits. Returns the watch. */
+  ref(): this;
+  /** Undoes {@link Watch.ref}. Returns the watch. */
+  unref(): this;
+  /** Closes the watch, and ends a wait of it. A second call has no effect. */
+  close(): void;
+  readonly closed: boolean;
+  [Symbol.dispose](): void;
 }

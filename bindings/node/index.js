@@ -6,6 +6,7 @@ export { Atomic } from "./lib/atomic.js";
 export { LuatKVError } from "./lib/error.js";
 export { Namespace } from "./lib/namespace.js";
 export { Store } from "./lib/store.js";
+export { Watch } from "./lib/watch.js";
 
 /** The version of the C library. */
 export const version = native.version();

@@ -4,6 +4,7 @@ import { input, isBytes, pathInput, wellFormed } from "./input.js";
 import { native, room } from "./library.js";
 import * as options from "./options.js";
 import * as read from "./read.js";
+import { Watch } from "./watch.js";
 
 /** The value to store, as a string or a Uint8Array: bytes and strings unchanged, anything else as JSON. */
 export function storable(given) {
@@ -176,6 +177,15 @@ export class Namespace {
 
   clear() {
     return native.clear(this.#handle.number);
+  }
+
+  // ---- Changes
+
+  watch(settings) {
+    const { keys, ...others } = options.watchOptions(settings);
+    const own = keys && ownKeys(keys);
+    if (own) for (const given of own) input("a key", given);
+    return new Watch(this, this.#handle, { keys: own, ...others });
   }
 
   // ---- Export and import

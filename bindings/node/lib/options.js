@@ -222,6 +222,29 @@ export function countPrefix(given) {
   return known(given, ["prefix"], ["start", "stop", ...PAGE], "count() counts all keys with a prefix").prefix ?? "";
 }
 
+// ---- Watching
+
+/** Returns the options of a watch: flags, keys, prefix, the type of its values, and the signal that ends it. */
+export function watchOptions(given) {
+  const { keys = null, prefix = null, values, signal = null } = only(given, ["keys", "prefix", "values", "signal"]);
+  const type = listed(values);
+  if (keys !== null && !Array.isArray(keys)) throw new TypeError(`keys must be an array, not ${kind(keys)}`);
+  if (keys?.length === 0) throw invalid("keys is empty: leave it out to watch all keys");
+  if (prefix !== null) input("prefix", prefix);
+  if (signal !== null && (typeof signal.aborted !== "boolean" || typeof signal.addEventListener !== "function")) {
+    throw new TypeError(`signal must be an AbortSignal, not ${kind(signal)}`);
+  }
+  return { flags: type ? constants.WATCH_VALUES : 0, keys, prefix, type, signal };
+}
+
+/** The time that a watch waits at most, in milliseconds. */
+export function timeout(given) {
+  if (given === undefined) return Infinity;
+  if (typeof given !== "number") throw new TypeError(`the timeout must be a number, not ${kind(given)}`);
+  if (!(given >= 0)) throw new RangeError(`the timeout must be a number of milliseconds from 0, not ${given}`);
+  return given;
+}
+
 // ---- Types, export and import
 
 const TYPES = ["text", "json", "buffer", "arrayBuffer"];

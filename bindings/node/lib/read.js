@@ -36,18 +36,23 @@ export function value(raw, type, name) {
 const metadata = (text, name) => (text === null ? null : parseMetadata(text, name));
 
 /**
- * Sets the metadata of an entry of a page. Metadata that is not JSON (written by another program) throws only when
- * it is accessed, so that the other entries of the page can be read.
+ * Sets a field of a result to what a function returns. If that throws, as for metadata that is not JSON (written by
+ * another program), only accessing the field does, so that the rest can be read.
  */
-function setMetadata(object, text, name) {
+function setField(object, field, convert) {
   try {
-    if (text !== null) object.metadata = metadata(text, name);
+    object[field] = convert();
   } catch (error) {
     const get = () => {
       throw error;
     };
-    Object.defineProperty(object, "metadata", { __proto__: null, get, enumerable: true, configurable: true });
+    Object.defineProperty(object, field, { __proto__: null, get, enumerable: true, configurable: true });
   }
+}
+
+/** Sets the metadata of an entry of a page. */
+function setMetadata(object, text, name) {
+  if (text !== null) setField(object, "metadata", () => metadata(text, name));
 }
 
 export const MISSING = Object.freeze({ value: null, metadata: null, expiration: null, version: null });
@@ -55,6 +60,9 @@ export const MISSING = Object.freeze({ value: null, metadata: null, expiration: 
 // An entry is five elements of an array: name, version, expiration, metadata and value. The expiration is in Unix
 // seconds, 0 for never. (Beyond 2⁵³, which only another program can write, it is rounded.)
 const FIELDS = 5;
+
+// A change is such an entry, and then what has become of the key.
+const CHANGE_FIELDS = 6;
 
 /** The result of getWithMetadata. */
 export function withMetadata(entry, type, name) {
@@ -100,6 +108,28 @@ export function list(page, type) {
   });
   const cursor = page[page.length - 1];
   return cursor === null ? { keys, list_complete: true } : { keys, list_complete: false, cursor };
+}
+
+/**
+ * The changes of a watch. Their values are bytes, if they are wanted. One that cannot be converted throws when it is
+ * accessed: the watch returns a change only once.
+ */
+export function changes(page, type) {
+  const all = [];
+  for (let at = 0; at + CHANGE_FIELDS <= page.length; at += CHANGE_FIELDS) {
+    const [name, version, expiration, text, bytes, what] = page.slice(at, at + CHANGE_FIELDS);
+    const change = { name, type: what === constants.CHANGE_PUT ? "put" : "delete" };
+    all.push(change);
+    if (change.type === "delete") {
+      if (what === constants.CHANGE_EXPIRE) change.expired = true;
+      continue;
+    }
+    change.version = version;
+    if (expiration) change.expiration = expiration;
+    setMetadata(change, text, name);
+    if (type) setField(change, "value", () => value(form(type) === AS_TEXT ? bytes.toString() : bytes, type, name));
+  }
+  return all;
 }
 
 /** The names of a page. */

@@ -28,10 +28,11 @@
     F(stats_cache) F(stats_free) \
     F(get) F(get_entry) F(get_many) F(has) F(put_versioned) F(add_versioned) F(remove) F(touch) F(incr) \
     F(list) F(count) F(delete_prefix) F(clear) \
-    F(entry_key) F(entry_value) F(entry_metadata) F(entry_expiration) F(entry_version) F(entry_free) \
+    F(entry_key) F(entry_value) F(entry_metadata) F(entry_expiration) F(entry_version) F(entry_change) F(entry_free) \
     F(page_len) F(page_at) F(page_cursor) F(page_free) \
     F(batch_open) F(batch_check) F(batch_put) F(batch_delete) F(batch_incr) F(batch_commit) F(batch_version) \
     F(batch_free) \
+    F(watch_options_init) F(watch_open) F(watch_next) F(watch_fd) F(watch_free) \
     F(export) F(import) F(export_fd) F(import_fd)
 
 struct library {
@@ -39,7 +40,7 @@ struct library {
     LIBRARY(LIBRARY_POINTER)
 };
 
-enum kind { UNUSED, STORE, NAMESPACE, BATCH };
+enum kind { UNUSED, STORE, NAMESPACE, BATCH, WATCH };
 
 struct handle {
     void *pointer;
@@ -134,6 +135,7 @@ napi_value throw_no_memory(napi_env env);
     M(get_text) M(get_bytes) M(get_entry) M(get_many) M(has) M(put) M(add) M(remove) M(touch) M(incr) \
     M(list) M(count) M(delete_prefix) M(clear) \
     M(batch_open) M(batch_check) M(batch_put) M(batch_delete) M(batch_incr) M(batch_commit) \
+    M(watch_open) M(watch_next) M(watch_wait) M(watch_ref) \
     M(compact) M(compact_async) M(backup) M(backup_async) \
     M(export) M(export_async) M(import) M(import_async)
 
@@ -154,5 +156,28 @@ typedef struct target {
 
 /* Takes both from two arguments. Returns false after throwing. */
 bool target_take(napi_env env, addon *own, const napi_value *arg, target *to);
+
+/* Many keys, which lie one after the other in one block of memory. */
+struct keys {
+    luat_kv_bytes *keys;
+    uint32_t count;
+    char *block;
+    size_t len, size;
+};
+
+/* Takes the keys of an array, to be freed by keys_free(), also after it has thrown and returned false. */
+bool keys_take(napi_env env, napi_value array, struct keys *all);
+void keys_free(struct keys *all);
+
+/*
+ * Returns the entries of a page, one after the other, and then its cursor or null. An entry is five values: name,
+ * version, expiration, metadata (text or null), value. Each change of a watch has a sixth: what has become of the key.
+ */
+napi_value page_array(napi_env env, addon *own, const luat_kv_page *page, enum form as, bool changes);
+
+/* ---- watch.c */
+
+struct watch;
+void watch_free(addon *own, struct watch *watch);
 
 #endif

@@ -80,9 +80,9 @@ napi_value js_has(napi_env env, napi_callback_info info)
     return status < 0 ? fail(env, own, status, error) : new_bool(env, status == LUAT_KV_OK);
 }
 
-/* ---- Entries. An entry is five values in a row: name, version, expiration, metadata (text or null), value. */
+/* ---- Entries, as page_array() returns them */
 
-enum { FIELDS = 5, ENTRIES_AT_ONCE = 40 };
+enum { FIELDS = 5, CHANGE_FIELDS = 6, ENTRIES_AT_ONCE = 40 };
 
 static bool entry_fields(napi_env env, addon *own, const luat_kv_entry *entry, enum form as, napi_value *fields)
 {
@@ -100,20 +100,22 @@ static bool entry_fields(napi_env env, addon *own, const luat_kv_entry *entry, e
     return fields[4] != NULL;
 }
 
-/* Returns the entries of a page, one after the other, and then its cursor or null. Frees the page. */
-static napi_value page_array(napi_env env, addon *own, luat_kv_page *page, enum form as)
+napi_value page_array(napi_env env, addon *own, const luat_kv_page *page, enum form as, bool changes)
 {
-    napi_value array = new_array(env), fields[FIELDS * ENTRIES_AT_ONCE], cursor;
+    napi_value array = new_array(env), values[CHANGE_FIELDS * ENTRIES_AT_ONCE], cursor;
     size_t len = own->kv.page_len(page), index = 0;
     bool done = array != NULL;
     while (done && index < len) {
         napi_handle_scope scope; // or all values of the page would be kept until the end
         size_t count = 0;
-        if (napi_open_handle_scope(env, &scope) != napi_ok) done = false;
-        for (; done && index < len && count < ENTRIES_AT_ONCE; index++, count++) {
-            done = entry_fields(env, own, own->kv.page_at(page, index), as, fields + FIELDS * count);
+        if (napi_open_handle_scope(env, &scope) != napi_ok) return NULL;
+        for (size_t in_scope = 0; done && index < len && in_scope < ENTRIES_AT_ONCE; index++, in_scope++) {
+            const luat_kv_entry *entry = own->kv.page_at(page, index);
+            done = entry_fields(env, own, entry, as, values + count);
+            count += FIELDS;
+            if (done && changes) done = (values[count++] = new_number(env, own->kv.entry_change(entry))) != NULL;
         }
-        done = done && push_all(env, own, array, FIELDS * count, fields);
+        done = done && push_all(env, own, array, count, values);
         napi_close_handle_scope(env, scope);
     }
     if (done) {
@@ -121,8 +123,17 @@ static napi_value page_array(napi_env env, addon *own, luat_kv_page *page, enum 
         cursor = data == NULL ? new_null(env) : new_text(env, data, len);
         done = cursor != NULL && push_all(env, own, array, 1, &cursor);
     }
-    own->kv.page_free(page);
     return done ? array : NULL;
+}
+
+/* Returns what a call that returns a page has returned. Frees the page. */
+static napi_value page_result(napi_env env, addon *own, luat_kv_status status, luat_kv_page *page, enum form as,
+                              luat_kv_error *error)
+{
+    if (status < 0) return fail(env, own, status, error);
+    napi_value array = page_array(env, own, page, as, false);
+    own->kv.page_free(page);
+    return array;
 }
 
 /* get_entry(namespace, key, as): the fields of an entry; null for a missing key. */
@@ -143,13 +154,6 @@ napi_value js_get_entry(napi_env env, napi_callback_info info)
     return array != NULL && push_all(env, own, array, FIELDS, fields) ? array : NULL;
 }
 
-/* The keys of a bulk read, which lie one after the other in one block of memory. */
-struct keys {
-    luat_kv_bytes *keys;
-    char *block;
-    size_t len, size;
-};
-
 static bool keys_append(struct keys *all, uint32_t index, const input *key)
 {
     if (key->len > all->size - all->len) {
@@ -165,12 +169,14 @@ static bool keys_append(struct keys *all, uint32_t index, const input *key)
     return true;
 }
 
-static bool keys_take(napi_env env, napi_value array, uint32_t count, struct keys *all)
+bool keys_take(napi_env env, napi_value array, struct keys *all)
 {
     char room[KEY_ROOM];
-    all->keys = malloc(((size_t)count + 1) * sizeof *all->keys);
+    *all = (struct keys){ 0 };
+    if (made(env, napi_get_array_length(env, array, &all->count), &array) == NULL) return false;
+    all->keys = malloc(((size_t)all->count + 1) * sizeof *all->keys);
     if (all->keys == NULL) return throw_no_memory(env) != NULL;
-    for (uint32_t index = 0; index < count; index++) {
+    for (uint32_t index = 0; index < all->count; index++) {
         napi_value value;
         input key;
         if (made(env, napi_get_element(env, array, index, &value), &value) == NULL) return false;
@@ -179,9 +185,15 @@ static bool keys_take(napi_env env, napi_value array, uint32_t count, struct key
         input_free(&key);
         if (!appended) return throw_no_memory(env) != NULL;
     }
-    size_t start = 0;
-    for (uint32_t index = 0; index < count; start += all->keys[index++].len) all->keys[index].data = all->block + start;
+    const char *key = all->block;
+    for (uint32_t index = 0; index < all->count; key += all->keys[index++].len) all->keys[index].data = key;
     return true;
+}
+
+void keys_free(struct keys *all)
+{
+    free(all->keys);
+    free(all->block);
 }
 
 /* get_many(namespace, keys, as): the page of those that exist. */
@@ -192,15 +204,13 @@ napi_value js_get_many(napi_env env, napi_callback_info info)
     luat_kv_namespace *ns = handle_pointer(env, own, arg[0], NAMESPACE);
     luat_kv_page *page;
     luat_kv_error *error = NULL;
-    struct keys all = { 0 };
-    uint32_t count;
-    if (ns == NULL || made(env, napi_get_array_length(env, arg[1], &count), &arg[1]) == NULL) return NULL;
-    if (keys_take(env, arg[1], count, &all)) {
-        luat_kv_status status = own->kv.get_many(ns, all.keys, count, &page, &error);
-        result = status < 0 ? fail(env, own, status, error) : page_array(env, own, page, take_uint32(env, arg[2]));
+    struct keys all;
+    if (ns == NULL) return NULL;
+    if (keys_take(env, arg[1], &all)) {
+        luat_kv_status status = own->kv.get_many(ns, all.keys, all.count, &page, &error);
+        result = page_result(env, own, status, page, take_uint32(env, arg[2]), error);
     }
-    free(all.keys);
-    free(all.block);
+    keys_free(&all);
     return result;
 }
 
@@ -227,7 +237,7 @@ napi_value js_list(napi_env env, napi_callback_info info)
     }
     if (taken == 4) {
         luat_kv_status status = own->kv.list(ns, &options, &page, &error);
-        result = status < 0 ? fail(env, own, status, error) : page_array(env, own, page, take_uint32(env, arg[3]));
+        result = page_result(env, own, status, page, take_uint32(env, arg[3]), error);
     }
     while (taken > 0) input_free(&texts[--taken]);
     return result;
@@ -243,5 +253,5 @@ napi_value js_namespaces(napi_env env, napi_callback_info info)
     luat_kv_error *error = NULL;
     if (store == NULL) return NULL;
     luat_kv_status status = own->kv.namespaces(store, &page, &error);
-    return status < 0 ? fail(env, own, status, error) : page_array(env, own, page, AS_NOTHING);
+    return page_result(env, own, status, page, AS_NOTHING, error);
 }

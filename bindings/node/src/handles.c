@@ -8,6 +8,7 @@ static void free_pointer(addon *own, enum kind kind, void *pointer)
     case STORE: own->kv.close(pointer); break;
     case NAMESPACE: own->kv.namespace_free(pointer); break;
     case BATCH: own->kv.batch_free(pointer); break;
+    case WATCH: watch_free(own, pointer); break;
     case UNUSED: break;
     }
 }

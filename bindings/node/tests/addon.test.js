@@ -91,18 +91,19 @@ test("no value of JavaScript that is passed to the addon crashes it, and handles
     let state = Number(process.argv.at(-1));
     const random = (below) => (state = (state * 48271) % 0x7fffffff) % below;
     const places = ["export", "export_async", "import", "import_async"];
-    let [store, ns, batch, thrown, returned, waiting] = [0, 0, 0, 0, 0, []];
+    let [store, ns, batch, watch, thrown, returned, waiting] = [0, 0, 0, 0, 0, 0, []];
     for (let round = 0; round < 30_000; round++) {
       if (round % 50 === 0) {
-        for (const handle of [batch, store, ns]) native.close(handle);
+        for (const handle of [batch, watch, store, ns]) native.close(handle);
         store = native.open_memory(0, 0, 0, 0);
         ns = native.namespace_open(store, "n");
         batch = native.batch_open(store);
+        watch = native.watch_open(ns, 0, null, "");
       }
       const names = Object.keys(native);
       const name = names[random(names.length)];
-      const args = Array.from({ length: random(9) }, () => (random(3) > 0 ? some[random(some.length)] : [store, ns, batch][random(3)]));
-      if (random(3) > 0) args[0] = [store, ns, batch][random(3)];
+      const args = Array.from({ length: random(9) }, () => (random(3) > 0 ? some[random(some.length)] : [store, ns, batch, watch][random(4)]));
+      if (random(3) > 0) args[0] = [store, ns, batch, watch][random(4)];
       // A small number is a descriptor of this process.
       if (places.includes(name) && typeof args[1] === "number") args[1] = 1e6;
       try {
@@ -116,6 +117,7 @@ test("no value of JavaScript that is passed to the addon crashes it, and handles
       if (waiting.length > 100) await Promise.all(waiting.splice(0));
     }
     await Promise.all(waiting);
+    native.close(watch); // it may keep the process alive
     const last = native.namespace_open(native.open_memory(0, 0, 0, 0), "n");
     native.put(last, "k", "v");
     console.log(thrown > 1000, returned > 1000, native.get_text(last, "k"));`.replace(

@@ -26,7 +26,7 @@ async function compiled(source) {
 }
 
 /** What the addon uses of the header, and what it does not need. */
-const addon = ["addon.h", "addon.c", "entries.c", "handles.c", "jobs.c", "store.c", "values.c", "writes.c"]
+const addon = ["addon.h", "addon.c", "entries.c", "handles.c", "jobs.c", "store.c", "values.c", "watch.c", "writes.c"]
   .map((name) => readFileSync(new URL(`../src/${name}`, import.meta.url), "utf8")).join("");
 const functions = [...addon.matchAll(/\bF\((\w+)\)/g)].map(([, name]) => name).filter((name) => name !== "F");
 const UNUSED = {
@@ -51,7 +51,7 @@ test("every function, constant and struct of the header is used, or listed as un
   for (const name of functions) assert.match(addon, new RegExp(`(kv\\.|kv->)${name}\\b`), `luat_kv_${name} is not called`);
   const used = (name) => new RegExp(`\\bluat_kv_${name}\\b`).test(addon);
   assert.deepEqual(all(/^typedef struct luat_kv_(\w+) /gm).filter((name) => !used(name)), UNUSED.structs);
-  const known = ["VERSION_SIZE", "OK", "NOT_FOUND", "TOO_SMALL", ...Object.keys(constants)];
+  const known = ["VERSION_SIZE", "OK", "NOT_FOUND", "TOO_SMALL", "TIMEOUT", ...Object.keys(constants)];
   const statuses = ["CONFLICT", "IO", "BUSY", "READONLY", "LIMIT", "NOMEM", "PANIC", "INTERNAL"]; // by their sign
   assert.deepEqual([...known, ...statuses].sort(), all(/^#define LUAT_KV_(\w+) -?\d/gm));
   for (const name of Object.keys(constants)) assert.match(addon, new RegExp(`CONSTANT\\(${name}\\)`));

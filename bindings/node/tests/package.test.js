@@ -30,8 +30,8 @@ test("the types compile with tsc --strict, and refuse what is wrong", async () =
 test("the types have what the classes have", () => {
   const types = readFileSync(join(root, "index.d.ts"), "utf8");
   const members = (type) => Object.getOwnPropertyNames(type.prototype).filter((name) => name !== "constructor").sort();
-  for (const name of ["Store", "Namespace", "Atomic"]) {
-    const body = new RegExp(`^export class ${name} \\{([^]*?)^\\}`, "m").exec(types)[1];
+  for (const name of ["Store", "Namespace", "Atomic", "Watch"]) {
+    const body = new RegExp(`^export class ${name}(?:<.*>)? \\{([^]*?)^\\}`, "m").exec(types)[1];
     const declared = [...body.matchAll(/^ {2}(?:readonly )?(\w+)[<(:]/gm)].map(([, member]) => member);
     const listed = [...new Set(declared)].filter((member) => !["private", "constructor"].includes(member)).sort();
     assert.deepEqual(listed, members(luatKv[name]));

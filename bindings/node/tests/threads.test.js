@@ -44,7 +44,7 @@ test("processes that write at once lose nothing", async () => {
 
 const files = () => readdirSync("/proc/self/fd").length;
 
-for (const task of ["endless", "background"]) {
+for (const task of ["endless", "background", "watch"]) {
   test(`a worker that is terminated in mid-call harms nothing, and leaves nothing open: ${task}`, async () => {
     const path = scratch();
     await worker(path, "leave").terminate(); // with the descriptors that Node opens for its first worker
@@ -67,6 +67,21 @@ for (const task of ["endless", "background"]) {
     await check(path);
   });
 }
+
+test("a worker ends while its watches wait", async () => {
+  const path = scratch();
+  await once(worker(path, "leave"), "exit");
+  const before = files();
+  const kv = Store.open(path).namespace("n");
+  for (let round = 0; round < 12; round++) {
+    const one = worker(path, "watch", 3 * round + 1); // which unreferences them
+    await once(one, "message");
+    kv.put("k", "v");
+    assert.deepEqual(await once(one, "exit"), [0]);
+  }
+  kv.store.close();
+  assert.equal(files(), before);
+});
 
 test("a worker that ends by itself closes what it left open", async () => {
   const path = scratch();

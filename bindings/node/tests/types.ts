@@ -1,6 +1,6 @@
 // Compiled by package.test.js, not run: code that index.d.ts must accept, and code that it must reject.
 
-import { LuatKVError, Store, version, type Entry, type ListPage, type Namespace } from "luat-kv-native";
+import { LuatKVError, Store, version, type Change, type Entry, type ListPage, type Namespace, type Watch } from "luat-kv-native";
 
 interface Session {
   user: string;
@@ -31,6 +31,17 @@ const taken: Entry<Session, { from: string }> = kv.take<Session, { from: string 
 const takenBuffer: Buffer | null = kv.take("k", "buffer").value;
 const result = kv.atomic().check("k", entry.version).put("k", "v").namespace("m").delete("k").incr("n").commit();
 if (result.ok) result.version.length;
+const watch: Watch<Session, { m: number }> = kv.watch<Session, { m: number }>({ prefix: "a", values: "json", signal: AbortSignal.timeout(1) }).ref();
+kv.watch({ keys: ["k", new Uint8Array(1)], values: true }).unref().close();
+async function follow(): Promise<Change[]> {
+  for await (const change of watch) {
+    if (change.type === "put") [change.version.length, change.expiration, change.metadata?.m.toFixed(), change.value?.user.length];
+    else [change.expired === true, change.name.length];
+  }
+  return (await watch.next()).length > 0 ? watch.poll() : watch.next(100);
+}
+const watched: Promise<{ value?: Change<Buffer>; done: boolean }> = kv.watch({ values: "buffer" }).stream().getReader().read();
+const none: undefined = kv.watch().poll()[0]?.value;
 const stored: Promise<{ stored: number; skipped: number }> = kv.importAsync(0, { replace: true });
 const count: number = kv.export("path", { format: "jsonl" });
 const hits: number = store.stats().cache.hits;
@@ -54,6 +65,10 @@ kv.atomic().check("k");
 Store.openMemory({ durability: "full" });
 // @ts-expect-error
 Store.openMemory({ cacheSize: 0 });
+// @ts-expect-error
+kv.watch({ type: "json" });
+// @ts-expect-error
+watch.next("1");
 // @ts-expect-error
 const wrong: string = kv.get("k");
 // @ts-expect-error

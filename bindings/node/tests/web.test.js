@@ -30,6 +30,10 @@ const WEB_TYPES = [
 const MEMBERS = {
   Store: [["backup", "backupAsync", "checkpoint", "compact", "compactAsync", "openMemory", "openProject"], ["damage", "delete", "flush"]],
   Namespace: [["exportAsync", "importAsync"], []],
+  Watch: [["closed", "poll", "ref", "unref"], []],
+  WatchOptions: [[], []],
+  PutChange: [[], []],
+  DeleteChange: [[], []],
   Atomic: [[], []],
   LuatKVError: [["errno", "status"], []],
   OpenOptions: [["busyTimeout", "durability", "nowait", "readonly"], ["maxMemory", "name", "onError", "persist", "recover", "wait", "wasm"]],
@@ -60,6 +64,6 @@ test("their classes and options have the same members", () => {
     assert.deepEqual([only(here, there), only(there, here)], [ownMembers, webMembers], name);
   }
   const sync = members(web, "SyncNamespace");
-  assert.deepEqual(only(members(web, "Namespace"), sync), ["sync"]);
+  assert.deepEqual(only(members(web, "Namespace"), sync), ["sync", "watch"]);
   assert.deepEqual(only(sync, members(web, "Namespace")), []);
 });

@@ -38,6 +38,15 @@ const tasks = {
     const again = () => Promise.all([kv.exportAsync(`${path}.${number}.json`), store.compactAsync()]).then(again, again);
     for (let call = 0; call < 8; call++) again();
   },
+  watch() {
+    const all = Array.from({ length: 5 }, () => kv.watch({ values: true }).ref());
+    const again = (one) => one.next().then(() => one.closed || again(one));
+    for (const one of all) again(one);
+    (async () => { for await (const { name } of kv.watch({ prefix: "k" })) kv.put("seen", name); })();
+    parentPort.postMessage("ready");
+    if (number % 3 === 0) setTimeout(() => all.forEach((one) => one.close()), number % 5);
+    if (number % 3 === 1) setTimeout(() => all.forEach((one) => one.unref()), number % 5);
+  },
   leave() {
     kv.put(`left:${number}`, "v");
   },
