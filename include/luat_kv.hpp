@@ -21,12 +21,13 @@
 /// - **Errors** are thrown as luat_kv::error or std::bad_alloc. After an error the data is as before the call, and the
 ///   store can still be used. A missing key, or a condition that did not hold, is not an error: the result is an empty
 ///   std::optional or `false`.
-/// - **Ownership.** A store, namespace, entry, page or batch is a handle that can be moved but not copied, and frees
-///   itself. Handles may be destroyed in any order: each keeps alive what it needs, and the file is closed with the
-///   last of them. Using a handle that was closed or moved from throws errc::invalid. Views (entry_view, and every
-///   std::string_view that is returned) are valid as long as their entry or page.
+/// - **Ownership.** A store, namespace, entry, page, batch, watch or changes is a handle that can be moved but not
+///   copied, and frees itself. Handles may be destroyed in any order: each keeps alive what it needs, and the file is
+///   closed with the last of them. Using a handle that was closed or moved from throws errc::invalid. Views
+///   (entry_view, change_view, and every std::string_view that is returned) are valid as long as their entry, page or
+///   changes.
 /// - **Threads.** Any thread may use a store or namespace at any time, but closing or moving a handle must not overlap
-///   with another use of it. An entry, page, range or batch may be used by one thread at a time.
+///   with another use of it. An entry, page, range, batch or watch may be used by one thread at a time.
 /// - **Times** are Unix time in seconds, as a luat_kv::time_point; lifetimes are std::chrono::seconds. A lifetime or a
 ///   limit of zero is an error, and does not mean "none": leave it out instead.
 /// - **Const.** A method that only reads is const.
@@ -176,6 +177,15 @@ struct list_options {
     std::optional<std::string> cursor{}; ///< The page::cursor() of the page before. Not empty.
 };
 
+/// Options of a watch. By default it is one of the whole namespace.
+struct watch_options {
+    std::optional<std::vector<std::string>> keys{}; ///< Only these keys, 1 to 1000, whether they exist or not.
+    std::string prefix{};                           ///< Only keys with this prefix. There are no wildcards.
+    /// Whether to include the new values. What one batch has changed may then be returned in parts, if its values
+    /// amount to more than 16 MiB.
+    bool values = false;
+};
+
 /// \cond INTERNAL
 namespace detail {
 
@@ -312,6 +322,22 @@ inline luat_kv_list_options to_c(const list_options& options) {
     return c;
 }
 
+// The views are of the options and of `keys`, which it fills.
+inline luat_kv_watch_options to_c(const watch_options& options, std::vector<luat_kv_bytes>& keys) {
+    luat_kv_watch_options c;
+    luat_kv_watch_options_init(&c, sizeof c);
+    if (options.keys && options.keys->empty())
+        throw error(errc::invalid, "keys is empty; leave it out to watch all keys");
+    if (options.keys)
+        for (const std::string& key : *options.keys)
+            keys.push_back(bytes(key));
+    c.flags = options.values ? LUAT_KV_WATCH_VALUES : 0U;
+    c.prefix = bytes(options.prefix);
+    c.keys = keys.data();
+    c.key_count = keys.size();
+    return c;
+}
+
 } // namespace detail
 /// \endcond
 
@@ -357,7 +383,9 @@ public:
 
 private:
     friend class entry;
-    friend class page;
+    friend class change_view;
+    template <class View>
+    friend class view_range;
     explicit entry_view(const luat_kv_entry* got) noexcept : entry_(got) {}
 
     template <class Accessor>
@@ -396,28 +424,51 @@ private:
     detail::handle<luat_kv_entry, luat_kv_entry_free> entry_;
 };
 
-/// Entries in byte order of their keys, or reverse byte order: a range, for a `for` loop or an algorithm. It is empty
+/// What a call of the library has returned at once, as views: a range, for a `for` loop or an algorithm. It is empty
 /// after it was moved from.
-class page {
+template <class View>
+class view_range {
 public:
-    /// A random access iterator. It is valid until the page is freed or moved.
-    using iterator = const entry_view*;
+    /// A random access iterator. It is valid until the range is freed or moved.
+    using iterator = const View*;
 
-    /// The first entry.
-    iterator begin() const noexcept { return entries_.data(); }
-    /// After the last entry.
+    /// The first one.
+    iterator begin() const noexcept { return views_.data(); }
+    /// After the last one.
     iterator end() const noexcept { return begin() + size(); }
-    /// The number of entries.
-    std::size_t size() const noexcept { return entries_.size(); }
-    /// Whether the page has no entries.
-    [[nodiscard]] bool empty() const noexcept { return entries_.empty(); }
-    /// The entry at an index from 0. Throws errc::invalid if there is none.
-    const entry_view& operator[](std::size_t index) const {
+    /// How many there are.
+    std::size_t size() const noexcept { return views_.size(); }
+    /// Whether there are none.
+    [[nodiscard]] bool empty() const noexcept { return views_.empty(); }
+    /// The one at an index from 0. Throws errc::invalid if there is none.
+    const View& operator[](std::size_t index) const {
         if (index >= size())
             throw error(errc::invalid, "index " + std::to_string(index) + " in a page of " + std::to_string(size()));
-        return entries_[index];
+        return views_[index];
     }
 
+protected:
+    /// \cond INTERNAL
+    using handle = detail::handle<luat_kv_page, luat_kv_page_free>;
+
+    view_range() = default;
+    // Takes the page at the end: if there is no memory for the views, the caller still has it.
+    explicit view_range(handle&& got) {
+        const std::size_t count = luat_kv_page_len(got.get());
+        views_.reserve(count);
+        for (std::size_t index = 0; index < count; index++)
+            views_.push_back(View(luat_kv_page_at(got.get(), index)));
+        page_ = std::move(got);
+    }
+
+    handle page_{};
+    std::vector<View> views_{};
+    /// \endcond
+};
+
+/// Entries in byte order of their keys, or reverse byte order.
+class page : public view_range<entry_view> {
+public:
     /// The list_options::cursor of the next page; empty after the last page.
     std::optional<std::string> cursor() const {
         std::size_t len = 0;
@@ -430,14 +481,7 @@ private:
     friend class entry_range;
     friend class store;
     page() = default;
-    explicit page(luat_kv_page* got) : page_(got) {
-        entries_.reserve(luat_kv_page_len(got));
-        for (std::size_t index = 0; index < luat_kv_page_len(got); index++)
-            entries_.push_back(entry_view(luat_kv_page_at(got, index)));
-    }
-
-    detail::handle<luat_kv_page, luat_kv_page_free> page_{};
-    std::vector<entry_view> entries_{};
+    explicit page(luat_kv_page* got) : view_range(handle(got)) {}
 };
 
 /// The entries of all pages, which are read one at a time. kv_namespace::each() returns it. It is for one `for` loop at
@@ -519,6 +563,179 @@ private:
     std::size_t index_ = 0;
     std::uint32_t limit_ = 0;
 };
+
+// ---- Changes
+
+/// What has become of a key.
+enum class change_type : std::uint32_t {
+    put = LUAT_KV_CHANGE_PUT,     ///< It was stored, by any write that gave it a new version.
+    erase = LUAT_KV_CHANGE_DELETE ///< It was removed, or has expired.
+};
+
+/// The latest state of a key that has changed. After change_type::put it has what the key holds, and a value if the
+/// watch has watch_options::values; after change_type::erase it has only the key. Valid as long as its changes.
+class change_view : public entry_view {
+public:
+    /// What has become of the key.
+    change_type type() const noexcept { return is(LUAT_KV_CHANGE_PUT) ? change_type::put : change_type::erase; }
+
+    /// Whether the key was not removed, but has expired. Its type() is change_type::erase.
+    bool expired() const noexcept { return is(LUAT_KV_CHANGE_EXPIRE); }
+
+private:
+    friend class view_range<change_view>;
+    explicit change_view(const luat_kv_entry* got) noexcept : entry_view(got) {}
+
+    bool is(std::uint32_t change) const noexcept { return luat_kv_entry_change(entry_) == change; }
+};
+
+/// Changes in byte order of their keys, each key once.
+class changes : public view_range<change_view> {
+private:
+    friend class watch;
+    changes() = default;
+    explicit changes(handle&& got) : view_range(std::move(got)) {}
+
+    void drop(std::size_t count) { views_.erase(views_.begin(), views_.begin() + static_cast<std::ptrdiff_t>(count)); }
+};
+
+/// Reports what changes, whoever changes it: this process or another one. kv_namespace::open_watch() returns it.
+///
+///     auto sessions = users.open_watch({.prefix = "session:", .values = true});
+///     while (!stopped)
+///         for (const auto& change : sessions.next(1s))
+///             std::cout << change.key() << (change.type() == luat_kv::change_type::put ? " is put\n" : " is gone\n");
+///
+/// It compares all its keys whenever the store has changed, which takes about a millisecond for 1000 keys. It keeps the
+/// store open. An expiry alone wakes nobody: it is returned when the store changes next.
+class watch {
+public:
+    /// The changes since the last call, what one batch has changed together. Waits until there is one, but not longer
+    /// than the timeout: then they are empty. 0 does not wait. After an error nothing is lost.
+    [[nodiscard]] changes next(std::chrono::milliseconds timeout) { return take(in_c(timeout)); }
+    /// The same, without a timeout: only a change or an error ends it.
+    [[nodiscard]] changes next() { return take(-1); }
+
+    class range;
+
+    /// The changes one by one, for a `for` loop that ends when nothing has changed for as long as the timeout. A loop
+    /// that ends early loses nothing: the next one, or next(), continues after its last change. The range refers to
+    /// the watch, which must neither move nor end before it.
+    [[nodiscard]] range each(std::chrono::milliseconds timeout);
+    /// The same, without a timeout.
+    [[nodiscard]] range each();
+
+    /// A descriptor for an event loop, or -1 where the system has none: only Linux has. It is readable when next(0ms)
+    /// may have something to return. It belongs to the watch: only poll it. A thread of the library waits for changes
+    /// as long as a watch of the store has a descriptor.
+    int fd() { return detail::ask<int>(luat_kv_watch_fd, get()); }
+
+    /// Ends the watch, and frees the handle. A second call has no effect.
+    void close() noexcept { watch_.reset(); }
+
+private:
+    friend class kv_namespace;
+    explicit watch(luat_kv_watch* got) noexcept : watch_(got) {}
+
+    luat_kv_watch* get() const { return detail::use(watch_, "watch"); }
+
+    // Rejects a negative time, which has no end in C.
+    static std::int64_t in_c(std::chrono::milliseconds timeout) {
+        if (timeout.count() < 0)
+            throw error(errc::invalid, "the timeout is " + std::to_string(timeout.count()) + " ms; it is at least 0");
+        return static_cast<std::int64_t>(timeout.count());
+    }
+
+    // While another thread is in it, the library throws, and nothing is changed here.
+    changes read(std::int64_t timeout) {
+        changes::handle got(unread_ ? unread_.release()
+                                    : detail::ask<luat_kv_page*>(luat_kv_watch_next, get(), timeout));
+        try {
+            return changes(std::move(got)); // none after LUAT_KV_TIMEOUT
+        } catch (...) {
+            unread_ = std::move(got);
+            throw;
+        }
+    }
+
+    // Returns what a loop has not seen, or else what is new.
+    changes take(std::int64_t timeout) {
+        get();
+        if (seen_.empty())
+            return read(timeout);
+        changes rest = std::move(seen_);
+        rest.drop(std::exchange(index_, 0) + 1);
+        return rest.empty() ? read(timeout) : std::move(rest);
+    }
+
+    // Moves a loop to the next change. When the time is over, there is none, which is its end.
+    void advance(std::int64_t timeout) {
+        get();
+        const std::size_t next = seen_.empty() ? 0 : index_ + 1;
+        if (next == seen_.size())
+            seen_ = read(timeout), index_ = 0;
+        else
+            index_ = next;
+    }
+
+    detail::handle<luat_kv_watch, luat_kv_watch_free> watch_;
+    changes::handle unread_{}; // what was returned when there was no memory for the views
+    changes seen_{};           // those of the loop, which is at index_
+    std::size_t index_ = 0;
+};
+
+/// The changes of a watch one by one. watch::each() returns it. A change is valid until the loop goes on, or
+/// watch::next() is called.
+class watch::range {
+public:
+    /// The position of the loop. Advancing may wait, and throw; then the position does not change.
+    class iterator {
+    public:
+        using iterator_category = std::input_iterator_tag; ///< All iterators of a watch share one position.
+        using value_type = change_view;                    ///< The element.
+        using difference_type = std::ptrdiff_t;            ///< The difference of two iterators.
+        using pointer = const change_view*;                ///< To the element.
+        using reference = const change_view&;              ///< To the element.
+
+        /// The end.
+        iterator() noexcept = default;
+        /// The current change.
+        reference operator*() const { return watch_->seen_[watch_->index_]; }
+        /// The current change.
+        pointer operator->() const { return &**this; }
+        /// Moves to the next change.
+        iterator& operator++() { return watch_->advance(timeout_), *this; }
+        /// Moves to the next change.
+        void operator++(int) { watch_->advance(timeout_); }
+        /// Whether both are at the end, or neither is.
+        friend bool operator==(const iterator& a, const iterator& b) noexcept { return a.done() == b.done(); }
+        /// Whether one is at the end, and the other not.
+        friend bool operator!=(const iterator& a, const iterator& b) noexcept { return a.done() != b.done(); }
+
+    private:
+        friend class range;
+        iterator(watch* of, std::int64_t timeout) noexcept : watch_(of), timeout_(timeout) {}
+        bool done() const noexcept { return !watch_ || watch_->seen_.empty(); }
+
+        watch* watch_ = nullptr;
+        std::int64_t timeout_ = 0;
+    };
+
+    /// Waits for the first change that no loop has seen.
+    iterator begin() const { return watch_->advance(timeout_), iterator(watch_, timeout_); }
+    /// The end.
+    iterator end() const noexcept { return {}; }
+
+private:
+    friend class watch;
+    range(watch* of, std::int64_t timeout) noexcept : watch_(of), timeout_(timeout) {}
+
+    watch* watch_;
+    std::int64_t timeout_;
+};
+
+inline watch::range watch::each(std::chrono::milliseconds timeout) { return {this, in_c(timeout)}; }
+inline watch::range watch::each() { return {this, -1}; }
 
 // ---- A namespace
 
@@ -644,6 +861,14 @@ public:
     /// The live entries of all pages, for a `for` loop. The limit applies to each page, not to the loop. With the
     /// default limit the first pages are small.
     [[nodiscard]] entry_range each(const list_options& options = {}) const { return ns(), entry_range(ns_, options); }
+
+    /// Begins to watch keys: watch::next() returns what changes from now on. What they hold now is no change. A caller
+    /// that needs it too opens the watch first and reads then, so that nothing is missed.
+    [[nodiscard]] watch open_watch(const watch_options& options = {}) const {
+        std::vector<luat_kv_bytes> keys;
+        const luat_kv_watch_options c = detail::to_c(options, keys);
+        return watch(detail::ask<luat_kv_watch*>(luat_kv_watch_open, ns(), &c));
+    }
 
     /// The number of live keys with a prefix.
     [[nodiscard]] std::uint64_t count(text prefix = "") const {

@@ -1,7 +1,7 @@
 # ---- Hosts: C++, Python, Node, Go and LuaJIT's FFI, each on an installed tree as its users have one
 
-test-cpp   := $(foreach test,api handles library,cpp-shared-$(test)) $(foreach test,api handles,cpp-static-$(test)) cpp-header \
-              cpp-instructions
+test-cpp   := $(foreach test,api handles watch library,cpp-shared-$(test)) \
+              $(foreach test,api handles watch,cpp-static-$(test)) cpp-header cpp-instructions
 test-go    := go
 test-node  := node
 test-python := python

@@ -13,6 +13,7 @@ constexpr bool only_moves = std::is_nothrow_move_constructible_v<Handle> && std:
                             !std::is_copy_constructible_v<Handle> && !std::is_copy_assignable_v<Handle>;
 static_assert(only_moves<luat_kv::store> && only_moves<luat_kv::kv_namespace> && only_moves<luat_kv::batch>);
 static_assert(only_moves<luat_kv::entry> && only_moves<luat_kv::page>);
+static_assert(only_moves<luat_kv::watch> && only_moves<luat_kv::changes>);
 static_assert(std::is_nothrow_copy_constructible_v<luat_kv::error>);
 
 /* This program's own path, for those tests that run it as a child. */
@@ -365,6 +366,8 @@ static void many_operations_do_not_grow() {
     auto kv = store.open_namespace("test");
     luat_kv::put_options options;
     options.metadata = "[1]";
+    luat_kv::watch_options watched;
+    watched.keys = {"k0", "k10", "k20", "k30", "k40", "k50", "k60", "k70", "k80", "k90"};
     const auto operate = [&](int count) {
         for (int round = 0; round < count; round += 10) {
             const auto key = "k" + std::to_string(round % 100);
@@ -374,7 +377,9 @@ static void many_operations_do_not_grow() {
             kv.incr("n");
             for (const auto& entry : kv.each())
                 CHECK(!entry.key().empty());
+            auto watch = kv.open_watch(watched);
             CHECK(store.open_batch().put(kv, key, "2").commit().has_value());
+            CHECK(watch.next(0ms).size() == 1);
             CHECK_THROWS(kv.get(""), invalid, "empty");
             auto other = store.open_namespace("other");
             CHECK(!kv.get("none"));
