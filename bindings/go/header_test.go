@@ -11,20 +11,21 @@ import (
 
 // Functions that the package deliberately does not use.
 var leftOut = map[string]string{
-	"luat_kv_open_options_init": "shim.h sets up the structs that it declares",
-	"luat_kv_put_options_init":  "the same",
-	"luat_kv_list_options_init": "the same",
-	"luat_kv_incr_options_init": "the same",
-	"luat_kv_open":              "Open calls luat_kv_open_url, which also takes paths",
-	"luat_kv_error_status":      "the call has returned it",
-	"luat_kv_put":               "luat_kv_put_versioned does the same without a buffer",
-	"luat_kv_add":               "luat_kv_add_versioned does the same without a buffer",
-	"luat_kv_store_path":        "Stats has the path",
-	"luat_kv_store_limits":      "Limits names them",
-	"luat_kv_iter_open":         "Iterate reads pages, since a call of C for each entry would cost more",
-	"luat_kv_iter_next":         "the same",
-	"luat_kv_iter_free":         "the same",
-	"luat_kv_delete":            "Delete ignores what luat_kv_remove reports",
+	"luat_kv_open_options_init":  "shim.h sets up the structs that it declares",
+	"luat_kv_put_options_init":   "the same",
+	"luat_kv_list_options_init":  "the same",
+	"luat_kv_incr_options_init":  "the same",
+	"luat_kv_watch_options_init": "the same",
+	"luat_kv_open":               "Open calls luat_kv_open_url, which also takes paths",
+	"luat_kv_error_status":       "the call has returned it",
+	"luat_kv_put":                "luat_kv_put_versioned does the same without a buffer",
+	"luat_kv_add":                "luat_kv_add_versioned does the same without a buffer",
+	"luat_kv_store_path":         "Stats has the path",
+	"luat_kv_store_limits":       "Limits names them",
+	"luat_kv_iter_open":          "Iterate reads pages, since a call of C for each entry would cost more",
+	"luat_kv_iter_next":          "the same",
+	"luat_kv_iter_free":          "the same",
+	"luat_kv_delete":             "Delete ignores what luat_kv_remove reports",
 }
 
 // headerPath returns the header that the package is compiled with.

@@ -86,6 +86,21 @@ func least[T int | time.Duration](a, b T) T {
 	return b
 }
 
+// copyPage copies the entries of a page, each by a function.
+func copyPage[T any](page *C.luat_kv_page, of func(C.kv_view) T) []T {
+	length := int(C.luat_kv_page_len(page))
+	copied := make([]T, 0, length)
+	views := make([]C.kv_view, least(length, viewsAtOnce))
+	for len(copied) < length {
+		count := least(length-len(copied), viewsAtOnce)
+		C.kv_page_views(page, C.size_t(len(copied)), &views[0], C.size_t(count))
+		for _, v := range views[:count] {
+			copied = append(copied, of(v))
+		}
+	}
+	return copied
+}
+
 // readPage copies a page, and frees the C page.
 func readPage(r C.kv_result) (*Page, error) {
 	if err := check(r); err != nil {
@@ -93,16 +108,7 @@ func readPage(r C.kv_result) (*Page, error) {
 	}
 	page := (*C.luat_kv_page)(r.handle)
 	defer C.luat_kv_page_free(page)
-	length := int(C.luat_kv_page_len(page))
-	entries := make([]Entry, 0, length)
-	views := make([]C.kv_view, least(length, viewsAtOnce))
-	for len(entries) < length {
-		count := least(length-len(entries), viewsAtOnce)
-		C.kv_page_views(page, C.size_t(len(entries)), &views[0], C.size_t(count))
-		for _, v := range views[:count] {
-			entries = append(entries, entryOf(v))
-		}
-	}
+	entries := copyPage(page, entryOf)
 	var cursor C.luat_kv_bytes
 	cursor.data = unsafe.Pointer(C.luat_kv_page_cursor(page, &cursor.len))
 	return &Page{Entries: entries, Cursor: textOf(cursor)}, nil
@@ -131,6 +137,15 @@ func (n *Namespace) List(options *ListOptions) (*Page, error) {
 		options.Stop))
 }
 
+// joined returns the concatenation of keys, and their lengths in an array that has an address.
+func joined(keys []string) (string, []C.size_t) {
+	lens := make([]C.size_t, len(keys)+1)
+	for i, key := range keys {
+		lens[i] = C.size_t(len(key))
+	}
+	return strings.Join(keys, ""), lens
+}
+
 // GetMany reads the values of 1 to 10 000 keys (with LimitsCloudflare, to 100) at once, with their metadata, expiration
 // and version, all as of one moment. The map contains the keys that exist.
 func (n *Namespace) GetMany(keys ...string) (map[string]Entry, error) {
@@ -138,11 +153,8 @@ func (n *Namespace) GetMany(keys ...string) (map[string]Entry, error) {
 		return nil, err
 	}
 	defer n.leave()
-	lens := make([]C.size_t, len(keys)+1) // not empty, so that it has an address
-	for i, key := range keys {
-		lens[i] = C.size_t(len(key))
-	}
-	page, err := readPage(C.kv_get_many(n.ptr, strings.Join(keys, ""), &lens[0], C.size_t(len(keys))))
+	text, lens := joined(keys)
+	page, err := readPage(C.kv_get_many(n.ptr, text, &lens[0], C.size_t(len(keys))))
 	if err != nil {
 		return nil, err
 	}

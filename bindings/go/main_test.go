@@ -20,6 +20,7 @@ var children = map[string]func() error{
 	"panic":  panicInside,
 	"counts": countInChild,
 	"memory": growInChild,
+	"puts":   putInChild,
 }
 
 func TestMain(m *testing.M) {

@@ -1,6 +1,7 @@
 package luatkv_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -32,6 +33,22 @@ var operations = map[string]func(o *objects, key string) error{
 		return err
 	},
 	"forgotten": func(o *objects, key string) error { o.store.Batch().Put(o.n, key, o.value, nil); return nil },
+	"watch": func(o *objects, key string) error {
+		if o.watcher == nil || strings.HasSuffix(key, "0") { // a tenth, since it starts a thread
+			if err := o.watcher.Close(); err != nil {
+				return err
+			}
+			var err error
+			if o.watcher, err = o.n.Watcher(&luatkv.WatchOptions{Prefix: "key:", Values: true}); err != nil {
+				return err
+			}
+		}
+		if err := o.n.Put(key, o.value, o.options); err != nil {
+			return err
+		}
+		_, err := o.watcher.Next(context.Background())
+		return err
+	},
 	"namespace": func(o *objects, key string) error { _, err := o.store.Namespace(key); return err },
 	"error": func(o *objects, key string) error {
 		if _, err := o.n.Get(""); err == nil {
@@ -44,6 +61,7 @@ var operations = map[string]func(o *objects, key string) error{
 type objects struct {
 	store   *luatkv.Store
 	n, disk *luatkv.Namespace
+	watcher *luatkv.Watcher
 	value   []byte
 	options *luatkv.PutOptions
 }

@@ -3,8 +3,10 @@
 package luatkv_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	luatkv "github.com/maravilla-labs/luat_kv/bindings/go"
 )
@@ -60,4 +62,66 @@ func TestAnErrorEndsARangeLoop(t *testing.T) {
 	for _, err := range n.All(&luatkv.ListOptions{Limit: -1}) {
 		fails(t, err, luatkv.ErrClosed)
 	}
+}
+
+// putUntil puts a key again and again, until the channel is closed: nobody tells when a loop begins to watch.
+func putUntil(ended <-chan struct{}, n *luatkv.Namespace, key string) error {
+	for {
+		if err := n.Put(key, []byte("1"), nil); err != nil {
+			return err
+		}
+		select {
+		case <-ended:
+			return nil
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+func TestChangesInARangeLoop(t *testing.T) {
+	onWatchable(t, func(t *testing.T, store *luatkv.Store, n *luatkv.Namespace) {
+		ctx, cancel := context.WithCancel(context.Background())
+		options := &luatkv.WatchOptions{Keys: []string{"a", "b"}, Values: true}
+		changes := n.Watch(ctx, options)
+		options.Keys[0] = "other" // they were copied
+		for _, key := range []string{"a", "b"} {
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				for change, err := range changes {
+					if err != nil || told([]luatkv.Change{change}) != "+"+key+"=1" {
+						t.Error(change, err)
+					}
+					break
+				}
+			}()
+			ok(t, putUntil(ended, n, key))
+		}
+		ended := make(chan struct{})
+		var turns int
+		var last error
+		go func() {
+			defer close(ended)
+			for change, err := range changes {
+				turns++
+				last = err
+				if err != nil && told([]luatkv.Change{change}) != "" {
+					t.Error(change, err)
+				}
+				cancel()
+			}
+		}()
+		ok(t, putUntil(ended, n, "a"))
+		fails(t, last, context.Canceled)
+		equal(t, turns, 2)
+	})
+}
+
+func TestAnErrorEndsALoopOverChanges(t *testing.T) {
+	turns := 0
+	for _, err := range memory(t).Watch(context.Background(), &luatkv.WatchOptions{Keys: []string{}}) {
+		fails(t, err, luatkv.ErrInvalid, "Keys has no key in it")
+		turns++
+	}
+	equal(t, turns, 1)
 }

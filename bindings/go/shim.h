@@ -8,7 +8,9 @@
 #ifndef LUATKV_SHIM_H
 #define LUATKV_SHIM_H
 
+#include <fcntl.h>
 #include <luat_kv.h>
+#include <poll.h>
 #include <stdlib.h>
 
 /* The ABI version of the header that this package was written for. */
@@ -36,6 +38,7 @@ typedef struct kv_version {
 typedef struct kv_view {
     luat_kv_bytes key, value, metadata, version;
     int64_t expiration;
+    uint32_t change;
 } kv_view;
 
 #define KV_TEXT(text) (const uint8_t *)_GoStringPtr(text), _GoStringLen(text)
@@ -187,6 +190,7 @@ static inline kv_view kv_entry_view(const luat_kv_entry *entry)
     view.metadata.data = luat_kv_entry_metadata(entry, &view.metadata.len);
     view.version.data = luat_kv_entry_version(entry, &view.version.len);
     view.expiration = luat_kv_entry_expiration(entry);
+    view.change = luat_kv_entry_change(entry);
     return view;
 }
 
@@ -240,19 +244,25 @@ static inline kv_result kv_remove(luat_kv_namespace *ns, _GoString_ key)
 
 /* ---- Many keys */
 
-/* text is the concatenation of count keys, lens their lengths. */
+/* Divides the concatenation of count keys, which have these lengths. Returns memory to be freed, or NULL if there is none. */
+static inline luat_kv_bytes *kv_keys(const char *text, const size_t *lens, size_t count)
+{
+    const uint8_t *next = (const uint8_t *)text;
+    luat_kv_bytes *keys = calloc(count ? count : 1, sizeof *keys);
+    for (size_t i = 0; keys && i < count; next += lens[i++])
+        keys[i] = (luat_kv_bytes){ next, lens[i] };
+    return keys;
+}
+
 static inline kv_result kv_get_many(luat_kv_namespace *ns, _GoString_ text, const size_t *lens, size_t count)
 {
     kv_result r = { 0 };
     luat_kv_page *out = NULL;
-    const uint8_t *next = (const uint8_t *)_GoStringPtr(text);
-    luat_kv_bytes *keys = calloc(count ? count : 1, sizeof *keys);
+    luat_kv_bytes *keys = kv_keys(_GoStringPtr(text), lens, count);
     if (!keys) {
         r.status = LUAT_KV_NOMEM;
         return r;
     }
-    for (size_t i = 0; i < count; next += lens[i++])
-        keys[i] = (luat_kv_bytes){ next, lens[i] };
     r.status = luat_kv_get_many(ns, keys, count, &out, &r.error);
     r.handle = out;
     free(keys);
@@ -298,6 +308,49 @@ static inline kv_result kv_clear(luat_kv_namespace *ns)
     kv_result r = { 0 };
     r.status = luat_kv_clear(ns, &r.number, &r.error);
     return r;
+}
+
+/* ---- Watches */
+
+/* Without keys, those with the prefix. */
+static inline kv_result kv_watch_open(luat_kv_namespace *ns, uint32_t flags, _GoString_ prefix, _GoString_ text,
+                                      const size_t *lens, size_t count)
+{
+    kv_result r = { 0 };
+    luat_kv_watch *out = NULL;
+    luat_kv_bytes *keys = kv_keys(_GoStringPtr(text), lens, count);
+    if (!keys) {
+        r.status = LUAT_KV_NOMEM;
+        return r;
+    }
+    luat_kv_watch_options options = { .struct_size = sizeof options, .flags = flags, .prefix = KV_BYTES(prefix),
+                                      .keys = count ? keys : NULL, .key_count = count };
+    r.status = luat_kv_watch_open(ns, &options, &out, &r.error);
+    r.handle = out;
+    free(keys);
+    return r;
+}
+
+static inline kv_result kv_watch_next(luat_kv_watch *watch, int64_t timeout_ms)
+{
+    kv_result r = { 0 };
+    luat_kv_page *out = NULL;
+    r.status = luat_kv_watch_next(watch, timeout_ms, &out, &r.error);
+    r.handle = out;
+    return r;
+}
+
+/* A duplicate of the watch's descriptor, to be closed, which Go's poller can own. -1 if there is none. */
+static inline int kv_watch_fd(luat_kv_watch *watch)
+{
+    int fd = -1;
+    return luat_kv_watch_fd(watch, &fd, NULL) == LUAT_KV_OK && fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : -1;
+}
+
+static inline int kv_is_readable(int fd)
+{
+    struct pollfd polled = { .fd = fd, .events = POLLIN };
+    return poll(&polled, 1, 0) != 0;
 }
 
 /* ---- Files: a path, or a descriptor if the path is NULL */

@@ -92,8 +92,8 @@ type Store struct {
 	mu  sync.RWMutex
 	ptr *C.luat_kv_store // nil if closed
 
-	// The C handles of namespaces and batches, with the functions that free them. Either a finalizer or Close calls
-	// those.
+	// The C handles of namespaces, batches and watchers, with the functions that free them. Either a finalizer or Close
+	// calls those.
 	childrenMu sync.Mutex
 	children   map[unsafe.Pointer]func(unsafe.Pointer)
 }
@@ -178,8 +178,8 @@ func newPath(path string) (*C.char, error) {
 	return C.CString(path), nil
 }
 
-// Close closes the store, its namespaces and its batches, after the calls in progress. All later calls return
-// ErrClosed. A second Close has no effect. The error is always nil.
+// Close closes the store, its namespaces, batches and watchers, after the calls in progress; a wait for changes ends. All
+// later calls return ErrClosed. A second Close has no effect. The error is always nil.
 func (s *Store) Close() error {
 	if s == nil {
 		return nil

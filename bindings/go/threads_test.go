@@ -128,6 +128,9 @@ func TestForgottenHandles(t *testing.T) {
 				n, err := store.Namespace(fmt.Sprint("n", j))
 				if err == nil {
 					store.Batch().Put(n, "forgotten", nil, nil)
+					_, err = n.Watcher(nil)
+				}
+				if err == nil {
 					err = n.Put("k", []byte{byte(j)}, nil)
 				}
 				if err != nil {
