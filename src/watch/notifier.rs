@@ -31,6 +31,14 @@ struct State {
     thread: Option<ManuallyDrop<JoinHandle<()>>>,
 }
 
+impl State {
+    /// Whether the calling thread is to go on. Otherwise it is one that `dropped` has taken, and perhaps another one has
+    /// begun since.
+    fn is_needed_here(&self) -> bool {
+        self.thread.as_ref().is_some_and(|handle| handle.thread().id() == thread::current().id())
+    }
+}
+
 /// The descriptor of a watch.
 pub(crate) struct Descriptor(OwnedFd);
 
@@ -105,16 +113,16 @@ impl Notifier {
         }
     }
 
-    /// Makes all descriptors readable. Returns whether there are any.
+    /// Makes all descriptors readable. Returns whether the calling thread is to go on.
     fn set(&self) -> bool {
         self.with(|state| {
             state.descriptors.iter().filter_map(Weak::upgrade).for_each(|descriptor| descriptor.set());
-            !state.descriptors.is_empty()
+            state.is_needed_here()
         })
     }
 
     fn is_needed(&self) -> bool {
-        self.with(|state| !state.descriptors.is_empty())
+        self.with(|state| state.is_needed_here())
     }
 }
 

@@ -356,6 +356,18 @@ fn a_descriptor_becomes_readable_with_a_change() {
         assert!(is_readable(number, FOR_EVER));
         drop(first);
         assert_eq!(threads().count(), 0);
+        // A watch may get the first descriptor while another one loses the last.
+        for _ in 0..300 {
+            let last = n.watch(&WatchOptions::new()).unwrap();
+            assert!(last.descriptor().unwrap().is_some());
+            thread::scope(|scope| {
+                let drops = scope.spawn(|| drop(last));
+                let first = n.watch(&WatchOptions::new()).unwrap();
+                assert!(first.descriptor().unwrap().is_some());
+                drops.join().unwrap();
+            });
+        }
+        assert_eq!(threads().count(), 0);
         // Its end is a reason to ask, too.
         let last = n.watch(&WatchOptions::new()).unwrap();
         let number = last.descriptor().unwrap().unwrap();
