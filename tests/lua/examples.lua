@@ -1,4 +1,5 @@
 --- The example projects in lua/examples/site work as intended, and so do the scripts that show them.
+local json = require("luat_kv").json
 local lu = require("luaunit")
 local support = require("support")
 
@@ -229,6 +230,70 @@ function Examples:test_the_shop_sells_what_it_has()
   }, "\n")
   lu.assertEquals(show(self, "stock"), told)
   lu.assertEquals(show(self, "stock"), told)
+end
+
+-- Watches
+
+function Examples:test_the_settings_follow_the_store()
+  local told = "theme: dark, limit: nil\ntheme: light, limit: 20"
+  lu.assertEquals(show(self, "settings"), told)
+  lu.assertEquals(show(self, "settings"), told)
+end
+
+function Examples:test_the_queue_does_its_own_jobs()
+  lu.assertEquals(show(self, "job_queue"), "3 jobs are done, 0 are left")
+end
+
+--- Workers are killed in the midst of jobs. The last ones do what is left, when the time of the taken jobs is over.
+function Examples:test_no_job_is_lost_or_done_twice_when_workers_are_killed()
+  support.must("cd %s && queue() { exec " .. support.interpreter() .. [[ %s "$@"; }
+    (queue add 2000)
+    for round in 1 2 3 4 5 6; do
+      workers=
+      for worker in 1 2 3; do queue work & workers="$workers $!"; done
+      sleep 0.2
+      kill -9 $workers
+      wait $workers || :
+    done 2>/dev/null
+    for worker in 1 2 3; do queue work 3 & done
+    wait]], self.project, support.root .. "/lua/examples/job_queue.lua")
+  run(self, [[
+    local kv, times = KV.namespace("jobs"), 0
+    for name, key in kv:each({ prefix = "done:", values = "json" }) do
+      assert(key.value == 1, name)
+      times = times + 1
+    end
+    assert(times == 2000 and kv:get("done", "json") == 2000, times)
+    assert(kv:count({ prefix = "waiting:" }) == 0 and kv:count({ prefix = "taken:" }) == 0)
+  ]])
+end
+
+function Examples:test_events_are_sent_to_all_that_listen()
+  local has_socket, socket = pcall(require, "socket")
+  lu.skipIf(not has_socket, "there is no luasocket for this Lua")
+  local id = support.must("cd %s && { " .. support.interpreter() .. " %s >told 2>&1 & echo $!; }", self.project,
+    support.root .. "/lua/examples/events.lua")
+  local told = support.must("cd %s && until grep http told; do sleep 0.05; done", self.project)
+  local listeners = {}
+  for place = 1, 3 do
+    local listener = assert(socket.connect("127.0.0.1", tonumber(told:match(":(%d+)/"))))
+    listener:settimeout(30)
+    listener:send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    repeat local line = assert(listener:receive("*l")) until line == ""
+    listeners[place] = listener
+  end
+  listeners[2]:close()
+  for place = 1, 2 do
+    run(self, ('KV.namespace("posts"):put("hello", "post %d")'):format(place))
+    for _, listener in ipairs({ listeners[1], listeners[3] }) do
+      lu.assertEquals(assert(listener:receive("*l")), "event: put")
+      local data = json.decode(assert(listener:receive("*l")):match("^data: (.*)"))
+      lu.assertEquals(data, { key = "hello", value = "post " .. place })
+      lu.assertEquals(assert(listener:receive("*l")), "")
+    end
+  end
+  support.must("kill %s", id)
+  lu.assertEquals(support.must("sed 1d %s/told", self.project), "")
 end
 
 function Examples:test_the_listing_has_the_newest_first()
