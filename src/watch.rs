@@ -189,8 +189,6 @@ impl Watch {
         #[cfg(target_os = "linux")]
         self.descriptor.get().into_iter().for_each(|descriptor| descriptor.reset());
         let end = Instant::now().checked_add(timeout);
-        let returned = std::mem::take(&mut seen.returned);
-        seen.known.apply(returned);
         let answer = self.look_until(&mut seen, end);
         #[cfg(target_os = "linux")]
         if answer.is_err() || seen.has_more {
@@ -201,6 +199,7 @@ impl Watch {
 
     /// Looks for changes until there are some, or the time is over.
     fn look_until(&self, seen: &mut Seen, end: Option<Instant>) -> Result<Vec<Change>> {
+        seen.known.apply(&mut seen.returned)?;
         loop {
             self.namespace.store().check_open()?;
             let changes = self.look(seen)?;
@@ -268,8 +267,8 @@ impl Watch {
             Ok(())
         })?;
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let (moment, found) = self.compare(&Known::default(), false)?;
-        seen.known.apply(found.pending);
+        let (moment, mut found) = self.compare(&Known::default(), false)?;
+        seen.known.apply(&mut found.pending)?;
         seen.moment = moment;
         Ok(())
     }

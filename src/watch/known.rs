@@ -68,28 +68,33 @@ pub(super) struct Pending {
 }
 
 impl Known {
-    /// Takes differences, which are those of a comparison with this.
-    pub fn apply(&mut self, pending: Vec<Pending>) {
+    /// Takes differences, which are those of a comparison with this. After an error both are as before.
+    pub fn apply(&mut self, pending: &mut Vec<Pending>) -> Result<()> {
         if pending.iter().all(|pending| pending.is_known && pending.now.is_some()) {
-            for Pending { place, now, .. } in pending {
+            for Pending { place, now, .. } in pending.drain(..) {
                 if let Some((known, now)) = self.0.get_mut(place).zip(now) {
                     *known = now;
                 }
             }
-            return;
+            return Ok(());
         }
+        let most = self.0.len() + pending.iter().filter(|pending| !pending.is_known).count();
+        let mut after = Vec::new();
+        after.try_reserve_exact(most).map_err(|_| Error::no_memory(most.saturating_mul(size_of::<KnownKey>())))?;
         let mut before = std::mem::take(&mut self.0).into_iter();
         let mut place = 0;
-        for pending in pending {
-            self.0.extend(before.by_ref().take(pending.place - place));
+        for pending in pending.drain(..) {
+            after.extend(before.by_ref().take(pending.place - place));
             place = pending.place;
             if pending.is_known {
                 before.next();
                 place += 1;
             }
-            self.0.extend(pending.now);
+            after.extend(pending.now);
         }
-        self.0.extend(before);
+        after.extend(before);
+        self.0 = after;
+        Ok(())
     }
 }
 
@@ -284,7 +289,7 @@ mod tests {
                 assert_eq!(found_changes, expected);
                 assert!(found.changes.is_sorted_by(|a, b| a.entry.key < b.entry.key));
                 if takes {
-                    known.apply(found.pending);
+                    known.apply(&mut { found.pending }).unwrap();
                 }
             }
             last = live(&rows);
@@ -308,7 +313,7 @@ mod tests {
             let found = comparison.end();
             assert_eq!(found.is_complete, found.changes.len() < 2);
             all.push(found.changes.iter().map(|change| change.entry.key.clone()).collect::<String>());
-            known.apply(found.pending);
+            known.apply(&mut { found.pending }).unwrap();
         }
         assert_eq!(all, ["ab", "cd", "e"]);
     }

@@ -5,9 +5,10 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ptr;
+use std::time::Duration;
 
 use luat_kv::ffi::*;
-use luat_kv::{Code, Error};
+use luat_kv::{Code, Error, OpenOptions, Store, WatchOptions};
 use rusqlite::ffi::SQLITE_NOMEM;
 
 /// The first size that is refused, after which this thread has no memory at all.
@@ -85,4 +86,22 @@ fn an_error_of_sqlite() {
     let failure = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(SQLITE_NOMEM), Some("out of memory".into()));
     let error = starved(Refusing::Everything, || Error::from(failure));
     assert_eq!((error.code(), error.message()), (Code::NoMem, "out of memory"));
+}
+
+#[test]
+fn a_watch_of_many_keys() {
+    let store = Store::open_memory(&OpenOptions::new()).unwrap();
+    let n = store.namespace("n").unwrap();
+    (0..30_000).for_each(|i| _ = n.put(&i.to_string(), "").unwrap());
+    let watch = n.watch(&WatchOptions::new()).unwrap();
+    let next = || watch.next(Duration::ZERO).map(|changes| changes.into_iter().map(|change| change.entry.key));
+    n.put("new", "").unwrap();
+    assert!(next().unwrap().eq(["new"]));
+    n.delete("0").unwrap();
+    for _ in 0..2 {
+        let error = starved(Refusing::Large, || next().map(drop)).unwrap_err();
+        assert_eq!(error.code(), Code::NoMem);
+    }
+    assert!(next().unwrap().eq(["0"]));
+    assert_eq!(next().unwrap().count(), 0);
 }
