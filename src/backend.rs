@@ -131,7 +131,7 @@ pub(crate) enum Peeked {
 /// A state of a store. After a change, by any process, it is another one.
 #[cfg(not(target_family = "wasm"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Moment(pub [u64; 7]);
+pub(crate) struct Moment(pub [u64; 8]);
 
 /// A callback for each row that is read.
 pub(crate) type Each<'a> = dyn FnMut(&Entry) -> Result<()> + 'a;

@@ -284,7 +284,7 @@ impl Backend for Memory {
 
     #[cfg(not(target_family = "wasm"))]
     fn moment(&self) -> Option<Moment> {
-        Some(Moment([self.moment.load(Ordering::Acquire).into(), 0, 0, 0, 0, 0, 0]))
+        Some(Moment([self.moment.load(Ordering::Acquire).into(), 0, 0, 0, 0, 0, 0, 0]))
     }
 
     #[cfg(not(target_family = "wasm"))]

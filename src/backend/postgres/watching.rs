@@ -107,7 +107,7 @@ impl Polled {
         }
         match self.state.load(Ordering::Acquire) {
             0 => None,
-            state => Some(Moment([state, 0, 0, 0, 0, 0, 0])),
+            state => Some(Moment([state, 0, 0, 0, 0, 0, 0, 0])),
         }
     }
 }

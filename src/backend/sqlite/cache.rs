@@ -292,13 +292,16 @@ impl Cache {
     pub fn moment(&self) -> Option<Moment> {
         let header = self.is_shown.load(Relaxed).then(|| Header::read(self.present.numbers()))?;
         let [a, b, c, d, e, f] = header.0;
-        Some(Moment([a, b, c, d, e, f, self.disconnections.load(Acquire)]))
+        // A process that is killed between the two copies has committed. The next read finds that they differ, and
+        // recovers the index.
+        let second = self.present.second_commits().load(Acquire);
+        Some(Moment([a, b, c, d, e, f, self.disconnections.load(Acquire), second.into()]))
     }
 
     /// Waits for the commit of a process that [wakes](super::own_commits) those that wait here, or until `time` is over. A
     /// connection is not needed.
     pub fn wait_for_change(&self, moment: Option<Moment>, time: Duration) {
-        // A commit changes this number first. So one that `moment()` does not show yet has not woken anyone.
+        // A commit changes this number first, and wakes those that wait after the header has changed, too.
         let number = self.present.second_commits();
         let seen = number.load(Acquire);
         if moment.is_none() || self.moment() == moment {

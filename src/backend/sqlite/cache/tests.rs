@@ -1,7 +1,9 @@
 use std::fs::File;
 use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
 
+use super::super::wal_index::SECOND_COMMITS;
 use super::*;
 use crate::clock::Clock;
 use crate::version::Version;
@@ -349,6 +351,14 @@ fn a_moment_does_not_come_back_with_its_header() {
     assert_eq!(bench.cache.moment(), None);
     bench.connected = Some(bench.cache.connected(Some(bench.file.as_raw_fd())));
     assert!(bench.cache.moment().is_some_and(|moment| Some(moment) != first));
+}
+
+#[test]
+fn a_commit_that_was_killed_between_the_copies_of_the_header_is_another_moment() {
+    let bench = Bench::new();
+    let before = bench.cache.moment();
+    bench.file.write_at(&7_u32.to_ne_bytes(), 4 * SECOND_COMMITS as u64).unwrap();
+    assert_ne!(bench.cache.moment(), before);
 }
 
 #[test]
