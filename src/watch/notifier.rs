@@ -13,6 +13,7 @@ use std::mem::{ManuallyDrop, MaybeUninit};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use super::LOOK;
 use crate::error::{Error, Result};
@@ -159,9 +160,13 @@ unsafe fn start(store: &Inner) -> io::Result<JoinHandle<()>> {
 
 const STACK: usize = 64 * 1024;
 
+/// The shortest time between two changes that it tells of: otherwise others that write without a pause, even keys that
+/// nobody watches, would keep it and the program's event loop busy.
+const BETWEEN: Duration = Duration::from_millis(1);
+
 fn run(store: &Inner) {
     let backend = store.backend();
-    let mut moment = None;
+    let (mut moment, mut told) = (None, Instant::now());
     loop {
         let (now, is_closed) = (backend.moment(), store.is_closed());
         let tells = now.is_none() || now != moment || is_closed;
@@ -169,7 +174,11 @@ fn run(store: &Inner) {
         if !is_needed || is_closed {
             return;
         }
+        if tells {
+            told = Instant::now();
+        }
         moment = now;
         backend.wait_for_change(moment, LOOK);
+        thread::sleep(BETWEEN.saturating_sub(told.elapsed()));
     }
 }

@@ -380,6 +380,7 @@ fn a_descriptor_becomes_readable_with_a_change() {
         assert_eq!(last.descriptor().unwrap_err().code(), Code::Invalid);
     });
     both(|store, _| a_descriptor_stays_readable_while_a_call_has_left_something(&store));
+    both(|store, _| a_descriptor_tells_of_many_changes_a_thousand_times_a_second_at_most(&store));
 }
 
 #[cfg(target_os = "linux")]
@@ -399,4 +400,32 @@ fn a_descriptor_stays_readable_while_a_call_has_left_something(store: &Store) {
         assert_eq!(now(&watch), key);
         assert_eq!(is_readable(number, Duration::ZERO), !is_last);
     }
+}
+
+#[cfg(target_os = "linux")]
+fn a_descriptor_tells_of_many_changes_a_thousand_times_a_second_at_most(store: &Store) {
+    let n = &store.namespace("n").unwrap();
+    let watch = n.watch(&WatchOptions::new().keys(&["mine"])).unwrap();
+    let number = watch.descriptor().unwrap().unwrap();
+    let is_over = &AtomicBool::new(false);
+    thread::scope(|scope| {
+        let writes = scope.spawn(move || {
+            let mut count = 0;
+            while !is_over.load(Ordering::Acquire) {
+                n.put("other", "").unwrap();
+                count += 1;
+            }
+            count
+        });
+        let (begun, mut told) = (Instant::now(), 0);
+        while begun.elapsed() < Duration::from_millis(300) {
+            if is_readable(number, Duration::from_millis(10)) {
+                assert_eq!(now(&watch), "");
+                told += 1;
+            }
+        }
+        let most = begun.elapsed().as_millis() + 2; // it is readable at first, and when the thread begins
+        is_over.store(true, Ordering::Release);
+        assert!(told <= most, "told {told} times of {} writes", writes.join().unwrap());
+    });
 }
