@@ -70,7 +70,7 @@ def compiler() -> list[str]:
 
 def test_structs_are_laid_out_as_a_c_compiler_does(tmp_path: pathlib.Path) -> None:
     names = ["luat_kv_bytes", "luat_kv_limits", "luat_kv_cache_stats"]
-    names += (f"luat_kv_{what}_options" for what in ("open", "put", "list", "incr"))
+    names += (f"luat_kv_{what}_options" for what in ("open", "put", "list", "incr", "watch"))
     assert set(names) == set(re.findall(r"^typedef struct (\w+) \{", HEADER, flags=re.MULTILINE))
     asked, declared = [], []
     for name in names:
@@ -176,6 +176,7 @@ with luat_kv.open_memory() as store:
     reveal_type(kv.get("a", 5))
     reveal_type([key for key in kv])
     reveal_type(kv.list(values=True).entries[0].value)
+    reveal_type([change.value for change in kv.watch(["a"], timeout=0)])
     kv["a"] = "text"
     kv["a"] = memoryview(b"view")
     kv["a"] = 5
@@ -188,9 +189,10 @@ with luat_kv.open_memory() as store:
         "bytes | int",
         "list[str]",
         "bytes",
+        "list[bytes | None]",
     ]
     wrong = re.findall(r"user.py:(\d+): error: .*\[([\w-]+)\]", done.stdout)
-    assert wrong == [("12", "assignment"), ("13", "call-arg"), ("14", "arg-type")], done.stdout
+    assert wrong == [("13", "assignment"), ("14", "call-arg"), ("15", "arg-type")], done.stdout
 
 
 @pytest.mark.parametrize(
@@ -294,10 +296,11 @@ def test_the_other_code_of_the_readme_runs(child: Any) -> None:
         begin = "import luat_kv\nstore = luat_kv.open('kv.db')\nkv = store.namespace('a')\n"
         done = child(begin + code)
         assert (done.returncode, done.stderr) == (0, ""), code
+        assert done.stdout.splitlines() == re.findall(r"#> (.*)", code), code
 
 
 def test_the_readme_names_all_that_is_public() -> None:
-    for kind in (luat_kv.Store, luat_kv.Namespace, luat_kv.Batch):
+    for kind in (luat_kv.Store, luat_kv.Namespace, luat_kv.Batch, luat_kv.Watch):
         for name in vars(kind):
             assert name.startswith("_") or re.search(rf"\b{name}\b", README), f"{kind.__name__}.{name}"
     for name in luat_kv.__all__:

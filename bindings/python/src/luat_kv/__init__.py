@@ -8,7 +8,7 @@ The package needs the library libluat_kv, in the system's folders for libraries 
 """
 
 from ._batch import Batch
-from ._entries import Entry, KeyInfo, Page
+from ._entries import Change, Entry, KeyInfo, Page
 from ._errors import (
     BusyError,
     ConflictError,
@@ -26,11 +26,13 @@ from ._library import version as library_version
 from ._namespace import Namespace
 from ._store import CacheStats, NamespaceStats, Stats, Store, open, open_memory, open_project
 from ._transfer import Imported
+from ._watch import Watch
 
 __all__ = [
     "Batch",
     "BusyError",
     "CacheStats",
+    "Change",
     "ConflictError",
     "CorruptError",
     "Entry",
@@ -49,6 +51,7 @@ __all__ = [
     "ReadonlyError",
     "Stats",
     "Store",
+    "Watch",
     "library_version",
     "open",
     "open_memory",

@@ -6,7 +6,7 @@ import json
 import operator
 import os
 import re
-from typing import TYPE_CHECKING, Any, Mapping, NamedTuple, NoReturn, Optional, Union
+from typing import TYPE_CHECKING, Any, Iterable, Mapping, NamedTuple, NoReturn, Optional, Union
 
 from ._errors import InvalidError
 from ._library import ffi, lib
@@ -88,15 +88,15 @@ def choice(name: str, what: str, choices: Mapping[str, int]) -> int:
     return choices[name]
 
 
-def milliseconds(seconds: float) -> int:
-    """Converts a timeout to milliseconds, rounded up: 0 has to be passed as a flag."""
+def milliseconds(seconds: float, what: str = "busy_timeout") -> int:
+    """Converts a timeout to milliseconds, rounded up: a busy timeout of 0 has to be passed as a flag."""
     if isinstance(seconds, bool) or not (isinstance(seconds, float) or hasattr(seconds, "__index__")):
-        raise TypeError(f"busy_timeout must be a number of seconds, not {type(seconds).__name__}")
+        raise TypeError(f"{what} must be a number of seconds, not {type(seconds).__name__}")
     most = 2**32 - 1
     if not isinstance(seconds, float):
-        seconds = as_integer(seconds, "busy_timeout", 0, most // 1000)
+        seconds = as_integer(seconds, what, 0, most // 1000)
     if not 0 <= seconds <= most / 1000:
-        raise InvalidError(f"busy_timeout must be from 0 to {most / 1000} seconds, not {seconds}")
+        raise InvalidError(f"{what} must be from 0 to {most / 1000} seconds, not {seconds}")
     return min(-int(-seconds * 1000 // 1), most)
 
 
@@ -203,6 +203,15 @@ def incr_options(initial: int, expiration: Optional[int], expiration_ttl: Option
     options.initial = number
     options.expiration, options.expiration_ttl = lifetime(expiration, expiration_ttl)
     return options
+
+
+def keys_of(keys: Iterable[Key], takers: str) -> tuple[Any, int, Any]:
+    """Returns an array of luat_kv_bytes, its length, and an object that must stay alive as long as the array."""
+    if isinstance(keys, (str, bytes)):
+        raise TypeError(f"{takers} keys, not one key")
+    wanted = [utf8(key) for key in keys]
+    table = ffi.new("luat_kv_bytes[]", len(wanted))
+    return table, len(wanted), [view(raw, table[i]) for i, raw in enumerate(wanted)]
 
 
 def view(data: bytes, into: Any) -> Any:

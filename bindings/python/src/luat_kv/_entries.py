@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable, Generic, Iterator, List, NamedTuple, Optional, TypeVar
+from typing import Any, Callable, Generic, Iterator, List, Literal, NamedTuple, Optional, TypeVar
 
 from ._arguments import from_json
 from ._errors import CorruptError
@@ -32,6 +32,21 @@ class KeyInfo(NamedTuple):
     metadata: Any
     expiration: Optional[int]
     version: str
+
+
+class Change(NamedTuple):
+    """The latest state of a key that has changed. After a delete the fields from value to version are None."""
+
+    key: str
+    type: Literal["put", "delete"]
+    """A put is any write that gave the key a new version. After a delete the key is not there any more."""
+    value: Optional[bytes]
+    """None in a watch without values."""
+    metadata: Any
+    expiration: Optional[int]
+    version: Optional[str]
+    expired: bool
+    """Whether the key is not there any more because it has expired."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +111,24 @@ def key_info(entry: Any, length: Any) -> KeyInfo:
 def whole_entry(entry: Any, length: Any) -> Entry:
     key, metadata, expiration, version = key_info(entry, length)
     return Entry(key, value_of(entry, length), metadata, expiration, version)
+
+
+_EXPIRE: int = lib.LUAT_KV_CHANGE_EXPIRE
+_TYPES: dict[int, Literal["put", "delete"]] = {
+    lib.LUAT_KV_CHANGE_PUT: "put",
+    lib.LUAT_KV_CHANGE_DELETE: "delete",
+    _EXPIRE: "delete",
+}
+
+
+def change_of(entry: Any, length: Any) -> Change:
+    kind = lib.luat_kv_entry_change(entry)
+    what = _TYPES.get(kind, "delete")  # a kind of a newer library has nothing but the key, too
+    if what == "delete":
+        return Change(key_of(entry, length), what, None, None, None, None, kind == _EXPIRE)
+    key, metadata, expiration, version = key_info(entry, length)
+    value = _text(lib.luat_kv_entry_value, entry, length)
+    return Change(key, what, value, metadata, expiration, version, False)
 
 
 def page_of(page: Any, make: Callable[[Any, Any], T]) -> Page[T]:

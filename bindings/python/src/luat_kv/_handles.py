@@ -8,7 +8,7 @@ handle when it returns. That is also safe if the garbage collector, a signal han
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any, Callable, NoReturn, Optional
 from weakref import WeakValueDictionary
 
 from ._errors import InvalidError, fail
@@ -19,13 +19,14 @@ class Handle:
     """A handle of the library.
 
     cdata is cffi's object for it, and None after the store was closed. address is where the handle lies; it must be
-    used only while a reference to cdata is held.
+    used only while a reference to cdata is held. wake is called after the handle was closed.
     """
 
-    __slots__ = ("cdata", "address", "__weakref__")
+    __slots__ = ("cdata", "address", "wake", "__weakref__")
 
     def __init__(self, pointer: Any) -> None:
         self.cdata = pointer
+        self.wake: Optional[Callable[[], object]] = None
         self.address = int(ffi.cast("uintptr_t", pointer))
 
     @property
@@ -36,10 +37,13 @@ class Handle:
 
     def close(self) -> None:
         self.cdata = None
+        wake = self.wake
+        if wake is not None:
+            wake()
 
 
 class Handles:
-    """A store's handle, and the handles of its namespaces and batches, which are closed with it."""
+    """A store's handle, and the handles of its namespaces, batches and watches, which are closed with it."""
 
     __slots__ = ("store", "closed", "_children")
 

@@ -24,13 +24,13 @@ from ._arguments import (
     as_integer,
     from_json,
     incr_options,
+    keys_of,
     lifetime,
     put_options,
     range_of,
     to_json,
     utf8,
     value_of,
-    view,
 )
 from ._batch import Batch
 from ._entries import Entry, KeyInfo, Page, key_info, key_of, page_of, version_of, whole_entry
@@ -39,6 +39,7 @@ from ._handles import check, ffi, lib, new_error, numbers, opened
 from ._operations import put, read
 from ._transfer import Transfers
 from ._views import Items, Keys, Values
+from ._watch import Watch
 
 if TYPE_CHECKING:
     from ._arguments import Value
@@ -242,14 +243,11 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
 
     def get_entries(self, keys: Iterable[Key]) -> Dict[str, Entry]:
         """Returns the entries of those of the keys that exist, all as of one moment."""
-        if isinstance(keys, (str, bytes)):
-            raise TypeError("get_entries() and get_many() take keys, not one key")
-        handle, wanted = self._handle.pointer, [utf8(key) for key in keys]
-        if not wanted:
+        handle = self._handle.pointer
+        table, count, _kept = keys_of(keys, "get_entries() and get_many() take")
+        if not count:
             return {}
-        table = ffi.new("luat_kv_bytes[]", len(wanted))
-        _kept = [view(raw, table[i]) for i, raw in enumerate(wanted)]
-        page = opened("luat_kv_page", lib.luat_kv_get_many, lib.luat_kv_page_free, handle, table, len(wanted))
+        page = opened("luat_kv_page", lib.luat_kv_get_many, lib.luat_kv_page_free, handle, table, count)
         return {entry.key: entry for entry in page_of(page, whole_entry)}
 
     def get_many(self, keys: Iterable[Key]) -> Dict[str, bytes]:
@@ -320,6 +318,29 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
     def clear(self) -> int:  # type: ignore[override]  # dict.clear() returns None
         """Removes all keys, in small steps like delete_prefix(). Returns how many were removed."""
         return numbers(lib.luat_kv_clear, self._handle.pointer)[0]
+
+    def watch(
+        self,
+        keys: Optional[Iterable[Key]] = None,
+        *,
+        prefix: Key = b"",
+        values: bool = False,
+        timeout: Optional[float] = None,
+    ) -> Watch:
+        """Begins to watch keys, and returns a Watch, which tells what changes from now on, whoever changes it. What the
+        keys hold now is no change. If you need it too, open the watch first and read then, so that nothing is missed.
+
+            for change in kv.watch(prefix="user:", timeout=60):
+                print(change.type, change.key)
+
+        keys     only these keys, at most 1000, whether they exist or not.
+        prefix   only keys with this prefix. Without keys and prefix, the whole namespace is watched.
+        values   return the new values too.
+        timeout  a loop over the watch ends after so many seconds without a change; None: it does not end.
+
+        A watch compares all its keys whenever the store has changed, which takes about a millisecond for 1000 keys.
+        """
+        return Watch(self, keys, prefix, values, timeout)
 
     def batch(self) -> Batch:
         """Begins a batch whose methods use this namespace by default."""

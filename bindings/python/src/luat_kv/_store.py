@@ -54,8 +54,8 @@ class Stats(NamedTuple):
 class Store:
     """A store. open(), open_project() and open_memory() return it. Any thread may use it at any time.
 
-    close(), or the end of a with statement, closes it with all its namespaces and batches. A store that is no longer
-    referenced is closed automatically, with the last of its namespaces.
+    close(), or the end of a with statement, closes it with all its namespaces, batches and watches. A store that is
+    no longer referenced is closed automatically, with the last of its namespaces and watches.
     """
 
     __slots__ = ("_handles", "_name", "__weakref__")
