@@ -40,6 +40,9 @@ pub struct WatchOptions<'a> {
     pub keys: &'a [&'a str],
     /// Only keys that begin with this text. It has no wildcards.
     pub prefix: &'a str,
+    /// Begins with what is there: the first [`Watch::next`] returns every live key as [`ChangeKind::Put`]. So a program that
+    /// keeps a copy needs no list, and can miss nothing between that and the watch.
+    pub existing: bool,
     /// With the new values. [`Watch::next`] then returns some of the changes, and the next call the others, if the values
     /// amount to more than 16 MiB.
     pub values: bool,
@@ -61,6 +64,11 @@ impl<'a> WatchOptions<'a> {
         WatchOptions { prefix, ..self }
     }
 
+    /// Sets [`existing`](Self::existing).
+    pub fn existing(self, existing: bool) -> Self {
+        WatchOptions { existing, ..self }
+    }
+
     /// Sets [`values`](Self::values).
     pub fn values(self, values: bool) -> Self {
         WatchOptions { values, ..self }
@@ -75,7 +83,8 @@ pub enum ChangeKind {
     Put,
     /// It was removed.
     Delete,
-    /// It is not there any more because it has expired.
+    /// It is not there any more because it has expired. This is told with the next change of the store, such as the write
+    /// that removes the row; a wait does not end with an expiry.
     Expire,
 }
 
@@ -123,7 +132,9 @@ struct Seen {
 
 impl Namespace {
     /// Begins to watch keys: [`Watch::next`] returns what changes from now on, whoever changes it. What the keys hold now
-    /// is no change. A caller that needs it too opens the watch first and reads then, so that nothing is missed.
+    /// is no change, unless [`existing`](WatchOptions::existing) is set: then it is what the first call returns. A program
+    /// that keeps a copy of the keys sets it. With a list of its own it could miss the removal of a key that was put just
+    /// before the list and removed just after.
     ///
     /// A watch compares all its keys whenever the store has changed, which takes about a millisecond for 1000 keys, and
     /// remembers the name of each. A prefix that many more keys begin with is better divided.
@@ -141,7 +152,7 @@ impl Namespace {
     /// # Ok::<(), luat_kv::Error>(())
     /// ```
     pub fn watch(&self, options: &WatchOptions<'_>) -> Result<Watch> {
-        let &WatchOptions { keys, prefix, values } = options;
+        let &WatchOptions { keys, prefix, existing, values } = options;
         self.store().check_open()?;
         let limits = self.store().limits();
         limits.bound("prefix", prefix)?;
@@ -167,7 +178,7 @@ impl Namespace {
             #[cfg(target_os = "linux")]
             descriptor: OnceLock::new(),
         };
-        watch.begin()?;
+        watch.begin(existing)?;
         Ok(watch)
     }
 }
@@ -260,12 +271,15 @@ impl Watch {
         &self.namespace
     }
 
-    fn begin(&self) -> Result<()> {
+    fn begin(&self, existing: bool) -> Result<()> {
         let inner = &*self.namespace.store().0;
         inner.call(|backend| {
             backend.begin_watch();
             Ok(())
         })?;
+        if existing {
+            return Ok(()); // nothing is known
+        }
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let (moment, mut found) = self.compare(&Known::default(), false)?;
         seen.known.apply(&mut found.pending)?;

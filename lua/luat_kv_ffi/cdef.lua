@@ -118,6 +118,7 @@ void luat_kv_watch_free(struct luat_kv_watch *watch);
     LUAT_KV_FORMAT_JSON_LINES = 1,
     LUAT_KV_IMPORT_REPLACE = 1,
     LUAT_KV_WATCH_VALUES = 1,
+    LUAT_KV_WATCH_EXISTING = 2,
     LUAT_KV_CHANGE_PUT = 1,
     LUAT_KV_CHANGE_DELETE = 2,
     LUAT_KV_CHANGE_EXPIRE = 3,

@@ -17,12 +17,17 @@ pub struct luat_kv_watch(Watch);
 
 /// Return the new values too. For luat_kv_watch_options.flags.
 pub const LUAT_KV_WATCH_VALUES: u32 = 1;
+/// Begin with what is there: the first luat_kv_watch_next() returns every live key as LUAT_KV_CHANGE_PUT. A program that
+/// keeps a copy of the keys needs no list then, and can miss nothing between that and the watch. For
+/// luat_kv_watch_options.flags.
+pub const LUAT_KV_WATCH_EXISTING: u32 = 2;
 
 /// The key was stored, by any write that gave it a new version. From luat_kv_entry_change().
 pub const LUAT_KV_CHANGE_PUT: u32 = 1;
 /// The key was removed. From luat_kv_entry_change().
 pub const LUAT_KV_CHANGE_DELETE: u32 = 2;
-/// The key is not there any more because it has expired. From luat_kv_entry_change().
+/// The key is not there any more because it has expired. This is told with the next change of the store, such as the write
+/// that removes the row; a wait does not end with an expiry. From luat_kv_entry_change().
 pub const LUAT_KV_CHANGE_EXPIRE: u32 = 3;
 
 /// What to watch. Initialize it with luat_kv_watch_options_init(); 0 in a field means its default.
@@ -56,7 +61,9 @@ pub unsafe extern "C" fn luat_kv_watch_options_init(options: *mut luat_kv_watch_
 }
 
 /// Begins to watch keys: luat_kv_watch_next() returns what changes from now on, whoever changes it. What the keys hold
-/// now is no change. A caller that needs it too opens the watch first and reads then, so that nothing is missed.
+/// now is no change, unless LUAT_KV_WATCH_EXISTING is set: then it is what the first call returns. A program that keeps a
+/// copy of the keys sets it. With a list of its own it could miss the removal of a key that was put just before the list
+/// and removed just after.
 ///
 /// A watch compares all its keys whenever the store has changed, which takes about a millisecond for 1000 keys, and
 /// remembers the name of each. A prefix that many more keys begin with is better divided.
@@ -79,11 +86,12 @@ pub unsafe extern "C" fn luat_kv_watch_open(
     call!(error, set(out, ptr::null_mut()), {
         let (namespace, out) = (handle(ns, "ns")?, required(out, "out")?);
         let options = options::read(options, "luat_kv_watch_options")?;
-        options::unused(options.flags & !LUAT_KV_WATCH_VALUES, "luat_kv_watch_options.flags")?;
+        let flags = LUAT_KV_WATCH_VALUES | LUAT_KV_WATCH_EXISTING;
+        options::unused(options.flags & !flags, "luat_kv_watch_options.flags")?;
         let keys = texts(options.keys, options.key_count)?;
         let prefix = text(options.prefix.data, options.prefix.len, "the prefix")?;
-        let values = options.flags & LUAT_KV_WATCH_VALUES != 0;
-        give(out, || namespace.0.watch(&WatchOptions { keys: &keys, prefix, values }).map(luat_kv_watch))
+        let [values, existing] = [LUAT_KV_WATCH_VALUES, LUAT_KV_WATCH_EXISTING].map(|flag| options.flags & flag != 0);
+        give(out, || namespace.0.watch(&WatchOptions { keys: &keys, prefix, existing, values }).map(luat_kv_watch))
     })
 }
 

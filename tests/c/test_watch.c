@@ -127,6 +127,22 @@ static void what_expires_is_told_with_the_next_change(void)
     kv_close(kv);
 }
 
+static void a_watch_can_begin_with_what_is_there(void)
+{
+    struct kv kv = open_default();
+    CHECK_PUT(kv.ns, "a", "1");
+    CHECK_PUT(kv.ns, "b", "2");
+    luat_kv_watch *watch = watch_with(kv.ns, "", LUAT_KV_WATCH_VALUES | LUAT_KV_WATCH_EXISTING);
+    CHECK_STATUS(luat_kv_delete(kv.ns, LUAT_KV_TEXT("a"), &error), LUAT_KV_OK);
+    CHECK_PUT(kv.ns, "c", "3");
+    CHECK_TOLD(next(watch, 0), "+b=2 +c=3 ");
+    check_nothing(watch);
+    CHECK_STATUS(luat_kv_delete(kv.ns, LUAT_KV_TEXT("c"), &error), LUAT_KV_OK);
+    CHECK_TOLD(next(watch, 0), "-c ");
+    luat_kv_watch_free(watch);
+    kv_close(kv);
+}
+
 static luat_kv_watch *waited_for;
 
 static void wait_for_one(int number)
@@ -158,8 +174,8 @@ static void wrong_requests_are_refused(void)
     luat_kv_watch *watch;
 #define REFUSED(status, words) CHECK_REFUSED(luat_kv_watch_open(kv.ns, &options, &watch, &error), status, words)
     luat_kv_watch_options_init(&options, sizeof options);
-    options.flags = 2;
-    REFUSED(LUAT_KV_INVALID, "luat_kv_watch_options.flags has the unknown value 2");
+    options.flags = 4;
+    REFUSED(LUAT_KV_INVALID, "luat_kv_watch_options.flags has the unknown value 4");
     options.flags = 0;
     options.keys = &key;
     options.key_count = 1;
@@ -315,6 +331,7 @@ static const struct check_test tests[] = {
     TEST(changes_are_told_once),
     TEST(keys_can_be_named),
     TEST(what_expires_is_told_with_the_next_change),
+    TEST(a_watch_can_begin_with_what_is_there),
     TEST(a_wait_ends_with_a_change),
     TEST(wrong_requests_are_refused),
     TEST(a_descriptor_tells_an_event_loop),

@@ -1,6 +1,6 @@
 //! Watches beside writes of other processes: whoever follows one arrives at what the store holds.
 //!
-//! Each client has threads that keep a copy of the keys, by a list and then by the changes alone, and one that writes.
+//! Each client has threads that keep a copy of the keys by a watch alone, and one that writes.
 //! They write in bursts: a change that a watch misses shows when nothing is written after it. Between two bursts each
 //! copy must become what the file contains. Clients are killed and started again, also within a burst, and another program
 //! writes, which wakes nobody. The library sleeps between its steps at times.
@@ -141,7 +141,11 @@ impl<'a> Round<'a> {
         }
         let begun = Instant::now();
         let written = || self.shared.written.iter().all(|written| written.load(SeqCst) == self.number);
-        while !written() && begun.elapsed() < KEEPS_UP {
+        while !written() {
+            if begun.elapsed() > KEEPS_UP {
+                run.complain(format!("burst {}: a client has not written", self.number));
+                return;
+            }
             thread::sleep(Duration::from_micros(100));
         }
         let expected = hash(&list(&self.namespace));
@@ -205,10 +209,10 @@ fn write(namespace: &Namespace, rng: &mut Rng) {
     }
 }
 
-/// Keeps a copy of the keys. The watch begins before the list, so no change is between the two.
+/// Keeps a copy of the keys.
 fn follow(namespace: &Namespace, shared: &Shared, hash_of_copy: &AtomicU64, timeout: Duration) -> ! {
-    let watch = namespace.watch(&WatchOptions::new().values(true)).expect("a watch");
-    let mut copy = list(namespace);
+    let watch = namespace.watch(&WatchOptions::new().existing(true).values(true)).expect("a watch");
+    let mut copy = Copy::new();
     loop {
         hash_of_copy.store(hash(&copy), SeqCst);
         for change in watch.next(timeout).expect("changes") {

@@ -86,6 +86,26 @@ fn what_is_not_watched_is_not_reported() {
 }
 
 #[test]
+fn a_watch_can_begin_with_what_is_there() {
+    both(|store, _| {
+        let n = store.namespace("n").unwrap();
+        ["a", "b", "x"].iter().for_each(|key| _ = n.put(key, *key).unwrap());
+        let watch = n.watch(&WatchOptions::new().existing(true).values(true)).unwrap();
+        let by_keys = n.watch(&WatchOptions::new().existing(true).keys(&["b", "none"])).unwrap();
+        n.delete("a").unwrap();
+        let changes = watch.next(FOR_EVER).unwrap();
+        assert_eq!(
+            changes.iter().map(|change| change.entry.clone()).collect::<Vec<_>>(),
+            [n.get_entry("b").unwrap().unwrap(), n.get_entry("x").unwrap().unwrap(),]
+        );
+        // A key that comes and goes before the first call was never there.
+        assert_eq!((now(&watch), now(&by_keys)), (String::new(), "+b".into()));
+        n.delete("b").unwrap();
+        assert_eq!((now(&watch), now(&by_keys)), ("-b".into(), "-b".into()));
+    });
+}
+
+#[test]
 fn changes_between_two_calls_become_one() {
     both(|store, _| {
         let n = store.namespace("n").unwrap();
@@ -187,9 +207,8 @@ fn a_watch_that_follows_all_changes_ends_with_what_the_store_holds() {
     both(|store, _| {
         let n = &store.namespace("n").unwrap();
         (0..20).for_each(|i| _ = n.put(&format!("k{i:02}"), "0").unwrap());
-        let watch = n.watch(&WatchOptions::new().prefix("k").values(true)).unwrap();
-        let page = n.list(&ListOptions::new().values(true)).unwrap();
-        let mut copy: BTreeMap<_, _> = page.entries.into_iter().map(|entry| (entry.key.clone(), entry)).collect();
+        let watch = n.watch(&WatchOptions::new().prefix("k").existing(true).values(true)).unwrap();
+        let mut copy = BTreeMap::new();
         let writers = AtomicBool::new(true);
         thread::scope(|scope| {
             let threads = [7_u64, 11].map(|step| {

@@ -15,6 +15,7 @@ export const FORMAT_JSON = 0;
 export const FORMAT_JSON_LINES = 1;
 export const IMPORT_REPLACE = 1;
 export const WATCH_VALUES = 1;
+export const WATCH_EXISTING = 2;
 export const CHANGE_PUT = 1;
 export const CHANGE_DELETE = 2;
 export const CHANGE_EXPIRE = 3;

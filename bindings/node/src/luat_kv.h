@@ -139,6 +139,13 @@
 #define LUAT_KV_WATCH_VALUES 1
 
 /**
+ * Begin with what is there: the first luat_kv_watch_next() returns every live key as LUAT_KV_CHANGE_PUT. A program that
+ * keeps a copy of the keys needs no list then, and can miss nothing between that and the watch. For
+ * luat_kv_watch_options.flags.
+ */
+#define LUAT_KV_WATCH_EXISTING 2
+
+/**
  * The key was stored, by any write that gave it a new version. From luat_kv_entry_change().
  */
 #define LUAT_KV_CHANGE_PUT 1
@@ -149,7 +156,8 @@
 #define LUAT_KV_CHANGE_DELETE 2
 
 /**
- * The key is not there any more because it has expired. From luat_kv_entry_change().
+ * The key is not there any more because it has expired. This is told with the next change of the store, such as the write
+ * that removes the row; a wait does not end with an expiry. From luat_kv_entry_change().
  */
 #define LUAT_KV_CHANGE_EXPIRE 3
 
@@ -1390,7 +1398,9 @@ void luat_kv_watch_options_init(struct luat_kv_watch_options *options,
 
 /**
  * Begins to watch keys: luat_kv_watch_next() returns what changes from now on, whoever changes it. What the keys hold
- * now is no change. A caller that needs it too opens the watch first and reads then, so that nothing is missed.
+ * now is no change, unless LUAT_KV_WATCH_EXISTING is set: then it is what the first call returns. A program that keeps a
+ * copy of the keys sets it. With a list of its own it could miss the removal of a key that was put just before the list
+ * and removed just after.
  *
  * A watch compares all its keys whenever the store has changed, which takes about a millisecond for 1000 keys, and
  * remembers the name of each. A prefix that many more keys begin with is better divided.

@@ -18,6 +18,7 @@ use crate::text::show;
 Examples:
   luat-kv -n blog watch
   luat-kv -n blog watch post: --values
+  luat-kv -n blog watch --existing --json            to keep a copy
   luat-kv -n jobs watch --max 1 --timeout 60 && run-the-jobs
   luat-kv -n blog watch --json | while read -r change; do ./refresh; done
 
@@ -39,6 +40,9 @@ pub struct Watch {
     /// Only this key; may be repeated
     #[arg(short, long, value_name = "KEY", conflicts_with = "prefix")]
     key: Vec<String>,
+    /// Begin with the keys that are there
+    #[arg(short, long)]
+    existing: bool,
     /// With the new values
     #[arg(long)]
     values: bool,
@@ -55,7 +59,7 @@ const LOOK: Duration = Duration::from_millis(500);
 
 pub fn watch(place: &Place, args: &Watch, out: &mut Output) -> Result<(), Fail> {
     let keys: Vec<&str> = args.key.iter().map(String::as_str).collect();
-    let options = WatchOptions::new().keys(&keys).prefix(&args.prefix).values(args.values);
+    let options = WatchOptions::new().keys(&keys).prefix(&args.prefix).existing(args.existing).values(args.values);
     let watch = place.namespace(Access::Read)?.watch(&options)?;
     let (mut left, mut last) = (args.max.unwrap_or(u64::MAX), Instant::now());
     loop {
