@@ -4,6 +4,7 @@
 //! the rows (`known`), all as of one moment. So it needs no log of changes and costs a writer nothing but a wake, and a
 //! caller that is slow finds the latest state of each key, however many changes led to it.
 
+use std::cell::Cell;
 #[cfg(unix)]
 use std::ffi::c_int;
 use std::fmt;
@@ -16,7 +17,7 @@ pub(crate) use self::known::{Comparison, Stamp, Watched};
 use self::known::{Known, Pending};
 #[cfg(target_os = "linux")]
 pub(crate) use self::notifier::Notifier;
-use crate::backend::Moment;
+use crate::backend::{Backend, Moment};
 use crate::error::{Code, Error, Result};
 use crate::namespace::{Namespace, after_prefix};
 use crate::test_hooks;
@@ -295,7 +296,7 @@ impl Watch {
             return Ok(Vec::new());
         }
         let begun = Instant::now();
-        let (moment, found) = self.compare(&seen.known, self.values)?;
+        let (moment, found) = self.compare(&seen.known, true)?;
         let ended = Instant::now();
         seen.moment = moment.filter(|_| found.is_complete);
         #[cfg(target_os = "linux")]
@@ -307,22 +308,29 @@ impl Watch {
         Ok(found.changes)
     }
 
-    /// Returns what differs, and the moment before the rows were read: what changes meanwhile may be among them or not,
-    /// and is compared again.
-    fn compare(&self, known: &Known, values: bool) -> Result<(Option<Moment>, known::Found)> {
+    /// Returns what differs from what is `known` and, with `tells`, how; and the moment before the rows were read: what
+    /// changes meanwhile may be among them or not, and is compared again.
+    fn compare(&self, known: &Known, tells: bool) -> Result<(Option<Moment>, known::Found)> {
+        /// A comparison of more keys may take so long that a fork must not wait for it.
+        const MANY: usize = 10_000;
         let inner = &*self.namespace.store().0;
         let watched = match &*self.keys {
             [] => Watched::Range { from: &self.prefix, below: self.below.as_deref() },
             keys => Watched::Keys(keys),
         };
-        inner.call(|backend| {
+        let compare = |backend: &dyn Backend| {
             let moment = backend.moment();
             test_hooks::delay();
-            let mut comparison = Comparison::new(known, values, inner.clock.now());
+            let now = inner.clock.now();
+            let mut comparison =
+                if tells { Comparison::new(known, self.values, now) } else { Comparison::beginning(known, now) };
             backend.compare(self.namespace.name(), &watched, &mut comparison)?;
             test_hooks::delay();
             Ok((moment, comparison.end()))
-        })
+        };
+        // How many there are is not known at first.
+        let may_be_many = self.keys.is_empty() && (known.len() == 0 || known.len() > MANY);
+        if may_be_many { inner.call_for_long(&Cell::new(false), compare) } else { inner.call(compare) }
     }
 
     /// Waits for a change. If the last look found nothing, rests first: writes to other keys, without a pause, would

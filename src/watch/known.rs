@@ -67,13 +67,32 @@ pub(super) struct Pending {
     now: Option<KnownKey>,
 }
 
+/// See [`Known::apply`].
+const FEW: usize = 16;
+
 impl Known {
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Takes differences, which are those of a comparison with this. After an error both are as before.
     pub fn apply(&mut self, pending: &mut Vec<Pending>) -> Result<()> {
         if pending.iter().all(|pending| pending.is_known && pending.now.is_some()) {
             for Pending { place, now, .. } in pending.drain(..) {
                 if let Some((known, now)) = self.0.get_mut(place).zip(now) {
                     *known = now;
+                }
+            }
+            return Ok(());
+        }
+        // A few are cheaper to move one by one than all keys at once.
+        if pending.len() <= FEW {
+            self.0.try_reserve(pending.len()).map_err(|_| Error::no_memory(self.0.len() * size_of::<KnownKey>()))?;
+            for Pending { place, is_known, now } in pending.drain(..).rev() {
+                match (is_known, now) {
+                    (true, Some(now)) => self.0[place] = now,
+                    (true, None) => _ = self.0.remove(place),
+                    (false, now) => now.into_iter().for_each(|now| self.0.insert(place, now)),
                 }
             }
             return Ok(());
@@ -103,6 +122,8 @@ pub(crate) struct Comparison<'k> {
     known: &'k [KnownKey],
     /// The first known key that has not been compared.
     next: usize,
+    /// Whether the changes are wanted, or only what becomes known.
+    tells: bool,
     values: bool,
     /// In Unix seconds.
     pub now: i64,
@@ -121,7 +142,12 @@ pub(super) struct Found {
 
 impl<'k> Comparison<'k> {
     pub(super) fn new(known: &'k Known, values: bool, now: i64) -> Self {
-        Comparison { known: &known.0, next: 0, values, now, found: Found::default() }
+        Comparison { known: &known.0, next: 0, tells: true, values, now, found: Found::default() }
+    }
+
+    /// A comparison that only finds out what is there.
+    pub(super) fn beginning(known: &'k Known, now: i64) -> Self {
+        Comparison { tells: false, ..Comparison::new(known, false, now) }
     }
 
     /// Compares the next live row. They come in byte order of their keys.
@@ -141,11 +167,14 @@ impl<'k> Comparison<'k> {
 
     fn changed(&mut self, row: Listed<'_>, stamp: Stamp, known: Option<usize>) -> Result<()> {
         let (key, expiration) = (copy_text(row.key)?, row.expiration);
-        let metadata = row.metadata.map(copy_text).transpose()?;
-        let now = Some(KnownKey { key: copy_text(&key)?, stamp, expiration });
-        let entry = Entry { key, value: None, metadata, expiration, version: row.version };
+        let now = Some(KnownKey { key, stamp, expiration });
         let pending = Pending { place: known.unwrap_or(self.next), is_known: known.is_some(), now };
-        self.add(Change { kind: ChangeKind::Put, entry }, pending)
+        if self.tells {
+            let (key, metadata) = (copy_text(row.key)?, row.metadata.map(copy_text).transpose()?);
+            let entry = Entry { key, value: None, metadata, expiration, version: row.version };
+            push(&mut self.found.changes, Change { kind: ChangeKind::Put, entry })?;
+        }
+        push(&mut self.found.pending, pending)
     }
 
     /// The next known key is not there any more.
@@ -156,11 +185,7 @@ impl<'k> Comparison<'k> {
         let entry = Entry { key: copy_text(key)?, ..Entry::default() };
         let pending = Pending { place: self.next, is_known: true, now: None };
         self.next += 1;
-        self.add(Change { kind, entry }, pending)
-    }
-
-    fn add(&mut self, change: Change, pending: Pending) -> Result<()> {
-        push(&mut self.found.changes, change)?;
+        push(&mut self.found.changes, Change { kind, entry })?;
         push(&mut self.found.pending, pending)
     }
 
@@ -248,7 +273,8 @@ mod tests {
         };
         let (mut known, mut rows, mut last) = (Known::default(), Rows::new(), Rows::new());
         for now in 0..2000 {
-            for _ in 0..below(4) {
+            let most = if now % 10 == 0 { 100 } else { 4 };
+            for _ in 0..below(most) {
                 let key = below(40).to_string();
                 match below(3) {
                     0 => _ = rows.remove(&key),
