@@ -158,7 +158,8 @@ unsafe fn start(store: &Inner) -> io::Result<JoinHandle<()>> {
     thread
 }
 
-const STACK: usize = 64 * 1024;
+/// It may connect to a server, which takes several libraries.
+const STACK: usize = 512 * 1024;
 
 /// The shortest time between two changes that it tells of: otherwise others that write without a pause, even keys that
 /// nobody watches, would keep it and the program's event loop busy.
