@@ -145,12 +145,16 @@ end
 
 --- The options. `range` has those that a list has too.
 local function known_options(range, keys_of)
-  local known = { names = { "prefix", "keys", "values", "type", "timeout" }, prefix = range.prefix }
+  local known = { names = { "prefix", "keys", "existing", "values", "type", "timeout" }, prefix = range.prefix }
 
   function known.keys(option, into)
     local function wrong(message) option:wrong(message) end
     into.keys = keys_of(option:expect("table"), wrong)
     if #into.keys == 0 then wrong("it is empty; leave it out to watch the whole namespace") end
+  end
+
+  function known.existing(option, into)
+    into.existing = option:boolean()
   end
 
   function known.values(option, into)
@@ -175,7 +179,9 @@ local watch_cell = ffi.new("luat_kv_watch *[1]")
 local function open(ptr, object, given)
   local keys, options = given.keys or NONE, ffi.new("luat_kv_watch_options")
   C.luat_kv_watch_options_init(options, ffi.sizeof(options))
-  options.flags = given.values and constants.LUAT_KV_WATCH_VALUES or 0
+  local values = given.values and constants.LUAT_KV_WATCH_VALUES or 0
+  local existing = given.existing and constants.LUAT_KV_WATCH_EXISTING or 0
+  options.flags = values + existing
   options.prefix.data, options.prefix.len = given.prefix, given.prefix and #given.prefix or 0
   local views = ffi.new("luat_kv_bytes[?]", math.max(#keys, 1))
   for i = 1, #keys do

@@ -495,8 +495,9 @@ function Namespace:export(file, options) end
 function Namespace:import(file, options) end
 
 --- Begins to watch keys: `next` of the watch, or a loop over it, returns what changes from now on, whoever changes it, in
---- this process or another one. What the keys hold now is no change. If you need that too, open the watch first and read
---- then, so that nothing is missed.
+--- this process or another one. What the keys hold now is no change, unless `existing` is set: then the first answer is
+--- every live key as a put. A program that keeps a copy of the keys sets it. With a list of its own it could miss the
+--- removal of a key that was put just before the list and removed just after.
 ---
 --- A watch compares all its keys whenever the store has changed, which takes about a millisecond for 1000 keys, and
 --- remembers the name of each. A prefix that many more keys begin with is better divided.
@@ -509,7 +510,7 @@ function Namespace:import(file, options) end
 ---   print(change.type, change.name) -- ends when nothing has changed for five seconds
 --- end
 ---
---- local watch = kv:watch({ keys = { "config" }, values = true, type = "json" })
+--- local watch = kv:watch({ keys = { "config" }, existing = true, values = true, type = "json" })
 --- for _, change in ipairs(watch:next(0) or {}) do apply(change.value) end -- does not wait
 --- ```
 ---@param options? luat_kv.WatchOptions
@@ -690,6 +691,7 @@ function Batch:commit() end
 ---@class luat_kv.WatchOptions
 ---@field keys? string[] only these keys, 1 to 1000 of them, whether they exist or not
 ---@field prefix? string only keys that begin with it, literally; not with `keys`
+---@field existing? boolean whether the first answer is what is there: every live key as a put (default: false)
 ---@field values? boolean|"text"|"json"|"arrayBuffer" whether each put has its `value`, and as which type
 ---@field type? "text"|"json"|"arrayBuffer" the type of the values, with `values = true`
 ---@field timeout? number seconds after which a loop ends if nothing has changed (default: it never ends by itself)

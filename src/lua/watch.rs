@@ -105,7 +105,7 @@ fn read_documents(tape: &mut Tape, changes: &[Change], json: bool) -> Result<()>
 /// `kv:watch(options?)`: returns the values that a generic `for` takes, of which the first is the watch.
 pub(super) unsafe extern "C-unwind" fn open(l: State) -> c_int {
     let body = |call: &mut Call<'_>| {
-        const OPTIONS: &[&str] = &["prefix", "keys", "values", "type", "timeout"];
+        const OPTIONS: &[&str] = &["prefix", "keys", "existing", "values", "type", "timeout"];
         const TYPES: &[(&str, Values)] =
             &[("text", Values::Bytes), ("json", Values::Json), ("arrayBuffer", Values::Bytes)];
         let namespace = namespace::this(call)?;
@@ -120,6 +120,7 @@ pub(super) unsafe extern "C-unwind" fn open(l: State) -> c_int {
                         return value.wrong("it is empty; leave it out to watch the whole namespace");
                     }
                 }
+                "existing" => options.existing = value.boolean(call)?,
                 "values" => {
                     values = wanted_values(call, value)?;
                     is_true = call.type_of(value.index) == ffi::LUA_TBOOLEAN && values != Values::None;

@@ -79,6 +79,33 @@ function Watch:test_what_is_not_watched_is_not_reported()
   lu.assertEquals({ now(by_keys), now(by_prefix) }, { "+missing", "-user:1" })
 end
 
+function Watch:test_it_begins_with_what_is_there_on_request()
+  self.kv:put("a", 1)
+  self.kv:put("b", 2, { metadata = { "m" } })
+  local watch, each = self.kv:watch({ existing = true, values = true }), self.kv:watch({ existing = true, timeout = 0 })
+  local others = { self.kv:watch({ existing = true, keys = { "b", "missing" } }), self.kv:watch({ existing = false }) }
+  self.kv:delete("a")
+  self.kv:put("c", 3)
+  lu.assertEquals(plain(watch:next(0)), {
+    { name = "b", type = "put", value = "2", metadata = { "m" } }, { name = "c", type = "put", value = "3" },
+  })
+  lu.assertNil(watch:next(0))
+  local names = {}
+  for change in each do names[#names + 1] = change.name end
+  lu.assertEquals(names, { "b", "c" })
+  lu.assertEquals({ now(others[1]), now(others[2]) }, { "+b", "-a +c" })
+  self.kv:delete("c")
+  for _, any in ipairs({ watch, each, others[2] }) do lu.assertEquals(now(any), "-c") end
+  lu.assertEquals(now(others[1]), "")
+end
+
+function Watch:test_it_begins_with_what_comes_first_if_nothing_is_there()
+  local watch = self.kv:watch({ existing = true })
+  lu.assertNil(watch:next(0))
+  self.kv:put("a", 1)
+  lu.assertEquals(now(watch), "+a")
+end
+
 function Watch:test_an_expiry_is_told_from_a_removal()
   self.kv:put("gone", "value", { expirationTtl = 1 })
   self.kv:put("deleted", "value", { expirationTtl = 1000 })
@@ -246,6 +273,8 @@ function Watch:test_bad_options()
   refused({ keys = { "a", "" } }, "INVALID", "the key is empty")
   refused({ keys = { "\255" } }, "INVALID", "the key is not UTF-8")
   refused({ keys = { "a" }, prefix = "b" }, "INVALID", "a watch has either keys or a prefix")
+  refused({ existing = 1 }, "option 'existing'", "boolean expected, got number")
+  refused({ existing = "true" }, "option 'existing'", "boolean expected, got string")
   refused({ values = "yaml" }, "option 'values'", "unknown value 'yaml'")
   refused({ values = 1 }, "option 'values'")
   refused({ type = "json" }, "option 'type'", "only with values = true")
