@@ -5,10 +5,10 @@ local KV = host.server.KV
 
 --- Returns a function that returns the present value of a setting.
 local function open(kv)
-  local watch, settings = kv:watch({ values = true }), {}
-  for name, key in kv:each({ values = true }) do settings[name] = key.value end
+  -- The first changes are the settings that are there.
+  local watch, settings = kv:watch({ existing = true, values = true, timeout = 0 }), {}
   return function(name)
-    for _, change in ipairs(watch:next(0) or {}) do
+    for change in watch do
       settings[change.name] = change.value -- nil after a delete
     end
     return settings[name]
