@@ -332,8 +332,9 @@ export class Namespace {
 
   /**
    * Reports changes of keys from now on, whoever makes them: `for await (const { name, type } of kv.watch())`. What the
-   * keys hold now is no change. A caller that needs it too begins to watch first and reads then, so that it misses
-   * nothing.
+   * keys hold now is no change, unless `existing` is set: then it is what the watch reports first. A program that keeps
+   * a copy of the keys sets it. With a list of its own it could miss the removal of a key that was put just before the
+   * list and removed just after.
    *
    * A watch compares all its keys whenever the store has changed, and remembers the name of each. While nobody waits
    * with it, it does nothing.
@@ -351,6 +352,11 @@ export interface WatchOptions {
   keys?: string[] | null | undefined;
   /** Only keys with this prefix. There are no wildcards. */
   prefix?: string | null | undefined;
+  /**
+   * Whether to begin with what is there: the first changes are then a put of each live key, so a program that keeps a
+   * copy needs no list. Default: false.
+   */
+  existing?: boolean | undefined;
   /** Whether to return the new values too, and as which type; true is `"text"`. */
   values?: boolean | SyncValueType | undefined;
   /** Ends the watch. What waits, and every later call, is rejected with the signal's reason. */

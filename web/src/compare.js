@@ -24,12 +24,13 @@ export class Known {
   #rows = new Map();
   #round = 0;
 
-  /** `watched` is the result of options.watch(). What the keys hold now is known. */
+  /** `watched` is the result of options.watch(). What the keys hold now is known, unless `existing` is set. */
   constructor(core, namespace, watched) {
     this.#core = core;
     this.#namespace = namespace;
     this.#watched = { ...watched, values: null };
-    this.take();
+    if (watched.existing) core.open();
+    else this.take();
     this.#watched = watched;
   }
 

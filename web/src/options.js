@@ -329,10 +329,13 @@ export function each(given, limits) {
   return listing(given, limits, EACH, PAGE, "each() goes through all pages").list;
 }
 
-/** Returns the checked options of a watch: { keys, prefix, values, signal }; null, and for the prefix "", for none. */
+const WATCH = ["keys", "prefix", "existing", "values", "signal"];
+
+/** Returns the checked options of a watch, by their names; null, and for the prefix "", for none. */
 export function watch(given, limits) {
-  const { keys, prefix, values, signal } = only(given, ["keys", "prefix", "values", "signal"]);
+  const { keys, prefix, existing, values, signal } = only(given, WATCH);
   const watched = { keys: null, prefix: readPrefix(prefix, limits), values: valuesType(values), signal: null };
+  watched.existing = flag("existing", existing);
   if (keys !== undefined && keys !== null) watched.keys = watchedKeys(keys, limits);
   if (watched.keys !== null && watched.prefix !== "") throw invalid("a watch has either keys or a prefix");
   watched.signal = abortSignal(signal) ?? null;

@@ -84,7 +84,7 @@ export class Watch {
     this.#namespace = namespace;
     this.#signal = signal;
     this.#known = new Known(core, namespace.name, watched);
-    this.#moment = core.moment;
+    this.#moment = watched.existing ? null : core.moment;
   }
 
   async next(timeout) {

@@ -31,7 +31,7 @@ export async function watches(kv: Namespace, signal: AbortSignal): Promise<void>
       is<typeof metadata, { m: string } | undefined>(true);
     } else is<typeof change.expired, true | undefined>(true);
   }
-  const text: Change<string>[] = await kv.watch({ prefix: "a", values: true }).next(1000);
+  const text: Change<string>[] = await kv.watch({ prefix: "a", existing: true, values: true }).next(1000);
   const stream: ReadableStream<Change<ArrayBuffer>> = kv.watch({ values: "arrayBuffer" }).stream();
   const values: boolean = text.length > 0;
   using any = kv.watch({ values });
@@ -39,6 +39,8 @@ export async function watches(kv: Namespace, signal: AbortSignal): Promise<void>
   void stream;
   // @ts-expect-error
   kv.watch({ type: "json" });
+  // @ts-expect-error
+  kv.watch({ existing: 1 });
   // @ts-expect-error
   plain.next("1");
   // @ts-expect-error

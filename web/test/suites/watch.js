@@ -142,6 +142,27 @@ export default {
     await kv.store.close();
   },
 
+  async "existing begins with what is there, and a key that is removed before the first call is not told"(api) {
+    const kv = await fresh(api);
+    for (const key of ["a", "b"]) await kv.put(key, key);
+    const [kept, some] = [kv.watch({ existing: true, values: true }), kv.watch({ keys: ["a", "c"], existing: true })];
+    const [loop, none] = [kv.watch({ existing: true }), kv.watch({ prefix: "x", existing: true })];
+    const { version } = await kv.getWithMetadata("b");
+    await kv.delete("a");
+    await kv.put("c", "c");
+    const [b, c] = await kept.next();
+    equal([b, short([c]), await news(kept)], [{ name: "b", type: "put", version, value: "b" }, "+c", ""]);
+    equal([await news(some), await news(none)], ["+c", ""]);
+    const { seen, end } = followed(loop);
+    await until(() => seen.length === 2);
+    loop.close();
+    equal([await end, seen], ["ended", ["+b", "+c"]]);
+    await kv.delete("c");
+    equal(await Promise.all([kept, some, none, kv.watch({ existing: false })].map(news)), ["-c", "-c", "", ""]);
+    await kv.store.close();
+    await fails(() => kv.watch({ existing: true }), "INVALID", "the store is closed");
+  },
+
   async "changes are in the byte order of their keys, also those of more than a page"(api) {
     const kv = await fresh(api);
     const names = ["\ufffd", "\u{1f600}", "z", "\ue000", "é", "\u{1f600}a", "\ud7ff"];
@@ -158,6 +179,7 @@ export default {
     for (const name of many) batch.put(name, "1");
     batch.commit();
     equal((await watches[0].next(0)).map(({ name }) => name), many);
+    equal((await kv.watch({ existing: true }).next(0)).length, 2500 + 3);
     await kv.clear();
     equal((await watches[0].next(0)).length, 2500 + 3);
     await kv.store.close();
@@ -193,6 +215,8 @@ export default {
     await kv.delete("e");
     for (const key of ["a", "b", "c", "d"]) await kv.put(key, new Uint8Array(9 * 2 ** 20));
     equal([await news(watch), await news(watch), await news(watch)], ["+a +b", "+c +d -e", ""]);
+    const other = kv.watch({ existing: true, values: "arrayBuffer" });
+    equal([await news(other), await news(other), await news(other)], ["+a +b", "+c +d", ""]);
     await kv.store.close();
   },
 
@@ -336,7 +360,9 @@ export default {
     const wrong = [
       ["TypeError", 5, "options must be an object, not number"],
       ["TypeError", { key: "a" }, 'did you mean "keys"?'],
-      ["TypeError", { other: 1 }, 'unknown option "other": there are keys, prefix, values, signal'],
+      ["TypeError", { other: 1 }, 'unknown option "other": there are keys, prefix, existing, values, signal'],
+      ["TypeError", { existing: 1 }, "existing must be a boolean, not number"],
+      ["TypeError", { existing: null }, "existing must be a boolean, not null"],
       ["TypeError", { keys: "a" }, "keys must be an array, not string"],
       ["TypeError", { keys: [{}] }, "the key must be a string"],
       ["TypeError", { keys: [""] }, "Key name cannot be empty."],
