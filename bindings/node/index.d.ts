@@ -137,6 +137,11 @@ export interface WatchOptions {
   keys?: Key[] | null | undefined;
   /** Only keys with this prefix. There are no wildcards. */
   prefix?: Key | null | undefined;
+  /**
+   * Whether to begin with what is there: the first changes are then a put of each live key, so a program that keeps a
+   * copy needs no list. Default: false.
+   */
+  existing?: boolean | undefined;
   /** Whether to return the new values too, and as which type; true is `"text"`. */
   values?: boolean | ValueType | undefined;
   /** Closes the watch when it aborts. A call that waits is then rejected with the signal's reason, as in `fetch`. */
@@ -327,8 +332,9 @@ export class Namespace {
 
   /**
    * Begins to watch keys: the watch reports what changes from now on, by any process. What the keys hold now is no
-   * change: a caller that needs it too reads it after this call, so that nothing is missed. Without options, it watches
-   * the whole namespace.
+   * change, unless `existing` is set: then it is what the watch reports first. A program that keeps a copy of the keys
+   * sets it. With a list of its own it could miss the removal of a key that was put just before the list and removed
+   * just after. Without options, the watch is of the whole namespace.
    *
    * A watch compares all its keys whenever the store has changed, which takes about a millisecond for 1000 keys, and
    * remembers the name of each. A prefix that many more keys begin with is better divided.

@@ -32,7 +32,7 @@ const takenBuffer: Buffer | null = kv.take("k", "buffer").value;
 const result = kv.atomic().check("k", entry.version).put("k", "v").namespace("m").delete("k").incr("n").commit();
 if (result.ok) result.version.length;
 const watch: Watch<Session, { m: number }> = kv.watch<Session, { m: number }>({ prefix: "a", values: "json", signal: AbortSignal.timeout(1) }).ref();
-kv.watch({ keys: ["k", new Uint8Array(1)], values: true }).unref().close();
+kv.watch({ keys: ["k", new Uint8Array(1)], existing: true, values: true }).unref().close();
 async function follow(): Promise<Change[]> {
   for await (const change of watch) {
     if (change.type === "put") [change.version.length, change.expiration, change.metadata?.m.toFixed(), change.value?.user.length];
@@ -67,6 +67,8 @@ Store.openMemory({ durability: "full" });
 Store.openMemory({ cacheSize: 0 });
 // @ts-expect-error
 kv.watch({ type: "json" });
+// @ts-expect-error
+kv.watch({ existing: 1 });
 // @ts-expect-error
 watch.next("1");
 // @ts-expect-error

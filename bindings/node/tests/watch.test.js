@@ -60,6 +60,27 @@ test("a watch of keys or of a prefix reports only these", onEach((kv, store) => 
   assert.deepEqual([byKeys, byPrefix].map((watch) => short(watch.poll())), ["+missing", "-user:1"]);
 }));
 
+test("existing begins with what is there, and a key that is removed before the first call is not told", onEach(async (kv) => {
+  for (const key of ["a", "b"]) kv.put(key, key);
+  const [kept, called] = [kv.watch({ existing: true, values: true }), kv.watch({ keys: ["a", "c"], existing: true })];
+  const [loop, none] = [kv.watch({ existing: true }).ref(), kv.watch({ prefix: "x", existing: true })];
+  const version = kv.getWithMetadata("b").version;
+  kv.delete("a");
+  kv.put("c", "c");
+  const [b, c] = await kept.next();
+  assert.deepEqual([b, short([c]), kept.poll()], [{ name: "b", type: "put", version, value: "b" }, "+c", []]);
+  assert.deepEqual([short(called.poll()), await none.next(0)], ["+c", []]);
+  const seen = [];
+  for await (const change of loop) {
+    seen.push(short([change]));
+    if (change.name === "c") break;
+  }
+  assert.deepEqual(seen, ["+b", "+c"]);
+  kv.delete("c");
+  assert.deepEqual([kept, called, none].map((watch) => short(watch.poll())), ["-c", "-c", ""]);
+  assert.deepEqual(kv.watch({ existing: false }).poll(), []);
+}));
+
 test("values come as the type that is asked for", onEach((kv) => {
   const types = [true, "text", "json", "buffer", "arrayBuffer"];
   const watches = types.map((values) => kv.watch({ values }));
@@ -284,8 +305,9 @@ test("one call at a time waits, and an error closes nothing", onEach(async (kv) 
 test("what a watch and next() refuse", onEach(async (kv) => {
   for (const options of [1, "x", [], true]) wrongType(/options must be an object/, () => kv.watch(options));
   wrongType(/unknown option value: did you mean values\?/, () => kv.watch({ value: true }));
-  wrongType(/unknown option type: the options are keys, prefix, values, signal$/, () => kv.watch({ type: "json" }));
+  wrongType(/unknown option type: the options are keys, prefix, existing, values, signal$/, () => kv.watch({ type: "json" }));
   wrongType(/^values must be|^type must be one of/, () => kv.watch({ values: "xml" }));
+  for (const existing of [1, 0, "true", null, {}]) wrongType(/^existing must be a boolean, not /, () => kv.watch({ existing }));
   for (const keys of ["k", 1, new Set(["k"]), {}]) wrongType(/^keys must be an array, not /, () => kv.watch({ keys }));
   for (const key of [undefined, null, 1, {}]) wrongType(/^a key must be a string or a Uint8Array/, () => kv.watch({ keys: ["k", key] }));
   for (const prefix of [1, {}, ["a"]]) wrongType(/^prefix must be a string/, () => kv.watch({ prefix }));
