@@ -181,6 +181,9 @@ struct list_options {
 struct watch_options {
     std::optional<std::vector<std::string>> keys{}; ///< Only these keys, 1 to 1000, whether they exist or not.
     std::string prefix{};                           ///< Only keys with this prefix. There are no wildcards.
+    /// Whether to begin with what is there: the first changes are then every live key, as a put. A program that keeps a
+    /// copy of the keys needs no list then, and can miss nothing between that and the watch.
+    bool existing = false;
     /// Whether to include the new values. What one batch has changed may then be returned in parts, if its values
     /// amount to more than 16 MiB.
     bool values = false;
@@ -331,7 +334,7 @@ inline luat_kv_watch_options to_c(const watch_options& options, std::vector<luat
     if (options.keys)
         for (const std::string& key : *options.keys)
             keys.push_back(bytes(key));
-    c.flags = options.values ? LUAT_KV_WATCH_VALUES : 0U;
+    c.flags = (options.values ? LUAT_KV_WATCH_VALUES : 0U) | (options.existing ? LUAT_KV_WATCH_EXISTING : 0U);
     c.prefix = bytes(options.prefix);
     c.keys = keys.data();
     c.key_count = keys.size();
@@ -862,8 +865,9 @@ public:
     /// default limit the first pages are small.
     [[nodiscard]] entry_range each(const list_options& options = {}) const { return ns(), entry_range(ns_, options); }
 
-    /// Begins to watch keys: watch::next() returns what changes from now on. What they hold now is no change. A caller
-    /// that needs it too opens the watch first and reads then, so that nothing is missed.
+    /// Begins to watch keys: watch::next() returns what changes from now on. What they hold now is no change, unless
+    /// watch_options::existing is set. A program that keeps a copy of the keys sets it. With a list of its own it could
+    /// miss the removal of a key that was put just before the list and removed just after.
     [[nodiscard]] watch open_watch(const watch_options& options = {}) const {
         std::vector<luat_kv_bytes> keys;
         const luat_kv_watch_options c = detail::to_c(options, keys);

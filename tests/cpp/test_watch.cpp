@@ -90,6 +90,24 @@ static void what_is_not_watched_is_not_reported() {
     CHECK(now(by_keys) == "+missing" && now(by_prefix) == "-user:1");
 }
 
+static void a_watch_can_begin_with_what_is_there() {
+    auto kv = open_default();
+    kv.put("a", "1");
+    kv.put("b", "2");
+    luat_kv::watch_options options;
+    options.existing = true;
+    auto without = kv.open_watch(options);
+    options.values = true;
+    auto watch = kv.open_watch(options);
+    kv.erase("a");
+    kv.put("c", "3");
+    const auto changes = watch.next(1min);
+    CHECK(told_all(changes) == "+b +c" && changes[0].value() == "2" && changes[1].value() == "3");
+    CHECK(now(without) == "+b +c" && now(without) == "" && now(watch) == "");
+    kv.erase("c");
+    CHECK(now(without) == "-c" && now(watch) == "-c");
+}
+
 static void an_expiry_is_told_from_a_removal() {
     auto store = open_store();
     auto kv = store.open_namespace("test");
@@ -353,6 +371,7 @@ int main(int argc, char** argv) {
     const check_test tests[] = {
         TEST(changes_have_all_there_is),
         TEST(what_is_not_watched_is_not_reported),
+        TEST(a_watch_can_begin_with_what_is_there),
         TEST(an_expiry_is_told_from_a_removal),
         TEST(a_batch_comes_together),
         TEST(a_watch_waits),
