@@ -117,6 +117,20 @@ func TestChangesInARangeLoop(t *testing.T) {
 	})
 }
 
+func TestALoopOverChangesCanBeginWithWhatIsThere(t *testing.T) {
+	n := memory(t)
+	put(t, n, "a", "1")
+	put(t, n, "b", "2")
+	keys := ""
+	for change, err := range n.Watch(within(t), &luatkv.WatchOptions{Existing: true}) {
+		ok(t, err)
+		if keys += told([]luatkv.Change{change}); change.Key == "b" {
+			break
+		}
+	}
+	equal(t, keys, "+a+b")
+}
+
 func TestAnErrorEndsALoopOverChanges(t *testing.T) {
 	turns := 0
 	for _, err := range memory(t).Watch(context.Background(), &luatkv.WatchOptions{Keys: []string{}}) {

@@ -21,6 +21,9 @@ type WatchOptions struct {
 	Keys []string
 	// Prefix selects keys with this prefix. There are no wildcards. Keys and a prefix are ErrInvalid.
 	Prefix string
+	// Existing begins with what is there: every live key is returned first, as ChangePut. A program that keeps a copy of
+	// the keys needs no list then, and can miss nothing between that and the watch.
+	Existing bool
 	// Values includes the new values. The changes of one batch may then be returned in parts, if their values amount to
 	// more than 16 MiB.
 	Values bool
@@ -76,8 +79,9 @@ type Watcher struct {
 // slice is the longest wait within one call into C, which neither a context nor Close can end.
 const slice = 50 * time.Millisecond
 
-// Watcher begins to watch keys: Next returns what changes from now on. What the keys hold now is no change. A caller
-// that needs it too reads it after this call, so that nothing is missed.
+// Watcher begins to watch keys: Next returns what changes from now on. What the keys hold now is no change, unless
+// WatchOptions.Existing is set. A program that keeps a copy of the keys sets it. With a list of its own it could miss
+// the removal of a key that was put just before the list and removed just after.
 //
 // Close the watcher when it is not needed any more. (The garbage collector does it late, and Close of the store too.)
 func (n *Namespace) Watcher(options *WatchOptions) (*Watcher, error) {
@@ -94,6 +98,9 @@ func (n *Namespace) Watcher(options *WatchOptions) (*Watcher, error) {
 	var flags C.uint32_t
 	if options.Values {
 		flags |= C.LUAT_KV_WATCH_VALUES
+	}
+	if options.Existing {
+		flags |= C.LUAT_KV_WATCH_EXISTING
 	}
 	text, lens := joined(options.Keys)
 	r := C.kv_watch_open(n.ptr, flags, options.Prefix, text, &lens[0], C.size_t(len(options.Keys)))

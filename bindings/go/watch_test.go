@@ -95,6 +95,23 @@ func TestWhatIsNotWatchedIsNotReported(t *testing.T) {
 	})
 }
 
+func TestAWatcherCanBeginWithWhatIsThere(t *testing.T) {
+	onWatchable(t, func(t *testing.T, store *luatkv.Store, n *luatkv.Namespace) {
+		put(t, n, "a", "1")
+		put(t, n, "b", "2")
+		all := watcher(t, n, &luatkv.WatchOptions{Existing: true})
+		values := watcher(t, n, &luatkv.WatchOptions{Existing: true, Values: true})
+		ok(t, n.Delete("a"))
+		put(t, n, "c", "3")
+		equal(t, told(must(values.Next(within(t)))(t)), "+b=2 +c=3")
+		equal(t, told(must(all.Next(within(t)))(t)), "+b +c")
+		equal(t, told(must(all.Poll())(t))+told(must(values.Poll())(t)), "")
+		ok(t, n.Delete("c"))
+		equal(t, told(must(values.Next(within(t)))(t)), "-c")
+		equal(t, told(must(all.Next(within(t)))(t)), "-c")
+	})
+}
+
 func TestWhatOneBatchChangesComesTogether(t *testing.T) {
 	onWatchable(t, func(t *testing.T, store *luatkv.Store, n *luatkv.Namespace) {
 		const last = 300
