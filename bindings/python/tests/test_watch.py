@@ -59,6 +59,18 @@ def test_what_is_not_watched_is_not_reported(store: Store, kv: Namespace) -> Non
     assert [change.value for change in by_keys.next(0)] == [None] and told(by_prefix.next(0)) == "-user:1"
 
 
+def test_a_watch_can_begin_with_what_is_there(kv: Namespace) -> None:
+    kv.update(a=b"1", b=b"2")
+    watch, by_keys = kv.watch(existing=True, values=True), kv.watch(["a", "b", "c"], existing=True)
+    del kv["a"]
+    kv["c"] = b"3"
+    assert [(c.key, c.type, c.value) for c in watch.next(0)] == [("b", "put", b"2"), ("c", "put", b"3")]
+    assert told(by_keys.next(0)) == "+b +c"
+    assert watch.next(0) == by_keys.next(0) == []
+    del kv["c"]
+    assert told(watch.next(0)) == told(by_keys.next(0)) == "-c"
+
+
 def test_changes_between_two_calls_become_one(kv: Namespace) -> None:
     watch = kv.watch(values=True)
     for number in range(100):
@@ -193,6 +205,8 @@ def test_what_is_no_watch(kv: Namespace, tmp_path: pathlib.Path) -> None:
         lambda: watch(prefix=5),
         lambda: watch(prefix=None),
         lambda: watch(values=1),
+        lambda: watch(existing=1),
+        lambda: watch(existing=None),
         lambda: watch(["a"], "b"),
         lambda: watch(key="a"),
     ]

@@ -324,23 +324,27 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
         keys: Optional[Iterable[Key]] = None,
         *,
         prefix: Key = b"",
+        existing: bool = False,
         values: bool = False,
         timeout: Optional[float] = None,
     ) -> Watch:
         """Begins to watch keys, and returns a Watch, which tells what changes from now on, whoever changes it. What the
-        keys hold now is no change. If you need it too, open the watch first and read then, so that nothing is missed.
+        keys hold now is no change, unless existing is set.
 
             for change in kv.watch(prefix="user:", timeout=60):
                 print(change.type, change.key)
 
         keys     only these keys, at most 1000, whether they exist or not.
         prefix   only keys with this prefix. Without keys and prefix, the whole namespace is watched.
+        existing begin with what is there: every live key is returned first, as a put. Set it to keep a copy of the
+                 keys. With a list of your own you could miss the removal of a key that was put just before the list
+                 and removed just after.
         values   return the new values too.
         timeout  a loop over the watch ends after so many seconds without a change; None: it does not end.
 
         A watch compares all its keys whenever the store has changed, which takes about a millisecond for 1000 keys.
         """
-        return Watch(self, keys, prefix, values, timeout)
+        return Watch(self, keys, prefix, existing, values, timeout)
 
     def batch(self) -> Batch:
         """Begins a batch whose methods use this namespace by default."""

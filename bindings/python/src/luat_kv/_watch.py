@@ -45,6 +45,7 @@ class Watch:
         namespace: NamespaceBase,
         keys: Optional[Iterable[Key]],
         prefix: Key,
+        existing: bool,
         values: bool,
         timeout: Optional[float],
     ) -> None:
@@ -59,6 +60,8 @@ class Watch:
         pointer, options = namespace._handle.pointer, new_options("luat_kv_watch_options", lib.luat_kv_watch_options_init)
         if as_bool(values, "values"):
             options.flags |= lib.LUAT_KV_WATCH_VALUES
+        if as_bool(existing, "existing"):
+            options.flags |= lib.LUAT_KV_WATCH_EXISTING
         _kept = [view(utf8(prefix, "prefix"), options.prefix)]
         if keys is not None:
             table, count, kept = keys_of(keys, "watch() takes")
