@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pathlib
+import select
 import subprocess
 import sys
 import threading
@@ -115,6 +116,40 @@ def test_a_task_that_is_cancelled_loses_nothing(kv: Namespace, run: Run) -> None
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(watch.__anext__(), 0.02)
         watch.close()
+
+    run(main())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a descriptor")
+def test_what_the_call_of_a_cancelled_task_finds_wakes_the_next_task(
+    kv: Namespace, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look, entered, goes_on, ended = luat_kv.Watch._look, threading.Event(), threading.Event(), threading.Event()
+
+    def late(watch: luat_kv.Watch, wait: float) -> None:
+        monkeypatch.setattr(luat_kv.Watch, "_look", look)
+        entered.set()
+        assert goes_on.wait(10)
+        look(watch, wait)
+        ended.set()
+
+    async def main() -> None:
+        with kv.watch() as watch:
+            monkeypatch.setattr(luat_kv.Watch, "_look", late)
+            cancelled = asyncio.create_task(watch.__anext__())
+            while not entered.is_set():
+                await asyncio.sleep(0.001)
+            cancelled.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await cancelled
+            task = asyncio.create_task(watch.__anext__())
+            await asyncio.sleep(0.05)  # most likely it waits now
+            kv["key"] = b"1"
+            select.select([watch], [], [], 10)  # the event loop does not see it
+            time.sleep(0.02)
+            goes_on.set()
+            assert ended.wait(10)
+            assert (await asyncio.wait_for(task, 10)).key == "key"
 
     run(main())
 

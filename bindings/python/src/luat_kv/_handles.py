@@ -19,7 +19,8 @@ class Handle:
     """A handle of the library.
 
     cdata is cffi's object for it, and None after the store was closed. address is where the handle lies; it must be
-    used only while a reference to cdata is held. wake is called after the handle was closed.
+    used only while a reference to cdata is held. wake is called after the handle was closed; a Watch calls it also when
+    it has found changes.
     """
 
     __slots__ = ("cdata", "address", "wake", "__weakref__")

@@ -156,14 +156,16 @@ class Watch:
             if not ready.done():
                 ready.set_result(None)
 
-        def closes() -> None:
+        def wake_soon() -> None:
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(wake)
 
         loop.add_reader(number, wake)
-        self._handle.wake = closes
+        self._handle.wake = wake_soon
         try:
             self._pointer()  # it may have been closed just before
+            if self._page.is_untaken:  # so may a call have found something
+                return
             await asyncio.wait([ready], timeout=None if math.isinf(left) else left / 1000)
         finally:
             self._handle.wake = None
@@ -205,7 +207,14 @@ class Watch:
                 self._page = _Page()
             if self._page.out[0] == ffi.NULL and self._ask(int(wait), self._page) == _TIMEOUT:
                 return
-            self._page.convert()
+            try:
+                self._page.convert()
+            finally:
+                # If a cancelled task has left this call, the next task may wait for the descriptor, which is not readable
+                # any more.
+                wake = self._handle.wake
+                if wake is not None:
+                    wake()
 
     # ---- Its end
 
@@ -263,6 +272,11 @@ class _Page:
                 raise
         self.is_complete = True
         lib.luat_kv_page_free(page)
+
+    @property
+    def is_untaken(self) -> bool:
+        """Whether the library has returned something that was not taken, converted or not."""
+        return self.has_more if self.is_complete else self.out[0] != ffi.NULL
 
     @property
     def has_more(self) -> bool:
