@@ -21,8 +21,6 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::oom_reserve;
 use crate::types::{CacheStats, Entry, NamespaceStats};
-#[cfg(not(target_family = "wasm"))]
-use crate::watch::{Comparison, Watched};
 
 pub(crate) mod memory;
 mod page;
@@ -32,9 +30,12 @@ pub(crate) mod postgres;
 pub(crate) mod sqlite;
 #[cfg(feature = "sqlite")]
 mod sweeping;
+#[cfg_attr(target_family = "wasm", path = "backend/no_watching.rs")]
+mod watching;
 mod write;
 
 pub use page::{Entries, Listed};
+pub(crate) use watching::*;
 pub(crate) use write::{Action, Content, Expires, Op, Outcome, Transaction, Write};
 
 /// What to read of an entry.
@@ -128,11 +129,6 @@ pub(crate) enum Peeked {
     Found(usize),
 }
 
-/// A state of a store. After a change, by any process, it is another one.
-#[cfg(not(target_family = "wasm"))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Moment(pub [u64; 8]);
-
 /// A callback for each row that is read.
 pub(crate) type Each<'a> = dyn FnMut(&Entry) -> Result<()> + 'a;
 
@@ -166,7 +162,7 @@ pub(crate) struct Removed {
     pub last: Option<String>,
 }
 
-pub(crate) trait Backend: Send + Sync {
+pub(crate) trait Backend: Watching + Send + Sync {
     /// Reads a live entry into `entry`, whose buffers are reused. Returns whether there was one; if not, the contents
     /// of `entry` are unspecified.
     fn get(&self, namespace: &str, key: &str, projection: Projection, now: i64, entry: &mut Entry) -> Result<bool>;
@@ -230,35 +226,6 @@ pub(crate) trait Backend: Send + Sync {
     /// Ends a call of this thread that has waited.
     #[cfg(not(target_family = "wasm"))]
     fn end_waits(&self) {}
-
-    /// Calls `comparison` for the live rows of a namespace that are watched, and for the values that it asks for, all as
-    /// of one moment.
-    #[cfg(not(target_family = "wasm"))]
-    fn compare(&self, namespace: &str, watched: &Watched<'_>, comparison: &mut Comparison<'_>) -> Result<()>;
-
-    /// Returns the present moment; `None` if the back end does not know it. It may be called outside of a gate.
-    #[cfg(not(target_family = "wasm"))]
-    fn moment(&self) -> Option<Moment> {
-        None
-    }
-
-    /// Waits until it is another moment, or until `time` is over. It may return earlier, and is called outside of a gate.
-    #[cfg(not(target_family = "wasm"))]
-    fn wait_for_change(&self, _: Option<Moment>, time: Duration) {
-        std::thread::sleep(time);
-    }
-
-    /// Lets those that wait for a change look again. Called outside of a gate.
-    #[cfg(not(target_family = "wasm"))]
-    fn wake_watches(&self) {}
-
-    /// Counts the watches that are open.
-    #[cfg(not(target_family = "wasm"))]
-    fn begin_watch(&self) {}
-
-    /// The same when one ends.
-    #[cfg(not(target_family = "wasm"))]
-    fn end_watch(&self) {}
 
     /// Returns the names of the namespaces that have a live key, in byte order.
     fn namespaces(&self, now: i64) -> Result<Vec<String>>;

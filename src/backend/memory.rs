@@ -4,14 +4,13 @@ use std::mem;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-#[cfg(not(target_family = "wasm"))]
-use std::{sync::atomic::AtomicUsize, time::Duration};
 
 use self::maps::{Held, Maps, REMOVED, Row, shared};
 use self::now::Now;
 use self::slab::Id;
 #[cfg(target_family = "wasm")]
 pub(crate) use self::wasm::Seen;
+use self::watching::Watches;
 use super::{
     Backend, Each, Entries, Import, Listed, Outcome, PAGE_BYTES, PEEKS, Peek, Peeked, Projection, Put, Range, Removed,
     SWEEP_PER_WRITE, Scan, ScanPage, Step, Transaction, Write, copy, copy_text, push,
@@ -24,13 +23,6 @@ use crate::test_hooks;
 use crate::types::{Entry, Limits, NamespaceStats};
 use crate::utf8::from_utf8;
 use crate::version::{Version, Versions};
-#[cfg(not(target_family = "wasm"))]
-use crate::{
-    backend::Moment,
-    futex,
-    watch::{Comparison, Stamp, Watched},
-};
-
 mod changes;
 #[cfg_attr(target_family = "wasm", path = "memory/chained_index.rs")]
 mod index;
@@ -40,6 +32,8 @@ mod record;
 mod slab;
 #[cfg(target_family = "wasm")]
 mod wasm;
+#[cfg_attr(target_family = "wasm", path = "memory/no_watching.rs")]
+mod watching;
 
 pub(crate) struct Memory {
     /// `None` once it is closed.
@@ -47,25 +41,13 @@ pub(crate) struct Memory {
     /// Not 0 if the maps may have changed since a host in JavaScript set it to 0. It does so when it has emptied its
     /// cache, or has brought it up to date with its own write: see web/src/cache.js.
     changed: AtomicU32,
-    /// Incremented under the lock, before the maps may change.
-    #[cfg(not(target_family = "wasm"))]
-    moment: AtomicU32,
-    /// The number of watches. Changed under the lock.
-    #[cfg(not(target_family = "wasm"))]
-    watches: AtomicUsize,
+    watches: Watches,
 }
 
 impl Memory {
     pub(crate) fn new() -> Self {
         let maps = Maps::new(Versions::new(beginning()));
-        Memory {
-            maps: RwLock::new(Some(maps)),
-            changed: AtomicU32::new(1),
-            #[cfg(not(target_family = "wasm"))]
-            moment: AtomicU32::new(0),
-            #[cfg(not(target_family = "wasm"))]
-            watches: AtomicUsize::new(0),
-        }
+        Memory { maps: RwLock::new(Some(maps)), changed: AtomicU32::new(1), watches: Watches::default() }
     }
 
     // A poisoned lock is still usable: a write that panics is undone while the panic unwinds.
@@ -78,18 +60,8 @@ impl Memory {
         let maps = self.maps.write().unwrap_or_else(PoisonError::into_inner);
         // Here, so that no way to change the maps can leave it out.
         self.changed.store(1, Ordering::Relaxed);
-        #[cfg(not(target_family = "wasm"))]
-        self.tell_watches();
+        self.watches.tell();
         maps
-    }
-
-    /// Begins another moment, under the lock. What is woken waits for the lock, so it finds the change.
-    #[cfg(not(target_family = "wasm"))]
-    fn tell_watches(&self) {
-        self.moment.store(self.moment.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
-        if self.watches.load(Ordering::Relaxed) > 0 {
-            futex::wake(&raw const self.moment, i32::MAX);
-        }
     }
 
     fn read<T>(&self, read: impl FnOnce(&Maps) -> Result<T>) -> Result<T> {
@@ -258,56 +230,6 @@ impl Backend for Memory {
 
     fn sweep(&self, max: u64, now: i64) -> Result<u64> {
         self.with(|maps| Ok(maps.sweep(max, || now)))
-    }
-
-    #[cfg(not(target_family = "wasm"))]
-    fn compare(&self, namespace: &str, watched: &Watched<'_>, comparison: &mut Comparison<'_>) -> Result<()> {
-        self.read(|maps| {
-            let now = comparison.now;
-            let mut see = |row: &Row| comparison.see(listed(row, false), Stamp::of(row.version));
-            match *watched {
-                Watched::Range { from, below } => {
-                    let rows = maps.range(Range { namespace, from, below });
-                    rows.filter(|row| !row.is_gone(now)).try_for_each(&mut see)?;
-                }
-                Watched::Keys(keys) => {
-                    keys.iter().filter_map(|key| maps.live(namespace, key, now)).try_for_each(&mut see)?;
-                }
-            }
-            comparison.end_rows()?;
-            comparison.read_values(|key, value| match maps.live(namespace, key, now) {
-                Some(row) => copy(&row.value, value),
-                None => Ok(()),
-            })
-        })
-    }
-
-    #[cfg(not(target_family = "wasm"))]
-    fn moment(&self) -> Option<Moment> {
-        Some(Moment([self.moment.load(Ordering::Acquire).into(), 0, 0, 0, 0, 0, 0, 0]))
-    }
-
-    #[cfg(not(target_family = "wasm"))]
-    fn wait_for_change(&self, moment: Option<Moment>, time: Duration) {
-        let Some(Moment([seen, ..])) = moment else { return };
-        futex::wait((&raw const self.moment).addr(), seen as u32, time);
-    }
-
-    #[cfg(not(target_family = "wasm"))]
-    fn wake_watches(&self) {
-        futex::wake(&raw const self.moment, i32::MAX);
-    }
-
-    #[cfg(not(target_family = "wasm"))]
-    fn begin_watch(&self) {
-        let _maps = self.maps.write().unwrap_or_else(PoisonError::into_inner);
-        self.watches.fetch_add(1, Ordering::Relaxed);
-    }
-
-    #[cfg(not(target_family = "wasm"))]
-    fn end_watch(&self) {
-        let _maps = self.maps.write().unwrap_or_else(PoisonError::into_inner);
-        self.watches.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// A waiting thread gets the lock without this.

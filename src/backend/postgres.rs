@@ -29,11 +29,10 @@ use self::pool::Pools;
 use self::schema::Rights;
 use self::session::Session;
 use self::watching::Polled;
-use super::{Backend, Each, Entries, Import, Moment, Outcome, Projection, Range, Removed, Scan, ScanPage, Step, Write};
+use super::{Backend, Each, Entries, Import, Outcome, Projection, Range, Removed, Scan, ScanPage, Step, Write};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
 use crate::types::{Entry, NamespaceStats, OpenOptions};
-use crate::watch::{Comparison, Watched};
 
 mod attempt;
 mod call;
@@ -354,19 +353,6 @@ impl Backend for Postgres {
 
     /// Others can write whenever no call of theirs is in the way.
     fn pause(&self) {}
-
-    fn compare(&self, namespace: &str, watched: &Watched<'_>, comparison: &mut Comparison<'_>) -> Result<()> {
-        let what = (namespace, watched);
-        self.read(|connection, call| watching::show(connection, call, what, self.now(), comparison))?;
-        if comparison.wanted()?.is_empty() {
-            return Ok(());
-        }
-        self.in_snapshot(|connection, call| watching::show_with_values(connection, call, what, self.now(), comparison))
-    }
-
-    fn moment(&self) -> Option<Moment> {
-        self.polled.moment(|| self.read(watching::state).ok())
-    }
 
     fn namespaces(&self, _: i64) -> Result<Vec<String>> {
         self.read(|connection, call| read::namespaces(connection, call, self.now()))

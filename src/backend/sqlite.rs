@@ -28,13 +28,12 @@ use self::connection::Connection;
 use self::database::{Caller, Database};
 use self::rows::{USUAL, below, get, in_order, list, listed, namespace_after, of_long_row_after};
 use super::{
-    Backend, Each, Entries, Import, Moment, Outcome, PAGE_BYTES, Peek, Peeked, Projection, Range, Removed, Scan,
-    ScanPage, Step, Write, push,
+    Backend, Each, Entries, Import, Outcome, PAGE_BYTES, Peek, Peeked, Projection, Range, Removed, Scan, ScanPage,
+    Step, Write, push,
 };
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
 use crate::types::{CacheStats, Durability, Entry, NamespaceStats, OpenOptions};
-use crate::watch::{Comparison, Watched};
 
 mod access;
 mod autocheckpoint;
@@ -365,22 +364,6 @@ impl Backend for Sqlite {
 
     fn end_waits(&self) {
         commits::end_call();
-    }
-
-    fn compare(&self, namespace: &str, watched: &Watched<'_>, comparison: &mut Comparison<'_>) -> Result<()> {
-        self.read_long(|connection| watching::compare(connection, namespace, watched, comparison))
-    }
-
-    fn moment(&self) -> Option<Moment> {
-        self.database.cache.moment()
-    }
-
-    fn wait_for_change(&self, moment: Option<Moment>, time: Duration) {
-        self.database.cache.wait_for_change(moment, time);
-    }
-
-    fn wake_watches(&self) {
-        self.database.cache.wake_watches();
     }
 
     fn namespaces(&self, now: i64) -> Result<Vec<String>> {

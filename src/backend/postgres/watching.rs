@@ -4,15 +4,32 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::Postgres;
 use super::call::Call;
 use super::connection::{Connection, Statement};
 use super::failure::Failure;
 use super::read;
 use super::sql;
 use super::wire::{Param, byte_strings};
-use crate::backend::{Listed, Moment};
+use crate::backend::{Listed, Moment, Watching};
+use crate::error::Result;
 use crate::types::Entry;
 use crate::watch::{Comparison, Stamp, Watched};
+
+impl Watching for Postgres {
+    fn compare(&self, namespace: &str, watched: &Watched<'_>, comparison: &mut Comparison<'_>) -> Result<()> {
+        let what = (namespace, watched);
+        self.read(|connection, call| show(connection, call, what, self.now(), comparison))?;
+        if comparison.wanted()?.is_empty() {
+            return Ok(());
+        }
+        self.in_snapshot(|connection, call| show_with_values(connection, call, what, self.now(), comparison))
+    }
+
+    fn moment(&self) -> Option<Moment> {
+        self.polled.moment(|| self.read(state).ok())
+    }
+}
 
 /// Shows the live rows that are watched, all as of one moment, in one statement.
 pub(super) fn show(

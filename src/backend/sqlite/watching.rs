@@ -1,14 +1,35 @@
-//! Shows a watch the rows that it compares.
+//! Watches of a file: the rows that they compare, and the moments of the file.
+
+use std::time::Duration;
 
 use rusqlite::types::ValueRef;
 
+use super::Sqlite;
 use super::connection::Connection;
 use super::prepared::Kept;
 use super::rows::{below, get, in_order, listed, of_long_row_after};
-use crate::backend::{Projection, Range};
+use crate::backend::{Moment, Projection, Range, Watching};
 use crate::error::Result;
 use crate::types::Entry;
 use crate::watch::{Comparison, Stamp, Watched};
+
+impl Watching for Sqlite {
+    fn compare(&self, namespace: &str, watched: &Watched<'_>, comparison: &mut Comparison<'_>) -> Result<()> {
+        self.read_long(|connection| compare(connection, namespace, watched, comparison))
+    }
+
+    fn moment(&self) -> Option<Moment> {
+        self.database.cache.moment()
+    }
+
+    fn wait_for_change(&self, moment: Option<Moment>, time: Duration) {
+        self.database.cache.wait_for_change(moment, time);
+    }
+
+    fn wake_watches(&self) {
+        self.database.cache.wake_watches();
+    }
+}
 
 /// Shows the live rows that are watched, and reads the values that the comparison asks for, as of one moment.
 pub(super) fn compare(

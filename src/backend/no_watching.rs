@@ -1,0 +1,3 @@
+//! In WebAssembly, JavaScript watches by itself.
+
+pub(crate) trait Watching {}
