@@ -102,11 +102,13 @@ pub(super) fn list(is_bounded: bool, reverse: bool, values: bool) -> String {
     }
 }
 
-/// What a watch compares of the live keys of a range. $1: namespace, $2: from, $3: now, $4: the end.
+/// What a watch compares of the live keys of a range, which includes what another program may change without giving the
+/// row a new version. $1: namespace, $2: from, $3: now, $4: the end.
 pub(super) fn watch(is_bounded: bool) -> String {
     format!(
-        "SELECT key, expiration, version, metadata, octet_length(value)::bigint FROM luat_kv.kv
-            WHERE namespace = $1 AND key >= $2{} AND {} ORDER BY key",
+        "SELECT key, expiration, version, metadata, octet_length(value)::bigint,
+                CASE WHEN octet_length(value) <= 1024 THEN value END
+            FROM luat_kv.kv WHERE namespace = $1 AND key >= $2{} AND {} ORDER BY key",
         below(is_bounded, "$4"),
         live!(3)
     )
@@ -114,7 +116,8 @@ pub(super) fn watch(is_bounded: bool) -> String {
 
 /// The same of these keys. $1: namespace, $2: the keys, in byte order, $3: now.
 pub(super) const WATCH_KEYS: &str = concat!(
-    "SELECT k.key, k.expiration, k.version, k.metadata, octet_length(k.value)::bigint
+    "SELECT k.key, k.expiration, k.version, k.metadata, octet_length(k.value)::bigint,
+        CASE WHEN octet_length(k.value) <= 1024 THEN k.value END
     FROM unnest($2) WITH ORDINALITY AS p (key, i) JOIN luat_kv.kv AS k ON k.namespace = $1 AND k.key = p.key
     WHERE ",
     live!(3),

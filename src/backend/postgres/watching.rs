@@ -55,7 +55,7 @@ pub(super) fn show(
     for row in 0..rows.len() {
         let (metadata, version) = (rows.text(row, 3)?, rows.version(row, 2)?);
         let (key, expiration) = (read::name(&rows, row, 0)?, rows.number(row, 1)?);
-        let rest = (expiration, metadata, rows.number(row, 4)?);
+        let rest = (expiration, metadata, rows.number(row, 4)?, rows.bytes(row, 5));
         comparison.see(Listed { key, value: None, metadata, expiration, version }, Stamp::with(version, rest))?;
     }
     Ok(comparison.end_rows()?)

@@ -32,6 +32,8 @@ fn writes_of_other_clients_are_told() {
     assert_eq!(told(&by_keys), "+other");
     sql(&url, "UPDATE luat_kv.kv SET value = 'by psql' WHERE key = 'k1'");
     assert_eq!((told(&by_prefix), told(&by_keys)), ("+k1=by psql".into(), "+k1".into()));
+    sql(&url, "UPDATE luat_kv.kv SET value = 'BY PSQL' WHERE key = 'k1'");
+    assert_eq!((told(&by_prefix), told(&by_keys)), ("+k1=BY PSQL".into(), "+k1".into()));
     b.delete("k1").unwrap();
     assert_eq!((told(&by_prefix), told(&by_keys)), ("-k1".into(), "-k1".into()));
     // What has not been committed is no change, and is one afterwards.
