@@ -22,6 +22,8 @@ use crate::error::{Error, Result};
 use crate::oom_reserve;
 use crate::types::{CacheStats, Entry, NamespaceStats};
 
+#[cfg(not(target_family = "wasm"))]
+mod comparison;
 pub(crate) mod memory;
 mod page;
 #[cfg(all(feature = "postgres", unix))]
@@ -34,6 +36,8 @@ mod sweeping;
 mod watching;
 mod write;
 
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use comparison::*;
 pub use page::{Entries, Listed};
 pub(crate) use watching::*;
 pub(crate) use write::{Action, Content, Expires, Op, Outcome, Transaction, Write};

@@ -107,12 +107,12 @@ pub use namespace::Namespace;
 pub use scan::Scan;
 pub use store::Store;
 pub use types::{
-    CacheStats, Durability, Entry, Format, Imported, IncrOptions, Limits, ListOptions, NamespaceStats, OpenOptions,
-    Page, PutOptions, Stats,
+    CacheStats, Change, ChangeKind, Durability, Entry, Format, Imported, IncrOptions, Limits, ListOptions,
+    NamespaceStats, OpenOptions, Page, PutOptions, Stats, WatchOptions,
 };
 pub use version::Version;
 #[cfg(not(target_family = "wasm"))]
-pub use watch::{Change, ChangeKind, Watch, WatchOptions};
+pub use watch::Watch;
 
 /// The version of this library, for example `"0.1.0"`.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

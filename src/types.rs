@@ -282,6 +282,72 @@ pub struct Page {
     pub cursor: Option<String>,
 }
 
+/// What to watch. By default, the whole namespace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WatchOptions<'a> {
+    /// Only these keys, at most 1000, whether they exist or not. Empty: those with the prefix.
+    pub keys: &'a [&'a str],
+    /// Only keys that begin with this text. It has no wildcards.
+    pub prefix: &'a str,
+    /// Begins with what is there: the first [`Watch::next`](crate::Watch::next) returns every live key as [`ChangeKind::Put`]. So a program that
+    /// keeps a copy needs no list, and can miss nothing between that and the watch.
+    pub existing: bool,
+    /// With the new values. [`Watch::next`](crate::Watch::next) then returns some of the changes, and the next call the others, if the values
+    /// amount to more than 16 MiB.
+    pub values: bool,
+}
+
+impl<'a> WatchOptions<'a> {
+    /// The default options.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets [`keys`](Self::keys).
+    pub fn keys(self, keys: &'a [&'a str]) -> Self {
+        WatchOptions { keys, ..self }
+    }
+
+    /// Sets [`prefix`](Self::prefix).
+    pub fn prefix(self, prefix: &'a str) -> Self {
+        WatchOptions { prefix, ..self }
+    }
+
+    /// Sets [`existing`](Self::existing).
+    pub fn existing(self, existing: bool) -> Self {
+        WatchOptions { existing, ..self }
+    }
+
+    /// Sets [`values`](Self::values).
+    pub fn values(self, values: bool) -> Self {
+        WatchOptions { values, ..self }
+    }
+}
+
+/// What has become of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ChangeKind {
+    /// It was stored: by a put, or any other write that gave it a new version.
+    Put,
+    /// It was removed.
+    Delete,
+    /// It is not there any more because it has expired. This is told with the next change of the store, such as the write
+    /// that removes the row; a wait does not end with an expiry.
+    Expire,
+}
+
+/// The latest state of a key that has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Change {
+    /// What has become of the key.
+    pub kind: ChangeKind,
+    /// The key and, after [`ChangeKind::Put`], what it holds. The value is `None` without [`WatchOptions::values`].
+    pub entry: Entry,
+}
+
 /// What a namespace holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

@@ -1,7 +1,7 @@
 //! Watches: what has changed since the last time that the caller asked.
 //!
 //! A watch remembers a stamp for each key that it watches. When the store may have changed, it compares the stamps with
-//! the rows (`known`), all as of one moment. So it needs no log of changes and costs a writer nothing but a wake, and a
+//! the rows (`backend::comparison`), all as of one moment. So it needs no log of changes and costs a writer nothing but a wake, and a
 //! caller that is slow finds the latest state of each key, however many changes led to it.
 
 use std::cell::Cell;
@@ -13,17 +13,14 @@ use std::sync::{Arc, OnceLock};
 use std::sync::{Mutex, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-pub(crate) use self::known::{Comparison, Stamp, Watched};
-use self::known::{Known, Pending};
 #[cfg(target_os = "linux")]
 pub(crate) use self::notifier::Notifier;
-use crate::backend::{Backend, Moment};
+use crate::backend::{Backend, Comparison, Found, Known, Moment, Pending, Watched};
 use crate::error::{Code, Error, Result};
 use crate::namespace::{Namespace, after_prefix};
 use crate::test_hooks;
-use crate::types::Entry;
+use crate::types::{Change, WatchOptions};
 
-mod known;
 #[cfg(target_os = "linux")]
 mod notifier;
 
@@ -32,72 +29,6 @@ const MOST_KEYS: usize = 1000;
 
 /// How long a watch waits before it looks for writes of programs that wake nobody.
 const LOOK: Duration = Duration::from_millis(100);
-
-/// What to watch. By default, the whole namespace.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct WatchOptions<'a> {
-    /// Only these keys, at most 1000, whether they exist or not. Empty: those with the prefix.
-    pub keys: &'a [&'a str],
-    /// Only keys that begin with this text. It has no wildcards.
-    pub prefix: &'a str,
-    /// Begins with what is there: the first [`Watch::next`] returns every live key as [`ChangeKind::Put`]. So a program that
-    /// keeps a copy needs no list, and can miss nothing between that and the watch.
-    pub existing: bool,
-    /// With the new values. [`Watch::next`] then returns some of the changes, and the next call the others, if the values
-    /// amount to more than 16 MiB.
-    pub values: bool,
-}
-
-impl<'a> WatchOptions<'a> {
-    /// The default options.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets [`keys`](Self::keys).
-    pub fn keys(self, keys: &'a [&'a str]) -> Self {
-        WatchOptions { keys, ..self }
-    }
-
-    /// Sets [`prefix`](Self::prefix).
-    pub fn prefix(self, prefix: &'a str) -> Self {
-        WatchOptions { prefix, ..self }
-    }
-
-    /// Sets [`existing`](Self::existing).
-    pub fn existing(self, existing: bool) -> Self {
-        WatchOptions { existing, ..self }
-    }
-
-    /// Sets [`values`](Self::values).
-    pub fn values(self, values: bool) -> Self {
-        WatchOptions { values, ..self }
-    }
-}
-
-/// What has become of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ChangeKind {
-    /// It was stored: by a put, or any other write that gave it a new version.
-    Put,
-    /// It was removed.
-    Delete,
-    /// It is not there any more because it has expired. This is told with the next change of the store, such as the write
-    /// that removes the row; a wait does not end with an expiry.
-    Expire,
-}
-
-/// The latest state of a key that has changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Change {
-    /// What has become of the key.
-    pub kind: ChangeKind,
-    /// The key and, after [`ChangeKind::Put`], what it holds. The value is `None` without [`WatchOptions::values`].
-    pub entry: Entry,
-}
 
 /// Reports changes of some keys of a namespace: see [`Namespace::watch`].
 ///
@@ -310,7 +241,7 @@ impl Watch {
 
     /// Returns what differs from what is `known` and, with `tells`, how; and the moment before the rows were read: what
     /// changes meanwhile may be among them or not, and is compared again.
-    fn compare(&self, known: &Known, tells: bool) -> Result<(Option<Moment>, known::Found)> {
+    fn compare(&self, known: &Known, tells: bool) -> Result<(Option<Moment>, Found)> {
         /// A comparison of more keys may take so long that a fork must not wait for it.
         const MANY: usize = 10_000;
         let inner = &*self.namespace.store().0;

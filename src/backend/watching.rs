@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use super::{Comparison, Watched};
 use crate::error::Result;
-use crate::watch::{Comparison, Watched};
 
 /// A state of a store. After a change, by any process, it is another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use super::{LUAT_KV_CHANGE_DELETE, LUAT_KV_CHANGE_EXPIRE, LUAT_KV_CHANGE_PUT};
 use super::{free, set};
 use crate::types::Entry;
 #[cfg(not(target_family = "wasm"))]
-use crate::watch::{Change, ChangeKind};
+use crate::types::{Change, ChangeKind};
 
 /// A key and its contents, at the time when they were read. One thread at a time may use an entry. Free it with
 /// luat_kv_entry_free(), unless it belongs to a page or an iterator.

@@ -5,9 +5,9 @@ use std::ptr;
 use super::entry::view;
 use super::{free, luat_kv_entry};
 use crate::error::{Error, Result};
-use crate::types::{Entry, Page};
 #[cfg(not(target_family = "wasm"))]
-use crate::watch::Change;
+use crate::types::Change;
+use crate::types::{Entry, Page};
 
 /// A page of keys in byte order, or reverse byte order, with their metadata, expiration and version, and their values
 /// if they were requested. One thread at a time may use a page. Free it with luat_kv_page_free().

@@ -10,7 +10,8 @@ use super::{
     LUAT_KV_OK, LUAT_KV_TIMEOUT, free, give, handle, luat_kv_bytes, luat_kv_error, luat_kv_namespace, luat_kv_page,
     luat_kv_status, required, set, text,
 };
-use crate::watch::{Watch, WatchOptions};
+use crate::types::WatchOptions;
+use crate::watch::Watch;
 
 /// A watch, which tells what has changed. One thread at a time may wait with it. Free it with luat_kv_watch_free().
 pub struct luat_kv_watch(Watch);

@@ -5,10 +5,9 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::{Memory, Row, listed};
-use crate::backend::{Moment, Range, Watching, copy};
+use crate::backend::{Comparison, Moment, Range, Stamp, Watched, Watching, copy};
 use crate::error::Result;
 use crate::futex;
-use crate::watch::{Comparison, Stamp, Watched};
 
 #[derive(Default)]
 pub(super) struct Watches {

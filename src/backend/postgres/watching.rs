@@ -11,10 +11,9 @@ use super::failure::Failure;
 use super::read;
 use super::sql;
 use super::wire::{Param, byte_strings};
-use crate::backend::{Listed, Moment, Watching};
+use crate::backend::{Comparison, Listed, Moment, Stamp, Watched, Watching};
 use crate::error::Result;
 use crate::types::Entry;
-use crate::watch::{Comparison, Stamp, Watched};
 
 impl Watching for Postgres {
     fn compare(&self, namespace: &str, watched: &Watched<'_>, comparison: &mut Comparison<'_>) -> Result<()> {

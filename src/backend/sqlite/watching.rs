@@ -8,10 +8,9 @@ use super::Sqlite;
 use super::connection::Connection;
 use super::prepared::Kept;
 use super::rows::{below, get, in_order, listed, of_long_row_after};
-use crate::backend::{Moment, Projection, Range, Watching};
+use crate::backend::{Comparison, Moment, Projection, Range, Stamp, Watched, Watching};
 use crate::error::Result;
 use crate::types::Entry;
-use crate::watch::{Comparison, Stamp, Watched};
 
 impl Watching for Sqlite {
     fn compare(&self, namespace: &str, watched: &Watched<'_>, comparison: &mut Comparison<'_>) -> Result<()> {

@@ -1,6 +1,6 @@
 //! `luat-kv`: the store on the command line. It uses only the crate's public API.
 //!
-//! `args` is the command line and its help; `place` finds the store; `entries`, `removal`, `bulk`, `watch` and `upkeep`
+//! `args` is the command line and its help, and `parse` reads its numbers; `place` finds the store; `entries`, `removal`, `bulk`, `watch` and `upkeep`
 //! carry out commands; `input` is what they read, `output`, `text` and `progress` what they print; `fail` reports errors, and
 //! `signals` handles interruption.
 
@@ -21,6 +21,7 @@ mod fail;
 mod input;
 mod migrate;
 mod output;
+mod parse;
 mod place;
 mod progress;
 mod removal;

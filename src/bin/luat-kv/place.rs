@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum, ValueHint};
 use luat_kv::{Error, Limits, Namespace, OpenOptions, Store};
 
 use crate::fail::{Fail, told};
+use crate::parse::seconds;
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Options of every command")]
@@ -100,9 +101,4 @@ fn opened(opened: Result<Store, Error>, access: Access) -> Result<Store, Fail> {
         }
         Fail::Failed(told(&error))
     })
-}
-
-pub fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    seconds.ok_or_else(|| "it is a number of seconds, as 5 or 0.5".to_owned())
 }

@@ -6,10 +6,10 @@ use clap::Args;
 use luat_kv::{Change, ChangeKind, WatchOptions};
 use serde::Serialize;
 
-use crate::args::positive;
 use crate::fail::Fail;
 use crate::output::{Output, Record, Style};
-use crate::place::{Access, Place, seconds};
+use crate::parse::{positive, seconds};
+use crate::place::{Access, Place};
 use crate::text::show;
 
 /// Print changes as they happen, made by any process

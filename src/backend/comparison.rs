@@ -6,10 +6,9 @@
 #[cfg(feature = "sqlite")]
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::{Change, ChangeKind};
-use crate::backend::{Listed, PAGE_BYTES, copy_text, push};
+use super::{Listed, PAGE_BYTES, copy_text, push};
 use crate::error::{Error, Result};
-use crate::types::Entry;
+use crate::types::{Change, ChangeKind, Entry};
 use crate::version::Version;
 
 /// The keys that a watch compares.
@@ -55,11 +54,11 @@ struct KnownKey {
 
 /// The live keys as a watch knows them, in byte order.
 #[derive(Debug, Default)]
-pub(super) struct Known(Vec<KnownKey>);
+pub(crate) struct Known(Vec<KnownKey>);
 
 /// A difference, as it will be known.
 #[derive(Debug)]
-pub(super) struct Pending {
+pub(crate) struct Pending {
     /// Where the key is among the known ones, or where it is to be inserted.
     place: usize,
     is_known: bool,
@@ -132,7 +131,7 @@ pub(crate) struct Comparison<'k> {
 
 /// What has changed.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(crate) struct Found {
     pub changes: Vec<Change>,
     /// The same, in the same order.
     pub pending: Vec<Pending>,
@@ -141,12 +140,12 @@ pub(super) struct Found {
 }
 
 impl<'k> Comparison<'k> {
-    pub(super) fn new(known: &'k Known, values: bool, now: i64) -> Self {
+    pub(crate) fn new(known: &'k Known, values: bool, now: i64) -> Self {
         Comparison { known: &known.0, next: 0, tells: true, values, now, found: Found::default() }
     }
 
     /// A comparison that only finds out what is there.
-    pub(super) fn beginning(known: &'k Known, now: i64) -> Self {
+    pub(crate) fn beginning(known: &'k Known, now: i64) -> Self {
         Comparison { tells: false, ..Comparison::new(known, false, now) }
     }
 
@@ -238,7 +237,7 @@ impl<'k> Comparison<'k> {
         (self.next, self.found) = (0, Found::default());
     }
 
-    pub(super) fn end(self) -> Found {
+    pub(crate) fn end(self) -> Found {
         self.found
     }
 }
