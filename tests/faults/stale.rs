@@ -6,8 +6,6 @@
 //! least that. Clients are killed and started again, also within a commit. Other programs, which know of no cache,
 //! increment numbers too, and move the log into the file.
 
-use std::fs::{File, OpenOptions as Files};
-use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -16,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use luat_kv::{Namespace, OpenOptions, Result, Store};
 
-use crate::support::{Rng, Run, end_if_it_hangs, quick_folder, role};
+use crate::support::{Rng, Run, end_if_it_hangs, quick_folder, role, shared_memory};
 
 const KEYS: usize = 8;
 const THREADS: u64 = 2;
@@ -34,19 +32,9 @@ struct Shared {
     stale: AtomicU64,
 }
 
-impl Shared {
-    fn map(folder: &Path) -> &'static Shared {
-        let path = folder.join("shared");
-        let file: File = Files::new().read(true).write(true).create(true).truncate(false).open(path).expect("a file");
-        file.set_len(size_of::<Shared>() as u64).expect("its size");
-        // SAFETY: it maps a file of this size, which stays mapped. Zeros are valid, and all access is atomic.
-        unsafe {
-            let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED);
-            let memory = libc::mmap(std::ptr::null_mut(), size_of::<Shared>(), access, kind, file.as_raw_fd(), 0);
-            assert_ne!(memory, libc::MAP_FAILED);
-            &*memory.cast()
-        }
-    }
+fn shared(folder: &Path) -> &'static Shared {
+    // SAFETY: zeros are valid, and all access is atomic.
+    unsafe { shared_memory(folder) }
 }
 
 fn name(key: usize) -> String {
@@ -58,7 +46,7 @@ pub fn suite(run: &mut Run) -> ExitCode {
     let (mut rounds, mut kills, mut figures) = (0, 0, [0; 5]);
     loop {
         let folder = quick_folder();
-        let shared = Shared::map(folder.path());
+        let shared = shared(folder.path());
         kills += round(run, folder.path(), shared);
         rounds += 1;
         let Shared { reads, writes, hits, drops, stale, .. } = shared;
@@ -143,7 +131,7 @@ pub fn client(arguments: &[&str]) -> ExitCode {
     let [folder, seed] = arguments else { return ExitCode::from(2) };
     let (folder, seed) = (Path::new(folder), seed.parse::<u64>().expect("a number"));
     end_if_it_hangs();
-    let shared = Shared::map(folder);
+    let shared = shared(folder);
     let options = OpenOptions::new().busy_timeout(Duration::from_secs(300));
     let store = Store::open(folder.join("kv.db"), &options).expect("to open the file");
     thread::scope(|scope| {

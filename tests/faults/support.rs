@@ -1,6 +1,8 @@
 //! What all suites use: random numbers, time, scratch folders, and TAP for the test runner.
 
+use std::fs::OpenOptions;
 use std::hash::{BuildHasher, RandomState};
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -121,6 +123,23 @@ pub fn end_if_it_hangs() {
 /// A scratch folder in memory if possible: for tests without power failures, and for frequent operations.
 pub fn quick_folder() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a scratch folder")
+}
+
+/// Memory that all processes of a suite share, as a file in its folder.
+///
+/// # Safety
+/// Zeros must be a valid value, and all access atomic.
+pub unsafe fn shared_memory<T>(folder: &Path) -> &'static T {
+    let path = folder.join("shared");
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).expect("a file");
+    file.set_len(size_of::<T>() as u64).expect("its size");
+    let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED);
+    // SAFETY: it maps a file of this size, which stays mapped, and whose contents are valid, as promised.
+    unsafe {
+        let memory = libc::mmap(std::ptr::null_mut(), size_of::<T>(), access, kind, file.as_raw_fd(), 0);
+        assert_ne!(memory, libc::MAP_FAILED);
+        &*memory.cast()
+    }
 }
 
 /// The result of `PRAGMA integrity_check`, from the sqlite3 shell: another process, and another SQLite.

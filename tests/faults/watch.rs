@@ -6,9 +6,7 @@
 //! writes, which wakes nobody. The library sleeps between its steps at times.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions as Files};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -17,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use luat_kv::{ChangeKind, ListOptions, Namespace, OpenOptions, Store, WatchOptions};
 
-use crate::support::{Rng, Run, end_if_it_hangs, quick_folder, role};
+use crate::support::{Rng, Run, end_if_it_hangs, quick_folder, role, shared_memory};
 
 const CLIENTS: usize = 4;
 const WATCHES: usize = 3;
@@ -36,19 +34,9 @@ struct Shared {
     changes: AtomicU64,
 }
 
-impl Shared {
-    fn map(folder: &Path) -> &'static Shared {
-        let path = folder.join("shared");
-        let file: File = Files::new().read(true).write(true).create(true).truncate(false).open(path).expect("a file");
-        file.set_len(size_of::<Shared>() as u64).expect("its size");
-        // SAFETY: it maps a file of this size, which stays mapped. Zeros are valid, and all access is atomic.
-        unsafe {
-            let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED);
-            let memory = libc::mmap(std::ptr::null_mut(), size_of::<Shared>(), access, kind, file.as_raw_fd(), 0);
-            assert_ne!(memory, libc::MAP_FAILED);
-            &*memory.cast()
-        }
-    }
+fn shared(folder: &Path) -> &'static Shared {
+    // SAFETY: zeros are valid, and all access is atomic.
+    unsafe { shared_memory(folder) }
 }
 
 /// What a watch's copy contains.
@@ -102,7 +90,7 @@ impl<'a> Round<'a> {
         let store = Store::open(folder.join("kv.db"), &OpenOptions::new()).expect("a new file");
         let mut round = Round {
             folder,
-            shared: Shared::map(folder),
+            shared: shared(folder),
             namespace: store.namespace("n").expect("a namespace"),
             clients: Vec::new(),
             delay: if run.rng.one_in(3) { 0 } else { 3 },
@@ -174,7 +162,7 @@ pub fn client(arguments: &[&str]) -> ExitCode {
     let (folder, place) = (Path::new(folder), place.parse::<usize>().expect("a number"));
     let mut rng = Rng(seed.parse().expect("a number"));
     end_if_it_hangs();
-    let shared = Shared::map(folder);
+    let shared = shared(folder);
     let options = OpenOptions::new().busy_timeout(Duration::from_secs(300));
     let store = Store::open(folder.join("kv.db"), &options).expect("to open the file");
     let namespace = &store.namespace("n").expect("a namespace");
