@@ -27,9 +27,6 @@ mod notifier;
 /// The maximum number of keys that one watch can name.
 const MOST_KEYS: usize = 1000;
 
-/// How long a watch waits before it looks for writes of programs that wake nobody.
-const LOOK: Duration = Duration::from_millis(100);
-
 /// Reports changes of some keys of a namespace: see [`Namespace::watch`].
 ///
 /// One thread at a time may wait with a watch. It keeps its store open. In the child of a fork it is of no use; the child
@@ -58,6 +55,8 @@ struct Seen {
     has_more: bool,
     /// Since when nothing else has changed; `None` if that is unknown.
     moment: Option<Moment>,
+    /// When there was last another moment.
+    changed: Option<Instant>,
     /// When the last look ended, and how long it took, if it found nothing.
     vain_look: Option<(Instant, Duration)>,
 }
@@ -149,8 +148,9 @@ impl Watch {
             if !changes.is_empty() {
                 return Ok(changes);
             }
-            let now = Instant::now();
-            let left = end.map_or(LOOK, |end| end.saturating_duration_since(now).min(LOOK));
+            let quiet = seen.changed.map_or(Duration::MAX, |changed| changed.elapsed());
+            let patience = self.namespace.store().0.backend().patience(quiet);
+            let left = end.map_or(patience, |end| end.saturating_duration_since(Instant::now()).min(patience));
             if left.is_zero() {
                 return Ok(changes);
             }
@@ -230,6 +230,7 @@ impl Watch {
         let (moment, found) = self.compare(&seen.known, true)?;
         let ended = Instant::now();
         seen.moment = moment.filter(|_| found.is_complete);
+        seen.changed = Some(ended);
         #[cfg(target_os = "linux")]
         {
             seen.has_more = !found.is_complete;

@@ -15,7 +15,6 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::LOOK;
 use crate::error::{Error, Result};
 use crate::fork;
 use crate::store::Inner;
@@ -179,7 +178,7 @@ fn run(store: &Inner) {
             told = Instant::now();
         }
         moment = now;
-        backend.wait_for_change(moment, LOOK);
+        backend.wait_for_change(moment, backend.patience(told.elapsed()));
         thread::sleep(BETWEEN.saturating_sub(told.elapsed()));
     }
 }

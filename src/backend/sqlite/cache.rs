@@ -70,6 +70,9 @@ pub(super) struct Cache {
     drops: AtomicU64,
 }
 
+/// How often a process that writes without a pause wakes watches, and how often these look meanwhile.
+pub(super) const SOON: Duration = Duration::from_millis(1);
+
 /// A write in progress.
 pub(super) struct Expected<'c>(&'c Cache);
 

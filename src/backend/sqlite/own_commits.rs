@@ -5,10 +5,12 @@ use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr;
 use std::rc::Rc;
+use std::time::Instant;
 
 use rusqlite::ffi;
 
 use super::autocheckpoint::Autocheckpoint;
+use super::cache;
 #[cfg(target_os = "linux")]
 use super::early_writeback;
 use super::registry::FileId;
@@ -31,6 +33,8 @@ struct Seen {
     /// The number of the last commit.
     commits: Cell<u32>,
     slice: Slice,
+    /// When watches were last woken.
+    told: Cell<Instant>,
     autocheckpoint: Autocheckpoint,
 }
 
@@ -50,6 +54,7 @@ impl OwnCommits {
             last_frame: Cell::new(None),
             commits: Cell::new(0),
             slice: Slice::new(index),
+            told: Cell::new(Instant::now()),
             autocheckpoint: Autocheckpoint::default(),
         });
         let context: *mut c_void = Rc::as_ptr(&seen).cast_mut().cast();
@@ -78,6 +83,17 @@ impl OwnCommits {
     }
 }
 
+impl Seen {
+    /// Wakes those that watch, which have no other way to learn of a commit at once. If this process writes without a
+    /// pause, does so once in a millisecond: a watch looks as often for a while after it was woken.
+    fn tell_watches(&self) {
+        if !self.slice.follows() || self.told.get().elapsed() >= cache::SOON {
+            self.told.set(Instant::now());
+            futex::wake(self.index.second_commits().as_ptr(), i32::MAX);
+        }
+    }
+}
+
 /// SQLite calls this when a commit begins. The connection has the lock for writing.
 unsafe extern "C" fn begins(seen: *mut c_void) -> c_int {
     // SAFETY: it is what `observe` has set.
@@ -103,8 +119,7 @@ unsafe extern "C" fn has_ended(
     let (frames, commits) = seen.before.get().map_or((0, 0), |before| (before.frames(), before.commits()));
     let added = last_frame.checked_sub(frames).unwrap_or(last_frame);
     let is_alone = seen.commits.replace(commits.wrapping_add(1)) == commits;
-    // A process that only watches has no other way to learn of it at once.
-    futex::wake(seen.index.second_commits().as_ptr(), i32::MAX);
+    seen.tell_watches();
     #[cfg(target_os = "linux")]
     early_writeback::begin(seen.database, last_frame - added, last_frame, seen.index.header().page_size());
     if let Some(mode) = seen.autocheckpoint.due(last_frame, added, seen.index.moved(), is_alone) {

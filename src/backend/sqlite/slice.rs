@@ -36,6 +36,8 @@ pub(super) struct Slice {
     ended: Cell<Instant>,
     /// The number of writes without a pause, up to twice [`IN_A_ROW`].
     in_a_row: Cell<u32>,
+    /// Whether the write has begun just after the one before, as many have before it.
+    follows: Cell<bool>,
     /// The number of commits before the attempt, if the call has waited.
     retried: Cell<Option<u32>>,
     /// The number of commits before the first one of the attempt.
@@ -54,6 +56,7 @@ impl Slice {
             began: Cell::new(now),
             ended: Cell::new(now),
             in_a_row: Cell::new(0),
+            follows: Cell::new(false),
             retried: Cell::new(None),
             committed_after: Cell::new(None),
             woke_early: Cell::new(None),
@@ -84,6 +87,7 @@ impl Slice {
                 (2 * IN_A_ROW).min(in_a_row + 1)
             });
         }
+        self.follows.set(!has_waited && !pauses && self.in_a_row.get() >= IN_A_ROW);
         self.retried.set(has_waited.then(|| self.index.commit_number()));
         self.committed_after.set(None);
         self.woke_early.set(None);
@@ -113,6 +117,11 @@ impl Slice {
         if others_write && has_slices && commits::CAN_WAKE {
             self.gives_way.set(Some(now + GIVES_WAY));
         }
+    }
+
+    /// Whether the write has begun just after the one before, as many have before it. Most likely, more follow at once.
+    pub fn follows(&self) -> bool {
+        self.follows.get()
     }
 
     /// Whether others have committed twice during the attempt, after a wait. SQLite repeats a step of it as long as the
@@ -240,8 +249,9 @@ mod tests {
             assert!(writes(pause, 1));
             assert!(!writes(pause, 1));
             assert!(!writes(write_at_once, IN_A_ROW - 1));
-            assert!(writes(write_at_once, 100));
-            assert!(writes(pause, 1));
+            assert!(!slice.follows());
+            assert!(writes(write_at_once, 100) && slice.follows());
+            assert!(writes(pause, 1) && !slice.follows());
             assert!(!writes(pause, 1));
         });
     }

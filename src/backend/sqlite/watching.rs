@@ -5,10 +5,11 @@ use std::time::Duration;
 use rusqlite::types::ValueRef;
 
 use super::Sqlite;
+use super::cache::SOON;
 use super::connection::Connection;
 use super::prepared::Kept;
 use super::rows::{below, get, in_order, listed, of_long_row_after};
-use crate::backend::{Comparison, Moment, Projection, Range, Stamp, Watched, Watching};
+use crate::backend::{Comparison, Moment, PATIENCE, Projection, Range, Stamp, Watched, Watching};
 use crate::error::Result;
 use crate::types::Entry;
 
@@ -23,6 +24,12 @@ impl Watching for Sqlite {
 
     fn wait_for_change(&self, moment: Option<Moment>, time: Duration) {
         self.database.cache.wait_for_change(moment, time);
+    }
+
+    fn patience(&self, quiet: Duration) -> Duration {
+        /// A process that writes without a pause has woken watches within this time.
+        const RECENT: Duration = Duration::from_millis(20);
+        if quiet < RECENT { SOON } else { PATIENCE }
     }
 
     fn wake_watches(&self) {
@@ -96,12 +103,14 @@ fn hashed(column: ValueRef<'_>) -> (u8, u64, &[u8]) {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use std::sync::Arc;
+    use std::sync::atomic::Ordering;
     use std::thread;
     use std::time::{Duration, Instant};
 
     use super::super::cache::Cache;
     use super::super::commits::tests::{open, put};
     use super::super::opened::OpenedFile;
+    use crate::futex::{self, Ended};
 
     const FOR_EVER: Duration = Duration::from_secs(60);
 
@@ -124,6 +133,33 @@ mod tests {
             assert_ne!(cache.moment(), moment);
             assert!(begun.elapsed() < FOR_EVER / 2);
         }
+    }
+
+    #[test]
+    fn writes_without_a_pause_wake_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = OpenedFile::new(folder.path().join("kv.db"), false);
+        let (watcher, writer) = (open(&file), open(&file));
+        let write = || {
+            let slice = writer.own_commits.as_ref().unwrap().slice();
+            assert!(slice.begin(Duration::ZERO));
+            put(&writer);
+            slice.end(true);
+        };
+        (0..100).for_each(|_| write()); // from now on, most wake nobody
+        let (index, begun) = (watcher.index.unwrap(), Instant::now());
+        thread::scope(|scope| {
+            let waits = scope.spawn(move || {
+                let number = index.second_commits();
+                // SAFETY: the connection is open.
+                let seen = || unsafe { number.as_ref() }.load(Ordering::Acquire);
+                while futex::wait(number.addr().get(), seen(), FOR_EVER) != Ended::Woken {}
+            });
+            while !waits.is_finished() && begun.elapsed() < FOR_EVER / 2 {
+                write();
+            }
+        });
+        assert!(begun.elapsed() < FOR_EVER / 2);
     }
 
     #[test]
