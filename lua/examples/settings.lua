@@ -19,8 +19,8 @@ local kv = KV.namespace("settings")
 kv:put("theme", "dark")
 kv:delete("limit")
 local setting = open(kv)
-print(("theme: %s, limit: %s"):format(setting("theme"), setting("limit")))
+print(("theme: %s, limit: %s"):format(setting("theme"), tostring(setting("limit"))))
 
 -- Another process would do the same.
 kv:atomic():put("theme", "light"):put("limit", 20):commit()
-print(("theme: %s, limit: %s"):format(setting("theme"), setting("limit")))
+print(("theme: %s, limit: %s"):format(setting("theme"), tostring(setting("limit"))))

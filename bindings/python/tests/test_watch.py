@@ -344,7 +344,8 @@ def test_a_forked_child_opens_its_own(child: Any, kind: str, seen: str) -> None:
 
 
 WAITS = """
-import luat_kv
+import signal, luat_kv
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background may ignore it
 with luat_kv.open("kv.db") as store, store.namespace("a").watch() as watch:
     try:
         print("waits", flush=True)
@@ -377,8 +378,12 @@ def test_an_exception_of_a_signal_handler_loses_no_change(kv: Namespace, monkeyp
 
     kv["a"] = kv["b"] = kv["c"] = b"1"
     monkeypatch.setattr(_watch, "change_of", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        watch.next(0)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            watch.next(0)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert told(watch.next(0)) == "+a +b +c" and watch.next(0) == []
 
 
