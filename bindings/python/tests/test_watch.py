@@ -402,6 +402,7 @@ def test_a_watch_is_of_use_after_any_interruption(kv: Namespace) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
     finally:
         signal.signal(signal.SIGALRM, before)
-    watch.next(0)
+    while watch.next(0):  # first what an interrupted call has kept
+        pass
     kv["last"] = b"1"
     assert told(watch.next(0)) == "+last"
