@@ -1,8 +1,8 @@
 //! Watches: what has changed since the last time that the caller asked.
 //!
 //! A watch remembers a stamp for each key that it watches. When the store may have changed, it compares the stamps with
-//! the rows (`backend::comparison`), all as of one moment. So it needs no log of changes and costs a writer nothing but a wake, and a
-//! caller that is slow finds the latest state of each key, however many changes led to it.
+//! the rows (`backend::comparison`), all as of one moment. So it needs no log of changes and costs a writer nothing but a
+//! wake, and a caller that is slow finds the latest state of each key, however many changes led to it.
 
 use std::cell::Cell;
 #[cfg(unix)]

@@ -7,7 +7,7 @@
 //! | `cache`, `wal_index`, `own_commits` | rows that reads need not ask SQLite for; how they stay those of the file |
 //! | `autocheckpoint` | when a commit moves the log into the file |
 //! | `commits`, `slice` | waiting for the commit of another process; sharing a file with those that wait |
-//! | `watching` | what watches compare |
+//! | `watching` | what watches compare, and how they wait |
 //! | `writes`, `group` | carrying out writes, alone or several threads' in one transaction |
 //! | `rows`, `transaction`, `failed_commit` | reading a row; applying a write; recovery from a commit that failed |
 //! | `file`, `draft`, `folder` | operations on the whole file; files named when complete; folder syncs |

@@ -31,7 +31,7 @@ impl Watching for Postgres {
 }
 
 /// Shows the live rows that are watched, all as of one moment, in one statement.
-pub(super) fn show(
+fn show(
     connection: &mut Connection,
     call: &mut Call,
     (namespace, watched): (&str, &Watched<'_>),
@@ -61,7 +61,7 @@ pub(super) fn show(
 }
 
 /// The same in a transaction, which then reads the values.
-pub(super) fn show_with_values(
+fn show_with_values(
     connection: &mut Connection,
     call: &mut Call,
     (namespace, watched): (&str, &Watched<'_>),

@@ -38,7 +38,7 @@ impl Watching for Sqlite {
 }
 
 /// Shows the live rows that are watched, and reads the values that the comparison asks for, as of one moment.
-pub(super) fn compare(
+fn compare(
     connection: &mut Connection,
     namespace: &str,
     watched: &Watched<'_>,
