@@ -453,6 +453,12 @@ typedef struct luat_kv_watch_options {
    * The number of keys.
    */
   size_t key_count;
+  /**
+   * Go on from the luat_kv_watch_token() of an earlier watch of this namespace: the first luat_kv_watch_next() returns
+   * what has changed since then. If that one had other keys, or another prefix, keys that only this one has are reported
+   * as if they were new. Empty: from now on. Not with LUAT_KV_WATCH_EXISTING.
+   */
+  struct luat_kv_bytes since;
 } luat_kv_watch_options;
 
 /**
@@ -1408,7 +1414,7 @@ void luat_kv_watch_options_init(struct luat_kv_watch_options *options,
  * options   NULL: the whole namespace.
  * out       the watch, which keeps the store open. Free it with luat_kv_watch_free(). NULL after an error.
  *
- * Statuses: OK; INVALID, also for keys beside a prefix; LIMIT, also for more than 1000 keys; IO, BUSY, CORRUPT, NOMEM.
+ * Statuses: OK; INVALID, also for keys beside a prefix, and a token of another store or namespace; LIMIT, also for more than 1000 keys; IO, BUSY, CORRUPT, NOMEM.
  * Thread-safe.
  */
 luat_kv_status luat_kv_watch_open(struct luat_kv_namespace *ns,
@@ -1434,6 +1440,25 @@ luat_kv_status luat_kv_watch_next(struct luat_kv_watch *watch,
                                   int64_t timeout_ms,
                                   struct luat_kv_page **out,
                                   struct luat_kv_error **error);
+
+/**
+ * Returns a token, from which a later watch goes on (luat_kv_watch_options.since), also in another process: after a
+ * restart a program learns what has changed while it was not running. A token is never too old. It contains what the
+ * watch knows of each key, in about 40 bytes and the part of the key that differs from the one before; so a program
+ * with many keys saves one now and then, and not after each change. With an older token it is told more.
+ *
+ * handled   nonzero: the program is done with what the last luat_kv_watch_next() has returned. 0: the later watch
+ *           returns that again.
+ * token     text, not NUL-terminated, valid until the next luat_kv_watch_token() with the watch, or
+ *           luat_kv_watch_free(). {NULL, 0} after an error.
+ *
+ * Statuses: OK; INVALID while another thread is in luat_kv_watch_next() with the watch, and in the child of a fork;
+ * NOMEM. The store may be closed.
+ */
+luat_kv_status luat_kv_watch_token(struct luat_kv_watch *watch,
+                                   int handled,
+                                   struct luat_kv_bytes *token,
+                                   struct luat_kv_error **error);
 
 /**
  * Returns a descriptor for an event loop: it is readable when luat_kv_watch_next() may have something to return. That call

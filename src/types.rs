@@ -293,6 +293,11 @@ pub struct WatchOptions<'a> {
     /// Begins with what is there: the first [`Watch::next`](crate::Watch::next) returns every live key as [`ChangeKind::Put`]. So a program that
     /// keeps a copy needs no list, and can miss nothing between that and the watch.
     pub existing: bool,
+    /// Goes on from the [token](crate::Watch::token) of an earlier watch of this namespace: the first
+    /// [`Watch::next`](crate::Watch::next) returns what has changed since then. If that one had other keys, or another
+    /// prefix, keys that only this one has are reported as if they were new. Empty: from now on. Not with
+    /// [`existing`](Self::existing).
+    pub since: &'a str,
     /// With the new values. [`Watch::next`](crate::Watch::next) then returns some of the changes, and the next call the others, if the values
     /// amount to more than 16 MiB.
     pub values: bool,
@@ -317,6 +322,11 @@ impl<'a> WatchOptions<'a> {
     /// Sets [`existing`](Self::existing).
     pub fn existing(self, existing: bool) -> Self {
         WatchOptions { existing, ..self }
+    }
+
+    /// Sets [`since`](Self::since).
+    pub fn since(self, since: &'a str) -> Self {
+        WatchOptions { since, ..self }
     }
 
     /// Sets [`values`](Self::values).

@@ -10,12 +10,12 @@ use std::ffi::c_int;
 use std::fmt;
 #[cfg(target_os = "linux")]
 use std::sync::{Arc, OnceLock};
-use std::sync::{Mutex, PoisonError, TryLockError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 #[cfg(target_os = "linux")]
 pub(crate) use self::notifier::Notifier;
-use crate::backend::{Backend, Comparison, Found, Known, Moment, Pending, Watched};
+use crate::backend::{Backend, Comparison, Found, Known, Moment, Origin, Pending, Watched};
 use crate::error::{Code, Error, Result};
 use crate::namespace::{Namespace, after_prefix};
 use crate::test_hooks;
@@ -83,12 +83,15 @@ impl Namespace {
     /// # Ok::<(), luat_kv::Error>(())
     /// ```
     pub fn watch(&self, options: &WatchOptions<'_>) -> Result<Watch> {
-        let &WatchOptions { keys, prefix, existing, values } = options;
+        let &WatchOptions { keys, prefix, existing, since, values } = options;
         self.store().check_open()?;
         let limits = self.store().limits();
         limits.bound("prefix", prefix)?;
         if !keys.is_empty() && !prefix.is_empty() {
             return Err(Error::invalid("a watch has either keys or a prefix"));
+        }
+        if existing && !since.is_empty() {
+            return Err(Error::invalid("a watch begins either with what exists or since a token"));
         }
         if keys.len() > MOST_KEYS {
             let message = format!("{} keys were to be watched; the limit is {MOST_KEYS}", keys.len());
@@ -109,7 +112,7 @@ impl Namespace {
             #[cfg(target_os = "linux")]
             descriptor: OnceLock::new(),
         };
-        watch.begin(existing)?;
+        watch.begin(existing, since)?;
         Ok(watch)
     }
 }
@@ -120,14 +123,7 @@ impl Watch {
     ///
     /// The changes of one write are returned together. After an error nothing is lost, and the call can be repeated.
     pub fn next(&self, timeout: Duration) -> Result<Vec<Change>> {
-        self.check_process()?;
-        let mut seen = match self.seen.try_lock() {
-            Ok(seen) => seen,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => {
-                return Err(Error::invalid("another thread waits with this watch; each needs its own"));
-            }
-        };
+        let mut seen = self.seen()?;
         #[cfg(target_os = "linux")]
         self.descriptor.get().into_iter().for_each(|descriptor| descriptor.reset());
         let end = Instant::now().checked_add(timeout);
@@ -137,6 +133,42 @@ impl Watch {
             self.descriptor.get().into_iter().for_each(|descriptor| descriptor.set());
         }
         answer
+    }
+
+    /// Returns a token, from which a later watch goes on ([`WatchOptions::since`]), also in another process: after a
+    /// restart a program learns what has changed while it was not running. A token is never too old. It contains what the
+    /// watch knows of each key, in about 40 characters and the part of the key that differs from the one before; so a
+    /// program with many keys saves one now and then, and not after each change. With an older token it is told more.
+    ///
+    /// `handled`: with how many of the changes that the last [`next`](Self::next) has returned the program is done, in their
+    /// order; [`usize::MAX`]: with all. The later watch returns the others again. The store may be closed by now.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use luat_kv::{OpenOptions, Store, WatchOptions};
+    /// # let store = Store::open_memory(&OpenOptions::new())?;
+    /// let jobs = store.namespace("jobs")?;
+    /// let token = jobs.watch(&WatchOptions::new())?.token(usize::MAX)?;
+    /// jobs.put("17", "send the letter")?;
+    /// let later = jobs.watch(&WatchOptions::new().since(&token))?;
+    /// assert_eq!(later.next(Duration::ZERO)?[0].entry.key, "17");
+    /// # Ok::<(), luat_kv::Error>(())
+    /// ```
+    pub fn token(&self, handled: usize) -> Result<String> {
+        let seen = self.seen()?;
+        seen.known.token(&seen.returned[..handled.min(seen.returned.len())], self.origin())
+    }
+
+    /// What it knows, for one thread at a time.
+    fn seen(&self) -> Result<MutexGuard<'_, Seen>> {
+        self.check_process()?;
+        match self.seen.try_lock() {
+            Ok(seen) => Ok(seen),
+            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => {
+                Err(Error::invalid("another thread waits with this watch; each needs its own"))
+            }
+        }
     }
 
     /// Looks for changes until there are some, or the time is over.
@@ -203,7 +235,7 @@ impl Watch {
         &self.namespace
     }
 
-    fn begin(&self, existing: bool) -> Result<()> {
+    fn begin(&self, existing: bool, since: &str) -> Result<()> {
         let inner = &*self.namespace.store().0;
         inner.call(|backend| {
             backend.begin_watch();
@@ -213,10 +245,25 @@ impl Watch {
             return Ok(()); // nothing is known
         }
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if !since.is_empty() {
+            seen.known = Known::of_token(since, self.origin(), &self.watched())?;
+            return Ok(());
+        }
         let (moment, mut found) = self.compare(&Known::default(), false)?;
         seen.known.apply(&mut found.pending)?;
         seen.moment = moment;
         Ok(())
+    }
+
+    fn origin(&self) -> Origin<'_> {
+        Origin { store: self.namespace.store().0.backend().origin(), namespace: self.namespace.name() }
+    }
+
+    fn watched(&self) -> Watched<'_> {
+        match &*self.keys {
+            [] => Watched::Range { from: &self.prefix, below: self.below.as_deref() },
+            keys => Watched::Keys(keys),
+        }
     }
 
     /// Compares, if the store may have changed.
@@ -246,17 +293,13 @@ impl Watch {
         /// A comparison of more keys may take so long that a fork must not wait for it.
         const MANY: usize = 10_000;
         let inner = &*self.namespace.store().0;
-        let watched = match &*self.keys {
-            [] => Watched::Range { from: &self.prefix, below: self.below.as_deref() },
-            keys => Watched::Keys(keys),
-        };
         let compare = |backend: &dyn Backend| {
             let moment = backend.moment();
             test_hooks::delay();
             let now = inner.clock.now();
             let mut comparison =
                 if tells { Comparison::new(known, self.values, now) } else { Comparison::beginning(known, now) };
-            backend.compare(self.namespace.name(), &watched, &mut comparison)?;
+            backend.compare(self.namespace.name(), &self.watched(), &mut comparison)?;
             test_hooks::delay();
             Ok((moment, comparison.end()))
         };

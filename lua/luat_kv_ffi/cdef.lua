@@ -18,7 +18,7 @@ typedef struct luat_kv_list_options { uint32_t struct_size; uint32_t flags; uint
 typedef struct luat_kv_incr_options { uint32_t struct_size; uint32_t flags; int64_t initial; int64_t expiration; int64_t expiration_ttl; } luat_kv_incr_options;
 typedef struct luat_kv_limits { uint32_t struct_size; uint32_t max_key_len; uint32_t max_metadata_len; uint32_t max_keys; uint32_t max_page_len; uint32_t min_ttl; uint64_t max_value_len; int64_t max_expiration; } luat_kv_limits;
 typedef struct luat_kv_cache_stats { uint32_t struct_size; uint32_t reserved; uint64_t hits; uint64_t misses; uint64_t drops; uint64_t size; } luat_kv_cache_stats;
-typedef struct luat_kv_watch_options { uint32_t struct_size; uint32_t flags; struct luat_kv_bytes prefix; const struct luat_kv_bytes *keys; size_t key_count; } luat_kv_watch_options;
+typedef struct luat_kv_watch_options { uint32_t struct_size; uint32_t flags; struct luat_kv_bytes prefix; const struct luat_kv_bytes *keys; size_t key_count; struct luat_kv_bytes since; } luat_kv_watch_options;
 uint32_t luat_kv_abi_version(void);
 const char *luat_kv_version(void);
 const char *luat_kv_status_str(luat_kv_status status);
@@ -99,6 +99,7 @@ luat_kv_status luat_kv_import_fd(struct luat_kv_namespace *ns, int fd, uint32_t 
 void luat_kv_watch_options_init(struct luat_kv_watch_options *options, size_t size);
 luat_kv_status luat_kv_watch_open(struct luat_kv_namespace *ns, const struct luat_kv_watch_options *options, struct luat_kv_watch **out, struct luat_kv_error **error);
 luat_kv_status luat_kv_watch_next(struct luat_kv_watch *watch, int64_t timeout_ms, struct luat_kv_page **out, struct luat_kv_error **error);
+luat_kv_status luat_kv_watch_token(struct luat_kv_watch *watch, int handled, struct luat_kv_bytes *token, struct luat_kv_error **error);
 luat_kv_status luat_kv_watch_fd(struct luat_kv_watch *watch, int *fd, struct luat_kv_error **error);
 void luat_kv_watch_free(struct luat_kv_watch *watch);
 ]],
@@ -218,6 +219,7 @@ void luat_kv_watch_free(struct luat_kv_watch *watch);
     "luat_kv_watch_options_init",
     "luat_kv_watch_open",
     "luat_kv_watch_next",
+    "luat_kv_watch_token",
     "luat_kv_watch_fd",
     "luat_kv_watch_free",
   },

@@ -11,6 +11,10 @@ use crate::error::{Error, Result};
 use crate::types::{Change, ChangeKind, Entry};
 use crate::version::Version;
 
+pub(crate) use self::token::Origin;
+
+mod token;
+
 /// The keys that a watch compares.
 pub(crate) enum Watched<'a> {
     /// Sorted, each once.
@@ -26,7 +30,8 @@ pub(crate) enum Watched<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
     version: Version,
-    /// A hash of what another program may change without giving the row a new version.
+    /// A hash of what another program may change without giving the row a new version. With another hash, by another
+    /// version of the library, the rows that a token knows are reported as changed.
     rest: u64,
 }
 

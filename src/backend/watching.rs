@@ -18,6 +18,10 @@ pub(crate) trait Watching {
     /// of one moment.
     fn compare(&self, namespace: &str, watched: &Watched<'_>, comparison: &mut Comparison<'_>) -> Result<()>;
 
+    /// What tells a store from others whose versions may be the same ones: a token of a watch is good only where it is the
+    /// same. Two files, or two servers, never have the same versions.
+    fn origin(&self) -> u64;
+
     /// Returns the present moment; `None` if the back end does not know it. It may be called outside of a gate.
     fn moment(&self) -> Option<Moment> {
         None

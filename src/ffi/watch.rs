@@ -2,6 +2,7 @@
 
 use std::ffi::c_int;
 use std::ptr;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::namespace::texts;
@@ -14,7 +15,11 @@ use crate::types::WatchOptions;
 use crate::watch::Watch;
 
 /// A watch, which tells what has changed. One thread at a time may wait with it. Free it with luat_kv_watch_free().
-pub struct luat_kv_watch(Watch);
+pub struct luat_kv_watch {
+    watch: Watch,
+    /// The last luat_kv_watch_token().
+    token: Mutex<String>,
+}
 
 /// Return the new values too. For luat_kv_watch_options.flags.
 pub const LUAT_KV_WATCH_VALUES: u32 = 1;
@@ -45,6 +50,10 @@ pub struct luat_kv_watch_options {
     pub keys: *const luat_kv_bytes,
     /// The number of keys.
     pub key_count: usize,
+    /// Go on from the luat_kv_watch_token() of an earlier watch of this namespace: the first luat_kv_watch_next() returns
+    /// what has changed since then. If that one had other keys, or another prefix, keys that only this one has are reported
+    /// as if they were new. Empty: from now on. Not with LUAT_KV_WATCH_EXISTING.
+    pub since: luat_kv_bytes,
 }
 
 // SAFETY: it is `repr(C)`, has only integers and raw pointers, and begins with the size.
@@ -72,7 +81,7 @@ pub unsafe extern "C" fn luat_kv_watch_options_init(options: *mut luat_kv_watch_
 /// options   NULL: the whole namespace.
 /// out       the watch, which keeps the store open. Free it with luat_kv_watch_free(). NULL after an error.
 ///
-/// Statuses: OK; INVALID, also for keys beside a prefix; LIMIT, also for more than 1000 keys; IO, BUSY, CORRUPT, NOMEM.
+/// Statuses: OK; INVALID, also for keys beside a prefix, and a token of another store or namespace; LIMIT, also for more than 1000 keys; IO, BUSY, CORRUPT, NOMEM.
 /// Thread-safe.
 ///
 /// # Safety
@@ -91,8 +100,10 @@ pub unsafe extern "C" fn luat_kv_watch_open(
         options::unused(options.flags & !flags, "luat_kv_watch_options.flags")?;
         let keys = texts(options.keys, options.key_count)?;
         let prefix = text(options.prefix.data, options.prefix.len, "the prefix")?;
+        let since = text(options.since.data, options.since.len, "since")?;
         let [values, existing] = [LUAT_KV_WATCH_VALUES, LUAT_KV_WATCH_EXISTING].map(|flag| options.flags & flag != 0);
-        give(out, || namespace.0.watch(&WatchOptions { keys: &keys, prefix, existing, values }).map(luat_kv_watch))
+        let options = WatchOptions { keys: &keys, prefix, existing, since, values };
+        give(out, || Ok(luat_kv_watch { watch: namespace.0.watch(&options)?, token: Mutex::default() }))
     })
 }
 
@@ -119,7 +130,7 @@ pub unsafe extern "C" fn luat_kv_watch_next(
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
     call!(error, set(out, ptr::null_mut()), {
-        let (luat_kv_watch(watch), out) = (handle(watch, "watch")?, required(out, "out")?);
+        let (watch, out) = (&handle(watch, "watch")?.watch, required(out, "out")?);
         let changes = watch.next(u64::try_from(timeout_ms).map_or(Duration::MAX, Duration::from_millis))?;
         if changes.is_empty() {
             return Ok(LUAT_KV_TIMEOUT);
@@ -131,6 +142,37 @@ pub unsafe extern "C" fn luat_kv_watch_next(
                 return Err(error);
             }
         }
+        Ok(LUAT_KV_OK)
+    })
+}
+
+/// Returns a token, from which a later watch goes on (luat_kv_watch_options.since), also in another process: after a
+/// restart a program learns what has changed while it was not running. A token is never too old. It contains what the
+/// watch knows of each key, in about 40 bytes and the part of the key that differs from the one before; so a program
+/// with many keys saves one now and then, and not after each change. With an older token it is told more.
+///
+/// handled   with how many of the changes that the last luat_kv_watch_next() has returned the program is done, in their
+///           order; SIZE_MAX: with all. The later watch returns the others again.
+/// token     text, not NUL-terminated, valid until the next luat_kv_watch_token() with the watch, or
+///           luat_kv_watch_free(). {NULL, 0} after an error.
+///
+/// Statuses: OK; INVALID while another thread is in luat_kv_watch_next() with the watch, and in the child of a fork;
+/// NOMEM. The store may be closed.
+///
+/// # Safety
+/// Each pointer is NULL, or valid as described above.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn luat_kv_watch_token(
+    watch: *mut luat_kv_watch,
+    handled: usize,
+    token: *mut luat_kv_bytes,
+    error: *mut *mut luat_kv_error,
+) -> luat_kv_status {
+    call!(error, set(token, luat_kv_bytes { data: ptr::null(), len: 0 }), {
+        let (watch, out) = (handle(watch, "watch")?, required(token, "token")?);
+        let token = watch.watch.token(handled)?;
+        out.write(luat_kv_bytes { data: token.as_ptr().cast(), len: token.len() });
+        *watch.token.lock().unwrap_or_else(PoisonError::into_inner) = token;
         Ok(LUAT_KV_OK)
     })
 }
@@ -153,7 +195,7 @@ pub unsafe extern "C" fn luat_kv_watch_fd(
     error: *mut *mut luat_kv_error,
 ) -> luat_kv_status {
     call!(error, set(fd, -1), {
-        let (luat_kv_watch(watch), fd) = (handle(watch, "watch")?, required(fd, "fd")?);
+        let (watch, fd) = (&handle(watch, "watch")?.watch, required(fd, "fd")?);
         #[cfg(unix)]
         fd.write(watch.descriptor()?.unwrap_or(-1));
         #[cfg(not(unix))]

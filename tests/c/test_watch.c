@@ -145,6 +145,58 @@ static void a_watch_can_begin_with_what_is_there(void)
 
 static luat_kv_watch *waited_for;
 
+/* A watch that goes on from a token of another one. */
+static luat_kv_watch *watch_since(luat_kv_namespace *ns, luat_kv_bytes token)
+{
+    luat_kv_watch_options options;
+    luat_kv_watch *watch = GARBAGE;
+    luat_kv_watch_options_init(&options, sizeof options);
+    options.since = token;
+    CHECK_STATUS(luat_kv_watch_open(ns, &options, &watch, &error), LUAT_KV_OK);
+    return watch;
+}
+
+static luat_kv_bytes token_of(luat_kv_watch *watch, size_t handled)
+{
+    luat_kv_bytes token = { GARBAGE, 1 };
+    CHECK_STATUS(luat_kv_watch_token(watch, handled, &token, &error), LUAT_KV_OK);
+    CHECK(token.data != NULL && token.len > 0);
+    return token;
+}
+
+static void a_token_is_where_another_watch_goes_on(void)
+{
+    struct kv kv = open_default();
+    CHECK_PUT(kv.ns, "a", "1");
+    luat_kv_watch *watch = watch_with(kv.ns, "", 0), *later;
+    CHECK_PUT(kv.ns, "b", "1");
+    CHECK_STATUS(luat_kv_delete(kv.ns, TEXT("a"), &error), LUAT_KV_OK);
+    luat_kv_watch_free(watch_since(kv.ns, token_of(watch, SIZE_MAX)));
+    CHECK_TOLD(next(watch, 0), "-a +b ");
+    for (size_t handled = 0; handled < 4; handled++) {
+        later = watch_since(kv.ns, token_of(watch, handled));
+        if (handled == 0)
+            CHECK_TOLD(next(later, 0), "-a +b ");
+        if (handled == 1)
+            CHECK_TOLD(next(later, 0), "+b ");
+        check_nothing(later);
+        luat_kv_watch_free(later);
+    }
+    luat_kv_bytes token = token_of(watch, SIZE_MAX);
+    CHECK_PUT(kv.ns, "b", "2");
+    later = watch_since(kv.ns, token);
+    luat_kv_watch_free(watch); /* the token is not valid any more */
+    CHECK_TOLD(next(later, 0), "+b ");
+    luat_kv_watch_free(later);
+    later = watch_since(kv.ns, (luat_kv_bytes){ NULL, 0 });
+    check_nothing(later);
+    CHECK_REFUSED(luat_kv_watch_token(NULL, 1, &token, &error), LUAT_KV_INVALID, "watch");
+    CHECK(token.data == NULL && token.len == 0);
+    CHECK_REFUSED(luat_kv_watch_token(later, 1, NULL, &error), LUAT_KV_INVALID, "token");
+    luat_kv_watch_free(later);
+    kv_close(kv);
+}
+
 static void wait_for_one(int number)
 {
     (void)number;
@@ -190,6 +242,11 @@ static void wrong_requests_are_refused(void)
     options.keys = many;
     options.key_count = 1001;
     REFUSED(LUAT_KV_LIMIT, "1001 keys were to be watched; the limit is 1000");
+    luat_kv_watch_options_init(&options, sizeof options);
+    options.since = key;
+    REFUSED(LUAT_KV_INVALID, "the token is malformed");
+    options.flags = LUAT_KV_WATCH_EXISTING;
+    REFUSED(LUAT_KV_INVALID, "either with what exists or since a token");
     options.struct_size = 0;
     REFUSED(LUAT_KV_INVALID, "call luat_kv_watch_options_init() first");
 #undef REFUSED
@@ -250,10 +307,12 @@ static void in_the_child(void *watch)
 {
     luat_kv_page *page;
     luat_kv_watch *own;
+    luat_kv_bytes token;
     struct pollfd polled = {.events = POLLIN};
     int fd;
     CHECK_REFUSED(luat_kv_watch_next(watch, 0, &page, &error), LUAT_KV_INVALID, "before a fork");
     CHECK_REFUSED(luat_kv_watch_fd(watch, &fd, &error), LUAT_KV_INVALID, "before a fork");
+    CHECK_REFUSED(luat_kv_watch_token(watch, 1, &token, &error), LUAT_KV_INVALID, "before a fork");
     luat_kv_watch_free(watch);
     own = watch_with(shared.ns, "", 0);
     CHECK_STATUS(luat_kv_watch_fd(own, &polled.fd, &error), LUAT_KV_OK);
@@ -332,6 +391,7 @@ static const struct check_test tests[] = {
     TEST(keys_can_be_named),
     TEST(what_expires_is_told_with_the_next_change),
     TEST(a_watch_can_begin_with_what_is_there),
+    TEST(a_token_is_where_another_watch_goes_on),
     TEST(a_wait_ends_with_a_change),
     TEST(wrong_requests_are_refused),
     TEST(a_descriptor_tells_an_event_loop),

@@ -77,6 +77,32 @@ fn watch_prints_what_other_processes_change() {
 }
 
 #[test]
+fn watch_goes_on_from_a_token() {
+    let project = Project::new();
+    let watch = |args: &[&str]| project.run(&[&["watch", "--resume", "seen", "--timeout", "0"], args].concat());
+    project.run(&["put", "a", "1"]).ok();
+    watch(&[]).fails(1);
+    for (key, value) in [("a", "2"), ("b", "1"), ("c", "1")] {
+        project.run(&["put", key, value]).ok();
+    }
+    project.run(&["delete", "b"]).ok();
+    project.run(&["put", "d", "1"]).ok();
+    let token = project.read("seen");
+    assert_eq!(watch(&["--max", "1"]).ok(), "put\ta\n");
+    assert_eq!(watch(&["--max", "1", "--existing"]).ok(), "put\tc\n");
+    assert_eq!(watch(&["--max", "1"]).ok(), "put\td\n");
+    watch(&[]).fails(1);
+    assert_eq!(project.run(&["watch", "--max", "3", "--since", token.trim()]).ok(), "put\ta\nput\tc\nput\td\n");
+    // An empty file is none.
+    assert_eq!(project.shell("true >none; $K watch --resume none --existing --max 1").ok(), "put\ta\n");
+    assert!(project.shell("echo x >none; $K watch --resume none").fails(2).contains("the token is malformed"));
+    assert!(project.run(&["watch", "--resume", "none/none"]).fails(3).contains("none/none"));
+    assert!(project.run(&["watch", "--since", &token, "--existing"]).fails(2).contains("cannot be used with"));
+    let elsewhere = project.run(&["-n", "other", "watch", "--since", token.trim()]);
+    assert!(elsewhere.fails(2).contains("the token comes from the namespace"));
+}
+
+#[test]
 fn watch_ends_when_it_should() {
     let project = Project::new();
     project.run(&["put", "key", "1"]).ok();

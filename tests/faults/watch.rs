@@ -2,16 +2,16 @@
 //!
 //! Each client has threads that keep a copy of the keys by a watch alone, and one that writes.
 //! They write in bursts: a change that a watch misses shows when nothing is written after it. Between two bursts each
-//! copy must become what the file contains. Clients are killed and started again, also within a burst, and another program
-//! writes, which wakes nobody. The library sleeps between its steps at times.
+//! copy must become what the file contains. Clients are killed and started again, also within a burst; they go on from a copy
+//! that they have saved with a token. Another program writes, which wakes nobody. The library sleeps between its steps at times.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::process::{Child, Command, ExitCode};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use luat_kv::{ChangeKind, ListOptions, Namespace, OpenOptions, Store, WatchOptions};
 
@@ -167,9 +167,10 @@ pub fn client(arguments: &[&str]) -> ExitCode {
     let store = Store::open(folder.join("kv.db"), &options).expect("to open the file");
     let namespace = &store.namespace("n").expect("a namespace");
     thread::scope(|scope| {
-        for copy in &shared.copies[place] {
+        for (number, copy) in shared.copies[place].iter().enumerate() {
             let timeout = if rng.one_in(2) { Duration::MAX } else { Duration::from_millis(rng.below(3)) };
-            scope.spawn(move || follow(namespace, shared, copy, timeout));
+            let (kept, saves) = (folder.join(format!("copy-{place}-{number}")), Rng(rng.next()));
+            scope.spawn(move || follow(namespace, shared, copy, timeout, &kept, saves));
         }
         loop {
             let burst = shared.burst.load(SeqCst);
@@ -197,13 +198,34 @@ fn write(namespace: &Namespace, rng: &mut Rng) {
     }
 }
 
-/// Keeps a copy of the keys.
-fn follow(namespace: &Namespace, shared: &Shared, hash_of_copy: &AtomicU64, timeout: Duration) -> ! {
-    let watch = namespace.watch(&WatchOptions::new().existing(true).values(true)).expect("a watch");
-    let mut copy = Copy::new();
+/// Keeps a copy of the keys, and now and then saves it with its token. Goes on from there after it was killed.
+fn follow(
+    namespace: &Namespace,
+    shared: &Shared,
+    hash_of_copy: &AtomicU64,
+    timeout: Duration,
+    kept: &Path,
+    mut rng: Rng,
+) -> ! {
+    let (token, mut copy) = match fs::read(kept) {
+        Ok(saved) => serde_json::from_slice(&saved).expect("what was saved"),
+        Err(_) => (String::new(), Copy::new()),
+    };
+    let options = WatchOptions::new().existing(token.is_empty()).since(&token).values(true);
+    let watch = namespace.watch(&options).expect("a watch");
+    let mut save = |copy: &Copy, handled: usize| {
+        if rng.one_in(4) {
+            let temporary = kept.with_extension("new");
+            let saved = serde_json::to_vec(&(watch.token(handled).expect("a token"), copy)).expect("text");
+            fs::write(&temporary, saved).and_then(|()| fs::rename(&temporary, kept)).expect("to save a copy");
+        }
+    };
     loop {
         hash_of_copy.store(hash(&copy), SeqCst);
-        for change in watch.next(timeout).expect("changes") {
+        save(&copy, usize::MAX);
+        let changes = watch.next(timeout).expect("changes");
+        for (handled, change) in changes.into_iter().enumerate() {
+            save(&copy, handled);
             shared.changes.fetch_add(1, SeqCst);
             match change.kind {
                 ChangeKind::Put => _ = copy.insert(change.entry.key.clone(), change.entry.into_value()),

@@ -103,5 +103,14 @@ fn a_watch_of_many_keys() {
         assert_eq!(error.code(), Code::NoMem);
     }
     assert!(next().unwrap().eq(["0"]));
+    let token = watch.token(usize::MAX).unwrap();
+    let resume = || n.watch(&WatchOptions::new().since(&token)).and_then(|watch| watch.next(Duration::ZERO));
+    for failed in [
+        starved(Refusing::Large, || watch.token(usize::MAX).map(drop)),
+        starved(Refusing::Large, || resume().map(drop)),
+    ] {
+        assert_eq!(failed.unwrap_err().code(), Code::NoMem);
+    }
+    assert_eq!(resume().unwrap(), []);
     assert_eq!(next().unwrap().count(), 0);
 }

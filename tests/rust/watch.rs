@@ -106,6 +106,90 @@ fn a_watch_can_begin_with_what_is_there() {
 }
 
 #[test]
+fn a_watch_goes_on_from_a_token() {
+    both(|store, clock| {
+        let n = store.namespace("n").unwrap();
+        let ttl = PutOptions::new().ttl(60);
+        ["a", "b", "c", "e"].iter().for_each(|key| _ = n.put(key, "1").unwrap());
+        n.put_with("d", "1", &ttl).unwrap();
+        let watch = n.watch(&WatchOptions::new()).unwrap();
+        let first = watch.token(usize::MAX).unwrap();
+        let since = |token: &str| now(&n.watch(&WatchOptions::new().since(token)).unwrap());
+        assert_eq!(since(&first), "");
+        n.delete("a").unwrap();
+        n.put("b", "2").unwrap();
+        n.put("f", "1").unwrap();
+        clock.set(NOW + 60);
+        assert_eq!(since(&first), "-a +b !d +f");
+        assert_eq!(now(&watch), "-a +b !d +f");
+        // What was returned may be handled, or not.
+        let [before, some, after] = [0, 2, 4].map(|handled| watch.token(handled).unwrap());
+        let told = [&before, &some, &after].map(|token| since(token));
+        assert_eq!(told, ["-a +b !d +f", "!d +f", ""]);
+        n.delete("e").unwrap();
+        assert_eq!((since(&before), since(&after)), ("-a +b !d -e +f".into(), "-e".into()));
+        // The token of a watch that goes on from one is no other.
+        let again = n.watch(&WatchOptions::new().since(&after)).unwrap();
+        assert_eq!((again.token(usize::MAX).unwrap(), now(&again)), (after.clone(), "-e".into()));
+        // A token is there after the store was closed.
+        store.close().unwrap();
+        assert_eq!(again.token(0).unwrap(), after);
+    });
+}
+
+#[test]
+fn a_token_serves_a_watch_of_other_keys() {
+    both(|store, _| {
+        let n = store.namespace("n").unwrap();
+        ["a:1", "a:2", "b:1"].iter().for_each(|key| _ = n.put(key, "").unwrap());
+        let token = n.watch(&WatchOptions::new().prefix("a:")).unwrap().token(usize::MAX).unwrap();
+        n.delete("a:2").unwrap();
+        let by = |options: WatchOptions<'_>| now(&n.watch(&options.since(&token)).unwrap());
+        assert_eq!(by(WatchOptions::new()), "-a:2 +b:1");
+        assert_eq!(by(WatchOptions::new().prefix("b")), "+b:1");
+        assert_eq!(by(WatchOptions::new().keys(&["a:1", "a:2"])), "-a:2");
+    });
+}
+
+#[test]
+fn a_token_outlives_the_process_and_its_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Store::open(folder.path().join("kv.db"), &OpenOptions::new()).unwrap().namespace("n").unwrap();
+    let token = {
+        let n = open();
+        ["a", "b"].iter().for_each(|key| _ = n.put(key, "1").unwrap());
+        n.watch(&WatchOptions::new()).unwrap().token(usize::MAX).unwrap()
+    };
+    open().put("a", "2").unwrap();
+    open().put("c", "1").unwrap();
+    open().delete("b").unwrap();
+    let watch = open().watch(&WatchOptions::new().since(&token).values(true)).unwrap();
+    let changes = watch.next(Duration::ZERO).unwrap();
+    assert_eq!(changes.iter().map(told).collect::<Vec<_>>(), ["+a", "-b", "+c"]);
+    assert_eq!(changes[0].entry.value(), b"2");
+}
+
+#[test]
+fn a_token_is_refused_where_it_means_nothing() {
+    both(|store, _| {
+        let n = store.namespace("n").unwrap();
+        let token = n.watch(&WatchOptions::new()).unwrap().token(usize::MAX).unwrap();
+        let refused = |n: &Namespace, options: WatchOptions<'_>| {
+            let error = n.watch(&options).unwrap_err();
+            assert_eq!(error.code(), Code::Invalid);
+            error.message().to_owned()
+        };
+        let with = WatchOptions::new();
+        assert!(refused(&n, with.since("x")).contains("malformed"));
+        assert!(refused(&n, with.since(&token[1..])).contains("malformed"));
+        assert!(refused(&n, with.since(&token).existing(true)).contains("either"));
+        assert!(refused(&store.namespace("m").unwrap(), with.since(&token)).contains("namespace \"n\""));
+        let other = Store::open_memory(&OpenOptions::new()).unwrap().namespace("n").unwrap();
+        assert!(refused(&other, with.since(&token)).contains("another store"));
+    });
+}
+
+#[test]
 fn changes_between_two_calls_become_one() {
     both(|store, _| {
         let n = store.namespace("n").unwrap();

@@ -115,5 +115,6 @@ export const WATCH_OPTIONS = {
   prefix: 8,
   keys: 16,
   key_count: 20,
-  size: 24,
+  since: 24,
+  size: 32,
 };

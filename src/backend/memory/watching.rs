@@ -1,7 +1,8 @@
 //! Watches of a store in memory, and how a change reaches those that wait.
 
-use std::sync::PoisonError;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::{Memory, Row, listed};
@@ -15,6 +16,7 @@ pub(super) struct Watches {
     moment: AtomicU32,
     /// The number of watches. Changed under the lock.
     open: AtomicUsize,
+    origin: OnceLock<u64>,
 }
 
 impl Watches {
@@ -51,6 +53,10 @@ impl Watching for Memory {
                 None => Ok(()),
             })
         })
+    }
+
+    fn origin(&self) -> u64 {
+        *self.watches.origin.get_or_init(|| RandomState::new().hash_one(0))
     }
 
     fn moment(&self) -> Option<Moment> {

@@ -25,6 +25,10 @@ impl Watching for Postgres {
         self.in_snapshot(|connection, call| show_with_values(connection, call, what, self.now(), comparison))
     }
 
+    fn origin(&self) -> u64 {
+        2
+    }
+
     fn moment(&self) -> Option<Moment> {
         self.polled.moment(|| self.read(state).ok())
     }

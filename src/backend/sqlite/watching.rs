@@ -18,6 +18,10 @@ impl Watching for Sqlite {
         self.read_long(|connection| compare(connection, namespace, watched, comparison))
     }
 
+    fn origin(&self) -> u64 {
+        1
+    }
+
     fn moment(&self) -> Option<Moment> {
         self.database.cache.moment()
     }

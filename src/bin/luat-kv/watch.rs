@@ -1,5 +1,8 @@
 //! The command `watch`: prints changes as they happen.
 
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -19,6 +22,7 @@ Examples:
   luat-kv -n blog watch
   luat-kv -n blog watch post: --values
   luat-kv -n blog watch --existing --json            to keep a copy
+  luat-kv -n blog watch --json --resume seen         goes on from the last time
   luat-kv -n jobs watch --max 1 --timeout 60 && run-the-jobs
   luat-kv -n blog watch --json | while read -r change; do ./refresh; done
 
@@ -29,6 +33,10 @@ last. An expiry is told with the next change, or when the row is removed.
 
 It ends when it has printed --max lines or its output is closed, or with status 1
 after --timeout seconds without a change. Otherwise it goes on until it is stopped.
+
+With --resume, a file contains what it has told of. The next time it goes on from
+there, however long it was stopped, and tells what has changed meanwhile. If it is
+killed, the last changes may be told again.
 
 With --json, one line each: {\"type\":\"put\",\"key\":\"post:1\",\"version\":\"…\"} with the
 fields of `get`, the value only with --values; {\"type\":\"delete\",\"key\":\"post:1\"},
@@ -43,6 +51,12 @@ pub struct Watch {
     /// Begin with the keys that are there
     #[arg(short, long)]
     existing: bool,
+    /// Go on from the token in this file, and keep it up to date; without the file, begin now
+    #[arg(short, long, value_name = "FILE")]
+    resume: Option<PathBuf>,
+    /// Go on from this token, which another program has got from a watch
+    #[arg(long, value_name = "TOKEN", conflicts_with_all = ["resume", "existing"])]
+    since: Option<String>,
     /// With the new values
     #[arg(long)]
     values: bool,
@@ -59,9 +73,15 @@ const LOOK: Duration = Duration::from_millis(500);
 
 pub fn watch(place: &Place, args: &Watch, out: &mut Output) -> Result<(), Fail> {
     let keys: Vec<&str> = args.key.iter().map(String::as_str).collect();
-    let options = WatchOptions::new().keys(&keys).prefix(&args.prefix).existing(args.existing).values(args.values);
+    let saved = args.resume.as_deref().map_or(Ok(String::new()), saved)?;
+    let since = args.since.as_deref().unwrap_or(&saved);
+    let existing = args.existing && since.is_empty();
+    let options =
+        WatchOptions::new().keys(&keys).prefix(&args.prefix).existing(existing).since(since).values(args.values);
     let watch = place.namespace(Access::Read)?.watch(&options)?;
     let (mut left, mut last) = (args.max.unwrap_or(u64::MAX), Instant::now());
+    let save = |handled| args.resume.as_deref().map_or(Ok(()), |path| save(path, &watch.token(handled)?));
+    save(0)?;
     loop {
         let time = args.timeout.map_or(LOOK, |timeout| timeout.saturating_sub(last.elapsed()).min(LOOK));
         let changes = watch.next(time)?;
@@ -77,15 +97,37 @@ pub fn watch(place: &Place, args: &Watch, out: &mut Output) -> Result<(), Fail> 
             }
         }
         last = Instant::now();
-        for change in &changes {
-            print(change, out)?;
-            left -= 1;
-            if left == 0 {
-                return Ok(());
-            }
-        }
+        let told = usize::try_from(left).map_or(changes.len(), |left| changes.len().min(left));
+        changes[..told].iter().try_for_each(|change| print(change, out))?;
         out.flush()?;
+        save(told)?;
+        left -= told as u64;
+        if left == 0 {
+            return Ok(());
+        }
     }
+}
+
+/// Returns the token in a file; an empty one if there is no file.
+fn saved(path: &Path) -> Result<String, Fail> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(text.trim_end().to_owned()),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        Err(why) => Err(Fail::at(path, why)),
+    }
+}
+
+/// Replaces the token in a file. At any time, also after a power cut, the file contains a whole one.
+fn save(path: &Path, token: &str) -> Result<(), Fail> {
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let write = || {
+        let mut file = File::create(&new)?;
+        writeln!(file, "{token}")?;
+        file.sync_all()?;
+        fs::rename(&new, path)
+    };
+    write().map_err(|why| Fail::at(path, why))
 }
 
 /// Whether nobody reads the output any more.
