@@ -99,7 +99,7 @@ luat_kv_status luat_kv_import_fd(struct luat_kv_namespace *ns, int fd, uint32_t 
 void luat_kv_watch_options_init(struct luat_kv_watch_options *options, size_t size);
 luat_kv_status luat_kv_watch_open(struct luat_kv_namespace *ns, const struct luat_kv_watch_options *options, struct luat_kv_watch **out, struct luat_kv_error **error);
 luat_kv_status luat_kv_watch_next(struct luat_kv_watch *watch, int64_t timeout_ms, struct luat_kv_page **out, struct luat_kv_error **error);
-luat_kv_status luat_kv_watch_token(struct luat_kv_watch *watch, int handled, struct luat_kv_bytes *token, struct luat_kv_error **error);
+luat_kv_status luat_kv_watch_token(struct luat_kv_watch *watch, size_t handled, struct luat_kv_bytes *token, struct luat_kv_error **error);
 luat_kv_status luat_kv_watch_fd(struct luat_kv_watch *watch, int *fd, struct luat_kv_error **error);
 void luat_kv_watch_free(struct luat_kv_watch *watch);
 ]],

@@ -1447,8 +1447,8 @@ luat_kv_status luat_kv_watch_next(struct luat_kv_watch *watch,
  * watch knows of each key, in about 40 bytes and the part of the key that differs from the one before; so a program
  * with many keys saves one now and then, and not after each change. With an older token it is told more.
  *
- * handled   nonzero: the program is done with what the last luat_kv_watch_next() has returned. 0: the later watch
- *           returns that again.
+ * handled   with how many of the changes that the last luat_kv_watch_next() has returned the program is done, in their
+ *           order; SIZE_MAX: with all. The later watch returns the others again.
  * token     text, not NUL-terminated, valid until the next luat_kv_watch_token() with the watch, or
  *           luat_kv_watch_free(). {NULL, 0} after an error.
  *
@@ -1456,7 +1456,7 @@ luat_kv_status luat_kv_watch_next(struct luat_kv_watch *watch,
  * NOMEM. The store may be closed.
  */
 luat_kv_status luat_kv_watch_token(struct luat_kv_watch *watch,
-                                   int handled,
+                                   size_t handled,
                                    struct luat_kv_bytes *token,
                                    struct luat_kv_error **error);
 
