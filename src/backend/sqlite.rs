@@ -14,7 +14,7 @@
 //! | `location`, `create`, `opened` | where a file may be; how it is created; whether it is still at its path |
 //! | `registry`, `other_copies`, `descriptors`, `fork` | open files, here and in other copies of SQLite; forks |
 //! | `access`, `takeover` | who may read and write the file; a log that another user left |
-//! | `vfs`, `log_file`, `reason` | how SQLite calls the system; what the system reported when a call failed |
+//! | `vfs`, `log_file`, `read_mark`, `reason` | how SQLite calls the system; what it reported when a call failed |
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -66,6 +66,7 @@ mod overwriting;
 mod own_commits;
 mod pool;
 mod prepared;
+mod read_mark;
 mod reason;
 mod registry;
 mod rows;

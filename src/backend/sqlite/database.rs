@@ -21,6 +21,7 @@ use super::not_unix::libc;
 use super::opened::OpenedFile;
 use super::pool::{Pool, Use};
 use super::prepared::PreparedConnection;
+use super::read_mark::Keeps;
 use super::{Check, Stage, create, descriptors, reason, registry, schema, writes};
 use crate::backend::Outcome;
 use crate::clock::Clock;
@@ -189,7 +190,9 @@ impl Database {
             if !own.slice().begin(caller.busy_timeout) {
                 return Err(Error::new(Code::Busy, "other processes write"));
             }
+            let keeps = connection.index.map(Keeps::of);
             let done = act(connection);
+            drop(keeps);
             connection.own_commits.iter().for_each(|own| own.slice().end(done.is_ok()));
             done
         })

@@ -9,6 +9,7 @@
 //!   not be written. It neither creates a guest's log nor opens it for writing (see `access`).
 //! - `xShmBarrier`, a method of an open file: besides the barrier, SQLite's own takes and releases a mutex of the whole
 //!   process "for redundancy", in each read and three times in each write. The replacement is the barrier alone.
+//! - `xShmLock`, another one: see [`read_mark`].
 //! - The methods of an open log: see [`log_file`].
 //!
 //! The VFSs are registered under their own names, so other users of the same copy of SQLite do not get them.
@@ -25,7 +26,7 @@ use rusqlite::{Connection, ffi};
 
 #[cfg(not(unix))]
 use super::not_unix::libc;
-use super::{log_file, reason};
+use super::{log_file, read_mark, reason};
 
 /// SQLite's own VFS, and the two that this library registers.
 struct Registered {
@@ -167,7 +168,7 @@ unsafe extern "C" fn member_open(
     }
     if status == ffi::SQLITE_OK && flags & ffi::SQLITE_OPEN_MAIN_DB != 0 {
         // SAFETY: it was opened just now, so it has methods, and nothing else uses it yet.
-        unsafe { replace_barrier(&mut *file) };
+        unsafe { replace_methods(&mut *file) };
     }
     if status == ffi::SQLITE_OK && flags & ffi::SQLITE_OPEN_WAL != 0 {
         // SAFETY: as above, and files of these VFSs have this size.
@@ -180,23 +181,27 @@ unsafe extern "C" fn member_open(
     status
 }
 
+/// The methods of the first database, and those that replace them.
+struct Replaced(*const ffi::sqlite3_io_methods, ffi::sqlite3_io_methods);
+
+// SAFETY: SQLite's methods are constants, which any thread may use.
+unsafe impl Send for Replaced {}
+// SAFETY: as above.
+unsafe impl Sync for Replaced {}
+
+static REPLACED: OnceLock<Replaced> = OnceLock::new();
+
 /// # Safety
 /// `file` is open, by SQLite's VFS.
-unsafe fn replace_barrier(file: &mut ffi::sqlite3_file) {
-    /// The methods of the first file, and those that replace them.
-    struct Replaced(*const ffi::sqlite3_io_methods, ffi::sqlite3_io_methods);
-    // SAFETY: SQLite's methods are constants, which any thread may use.
-    unsafe impl Send for Replaced {}
-    // SAFETY: as above.
-    unsafe impl Sync for Replaced {}
-    static REPLACED: OnceLock<Replaced> = OnceLock::new();
+unsafe fn replace_methods(file: &mut ffi::sqlite3_file) {
     // SAFETY: an open file has methods, which SQLite's VFS never frees.
     let found = unsafe { &*file.pMethods };
     // A later version may have methods that would not be copied.
     // ThreadSanitizer sees an order in the mutex, and none in a barrier.
     if found.iVersion == 3 && cfg!(all(target_os = "linux", not(thread_sanitizer))) {
-        let Replaced(base, methods) =
-            REPLACED.get_or_init(|| Replaced(found, ffi::sqlite3_io_methods { xShmBarrier: Some(barrier), ..*found }));
+        let Replaced(base, methods) = REPLACED.get_or_init(|| {
+            Replaced(found, ffi::sqlite3_io_methods { xShmBarrier: Some(barrier), xShmLock: Some(lock), ..*found })
+        });
         // SQLite has other methods for a file without locks.
         if ptr::eq(*base, found) {
             file.pMethods = methods;
@@ -206,6 +211,18 @@ unsafe fn replace_barrier(file: &mut ffi::sqlite3_file) {
 
 unsafe extern "C" fn barrier(_: *mut ffi::sqlite3_file) {
     fence(SeqCst);
+}
+
+unsafe extern "C" fn lock(file: *mut ffi::sqlite3_file, place: c_int, count: c_int, flags: c_int) -> c_int {
+    if read_mark::refuses(place, flags) {
+        return ffi::SQLITE_BUSY;
+    }
+    // SAFETY: SQLite's methods are never freed, and it calls this for a file that it has opened.
+    match REPLACED.get().and_then(|replaced| unsafe { (*replaced.0).xShmLock }) {
+        // SAFETY: the arguments are those that SQLite passes to this method.
+        Some(lock) => unsafe { lock(file, place, count, flags) },
+        None => ffi::SQLITE_IOERR_SHMLOCK,
+    }
 }
 
 /// # Safety

@@ -66,7 +66,14 @@ impl WalIndex {
         unsafe { self.0.cast::<AtomicU32>().add(4 * HEADER).as_ref() }.load(Ordering::Relaxed)
     }
 
-    /// Reads that number.
+    /// The read marks that can be moved: the second to the fifth of the numbers of 32 bits after that one.
+    pub fn marks(&self) -> [u32; 4] {
+        // SAFETY: they are within the page of the header, and the connection is open.
+        let marks: &[AtomicU32; 4] = unsafe { self.0.cast::<AtomicU32>().add(4 * HEADER + 2).cast().as_ref() };
+        marks.each_ref().map(|mark| mark.load(Ordering::Relaxed))
+    }
+
+    /// Reads the number that each commit increments.
     pub fn commit_number(&self) -> u32 {
         // SAFETY: the connection is open, so the memory is mapped.
         unsafe { self.commits().as_ref() }.load(Ordering::Acquire)
