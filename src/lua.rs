@@ -97,7 +97,8 @@ const BATCH_META: &Functions = &[(c"__tostring", batch::tostring)];
 const WALK_META: &Functions = &[(c"__call", listing::step), (c"__close", listing::close)];
 
 #[cfg(not(target_family = "wasm"))]
-const WATCH: &Functions = &[(c"next", watch::next), (c"fd", watch::fd), (c"close", watch::close)];
+const WATCH: &Functions =
+    &[(c"next", watch::next), (c"token", watch::token), (c"fd", watch::fd), (c"close", watch::close)];
 
 #[cfg(not(target_family = "wasm"))]
 const WATCH_META: &Functions =

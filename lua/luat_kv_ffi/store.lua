@@ -21,7 +21,8 @@ local problem = call.problem
 --   limits  the maximum lengths of JSON that is stored, in bytes: value, metadata; and whether they are Cloudflare's
 --   path    the given path of the file, absolute; nil if it is not known yet, "memory" for a store in memory
 --   settings  the settings of the module that opened it (json.lua)
---   users   the contents of its namespaces and batches, whose `ptr` must be freed when it closes
+--   users   the contents of its namespaces, batches and watches, whose `ptr` must be freed when it closes. The function
+--           `leave` of some is called before
 -- Its users have its contents as `store`, and its handle as `owner`, which keeps it from being collected.
 
 local M = {}
@@ -334,6 +335,11 @@ end
 
 function Store.close(self)
   local store, others = this(self), fail.depth() - 1
+  local leaving = {}
+  for user in next, store.users do
+    if user.leave then leaving[#leaving + 1] = user end
+  end
+  for i = 1, #leaving do leaving[i]:leave() end
   -- The store itself closes with the last object that uses it.
   for user in next, store.users do
     handles.release(user, others)

@@ -27,6 +27,10 @@ local constants, problem = call.constants, call.problem
 --   texts    the changes that were read, in byte order, until they were converted
 --   changes  the changes as Lua gets them
 --   place    how many of those were returned
+--   olds     how many of the texts or changes are from C's answers before the last one, which could not be converted
+--   last_old the place of the last of those; 0 if there are none
+--   floor    the token from before the first of those answers; nil if there are none
+--   last     the token as of when the store was closed
 
 local Watch = {}
 
@@ -39,6 +43,44 @@ local NONE = {}
 local function ptr_of(watch)
   if watch.closed then fail.invalid("the watch is closed") end
   return watch.ptr or fail.closed()
+end
+
+-- Tokens -----------------------------------------------------------------------------------------
+
+local token_cell = ffi.new("luat_kv_bytes")
+
+-- References to its fields, which ffi.string() follows. (Reading the fields would allocate. C's text is valid only until
+-- its next token of the watch, which a finalizer may ask for.)
+local token_data = ffi.cast("const void *&", token_cell)
+local token_len = ffi.cast("size_t &", ffi.cast("char *", token_cell) + ffi.offsetof("luat_kv_bytes", "len"))
+
+--- Returns the token for when so many changes of C's last answer were returned.
+local function token_after(watch, count)
+  local status = C.luat_kv_watch_token(ptr_of(watch), count, token_cell, problem)
+  if status < 0 then fail.raise(status) end
+  return (ffi.string(token_data, token_len))
+end
+
+local ALL = ffi.cast("size_t", -1)
+
+--- Returns the token for the changes that were returned.
+local function token_of(watch)
+  if watch.page or #watch.texts > 0 then
+    return watch.floor or token_after(watch, 0)
+  elseif watch.place >= #watch.changes then
+    return (token_after(watch, ALL))
+  elseif watch.place >= watch.last_old then
+    return (token_after(watch, watch.place - watch.olds))
+  end
+  -- C takes all the old ones for returned. With this token, some that were returned are told again.
+  return watch.floor
+end
+
+--- Keeps the token of a watch whose store is about to close. In the child of a fork there is none.
+local function keep_token(watch)
+  if not watch.ptr then return end
+  local done, token = pcall(token_of, watch)
+  if done then watch.last = token end
 end
 
 -- Changes ----------------------------------------------------------------------------------------
@@ -63,7 +105,8 @@ local function read(change, size, values)
   return { name = about.name, type = "delete", expired = kind == constants.LUAT_KV_CHANGE_EXPIRE or nil }
 end
 
---- Reads the page of a cell, and returns the newest changes of it and of the older texts.
+--- Reads the page of a cell, and returns the newest changes of it and of the older texts; how many of these are left; and
+-- the place of the last of them.
 local function read_page(cell, values, older)
   local page, size, texts, is_new = cell[0], call.size(), {}, {}
   for i = 1, tonumber(C.luat_kv_page_len(page)) do
@@ -76,7 +119,11 @@ local function read_page(cell, values, older)
   if #older > 0 then
     table.sort(texts, function(a, b) return a.name < b.name end)
   end
-  return texts
+  local olds, last_old = 0, 0
+  for i = 1, #texts do
+    if not is_new[texts[i].name] then olds, last_old = olds + 1, i end
+  end
+  return texts, olds, last_old
 end
 
 --- Returns the tables for Lua, with documents.
@@ -94,7 +141,10 @@ end
 local function ask(watch, texts, timeout)
   -- Nothing is allocated between the call and the field that keeps the page.
   local cell = ffi.gc(new_cell(), free_page)
+  -- C takes the texts for returned as soon as it is asked.
+  local floor = #texts > 0 and (watch.floor or token_after(watch, 0)) or nil
   if watch.page or not rawequal(watch.texts, texts) or watch.place < #watch.changes then return false end
+  watch.floor, watch.olds, watch.last_old = floor, #texts, #texts
   local status = C.luat_kv_watch_next(ptr_of(watch), timeout, cell, problem)
   if status < 0 then fail.raise(status) end
   if status ~= constants.LUAT_KV_OK then return true end
@@ -110,9 +160,9 @@ local function has_changes(watch, timeout)
   while watch.place >= #watch.changes do
     local page, texts = watch.page, watch.texts
     if page then
-      local newer = read_page(page, watch.kind ~= nil, texts)
+      local newer, olds, last_old = read_page(page, watch.kind ~= nil, texts)
       if rawequal(watch.page, page) and rawequal(watch.texts, texts) then
-        watch.page, watch.texts = nil, newer
+        watch.page, watch.texts, watch.olds, watch.last_old = nil, newer, olds, last_old
         -- (A call that this one interrupts may be reading the page.)
         if fail.depth() == 1 then free_page(ffi.gc(page, nil)) end
       end
@@ -145,7 +195,7 @@ end
 
 --- The options. `range` has those that a list has too.
 local function known_options(range, keys_of)
-  local known = { names = { "prefix", "keys", "existing", "values", "type", "timeout" }, prefix = range.prefix }
+  local known = { names = { "prefix", "keys", "existing", "since", "values", "type", "timeout" }, prefix = range.prefix }
 
   function known.keys(option, into)
     local function wrong(message) option:wrong(message) end
@@ -155,6 +205,11 @@ local function known_options(range, keys_of)
 
   function known.existing(option, into)
     into.existing = option:boolean()
+  end
+
+  function known.since(option, into)
+    into.since = option:expect("string")
+    args.utf8(into.since, "token")
   end
 
   function known.values(option, into)
@@ -183,6 +238,7 @@ local function open(ptr, object, given)
   local existing = given.existing and constants.LUAT_KV_WATCH_EXISTING or 0
   options.flags = values + existing
   options.prefix.data, options.prefix.len = given.prefix, given.prefix and #given.prefix or 0
+  options.since.data, options.since.len = given.since, given.since and #given.since or 0
   local views = ffi.new("luat_kv_bytes[?]", math.max(#keys, 1))
   for i = 1, #keys do
     local view = views[i - 1]
@@ -225,6 +281,13 @@ function metatable.__call(self)
   return change
 end
 
+function Watch.token(self)
+  local watch = this(self)
+  if watch.closed then fail.invalid("the watch is closed") end
+  if not watch.ptr then return watch.last or fail.closed() end
+  return (token_of(watch))
+end
+
 local descriptor = ffi.new("int[1]")
 
 function Watch.fd(self)
@@ -236,7 +299,7 @@ end
 function Watch.close(self)
   local watch = this(self)
   watch.closed = true
-  watch.page, watch.texts, watch.changes, watch.place = nil, NONE, NONE, 0
+  watch.page, watch.texts, watch.changes, watch.place, watch.floor, watch.last = nil, NONE, NONE, 0, nil, nil
   handles.release(watch, fail.depth() - 1)
 end
 metatable.__close = Watch.close
@@ -256,7 +319,8 @@ return function(Namespace, this_space, ptr, range, keys_of)
     end
     local watch = {
       ptr = false, free = C.luat_kv_watch_free, store = space.store, owner = space.owner, space = space, closed = false,
-      kind = given.values, timeout = given.timeout or FOR_EVER, texts = NONE, changes = NONE, place = 0,
+      kind = given.values, timeout = given.timeout or FOR_EVER, texts = NONE, changes = NONE, place = 0, olds = 0,
+      last_old = 0, leave = keep_token,
     }
     local handle = new_watch(watch)
     space.store.users[watch] = true

@@ -502,8 +502,9 @@ function Namespace:import(file, options) end
 --- A watch compares all its keys whenever the store has changed, which takes about a millisecond for 1000 keys, and
 --- remembers the name of each. A prefix that many more keys begin with is better divided.
 ---
---- Errors: bad argument for unknown options; `INVALID` for keys and a prefix at once, in a build for WebAssembly, or if
---- the store is closed; `LIMIT` for more than 1000 keys, or one that is too long; `BUSY`, `IO`, `CORRUPT`.
+--- Errors: bad argument for unknown options; `INVALID` for keys and a prefix at once, a token of another namespace or store
+--- in memory, in a build for WebAssembly, or if the store is closed; `LIMIT` for more than 1000 keys, or one that is too
+--- long; `BUSY`, `IO`, `CORRUPT`.
 ---
 --- ```lua
 --- for change in kv:watch({ prefix = "session:", timeout = 5 }) do
@@ -547,6 +548,25 @@ local Watch = {}
 ---@param seconds? number fractions too
 ---@return luat_kv.Change[]? changes
 function Watch:next(seconds) end
+
+--- A token for a later watch, in any process: with the option `since` it goes on after the changes that this one has
+--- returned so far. In a loop that includes the present one, and not those after it. A token is never too old. It
+--- contains what the watch knows of each key: about 40 bytes and the part of the key that differs from the one before. So
+--- a program with many keys saves one now and then. With an older token it is told more.
+---
+--- The store may be closed. Errors: `INVALID` if the watch is closed, and in the child of a fork.
+---
+--- ```lua
+--- local token = places:get("index")
+--- local watch = posts:watch({ since = token, existing = not token })
+--- for change in watch do
+---   index(change)
+---   places:put("index", watch:token())
+--- end
+--- ```
+---@return string token
+---@nodiscard
+function Watch:token() end
 
 --- A descriptor for an event loop: it is readable when `next` may have something to return. That call makes it unreadable
 --- again. It may also be readable without a change. The watch closes it; only poll it. `nil` where the system has none:
@@ -692,6 +712,7 @@ function Batch:commit() end
 ---@field keys? string[] only these keys, 1 to 1000 of them, whether they exist or not
 ---@field prefix? string only keys that begin with it, literally; not with `keys`
 ---@field existing? boolean whether the first answer is what is there: every live key as a put (default: false)
+---@field since? string a `token` of an earlier watch of this namespace, to go on from there; not with `existing` (default: `""`, from now on)
 ---@field values? boolean|"text"|"json"|"arrayBuffer" whether each put has its `value`, and as which type
 ---@field type? "text"|"json"|"arrayBuffer" the type of the values, with `values = true`
 ---@field timeout? number seconds after which a loop ends if nothing has changed (default: it never ends by itself)

@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::args::bad;
+use super::args::{bad, utf8};
 use super::call::{Call, call, call_and_remove};
 use super::ffi;
 use super::listing::wanted_values;
@@ -76,6 +76,12 @@ impl Watching {
         Shown { changes: self.changes.clone(), places: self.next..end }
     }
 
+    /// Where a later watch goes on: with the first change that was not returned.
+    fn token(&self) -> Result<String> {
+        let returned = if self.changes.is_empty() { usize::MAX } else { self.next };
+        self.watch()?.token(returned)
+    }
+
     /// Forgets changes that were returned. Returns false if another call was faster.
     fn forget(&mut self, shown: &Shown) -> bool {
         let is_next = Rc::ptr_eq(&shown.changes, &self.changes) && shown.places.start == self.next;
@@ -105,7 +111,7 @@ fn read_documents(tape: &mut Tape, changes: &[Change], json: bool) -> Result<()>
 /// `kv:watch(options?)`: returns the values that a generic `for` takes, of which the first is the watch.
 pub(super) unsafe extern "C-unwind" fn open(l: State) -> c_int {
     let body = |call: &mut Call<'_>| {
-        const OPTIONS: &[&str] = &["prefix", "keys", "existing", "values", "type", "timeout"];
+        const OPTIONS: &[&str] = &["prefix", "keys", "existing", "since", "values", "type", "timeout"];
         const TYPES: &[(&str, Values)] =
             &[("text", Values::Bytes), ("json", Values::Json), ("arrayBuffer", Values::Bytes)];
         let namespace = namespace::this(call)?;
@@ -121,6 +127,7 @@ pub(super) unsafe extern "C-unwind" fn open(l: State) -> c_int {
                     }
                 }
                 "existing" => options.existing = value.boolean(call)?,
+                "since" => options.since = utf8(value.bytes(call)?, "token")?,
                 "values" => {
                     values = wanted_values(call, value)?;
                     is_true = call.type_of(value.index) == ffi::LUA_TBOOLEAN && values != Values::None;
@@ -184,6 +191,16 @@ pub(super) unsafe extern "C-unwind" fn step(l: State) -> c_int {
     };
     // SAFETY: this frame owns nothing that needs dropping.
     unsafe { call_and_remove(l, 1, body, forget) }
+}
+
+/// `watch:token()`: text from which a later watch goes on.
+pub(super) unsafe extern "C-unwind" fn token(l: State) -> c_int {
+    let body = |call: &mut Call<'_>| {
+        call.scratch.text = this(call)?.borrow().token()?.into_bytes();
+        Ok(Return::Text)
+    };
+    // SAFETY: this frame owns nothing that needs dropping.
+    unsafe { call(l, 1, body) }
 }
 
 /// `watch:fd()`: the descriptor, or nil where there is none.

@@ -63,7 +63,8 @@ static const char work[] =
     "local watch = kv:watch({ prefix = 'w', values = true, type = 'json', timeout = 0 })\n"
     "kv:put('w1', { 1 }) kv:put('w2', { 2 }, { metadata = { 'm' } }) tostring(watch)\n"
     "for change in watch do sum = sum + change.value[1] end\n"
-    "kv:delete('w1') assert(sum == 149 and watch:next(0)[1].type == 'delete' and watch:fd()) watch:close()\n"
+    "kv:delete('w1') assert(sum == 149 and watch:next(0)[1].type == 'delete' and watch:fd())\n"
+    "kv:watch({ since = watch:token() }):close() watch:close()\n"
     "pcall(kv.get, kv, nil) pcall(kv.put, kv, 'k', 'v', { nonsense = 1 }) pcall(kv.get, kv, 'k1', 'jsn')\n"
     "local other = KV.open({ memory = true }) other:namespace('o') other:close()\n";
 
@@ -112,9 +113,12 @@ static const char watch_all[] =
 
 static const char watch_each[] = "for change in watch do tell(change) end\n";
 
-/* Each was returned once, or comes now. */
+/* Each was returned once, or comes now, also from a watch that goes on from here. */
 static const char watch_again[] =
-    "for _, change in ipairs(watch:next(0) or {}) do tell(change) end\n"
+    "local later = kv:watch({ since = watch:token() })\n"
+    "local left, as_many = watch:next(0) or {}, later:next(0) or {}\n"
+    "assert(#left == #as_many)\n"
+    "for _, change in ipairs(left) do tell(change) end\n"
     "assert(count == 4 and told.gone.type == 'delete' and not watch:next(0))\n"
     "for i = 1, 3 do assert(#told['k' .. i].value == 50 and #told['k' .. i].metadata == 50) end\n";
 

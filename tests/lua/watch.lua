@@ -43,6 +43,31 @@ function Watch:test_what_another_program_writes_is_seen()
   lu.assertEquals(watch:next(60), { { name = "a", type = "delete" } })
 end
 
+function Watch:test_a_token_outlives_its_process()
+  local path = support.path()
+  local token = support.run([[
+    local store = KV.open({ path = ... })
+    local kv = store:namespace("n")
+    local watch = kv:watch({ timeout = 0 })
+    kv:atomic():put("a", 1):put("b", 1):put("c", 1):commit()
+    for change in watch do
+      if change.name == "b" then break end
+    end
+    store:close()
+    io.write(watch:token())
+  ]], { path })
+  support.run([[
+    local kv = KV.open({ path = ... }):namespace("n")
+    kv:delete("a")
+    kv:put("d", 2)
+  ]], { path })
+  local names = {}
+  for change in KV.open({ path = path }):namespace("n"):watch({ since = token, timeout = 0 }) do
+    names[#names + 1] = change.type .. " " .. change.name
+  end
+  lu.assertEquals(names, { "delete a", "put c", "put d" })
+end
+
 function Watch:test_the_child_of_a_fork_opens_its_own()
   support.run([[
     local path, library = ...
@@ -63,7 +88,7 @@ function Watch:test_the_child_of_a_fork_opens_its_own()
     local child = fork()
     if child == 0 then
       local done, why = pcall(function()
-        for _, method in ipairs({ "next", "fd" }) do
+        for _, method in ipairs({ "next", "fd", "token" }) do
           local ok, message = pcall(function() watch[method](watch, 0) end)
           assert(not ok and message:find("INVALID: the watch was opened before a fork", 1, true), message)
         end
@@ -163,6 +188,8 @@ function Watch:test_finalizers_may_ask_in_the_midst_of_a_call()
     local kv = KV.open({ memory = true }):namespace("n")
     local watch = kv:watch({ values = true, type = "json", timeout = 0 })
     local calls, told = 0, {}
+    --- A token that was freed while it was copied is refused.
+    local function check_token() kv:watch({ since = watch:token() }):close() end
     local function tell(change)
       assert(change.value.name == change.name and change.metadata[1] == change.name)
       told[change.name] = true
@@ -171,6 +198,7 @@ function Watch:test_finalizers_may_ask_in_the_midst_of_a_call()
       local proxy = newproxy and newproxy(true)
       local function finalizer()
         calls = calls + 1
+        check_token()
         if calls % 3 == 0 then
           local change = watch()
           if change then tell(change) end
@@ -190,6 +218,7 @@ function Watch:test_finalizers_may_ask_in_the_midst_of_a_call()
         local name = round .. "." .. i
         kv:put(name, { name = name, text = ("x"):rep(100) }, { metadata = { name } })
       end
+      check_token()
       if round % 2 == 0 then
         for change in watch do tell(change) end
       else

@@ -241,6 +241,115 @@ function Watch:test_coroutines_may_ask_in_turn()
   lu.assertEquals(told, { "b1", "a1" })
 end
 
+-- Tokens
+
+--- What a watch that goes on from a token reports.
+local function since(kv, token)
+  local watch = kv:watch({ since = token })
+  local told = now(watch)
+  watch:close()
+  return told
+end
+
+function Watch:test_a_watch_goes_on_from_a_token()
+  for _, key in ipairs({ "a", "b", "c" }) do self.kv:put(key, 1) end
+  local watch = self.kv:watch()
+  local first = watch:token()
+  lu.assertEquals({ type(first), since(self.kv, first) }, { "string", "" })
+  self.kv:delete("a")
+  self.kv:put("b", 2)
+  self.kv:put("d", 1)
+  lu.assertEquals(watch:token(), first)
+  lu.assertEquals({ since(self.kv, first), now(watch) }, { "-a +b +d", "-a +b +d" })
+  local second = watch:token()
+  self.kv:delete("c")
+  lu.assertEquals({ since(self.kv, first), since(self.kv, second) }, { "-a +b -c +d", "-c" })
+  local again = self.kv:watch({ since = second, values = true })
+  lu.assertEquals(again:token(), second)
+  self.kv:put("c", 3)
+  lu.assertEquals(plain(again:next(0)), { { name = "c", type = "put", value = "3" } })
+end
+
+function Watch:test_a_token_is_exact_in_the_midst_of_a_loop()
+  local watch = self.kv:watch({ timeout = 0 })
+  self.kv:atomic():put("a", 1):put("b", 2):put("c", 3):put("d", 4):commit()
+  local told = { since(self.kv, watch:token()) }
+  for change in watch do
+    told[#told + 1] = change.name .. ": " .. since(self.kv, watch:token())
+    if change.name == "b" then
+      self.kv:delete("a")
+      told[#told + 1] = since(self.kv, watch:token())
+      break
+    end
+  end
+  lu.assertEquals(told, { "+a +b +c +d", "a: +b +c +d", "b: +c +d", "-a +c +d" })
+  lu.assertEquals({ now(watch), since(self.kv, watch:token()) }, { "+c +d", "-a" })
+  lu.assertEquals({ now(watch), since(self.kv, watch:token()) }, { "-a", "" })
+end
+
+function Watch:test_a_token_begins_with_what_was_to_be_told_first()
+  self.kv:put("a", 1)
+  self.kv:put("b", 1)
+  local watch = self.kv:watch({ existing = true })
+  lu.assertEquals(since(self.kv, watch:token()), "+a +b")
+  lu.assertEquals(watch().name, "a")
+  lu.assertEquals(since(self.kv, watch:token()), "+b")
+end
+
+function Watch:test_a_token_serves_a_watch_of_other_keys()
+  for _, key in ipairs({ "a:1", "a:2", "b:1" }) do self.kv:put(key, 1) end
+  local token = self.kv:watch({ prefix = "a:" }):token()
+  self.kv:delete("a:2")
+  lu.assertEquals(since(self.kv, token), "-a:2 +b:1")
+  lu.assertEquals(now(self.kv:watch({ since = token, prefix = "b" })), "+b:1")
+  lu.assertEquals(now(self.kv:watch({ since = token, keys = { "a:1", "a:2" } })), "-a:2")
+end
+
+function Watch:test_a_token_knows_nothing_of_what_could_not_be_returned()
+  self.kv:put("d", { "before" })
+  local watch = self.kv:watch({ values = "json", timeout = 0 })
+  for _, key in ipairs({ "a", "b", "d" }) do self.kv:put(key, { key }) end
+  self.kv:put("b", "{")
+  for _ = 1, 2 do
+    for _, use in ipairs({ function() watch() end, function() watch:next(0) end }) do
+      fails(use, "INVALID", 'the value of "b" is not JSON')
+      lu.assertEquals(since(self.kv, watch:token()), "+a +b +d")
+    end
+  end
+  self.kv:put("b", { "b" })
+  self.kv:put("c", { "c" })
+  self.kv:delete("d")
+  self.kv:put("e", { "e" })
+  local left = { a = "+b +c -d +e", b = "+c -d +e", c = "-d +e", d = "+e", e = "" }
+  for change in watch do
+    lu.assertEquals(since(self.kv, watch:token()), left[change.name])
+  end
+end
+
+function Watch:test_what_a_token_is_refused_for()
+  local function refused(options, ...)
+    refuses(self.kv, function(kv) kv:watch(options) end, ...)
+  end
+  local watch = self.kv:watch()
+  local token = watch:token()
+  refused({ since = 5 }, "option 'since'", "string expected, got number")
+  refused({ since = false }, "option 'since'", "string expected, got boolean")
+  refused({ since = { token } }, "option 'since'", "string expected, got table")
+  refused({ since = "\255" }, "INVALID", "the token is not UTF-8")
+  refused({ since = "x" }, "INVALID", "the token is malformed")
+  refused({ since = token .. "A" }, "INVALID", "the token is malformed")
+  refused({ since = token:sub(2) }, "INVALID", "the token is malformed")
+  refused({ sinse = token }, "unknown option 'sinse' (did you mean 'since'?)")
+  refused({ since = token, existing = true }, "INVALID", "a watch begins either with what exists or since a token")
+  local other = self.store:namespace("another namespace")
+  fails(function() other:watch({ since = token }) end, "INVALID", "the token comes from the namespace")
+  self.kv:put("a", 1)
+  lu.assertEquals(now(self.kv:watch({ since = "", existing = true, keys = { "a" } })), "+a")
+  lu.assertEquals(since(self.kv, ""), "")
+  fails(function() watch.token() end, "bad argument #1 to 'token'", "luat_kv.watch expected, got n")
+  fails(function() watch.token(self.kv) end, "luat_kv.watch expected, got userdata")
+end
+
 -- Time
 
 function Watch:test_the_time_without_a_change()
@@ -316,7 +425,9 @@ function Watch:test_a_closed_watch()
   lu.assertEquals(select("#", watch:close()), 0)
   watch:close()
   lu.assertEquals(tostring(watch), "luat_kv.watch (closed)")
-  for _, use in ipairs({ function() watch:next(0) end, function() watch() end, function() watch:fd() end }) do
+  for _, use in ipairs({
+    function() watch:next(0) end, function() watch() end, function() watch:fd() end, function() watch:token() end,
+  }) do
     fails(use, "INVALID", "the watch is closed")
   end
 end
@@ -328,7 +439,9 @@ function Watch:test_a_closed_store()
   kv:put("a", 1)
   kv:put("b", 1)
   lu.assertEquals(watch().name, "a")
+  local token, first = watch:token(), other:token()
   store:close()
+  lu.assertEquals({ watch:token(), other:token() }, { token, first })
   for _, use in ipairs({
     function() watch:next(0) end, function() watch() end, function() other:next() end, function() other:fd() end,
     function() kv:watch() end,
@@ -336,7 +449,9 @@ function Watch:test_a_closed_store()
     fails(use, "INVALID", "the store is closed")
   end
   watch:close()
-  fails(function() watch:next(0) end, "INVALID", "the watch is closed")
+  for _, use in ipairs({ function() watch:next(0) end, function() watch:token() end }) do
+    fails(use, "INVALID", "the watch is closed")
+  end
 end
 
 function Watch:test_a_watch_keeps_its_store_open()

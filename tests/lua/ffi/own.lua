@@ -295,6 +295,7 @@ function Memory:test_finalizers_may_close_the_store_in_the_midst_of_a_call()
       local store = KV.open({ memory = true })
       local kv = store:namespace("n")
       for i = 1, 20 do kv:put("key" .. i, { i, "text" }, { metadata = { i } }) end
+      local watch = kv:watch()
       local left = round % 60
       local function plant()
         local proxy = newproxy(true)
@@ -313,6 +314,8 @@ function Memory:test_finalizers_may_close_the_store_in_the_midst_of_a_call()
           kv:get({ "key1", "key2" }, "json")
           kv:getWithMetadata("key3", "json")
           for _, key in kv:each({ values = "json" }) do assert(key.value[2] == "text") end
+          kv:watch({ since = watch:token() }):next(0)
+          watch:next(0)
           assert(kv:atomic():put("a", { 1 }, { metadata = { 2 } }):delete("a"):commit())
           store:namespace("m"):put("b", { { { "c" } } })
           assert(store:namespace("m"):take("b", "json")[1][1][1] == "c")
@@ -321,6 +324,7 @@ function Memory:test_finalizers_may_close_the_store_in_the_midst_of_a_call()
       if not ok then
         closed = closed + 1
         assert(why:find("luat_kv: INVALID: the store is closed", 1, true), why)
+        assert(#watch:token() > 0)
       end
       left = 0
     end
@@ -354,6 +358,34 @@ function Memory:test_finalizers_that_fail_do_no_harm()
     repeat until pcall(collectgarbage)
     assert(kv:getWithMetadata("key2", "json")[2] == "text")
   ]])
+end
+
+function Memory:test_a_token_covers_no_change_that_could_not_be_converted()
+  local entry = require("luat_kv_ffi.entry")
+  local documents = entry.documents
+  --- Returns what a watch tells that goes on after each change of a loop, before which there was no memory for one.
+  local function told(meanwhile)
+    local kv = KV.open({ memory = true }):namespace("n")
+    local watch, told = kv:watch({ timeout = 0 }), {}
+    local function since()
+      local names = {}
+      for i, change in ipairs(kv:watch({ since = watch:token() }):next(0) or {}) do names[i] = change.name end
+      told[#told + 1] = table.concat(names)
+    end
+    for _, name in ipairs({ "a", "b", "c" }) do kv:put(name, "") end
+    entry.documents = function() error("not enough memory", 0) end
+    lu.assertFalse(pcall(watch))
+    entry.documents = documents
+    meanwhile(kv)
+    since()
+    for change in watch do
+      told[#told + 1] = change.name .. ":"
+      since()
+    end
+    return table.concat(told, " ")
+  end
+  lu.assertEquals(told(function() end), "abc a: abc b: abc c: ")
+  lu.assertEquals(told(function(kv) kv:put("b", 2) kv:put("d", 4) end), "abcd a: abcd b: abcd c: d d: ")
 end
 
 -- Processes --------------------------------------------------------------------------------------
