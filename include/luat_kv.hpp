@@ -187,6 +187,10 @@ struct watch_options {
     /// Whether to include the new values. What one batch has changed may then be returned in parts, if its values
     /// amount to more than 16 MiB.
     bool values = false;
+    /// The watch::token() of an earlier watch of this namespace, to go on from there: the first changes are what has
+    /// changed since then. If that one had other keys, or another prefix, keys that only this one has are returned as
+    /// if they were new. Empty: from now on. Not with existing.
+    std::string since{};
 };
 
 /// \cond INTERNAL
@@ -338,6 +342,7 @@ inline luat_kv_watch_options to_c(const watch_options& options, std::vector<luat
     c.prefix = bytes(options.prefix);
     c.keys = keys.data();
     c.key_count = keys.size();
+    c.since = bytes(options.since);
     return c;
 }
 
@@ -628,6 +633,15 @@ public:
     /// The same, without a timeout.
     [[nodiscard]] range each();
 
+    /// A token, from which a later watch goes on (watch_options::since), also in another process. It covers the changes
+    /// that next() has returned, all of them, and those that a loop has reached, the current one included. A token is
+    /// never too old. It contains what the watch knows of each key, in about 40 bytes and the part of the key that
+    /// differs from the one before; so a program with many keys saves one now and then, and not after each change.
+    [[nodiscard]] std::string token() const {
+        const auto token = detail::ask<luat_kv_bytes>(luat_kv_watch_token, get(), handled());
+        return std::string(static_cast<const char*>(token.data), token.len);
+    }
+
     /// A descriptor for an event loop, or -1 where the system has none: only Linux has. It is readable when next(0ms)
     /// may have something to return. It belongs to the watch: only poll it. A thread of the library waits for changes
     /// as long as a watch of the store has a descriptor.
@@ -669,6 +683,13 @@ private:
         changes rest = std::move(seen_);
         rest.drop(std::exchange(index_, 0) + 1);
         return rest.empty() ? read(timeout) : std::move(rest);
+    }
+
+    // How many changes of the library's last answer the caller has been given.
+    std::size_t handled() const noexcept {
+        if (unread_)
+            return 0;
+        return seen_.empty() ? std::numeric_limits<std::size_t>::max() : index_ + 1;
     }
 
     // Moves a loop to the next change. When the time is over, there is none, which is its end.

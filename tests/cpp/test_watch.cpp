@@ -144,6 +144,85 @@ static void a_batch_comes_together() {
     writer.join();
 }
 
+/* ---- Tokens */
+
+/* What a watch that goes on from a token reports first. */
+static std::string since(const luat_kv::kv_namespace& kv, const std::string& token) {
+    luat_kv::watch_options options;
+    options.since = token;
+    auto watch = kv.open_watch(options);
+    CHECK(watch.token() != "");
+    return now(watch);
+}
+
+static void a_watch_goes_on_from_a_token() {
+    auto store = std::optional(open_store());
+    auto kv = store->open_namespace("test");
+    for (const char* key : {"a", "b", "c"})
+        kv.put(key, "1");
+    auto watch = kv.open_watch();
+    const std::string first = watch.token();
+    CHECK(since(kv, first) == "" && watch.token() == first);
+    kv.erase("a");
+    kv.put("b", "2");
+    kv.put("d", "1");
+    CHECK(since(kv, first) == "-a +b +d" && watch.token() == first);
+    CHECK(now(watch) == "-a +b +d");
+    const std::string later = watch.token(); /* it covers all that next() has returned */
+    CHECK(since(kv, later) == "");
+    kv.erase("c");
+    if (on_disk) { /* all is closed, and opened again */
+        watch.close();
+        store.reset();
+        kv = open_default();
+    }
+    CHECK(since(kv, first) == "-a +b -c +d" && since(kv, later) == "-c");
+}
+
+static void a_token_covers_what_a_loop_has_reached() {
+    auto kv = open_default();
+    auto watch = kv.open_watch();
+    for (const char* key : {"a", "b", "c", "d"})
+        kv.put(key, "");
+    std::string left;
+    for (const auto& change : watch.each(0ms)) {
+        left += "/" + since(kv, watch.token());
+        if (change.key() == "b")
+            break;
+    }
+    for (const auto& change : watch.each(0ms)) { /* goes on */
+        CHECK(change.key() == "c");
+        left += "/" + since(kv, watch.token());
+        break;
+    }
+    CHECK(left == "/+b +c +d/+c +d/+d");
+    CHECK(now(watch) == "+d" && since(kv, watch.token()) == "");
+    kv.put("a", "");
+    CHECK(told_all(watch.each(0ms)) == "+a" && since(kv, watch.token()) == "");
+}
+
+static void bad_tokens_are_told() {
+    auto store = open_store();
+    auto kv = store.open_namespace("test");
+    auto watch = kv.open_watch();
+    const std::string token = watch.token();
+    CHECK_THROWS(since(kv, "x"), invalid, "malformed");
+    CHECK_THROWS(since(kv, token.substr(1)), invalid, "malformed");
+    CHECK_THROWS(since(kv, token + '\0'), invalid, "malformed");
+    CHECK_THROWS(since(kv, "\xff"), invalid, "UTF-8");
+    CHECK_THROWS(since(store.open_namespace("other"), token), invalid, "namespace \"test\"");
+    luat_kv::watch_options options;
+    options.existing = true;
+    options.since = token;
+    CHECK_THROWS(kv.open_watch(options), invalid, "either with what exists or since a token");
+    options.since.clear();
+    CHECK(now(watch = kv.open_watch(options)) == "");
+    if (!on_disk)
+        CHECK_THROWS(since(open_default(), token), invalid, "another store");
+    watch.close();
+    CHECK_THROWS(watch.token(), invalid, "the watch was closed, or moved from");
+}
+
 /* ---- Waiting */
 
 static void a_watch_waits() {
@@ -239,7 +318,8 @@ static void what_finds_no_memory_is_not_lost() {
             starved = true;
         }
         is_starved = false;
-        CHECK(starved && now(watch) == "+k" && now(watch) == "");
+        CHECK(starved && since(kv, watch.token()) == "+k");
+        CHECK(now(watch) == "+k" && now(watch) == "" && since(kv, watch.token()) == "");
     }
 }
 
@@ -322,6 +402,7 @@ static void a_watch_that_was_closed_or_moved_from_is_invalid() {
 static void use_in_child(luat_kv::kv_namespace& kv, luat_kv::watch& watch) {
     CHECK_THROWS(watch.next(0ms), invalid, "before a fork");
     CHECK_THROWS(watch.fd(), invalid, "before a fork");
+    CHECK_THROWS(watch.token(), invalid, "before a fork");
     watch.close();
     auto own = kv.open_watch();
     const int fd = own.fd();
@@ -374,6 +455,9 @@ int main(int argc, char** argv) {
         TEST(a_watch_can_begin_with_what_is_there),
         TEST(an_expiry_is_told_from_a_removal),
         TEST(a_batch_comes_together),
+        TEST(a_watch_goes_on_from_a_token),
+        TEST(a_token_covers_what_a_loop_has_reached),
+        TEST(bad_tokens_are_told),
         TEST(a_watch_waits),
         TEST(one_thread_waits_with_a_watch),
         TEST(a_loop_goes_through_all_changes),
