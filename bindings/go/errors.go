@@ -42,8 +42,8 @@ const (
 	ErrInternal Status = C.LUAT_KV_INTERNAL
 )
 
-// ErrClosed is the error of every call on a closed store, and on its namespaces, batches and watchers. Its status is
-// ErrInvalid.
+// ErrClosed is the error of every call on a closed store, and on its namespaces, batches and watchers, but for
+// Watcher.Token. Its status is ErrInvalid.
 var ErrClosed error = &Error{Status: ErrInvalid, Message: "the store is closed"}
 
 // Code returns the status's name in the C library, such as "BUSY"; "UNKNOWN" for a number that has none.

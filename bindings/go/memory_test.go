@@ -35,11 +35,18 @@ var operations = map[string]func(o *objects, key string) error{
 	"forgotten": func(o *objects, key string) error { o.store.Batch().Put(o.n, key, o.value, nil); return nil },
 	"watch": func(o *objects, key string) error {
 		if o.watcher == nil || strings.HasSuffix(key, "0") { // a tenth, since it starts a thread
+			var token string
+			var err error
+			if o.watcher != nil {
+				if token, err = o.watcher.Token(); err != nil {
+					return err
+				}
+			}
 			if err := o.watcher.Close(); err != nil {
 				return err
 			}
-			var err error
-			if o.watcher, err = o.n.Watcher(&luatkv.WatchOptions{Prefix: "key:", Values: true}); err != nil {
+			options := &luatkv.WatchOptions{Prefix: "key:", Since: token, Values: true}
+			if o.watcher, err = o.n.Watcher(options); err != nil {
 				return err
 			}
 		}

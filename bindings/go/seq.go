@@ -39,7 +39,7 @@ func (n *Namespace) All(options *ListOptions) iter.Seq2[Entry, error] {
 // until ctx is done. Each loop watches anew: what changes after it begins is reported, and with WatchOptions.Existing
 // what is there before. An error ends the loop, also that of ctx: in the last iteration the second variable is the
 // error, and the Change is zero; in all others it is nil.
-// Watch needs Go 1.23; a Watcher works with any version of Go, and also tells which changes belong together.
+// Watch needs Go 1.23; a Watcher works with any version of Go, has a Token, and tells which changes belong together.
 //
 //	for change, err := range sessions.Watch(ctx, &luatkv.WatchOptions{Prefix: "session:"}) {
 //		if err != nil {

@@ -313,8 +313,8 @@ static inline kv_result kv_clear(luat_kv_namespace *ns)
 /* ---- Watches */
 
 /* Without keys, those with the prefix. */
-static inline kv_result kv_watch_open(luat_kv_namespace *ns, uint32_t flags, _GoString_ prefix, _GoString_ text,
-                                      const size_t *lens, size_t count)
+static inline kv_result kv_watch_open(luat_kv_namespace *ns, uint32_t flags, _GoString_ prefix, _GoString_ since,
+                                      _GoString_ text, const size_t *lens, size_t count)
 {
     kv_result r = { 0 };
     luat_kv_watch *out = NULL;
@@ -324,7 +324,8 @@ static inline kv_result kv_watch_open(luat_kv_namespace *ns, uint32_t flags, _Go
         return r;
     }
     luat_kv_watch_options options = { .struct_size = sizeof options, .flags = flags, .prefix = KV_BYTES(prefix),
-                                      .keys = count ? keys : NULL, .key_count = count };
+                                      .keys = count ? keys : NULL, .key_count = count,
+                                      .since = KV_BYTES(since) };
     r.status = luat_kv_watch_open(ns, &options, &out, &r.error);
     r.handle = out;
     free(keys);
@@ -337,6 +338,17 @@ static inline kv_result kv_watch_next(luat_kv_watch *watch, int64_t timeout_ms)
     luat_kv_page *out = NULL;
     r.status = luat_kv_watch_next(watch, timeout_ms, &out, &r.error);
     r.handle = out;
+    return r;
+}
+
+/* The token is at the handle, and the number is its length. */
+static inline kv_result kv_watch_token(luat_kv_watch *watch)
+{
+    kv_result r = { 0 };
+    luat_kv_bytes token = { 0 };
+    r.status = luat_kv_watch_token(watch, SIZE_MAX, &token, &r.error);
+    r.handle = (void *)token.data;
+    r.number = token.len;
     return r;
 }
 

@@ -24,6 +24,10 @@ type WatchOptions struct {
 	// Existing begins with what is there: every live key is returned first, as ChangePut. A program that keeps a copy of
 	// the keys needs no list then, and can miss nothing between that and the watch.
 	Existing bool
+	// Since is the Token of an earlier watcher of this namespace, to go on from there: what has changed since then is
+	// returned first. If that one had other keys, or another prefix, keys that only this one has are returned as if they
+	// were new. Empty: from now on. With Existing it is ErrInvalid.
+	Since string
 	// Values includes the new values. The changes of one batch may then be returned in parts, if their values amount to
 	// more than 16 MiB.
 	Values bool
@@ -69,11 +73,19 @@ func changeOf(v C.kv_view) Change {
 // watcher has two descriptors. On other systems, and if the process has no descriptors left, it takes a thread while it
 // waits, and notices within 50 ms that its context is done.
 type Watcher struct {
-	store  *Store
-	ptr    *C.luat_kv_watch
-	file   *os.File   // becomes readable when the store may have changed; nil if there is none
-	mu     sync.Mutex // held during a call
+	store *Store
+	ptr   *C.luat_kv_watch
+	file  *os.File   // becomes readable when the store may have changed; nil if there is none
+	mu    sync.Mutex // held during a call
+	end   *watcherEnd
+}
+
+// watcherEnd is apart from its Watcher, which the store must not keep from the garbage collector.
+type watcherEnd struct {
 	closed atomic.Bool
+	// What Token returns after Close of the store.
+	token string
+	err   error
 }
 
 // slice is the longest wait within one call into C, which neither a context nor Close can end.
@@ -103,22 +115,29 @@ func (n *Namespace) Watcher(options *WatchOptions) (*Watcher, error) {
 		flags |= C.LUAT_KV_WATCH_EXISTING
 	}
 	text, lens := joined(options.Keys)
-	r := C.kv_watch_open(n.ptr, flags, options.Prefix, text, &lens[0], C.size_t(len(options.Keys)))
+	r := C.kv_watch_open(n.ptr, flags, options.Prefix, options.Since, text, &lens[0], C.size_t(len(options.Keys)))
 	if err := check(r); err != nil {
 		return nil, err
 	}
 	ptr := (*C.luat_kv_watch)(r.handle)
 	file := fileThatWakes(ptr)
-	w := &Watcher{store: n.store, ptr: ptr, file: file}
-	n.store.adopt(r.handle, func(ptr unsafe.Pointer) {
-		file.Close() // ends a wait; nil is only an error
-		C.luat_kv_watch_free((*C.luat_kv_watch)(ptr))
+	end := new(watcherEnd)
+	w := &Watcher{store: n.store, ptr: ptr, file: file, end: end}
+	n.store.adopt(r.handle, func(unsafe.Pointer) {
+		file.Close()            // ends a wait; nil is only an error
+		if !end.closed.Load() { // Close of the store
+			end.token, end.err = tokenOf(ptr)
+		}
+		C.luat_kv_watch_free(ptr)
 	})
 	runtime.SetFinalizer(w, (*Watcher).free)
 	return w, nil
 }
 
-func (w *Watcher) free() { w.store.disown(unsafe.Pointer(w.ptr)) }
+func (w *Watcher) free() {
+	w.end.closed.Store(true)
+	w.store.disown(unsafe.Pointer(w.ptr))
+}
 
 // fileThatWakes returns a file for Go's poller, or nil if there is none.
 func fileThatWakes(watch *C.luat_kv_watch) *os.File {
@@ -176,12 +195,41 @@ func (w *Watcher) Poll() ([]Change, error) {
 	return w.look(0)
 }
 
+// Token returns a token, from which a later watcher goes on (WatchOptions.Since), also in another process. It covers all
+// changes that Next and Poll have returned. A token is never too old. It contains what the watcher knows of each key, in
+// about 40 bytes and the part of the key that differs from the one before; so a program with many keys saves one now
+// and then, and not after each change.
+//
+// It still works after Close of the store. While another goroutine is in Next or Poll, and after Close, it is ErrInvalid.
+func (w *Watcher) Token() (string, error) {
+	if err := w.begin(); err != nil {
+		return "", err
+	}
+	defer w.mu.Unlock()
+	if w.store.enter() == nil {
+		defer w.store.leave()
+		return tokenOf(w.ptr)
+	}
+	if w.end.closed.Load() { // perhaps before the store was
+		return "", errWatcherClosed
+	}
+	return w.end.token, w.end.err
+}
+
+func tokenOf(watch *C.luat_kv_watch) (string, error) {
+	r := C.kv_watch_token(watch)
+	if err := check(r); err != nil {
+		return "", err
+	}
+	return string(unsafe.Slice((*byte)(r.handle), r.number)), nil
+}
+
 // begin locks the watcher for a call.
 func (w *Watcher) begin() error {
 	switch {
 	case w == nil:
 		return ErrClosed
-	case w.closed.Load():
+	case w.end.closed.Load():
 		return errWatcherClosed
 	case !w.mu.TryLock():
 		return invalid("another goroutine waits with this watcher; each needs its own")
@@ -197,7 +245,7 @@ func (w *Watcher) look(timeout time.Duration) ([]Change, error) {
 		return nil, err
 	}
 	defer w.store.leave()
-	if w.closed.Load() {
+	if w.end.closed.Load() {
 		return nil, errWatcherClosed
 	}
 	r := C.kv_watch_next(w.ptr, C.int64_t(timeout/time.Millisecond))
@@ -243,7 +291,7 @@ func (w *Watcher) Close() error {
 	if w == nil {
 		return nil
 	}
-	w.closed.Store(true)
+	w.end.closed.Store(true)
 	w.file.Close() // ends a wait; nil is only an error
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -148,6 +148,74 @@ func TestAnExpiryIsToldFromARemoval(t *testing.T) {
 	})
 }
 
+// ---- Tokens
+
+func token(t testing.TB, w *luatkv.Watcher) string {
+	t.Helper()
+	return must(w.Token())(t)
+}
+
+// since returns what a watcher that goes on from a token reports first.
+func since(t testing.TB, n *luatkv.Namespace, token string) string {
+	t.Helper()
+	w := must(n.Watcher(&luatkv.WatchOptions{Since: token}))(t)
+	defer w.Close()
+	return told(must(w.Poll())(t))
+}
+
+func TestAWatcherGoesOnFromAToken(t *testing.T) {
+	onWatchable(t, func(t *testing.T, store *luatkv.Store, n *luatkv.Namespace) {
+		for _, key := range []string{"a", "b", "c"} {
+			put(t, n, key, "1")
+		}
+		w := watcher(t, n, nil)
+		first := token(t, w)
+		equal(t, since(t, n, first), "")
+		ok(t, n.Delete("a"))
+		put(t, n, "b", "2")
+		put(t, n, "d", "1")
+		equal(t, since(t, n, first), "-a +b +d")
+		equal(t, token(t, w), first)
+		equal(t, told(must(w.Poll())(t)), "-a +b +d")
+		later := token(t, w)
+		equal(t, since(t, n, later), "")
+		ok(t, n.Delete("c"))
+		equal(t, since(t, n, later), "-c")
+		equal(t, since(t, n, first), "-a +b -c +d")
+		again := watcher(t, n, &luatkv.WatchOptions{Since: later, Values: true})
+		equal(t, token(t, again), later)
+		put(t, n, "b", "3")
+		equal(t, told(must(again.Next(within(t)))(t)), "+b=3 -c")
+	})
+}
+
+func TestATokenOutlivesItsStore(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "kv.db")
+	store := openFile(t, path, nil)
+	n := namespace(t, store)
+	put(t, n, "a", "1")
+	w, closed := watcher(t, n, nil), watcher(t, n, nil)
+	put(t, n, "b", "1")
+	equal(t, told(must(w.Poll())(t)), "+b")
+	ok(t, n.Delete("a"))
+	ok(t, closed.Close())
+	_, err := closed.Token()
+	fails(t, err, luatkv.ErrInvalid, "the watcher is closed")
+	ok(t, store.Close())
+	last := token(t, w)
+	equal(t, token(t, w), last)
+	_, err = closed.Token()
+	fails(t, err, luatkv.ErrInvalid, "the watcher is closed")
+	ok(t, w.Close())
+	_, err = w.Token()
+	fails(t, err, luatkv.ErrInvalid, "the watcher is closed")
+	n = namespace(t, openFile(t, path, nil))
+	put(t, n, "c", "1")
+	equal(t, since(t, n, last), "-a +c")
+	_, err = (*luatkv.Watcher)(nil).Token()
+	fails(t, err, luatkv.ErrClosed)
+}
+
 // ---- Waiting
 
 // next starts a call of Next, and returns a function that waits for its result.
@@ -263,6 +331,8 @@ func TestOneGoroutineWaitsWithAWatcher(t *testing.T) {
 		result := waiting(within(t), w)
 		_, err := w.Poll()
 		fails(t, err, luatkv.ErrInvalid, "another goroutine")
+		_, err = w.Token()
+		fails(t, err, luatkv.ErrInvalid, "another goroutine")
 		put(t, n, "key", "")
 		changes, err := result()
 		ok(t, err)
@@ -330,6 +400,14 @@ func TestBadWatchOptionsAreErrors(t *testing.T) {
 		refused(luatkv.WatchOptions{Keys: []string{"a"}, Prefix: "b"}, luatkv.ErrInvalid, "either keys or a prefix")
 		refused(luatkv.WatchOptions{Prefix: strings.Repeat("x", 5000)}, luatkv.ErrLimit, "5000")
 		refused(luatkv.WatchOptions{Keys: make([]string, 1001)}, luatkv.ErrLimit, "1001 keys")
+		since := token(t, watcher(t, n, nil))
+		refused(luatkv.WatchOptions{Since: "x"}, luatkv.ErrInvalid, "the token is malformed")
+		refused(luatkv.WatchOptions{Since: since[1:]}, luatkv.ErrInvalid, "the token is malformed")
+		refused(luatkv.WatchOptions{Since: since + "\x00"}, luatkv.ErrInvalid, "the token is malformed")
+		refused(luatkv.WatchOptions{Since: "\xff"}, luatkv.ErrInvalid, "UTF-8")
+		refused(luatkv.WatchOptions{Since: since, Existing: true}, luatkv.ErrInvalid, "either with what exists")
+		_, err := must(store.Namespace("other"))(t).Watcher(&luatkv.WatchOptions{Since: since})
+		fails(t, err, luatkv.ErrInvalid, `the namespace "test"`)
 		ok(t, store.Close())
 		refused(luatkv.WatchOptions{}, luatkv.ErrClosed, "")
 	})
