@@ -357,6 +357,12 @@ export interface WatchOptions {
    * copy needs no list. Default: false.
    */
   existing?: boolean | undefined;
+  /**
+   * The {@link Watch.token} of an earlier watch of this namespace, to go on from there: the first changes are what has
+   * changed since then. If that one had other keys, or another prefix, keys that only this one has are reported as if
+   * they were new. Empty or null: from now on. Not together with `existing`.
+   */
+  since?: string | null | undefined;
   /** Whether to return the new values too, and as which type; true is `"text"`. */
   values?: boolean | SyncValueType | undefined;
   /** Ends the watch. What waits, and every later call, is rejected with the signal's reason. */
@@ -415,6 +421,13 @@ export class Watch<V = any, M = unknown> implements AsyncIterable<Change<V, M>>,
   [Symbol.asyncIterator](): AsyncIterableIterator<Change<V, M>>;
   /** The same as a stream. Cancelling it closes the watch. It reads changes only when somebody reads it. */
   stream(): ReadableStream<Change<V, M>>;
+  /**
+   * A token, from which a later watch goes on: see {@link WatchOptions.since}. It covers what `next()` has returned, and
+   * what a loop or a reader of the stream has been given. A token is never too old, and is good in a page that is loaded
+   * again, for a persisted store. It is ASCII text that contains the name and the version of each key. It can be read
+   * after the store was closed, but not after the watch was, and leaving a loop closes that.
+   */
+  token(): string;
   /** Ends the watch: what waits returns without a change. Calling it again has no effect. */
   close(): void;
   [Symbol.dispose](): void;

@@ -4,7 +4,8 @@
 import { LuatKVError } from "./error.js";
 import { Listing } from "./options.js";
 import { readPage, readRow, readVersion } from "./read.js";
-import { compareBytes } from "./slot.js";
+import { compareBytes, wellFormed } from "./slot.js";
+import { rowsOf, tokenOf } from "./token.js";
 import { changed, setThrowing, valueOf } from "./values.js";
 
 /** The size of the pages in which a range is compared, in keys. */
@@ -23,15 +24,38 @@ export class Known {
   /** The live keys: each with its version, its expiration (0 for never), and the last round in which it was seen. */
   #rows = new Map();
   #round = 0;
+  /** The names of the changes that take() has returned, each with its row before; undefined if it had none. */
+  #before = [];
 
-  /** `watched` is the result of options.watch(). What the keys hold now is known, unless `existing` is set. */
-  constructor(core, namespace, watched) {
+  /**
+   * `watched` is the result of options.watch(). What the keys hold now is known, unless `existing` is set, or a token
+   * in `since` contains what is known.
+   */
+  constructor(core, namespace, { since, ...watched }) {
     this.#core = core;
     this.#namespace = namespace;
     this.#watched = { ...watched, values: null };
-    if (watched.existing) core.open();
-    else this.take();
+    core.open();
+    if (since !== "") this.#rows = this.#rowsOf(since);
+    else if (!watched.existing) this.take();
     this.#watched = watched;
+    this.#before = [];
+  }
+
+  #rowsOf(token) {
+    const { keys, prefix } = this.#watched;
+    const [some, start] = [new Set(keys), wellFormed(prefix)];
+    return rowsOf(token, this.#namespace, (name) => (keys === null ? name.startsWith(start) : some.has(name)));
+  }
+
+  /** Returns a token. The last `left` changes that take() has returned are not known in it. */
+  token(left) {
+    const rows = new Map(this.#rows);
+    for (const [name, row] of this.#before.slice(this.#before.length - left)) {
+      if (row === undefined) rows.delete(name);
+      else rows.set(name, row);
+    }
+    return tokenOf(this.#namespace, rows);
   }
 
   /** Returns the changes since the last call, each key once, in byte order. If it throws, nothing is lost. */
@@ -118,6 +142,7 @@ export class Known {
   }
 
   #apply(changes) {
+    this.#before = changes.map(({ name }) => [name, this.#rows.get(name)]);
     for (const { name, type, version, expiration = 0 } of changes) {
       if (type === "put") this.#rows.set(name, { version, end: expiration, round: this.#round });
       else this.#rows.delete(name);

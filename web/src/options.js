@@ -329,15 +329,19 @@ export function each(given, limits) {
   return listing(given, limits, EACH, PAGE, "each() goes through all pages").list;
 }
 
-const WATCH = ["keys", "prefix", "existing", "values", "signal"];
+const WATCH = ["keys", "prefix", "existing", "since", "values", "signal"];
 
-/** Returns the checked options of a watch, by their names; null, and for the prefix "", for none. */
+/** Returns the checked options of a watch, by their names; null, and for the prefix and the token "", for none. */
 export function watch(given, limits) {
-  const { keys, prefix, existing, values, signal } = only(given, WATCH);
+  const { keys, prefix, existing, since, values, signal } = only(given, WATCH);
   const watched = { keys: null, prefix: readPrefix(prefix, limits), values: valuesType(values), signal: null };
   watched.existing = flag("existing", existing);
+  watched.since = text("since", since ?? "", Infinity);
   if (keys !== undefined && keys !== null) watched.keys = watchedKeys(keys, limits);
   if (watched.keys !== null && watched.prefix !== "") throw invalid("a watch has either keys or a prefix");
+  if (watched.existing && watched.since !== "") {
+    throw invalid("a watch begins either with what exists or since a token");
+  }
   watched.signal = abortSignal(signal) ?? null;
   return watched;
 }

@@ -70,6 +70,8 @@ export class Watch {
   #signal;
   /** The store's moment when nothing else had changed; null if that is unknown. */
   #moment;
+  /** Changes that a loop has still to pass on, the last one first. */
+  #left = [];
   /** The call of next() that waits: { resolve, reject, end }; null if there is none. */
   #call = null;
   #timer = null;
@@ -84,18 +86,31 @@ export class Watch {
     this.#namespace = namespace;
     this.#signal = signal;
     this.#known = new Known(core, namespace.name, watched);
-    this.#moment = watched.existing ? null : core.moment;
+    this.#moment = watched.existing || watched.since !== "" ? null : core.moment;
   }
 
   async next(timeout) {
     const patience = options.milliseconds("timeout", timeout, Infinity);
+    this.#check();
+    if (this.#left.length === 0) return this.#wait(patience, false);
+    const changes = this.#left.reverse();
+    this.#left = [];
+    return changes;
+  }
+
+  #check() {
     if (this.#signal?.aborted) throw reasonOf(this.#signal);
     if (this.#closed) throw invalid("the watch is closed");
+  }
+
+  /** Returns changes, or a promise of some. Those for a loop go to #left at once, so that a token knows of them. */
+  #wait(patience, isLoop) {
     if (this.#call !== null) throw invalid("another call of next() waits with this watch: one at a time");
+    const give = (changes) => (isLoop ? void (this.#left = changes.reverse()) : changes);
     const changes = this.#look();
-    if (changes.length > 0 || patience === 0) return changes;
+    if (changes.length > 0 || patience === 0) return give(changes);
     return new Promise((resolve, reject) => {
-      this.#call = { resolve, reject, end: elapsed() + patience };
+      this.#call = { resolve: (changes) => resolve(give(changes)), reject, end: elapsed() + patience };
       Waiting.of(this.#namespace.store).add(this.#core, this.#again);
       this.#signal?.addEventListener("abort", this.#abort);
       this.#setTimer();
@@ -148,17 +163,16 @@ export class Watch {
   }
 
   [Symbol.asyncIterator]() {
-    let changes = [];
     // Unlike a generator, it can be ended while it waits.
     const next = async () => {
-      while (changes.length === 0 || this.#closed || this.#signal?.aborted) {
+      while (this.#left.length === 0 || this.#closed || this.#signal?.aborted) {
         if (this.#closed && !this.#signal?.aborted) return { done: true, value: undefined };
-        changes = (await this.next()).reverse();
+        this.#check();
+        await this.#wait(Infinity, true);
       }
-      return { done: false, value: changes.pop() };
+      return { done: false, value: this.#left.pop() };
     };
     const end = async (value) => {
-      changes = [];
       this.close();
       return { done: true, value };
     };
@@ -176,10 +190,16 @@ export class Watch {
     return new ReadableStream({ pull, cancel: () => this.close() }, { highWaterMark: 0 });
   }
 
+  token() {
+    this.#check();
+    return this.#known.token(this.#left.length);
+  }
+
   close() {
     if (this.#closed) return;
     this.#closed = true;
     this.#known = null;
+    this.#left = [];
     if (this.#call !== null) this.#end("resolve", []);
   }
 

@@ -23,7 +23,7 @@ const FILES = ["open", "open_url", "open_project", "backup", "export", "import",
 /** Functions that would make the module larger. JavaScript does not need them. */
 const LEFT_OUT = [
   ...["iter_open", "iter_next", "iter_free", "store_limits", "stats_cache", "entry_change"],
-  ...["open", "next", "fd", "free", "options_init"].map((name) => `watch_${name}`),
+  ...["open", "next", "token", "fd", "free", "options_init"].map((name) => `watch_${name}`),
 ].map((name) => `luat_kv_${name}`);
 
 /** Functions that the package does not use. */

@@ -185,7 +185,8 @@ test("the README's examples print what they say", async () => {
   equal(code.length, 5); // the last is a Worker: compat/readme.test.js
   equal(await printed("use.js", code[0]), "alice\nsession:abc web\ntrue 1\n9 3\n");
   equal(await printed("worker.js", code[1]), "2\n");
-  equal(await printed("watch.js", code[2]), "theme:dark put true\ntheme:dark delete\n");
+  const told = "theme:dark put true\ntheme:dark delete\nsince then: theme:dark delete\n";
+  equal(await printed("watch.js", code[2]), told);
   equal(await printed("lua.js", code[3]), "Hello\n{ title: 'Hello' }\n");
 });
 

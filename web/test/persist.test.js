@@ -22,8 +22,9 @@ for (const persist of ["indexeddb", "opfs"]) {
       await kv.touch("n", { expiration: 99999999999 });
       await store.flush();
       const keys = (await kv.list({ values: true })).keys.map((key) => ({ ...key, version: key.version }));
-      return [keys, await store.namespace("other").get("o")];
+      return [keys, await store.namespace("other").get("o"), kv.watch().token()];
     });
+    const token = before.pop();
     equal(before[0].length, 5);
     await reload(page);
     const now = await page.evaluate(async () => {
@@ -42,6 +43,13 @@ for (const persist of ["indexeddb", "opfs"]) {
     );
     equal(done.slice(0, 2), [true, false]);
     ok(!before[0].some(({ version }) => version === done[2]));
+    // A token from before the reload tells what has changed since, and only that.
+    const changes = await page.evaluate(async (since) => {
+      await kv.delete("bytes");
+      const changes = await kv.watch({ since }).next(0);
+      return changes.map(({ name, type }) => `${type} ${name}`);
+    }, token);
+    equal(changes, ["delete bytes", "put n"]);
     equal(await page.evaluate(() => told), []);
     equal(page.errors, []);
   });

@@ -32,6 +32,10 @@ export async function watches(kv: Namespace, signal: AbortSignal): Promise<void>
     } else is<typeof change.expired, true | undefined>(true);
   }
   const text: Change<string>[] = await kv.watch({ prefix: "a", existing: true, values: true }).next(1000);
+  const later = kv.watch({ since: plain.token() });
+  is<typeof later, Watch<undefined, unknown>>(true);
+  const kept: string | null = await kv.get("token");
+  kv.watch({ since: kept, values: true });
   const stream: ReadableStream<Change<ArrayBuffer>> = kv.watch({ values: "arrayBuffer" }).stream();
   const values: boolean = text.length > 0;
   using any = kv.watch({ values });
@@ -41,6 +45,8 @@ export async function watches(kv: Namespace, signal: AbortSignal): Promise<void>
   kv.watch({ type: "json" });
   // @ts-expect-error
   kv.watch({ existing: 1 });
+  // @ts-expect-error: it is text
+  kv.watch({ since: 1 });
   // @ts-expect-error
   plain.next("1");
   // @ts-expect-error

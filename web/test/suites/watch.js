@@ -163,6 +163,133 @@ export default {
     await fails(() => kv.watch({ existing: true }), "INVALID", "the store is closed");
   },
 
+  async "a watch goes on from a token, also in another store that has the same"(api) {
+    await withClock(async (move) => {
+      const kv = await fresh(api);
+      for (const key of ["a", "b", "c", "e"]) await kv.put(key, "1");
+      await kv.put("d", "1", { expirationTtl: 10 });
+      const watch = kv.watch();
+      const first = watch.token();
+      const since = (token, options) => news(kv.watch({ since: token, ...options }));
+      equal([await since(first), await since(""), await since(null)], ["", "", ""]);
+      await kv.delete("a");
+      await kv.put("b", "2");
+      await kv.put("f", "1");
+      move(100);
+      equal([await since(first), watch.token()], ["-a +b !d +f", first]);
+      equal(await news(watch), "-a +b !d +f");
+      const later = watch.token();
+      equal([await since(later), kv.watch({ since: later }).token()], ["", later]);
+      await kv.delete("e");
+      equal([await since(first), await since(later)], ["-a +b !d -e +f", "-e"]);
+      // A watch of other keys is told of those that only it has.
+      equal([await since(later, { prefix: "b" }), await since(later, { keys: ["e", "f"] })], ["", "-e"]);
+      const some = kv.watch({ keys: ["b"] }).token();
+      equal([await since(some), await since(some, { keys: ["b", "c"] })], ["+c +f", "+c"]);
+      const [b, ...others] = await kv.watch({ since: first, keys: ["b"], values: true }).next();
+      equal([b.value, others], ["2", []]);
+      equal(await news(watch), "-e");
+      const waiting = watch.next();
+      const last = watch.token(); // of the last answer, while it waits
+      await kv.put("g", "1");
+      equal([short(await waiting), await since(last)], ["+g", "+g"]);
+      const end = watch.token();
+      await kv.store.close();
+      equal(watch.token(), end, "after the store is closed");
+      watch.close();
+      await fails(() => watch.token(), "INVALID", "the watch is closed");
+    });
+  },
+
+  async "a token of a store that has gone tells what differs"(api) {
+    const kv = await fresh(api);
+    for (const key of ["a", "b"]) await kv.put(key, "1");
+    const token = kv.watch().token();
+    await kv.store.close();
+    const other = await fresh(api); // the same writes have other versions here
+    for (const key of ["b", "c"]) await other.put(key, "1");
+    equal(await news(other.watch({ since: token })), "-a +b +c");
+    await other.store.close();
+  },
+
+  async "a token covers what a loop or a stream has passed on, and not what follows"(api) {
+    const kv = await fresh(api);
+    const since = (token) => news(kv.watch({ since: token }));
+    await kv.put("b", "0");
+    const [watch, streamed] = [kv.watch(), kv.watch()];
+    for (const key of ["a", "b", "c", "d"]) await kv.put(key, "1");
+    await kv.delete("b");
+    const left = [];
+    for await (const { name } of watch) {
+      left.push(await since(watch.token()));
+      if (name === "b") equal([await news(watch), await since(watch.token())], ["+c +d", ""], "the rest");
+      if (name === "b") await kv.put("e", "1");
+      if (name === "e") break;
+    }
+    equal(left, ["-b +c +d", "+c +d", ""]);
+    await fails(() => watch.token(), "INVALID", "the watch is closed");
+    const reader = streamed.stream().getReader();
+    for (const rest of ["-b +c +d +e", "+c +d +e", "+d +e"]) {
+      await reader.read();
+      equal(await since(streamed.token()), rest);
+    }
+    await reader.cancel();
+    // Changes are not passed on before the loop runs that waits for them.
+    const waits = kv.watch();
+    const before = waits.token();
+    const loop = waits[Symbol.asyncIterator]();
+    const [one] = [loop.next(), kv.put("x", "1")];
+    const following = one.then(() => waits.token());
+    equal((await following) === before, false);
+    equal(await since(await following), "");
+    await kv.store.close();
+  },
+
+  async "a token has all names, in ASCII"(api) {
+    const kv = await fresh(api);
+    const names = ["\0", "a", "a/b:c%", "é", "ê", "\ue000", "\u{1f600}", "\u{1f601}", "\u{1f601}x", "%41", "ab".repeat(2048)];
+    const many = Array.from({ length: 1000 }, (_, index) => `session:${String(index).padStart(12, "0")}`);
+    for (const name of [...names, ...many]) kv.sync.put(name, "", { expiration: 4e9 });
+    const token = kv.watch().token();
+    ok(/^[-\w%:/.!~*'()]+$/.test(token), "it fits into a URL, a header and a cookie");
+    equal(await news(kv.watch({ since: token })), "");
+    const short = kv.watch({ prefix: "session:" }).token();
+    ok(short.length < 45_000, `${short.length} characters for 1000 keys`);
+    for (const name of names) kv.sync.delete(name);
+    equal((await kv.watch({ since: token }).next(0)).map(({ name }) => name).sort(), names.sort());
+    await kv.store.close();
+  },
+
+  async "a token that is garbled, forged or of another namespace is refused"(api) {
+    const kv = await fresh(api);
+    for (const key of ["aa", "ab", "b"]) await kv.put(key, "1", { expirationTtl: 100 });
+    const token = kv.watch().token();
+    const refused = (since, message) => fails(() => kv.watch({ since }), "INVALID", message);
+    for (let at = 0; at < token.length; at++) {
+      await refused(token.slice(0, at) || "x", "malformed");
+      await refused(token.slice(0, at) + (token[at] === "1" ? "2" : "1") + token.slice(at + 1), "malformed");
+    }
+    const checked = (body) => {
+      let sum = 0x811c9dc5;
+      for (const character of body) sum = Math.imul(sum ^ character.charCodeAt(0), 0x01000193);
+      return `${body}/${(sum >>> 0).toString(16).padStart(8, "0")}`;
+    };
+    const body = token.slice(0, -9);
+    equal(checked(body), token);
+    const version = "A".repeat(16);
+    equal(await news(kv.watch({ since: checked(`w1/test/0:x:${version}:`) })), "+aa +ab +b -x");
+    const fields = ["", "x", `1:x:${version}:`, `0::${version}:`, `0:x:${version}`, `0:x:${version}:-1`, `0:x:${version}:1:1`];
+    fields.push(`-1:x:${version}:`, "0:x:A:", `0:%:${version}:`, `0:%ff:${version}:`, `0:${"x".repeat(20_000)}:${version}:`);
+    fields.push(`0:x:${version}:/0:x:${version}:`, `0:x:${version}:/0:a:${version}:`, `0:x:${version}:/1::${version}:`);
+    for (const field of fields) await refused(checked(`w1/test/${field}`), "malformed");
+    await refused(checked("w1/%ff"), "malformed");
+    await refused(checked("w1"), 'the namespace ""');
+    for (const other of [checked("w2/test"), checked("")]) await refused(other, "the format of another version");
+    await refused(kv.store.namespace("ü").watch().token(), 'the namespace "ü"');
+    await refused("\ud800", "malformed");
+    await kv.store.close();
+  },
+
   async "changes are in the byte order of their keys, also those of more than a page"(api) {
     const kv = await fresh(api);
     const names = ["\ufffd", "\u{1f600}", "z", "\ue000", "é", "\u{1f600}a", "\ud7ff"];
@@ -360,9 +487,12 @@ export default {
     const wrong = [
       ["TypeError", 5, "options must be an object, not number"],
       ["TypeError", { key: "a" }, 'did you mean "keys"?'],
-      ["TypeError", { other: 1 }, 'unknown option "other": there are keys, prefix, existing, values, signal'],
+      ["TypeError", { other: 1 }, 'unknown option "other": there are keys, prefix, existing, since, values, signal'],
       ["TypeError", { existing: 1 }, "existing must be a boolean, not number"],
       ["TypeError", { existing: null }, "existing must be a boolean, not null"],
+      ["TypeError", { since: 1 }, "since must be a string, not number"],
+      ["INVALID", { since: "x" }, "the token is malformed"],
+      ["INVALID", { since: "x", existing: true }, "either with what exists or since a token"],
       ["TypeError", { keys: "a" }, "keys must be an array, not string"],
       ["TypeError", { keys: [{}] }, "the key must be a string"],
       ["TypeError", { keys: [""] }, "Key name cannot be empty."],
