@@ -16,6 +16,11 @@ use crate::version::Version;
 /// The first byte of a token.
 const FORMAT: u8 = 1;
 
+/// How much of a key a token takes from the one before, in characters, and in bytes. Without a limit, a forged token could
+/// need far more memory than it has bytes itself.
+const MOST_COMMON: usize = 1024;
+const MOST_COMMON_BYTES: usize = 4 * MOST_COMMON;
+
 /// What a token has in common with the watch that goes on from it.
 #[derive(Clone, Copy)]
 pub(crate) struct Origin<'a> {
@@ -33,7 +38,8 @@ impl Known {
         add_text(&mut bytes, origin.namespace)?;
         let mut before = "";
         for KnownKey { key, stamp, expiration } in self.with(pending) {
-            let common = before.chars().zip(key.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum();
+            let pairs = before.chars().zip(key.chars()).take(MOST_COMMON);
+            let common = pairs.take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum();
             add_len(&mut bytes, common)?;
             add_text(&mut bytes, &key[common..])?;
             add(&mut bytes, stamp.version.as_bytes())?;
@@ -154,7 +160,7 @@ impl<'a> Rest<'a> {
     /// Reads a key, which lies after the one before.
     fn key(&mut self, before: &str) -> Result<String> {
         let (common, new) = (self.len()?, self.text()?);
-        let common = before.get(..common).ok_or_else(malformed)?;
+        let common = before.get(..common).filter(|common| common.len() <= MOST_COMMON_BYTES).ok_or_else(malformed)?;
         let mut key = String::new();
         key.try_reserve_exact(common.len() + new.len()).map_err(|_| Error::no_memory(new.len()))?;
         key.push_str(common);
@@ -217,7 +223,14 @@ mod tests {
     fn what_is_known_comes_back() {
         let long = "k".repeat(300);
         let longer = format!("{long}\u{10ffff}");
-        for keys in [&[][..], &["a"], &["\0", "a", "ab", "b", &long, &longer, "é", "ê"], &["é", "ê", "ëë"]] {
+        let longest = ["a", "b"].map(|end| "\u{10ffff}".repeat(2 * MOST_COMMON) + end);
+        for keys in [
+            &[][..],
+            &["a"],
+            &[&longest[0], &longest[1]],
+            &["\0", "a", "ab", "b", &long, &longer, "é", "ê"],
+            &["é", "ê", "ëë"],
+        ] {
             let known = known(keys);
             let token = known.token(&[], ORIGIN).unwrap();
             assert!(same(&Known::of_token(&token, ORIGIN, &ALL).unwrap(), &known));
@@ -295,5 +308,20 @@ mod tests {
         let twice = [body, &body[11..]].concat();
         assert!(forged(&twice).is_err());
         (0..body.len()).for_each(|end| _ = forged(&body[..end]));
+    }
+
+    #[test]
+    fn a_token_cannot_need_much_more_memory_than_it_has() {
+        for (common, is_good) in [(MOST_COMMON_BYTES, true), (MOST_COMMON_BYTES + 1, false)] {
+            let mut bytes = decoded(&known(&[]).token(&[], ORIGIN).unwrap()).unwrap();
+            bytes.truncate(bytes.len() - 4);
+            for (common, new) in [(0, "a".repeat(2 * MOST_COMMON_BYTES)), (common, "b".into())] {
+                add_len(&mut bytes, common).unwrap();
+                add_text(&mut bytes, &new).unwrap();
+                bytes.extend([0; 12 + 8 + 1]); // its version, the rest of its stamp, and no expiration
+            }
+            bytes.extend(checksum(&bytes).to_le_bytes());
+            assert_eq!(Known::of_token(&encoded(&bytes).unwrap(), ORIGIN, &ALL).is_ok(), is_good);
+        }
     }
 }
