@@ -42,6 +42,7 @@ operations = [
     lambda: kv.batch().check("no", None).put("a", b"v").commit(), lambda: kv.batch().put("a", big[:1000]),
     lambda: kv.batch().check("key", None).commit(), lambda: store.namespace("b"), lambda: store.namespaces(),
     lambda: kv.watch(["key"]).next(0), lambda: (kv.put("w", b"v", metadata=[1]), watch.next()), lambda: kv.watch().fileno(),
+    lambda: kv.watch(since=kv.watch().token()), lambda: fails(lambda: kv.watch(since="x")),
     lambda: fails(kv.watch, [""]), lambda: (kv.put("w", b"v"), kv.watch(), next(watch)),
     lambda: store.stats(), lambda: luat_kv.open_memory().namespace("a").put("a", b"v"),
 ]

@@ -17,7 +17,7 @@ from typing import Any, List, NoReturn
 import pytest
 
 import luat_kv
-from luat_kv import Change, CorruptError, InvalidError, LimitError, Namespace, Store, _entries, _watch
+from luat_kv import Change, CorruptError, InvalidError, LimitError, Namespace, Store, Watch, _entries, _watch
 from luat_kv._arguments import Key
 
 
@@ -242,7 +242,7 @@ def test_the_end_of_a_watch(store: Store, kv: Namespace) -> None:
     assert repr(watch) == "<luat_kv.Watch of <luat_kv.Namespace 'test'>, closed>"
     with kv.watch() as other:
         kv["key"] = b"1"
-        calls: List[Any] = [lambda w: w.next(0), lambda w: next(w), lambda w: w.fileno(), lambda w: w.__enter__()]
+        calls: List[Any] = [lambda w: w.next(0), lambda w: next(w), Watch.fileno, Watch.token, Watch.__enter__]
         for call in calls:
             with pytest.raises(InvalidError, match="the watch is closed"):
                 call(watch)
@@ -318,7 +318,7 @@ assert next(buffered).key == "a"
 pid = os.fork()
 if pid == 0:
     for parents in (watch, waiting, buffered):
-        for call in (lambda: parents.next(0), lambda: next(parents), parents.fileno):
+        for call in (lambda: parents.next(0), lambda: next(parents), parents.fileno, parents.token):
             try:
                 call()
             except luat_kv.InvalidError as error:

@@ -325,6 +325,7 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
         *,
         prefix: Key = b"",
         existing: bool = False,
+        since: Optional[Key] = None,
         values: bool = False,
         timeout: Optional[float] = None,
     ) -> Watch:
@@ -339,12 +340,15 @@ class Namespace(Transfers, MutableMapping[Union[str, bytes], bytes]):
         existing begin with what is there: every live key is returned first, as a put. Set it to keep a copy of the
                  keys. With a list of your own you could miss the removal of a key that was put just before the list
                  and removed just after.
+        since    go on from the token() of an earlier watch of this namespace: what has changed since then comes first.
+                 If that watch had other keys, those that only this one has are returned as puts. None, or an empty
+                 one: from now on. Not with existing.
         values   return the new values too.
         timeout  a loop over the watch ends after so many seconds without a change; None: it does not end.
 
         A watch compares all its keys whenever the store has changed, which takes about a millisecond for 1000 keys.
         """
-        return Watch(self, keys, prefix, existing, values, timeout)
+        return Watch(self, keys, prefix, existing, since, values, timeout)
 
     def batch(self) -> Batch:
         """Begins a batch whose methods use this namespace by default."""

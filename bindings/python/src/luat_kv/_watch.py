@@ -19,6 +19,7 @@ from ._errors import CorruptError, InvalidError
 from ._handles import check, closed, ffi, lib, new_error, opened
 
 _TIMEOUT: int = lib.LUAT_KV_TIMEOUT
+_ALL = int(ffi.cast("size_t", -1))
 
 # How long one call of the library waits, in milliseconds. Between two calls Python handles signals, and close() takes
 # effect.
@@ -37,7 +38,8 @@ class Watch:
     """
 
     __slots__ = (
-        "_namespace", "_handles", "_handle", "_timeout", "_process", "_turn", "_lock", "_page", "__weakref__",
+        "_namespace", "_handles", "_handle", "_timeout", "_process", "_turn", "_is_task", "_lock", "_reading",
+        "_page", "__weakref__",
     )
 
     def __init__(
@@ -46,6 +48,7 @@ class Watch:
         keys: Optional[Iterable[Key]],
         prefix: Key,
         existing: bool,
+        since: Optional[Key],
         values: bool,
         timeout: Optional[float],
     ) -> None:
@@ -54,8 +57,10 @@ class Watch:
         self._timeout = None if timeout is None else milliseconds(timeout, "timeout")
         self._process = os.getpid()
         # The first is held while a thread or a task waits, the second during each call of the library: a task that is
-        # cancelled leaves such a call to its thread.
-        self._turn, self._lock = threading.Lock(), threading.Lock()
+        # cancelled leaves such a call to its thread. The third is held by token(), beside the second, which a call by a
+        # signal's handler may take again.
+        self._turn, self._lock, self._reading = threading.Lock(), threading.RLock(), threading.Lock()
+        self._is_task = False  # whether a task holds the first
         self._page = _Page()
         pointer, options = namespace._handle.pointer, new_options("luat_kv_watch_options", lib.luat_kv_watch_options_init)
         if as_bool(values, "values"):
@@ -63,6 +68,8 @@ class Watch:
         if as_bool(existing, "existing"):
             options.flags |= lib.LUAT_KV_WATCH_EXISTING
         _kept = [view(utf8(prefix, "prefix"), options.prefix)]
+        if since is not None:
+            _kept.append(view(utf8(since, "since"), options.since))
         if keys is not None:
             table, count, kept = keys_of(keys, "watch() takes")
             options.keys, options.key_count = table, count
@@ -126,7 +133,7 @@ class Watch:
         return self
 
     async def __anext__(self) -> Change:
-        with self._begin():
+        with self._begin(is_task=True):
             if not self._page.has_more:
                 await self._wait_in_loop()
             if not self._page.has_more:
@@ -173,14 +180,43 @@ class Watch:
 
     # ---- Both
 
-    def _begin(self) -> threading.Lock:
+    def token(self) -> str:
+        """Returns a token. A watch that begins with it, watch(since=token), goes on after the changes that this one has
+        returned, also in another process: after a restart a program learns what has changed while it was not running.
+        In a loop the present change is the last of them; what next() has returned counts as a whole.
+
+        A token is never too old. It contains what the watch knows of each key, in about 40 characters and the part of
+        the key that differs from the one before. So a program with many keys saves one now and then, and not after each
+        change. With an older token it is told more.
+
+        It can be read while a task waits. While another thread waits it is an InvalidError."""
+        self._check_process()
+        if self._turn.locked() and not self._is_task:
+            raise _in_use()
+        with self._lock:  # for a task, another thread may hold it for the time of a _SLICE
+            if self._reading.locked():
+                raise InvalidError("a signal's handler cannot call token() while it is called")
+            with self._reading:
+                return self._read_token()
+
+    def _read_token(self) -> str:
+        out, error = ffi.new("luat_kv_bytes *"), new_error()
+        pointer = self._pointer()  # which keeps the text alive
+        check(lib.luat_kv_watch_token(pointer, self._page.handled, out, error), error)
+        return str(ffi.buffer(out.data, out.len), "ascii")
+
+    def _begin(self, is_task: bool = False) -> threading.Lock:
         """Returns the lock that is held while a thread or a task waits. (A lock that is taken here could stay locked
         after a KeyboardInterrupt; a with statement takes it safely.)"""
+        self._check_process()
+        if self._turn.locked():
+            raise _in_use()
+        self._is_task = is_task
+        return self._turn
+
+    def _check_process(self) -> None:
         if os.getpid() != self._process:
             self._ask(0, _Page())  # the library refuses it; the locks may be held by threads that the child does not have
-        if self._turn.locked():
-            raise InvalidError("another thread or task waits with this watch; each needs its own")
-        return self._turn
 
     def _pointer(self) -> Any:
         cdata = self._handle.cdata
@@ -233,6 +269,10 @@ class Watch:
         self.close()
 
 
+def _in_use() -> InvalidError:
+    return InvalidError("another thread or task waits with this watch; each needs its own")
+
+
 class _Clock:
     """The time that is left of a timeout in milliseconds."""
 
@@ -259,19 +299,27 @@ class _Page:
         self.is_complete = False
         """Whether all was converted, and the library's page was freed."""
         self._changes: List[Change] = []
-        self._refused = 0
+        self._refused: List[int] = []
+        """The number of changes before each one that could not be converted."""
         self._taken = 0
 
     def convert(self) -> None:
         page, length = self.out[0], ffi.new("size_t *")
-        while (place := len(self._changes) + self._refused) < lib.luat_kv_page_len(page):
+        while (place := len(self._changes) + len(self._refused)) < lib.luat_kv_page_len(page):
             try:
                 self._changes.append(change_of(lib.luat_kv_page_at(page, place), length))
             except CorruptError:  # it would fail again
-                self._refused += 1
+                self._refused.append(len(self._changes))
                 raise
         self.is_complete = True
         lib.luat_kv_page_free(page)
+
+    @property
+    def handled(self) -> int:
+        """How many changes of the library's last answer were taken, or refused by an exception."""
+        if self.out[0] == ffi.NULL:  # that answer was the page before, and all of it was taken
+            return _ALL
+        return self._taken + sum(before <= self._taken for before in self._refused)
 
     @property
     def is_untaken(self) -> bool:
