@@ -142,6 +142,11 @@ export interface WatchOptions {
    * copy needs no list. Default: false.
    */
   existing?: boolean | undefined;
+  /**
+   * The {@link Watch.token} of an earlier watch of this namespace: the first changes are those since then. If that watch
+   * had other keys, those that only this one has are reported as puts. Empty or null: from now on. Not with `existing`.
+   */
+  since?: Key | null | undefined;
   /** Whether to return the new values too, and as which type; true is `"text"`. */
   values?: boolean | ValueType | undefined;
   /** Closes the watch when it aborts. A call that waits is then rejected with the signal's reason, as in `fetch`. */
@@ -401,8 +406,18 @@ export class Watch<V = any, M = unknown> implements AsyncIterable<Change<V, M>> 
    * is over, and if `close()` ends the wait.
    */
   next(timeout?: number): Promise<Change<V, M>[]>;
-  /** The changes since the last call, without waiting. */
+  /** The changes since the last call, without waiting. Within a loop, first those that came together with its change. */
   poll(): Change<V, M>[];
+  /**
+   * From this token a later watch goes on ({@link WatchOptions.since}), also in another process: after a restart a
+   * program learns what has changed while it was not running. It covers the changes that the watch has returned: in a
+   * loop, up to the present one. While a call waits, it covers those that were returned before.
+   *
+   * A token is never too old. It contains what the watch knows of each key, in about 40 characters and the part of the key
+   * that differs from the one before. So a program with many keys saves one now and then, and not after each change. With
+   * an older token it is told more.
+   */
+  token(): string;
   /**
    * One change at a time: `for await (const change of watch)`. To leave the loop closes the watch, and `close()` ends
    * the loop. If the watch fails, as with `BUSY`, the loop throws and the watch stays open.

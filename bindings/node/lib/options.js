@@ -224,20 +224,21 @@ export function countPrefix(given) {
 
 // ---- Watching
 
-const WATCH = ["keys", "prefix", "existing", "values", "signal"];
+const WATCH = ["keys", "prefix", "existing", "since", "values", "signal"];
 
-/** Returns the options of a watch: flags, keys, prefix, the type of its values, and the signal that ends it. */
+/** Returns the options of a watch: flags, keys, prefix, token, the type of its values, and the signal that ends it. */
 export function watchOptions(given) {
-  const { keys = null, prefix = null, existing, values, signal = null } = only(given, WATCH);
+  const { keys = null, prefix = null, existing, since = null, values, signal = null } = only(given, WATCH);
   const type = listed(values);
   if (keys !== null && !Array.isArray(keys)) throw new TypeError(`keys must be an array, not ${kind(keys)}`);
   if (keys?.length === 0) throw invalid("keys is empty: leave it out to watch all keys");
   if (prefix !== null) input("prefix", prefix);
+  if (since !== null) input("since", since);
   if (signal !== null && (typeof signal.aborted !== "boolean" || typeof signal.addEventListener !== "function")) {
     throw new TypeError(`signal must be an AbortSignal, not ${kind(signal)}`);
   }
   const flags = (type ? constants.WATCH_VALUES : 0) | (flag("existing", existing) ? constants.WATCH_EXISTING : 0);
-  return { flags, keys, prefix, type, signal };
+  return { flags, keys, prefix, since, type, signal };
 }
 
 /** The time that a watch waits at most, in milliseconds. */

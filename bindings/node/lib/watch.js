@@ -11,6 +11,9 @@ const LOOK = 100;
 /** How much longer a watch rests than it has looked, if it found nothing. */
 const RESTS = 4;
 
+/** For the token: all changes that the library has returned last. */
+const ALL = -1;
+
 /** The maximum time of a timer, in milliseconds. */
 const LONGEST_TIMER = 2 ** 31 - 1;
 
@@ -21,8 +24,8 @@ class Wait {
   #timer = null;
   #resolve = null;
 
-  constructor(parent, { flags, keys, prefix }, onClose) {
-    this.#handle = new Handle(native.watch_open(parent.number, flags, keys, prefix), parent, () => {
+  constructor(parent, { flags, keys, prefix, since }, onClose) {
+    this.#handle = new Handle(native.watch_open(parent.number, flags, keys, prefix, since), parent, () => {
       this.#end();
       onClose();
     });
@@ -70,6 +73,9 @@ export class Watch {
   #handle;
   #type;
   #isWaiting = false;
+  /** What the library has returned last, and how many of these changes were passed on. */
+  #changes = [];
+  #taken = 0;
   /** Why it was closed. */
   #end = null;
 
@@ -93,56 +99,79 @@ export class Watch {
 
   poll() {
     this.#checkNotWaiting();
-    return this.#look();
+    this.#look();
+    return this.#takeAll();
   }
 
   async next(timeout) {
-    const end = performance.now() + options.timeout(timeout);
-    this.#checkNotWaiting();
+    return this.#waitUntil(performance.now() + options.timeout(timeout), () => this.#takeAll());
+  }
+
+  token() {
     if (this.#end) throw this.#end.error;
-    this.#isWaiting = true;
-    try {
-      // Otherwise a loop that writes what it watches, or a writer without a pause, would stop the event loop.
-      await turn();
-      return await this.#changesUntil(end);
-    } finally {
-      this.#isWaiting = false;
-    }
+    return native.watch_token(this.#handle.number, this.#hasMore ? this.#taken : ALL);
   }
 
   #checkNotWaiting() {
     if (this.#isWaiting) throw invalid("another next() waits with this watch; each needs its own");
   }
 
-  /** Returns the changes by now. */
-  #look() {
-    if (this.#end) throw this.#end.error;
-    const page = native.watch_next(this.#handle.number, this.#type ? read.AS_BYTES : read.AS_NOTHING);
-    return page === null ? [] : read.changes(page, this.#type);
+  get #hasMore() {
+    return this.#taken < this.#changes.length;
   }
 
-  /** After close(), returns none. */
-  async #changesUntil(end) {
+  #takeAll() {
+    const all = this.#taken === 0 ? this.#changes : this.#changes.slice(this.#taken);
+    this.#changes = [];
+    this.#taken = 0;
+    return all;
+  }
+
+  /** Asks the library for the changes by now, if all that it returned last were taken. */
+  #look() {
+    if (this.#end) throw this.#end.error;
+    if (this.#hasMore) return;
+    const page = native.watch_next(this.#handle.number, this.#type ? read.AS_BYTES : read.AS_NOTHING);
+    this.#changes = page === null ? [] : read.changes(page, this.#type);
+    this.#taken = 0;
+  }
+
+  /** Waits until there are changes, or until its end, and takes them before any other call can. */
+  async #waitUntil(end, take) {
+    this.#checkNotWaiting();
+    if (this.#end) throw this.#end.error;
+    this.#isWaiting = true;
+    try {
+      // Otherwise a loop that writes what it watches, or a writer without a pause, would stop the event loop.
+      await turn();
+      await this.#lookUntil(end);
+      return take();
+    } finally {
+      this.#isWaiting = false;
+    }
+  }
+
+  /** After close(), finds none. */
+  async #lookUntil(end) {
     while (this.#end?.isAbort !== false) {
       const begun = performance.now();
-      const changes = this.#look();
+      this.#look();
       const ended = performance.now();
-      if (changes.length > 0 || ended >= end) return changes;
+      if (this.#hasMore || ended >= end) return;
       await this.#wait.forChange(end - ended);
       // Writes to other keys, without a pause, would otherwise keep the event loop looking all the time.
       const rest = Math.min(ended + Math.max(1, RESTS * (ended - begun)), end) - performance.now();
       if (rest > 0 && !this.closed) await this.#wait.forTime(rest);
     }
-    return [];
   }
 
   async *#each() {
     try {
       for (;;) {
-        for (const change of await this.next()) {
-          if (this.#end) break;
-          yield change;
-        }
+        this.#checkNotWaiting();
+        if (this.#end) throw this.#end.error;
+        if (this.#hasMore) yield this.#changes[this.#taken++];
+        else await this.#waitUntil(Infinity, () => {});
       }
     } catch (error) {
       if (!this.#end || this.#end.isAbort) throw error;

@@ -32,7 +32,7 @@
     F(page_len) F(page_at) F(page_cursor) F(page_free) \
     F(batch_open) F(batch_check) F(batch_put) F(batch_delete) F(batch_incr) F(batch_commit) F(batch_version) \
     F(batch_free) \
-    F(watch_options_init) F(watch_open) F(watch_next) F(watch_fd) F(watch_free) \
+    F(watch_options_init) F(watch_open) F(watch_next) F(watch_token) F(watch_fd) F(watch_free) \
     F(export) F(import) F(export_fd) F(import_fd)
 
 struct library {
@@ -135,7 +135,7 @@ napi_value throw_no_memory(napi_env env);
     M(get_text) M(get_bytes) M(get_entry) M(get_many) M(has) M(put) M(add) M(remove) M(touch) M(incr) \
     M(list) M(count) M(delete_prefix) M(clear) \
     M(batch_open) M(batch_check) M(batch_put) M(batch_delete) M(batch_incr) M(batch_commit) \
-    M(watch_open) M(watch_next) M(watch_wait) M(watch_ref) \
+    M(watch_open) M(watch_next) M(watch_token) M(watch_wait) M(watch_ref) \
     M(compact) M(compact_async) M(backup) M(backup_async) \
     M(export) M(export_async) M(import) M(import_async)
 

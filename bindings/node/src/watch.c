@@ -200,34 +200,37 @@ void watch_free(addon *own, struct watch *watch)
     free(watch);
 }
 
-/* watch_open(namespace, flags, keys or null, prefix or null): the handle. */
+/* watch_open(namespace, flags, keys or null, prefix or null, token or null): the handle. */
 napi_value js_watch_open(napi_env env, napi_callback_info info)
 {
-    napi_value arg[4], result = NULL;
-    addon *own = arguments(env, info, arg, 4);
+    napi_value arg[5], result = NULL;
+    addon *own = arguments(env, info, arg, 5);
     luat_kv_namespace *ns = handle_pointer(env, own, arg[0], NAMESPACE);
     luat_kv_watch_options options;
     luat_kv_error *error = NULL;
     struct keys all = { 0 };
-    input prefix = { 0 };
-    char room[KEY_ROOM];
+    input prefix = { 0 }, since = { 0 };
+    char room[KEY_ROOM], since_room[KEY_ROOM];
     napi_valuetype type = napi_undefined;
     if (ns == NULL) return NULL;
     own->kv.watch_options_init(&options, sizeof options);
     options.flags = take_uint32(env, arg[1]);
     napi_typeof(env, arg[2], &type);
     if ((type != napi_object || keys_take(env, arg[2], &all)) &&
-        input_take_optional(env, arg[3], &prefix, room, sizeof room)) {
+        input_take_optional(env, arg[3], &prefix, room, sizeof room) &&
+        input_take_optional(env, arg[4], &since, since_room, sizeof since_room)) {
         struct watch *watch = calloc(1, sizeof *watch);
         options.keys = all.keys;
         options.key_count = all.count;
         options.prefix = (luat_kv_bytes){ prefix.data, prefix.len };
+        options.since = (luat_kv_bytes){ since.data, since.len };
         luat_kv_status status = LUAT_KV_OK;
         if (watch == NULL) throw_no_memory(env);
         else if ((status = own->kv.watch_open(ns, &options, &watch->core, &error)) < 0) fail(env, own, status, error);
         else result = handle_new(env, own, WATCH, watch);
         if (status < 0) free(watch);
     }
+    input_free(&since);
     input_free(&prefix);
     keys_free(&all);
     return result;
@@ -254,6 +257,20 @@ napi_value js_watch_next(napi_env env, napi_callback_info info)
     own->kv.page_free(watch->page);
     watch->page = NULL;
     return result;
+}
+
+/* watch_token(watch, handled): text. The number of changes of the last watch_next(); -1 is all of them. */
+napi_value js_watch_token(napi_env env, napi_callback_info info)
+{
+    napi_value arg[2];
+    addon *own = arguments(env, info, arg, 2);
+    struct watch *watch = handle_pointer(env, own, arg[0], WATCH);
+    luat_kv_error *error = NULL;
+    luat_kv_bytes token;
+    if (watch == NULL) return NULL;
+    size_t handled = watch->page == NULL ? (size_t)take_int64(env, arg[1]) : 0;
+    luat_kv_status status = own->kv.watch_token(watch->core, handled, &token, &error);
+    return status < 0 ? fail(env, own, status, error) : new_text(env, token.data, token.len);
 }
 
 /*

@@ -29,11 +29,12 @@ function onServer() {
   return Store.open(execFileSync(join(root, "tests/postgres/database"), { encoding: "utf8" }).trim());
 }
 
+const stores = () => (process.env.LUAT_KV_TEST_POSTGRES ? [onServer()] : [Store.openMemory(), Store.open(scratch())]);
+
 /** Runs a test body on a store in memory, then on one in a file, or on a server alone: body(namespace, store). */
 export function onBoth(body) {
   return () => {
-    const stores = process.env.LUAT_KV_TEST_POSTGRES ? [onServer()] : [Store.openMemory(), Store.open(scratch())];
-    for (const store of stores) {
+    for (const store of stores()) {
       try {
         body(store.namespace("test"), store);
       } finally {
@@ -42,6 +43,23 @@ export function onBoth(body) {
     }
   };
 }
+
+/** The same for a body that returns a promise. */
+export function onEach(body) {
+  return async () => {
+    for (const store of stores()) {
+      try {
+        await body(store.namespace("test"), store);
+      } finally {
+        store.close();
+      }
+    }
+  };
+}
+
+/** Changes of a watch in short: "+a" for a put, "-a" for a removal, "!a" for an expiry. */
+export const short = (changes) =>
+  changes.map(({ name, type, expired }) => (type === "put" ? "+" : expired ? "!" : "-") + name).join(" ");
 
 /** Checks that a function throws a LuatKVError with a code and a message. */
 export function fails(code, message, body) {

@@ -40,6 +40,8 @@ async function follow(): Promise<Change[]> {
   }
   return (await watch.next()).length > 0 ? watch.poll() : watch.next(100);
 }
+const token: string = kv.watch({ since: watch.token(), existing: false }).token();
+kv.watch({ since: kv.get("token") }).close();
 const watched: Promise<{ value?: Change<Buffer>; done: boolean }> = kv.watch({ values: "buffer" }).stream().getReader().read();
 const none: undefined = kv.watch().poll()[0]?.value;
 const stored: Promise<{ stored: number; skipped: number }> = kv.importAsync(0, { replace: true });
@@ -69,6 +71,8 @@ Store.openMemory({ cacheSize: 0 });
 kv.watch({ type: "json" });
 // @ts-expect-error
 kv.watch({ existing: 1 });
+// @ts-expect-error
+kv.watch({ since: 1 });
 // @ts-expect-error
 watch.next("1");
 // @ts-expect-error

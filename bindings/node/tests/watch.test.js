@@ -6,22 +6,7 @@ import { dirname } from "node:path";
 import test from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Store, Watch } from "luat-kv-native";
-import { fails, run, scratch, script, wrongType } from "./support.js";
-
-/** Changes in short: "+a" for a put, "-a" for a removal, "!a" for an expiry. */
-const short = (changes) =>
-  changes.map(({ name, type, expired }) => (type === "put" ? "+" : expired ? "!" : "-") + name).join(" ");
-
-/** Runs a test body on a store in memory, then on one in a file: await body(namespace, store). */
-const onEach = (body) => async () => {
-  for (const store of [Store.openMemory(), Store.open(scratch())]) {
-    try {
-      await body(store.namespace("test"), store);
-    } finally {
-      store.close();
-    }
-  }
-};
+import { fails, onEach, run, scratch, script, short, wrongType } from "./support.js";
 
 test("a watch returns the latest state of each key that has changed, and nothing for what was there", onEach(async (kv) => {
   for (const key of ["old", "replaced", "removed"]) kv.put(key, "1");
@@ -305,7 +290,7 @@ test("one call at a time waits, and an error closes nothing", onEach(async (kv) 
 test("what a watch and next() refuse", onEach(async (kv) => {
   for (const options of [1, "x", [], true]) wrongType(/options must be an object/, () => kv.watch(options));
   wrongType(/unknown option value: did you mean values\?/, () => kv.watch({ value: true }));
-  wrongType(/unknown option type: the options are keys, prefix, existing, values, signal$/, () => kv.watch({ type: "json" }));
+  wrongType(/unknown option type: the options are keys, prefix, existing, since, values, signal$/, () => kv.watch({ type: "json" }));
   wrongType(/^values must be|^type must be one of/, () => kv.watch({ values: "xml" }));
   for (const existing of [1, 0, "true", null, {}]) wrongType(/^existing must be a boolean, not /, () => kv.watch({ existing }));
   for (const keys of ["k", 1, new Set(["k"]), {}]) wrongType(/^keys must be an array, not /, () => kv.watch({ keys }));
