@@ -625,7 +625,8 @@ luat_kv_status luat_kv_open(const char *path,
  *
  * "postgresql://user@host/database", also with "postgres:", is a PostgreSQL database. The URL is a connection URI of
  * libpq, such as "postgresql://user@db1,db2/site?target_session_attrs=read-write&sslmode=verify-full". In the user, the
- * password and the values of the query, reserved characters are encoded: "%40" is an @, "%2F" a slash.
+ * password and the values of the query, reserved characters are encoded: "%40" is an @, "%2F" a slash. One parameter is
+ * not libpq's: "watch_interval=10" lets watches ask the server every 10 ms, in place of 150 (5 to 10000).
  *
  * "file:///srv/kv.db" and "file:kv.db" are database files, the second one in the working folder. "%20" is a space. Such
  * a URL names no other host and has no query. "memory:" is a new store, as luat_kv_open_memory() creates it. A text

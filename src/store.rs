@@ -264,8 +264,9 @@ impl Store {
     ///
     /// Any other scheme is [`Code::Invalid`], so a path with a colon in its first part begins with `./`. PostgreSQL
     /// decides by itself about durability and caches, so [`Durability::Full`](crate::Durability::Full) and a
-    /// [`cache_size`](OpenOptions::cache_size) other than 0 and the default are [`Code::Invalid`] with its URL. No
-    /// message contains the password of a URL.
+    /// [`cache_size`](OpenOptions::cache_size) other than 0 and the default are [`Code::Invalid`] with its URL. Its
+    /// parameter `watch_interval`, which is not libpq's, says how often watches ask the server: in milliseconds, from 5 to
+    /// 10000, and 150 without it. No message contains the password of a URL.
     #[cfg(feature = "sqlite")]
     pub fn open_url(url: impl AsRef<OsStr>, options: &OpenOptions) -> Result<Store> {
         Store::open_parsed(Url::of(url.as_ref())?, options)

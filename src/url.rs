@@ -2,7 +2,7 @@
 //!
 //! | text | store |
 //! | --- | --- |
-//! | `postgresql://user@host/database`, `postgres://…` | PostgreSQL: libpq's connection URI |
+//! | `postgresql://user@host/database`, `postgres://…` | PostgreSQL: libpq's connection URI, with `watch_interval` |
 //! | `file:///srv/kv.db`, `file:/srv/kv.db`, `file://localhost/srv/kv.db` | that file, as in RFC 8089 |
 //! | `file:kv.db` | a file in the working folder, as in SQLite; RFC 8089 has no relative paths |
 //! | `memory:`, `memory://` | a new, empty store in memory |
@@ -19,12 +19,13 @@ use crate::types::{Durability, OpenOptions};
 
 #[cfg(test)]
 mod tests;
+pub(crate) mod watch_interval;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Url {
     Memory,
     File(PathBuf),
-    /// A URL that libpq can parse. Its scheme is in lower case, as libpq requires.
+    /// A URL that libpq can parse without [`watch_interval`]. Its scheme is in lower case, as libpq requires.
     Postgres(String),
 }
 
@@ -35,7 +36,12 @@ impl Url {
             return path(text).map(Url::File);
         };
         match scheme.to_ascii_lowercase().as_str() {
-            "postgresql" | "postgres" => postgres(rest).map(|()| Url::Postgres(format!("postgresql:{rest}"))),
+            "postgresql" | "postgres" => {
+                postgres(rest)?;
+                let url = format!("postgresql:{rest}");
+                watch_interval::split_off(&url)?;
+                Ok(Url::Postgres(url))
+            }
             "file" => file(rest).map(Url::File),
             "memory" if matches!(rest, "" | "//") => Ok(Url::Memory),
             "memory" => Err(Error::invalid("the URL of a store in memory is memory: without anything behind it")),

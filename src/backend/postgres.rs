@@ -7,7 +7,7 @@
 //! | `call`, `pool`, `sockets` | deadlines and forks; the connections; what a child does with its parent's |
 //! | `schema`, `sql` | the tables; all SQL |
 //! | `read`, `write`, `attempt`, `rows`, `transaction`, `overlay`, `import` | the operations |
-//! | `watching` | what watches compare |
+//! | `watching`, `polled` | what watches compare; how they learn that there is something to compare |
 //! | `failure` | what a failure of the server means |
 //!
 //! A store has a few connections, each for one call at a time, besides one for each long call in progress (an export, an
@@ -25,14 +25,15 @@ use self::failure::{Failure, Kind};
 use self::hosts::Hosts;
 use self::import::Importing;
 use self::libpq::Libpq;
+use self::polled::Polled;
 use self::pool::Pools;
 use self::schema::Rights;
 use self::session::Session;
-use self::watching::Polled;
 use super::{Backend, Each, Entries, Import, Outcome, Projection, Range, Removed, Scan, ScanPage, Step, Write};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
 use crate::types::{Entry, NamespaceStats, OpenOptions};
+use crate::url::watch_interval;
 
 mod attempt;
 mod call;
@@ -42,6 +43,7 @@ mod hosts;
 mod import;
 mod libpq;
 mod overlay;
+mod polled;
 mod pool;
 mod read;
 mod rows;
@@ -78,10 +80,11 @@ impl Postgres {
     /// options forbid it.
     pub(crate) fn open(url: &str, options: &OpenOptions) -> Result<Postgres> {
         let libpq = libpq::load()?;
-        let hosts = Hosts::parse(libpq, url)?;
+        let (url, watch_interval) = watch_interval::split_off(url)?;
+        let hosts = Hosts::parse(libpq, &url)?;
         let rights = Rights { readonly: options.readonly, create: options.create };
         let (clock, timeout, pools) = (options.clock.clone(), options.busy_timeout, Pools::new());
-        let store = Postgres { libpq, hosts, rights, clock, timeout, pools, polled: Polled::default() };
+        let store = Postgres { libpq, hosts, rights, clock, timeout, pools, polled: Polled::every(watch_interval) };
         store.read(|_, _| Ok(()))?;
         Ok(store)
     }

@@ -208,6 +208,66 @@ static void forks_come_amid_calls_of_other_threads(void)
     close_shared();
 }
 
+/* ---- Watches */
+
+static luat_kv_watch *watch_all(void)
+{
+    luat_kv_watch *watch = NULL;
+    CHECK_STATUS(luat_kv_watch_open(shared.ns, NULL, &watch, &error), LUAT_KV_OK);
+    return watch;
+}
+
+static bool is_told(luat_kv_watch *watch, int64_t timeout)
+{
+    luat_kv_page *page = NULL;
+    luat_kv_status status = luat_kv_watch_next(watch, timeout, &page, NULL);
+    CHECK(status == LUAT_KV_OK || status == LUAT_KV_TIMEOUT);
+    luat_kv_page_free(page);
+    return status == LUAT_KV_OK;
+}
+
+static void watch_until_over(int number)
+{
+    (void)number;
+    luat_kv_watch *watch = watch_all();
+    while (!is_set(&over))
+        is_told(watch, 1000);
+    luat_kv_watch_free(watch);
+}
+
+static void child_watches(void *ready)
+{
+    luat_kv_watch *watch = watch_all();
+    CHECK(write(*(int *)ready, "", 1) == 1);
+    CHECK(is_told(watch, CHILD_PATIENCE / 2 * 1000));
+    luat_kv_watch_free(watch);
+}
+
+/* Another thread asks the server for all watches, and is not in the child. */
+static void a_child_is_told_of_changes_of_the_parent(void)
+{
+    struct thread thread;
+    const struct timespec soon = { 0, 200000000 };
+    int ready[2];
+    char byte;
+    open_shared();
+    set(&over, 0);
+    threads_start(&thread, 1, watch_until_over);
+    for (int round = 0; round < 5; round++) {
+        CHECK(pipe(ready) == 0);
+        nanosleep(&soon, NULL); /* most likely it waits by now */
+        pid_t child = child_start(child_watches, &ready[1]);
+        CHECK(read(ready[0], &byte, 1) == 1);
+        CHECK_PUT(shared.ns, "key", "parent");
+        child_join(child);
+        close(ready[0]);
+        close(ready[1]);
+    }
+    set(&over, 1);
+    threads_join(&thread, 1);
+    close_shared();
+}
+
 static const struct check_test tests[] = {
     TEST(a_child_uses_the_store),
     TEST(a_child_closes_the_store),
@@ -215,6 +275,7 @@ static const struct check_test tests[] = {
     TEST(children_come_and_go),
     TEST(parent_and_child_go_on_at_the_same_time),
     TEST(forks_come_amid_calls_of_other_threads),
+    TEST(a_child_is_told_of_changes_of_the_parent),
 };
 
 int main(int argc, char **argv)

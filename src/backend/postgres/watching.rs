@@ -1,8 +1,7 @@
-//! What watches compare, and how they learn that there is something to compare.
+//! What watches compare, and the question whether there is something to compare.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Postgres;
 use super::call::Call;
@@ -31,6 +30,10 @@ impl Watching for Postgres {
 
     fn moment(&self) -> Option<Moment> {
         self.polled.moment(|| self.read(state).ok())
+    }
+
+    fn wait_for_change(&self, moment: Option<Moment>, time: Duration) {
+        self.polled.wait(moment, time, || self.read(state).ok());
     }
 }
 
@@ -93,47 +96,8 @@ fn show_with_values(
     connection.ask(call, Statement::new(sql::COMMIT, [])).map(drop)
 }
 
-/// The state of the server as it was last asked for: by one thread of the process at a time, for all watches of a store.
-pub(super) struct Polled {
-    begun: Instant,
-    /// When it was last asked for, in milliseconds after `begun`, and 1.
-    at: AtomicU64,
-    /// A hash of the state; 0 if it is unknown.
-    state: AtomicU64,
-}
-
-impl Default for Polled {
-    fn default() -> Self {
-        Polled { begun: Instant::now(), at: AtomicU64::new(0), state: AtomicU64::new(0) }
-    }
-}
-
-impl Polled {
-    /// How often the server is asked at most.
-    const EVERY: Duration = Duration::from_millis(150);
-
-    /// Makes the next call ask, since this process has changed something.
-    pub fn forget(&self) {
-        self.at.store(0, Ordering::Release);
-    }
-
-    /// Returns the state of at most that time ago, or the one before while another thread asks.
-    pub fn moment(&self, ask: impl FnOnce() -> Option<u64>) -> Option<Moment> {
-        let now = self.begun.elapsed().as_millis() as u64 + 1;
-        let at = self.at.load(Ordering::Acquire);
-        let is_due = at == 0 || now.saturating_sub(at) >= Self::EVERY.as_millis() as u64;
-        if is_due && self.at.compare_exchange(at, now, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-            self.state.store(ask().unwrap_or(0), Ordering::Release);
-        }
-        match self.state.load(Ordering::Acquire) {
-            0 => None,
-            state => Some(Moment([state, 0, 0, 0, 0, 0, 0, 0])),
-        }
-    }
-}
-
 /// Asks for the state of the server, which each commit changes.
-pub(super) fn state(connection: &mut Connection, call: &mut Call) -> Result<u64, Failure> {
+fn state(connection: &mut Connection, call: &mut Call) -> Result<u64, Failure> {
     let rows = connection.ask(call, Statement::kept(sql::STATE, []))?;
     let mut hasher = DefaultHasher::new();
     (rows.text(0, 0)?, rows.text(0, 1)?).hash(&mut hasher);

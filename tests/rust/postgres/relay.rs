@@ -15,6 +15,8 @@ pub struct Relay {
     pub restarts: Arc<AtomicUsize>,
     /// How many have ended so.
     pub ended: Arc<AtomicUsize>,
+    /// How often a client has asked whether anything has changed.
+    pub polls: Arc<AtomicUsize>,
     _folder: tempfile::TempDir,
 }
 
@@ -26,18 +28,19 @@ impl Relay {
         let name = format!(".s.PGSQL.{port}");
         let listener = UnixListener::bind(folder.path().join(&name)).unwrap();
         let (server, left) = (format!("{host}/{name}"), Arc::new(AtomicUsize::new(usize::MAX)));
-        let [restarts, ended] = [0, 0].map(|none| Arc::new(AtomicUsize::new(none)));
+        let [restarts, ended, polls] = [0; 3].map(|none| Arc::new(AtomicUsize::new(none)));
         let url = url.replace(host, folder.path().to_str().unwrap());
-        let relay = Relay { url, left, restarts, ended, _folder: folder };
+        let relay = Relay { url, left, restarts, ended, polls, _folder: folder };
         let (left, restarts, ended) = (relay.left.clone(), relay.restarts.clone(), relay.ended.clone());
+        let polls = relay.polls.clone();
         std::thread::spawn(move || {
             for client in listener.incoming() {
                 let (client, server) = (client.unwrap(), UnixStream::connect(&server).unwrap());
                 let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-                let (left, restarts, ended) = (left.clone(), restarts.clone(), ended.clone());
+                let (left, restarts, ended, polls) = (left.clone(), restarts.clone(), ended.clone(), polls.clone());
                 let begun = restarts.load(SeqCst);
                 std::thread::spawn(move || {
-                    let mut bytes = [0; 65536];
+                    let (mut bytes, mut poll) = ([0; 65536], Vec::new());
                     while let Ok(len @ 1..) = from.read(&mut bytes) {
                         if restarts.load(SeqCst) > begun {
                             // Except one that only says goodbye.
@@ -45,6 +48,7 @@ impl Relay {
                             to.shutdown(Shutdown::Both).unwrap();
                             return;
                         }
+                        polls.fetch_add(polls_in(&bytes[..len], &mut poll), SeqCst);
                         // What is not passed on is lost, and the connection to the server stays open.
                         if left.load(SeqCst) > 0 {
                             left.fetch_sub(1, SeqCst);
@@ -63,4 +67,27 @@ impl Relay {
         });
         relay
     }
+}
+
+/// How often the messages of a client carry out the statement that asks for the state. Its name is told by the message
+/// that prepares it.
+fn polls_in(mut messages: &[u8], poll: &mut Vec<u8>) -> usize {
+    let mut polls = 0;
+    // Each has a type, then its length without that, but the first one of a connection has no type.
+    while let [kind, a, b, c, d, rest @ ..] = messages
+        && *kind != 0
+        && let Some(len) = (u32::from_be_bytes([*a, *b, *c, *d]) as usize).checked_sub(4)
+        && len <= rest.len()
+    {
+        let mut texts = rest[..len].split(|byte| *byte == 0);
+        match (kind, texts.next(), texts.next()) {
+            (b'P', Some(name), Some(sql)) if sql.windows(19).any(|part| part == b"pg_current_snapshot") => {
+                *poll = name.to_owned();
+            }
+            (b'B', Some(_portal), Some(name)) if name == poll && !name.is_empty() => polls += 1,
+            _ => {}
+        }
+        messages = &rest[len..];
+    }
+    polls
 }

@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use luat_kv::{Change, ChangeKind, Watch, WatchOptions};
+use luat_kv::{Change, ChangeKind, Code, OpenOptions, Store, Watch, WatchOptions};
 
-use super::{Transaction, database, open, sql};
+use super::{Relay, Transaction, database, open, sql};
 
 const FOR_EVER: Duration = Duration::from_secs(60);
 
@@ -47,8 +47,7 @@ fn writes_of_other_clients_are_told() {
     });
 }
 
-#[test]
-fn what_one_batch_has_changed_comes_together() {
+fn check_that_batches_come_together(width: usize) {
     let url = database();
     let [store, other] = [open(&url), open(&url)];
     let [a, b] = [&store, &other].map(|store| store.namespace("a").unwrap());
@@ -60,7 +59,7 @@ fn what_one_batch_has_changed_comes_together() {
         scope.spawn(|| {
             for number in 0..60 {
                 let mut batch = b.store().batch();
-                keys.iter().for_each(|key| _ = batch.put(&b, key, number.to_string()).unwrap());
+                keys.iter().for_each(|key| _ = batch.put(&b, key, format!("{number:width$}")).unwrap());
                 batch.commit().unwrap().unwrap();
             }
             is_over.store(true, SeqCst);
@@ -78,29 +77,111 @@ fn what_one_batch_has_changed_comes_together() {
                 last = String::from_utf8(change.entry.value().to_owned()).unwrap();
             }
         }
-        assert_eq!(last, "59");
+        assert_eq!(last, format!("{:width$}", 59));
     });
 }
 
 #[test]
-fn watches_that_wait_ask_the_server_as_one() {
-    let url = database();
-    let store = open(&url);
-    let a = store.namespace("a").unwrap();
-    let transactions = || -> u64 {
-        // Figures of a session are told at most a second later.
-        std::thread::sleep(Duration::from_millis(1500));
-        sql(&url, "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()").parse().unwrap()
-    };
-    let watches: Vec<_> = (0..100).map(|_| a.watch(&WatchOptions::new()).unwrap()).collect();
-    let (before, begun) = (transactions(), Instant::now());
+fn what_one_batch_has_changed_comes_together() {
+    check_that_batches_come_together(1);
+}
+
+#[test]
+fn what_one_batch_has_changed_comes_together_if_values_are_long() {
+    check_that_batches_come_together(1100);
+}
+
+/// Waits with all at the same time, and returns how long that took.
+fn wait_with(watches: &[Watch], time: Duration) -> Duration {
+    let begun = Instant::now();
     std::thread::scope(|scope| {
-        watches.iter().for_each(|watch| _ = scope.spawn(|| watch.next(Duration::from_secs(2)).unwrap()));
+        watches.iter().for_each(|watch| _ = scope.spawn(move || assert!(watch.next(time).unwrap().is_empty())));
     });
-    let asked = transactions() - before;
-    // Each 150 ms, and a few of psql and of the server itself. Tests that write to other databases of the server change its
-    // snapshot, so that each watch may compare as often. If each watch asked by itself, it would do so every 100 ms.
-    let polls = begun.elapsed().as_millis() as u64 / 150 + 1;
-    let most = polls * (1 + watches.len() as u64) + 20;
-    assert!(asked <= most, "{asked} transactions");
+    begun.elapsed()
+}
+
+#[test]
+fn watches_that_wait_ask_the_server_as_one() {
+    let relay = Relay::to(&database());
+    let store = open(&relay.url);
+    let a = store.namespace("a").unwrap();
+    let watches: Vec<_> = (0..20).map(|_| a.watch(&WatchOptions::new()).unwrap()).collect();
+    let before = relay.polls.load(SeqCst);
+    let took = wait_with(&watches, Duration::from_secs(2));
+    let asked = relay.polls.load(SeqCst) - before;
+    let most = took.as_millis() as usize / 150 + 1;
+    assert!((1..=most).contains(&asked), "{asked} times, not {most}");
+}
+
+#[test]
+fn a_store_asks_nothing_while_nobody_watches() {
+    let relay = Relay::to(&database());
+    let store = open(&(relay.url.clone() + "&watch_interval=5"));
+    let a = store.namespace("a").unwrap();
+    let while_idle = |what: &str| {
+        let before = relay.polls.load(SeqCst);
+        a.put("k", what).unwrap();
+        std::thread::sleep(Duration::from_millis(400));
+        assert_eq!(relay.polls.load(SeqCst), before, "{what}");
+    };
+    while_idle("no watch");
+    let watch = a.watch(&WatchOptions::new()).unwrap();
+    while_idle("a watch with which nobody waits");
+    assert_eq!(told(&watch), "+k");
+    watch.descriptor().unwrap();
+    drop(watch);
+    assert!(relay.polls.load(SeqCst) > 0);
+    while_idle("no watch any more");
+}
+
+#[test]
+fn the_url_says_how_often_the_server_is_asked() {
+    let relay = Relay::to(&database());
+    let polls_of = |parameter: &str, waits: &dyn Fn(&Watch)| {
+        let store = open(&format!("{}{parameter}", relay.url));
+        let watch = store.namespace("a").unwrap().watch(&WatchOptions::new()).unwrap();
+        let before = relay.polls.load(SeqCst);
+        waits(&watch);
+        relay.polls.load(SeqCst) - before
+    };
+    // It was asked when the watch was opened.
+    let rarely = polls_of("&watch_interval=10000", &|watch| _ = watch.next(Duration::from_secs(1)).unwrap());
+    assert!(rarely <= 1, "{rarely} times in a second");
+    // However slow the machine is now, it is fast enough at some time.
+    let often = || polls_of("&watch_interval=10", &|watch| _ = watch.next(Duration::from_secs(1)).unwrap());
+    let begun = Instant::now();
+    while often() < 20 {
+        assert!(begun.elapsed() < FOR_EVER, "never more often than without the parameter");
+    }
+}
+
+#[test]
+fn a_descriptor_follows_the_interval() {
+    let relay = Relay::to(&database());
+    let store = open(&format!("{}&watch_interval=10", relay.url));
+    let watch = store.namespace("a").unwrap().watch(&WatchOptions::new()).unwrap();
+    if watch.descriptor().unwrap().is_none() {
+        return;
+    }
+    let begun = Instant::now();
+    let often = || {
+        let before = relay.polls.load(SeqCst);
+        std::thread::sleep(Duration::from_secs(1));
+        relay.polls.load(SeqCst) - before
+    };
+    while often() < 20 {
+        assert!(begun.elapsed() < FOR_EVER, "never more often than without the parameter");
+    }
+}
+
+#[test]
+fn an_interval_that_is_none_is_refused() {
+    let url = database();
+    for value in ["4", "10001", "10ms", "", "-5", "0.5"] {
+        let error = Store::open_url(format!("{url}&watch_interval={value}"), &OpenOptions::new()).unwrap_err();
+        assert_eq!(error.code(), Code::Invalid);
+        let reason =
+            format!("watch_interval is \"{value}\" in the URL; it is a whole number of milliseconds from 5 to 10000");
+        assert!(error.message().contains(&reason), "{error}");
+    }
 }
