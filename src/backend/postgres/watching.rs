@@ -9,16 +9,19 @@ use super::connection::{Connection, Statement};
 use super::failure::Failure;
 use super::read;
 use super::sql;
-use super::wire::{Param, byte_strings};
-use crate::backend::{Comparison, Listed, Moment, Stamp, Watched, Watching};
+use super::wire::{Param, Rows, byte_strings};
+use crate::backend::{Comparison, Listed, Moment, Stamp, Watched, Watching, copy, push};
 use crate::error::Result;
 use crate::types::Entry;
 
 impl Watching for Postgres {
     fn compare(&self, namespace: &str, watched: &Watched<'_>, comparison: &mut Comparison<'_>) -> Result<()> {
         let what = (namespace, watched);
-        self.read(|connection, call| show(connection, call, what, self.now(), comparison))?;
-        if comparison.wanted()?.is_empty() {
+        let is_complete = self.read(|connection, call| {
+            let rows = show(connection, call, what, self.now(), comparison)?;
+            read_short_values(&rows, comparison)
+        })?;
+        if is_complete {
             return Ok(());
         }
         self.in_snapshot(|connection, call| show_with_values(connection, call, what, self.now(), comparison))
@@ -37,14 +40,14 @@ impl Watching for Postgres {
     }
 }
 
-/// Shows the live rows that are watched, all as of one moment, in one statement.
+/// Shows the live rows that are watched, all as of one moment, in one statement. Returns them.
 fn show(
     connection: &mut Connection,
     call: &mut Call,
     (namespace, watched): (&str, &Watched<'_>),
     now: Option<i64>,
     comparison: &mut Comparison<'_>,
-) -> Result<(), Failure> {
+) -> Result<Rows, Failure> {
     comparison.restart();
     let name = Param::Bytes(namespace.as_bytes());
     let rows = match *watched {
@@ -64,7 +67,23 @@ fn show(
         let rest = (expiration, metadata, rows.number(row, 4)?, rows.bytes(row, 5));
         comparison.see(Listed { key, value: None, metadata, expiration, version }, Stamp::with(version, rest))?;
     }
-    Ok(comparison.end_rows()?)
+    comparison.end_rows()?;
+    Ok(rows)
+}
+
+/// Reads the values from rows that were shown, which contain the short ones. Returns whether these are all that are wanted;
+/// if not, none is read.
+fn read_short_values(rows: &Rows, comparison: &mut Comparison<'_>) -> Result<bool, Failure> {
+    let (mut values, mut all) = (Vec::new(), 0..rows.len());
+    // Both are in the order of the keys.
+    for key in comparison.wanted()? {
+        let found = all.find(|row| rows.bytes(*row, 0) == Some(key.as_bytes()));
+        let Some(value) = found.and_then(|row| rows.bytes(row, 5)) else { return Ok(false) };
+        push(&mut values, value)?;
+    }
+    let mut values = values.into_iter();
+    comparison.read_values(|_, value| copy(values.next().unwrap_or_default(), value))?;
+    Ok(true)
 }
 
 /// The same in a transaction, which then reads the values.

@@ -15,6 +15,8 @@ pub struct Relay {
     pub restarts: Arc<AtomicUsize>,
     /// How many have ended so.
     pub ended: Arc<AtomicUsize>,
+    /// How many connections there were.
+    pub made: Arc<AtomicUsize>,
     /// How often a client has asked whether anything has changed.
     pub polls: Arc<AtomicUsize>,
     _folder: tempfile::TempDir,
@@ -28,13 +30,14 @@ impl Relay {
         let name = format!(".s.PGSQL.{port}");
         let listener = UnixListener::bind(folder.path().join(&name)).unwrap();
         let (server, left) = (format!("{host}/{name}"), Arc::new(AtomicUsize::new(usize::MAX)));
-        let [restarts, ended, polls] = [0; 3].map(|none| Arc::new(AtomicUsize::new(none)));
+        let [restarts, ended, made, polls] = [0; 4].map(|none| Arc::new(AtomicUsize::new(none)));
         let url = url.replace(host, folder.path().to_str().unwrap());
-        let relay = Relay { url, left, restarts, ended, polls, _folder: folder };
+        let relay = Relay { url, left, restarts, ended, made, polls, _folder: folder };
         let (left, restarts, ended) = (relay.left.clone(), relay.restarts.clone(), relay.ended.clone());
-        let polls = relay.polls.clone();
+        let (made, polls) = (relay.made.clone(), relay.polls.clone());
         std::thread::spawn(move || {
             for client in listener.incoming() {
+                made.fetch_add(1, SeqCst);
                 let (client, server) = (client.unwrap(), UnixStream::connect(&server).unwrap());
                 let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
                 let (left, restarts, ended, polls) = (left.clone(), restarts.clone(), ended.clone(), polls.clone());

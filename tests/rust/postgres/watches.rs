@@ -91,6 +91,38 @@ fn what_one_batch_has_changed_comes_together_if_values_are_long() {
     check_that_batches_come_together(1100);
 }
 
+#[test]
+fn short_values_come_with_the_keys() {
+    let url = database();
+    let relay = Relay::to(&url);
+    let [a, b] = [&relay.url, &url].map(|url| open(url).namespace("a").unwrap());
+    b.put("k0", "known").unwrap();
+    let [watch, by_keys] = [WatchOptions::new(), WatchOptions::new().keys(&["k3", "k1"])]
+        .map(|options| a.watch(&options.values(true)).unwrap());
+    let made = relay.made.load(SeqCst);
+    let mut batch = b.store().batch();
+    for (key, value) in [("k1", "one"), ("k2", ""), ("k3", "three")] {
+        batch.put(&b, key, value).unwrap();
+    }
+    batch.commit().unwrap().unwrap();
+    assert_eq!((told(&watch), told(&by_keys)), ("+k1=one +k2= +k3=three".into(), "+k1=one +k3=three".into()));
+    b.delete("k0").unwrap();
+    b.put("k3", "again").unwrap();
+    let (mut all, end) = (String::new(), Instant::now() + FOR_EVER);
+    while !all.contains("-k0") || !all.contains("+k3=again") {
+        assert!(Instant::now() < end, "{all}");
+        all += &told(&watch);
+    }
+    // A transaction that reads values has a connection of its own.
+    assert_eq!(relay.made.load(SeqCst), made);
+    let long = "x".repeat(1025);
+    let mut batch = b.store().batch();
+    batch.put(&b, "k1", "short").unwrap().put(&b, "k3", &long).unwrap();
+    batch.commit().unwrap().unwrap();
+    assert_eq!(told(&watch), format!("+k1=short +k3={long}"));
+    assert_eq!(relay.made.load(SeqCst), made + 1);
+}
+
 /// Waits with all at the same time, and returns how long that took.
 fn wait_with(watches: &[Watch], time: Duration) -> Duration {
     let begun = Instant::now();
