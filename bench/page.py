@@ -87,7 +87,8 @@ WATCH_TEXT = """\
 ## Watches
 
 How soon a [watch](watch.md) in another process has a change, counted from before the put, which is made each millisecond
-or so by a process that sleeps meanwhile; and what watches cost.
+or so by a process that sleeps meanwhile; and what watches cost. On [PostgreSQL](postgres.md#watches), over a Unix socket, the
+changes come at random times.
 """
 
 SCALE_TEXT = """\

@@ -1,9 +1,12 @@
 /*
  * Watches: how soon a change is told to another process, and what watching costs.
  *
- *   watch FOLDER      an empty folder
+ *   watch FOLDER                     an empty folder; prints lines of figures: see bench/run
+ *   watch URL delay CHANGES PAUSE    after each change up to so many microseconds, which are random; prints the median and
+ *                                    the 99th percentile in milliseconds
+ *   watch URL wait                   prints that it waits, and waits
  *
- * Prints lines of figures: see bench/run.
+ * bench/postgres calls it with a URL.
  */
 #define _DEFAULT_SOURCE
 #include "luat_kv.h"
@@ -56,7 +59,7 @@ static void check(luat_kv_status status, luat_kv_error *error)
 static void open_store(void)
 {
     luat_kv_error *error = NULL;
-    check(luat_kv_open(path, NULL, &store, &error), error);
+    check(luat_kv_open_url(path, NULL, &store, &error), error);
     check(luat_kv_namespace_open(store, LUAT_KV_TEXT("ns"), &ns, &error), error);
 }
 
@@ -152,17 +155,17 @@ static void follow_times(void)
     follow(open_watch("watched:"), see_time);
 }
 
-/* A change each millisecond or so. */
-static void measure_delay(void)
+/* Waits before each change, if `is_random` for a part of the time. Sorts the times from before a put until it was told. */
+static void make_changes(int changes, unsigned pause, bool is_random, double delays[])
 {
     child(follow_times);
     open_store();
     for (int number = 0; number < 10; number++)
         put("watched:other", "0");
-    for (int number = 0; number < CHANGES; number++) {
+    for (int number = 0; number < changes; number++) {
         char value[32];
         snprintf(value, sizeof value, "%d", number);
-        usleep(1000);
+        usleep(is_random ? (unsigned)rand() % pause : pause);
         shared->begun[number] = now();
         put("watched:key", value);
         shared->committed[number] = now();
@@ -170,10 +173,16 @@ static void measure_delay(void)
             usleep(20);
     }
     end_children();
-    static double delays[CHANGES];
-    for (int number = 0; number < CHANGES; number++)
+    for (int number = 0; number < changes; number++)
         delays[number] = shared->seen[number] - shared->begun[number];
-    qsort(delays, CHANGES, sizeof *delays, by_size);
+    qsort(delays, (size_t)changes, sizeof *delays, by_size);
+}
+
+/* A change each millisecond or so. */
+static void measure_delay(void)
+{
+    static double delays[CHANGES];
+    make_changes(CHANGES, 1000, false, delays);
     printf("from a put to the change in another process\tmedian, with the put\t%.1f\tµs\n", delays[CHANGES / 2]);
     printf("from a put to the change in another process\t99th percentile, with the put\t%.1f\tµs\n",
            delays[CHANGES * 99 / 100]);
@@ -315,14 +324,35 @@ static void follow_slowly(void)
     shared->memory_after = memory();
 }
 
+static int measure_url(int argc, char **argv)
+{
+    static double delays[CHANGES];
+    snprintf(path, sizeof path, "%s", argc > 1 ? argv[1] : "");
+    if (argc == 3 && strcmp(argv[2], "wait") == 0) {
+        luat_kv_page *page;
+        open_store();
+        luat_kv_watch *watch = open_watch("watched:");
+        puts("waits");
+        fflush(stdout);
+        luat_kv_watch_next(watch, -1, &page, NULL);
+        return 0;
+    }
+    int changes = argc == 5 ? atoi(argv[3]) : 0;
+    if (changes < 1 || changes > CHANGES || strcmp(argv[2], "delay") != 0)
+        fail("usage", "watch FOLDER, watch URL delay CHANGES PAUSE, or watch URL wait");
+    make_changes(changes, (unsigned)atoi(argv[4]), true, delays);
+    printf("%.2f %.2f\n", delays[changes / 2] / 1000, delays[changes * 99 / 100] / 1000);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
-    if (argc != 2)
-        fail("usage", "watch FOLDER");
-    snprintf(path, sizeof path, "%s/kv.db", argv[1]);
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED)
         fail("mmap", "no memory");
+    if (argc != 2)
+        return measure_url(argc, argv);
+    snprintf(path, sizeof path, "%s/kv.db", argv[1]);
     measure_delay();
     measure_many();
     measure_cost();
