@@ -411,7 +411,8 @@ export class Watch<V = any, M = unknown> implements AsyncIterable<Change<V, M>> 
   /**
    * From this token a later watch goes on ({@link WatchOptions.since}), also in another process: after a restart a
    * program learns what has changed while it was not running. It covers the changes that the watch has returned: in a
-   * loop, up to the present one. While a call waits, it covers those that were returned before.
+   * loop, up to the present one. While a call waits, it covers those that were returned before. It can be read after the
+   * store was closed, but not after the watch was, and to leave a loop closes that.
    *
    * A token is never too old. It contains what the watch knows of each key, in about 40 characters and the part of the key
    * that differs from the one before. So a program with many keys saves one now and then, and not after each change. With

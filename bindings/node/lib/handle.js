@@ -12,7 +12,7 @@ export class Handle {
   #onClose;
   #children = null;
 
-  /** Takes ownership of a handle of the addon. It is closed with its parent. */
+  /** Takes ownership of a handle of the addon. It is closed with its parent: onClose(number) is called just before. */
   constructor(number, parent, onClose) {
     this.#number = number;
     this.#parent = parent;
@@ -38,7 +38,7 @@ export class Handle {
     forgotten.unregister(this);
     this.#parent?.#children.delete(this);
     if (this.#children) for (const child of this.#children) child.close();
-    this.#onClose?.();
+    this.#onClose?.(number);
     native.close(number);
   }
 }

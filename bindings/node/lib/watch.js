@@ -25,9 +25,9 @@ class Wait {
   #resolve = null;
 
   constructor(parent, { flags, keys, prefix, since }, onClose) {
-    this.#handle = new Handle(native.watch_open(parent.number, flags, keys, prefix, since), parent, () => {
+    this.#handle = new Handle(native.watch_open(parent.number, flags, keys, prefix, since), parent, (number) => {
       this.#end();
-      onClose();
+      onClose(number);
     });
   }
 
@@ -76,8 +76,10 @@ export class Watch {
   /** What the library has returned last, and how many of these changes were passed on. */
   #changes = [];
   #taken = 0;
-  /** Why it was closed. */
+  /** Why it was closed, unless the store was. */
   #end = null;
+  /** The token when the store was closed. */
+  #lastToken = null;
 
   /** Only Namespace.watch() calls it, with the namespace's handle and the options. */
   constructor(namespace, parent, settings) {
@@ -87,7 +89,10 @@ export class Watch {
     const self = new WeakRef(this); // a signal may live much longer
     const abort = () => self.deref()?.#close({ isAbort: true, error: signal.reason });
     this.#namespace = namespace;
-    this.#wait = new Wait(parent, settings, () => signal?.removeEventListener("abort", abort));
+    this.#wait = new Wait(parent, settings, (number) => {
+      signal?.removeEventListener("abort", abort);
+      self.deref()?.#keepToken(number);
+    });
     this.#handle = closeWith(this, this.#wait.handle);
     this.#type = type;
     signal?.addEventListener("abort", abort);
@@ -109,7 +114,27 @@ export class Watch {
 
   token() {
     if (this.#end) throw this.#end.error;
-    return native.watch_token(this.#handle.number, this.#hasMore ? this.#taken : ALL);
+    return this.#lastToken ?? this.#tokenOf(this.#handle.number);
+  }
+
+  #tokenOf(number) {
+    return native.watch_token(number, this.#hasMore ? this.#taken : ALL);
+  }
+
+  /** For a program that saves the token when its loop has ended with the store. */
+  #keepToken(number) {
+    if (this.#end) return;
+    try {
+      this.#lastToken = this.#tokenOf(number);
+    } catch {
+      // There is no memory for it.
+    }
+  }
+
+  /** The number of its handle. If it is closed, throws why. */
+  get #number() {
+    if (this.#end) throw this.#end.error;
+    return this.#handle.number;
   }
 
   #checkNotWaiting() {
@@ -129,9 +154,9 @@ export class Watch {
 
   /** Asks the library for the changes by now, if all that it returned last were taken. */
   #look() {
-    if (this.#end) throw this.#end.error;
+    const number = this.#number;
     if (this.#hasMore) return;
-    const page = native.watch_next(this.#handle.number, this.#type ? read.AS_BYTES : read.AS_NOTHING);
+    const page = native.watch_next(number, this.#type ? read.AS_BYTES : read.AS_NOTHING);
     this.#changes = page === null ? [] : read.changes(page, this.#type);
     this.#taken = 0;
   }
@@ -169,7 +194,7 @@ export class Watch {
     try {
       for (;;) {
         this.#checkNotWaiting();
-        if (this.#end) throw this.#end.error;
+        this.#number; // throws if it is closed
         if (this.#hasMore) yield this.#changes[this.#taken++];
         else await this.#waitUntil(Infinity, () => {});
       }

@@ -19,7 +19,7 @@ test("a closed store closes all of its own, again is harmless, and says so", onB
     () => kv.get("k"), () => kv.getWithMetadata("k"), () => kv.put("k", "v"), () => kv.add("k", "v"), () => kv.delete("k"), () => kv.has("k"), () => kv.take("k"), () => kv.deleteBulk([]),
     () => kv.touch("k"), () => kv.incr("k"), () => kv.get(["k"]), () => kv.get([]), () => kv.list(), () => pages.next(),
     () => kv.count(), () => kv.deletePrefix("k"), () => kv.clear(), () => kv.export(scratch()), () => kv.import(scratch()),
-    () => kv.watch(), () => watch.poll(), () => watch.token(), () => kv.atomic(), () => batch.put("l", "v"), () => batch.commit(), () => store.namespace("test"),
+    () => kv.watch(), () => watch.poll(), () => kv.atomic(), () => batch.put("l", "v"), () => batch.commit(), () => store.namespace("test"),
     () => store.namespaces(), () => store.atomic(), () => store.stats(), () => store.sweep(), () => store.compact(),
     () => store.checkpoint(), () => store.backup(scratch()),
   ];

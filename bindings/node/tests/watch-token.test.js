@@ -124,14 +124,36 @@ test("what is no token", onEach((kv, store) => {
   other.close();
 }));
 
-test("a closed watch has no token", onEach((kv, store) => {
-  const [closed, open] = [kv.watch(), kv.watch()];
+test("after the store is closed, a token is that of its end", async () => {
+  const path = scratch();
+  const store = Store.open(path);
+  const kv = store.namespace("test");
+  const [loop, idle, waiting] = Array.from({ length: 3 }, () => kv.watch().ref());
+  put(kv, "a", "b");
+  assert.equal(short(await waiting.next()), "+a +b");
+  const next = assert.rejects(waiting.next(), { code: "INVALID", message: "the store is closed" });
+  await assert.rejects(async () => {
+    for await (const { name } of loop) {
+      assert.equal(name, "a");
+      store.close();
+    }
+  }, { code: "INVALID", message: "the store is closed" });
+  await next;
+  fails("INVALID", /^the store is closed$/, () => loop.poll());
+  const again = Store.open(path);
+  const told = [loop, idle, waiting].map((watch) => since(again.namespace("test"), watch.token()));
+  assert.deepEqual(told, ["+b", "+a +b", ""]);
+  idle.close();
+  fails("INVALID", /^the watch is closed$/, () => idle.token());
+  again.close();
+});
+
+test("a closed watch has no token", onEach((kv) => {
+  const closed = kv.watch();
   closed.close();
   fails("INVALID", /^the watch is closed$/, () => closed.token());
   const controller = new AbortController();
   const aborted = kv.watch({ signal: controller.signal });
   controller.abort();
   assert.throws(() => aborted.token(), { name: "AbortError" });
-  store.close();
-  fails("INVALID", /^the store is closed$/, () => open.token());
 }));
