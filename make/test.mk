@@ -86,9 +86,9 @@ fmt:
 	@tests/runner check $@ sh -ec 'cargo fmt --all --check; cargo fmt --check --manifest-path fuzz/Cargo.toml'
 clippy-default clippy-core clippy-cli clippy-lua clippy-module: clippy-%:
 	@tests/runner check $@ cargo clippy --all-targets $(features-$*) -- -D warnings
-# Cargo excludes it from --all-targets, since plain `cargo test` runs it.
+# The tests that Cargo leaves out of --all-targets, since plain `cargo test` does.
 clippy-faults:
-	@tests/runner check $@ cargo clippy --features debug-hooks --test faults -- -D warnings
+	@tests/runner check $@ cargo clippy --features debug-hooks --test faults --test postgres -- -D warnings
 doc-default doc-lua: doc-%:
 	@tests/runner check $@ env RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items $(features-$*)
 

@@ -88,7 +88,7 @@ proptest! {
 /// One database for all cases.
 fn model_database() -> String {
     static URL: std::sync::OnceLock<String> = std::sync::OnceLock::new();
-    URL.get_or_init(|| database()).clone()
+    URL.get_or_init(database).clone()
 }
 
 #[test]
@@ -469,7 +469,8 @@ fn a_time_that_is_over_when_a_batch_has_its_locks_is_an_error() {
     let soon: i64 = sql(&url, "SELECT floor(extract(epoch FROM now()))::bigint + 2").parse().unwrap();
     let large = vec![1; 5_000_000];
     let other = Transaction::begin(&url, "SELECT FROM luat_kv.kv FOR UPDATE");
-    let writes: [fn(&Store, &Namespace, i64, &[u8]) -> luat_kv::Result<()>; 2] = [
+    type Write = fn(&Store, &Namespace, i64, &[u8]) -> luat_kv::Result<()>;
+    let writes: [Write; 2] = [
         |store, a, soon, _| {
             let mut batch = store.batch();
             batch.put_with(a, "k", "new", &PutOptions::new().expires_at(soon))?.put(a, "other", "x")?;
