@@ -2,7 +2,7 @@
 
 import test from "node:test";
 import { coreOf } from "../src/store.js";
-import { Store, equal, ok } from "./support.js";
+import { Lua, Store, equal, ok } from "./support.js";
 
 const MIB = 1024 * 1024;
 
@@ -16,9 +16,10 @@ function outcome(run) {
   }
 }
 
-/** A store, with or without tracked changes, that has no memory for another key. */
-async function fullStore({ keyLength = 10, value = "", maxMemory = 2 * MIB, tracks = false } = {}) {
+/** A store, with or without tracked changes, in either module, that has no memory for another key. */
+async function fullStore({ keyLength = 10, value = "", maxMemory = 2 * MIB, tracks = false, withLua = false } = {}) {
   const store = await Store.open({ maxMemory });
+  if (withLua) (await Lua.create({ kv: store })).close(); // it stays there
   const core = coreOf(store);
   if (tracks) core.changes(false);
   const kv = store.namespace("full").sync;
@@ -36,16 +37,19 @@ function flush(core, write = () => {}) {
 test("however little memory is left, many keys and long metadata are NOMEM or done", async () => {
   const keys = Array.from({ length: 10_000 }, (_, index) => `m${index}`);
   const metadata = `${"a".repeat(40_000)}\n${"a".repeat(20_000)}`; // which is joined when it is read
-  const { kv, key, store } = await fullStore({ value: "v".repeat(1000), maxMemory: 3 * MIB });
-  const seen = new Set();
-  for (let index = 0; index < 1000; index += 4) {
-    for (let more = 0; more < 4; more++) kv.delete(key(index + more));
-    seen.add(outcome(() => kv.get(keys)));
-    seen.add(outcome(() => kv.put("metadata", "", { metadata })));
-    kv.delete("metadata");
+  for (const withLua of [false, true]) {
+    const maxMemory = (withLua ? 4 : 3) * MIB;
+    const { kv, key, count, store } = await fullStore({ value: "v".repeat(1000), maxMemory, withLua });
+    const seen = new Set();
+    for (let index = 0; index < count; index += 4) {
+      for (let more = 0; more < 4; more++) kv.delete(key(index + more));
+      seen.add(outcome(() => kv.get(keys)));
+      seen.add(outcome(() => kv.put("metadata", "", { metadata })));
+      kv.delete("metadata");
+    }
+    equal([...seen].sort(), ["NOMEM", "OK"]);
+    await store.close();
   }
-  equal([...seen].sort(), ["NOMEM", "OK"]);
-  await store.close();
 });
 
 test("pages of any length are NOMEM or done in a full store", async () => {
