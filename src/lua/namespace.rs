@@ -9,7 +9,9 @@ use super::ffi;
 use super::returned::{Known, push_known};
 use super::scratch::{LuaError, Return};
 use super::stack::{State, Upvalue, pop};
-use crate::internals::{delete_version, failed, from_utf8, metadata_len, peek_value, quoted, value_len, while_doing};
+use crate::internals::{
+    delete_version, failed, from_utf8, metadata_len, no_memory, peek_value, quoted, value_len, while_doing,
+};
 use crate::{Code, Entry, Error, IncrOptions, Limits, Namespace, PutOptions, Result};
 
 #[inline(always)]
@@ -144,6 +146,7 @@ pub(super) fn keys<'a>(
             if call.as_integer(index - 1).is_none() {
                 return wrong("an array of keys expected".to_owned());
             }
+            keys.try_reserve(1).map_err(|_| no_memory(size_of_val(keys.as_slice())))?;
             match call.bytes(index) {
                 Some(_) => keys.push(call.text(index, "key")?),
                 None => return wrong(format!("an array of keys expected, got a {} in it", call.type_name(index))),

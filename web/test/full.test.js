@@ -146,6 +146,19 @@ test("what a full store tells of its changes can be loaded into as much memory",
   }
 });
 
+test("a table of many keys is NOMEM in a full store", async (t) => {
+  const lua = await Lua.create({ maxMemory: 8 * MIB });
+  t.after(() => lua.close());
+  lua.runSync(`kv, names = KV.namespace("full"), {}
+    for i = 1, 50000 do names[i] = "k" end
+    function get() return pcall(kv.get, kv, names) end`);
+  const kv = lua.kv.namespace("full").sync;
+  let count = 0;
+  for (const length of [10_000, 0]) while (outcome(() => kv.put(`key ${count}`, "v".repeat(length))) === "OK") count++;
+  kv.delete("key 1");
+  equal(lua.runSync("return get()"), [false, "luat_kv: NOMEM: out of memory"]);
+});
+
 /** An export key by key, for which there is enough memory. */
 function exportOf(kv) {
   const parts = [];
