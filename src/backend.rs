@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::oom_reserve;
 use crate::types::{CacheStats, Entry, NamespaceStats};
 
-#[cfg(not(target_family = "wasm"))]
+#[cfg(any(not(target_family = "wasm"), feature = "internals"))]
 mod comparison;
 pub(crate) mod memory;
 mod page;
@@ -32,13 +32,16 @@ pub(crate) mod postgres;
 pub(crate) mod sqlite;
 #[cfg(feature = "sqlite")]
 mod sweeping;
-#[cfg_attr(target_family = "wasm", path = "backend/no_watching.rs")]
+#[cfg_attr(target_family = "wasm", path = "backend/no_waiting.rs")]
+mod waiting;
+#[cfg_attr(all(target_family = "wasm", not(feature = "internals")), path = "backend/no_watching.rs")]
 mod watching;
 mod write;
 
-#[cfg(not(target_family = "wasm"))]
+#[cfg(any(not(target_family = "wasm"), feature = "internals"))]
 pub(crate) use comparison::*;
 pub use page::{Entries, Listed};
+pub(crate) use waiting::*;
 pub(crate) use watching::*;
 pub(crate) use write::{Action, Content, Expires, Op, Outcome, Transaction, Write};
 
@@ -166,7 +169,7 @@ pub(crate) struct Removed {
     pub last: Option<String>,
 }
 
-pub(crate) trait Backend: Watching + Send + Sync {
+pub(crate) trait Backend: Watching + Waiting + Send + Sync {
     /// Reads a live entry into `entry`, whose buffers are reused. Returns whether there was one; if not, the contents
     /// of `entry` are unspecified.
     fn get(&self, namespace: &str, key: &str, projection: Projection, now: i64, entry: &mut Entry) -> Result<bool>;

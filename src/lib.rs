@@ -78,7 +78,7 @@ mod url;
 mod url64;
 mod utf8;
 mod version;
-#[cfg(not(target_family = "wasm"))]
+#[cfg(any(not(target_family = "wasm"), feature = "internals"))]
 mod watch;
 
 // A library contains one of the bindings. A WebAssembly module with Lua contains both, and one for its host.
@@ -111,7 +111,7 @@ pub use types::{
     NamespaceStats, OpenOptions, Page, PutOptions, Stats, WatchOptions,
 };
 pub use version::Version;
-#[cfg(not(target_family = "wasm"))]
+#[cfg(any(not(target_family = "wasm"), feature = "internals"))]
 pub use watch::Watch;
 
 /// The version of this library, for example `"0.1.0"`.

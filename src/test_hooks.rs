@@ -37,6 +37,6 @@ mod hooks {
 #[inline(always)]
 pub(crate) fn panic_on(_key: &str) {}
 
-#[cfg(all(not(feature = "debug-hooks"), not(target_family = "wasm")))]
+#[cfg(all(not(feature = "debug-hooks"), any(not(target_family = "wasm"), feature = "internals")))]
 #[inline(always)]
 pub(crate) fn delay() {}

@@ -69,6 +69,12 @@ impl Versions {
         Versions { next: u128::from(own) << 32 }
     }
 
+    /// Differs before and after each [`next`](Versions::next).
+    #[cfg(all(target_family = "wasm", feature = "internals"))]
+    pub(crate) fn count(&self) -> u64 {
+        self.next as u64
+    }
+
     pub(crate) fn next(&mut self) -> Version {
         let [0, 0, 0, 0, bytes @ ..] = self.next.to_be_bytes() else {
             // The counter has reached the end of the 96 bits, after at least 2³² writes.

@@ -5,24 +5,24 @@
 //! wake, and a caller that is slow finds the latest state of each key, however many changes led to it.
 
 use std::cell::Cell;
-#[cfg(unix)]
-use std::ffi::c_int;
 use std::fmt;
-#[cfg(target_os = "linux")]
-use std::sync::{Arc, OnceLock};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[cfg(target_os = "linux")]
 pub(crate) use self::notifier::Notifier;
-use crate::backend::{Backend, Comparison, Found, Known, Moment, Origin, Pending, Watched};
+use self::waiting::{Looks, Waiter};
+use crate::backend::{Backend, Comparison, Found, Known, Moment, Origin, Pending, Watched, copy_text};
 use crate::error::{Code, Error, Result};
 use crate::namespace::{Namespace, after_prefix};
+use crate::oom_reserve::Usage;
 use crate::test_hooks;
 use crate::types::{Change, WatchOptions};
 
 #[cfg(target_os = "linux")]
 mod notifier;
+#[cfg_attr(target_family = "wasm", path = "watch/no_waiting.rs")]
+mod waiting;
 
 /// The maximum number of keys that one watch can name.
 const MOST_KEYS: usize = 1000;
@@ -37,11 +37,8 @@ pub struct Watch {
     prefix: String,
     below: Option<String>,
     values: bool,
-    /// The process that opened it.
-    process: u32,
     seen: Mutex<Seen>,
-    #[cfg(target_os = "linux")]
-    descriptor: OnceLock<Arc<notifier::Descriptor>>,
+    waiter: Waiter,
 }
 
 /// What a watch knows.
@@ -51,14 +48,10 @@ struct Seen {
     /// What the last call has returned. It is known when the caller asks again.
     returned: Vec<Pending>,
     /// Whether the last look has left some changes for the next one.
-    #[cfg(target_os = "linux")]
     has_more: bool,
     /// Since when nothing else has changed; `None` if that is unknown.
     moment: Option<Moment>,
-    /// When there was last another moment.
-    changed: Option<Instant>,
-    /// When the last look ended, and how long it took, if it found nothing.
-    vain_look: Option<(Instant, Duration)>,
+    looks: Looks,
 }
 
 impl Namespace {
@@ -98,7 +91,8 @@ impl Namespace {
             return Err(Error::new(Code::Limit, message));
         }
         keys.iter().try_for_each(|key| limits.key(key))?;
-        let mut keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+        let usage = Usage::now();
+        let mut keys = keys.iter().map(|key| copy_text(key)).collect::<Result<Vec<String>>>()?;
         keys.sort_unstable();
         keys.dedup();
         let watch = Watch {
@@ -107,13 +101,11 @@ impl Namespace {
             prefix: prefix.to_owned(),
             below: after_prefix(prefix),
             values,
-            process: std::process::id(),
             seen: Mutex::default(),
-            #[cfg(target_os = "linux")]
-            descriptor: OnceLock::new(),
+            waiter: Waiter::begin(&self.store().0)?,
         };
         watch.begin(existing, since)?;
-        Ok(watch)
+        usage.check_unchanged().map(|()| watch)
     }
 }
 
@@ -124,13 +116,11 @@ impl Watch {
     /// The changes of one write are returned together. After an error nothing is lost, and the call can be repeated.
     pub fn next(&self, timeout: Duration) -> Result<Vec<Change>> {
         let mut seen = self.seen()?;
-        #[cfg(target_os = "linux")]
-        self.descriptor.get().into_iter().for_each(|descriptor| descriptor.reset());
-        let end = Instant::now().checked_add(timeout);
-        let answer = self.look_until(&mut seen, end);
-        #[cfg(target_os = "linux")]
+        self.waiter.reset();
+        let Seen { known, returned, .. } = &mut *seen;
+        let answer = known.apply(returned).and_then(|()| self.look_for(&mut seen, timeout));
         if answer.is_err() || seen.has_more {
-            self.descriptor.get().into_iter().for_each(|descriptor| descriptor.set());
+            self.waiter.set();
         }
         answer
     }
@@ -161,7 +151,7 @@ impl Watch {
 
     /// What it knows, for one thread at a time.
     fn seen(&self) -> Result<MutexGuard<'_, Seen>> {
-        self.check_process()?;
+        self.waiter.check_process()?;
         match self.seen.try_lock() {
             Ok(seen) => Ok(seen),
             Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
@@ -171,62 +161,14 @@ impl Watch {
         }
     }
 
-    /// Looks for changes until there are some, or the time is over.
-    fn look_until(&self, seen: &mut Seen, end: Option<Instant>) -> Result<Vec<Change>> {
-        seen.known.apply(&mut seen.returned)?;
-        loop {
-            self.namespace.store().check_open()?;
-            let changes = self.look(seen)?;
-            if !changes.is_empty() {
-                return Ok(changes);
-            }
-            let quiet = seen.changed.map_or(Duration::MAX, |changed| changed.elapsed());
-            let patience = self.namespace.store().0.backend().patience(quiet);
-            let left = end.map_or(patience, |end| end.saturating_duration_since(Instant::now()).min(patience));
-            if left.is_zero() {
-                return Ok(changes);
-            }
-            self.wait(seen, left);
-        }
-    }
-
     /// Takes back the last answer of [`next`](Self::next), for a caller that failed to pass it on: the next one contains
     /// the same changes.
     #[allow(dead_code)]
     pub(crate) fn repeat(&self) {
         if let Ok(mut seen) = self.seen.try_lock() {
-            seen.returned.clear();
+            seen.returned = Vec::new();
             seen.moment = None;
-            #[cfg(target_os = "linux")]
-            self.descriptor.get().into_iter().for_each(|descriptor| descriptor.set());
-        }
-    }
-
-    /// Returns a descriptor for an event loop: it is readable when [`next`](Self::next) may have something to return, which
-    /// makes it unreadable again. It may also be readable without a change. It belongs to the watch; a program only polls
-    /// it. `None` where the system has none: only Linux does.
-    ///
-    /// A thread waits for changes as long as a watch of the store has a descriptor.
-    #[cfg(unix)]
-    pub fn descriptor(&self) -> Result<Option<c_int>> {
-        self.check_process()?;
-        self.namespace.store().check_open()?;
-        #[cfg(target_os = "linux")]
-        {
-            if self.descriptor.get().is_none() {
-                let made = Notifier::descriptor(&self.namespace.store().0)?;
-                let _ = self.descriptor.set(made); // another thread may have been faster
-            }
-            Ok(self.descriptor.get().map(|descriptor| descriptor.number()))
-        }
-        #[cfg(not(target_os = "linux"))]
-        Ok(None)
-    }
-
-    fn check_process(&self) -> Result<()> {
-        match std::process::id() == self.process {
-            true => Ok(()),
-            false => Err(Error::invalid("the watch was opened before a fork; the child has to open its own")),
+            self.waiter.set();
         }
     }
 
@@ -236,11 +178,6 @@ impl Watch {
     }
 
     fn begin(&self, existing: bool, since: &str) -> Result<()> {
-        let inner = &*self.namespace.store().0;
-        inner.call(|backend| {
-            backend.begin_watch();
-            Ok(())
-        })?;
         if existing {
             return Ok(()); // nothing is known
         }
@@ -268,21 +205,15 @@ impl Watch {
 
     /// Compares, if the store may have changed.
     fn look(&self, seen: &mut Seen) -> Result<Vec<Change>> {
-        let inner = &*self.namespace.store().0;
-        let moment = inner.backend().moment();
+        let store = self.namespace.store();
+        store.check_open()?;
+        let moment = store.0.backend().moment();
         if moment.is_some() && moment == seen.moment {
             return Ok(Vec::new());
         }
-        let begun = Instant::now();
-        let (moment, found) = self.compare(&seen.known, true)?;
-        let ended = Instant::now();
+        let (moment, found) = seen.looks.note(|| self.compare(&seen.known, true))?;
         seen.moment = moment.filter(|_| found.is_complete);
-        seen.changed = Some(ended);
-        #[cfg(target_os = "linux")]
-        {
-            seen.has_more = !found.is_complete;
-        }
-        seen.vain_look = found.changes.is_empty().then(|| (ended, ended.duration_since(begun)));
+        seen.has_more = !found.is_complete;
         seen.returned = found.pending;
         Ok(found.changes)
     }
@@ -306,36 +237,6 @@ impl Watch {
         // How many there are is not known at first.
         let may_be_many = self.keys.is_empty() && (known.len() == 0 || known.len() > MANY);
         if may_be_many { inner.call_for_long(&Cell::new(false), compare) } else { inner.call(compare) }
-    }
-
-    /// Waits for a change. If the last look found nothing, rests first: writes to other keys, without a pause, would
-    /// otherwise keep it looking all the time.
-    fn wait(&self, seen: &mut Seen, time: Duration) {
-        /// How much longer it rests than it has looked.
-        const RESTS: u32 = 4;
-        let begun = Instant::now();
-        self.namespace.store().0.backend().wait_for_change(seen.moment, time);
-        if let Some((ended, took)) = seen.vain_look.take() {
-            let rest = (ended + RESTS * took).saturating_duration_since(Instant::now());
-            std::thread::sleep(rest.min(time.saturating_sub(begun.elapsed())));
-        }
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        if self.check_process().is_err() {
-            return;
-        }
-        let inner = &*self.namespace.store().0;
-        #[cfg(target_os = "linux")]
-        if self.descriptor.take().is_some() {
-            Notifier::dropped(inner);
-        }
-        let _ = inner.call(|backend| {
-            backend.end_watch();
-            Ok(())
-        });
     }
 }
 

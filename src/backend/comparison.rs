@@ -8,6 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::{Listed, PAGE_BYTES, copy_text, push};
 use crate::error::{Error, Result};
+use crate::oom_reserve;
 use crate::types::{Change, ChangeKind, Entry};
 use crate::version::Version;
 
@@ -91,7 +92,10 @@ impl Known {
         }
         // A few are cheaper to move one by one than all keys at once.
         if pending.len() <= FEW {
-            self.0.try_reserve(pending.len()).map_err(|_| Error::no_memory(self.0.len() * size_of::<KnownKey>()))?;
+            if self.0.capacity() - self.0.len() < pending.len() {
+                room_for(2 * (self.0.len() + pending.len()))?;
+            }
+            self.0.try_reserve(pending.len()).map_err(|_| no_memory(self.0.len()))?;
             for Pending { place, is_known, now } in pending.drain(..).rev() {
                 match (is_known, now) {
                     (true, Some(now)) => self.0[place] = now,
@@ -103,7 +107,8 @@ impl Known {
         }
         let most = self.0.len() + pending.iter().filter(|pending| !pending.is_known).count();
         let mut after = Vec::new();
-        after.try_reserve_exact(most).map_err(|_| Error::no_memory(most.saturating_mul(size_of::<KnownKey>())))?;
+        room_for(most)?;
+        after.try_reserve_exact(most).map_err(|_| no_memory(most))?;
         let mut before = std::mem::take(&mut self.0).into_iter();
         let mut place = 0;
         for pending in pending.drain(..) {
@@ -119,6 +124,16 @@ impl Known {
         self.0 = after;
         Ok(())
     }
+}
+
+/// What is known stays allocated after the call, so it must not use the reserve.
+fn room_for(keys: usize) -> Result<()> {
+    oom_reserve::room(keys.saturating_mul(size_of::<KnownKey>()))
+}
+
+#[cold]
+fn no_memory(keys: usize) -> Error {
+    Error::no_memory(keys.saturating_mul(size_of::<KnownKey>()))
 }
 
 /// Compares the rows of the store with what is known. A back end shows it the live rows, and then the values.

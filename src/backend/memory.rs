@@ -8,9 +8,9 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use self::maps::{Held, Maps, REMOVED, Row, shared};
 use self::now::Now;
 use self::slab::Id;
+use self::waiting::Watches;
 #[cfg(target_family = "wasm")]
 pub(crate) use self::wasm::Seen;
-use self::watching::Watches;
 use super::{
     Backend, Each, Entries, Import, Listed, Outcome, PAGE_BYTES, PEEKS, Peek, Peeked, Projection, Put, Range, Removed,
     SWEEP_PER_WRITE, Scan, ScanPage, Step, Transaction, Write, copy, copy_text, push,
@@ -30,9 +30,11 @@ mod maps;
 mod now;
 mod record;
 mod slab;
+#[cfg_attr(target_family = "wasm", path = "memory/no_waiting.rs")]
+mod waiting;
 #[cfg(target_family = "wasm")]
 mod wasm;
-#[cfg_attr(target_family = "wasm", path = "memory/no_watching.rs")]
+#[cfg(any(not(target_family = "wasm"), feature = "internals"))]
 mod watching;
 
 pub(crate) struct Memory {
@@ -87,6 +89,16 @@ impl Memory {
     fn with<T>(&self, change: impl FnOnce(&mut Maps) -> Result<T>) -> Result<T> {
         change(self.lock().as_mut().ok_or_else(Error::closed)?)
     }
+
+    /// Like [`with`](Memory::with), for changes that take no version.
+    fn change_unversioned<T>(&self, change: impl FnOnce(&mut Maps) -> Result<T>) -> Result<T> {
+        self.with(|maps| {
+            if waiting::BY_VERSIONS {
+                maps.versions.next();
+            }
+            change(maps)
+        })
+    }
 }
 
 #[cfg(any(target_family = "wasm", fuzzing, test))]
@@ -99,7 +111,7 @@ impl Memory {
     /// Applies records in their order. If they are damaged, it applies none; if memory runs out, a part of them.
     pub(crate) fn load(&self, records: &[u8]) -> Result<()> {
         record::read(records, |_| Ok(()))?;
-        self.with(|maps| {
+        self.change_unversioned(|maps| {
             #[cfg(target_family = "wasm")]
             maps.free_room_to_load();
             let clock = Clock::manual(0);
@@ -229,7 +241,7 @@ impl Backend for Memory {
     }
 
     fn sweep(&self, max: u64, now: i64) -> Result<u64> {
-        self.with(|maps| Ok(maps.sweep(max, || now)))
+        self.change_unversioned(|maps| Ok(maps.sweep(max, || now)))
     }
 
     /// A waiting thread gets the lock without this.

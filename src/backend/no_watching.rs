@@ -1,3 +1,5 @@
-//! In WebAssembly, JavaScript watches by itself.
+//! In WebAssembly without Lua, JavaScript watches by itself.
 
 pub(crate) trait Watching {}
+
+impl<T> Watching for T {}

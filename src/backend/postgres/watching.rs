@@ -10,7 +10,7 @@ use super::failure::Failure;
 use super::read;
 use super::sql;
 use super::wire::{Param, Rows, byte_strings};
-use crate::backend::{Comparison, Listed, Moment, Stamp, Watched, Watching, copy, push};
+use crate::backend::{Comparison, Listed, Moment, Stamp, Waiting, Watched, Watching, copy, push};
 use crate::error::Result;
 use crate::types::Entry;
 
@@ -34,7 +34,9 @@ impl Watching for Postgres {
     fn moment(&self) -> Option<Moment> {
         self.polled.moment(|| self.read(state).ok())
     }
+}
 
+impl Waiting for Postgres {
     fn wait_for_change(&self, moment: Option<Moment>, time: Duration) {
         self.polled.wait(moment, time, || self.read(state).ok());
     }

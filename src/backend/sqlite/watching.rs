@@ -9,7 +9,7 @@ use super::cache::SOON;
 use super::connection::Connection;
 use super::prepared::Kept;
 use super::rows::{below, get, in_order, listed, of_long_row_after};
-use crate::backend::{Comparison, Moment, PATIENCE, Projection, Range, Stamp, Watched, Watching};
+use crate::backend::{Comparison, Moment, PATIENCE, Projection, Range, Stamp, Waiting, Watched, Watching};
 use crate::error::Result;
 use crate::types::Entry;
 
@@ -25,7 +25,9 @@ impl Watching for Sqlite {
     fn moment(&self) -> Option<Moment> {
         self.database.cache.moment()
     }
+}
 
+impl Waiting for Sqlite {
     fn wait_for_change(&self, moment: Option<Moment>, time: Duration) {
         self.database.cache.wait_for_change(moment, time);
     }
