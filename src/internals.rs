@@ -6,7 +6,6 @@
 use std::any::Any;
 use std::fmt;
 
-#[cfg(not(target_family = "wasm"))]
 use crate::Watch;
 use crate::json::MAX_DEPTH;
 use crate::types::{Limits, ListOptions};
@@ -125,7 +124,6 @@ pub fn delete_version(namespace: &Namespace, key: &str, version: Version) -> Res
 }
 
 /// Takes back the last answer of a watch, which could not be passed on.
-#[cfg(not(target_family = "wasm"))]
 pub fn repeat_watch(watch: &Watch) {
     watch.repeat();
 }

@@ -32,7 +32,6 @@ mod stack;
 mod store;
 mod tape;
 mod transfer;
-#[cfg(not(target_family = "wasm"))]
 mod watch;
 
 type Functions = [(&'static CStr, ffi::lua_CFunction)];
@@ -75,10 +74,7 @@ const NAMESPACE: &Functions = &[
     (c"count", listing::count),
     (c"deletePrefix", listing::delete_prefix),
     (c"clear", listing::clear),
-    #[cfg(not(target_family = "wasm"))]
     (c"watch", watch::open),
-    #[cfg(target_family = "wasm")]
-    (c"watch", host::no_watch),
 ];
 
 const NAMESPACE_FILES: &Functions = &[(c"export", transfer::export), (c"import", transfer::import)];
@@ -96,11 +92,9 @@ const BATCH_META: &Functions = &[(c"__tostring", batch::tostring)];
 
 const WALK_META: &Functions = &[(c"__call", listing::step), (c"__close", listing::close)];
 
-#[cfg(not(target_family = "wasm"))]
 const WATCH: &Functions =
     &[(c"next", watch::next), (c"token", watch::token), (c"fd", watch::fd), (c"close", watch::close)];
 
-#[cfg(not(target_family = "wasm"))]
 const WATCH_META: &Functions =
     &[(c"__call", watch::step), (c"__close", watch::close), (c"__tostring", watch::tostring)];
 
@@ -161,7 +155,6 @@ unsafe fn push_module(l: State, open: bool) {
         );
         fill_metatable::<batch::Atomic>(l, Upvalue::Batch, c"luat_kv.batch", [BATCH, &[]], BATCH_META);
         fill_metatable::<listing::Walk>(l, Upvalue::Walk, c"luat_kv.each", [&[], &[]], WALK_META);
-        #[cfg(not(target_family = "wasm"))]
         fill_metatable::<watch::Handle>(l, Upvalue::Watch, c"luat_kv.watch", [WATCH, &[]], WATCH_META);
 
         ffi::lua_createtable(l, 0, 8);

@@ -503,8 +503,7 @@ function Namespace:import(file, options) end
 --- remembers the name of each. A prefix that many more keys begin with is better divided.
 ---
 --- Errors: bad argument for unknown options; `INVALID` for keys and a prefix at once, a token of another namespace or store
---- in memory, in a build for WebAssembly, or if the store is closed; `LIMIT` for more than 1000 keys, or one that is too
---- long; `BUSY`, `IO`, `CORRUPT`.
+--- in memory, or if the store is closed; `LIMIT` for more than 1000 keys, or one that is too long; `BUSY`, `IO`, `CORRUPT`.
 ---
 --- ```lua
 --- for change in kv:watch({ prefix = "session:", timeout = 5 }) do
@@ -537,10 +536,12 @@ local Watch = {}
 --- and the next call the others, if the values amount to more than 16 MiB.
 ---
 --- While it waits, nothing else runs in this Lua state, no other coroutine either. A program with coroutines or an event
---- loop asks with 0, for example when the descriptor of `fd` is readable.
+--- loop asks with 0, for example when the descriptor of `fd` is readable. In WebAssembly nobody can write meanwhile, so it
+--- does not wait.
 ---
 --- Errors: bad argument for seconds that are no number, or less than 0; `INVALID` if the watch or the store is closed, in
---- the child of a fork, or if a value that is wanted as JSON is none; `BUSY`, `IO`, `CORRUPT`.
+--- the child of a fork, if a value that is wanted as JSON is none, or in WebAssembly for a wait that would never end;
+--- `BUSY`, `IO`, `CORRUPT`.
 ---
 --- ```lua
 --- for _, change in ipairs(watch:next(5) or {}) do print(change.type, change.name) end

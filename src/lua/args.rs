@@ -1,7 +1,6 @@
 //! Reads arguments and options. It converts nothing and ignores nothing.
 
 use std::ffi::{CStr, c_int};
-#[cfg(not(target_family = "wasm"))]
 use std::time::Duration;
 
 use super::call::Call;
@@ -98,7 +97,6 @@ impl<'a> Call<'a> {
     }
 
     /// Reads an argument of seconds; `None` for nil.
-    #[cfg(not(target_family = "wasm"))]
     pub(super) fn optional_seconds(&self, index: c_int) -> Result<Option<Duration>, LuaError> {
         match self.type_of(index) {
             ffi::LUA_TNIL => Ok(None),
@@ -217,7 +215,6 @@ impl Opt {
     }
 
     /// The index of a table.
-    #[cfg(not(target_family = "wasm"))]
     pub(super) fn table(self, call: &Call<'_>) -> Result<c_int, LuaError> {
         if call.type_of(self.index) == ffi::LUA_TTABLE { Ok(self.index) } else { self.expected(call, "table") }
     }
@@ -239,7 +236,6 @@ impl Opt {
     }
 
     /// Reads a time of seconds.
-    #[cfg(not(target_family = "wasm"))]
     pub(super) fn seconds(self, call: &Call<'_>) -> Result<Duration, LuaError> {
         seconds(self.number(call)?).or_else(|message| self.wrong(message))
     }
@@ -257,7 +253,6 @@ impl Opt {
 }
 
 /// Returns a time of seconds. One that is too long, such as `math.huge`, never ends. The error is a text for a message.
-#[cfg(not(target_family = "wasm"))]
 fn seconds(number: f64) -> Result<Duration, String> {
     match number >= 0.0 {
         true => Ok(Duration::try_from_secs_f64(number).unwrap_or(Duration::MAX)),

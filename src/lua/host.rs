@@ -1,13 +1,11 @@
-//! What is different in WebAssembly: its host can set the project's store of a state, and nothing can be watched.
+//! What is different in WebAssembly: its host can set the project's store of a state.
 
 use std::ffi::c_int;
 
-use super::call::{Call, call};
 use super::ffi;
 use super::stack::{State, Upvalue, pop, slot};
 use super::store::Project;
 use crate::ffi::luat_kv_store;
-use crate::internals::invalid;
 
 /// Makes `KV.namespace` of the module on top of the stack use a store of the host. Returns 1, or 0 if it could not.
 ///
@@ -28,12 +26,4 @@ unsafe extern "C-unwind" fn luat_kv_lua_give(l: State, store: *const luat_kv_sto
         pop(l, 1);
         found.into()
     }
-}
-
-/// `kv:watch()`.
-pub(super) unsafe extern "C-unwind" fn no_watch(l: State) -> c_int {
-    const WHY: &str = "a build for WebAssembly cannot watch: while Lua waits, nobody can write";
-    let body = |_: &mut Call<'_>| Err(invalid(WHY).into());
-    // SAFETY: this frame owns nothing that needs dropping.
-    unsafe { call(l, 0, body) }
 }

@@ -9,10 +9,8 @@ use super::rows::{Row, Rows};
 use super::scratch::{Return, Scratch, Values};
 use super::stack::{State, push_array, push_bytes, push_int};
 use super::tape::Reader;
-#[cfg(not(target_family = "wasm"))]
 use super::watch::Shown;
 use crate::internals::{Entries, version_text};
-#[cfg(not(target_family = "wasm"))]
 use crate::{Change, ChangeKind};
 use crate::{Entry, Page, Stats, Version};
 
@@ -77,13 +75,11 @@ pub(super) unsafe fn push(l: State, scratch: *mut Scratch, answer: Return) -> c_
                 push_found(l, &(*scratch).page, json, about, &mut (*scratch).tape.reader());
                 1
             }
-            #[cfg(not(target_family = "wasm"))]
             Return::Changes { json } => {
                 let changes = (*scratch).shown.as_ref().map_or(&[][..], Shown::changes);
                 push_changes(l, changes, json, &mut (*scratch).tape.reader());
                 1
             }
-            #[cfg(not(target_family = "wasm"))]
             Return::Change { json } => {
                 let changes = (*scratch).shown.as_ref().map_or(&[][..], Shown::changes);
                 let Some(change) = changes.first() else { return 0 };
@@ -287,7 +283,6 @@ unsafe fn push_found(l: State, page: &Page, json: bool, about: bool, documents: 
 }
 
 /// Pushes an array of changes.
-#[cfg(not(target_family = "wasm"))]
 unsafe fn push_changes(l: State, changes: &[Change], json: bool, documents: &mut Reader<'_>) {
     // SAFETY: the array is below each change.
     unsafe {
@@ -300,7 +295,6 @@ unsafe fn push_changes(l: State, changes: &[Change], json: bool, documents: &mut
 }
 
 /// Pushes the table of a change.
-#[cfg(not(target_family = "wasm"))]
 unsafe fn push_change(l: State, Change { kind, entry, .. }: &Change, json: bool, documents: &mut Reader<'_>) {
     let name = entry.key.as_bytes();
     // SAFETY: the table is below what is set in it.

@@ -7,7 +7,6 @@ use super::returned::Returned;
 use super::rows::Rows;
 use super::stack::{HAS_INTEGERS, METATABLES};
 use super::tape::Tape;
-#[cfg(not(target_family = "wasm"))]
 use super::watch::Shown;
 use crate::{Entry, Error, Page, Stats, Version};
 
@@ -37,7 +36,6 @@ pub(super) struct Scratch {
     /// JSON that was read: for each key in order the value, if it was wanted, and then the metadata.
     pub tape: Tape,
     /// The changes that a watch returns. They are taken out of here when they were pushed.
-    #[cfg(not(target_family = "wasm"))]
     pub shown: Option<Shown>,
 }
 
@@ -66,7 +64,6 @@ impl Default for Scratch {
             metadata: Vec::new(),
             returned: Returned::default(),
             tape: Tape::default(),
-            #[cfg(not(target_family = "wasm"))]
             shown: None,
         }
     }
@@ -158,12 +155,10 @@ pub(super) enum Return {
         about: bool,
     },
     /// An array of the tables of `scratch.shown`.
-    #[cfg(not(target_family = "wasm"))]
     Changes {
         json: bool,
     },
     /// The table of the only change in `scratch.shown`.
-    #[cfg(not(target_family = "wasm"))]
     Change {
         json: bool,
     },
@@ -201,11 +196,7 @@ impl Return {
 
     /// Whether something is removed when the result was pushed: see [`call_and_remove`](super::call::call_and_remove).
     pub(super) fn is_removed(self) -> bool {
-        #[cfg(not(target_family = "wasm"))]
-        if let Return::Changes { .. } | Return::Change { .. } = self {
-            return true;
-        }
-        matches!(self, Return::Entry { .. })
+        matches!(self, Return::Entry { .. } | Return::Changes { .. } | Return::Change { .. })
     }
 
     /// Whether the body may have another result if it runs again.
@@ -228,7 +219,6 @@ impl Return {
             Return::Nothing | Return::Nils(_) | Return::At(_) | Return::Count(_) | Return::Counts(..) => false,
             Return::Sum(_) | Return::Boolean(_) | Return::Proxy { .. } => false,
             Return::Version(_) | Return::Stored(_) => false,
-            #[cfg(not(target_family = "wasm"))]
             Return::Changes { .. } | Return::Change { .. } => true,
             // An iterator has its own memory, which may also use the reserve.
             Return::Walk(_) => true,

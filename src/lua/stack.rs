@@ -27,7 +27,6 @@ pub(super) enum Upvalue {
     /// The metatable of iterators over all pages of a list.
     Walk,
     /// The metatable of watches.
-    #[cfg(not(target_family = "wasm"))]
     Watch,
     /// The metatable that marks arrays.
     Array,

@@ -17,6 +17,7 @@ use super::namespace::{self, bad_metadata, not_json};
 use super::scratch::{LuaError, Return, Values};
 use super::stack::{State, Upvalue, push_slot, slot};
 use super::tape::Tape;
+use crate::internals::oom_reserve::Usage;
 use crate::internals::{check_open, invalid, repeat_watch};
 use crate::{Change, Code, Result, Watch, WatchOptions};
 
@@ -29,8 +30,8 @@ pub(super) struct Watching {
     values: Values,
     /// How long a loop waits for the next change.
     timeout: Duration,
-    /// What the core has reported last.
-    changes: Rc<Vec<Change>>,
+    /// What the core has reported last, unless all of it was returned.
+    changes: Option<Rc<Vec<Change>>>,
     /// The place of the first of these that was not returned yet.
     next: usize,
 }
@@ -42,6 +43,12 @@ pub(super) struct Shown {
 }
 
 impl Shown {
+    /// Up to `most` of the changes, from one on.
+    fn of(changes: &Rc<Vec<Change>>, first: usize, most: usize) -> Self {
+        let end = first.saturating_add(most).min(changes.len());
+        Shown { changes: changes.clone(), places: first..end }
+    }
+
     pub(super) fn changes(&self) -> &[Change] {
         self.changes.get(self.places.clone()).unwrap_or_default()
     }
@@ -55,41 +62,42 @@ impl Watching {
     /// Returns up to `most` changes, and reads their documents into the tape. If there are none, waits for some.
     fn show(&mut self, most: usize, timeout: Duration, tape: &mut Tape) -> Result<Option<Shown>> {
         let (watch, json) = (self.watch()?, self.values == Values::Json);
-        if self.next < self.changes.len() {
+        if let Some(changes) = &self.changes {
             check_open(watch.namespace().store())?;
-            let shown = self.shown(most);
+            let shown = Shown::of(changes, self.next, most);
             read_documents(tape, shown.changes(), json)?;
             return Ok(Some(shown));
         }
+        let usage = Usage::now();
         let changes = watch.next(timeout)?;
         if changes.is_empty() {
             return Ok(None);
         }
-        // All documents, so that an error comes before any of the changes was returned.
-        read_documents(tape, &changes, json).inspect_err(|_| repeat_watch(watch))?;
-        (self.changes, self.next) = (Rc::new(changes), 0);
-        Ok(Some(self.shown(most)))
-    }
-
-    fn shown(&self, most: usize) -> Shown {
-        let end = self.next.saturating_add(most).min(self.changes.len());
-        Shown { changes: self.changes.clone(), places: self.next..end }
+        let changes = Rc::new(changes);
+        // All documents, so that an error comes before any of the changes was returned. And the watch keeps nothing in the
+        // reserve after the call.
+        let readable = read_documents(tape, &changes, json).and_then(|()| usage.check_unchanged());
+        readable.inspect_err(|_| repeat_watch(watch))?;
+        let shown = Shown::of(&changes, 0, most);
+        (self.changes, self.next) = (Some(changes), 0);
+        Ok(Some(shown))
     }
 
     /// Where a later watch goes on: with the first change that was not returned.
     fn token(&self) -> Result<String> {
-        let returned = if self.changes.is_empty() { usize::MAX } else { self.next };
+        let returned = if self.changes.is_none() { usize::MAX } else { self.next };
         self.watch()?.token(returned)
     }
 
     /// Forgets changes that were returned. Returns false if another call was faster.
     fn forget(&mut self, shown: &Shown) -> bool {
-        let is_next = Rc::ptr_eq(&shown.changes, &self.changes) && shown.places.start == self.next;
+        let is_present = self.changes.as_ref().is_some_and(|changes| Rc::ptr_eq(changes, &shown.changes));
+        let is_next = is_present && shown.places.start == self.next;
         if is_next {
             self.next = shown.places.end;
         }
-        if self.next == self.changes.len() {
-            (self.changes, self.next) = (Rc::default(), 0);
+        if is_next && self.next == shown.changes.len() {
+            self.changes = None;
         }
         is_next
     }
@@ -144,7 +152,7 @@ pub(super) unsafe extern "C-unwind" fn open(l: State) -> c_int {
         }
         let options = options.keys(&keys).values(values != Values::None);
         let watch = Some(namespace.watch(&options)?);
-        let watching = Watching { watch, values, timeout, changes: Rc::default(), next: 0 };
+        let watching = Watching { watch, values, timeout, changes: None, next: 0 };
         // SAFETY: a slot for a watch was pushed there before the body began.
         unsafe { *slot::<Handle>(call.l, 3) = Some(RefCell::new(watching)) };
         Ok(Return::Walk(3))
@@ -223,7 +231,7 @@ pub(super) unsafe extern "C-unwind" fn close(l: State) -> c_int {
     let body = |call: &mut Call<'_>| match this(call) {
         Ok(watching) => {
             let mut watching = watching.borrow_mut();
-            (watching.watch, watching.changes, watching.next) = (None, Rc::default(), 0);
+            (watching.watch, watching.changes) = (None, None);
             Ok(Return::Nothing)
         }
         // The state is closing and has already collected it.

@@ -2,7 +2,6 @@
 local lu = require("luaunit")
 local KV = require("luat_kv")
 local support = require("support")
-local fails = support.fails
 
 local Watch = {}
 
@@ -169,19 +168,7 @@ function Watch:test_nothing_is_left_of_watches_that_ended()
   ]], { support.path() })
 end
 
--- Ends -------------------------------------------------------------------------------------------
-
-if _VERSION >= "Lua 5.4" then
-  function Watch:test_a_watch_may_be_a_variable_to_be_closed()
-    local watch
-    load([[
-      local KV, keep = ...
-      local watch <close> = KV.open({ memory = true }):namespace("n"):watch()
-      keep(watch)
-    ]])(KV, function(one) watch = one end)
-    fails(function() watch:next(0) end, "INVALID", "the watch is closed")
-  end
-end
+-- Finalizers -------------------------------------------------------------------------------------
 
 function Watch:test_finalizers_may_ask_in_the_midst_of_a_call()
   support.run([[

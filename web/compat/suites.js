@@ -5,6 +5,7 @@ import bulkTests from "../test/suites/bulk.js";
 import cacheTests from "../test/suites/cache.js";
 import limitTests from "../test/suites/limits.js";
 import luaFileTests from "../test/suites/lua-files.js";
+import luaWatchTests from "../test/suites/lua-watch.js";
 import luaTests from "../test/suites/lua.js";
 import namespaceTests from "../test/suites/namespace.js";
 import watchTests from "../test/suites/watch.js";
@@ -19,5 +20,6 @@ export default [
   watchTests,
   luaTests,
   luaFileTests,
+  luaWatchTests,
   smokeTests,
 ];

@@ -6,16 +6,6 @@ local refuses, fails = support.refuses, support.fails
 
 local Watch = {}
 
--- A build for WebAssembly only has the method.
-local can_watch, why = pcall(function() return KV.open({ memory = true }):namespace("n"):watch() end)
-if not can_watch and why:find("WebAssembly", 1, true) then
-  function Watch:test_it_is_refused()
-    refuses(self.kv, function(kv) kv:watch() end, "INVALID", "a build for WebAssembly cannot watch")
-  end
-
-  return Watch
-end
-
 --- The changes without the versions of puts, which always differ.
 local function plain(changes)
   for _, change in ipairs(changes) do
@@ -109,8 +99,10 @@ end
 function Watch:test_an_expiry_is_told_from_a_removal()
   self.kv:put("gone", "value", { expirationTtl = 1 })
   self.kv:put("deleted", "value", { expirationTtl = 1000 })
-  local watch = self.kv:watch({ values = true })
+  local watch, after_sweep = self.kv:watch({ values = true }), self.kv:watch()
   support.wait_for_end(self.kv, "gone")
+  self.store:sweep()
+  lu.assertEquals(now(after_sweep), "!gone")
   self.kv:delete("deleted")
   lu.assertEquals(watch:next(0), {
     { name = "deleted", type = "delete" }, { name = "gone", type = "delete", expired = true },
@@ -461,6 +453,18 @@ function Watch:test_a_watch_keeps_its_store_open()
   kv = nil
   for _ = 1, 3 do collectgarbage() end
   lu.assertEquals(watch:next(0)[1].value, "1")
+end
+
+if _VERSION >= "Lua 5.4" then
+  function Watch:test_a_watch_may_be_a_variable_to_be_closed()
+    local watch
+    load([[
+      local kv, keep = ...
+      local watch <close> = kv:watch()
+      keep(watch)
+    ]])(self.kv, function(one) watch = one end)
+    fails(function() watch:next(0) end, "INVALID", "the watch is closed")
+  end
 end
 
 return Watch
