@@ -22,6 +22,42 @@
 //! since most forks are followed by an exec.
 
 pub(crate) use gates::*;
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use process::process;
+
+/// Which process this is.
+#[cfg(not(target_family = "wasm"))]
+mod process {
+    use std::hash::{BuildHasher, RandomState};
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::SystemTime;
+
+    /// 0 until somebody asks.
+    static PROCESS: AtomicU64 = AtomicU64::new(0);
+
+    /// Returns a number that no other process has, neither before nor later. (The system's number of a process may be that
+    /// of its parent, in another namespace.)
+    pub(crate) fn process() -> u64 {
+        match PROCESS.load(Ordering::Acquire) {
+            0 => {
+                // A child inherits the state of its parent's random numbers, and so do its siblings.
+                let own = (std::process::id(), SystemTime::now());
+                let new = RandomState::new().hash_one(own).max(1);
+                match PROCESS.compare_exchange(0, new, Ordering::AcqRel, Ordering::Acquire) {
+                    Ok(_) => new,
+                    Err(found) => found,
+                }
+            }
+            number => number,
+        }
+    }
+
+    /// In the child's fork handler.
+    #[cfg(unix)]
+    pub(super) fn after_fork_in_child() {
+        PROCESS.store(0, Ordering::Release);
+    }
+}
 
 #[cfg(unix)]
 mod gates {
@@ -212,6 +248,8 @@ mod handlers {
         // The threads of other forks that wait are not in the child.
         guards.long.forks = 1;
         guards.long.end_fork();
+        #[cfg(not(target_family = "wasm"))]
+        super::process::after_fork_in_child();
         #[cfg(feature = "sqlite")]
         sqlite::after_fork_in_child(&mut guards.sqlite);
         #[cfg(feature = "postgres")]

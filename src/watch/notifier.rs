@@ -26,7 +26,7 @@ pub(crate) struct Notifier(Mutex<State>);
 #[derive(Default)]
 struct State {
     /// The process that the rest belongs to. A fork's child has no such thread, and begins anew.
-    process: u32,
+    process: u64,
     descriptors: Vec<Weak<Descriptor>>,
     thread: Option<ManuallyDrop<JoinHandle<()>>>,
 }
@@ -77,7 +77,7 @@ impl Notifier {
     fn with<T>(&self, call: impl FnOnce(&mut State) -> T) -> T {
         let _entered = fork::enter();
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let process = std::process::id();
+        let process = fork::process();
         if state.process != process {
             *state = State { process, ..State::default() };
         }

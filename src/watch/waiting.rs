@@ -11,13 +11,14 @@ use super::notifier::{Descriptor, Notifier};
 use super::{Seen, Watch};
 use crate::backend::{Found, Moment};
 use crate::error::{Error, Result};
+use crate::fork;
 use crate::store::Inner;
 use crate::types::Change;
 
 /// What a watch has besides what it knows.
 pub(super) struct Waiter {
     /// The process that opened it.
-    process: u32,
+    process: u64,
     #[cfg(target_os = "linux")]
     descriptor: OnceLock<Arc<Descriptor>>,
 }
@@ -30,14 +31,14 @@ impl Waiter {
             Ok(())
         })?;
         Ok(Waiter {
-            process: std::process::id(),
+            process: fork::process(),
             #[cfg(target_os = "linux")]
             descriptor: OnceLock::new(),
         })
     }
 
     pub fn check_process(&self) -> Result<()> {
-        match std::process::id() == self.process {
+        match fork::process() == self.process {
             true => Ok(()),
             false => Err(Error::invalid("the watch was opened before a fork; the child has to open its own")),
         }

@@ -302,10 +302,11 @@ static void a_child_takes_no_locks_away_and_has_its_own(void)
 
 enum { NOT_PERMITTED = 77 };
 
-static void put_as_1(void *unused)
+static void put_as_1(void *watch)
 {
-    (void)unused;
+    luat_kv_page *page = GARBAGE;
     CHECK(getpid() == 1);
+    CHECK_REFUSED(luat_kv_watch_next(watch, 0, &page, &error), LUAT_KV_INVALID, "before a fork");
     CHECK_VALUE(shared.ns, "key", "value");
     CHECK_PUT(shared.ns, "child", "value");
     CHECK(has_locks(0, 2 * OWN_LOCKS, 2 * OWN_LOCKS)); /* with the parent's: their numbers are others in this /proc */
@@ -317,8 +318,11 @@ static void be_1(void *unused)
     CHECK(getpid() == 1);
     open_shared();
     CHECK_PUT(shared.ns, "key", "value");
+    luat_kv_watch *watch = NULL;
+    CHECK_STATUS(luat_kv_watch_open(shared.ns, NULL, &watch, &error), LUAT_KV_OK);
     CHECK(unshare(CLONE_NEWPID) == 0);
-    child_run(put_as_1, NULL);
+    child_run(put_as_1, watch);
+    luat_kv_watch_free(watch);
     CHECK_PUT(shared.ns, "parent", "value");
     luat_kv_entry *child = kv_entry(shared.ns, "child"), *parent = kv_entry(shared.ns, "parent");
     CHECK(child && parent && !kv_same_version(child, parent));
