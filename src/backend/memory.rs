@@ -48,8 +48,9 @@ pub(crate) struct Memory {
 
 impl Memory {
     pub(crate) fn new() -> Self {
-        let maps = Maps::new(Versions::new(beginning()));
-        Memory { maps: RwLock::new(Some(maps)), changed: AtomicU32::new(1), watches: Watches::default() }
+        let beginning = beginning();
+        let maps = RwLock::new(Some(Maps::new(Versions::new(beginning))));
+        Memory { maps, changed: AtomicU32::new(1), watches: Watches::of(beginning) }
     }
 
     // A poisoned lock is still usable: a write that panics is undone while the panic unwinds.

@@ -350,6 +350,55 @@ static void a_fork_leaves_the_watch_to_the_parent(void)
     close_shared();
 }
 
+static int token_pipe[2];
+
+static void give_a_token(void *in_memory)
+{
+    struct kv kv = in_memory ? *(struct kv *)in_memory : kv_memory();
+    CHECK_PUT(kv.ns, "key", "first");
+    luat_kv_watch *watch = watch_with(kv.ns, "", 0);
+    luat_kv_bytes token = token_of(watch, SIZE_MAX);
+    CHECK(write(token_pipe[1], token.data, token.len) == (ssize_t)token.len);
+    luat_kv_watch_free(watch);
+    if (!in_memory)
+        kv_close(kv);
+}
+
+/* Its store has as many writes, and so the same versions. */
+static void refuse_a_token(void *in_memory)
+{
+    struct kv kv = in_memory ? *(struct kv *)in_memory : kv_memory();
+    char token[1000];
+    ssize_t len = read(token_pipe[0], token, sizeof token);
+    luat_kv_watch_options options;
+    luat_kv_watch *watch;
+    CHECK_PUT(kv.ns, "key", "second");
+    luat_kv_watch_options_init(&options, sizeof options);
+    options.since = (luat_kv_bytes){ token, (size_t)len };
+    CHECK_REFUSED(luat_kv_watch_open(kv.ns, &options, &watch, &error), LUAT_KV_INVALID, "another store");
+    if (!in_memory)
+        kv_close(kv);
+}
+
+static void children_have_stores_in_memory_of_their_own(void)
+{
+    struct kv before = kv_memory();
+    luat_kv_watch *watch = watch_with(before.ns, "", 0);
+    token_of(watch, SIZE_MAX); /* so this thread has needed random numbers, which its children inherit */
+    CHECK(pipe(token_pipe) == 0);
+    struct kv *stores[] = { &before, NULL };
+    for (int which = 0; which < 2; which++) {
+        child_run(give_a_token, stores[which]);
+        child_run(refuse_a_token, stores[which]);
+        child_run(give_a_token, stores[which]);
+        refuse_a_token(stores[which]);
+    }
+    close(token_pipe[0]);
+    close(token_pipe[1]);
+    luat_kv_watch_free(watch);
+    kv_close(before);
+}
+
 /* Watches until it is killed. */
 static void watch_for_ever(void *unused)
 {
@@ -400,6 +449,7 @@ static const struct check_test tests[] = {
 static const struct check_test on_disk[] = {
     TEST(writes_of_other_processes_are_told),
     TEST(a_fork_leaves_the_watch_to_the_parent),
+    TEST(children_have_stores_in_memory_of_their_own),
     TEST(who_is_killed_leaves_nothing_behind),
 };
 

@@ -1,27 +1,32 @@
 //! How a change of a store in memory reaches the watches that wait.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::Memory;
 use crate::backend::{Moment, Waiting};
+use crate::fork;
 use crate::futex;
 
 /// Whether watches notice a change by the version that it takes. Here it has to wake them, too.
 pub(super) const BY_VERSIONS: bool = false;
 
-#[derive(Default)]
 pub(super) struct Watches {
+    /// The number of the store in this process.
+    store: u64,
     /// Incremented under the lock of the maps, before they may change.
     moment: AtomicU32,
     /// The number of watches. Changed under the lock.
     open: AtomicUsize,
-    origin: OnceLock<u64>,
 }
 
 impl Watches {
+    pub fn of(store: u64) -> Self {
+        Watches { store, moment: AtomicU32::new(0), open: AtomicUsize::new(0) }
+    }
+
     /// Begins another moment, under the lock. What is woken waits for the lock, so it finds the change.
     pub fn tell(&self) {
         self.moment.store(self.moment.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
@@ -30,8 +35,12 @@ impl Watches {
         }
     }
 
+    /// In the child of a fork it is another one: the versions of the child's copy are those of the parent, and of the
+    /// copies of other children.
     pub fn origin(&self) -> u64 {
-        *self.origin.get_or_init(|| RandomState::new().hash_one(0))
+        let mut hasher = DefaultHasher::new();
+        (fork::process(), self.store).hash(&mut hasher);
+        hasher.finish()
     }
 
     fn wake(&self) {
