@@ -170,6 +170,20 @@ fn a_token_outlives_the_process_and_its_store() {
 }
 
 #[test]
+fn a_token_contains_whatever_other_programs_have_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("kv.db");
+    let n = Store::open(&path, &OpenOptions::new()).unwrap().namespace("n").unwrap();
+    let token = || n.watch(&WatchOptions::new()).unwrap().token(usize::MAX).unwrap();
+    let before = token();
+    let sql =
+        "INSERT INTO kv (namespace, key, value) VALUES ('n', '', 'no key'), ('n', char(0, 1), 2), ('n', 'a', 1e9)";
+    assert!(std::process::Command::new("sqlite3").arg(&path).arg(sql).status().unwrap().success());
+    let since = |token: &str| now(&n.watch(&WatchOptions::new().since(token)).unwrap());
+    assert_eq!((since(&before), since(&token())), ("+ +\0\u{1} +a".into(), String::new()));
+}
+
+#[test]
 fn a_token_is_refused_where_it_means_nothing() {
     both(|store, _| {
         let n = store.namespace("n").unwrap();

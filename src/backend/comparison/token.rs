@@ -72,12 +72,12 @@ impl Known {
         if namespace != origin.namespace {
             return Err(Error::invalid(format!("the token comes from the namespace {}", quoted(namespace))));
         }
-        let (mut known, mut before) = (Known::default(), String::new());
+        let (mut known, mut before) = (Known::default(), None::<String>);
         while !rest.0.is_empty() {
-            let key = rest.key(&before)?;
+            let key = rest.key(before.as_deref())?;
             let stamp = Stamp { version: Version::from_bytes(rest.take()?), rest: u64::from_le_bytes(rest.take()?) };
             let expiration = rest.expiration()?;
-            before.clone_from(&key);
+            before.get_or_insert_default().clone_from(&key);
             if watched.contains(&key) {
                 push(&mut known.0, KnownKey { key, stamp, expiration })?;
             }
@@ -157,15 +157,16 @@ impl<'a> Rest<'a> {
         str::from_utf8(text).map_err(|_| malformed())
     }
 
-    /// Reads a key, which lies after the one before.
-    fn key(&mut self, before: &str) -> Result<String> {
+    /// Reads a key, which lies after the one before. (The first may be empty: another program has stored it.)
+    fn key(&mut self, before: Option<&str>) -> Result<String> {
         let (common, new) = (self.len()?, self.text()?);
-        let common = before.get(..common).filter(|common| common.len() <= MOST_COMMON_BYTES).ok_or_else(malformed)?;
+        let start = before.unwrap_or_default();
+        let common = start.get(..common).filter(|common| common.len() <= MOST_COMMON_BYTES).ok_or_else(malformed)?;
         let mut key = String::new();
         key.try_reserve_exact(common.len() + new.len()).map_err(|_| Error::no_memory(new.len()))?;
         key.push_str(common);
         key.push_str(new);
-        if key.as_str() > before { Ok(key) } else { Err(malformed()) }
+        if before.is_none_or(|before| key.as_str() > before) { Ok(key) } else { Err(malformed()) }
     }
 
     fn expiration(&mut self) -> Result<Option<i64>> {
@@ -227,6 +228,7 @@ mod tests {
         for keys in [
             &[][..],
             &["a"],
+            &["", "\0", "a"],
             &[&longest[0], &longest[1]],
             &["\0", "a", "ab", "b", &long, &longer, "é", "ê"],
             &["é", "ê", "ëë"],
