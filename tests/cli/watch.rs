@@ -88,6 +88,8 @@ fn watch_goes_on_from_a_token() {
     project.run(&["delete", "b"]).ok();
     project.run(&["put", "d", "1"]).ok();
     let token = project.read("seen");
+    // It contains keys, which may be secret.
+    assert_eq!(project.shell("find seen -perm 600").ok(), "seen\n");
     assert_eq!(watch(&["--max", "1"]).ok(), "put\ta\n");
     assert_eq!(watch(&["--max", "1", "--existing"]).ok(), "put\tc\n");
     assert_eq!(watch(&["--max", "1"]).ok(), "put\td\n");

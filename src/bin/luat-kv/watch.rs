@@ -1,6 +1,6 @@
 //! The command `watch`: prints changes as they happen.
 
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -117,12 +117,17 @@ fn saved(path: &Path) -> Result<String, Fail> {
     }
 }
 
-/// Replaces the token in a file. At any time, also after a power cut, the file contains a whole one.
+/// Replaces the token in a file. At any time, also after a power cut, the file contains a whole one. It contains keys, so
+/// only its owner may read it, as the database.
 fn save(path: &Path, token: &str) -> Result<(), Fail> {
     let mut new = path.as_os_str().to_owned();
     new.push(".new");
     let write = || {
-        let mut file = File::create(&new)?;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&new)?;
         writeln!(file, "{token}")?;
         file.sync_all()?;
         fs::rename(&new, path)
