@@ -6,6 +6,7 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
@@ -37,6 +38,9 @@ pub struct Watch {
     prefix: String,
     below: Option<String>,
     values: bool,
+    /// Whether a thread is in [`next`](Self::next).
+    waits: AtomicBool,
+    /// That thread holds it until it returns, and others only for a moment.
     seen: Mutex<Seen>,
     waiter: Waiter,
 }
@@ -52,6 +56,15 @@ struct Seen {
     /// Since when nothing else has changed; `None` if that is unknown.
     moment: Option<Moment>,
     looks: Looks,
+}
+
+/// A thread is in [`Watch::next`] until this is dropped.
+struct Turn<'a>(&'a AtomicBool);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
 }
 
 impl Namespace {
@@ -101,6 +114,7 @@ impl Namespace {
             prefix: prefix.to_owned(),
             below: after_prefix(prefix),
             values,
+            waits: AtomicBool::new(false),
             seen: Mutex::default(),
             waiter: Waiter::begin(&self.store().0)?,
         };
@@ -115,7 +129,12 @@ impl Watch {
     ///
     /// The changes of one write are returned together. After an error nothing is lost, and the call can be repeated.
     pub fn next(&self, timeout: Duration) -> Result<Vec<Change>> {
-        let mut seen = self.seen()?;
+        self.waiter.check_process()?;
+        if self.waits.swap(true, Ordering::AcqRel) {
+            return Err(in_use());
+        }
+        let _turn = Turn(&self.waits);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         self.waiter.reset();
         let Seen { known, returned, .. } = &mut *seen;
         let answer = known.apply(returned).and_then(|()| self.look_for(&mut seen, timeout));
@@ -149,14 +168,15 @@ impl Watch {
         seen.known.token(&seen.returned[..handled.min(seen.returned.len())], self.origin())
     }
 
-    /// What it knows, for one thread at a time.
+    /// What it knows, unless a thread waits.
     fn seen(&self) -> Result<MutexGuard<'_, Seen>> {
         self.waiter.check_process()?;
-        match self.seen.try_lock() {
-            Ok(seen) => Ok(seen),
-            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => {
-                Err(Error::invalid("another thread waits with this watch; each needs its own"))
+        loop {
+            match self.seen.try_lock() {
+                Ok(seen) => return Ok(seen),
+                Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) if self.waits.load(Ordering::Acquire) => return Err(in_use()),
+                Err(TryLockError::WouldBlock) => std::thread::yield_now(),
             }
         }
     }
@@ -165,7 +185,7 @@ impl Watch {
     /// the same changes.
     #[allow(dead_code)]
     pub(crate) fn repeat(&self) {
-        if let Ok(mut seen) = self.seen.try_lock() {
+        if let Ok(mut seen) = self.seen() {
             seen.returned = Vec::new();
             seen.moment = None;
             self.waiter.set();
@@ -238,6 +258,10 @@ impl Watch {
         let may_be_many = self.keys.is_empty() && (known.len() == 0 || known.len() > MANY);
         if may_be_many { inner.call_for_long(&Cell::new(false), compare) } else { inner.call(compare) }
     }
+}
+
+fn in_use() -> Error {
+    Error::invalid("another thread waits with this watch; each needs its own")
 }
 
 impl fmt::Debug for Watch {

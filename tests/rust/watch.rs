@@ -184,6 +184,41 @@ fn a_token_contains_whatever_other_programs_have_stored() {
 }
 
 #[test]
+fn a_token_can_be_had_beside_a_thread_that_waits() {
+    both(|store, _| {
+        let n = &store.namespace("n").unwrap();
+        (0..2000).for_each(|i| _ = n.put(&i.to_string(), "").unwrap());
+        let watch = &n.watch(&WatchOptions::new()).unwrap();
+        let is_over = &AtomicBool::new(false);
+        thread::scope(|scope| {
+            // Two of them, since neither must refuse the other.
+            let tokens = [(); 2].map(|()| {
+                scope.spawn(|| {
+                    let mut count = 0;
+                    while !is_over.load(Ordering::Acquire) {
+                        match watch.token(usize::MAX) {
+                            Ok(_) => count += 1,
+                            Err(error) => assert_eq!(error.code(), Code::Invalid),
+                        }
+                    }
+                    count
+                })
+            });
+            for i in 0..100 {
+                n.put("key", i.to_string()).unwrap();
+                let told = watch.next(FOR_EVER).map(|changes| changes.len());
+                if told.is_err() || i == 99 {
+                    is_over.store(true, Ordering::Release);
+                }
+                assert_eq!(told, Ok(1));
+                thread::sleep(Duration::from_millis(1));
+            }
+            tokens.into_iter().for_each(|token| assert!(token.join().unwrap() > 0));
+        });
+    });
+}
+
+#[test]
 fn a_token_is_refused_where_it_means_nothing() {
     both(|store, _| {
         let n = store.namespace("n").unwrap();
