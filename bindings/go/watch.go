@@ -75,8 +75,9 @@ func changeOf(v C.kv_view) Change {
 type Watcher struct {
 	store *Store
 	ptr   *C.luat_kv_watch
-	file  *os.File   // becomes readable when the store may have changed; nil if there is none
-	mu    sync.Mutex // held during a call
+	file  *os.File    // becomes readable when the store may have changed; nil if there is none
+	waits atomic.Bool // whether a goroutine is in Next or Poll
+	mu    sync.Mutex  // held by that one until it returns, and by others for a moment
 	end   *watcherEnd
 }
 
@@ -163,7 +164,7 @@ func (w *Watcher) Next(ctx context.Context) ([]Change, error) {
 	if err := w.begin(); err != nil {
 		return nil, err
 	}
-	defer w.mu.Unlock()
+	defer w.leave()
 	timeout := slice
 	if w.file != nil {
 		timeout = 0
@@ -191,7 +192,7 @@ func (w *Watcher) Poll() ([]Change, error) {
 	if err := w.begin(); err != nil {
 		return nil, err
 	}
-	defer w.mu.Unlock()
+	defer w.leave()
 	return w.look(0)
 }
 
@@ -202,8 +203,14 @@ func (w *Watcher) Poll() ([]Change, error) {
 //
 // It still works after Close of the store. While another goroutine is in Next or Poll, and after Close, it is ErrInvalid.
 func (w *Watcher) Token() (string, error) {
-	if err := w.begin(); err != nil {
+	if err := w.check(); err != nil {
 		return "", err
+	}
+	for !w.mu.TryLock() {
+		if w.waits.Load() {
+			return "", errWatcherInUse
+		}
+		runtime.Gosched()
 	}
 	defer w.mu.Unlock()
 	if w.store.enter() == nil {
@@ -224,20 +231,37 @@ func tokenOf(watch *C.luat_kv_watch) (string, error) {
 	return string(unsafe.Slice((*byte)(r.handle), r.number)), nil
 }
 
-// begin locks the watcher for a call.
-func (w *Watcher) begin() error {
-	switch {
-	case w == nil:
+func (w *Watcher) check() error {
+	if w == nil {
 		return ErrClosed
-	case w.end.closed.Load():
+	}
+	if w.end.closed.Load() {
 		return errWatcherClosed
-	case !w.mu.TryLock():
-		return invalid("another goroutine waits with this watcher; each needs its own")
 	}
 	return nil
 }
 
-var errWatcherClosed = invalid("the watcher is closed")
+// begin locks the watcher for Next or Poll, until leave.
+func (w *Watcher) begin() error {
+	if err := w.check(); err != nil {
+		return err
+	}
+	if !w.waits.CompareAndSwap(false, true) {
+		return errWatcherInUse
+	}
+	w.mu.Lock()
+	return nil
+}
+
+func (w *Watcher) leave() {
+	w.mu.Unlock()
+	w.waits.Store(false)
+}
+
+var (
+	errWatcherClosed = invalid("the watcher is closed")
+	errWatcherInUse  = invalid("another goroutine waits with this watcher; each needs its own")
+)
 
 // look returns the changes, and waits for them within C.
 func (w *Watcher) look(timeout time.Duration) ([]Change, error) {

@@ -3,6 +3,7 @@ package luatkv_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -337,6 +338,42 @@ func TestOneGoroutineWaitsWithAWatcher(t *testing.T) {
 		changes, err := result()
 		ok(t, err)
 		equal(t, changes, "+key")
+	})
+}
+
+func TestATokenCanBeHadBesideAGoroutineThatWaits(t *testing.T) {
+	onWatchable(t, func(t *testing.T, store *luatkv.Store, n *luatkv.Namespace) {
+		for i := 0; i < 1000; i++ {
+			put(t, n, fmt.Sprint(i), "")
+		}
+		w := watcher(t, n, nil)
+		over, ended := make(chan struct{}), make(chan error, 2)
+		for i := 0; i < cap(ended); i++ { // neither must refuse the other
+			go func() {
+				for {
+					select {
+					case <-over:
+						ended <- nil
+						return
+					default:
+					}
+					if _, err := w.Token(); err != nil && !errors.Is(err, luatkv.ErrInvalid) {
+						ended <- err
+						return
+					}
+				}
+			}()
+		}
+		var err error
+		for i := 0; i < 100 && err == nil; i++ {
+			put(t, n, "key", fmt.Sprint(i))
+			_, err = w.Next(within(t))
+		}
+		close(over)
+		ok(t, err)
+		for i := 0; i < cap(ended); i++ {
+			ok(t, <-ended)
+		}
 	})
 }
 
