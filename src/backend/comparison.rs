@@ -58,6 +58,13 @@ struct KnownKey {
     expiration: Option<i64>,
 }
 
+impl KnownKey {
+    /// What has become of the key, if it is gone at this time.
+    fn end_by(&self, now: i64) -> ChangeKind {
+        if self.expiration.is_some_and(|end| end <= now) { ChangeKind::Expire } else { ChangeKind::Delete }
+    }
+}
+
 /// The live keys as a watch knows them, in byte order.
 #[derive(Debug, Default)]
 pub(crate) struct Known(Vec<KnownKey>);
@@ -144,7 +151,7 @@ pub(crate) struct Comparison<'k> {
     /// Whether the changes are wanted, or only what becomes known.
     tells: bool,
     values: bool,
-    /// In Unix seconds.
+    /// In Unix seconds. A server has a time of its own.
     pub now: i64,
     found: Found,
 }
@@ -198,9 +205,8 @@ impl<'k> Comparison<'k> {
 
     /// The next known key is not there any more.
     fn gone(&mut self) -> Result<()> {
-        let KnownKey { key, expiration, .. } = &self.known[self.next];
-        let has_expired = expiration.is_some_and(|end| end <= self.now);
-        let kind = if has_expired { ChangeKind::Expire } else { ChangeKind::Delete };
+        let known = &self.known[self.next];
+        let (key, kind) = (&known.key, known.end_by(self.now));
         let entry = Entry { key: copy_text(key)?, ..Entry::default() };
         let pending = Pending { place: self.next, is_known: true, now: None };
         self.next += 1;
@@ -215,6 +221,22 @@ impl<'k> Comparison<'k> {
         }
         self.found.is_complete = true;
         Ok(())
+    }
+
+    /// Whether the time decides what has become of a key that is gone.
+    #[cfg(all(feature = "postgres", unix))]
+    pub fn needs_time(&self) -> bool {
+        self.found.pending.iter().any(|pending| pending.now.is_none() && self.known[pending.place].expiration.is_some())
+    }
+
+    /// Sets the time, which decides what has become of the keys that are gone.
+    #[cfg(all(feature = "postgres", unix))]
+    pub fn at(&mut self, now: i64) {
+        for (change, pending) in self.found.changes.iter_mut().zip(&self.found.pending) {
+            if pending.now.is_none() {
+                change.kind = self.known[pending.place].end_by(now);
+            }
+        }
     }
 
     /// The keys whose values are wanted, in byte order.

@@ -127,6 +127,33 @@ static void what_expires_is_told_with_the_next_change(void)
     kv_close(kv);
 }
 
+/* Only a server has another clock than this program. */
+static void the_time_of_the_store_tells_an_expiry_from_a_removal(void)
+{
+    struct kv kv = open_default();
+    luat_kv_put_options options;
+    luat_kv_put_options_init(&options, sizeof options);
+    options.expiration_ttl = 1000;
+    for (int hours = -1; hours <= 1; hours++) {
+        int64_t *shared_clock = clock_ahead;
+        CHECK_STATUS(luat_kv_put(kv.ns, LUAT_KV_TEXT("gone"), LUAT_KV_TEXT(""), &options, &error), LUAT_KV_OK);
+        CHECK_PUT(kv.ns, "other", "");
+        luat_kv_watch *watch = watch_with(kv.ns, "", 0);
+        clock_advance(2000);
+        CHECK_STATUS(luat_kv_put(kv.ns, LUAT_KV_TEXT("key"), LUAT_KV_TEXT(""), &options, &error), LUAT_KV_OK);
+        if (backend == POSTGRES) {
+            clock_own = *clock_ahead + hours * 3600;
+            clock_ahead = &clock_own;
+        }
+        CHECK_TOLD(next(watch, 0), "!gone +key ");
+        CHECK_STATUS(luat_kv_delete(kv.ns, TEXT("key"), &error), LUAT_KV_OK);
+        CHECK_TOLD(next(watch, 0), "-key ");
+        clock_ahead = shared_clock;
+        luat_kv_watch_free(watch);
+    }
+    kv_close(kv);
+}
+
 static void a_watch_can_begin_with_what_is_there(void)
 {
     struct kv kv = open_default();
@@ -439,6 +466,7 @@ static const struct check_test tests[] = {
     TEST(changes_are_told_once),
     TEST(keys_can_be_named),
     TEST(what_expires_is_told_with_the_next_change),
+    TEST(the_time_of_the_store_tells_an_expiry_from_a_removal),
     TEST(a_watch_can_begin_with_what_is_there),
     TEST(a_token_is_where_another_watch_goes_on),
     TEST(a_wait_ends_with_a_change),

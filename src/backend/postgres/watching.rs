@@ -70,6 +70,10 @@ fn show(
         comparison.see(Listed { key, value: None, metadata, expiration, version }, Stamp::with(version, rest))?;
     }
     comparison.end_rows()?;
+    if comparison.needs_time() {
+        let now = connection.ask(call, Statement::new(sql::NOW, [Param::number(now)]))?.number(0, 0)?;
+        now.into_iter().for_each(|now| comparison.at(now));
+    }
     Ok(rows)
 }
 
