@@ -105,6 +105,19 @@ fn watch_goes_on_from_a_token() {
 }
 
 #[test]
+fn watch_replaces_only_the_file_of_its_token() {
+    let project = Project::new();
+    project.run(&["put", "a", "1"]).ok();
+    let made = "true >real; ln -s real link; mkfifo fifo; $K watch --resume link --timeout 0 2>&1; find link -type l";
+    assert!(project.shell(made).ok().ends_with("\nlink\n"));
+    project.run(&["put", "a", "2"]).ok();
+    assert_eq!(project.run(&["watch", "--resume", "real", "--max", "1"]).ok(), "put\ta\n");
+    for file in ["fifo", "."] {
+        assert!(project.run(&["watch", "--resume", file]).fails(3).contains("it is no regular file"), "{file}");
+    }
+}
+
+#[test]
 fn watch_ends_when_it_should() {
     let project = Project::new();
     project.run(&["put", "key", "1"]).ok();

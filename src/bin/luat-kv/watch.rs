@@ -36,7 +36,8 @@ after --timeout seconds without a change. Otherwise it goes on until it is stopp
 
 With --resume, a file contains what it has told of. The next time it goes on from
 there, however long it was stopped, and tells what has changed meanwhile. If it is
-killed, the last changes may be told again.
+killed, the last changes may be told again. Each watch needs a file of its own: one of
+other keys would forget what the file contains of these.
 
 With --json, one line each: {\"type\":\"put\",\"key\":\"post:1\",\"version\":\"…\"} with the
 fields of `get`, the value only with --values; {\"type\":\"delete\",\"key\":\"post:1\"},
@@ -73,14 +74,15 @@ const LOOK: Duration = Duration::from_millis(500);
 
 pub fn watch(place: &Place, args: &Watch, out: &mut Output) -> Result<(), Fail> {
     let keys: Vec<&str> = args.key.iter().map(String::as_str).collect();
-    let saved = args.resume.as_deref().map_or(Ok(String::new()), saved)?;
+    let file = args.resume.as_deref().map(replaceable).transpose()?;
+    let saved = file.as_deref().map_or(Ok(String::new()), saved)?;
     let since = args.since.as_deref().unwrap_or(&saved);
     let existing = args.existing && since.is_empty();
     let options =
         WatchOptions::new().keys(&keys).prefix(&args.prefix).existing(existing).since(since).values(args.values);
     let watch = place.namespace(Access::Read)?.watch(&options)?;
     let (mut left, mut last) = (args.max.unwrap_or(u64::MAX), Instant::now());
-    let save = |handled| args.resume.as_deref().map_or(Ok(()), |path| save(path, &watch.token(handled)?));
+    let save = |handled| file.as_deref().map_or(Ok(()), |path| save(path, &watch.token(handled)?));
     save(0)?;
     loop {
         let time = args.timeout.map_or(LOOK, |timeout| timeout.saturating_sub(last.elapsed()).min(LOOK));
@@ -105,6 +107,17 @@ pub fn watch(place: &Place, args: &Watch, out: &mut Output) -> Result<(), Fail> 
         if left == 0 {
             return Ok(());
         }
+    }
+}
+
+/// Returns the path of the file itself, since a new one takes its place: a link stays, and a device is refused.
+fn replaceable(path: &Path) -> Result<PathBuf, Fail> {
+    let found = fs::canonicalize(path).and_then(|file| Ok((fs::metadata(&file)?.is_file(), file)));
+    match found {
+        Ok((true, file)) => Ok(file),
+        Ok((false, _)) => Err(Fail::at(path, io::Error::other("it is no regular file"))),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(path.to_owned()),
+        Err(why) => Err(Fail::at(path, why)),
     }
 }
 
