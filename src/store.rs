@@ -108,6 +108,16 @@ impl Inner {
         answer.or_else(|error| self.retry(fork::enter_for_long, begun, error, call))
     }
 
+    /// Like [`call`](Self::call), for a read that may take long, so that a fork does not wait for it.
+    #[cfg(any(not(target_family = "wasm"), feature = "internals"))]
+    pub fn read_for_long<T>(&self, call: impl FnMut(&dyn Backend) -> Result<T>) -> Result<T> {
+        #[cfg(all(feature = "postgres", unix))]
+        if self.waits {
+            return self.call(call);
+        }
+        self.call_for_long(&Cell::new(false), call).map_err(|error| self.named(error))
+    }
+
     /// A waiting call must not delay forks or other calls, so this is over when it waits.
     #[inline(always)]
     fn call_once<T, Entered>(

@@ -4,7 +4,6 @@
 //! the rows (`backend::comparison`), all as of one moment. So it needs no log of changes and costs a writer nothing but a
 //! wake, and a caller that is slow finds the latest state of each key, however many changes led to it.
 
-use std::cell::Cell;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
@@ -256,7 +255,7 @@ impl Watch {
         };
         // How many there are is not known at first.
         let may_be_many = self.keys.is_empty() && (known.len() == 0 || known.len() > MANY);
-        if may_be_many { inner.call_for_long(&Cell::new(false), compare) } else { inner.call(compare) }
+        if may_be_many { inner.read_for_long(compare) } else { inner.call(compare) }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Moment;
+use crate::error::Result;
 
 /// How long a watch waits before it looks for changes of programs that wake nobody.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(100);
@@ -18,6 +19,11 @@ pub(crate) trait Waiting {
     /// none.
     fn patience(&self, _quiet: Duration) -> Duration {
         PATIENCE
+    }
+
+    /// Checks, once in a second, that what is watched is still there: nobody changes a file that was removed.
+    fn check(&self) -> Result<()> {
+        Ok(())
     }
 
     /// Lets those that wait for a change look again. Called outside of a gate.

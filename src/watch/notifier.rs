@@ -169,7 +169,9 @@ fn run(store: &Inner) {
     let (mut moment, mut told) = (None, Instant::now());
     loop {
         let (now, is_closed) = (backend.moment(), store.is_closed());
-        let tells = now.is_none() || now != moment || is_closed;
+        // Whoever asks is told what has become of a store that is not there any more.
+        let is_lost = store.call(|backend| backend.check()).is_err();
+        let tells = now.is_none() || now != moment || is_closed || is_lost;
         let is_needed = if tells { store.notifier.set() } else { store.notifier.is_needed() };
         if !is_needed || is_closed {
             return;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 #[cfg(target_os = "linux")]
 use super::notifier::{Descriptor, Notifier};
 use super::{Seen, Watch};
-use crate::backend::{Found, Moment};
+use crate::backend::{Found, Moment, PATIENCE};
 use crate::error::{Error, Result};
 use crate::fork;
 use crate::store::Inner;
@@ -67,6 +67,9 @@ pub(super) struct Looks {
     changed: Option<Instant>,
     /// When the last look ended, and how long it took, if it found nothing.
     vain: Option<(Instant, Duration)>,
+    /// How long each has taken.
+    #[cfg(test)]
+    took: Vec<Duration>,
 }
 
 impl Looks {
@@ -76,6 +79,8 @@ impl Looks {
         let (moment, found) = look()?;
         let ended = Instant::now();
         self.changed = Some(ended);
+        #[cfg(test)]
+        self.took.push(ended.duration_since(begun));
         self.vain = found.changes.is_empty().then(|| (ended, ended.duration_since(begun)));
         Ok((moment, found))
     }
@@ -84,32 +89,39 @@ impl Looks {
 impl Watch {
     /// Looks for changes until there are some, or the time is over.
     pub(super) fn look_for(&self, seen: &mut Seen, time: Duration) -> Result<Vec<Change>> {
-        let end = Instant::now().checked_add(time);
+        let (store, end) = (self.namespace.store(), Instant::now().checked_add(time));
         loop {
             let changes = self.look(seen)?;
             if !changes.is_empty() {
                 return Ok(changes);
             }
+            store.0.call(|backend| backend.check())?;
             let quiet = seen.looks.changed.map_or(Duration::MAX, |changed| changed.elapsed());
-            let patience = self.namespace.store().0.backend().patience(quiet);
-            let left = end.map_or(patience, |end| end.saturating_duration_since(Instant::now()).min(patience));
+            let patience = store.0.backend().patience(quiet);
+            let left = end.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()));
             if left.is_zero() {
                 return Ok(changes);
             }
-            self.wait(seen, left);
+            store.0.backend().wait_for_change(seen.moment, left.min(patience));
+            self.rest(seen, end)?;
         }
     }
 
-    /// Waits for a change. If the last look found nothing, rests first: writes to other keys, without a pause, would
-    /// otherwise keep it looking all the time.
-    fn wait(&self, seen: &mut Seen, time: Duration) {
+    /// If the last look found nothing, rests before the next one, but not longer than until `end`: writes to other keys,
+    /// without a pause, would otherwise keep it looking all the time.
+    fn rest(&self, seen: &mut Seen, end: Option<Instant>) -> Result<()> {
         /// How much longer it rests than it has looked.
         const RESTS: u32 = 4;
-        let begun = Instant::now();
-        self.namespace.store().0.backend().wait_for_change(seen.moment, time);
-        if let Some((ended, took)) = seen.looks.vain.take() {
-            let rest = (ended + RESTS * took).saturating_duration_since(Instant::now());
-            std::thread::sleep(rest.min(time.saturating_sub(begun.elapsed())));
+        let Some((ended, took)) = seen.looks.vain.take() else { return Ok(()) };
+        let rested = ended + RESTS * took;
+        let until = end.map_or(rested, |end| end.min(rested));
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            self.namespace.store().check_open()?;
+            std::thread::sleep(left.min(PATIENCE));
         }
     }
 
@@ -150,5 +162,40 @@ impl Drop for Watch {
             backend.end_watch();
             Ok(())
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
+    use super::*;
+    use crate::{OpenOptions, Store, WatchOptions};
+
+    #[test]
+    fn looks_for_changes_that_are_not_there_take_a_fifth_of_the_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path().join("kv.db"), &OpenOptions::new()).unwrap();
+        let [watched, written] = ["watched", "written"].map(|name| store.namespace(name).unwrap());
+        let mut batch = store.batch();
+        (0..1000).for_each(|key| _ = batch.put(&watched, &key.to_string(), "").unwrap());
+        batch.commit().unwrap();
+        let watch = watched.watch(&WatchOptions::new()).unwrap();
+        let looks = || watch.seen.lock().unwrap().looks.took.clone();
+        let (begun, has_ended) = (Instant::now(), AtomicBool::new(false));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !has_ended.load(Ordering::Relaxed) {
+                    written.put("key", "").unwrap();
+                }
+            });
+            while looks().len() < 10 && begun.elapsed() < Duration::from_secs(60) {
+                assert_eq!(watch.next(Duration::from_millis(300)).unwrap().len(), 0);
+            }
+            has_ended.store(true, Ordering::Relaxed);
+        });
+        let (took, elapsed) = (looks(), begun.elapsed());
+        assert!(took.len() >= 10 && took[..took.len() - 1].iter().sum::<Duration>() * 4 < elapsed, "{took:?}");
     }
 }

@@ -106,6 +106,33 @@ fn a_watch_can_begin_with_what_is_there() {
 }
 
 #[test]
+fn a_watch_that_waits_notices_that_its_file_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("kv.db");
+    let store = Store::open(&path, &OpenOptions::new()).unwrap();
+    let n = store.namespace("n").unwrap();
+    let watch = n.watch(&WatchOptions::new()).unwrap();
+    #[cfg(target_os = "linux")]
+    let descriptor = {
+        let descriptor = watch.descriptor().unwrap().unwrap();
+        assert_eq!(now(&watch), "");
+        descriptor
+    };
+    std::fs::rename(&path, folder.path().join("elsewhere")).unwrap();
+    let fails = |error: luat_kv::Error| {
+        assert_eq!(error.code(), Code::Io);
+        assert!(error.message().starts_with(path.to_str().unwrap()), "{}", error.message());
+    };
+    #[cfg(target_os = "linux")]
+    assert!(is_readable(descriptor, FOR_EVER));
+    fails(watch.next(FOR_EVER).unwrap_err());
+    #[cfg(target_os = "linux")]
+    assert!(is_readable(descriptor, FOR_EVER));
+    fails(watch.next(FOR_EVER).unwrap_err());
+    fails(n.watch(&WatchOptions::new()).unwrap_err());
+}
+
+#[test]
 fn a_watch_goes_on_from_a_token() {
     both(|store, clock| {
         let n = store.namespace("n").unwrap();

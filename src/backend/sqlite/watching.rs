@@ -38,6 +38,10 @@ impl Waiting for Sqlite {
         if quiet < RECENT { SOON } else { PATIENCE }
     }
 
+    fn check(&self) -> Result<()> {
+        self.database.look(false)
+    }
+
     fn wake_watches(&self) {
         self.database.cache.wake_watches();
     }
