@@ -269,6 +269,7 @@ static void watches(void)
     luat_kv_page *page;
     luat_kv_watch_options options;
     const luat_kv_bytes good = { KEY }, none = { NULL, 3 };
+    luat_kv_bytes token;
     int fd;
     NO_HANDLE(watch_open, ns, luat_kv_watch_open(NULL, NULL, &out, at));
     REFUSED(watch_open, out, luat_kv_watch_open(kv.ns, NULL, NULL, at));
@@ -276,6 +277,12 @@ static void watches(void)
     options.prefix = (luat_kv_bytes){ LONG };
     NO_HANDLE(watch_open, options, luat_kv_watch_open(kv.ns, &options, &out, at));
     options.prefix = (luat_kv_bytes){ NULL, 0 };
+    const luat_kv_bytes tokens[] = { none, { LONG }, { LONGEST } };
+    for (int at_token = 0; at_token < 3; at_token++) {
+        options.since = tokens[at_token];
+        NO_HANDLE(watch_open, options, luat_kv_watch_open(kv.ns, &options, &out, at));
+    }
+    options.since = (luat_kv_bytes){ NULL, 0 };
     options.key_count = 1;
     NO_HANDLE(watch_open, options, luat_kv_watch_open(kv.ns, &options, &out, at));
     options.keys = &none;
@@ -289,6 +296,9 @@ static void watches(void)
     CALL(watch_next, timeout_ms, luat_kv_watch_next(watch, 1, &page, at), LUAT_KV_TIMEOUT);
     RESET(watch_fd, watch, luat_kv_watch_fd(NULL, &fd, at), fd, 7, -1);
     REFUSED(watch_fd, fd, luat_kv_watch_fd(watch, NULL, at));
+    RESET(watch_token, watch, luat_kv_watch_token(NULL, 0, &token, at), token.data, GARBAGE, NULL);
+    TAKEN(watch_token, handled, luat_kv_watch_token(watch, 7, &token, at));
+    REFUSED(watch_token, token, luat_kv_watch_token(watch, SIZE_MAX, NULL, at));
     luat_kv_watch_free(watch);
     attack_ends();
 }

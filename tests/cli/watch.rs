@@ -95,8 +95,8 @@ fn watch_goes_on_from_a_token() {
     assert_eq!(watch(&["--max", "1"]).ok(), "put\td\n");
     watch(&[]).fails(1);
     assert_eq!(project.run(&["watch", "--max", "3", "--since", token.trim()]).ok(), "put\ta\nput\tc\nput\td\n");
-    // An empty file is none.
-    assert_eq!(project.shell("true >none; $K watch --resume none --existing --max 1").ok(), "put\ta\n");
+    assert_eq!(project.shell("$K watch --resume new --existing --max 1").ok(), "put\ta\n");
+    assert!(project.shell("true >none; $K watch --resume none").fails(2).contains("none is empty"));
     assert!(project.shell("echo x >none; $K watch --resume none").fails(2).contains("the token is malformed"));
     assert!(project.run(&["watch", "--resume", "none/none"]).fails(3).contains("none/none"));
     assert!(project.run(&["watch", "--since", &token, "--existing"]).fails(2).contains("cannot be used with"));
@@ -108,7 +108,8 @@ fn watch_goes_on_from_a_token() {
 fn watch_replaces_only_the_file_of_its_token() {
     let project = Project::new();
     project.run(&["put", "a", "1"]).ok();
-    let made = "true >real; ln -s real link; mkfifo fifo; $K watch --resume link --timeout 0 2>&1; find link -type l";
+    let made = "mv new real; ln -s real link; mkfifo fifo; $K watch --resume link --timeout 0 2>&1; find link -type l";
+    project.run(&["watch", "--resume", "new", "--timeout", "0"]).fails(1);
     assert!(project.shell(made).ok().ends_with("\nlink\n"));
     project.run(&["put", "a", "2"]).ok();
     assert_eq!(project.run(&["watch", "--resume", "real", "--max", "1"]).ok(), "put\ta\n");
@@ -123,6 +124,8 @@ fn watch_ends_when_it_should() {
     project.run(&["put", "key", "1"]).ok();
     assert!(project.run(&["watch", "--timeout", "0.1"]).fails(1).contains("nothing has changed for 0.1 s"));
     project.run(&["watch", "--timeout", "0"]).fails(1);
+    assert_eq!(project.run(&["watch", "--existing", "--timeout", "0"]).ok(), "put\tkey\n");
+    assert_eq!(project.run(&["watch", "--existing", "--prefix", "k", "--max", "1"]).ok(), "put\tkey\n");
     let line = "($K watch --max 2 & while kill -0 $! 2>/dev/null; do $K incr n >&2; $K incr m >&2; done) 2>/dev/null";
     assert_eq!(project.shell(line).ok().lines().count(), 2);
     // The reader of the output ends.
@@ -132,9 +135,21 @@ fn watch_ends_when_it_should() {
         (&["--timeout", "x"], "it is a number of seconds"),
         (&["--max", "0"], "it is a whole number, at least 1"),
         (&["a", "--key", "b"], "cannot be used with"),
+        (&["a", "--prefix", "b"], "cannot be used with"),
         (&["--key", ""], "the key is empty"),
     ] {
         let args: Vec<_> = ["watch"].iter().chain(args).copied().collect();
         assert!(project.run(&args).fails(2).contains(words), "{args:?}");
     }
+}
+
+#[test]
+fn two_watches_may_use_one_file() {
+    let project = Project::new();
+    project.run(&["put", "a", "1"]).ok();
+    let both = "for i in 1 2; do $K watch --resume seen --max 20 >out$i & eval p$i=\\$!; done
+        while kill -0 $p1 2>/dev/null || kill -0 $p2 2>/dev/null; do $K incr n >/dev/null; done
+        wait $p1 && wait $p2 && cat out1 out2";
+    assert_eq!(project.shell(both).ok().lines().count(), 40);
+    assert!(project.run(&["watch", "--resume", "seen", "--timeout", "0"]).status.is_some_and(|status| status < 2));
 }

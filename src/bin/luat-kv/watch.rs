@@ -31,12 +31,14 @@ with tabs between them; with --values, after a put, the value. Control character
 shown as by `list`. Changes that follow each other quickly may be told as one, the
 last. An expiry is told with the next change, or when the row is removed.
 
-It ends when it has printed --max lines or its output is closed, or with status 1
-after --timeout seconds without a change. Otherwise it goes on until it is stopped.
+It ends when it has printed --max lines or its output is closed, or after --timeout
+seconds without a change, with status 1 if there was none at all. Otherwise it goes on
+until it is stopped.
 
 With --resume, a file contains what it has told of. The next time it goes on from
 there, however long it was stopped, and tells what has changed meanwhile. If it is
-killed, the last changes may be told again. Each watch needs a file of its own: one of
+killed, the last changes may be told again. What it has printed counts as told, also if
+a program that reads its output ends before it has read that. Each watch needs a file of its own: one of
 other keys would forget what the file contains of these.
 
 With --json, one line each: {\"type\":\"put\",\"key\":\"post:1\",\"version\":\"…\"} with the
@@ -46,6 +48,9 @@ pub struct Watch {
     /// Only keys that begin with this
     #[arg(default_value = "", hide_default_value = true)]
     prefix: String,
+    /// The same, as in `list`
+    #[arg(long = "prefix", value_name = "PREFIX", conflicts_with_all = ["prefix", "key"])]
+    named_prefix: Option<String>,
     /// Only this key; may be repeated
     #[arg(short, long, value_name = "KEY", conflicts_with = "prefix")]
     key: Vec<String>,
@@ -78,10 +83,10 @@ pub fn watch(place: &Place, args: &Watch, out: &mut Output) -> Result<(), Fail> 
     let saved = file.as_deref().map_or(Ok(String::new()), saved)?;
     let since = args.since.as_deref().unwrap_or(&saved);
     let existing = args.existing && since.is_empty();
-    let options =
-        WatchOptions::new().keys(&keys).prefix(&args.prefix).existing(existing).since(since).values(args.values);
+    let prefix = args.named_prefix.as_ref().unwrap_or(&args.prefix);
+    let options = WatchOptions::new().keys(&keys).prefix(prefix).existing(existing).since(since).values(args.values);
     let watch = place.namespace(Access::Read)?.watch(&options)?;
-    let (mut left, mut last) = (args.max.unwrap_or(u64::MAX), Instant::now());
+    let (mut left, mut last, mut has_told) = (args.max.unwrap_or(u64::MAX), Instant::now(), false);
     let save = |handled| file.as_deref().map_or(Ok(()), |path| save(path, &watch.token(handled)?));
     save(0)?;
     loop {
@@ -93,12 +98,15 @@ pub fn watch(place: &Place, args: &Watch, out: &mut Output) -> Result<(), Fail> 
             }
             match args.timeout {
                 Some(timeout) if last.elapsed() >= timeout => {
+                    if has_told {
+                        return Ok(());
+                    }
                     return Err(Fail::No(format!("nothing has changed for {} s", timeout.as_secs_f64())));
                 }
                 _ => continue,
             }
         }
-        last = Instant::now();
+        (last, has_told) = (Instant::now(), true);
         let told = usize::try_from(left).map_or(changes.len(), |left| changes.len().min(left));
         changes[..told].iter().try_for_each(|change| print(change, out))?;
         out.flush()?;
@@ -124,6 +132,10 @@ fn replaceable(path: &Path) -> Result<PathBuf, Fail> {
 /// Returns the token in a file; an empty one if there is no file.
 fn saved(path: &Path) -> Result<String, Fail> {
     match fs::read_to_string(path) {
+        // A file that lost its contents would silently lose changes.
+        Ok(text) if text.trim_end().is_empty() => {
+            Err(Fail::Usage(format!("{} is empty; remove it to begin now", path.display())))
+        }
         Ok(text) => Ok(text.trim_end().to_owned()),
         Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(String::new()),
         Err(why) => Err(Fail::at(path, why)),
@@ -134,7 +146,8 @@ fn saved(path: &Path) -> Result<String, Fail> {
 /// only its owner may read it, as the database.
 fn save(path: &Path, token: &str) -> Result<(), Fail> {
     let mut new = path.as_os_str().to_owned();
-    new.push(".new");
+    // Another process may use the same file, while a supervisor replaces it.
+    new.push(format!(".{}.new", std::process::id()));
     let write = || {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true);
