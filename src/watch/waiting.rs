@@ -68,7 +68,7 @@ pub(super) struct Looks {
     /// When the last look ended, and how long it took, if it found nothing.
     vain: Option<(Instant, Duration)>,
     /// How long each has taken.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "sqlite"))]
     took: Vec<Duration>,
 }
 
@@ -79,7 +79,7 @@ impl Looks {
         let (moment, found) = look()?;
         let ended = Instant::now();
         self.changed = Some(ended);
-        #[cfg(test)]
+        #[cfg(all(test, feature = "sqlite"))]
         self.took.push(ended.duration_since(begun));
         self.vain = found.changes.is_empty().then(|| (ended, ended.duration_since(begun)));
         Ok((moment, found))
@@ -165,7 +165,7 @@ impl Drop for Watch {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "sqlite"))]
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread;
