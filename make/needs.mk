@@ -28,11 +28,12 @@ packages-valgrind  := valgrind libc6-dbg sqlite3
 packages-sanitizer := binutils sqlite3
 packages-fuzz      := g++ binutils
 packages-postgres := postgresql libpq5 pgbouncer python3-venv python3-dev
+packages-dist      := debootstrap
 packages-demo-postgres := lua5.4 postgresql libpq5
 packages-browsers = $(packages-wasm) lua5.4 lua-unit chromium firefox-esr webkit2gtk-driver xvfb
 # All at once for `make test`, since each run of apt takes time.
 sets             := c++ cli c luajit lua rocks exports setup abi install man clang++ go node python valgrind sanitizer fuzz \
-    browsers docs postgres
+    browsers docs postgres dist
 packages-test     = $(sort $(foreach set,$(sets),$(packages-$(set))))
 
 # How to check that a Debian package, or the same software from elsewhere, is installed.
@@ -80,6 +81,7 @@ has-xvfb          := command -v Xvfb
 has-postgresql    := tests/postgres/server.py --version
 has-libpq5        := python3 -c 'import ctypes; ctypes.CDLL("libpq.so.5")'
 has-pgbouncer     := PATH="$$PATH:/usr/sbin" command -v pgbouncer
+has-debootstrap   := PATH="$$PATH:/usr/sbin" command -v debootstrap
 has-liblmdb-dev   := test -f /usr/include/lmdb.h
 has-libhiredis-dev := test -f /usr/include/hiredis/hiredis.h
 has-redis-tools   := command -v redis-check-rdb

@@ -1,0 +1,23 @@
+# ---- Packages that install without Rust and without a clone: dist/
+
+# Each part adds its files to dist, and its suites, which install these files on a Debian 12 that has nothing else of
+# ours (tests/dist/run), to test-dist.
+dist-parts  :=
+test-dist   := $(dist-parts:%=test-%)
+.PHONY: dist $(dist-parts) test-dist $(test-dist)
+dist: $(dist-parts) ## builds all packages into dist/, with their SHA256SUMS
+	@cd dist && find . -type f ! -name SHA256SUMS -printf '%P\n' | LC_ALL=C sort | xargs sha256sum >SHA256SUMS
+
+# Packages are the same bytes whenever and wherever they are built: times in them are that of the commit.
+$(dist-parts): export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
+
+test-dist: $(test-dist) ## installs each package on a Debian 12 without Rust and without a clone
+$(test-dist): test-dist-%: dist-% need-dist
+	@tests/runner tap $@ tests/dist/run $*
+
+# What the wheel and the npm package bring runs on systems with glibc 2.28 or later (2018), Debian 11 and RHEL 8 among
+# them. What Debian 12 links needs 2.34. The code is the same: zig, which brings the libraries to link against, only
+# links it.
+glibc    := 2.28
+zig      := target/zig/bin/python -m ziglang
+portable := target/portable/libluat_kv.so.$(abi)
