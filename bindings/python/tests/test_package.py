@@ -196,14 +196,19 @@ with luat_kv.open_memory() as store:
 
 
 @pytest.mark.parametrize(
-    ("requirements", "script"), [("requirements.txt", "environment"), ("bench/requirements.txt", "bench/run")]
+    ("requirements", "script"),
+    [
+        ("requirements.txt", "environment"),
+        ("adapters/sources.txt", "environment"),
+        ("bench/requirements.txt", "bench/run"),
+    ],
 )
 def test_what_tests_and_bench_need_is_pinned_by_its_hashes(requirements: str, script: str) -> None:
     text = (HERE / requirements).read_text()
     pins = [line for line in text.replace("\\\n", "").splitlines() if not line.startswith("#")]
     assert pins
     for pin in pins:
-        assert re.fullmatch(r"\w+==[\d.]+(; python_version < \"[\d.]+\")?(\s+--hash=sha256:[0-9a-f]{64})+", pin), pin
+        assert re.fullmatch(r"[\w-]+==[\d.]+(; python_version < \"[\d.]+\")?(\s+--hash=sha256:[0-9a-f]{64})+", pin), pin
     assert f"--require-hashes -r bindings/python/{requirements}" in (HERE / script).read_text()
 
 
