@@ -17,7 +17,19 @@ $(test-dist): test-dist-%: dist-% need-dist
 
 # What the wheel and the npm package bring runs on systems with glibc 2.28 or later (2018), Debian 11 and RHEL 8 among
 # them. What Debian 12 links needs 2.34. The code is the same: zig, which brings the libraries to link against, only
-# links it.
+# links it. (Its linker takes the flags of target/lib/%.so, all but -O1, and -z defs finds what an older glibc lacks.)
+# There is none for macOS, whose own linker takes an older version in MACOSX_DEPLOYMENT_TARGET.
 glibc    := 2.28
 zig      := target/zig/bin/python -m ziglang
 portable := target/portable/libluat_kv.so.$(abi)
+target/zig/made: make/dist/zig.txt | need-portable
+	rm -rf $(@D)
+	python3 -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	touch $@
+$(portable): target/lib/libluat_kv.a include/luat_kv.map target/zig/made make/dist.mk
+	@mkdir -p $(@D)
+	ZIG_GLOBAL_CACHE_DIR=target/zig/cache ZIG_LOCAL_CACHE_DIR=target/zig/cache $(zig) cc \
+	    -target $(shell uname -m)-linux-gnu.$(glibc) -shared -o $@ target/lib/luat_kv.o -Wl,-soname,$(@F) \
+	    -Wl,--version-script=include/luat_kv.map -Wl,--gc-sections -Wl,-z,nodelete,-z,relro,-z,now,-z,defs \
+	    -Wl,--build-id=sha1 -Wl,-s -Wl,--as-needed $(link-needs) $(shell $(CC) -print-file-name=libgcc_s.so.1)

@@ -29,11 +29,12 @@ packages-sanitizer := binutils sqlite3
 packages-fuzz      := g++ binutils
 packages-postgres := postgresql libpq5 pgbouncer python3-venv python3-dev
 packages-dist      := debootstrap
+packages-portable  := python3-venv
 packages-demo-postgres := lua5.4 postgresql libpq5
 packages-browsers = $(packages-wasm) lua5.4 lua-unit chromium firefox-esr webkit2gtk-driver xvfb
 # All at once for `make test`, since each run of apt takes time.
 sets             := c++ cli c luajit lua rocks exports setup abi install man clang++ go node python valgrind sanitizer fuzz \
-    browsers docs postgres dist
+    browsers docs postgres dist portable
 packages-test     = $(sort $(foreach set,$(sets),$(packages-$(set))))
 
 # How to check that a Debian package, or the same software from elsewhere, is installed.

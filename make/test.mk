@@ -13,7 +13,7 @@ test-c       := $(foreach link,shared static,$(patsubst tests/c/test_%.c,c-$(lin
 test-lua     := $(LUAS:%=lua-%) lua-mixed lua-panic lua-quick lua-starved lua-instructions
 test-rocks   := rocks
 test-readme  := readme
-test-exports := exports-shared exports-static exports-lua
+test-exports := exports-shared exports-static exports-lua exports-portable
 test-install := install-tree
 test-setup   := setup runner version
 test-abi     := abi-promise
@@ -49,7 +49,7 @@ test-c: $(test-c) ## tests/c on the shared and on the static library
 test-lua: $(test-lua) ## tests/lua on the stock interpreter of each Lua
 test-rocks: $(test-rocks) ## LuaRocks: the rockspec, in a clone of what is committed
 test-readme: $(test-readme) ## the Lua in README.md, as it stands
-test-exports: $(test-exports) ## that the libraries export our names only
+test-exports: $(test-exports) ## that the libraries export our names only, and that those for older systems need no more than these have
 test-install: $(test-install) ## what strangers build on an installed tree, with pkg-config and CMake
 test-setup: $(test-setup) ## what make says and does where Rust, rights or a free apt are missing; the test runner itself; that every file has the same version
 test-abi: $(test-abi) ## the ABI that was promised against the one that is
@@ -181,6 +181,8 @@ readme: lib target/lua/5.4/luat_kv.so
 exports-shared: file := target/lib/libluat_kv.so
 exports-static: file := target/lib/libluat_kv.a
 exports-lua: file := target/lua/5.4/luat_kv.so
+exports-portable: file = $(portable) $(glibc)
+exports-portable: $(portable)
 $(test-exports): exports-%: lib target/lua/5.4/luat_kv.so
 	@tests/runner check $@ tests/exports $* $(file)
 
