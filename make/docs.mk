@@ -1,9 +1,21 @@
-# ---- Documentation from the comments of the headers: manual pages and HTML
+# ---- Documentation: the site, with what there is to read and the headers as HTML; and manual pages
 
-.PHONY: docs man
-docs: need-docs ## renders the C and the C++ header: target/docs/html/index.html
-	@rm -rf target/docs && mkdir -p target/docs
-	{ cat make/docs/Doxyfile; echo 'OUTPUT_DIRECTORY = target/docs'; echo 'PROJECT_NUMBER = $(version)'; } | doxygen -
+.PHONY: docs docs-headers man
+sphinx := target/docs-env/bin/sphinx-build
+docs: docs-headers $(sphinx) ## builds the site of all documentation, with a search: target/docs/html/index.html
+	$(sphinx) --quiet --fail-on-warning --keep-going --fresh-env --doctree-dir target/docs/doctrees \
+	    --conf-dir make/docs/site --define html_title='luat_kv $(version)' . target/docs/html
+
+# The folder of the site, with the part of it that Doxygen makes.
+docs-headers: need-docs
+	@rm -rf target/docs && mkdir -p target/docs/html
+	{ cat make/docs/Doxyfile; echo 'OUTPUT_DIRECTORY = target/docs/html'; echo 'PROJECT_NUMBER = $(version)'; } | doxygen -
+
+$(sphinx): make/docs/site/requirements.txt | need-docs
+	rm -rf target/docs-env
+	python3 -m venv target/docs-env
+	target/docs-env/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
 
 # One page for each function, and one for all. Pages of options structs name their _init function. The date of a page is
 # that of the header, or the one that a packager sets.

@@ -4,7 +4,7 @@
 # on a machine that lacks those of others. Targets in no list need only Rust and a C compiler.
 packages-demo    := lua5.4
 packages-bench   := postgresql libpq5 lua5.4 lua-cjson liblua5.4-dev liblmdb-dev libhiredis-dev redis-tools python3-venv
-packages-docs    := doxygen
+packages-docs    := doxygen python3-venv
 packages-header  := lua5.4 nodejs
 packages-wasm     = nodejs npm clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32 $(if $(own-std),,rustc-web rust-web-src)
 # Suites, and groups of suites.
@@ -21,6 +21,7 @@ packages-install := g++ binutils pkg-config cmake man-db
 packages-man     := mandoc man-db groff-base
 packages-clang++ := g++ clang
 packages-go      := golang pkg-config sqlite3
+packages-docs-site := $(packages-docs) chromium
 packages-bench-go := $(packages-go) golang-github-coreos-bbolt-dev
 packages-node    := nodejs npm sqlite3
 packages-python  := python3-venv python3-dev
@@ -34,7 +35,7 @@ packages-demo-postgres := lua5.4 postgresql libpq5
 packages-browsers = $(packages-wasm) lua5.4 lua-unit chromium firefox-esr webkit2gtk-driver xvfb
 # All at once for `make test`, since each run of apt takes time.
 sets             := c++ cli c luajit lua rocks exports setup abi install man clang++ go node python valgrind sanitizer fuzz \
-    browsers docs postgres dist portable
+    browsers docs docs-site postgres dist portable
 packages-test     = $(sort $(foreach set,$(sets),$(packages-$(set))))
 
 # How to check that a Debian package, or the same software from elsewhere, is installed.
