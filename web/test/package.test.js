@@ -38,6 +38,10 @@ test("it packs what it needs, and nothing else", () => {
     "LICENSE-MIT",
     "LICENSE-APACHE",
     "src/index.js",
+    "src/adapters/keyv.d.ts",
+    "src/adapters/keyv.js",
+    "src/adapters/open.d.ts",
+    "src/adapters/unstorage.d.ts",
     "src/persist/opfs.js",
     "src/with-lua.js",
   ];

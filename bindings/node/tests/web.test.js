@@ -1,7 +1,7 @@
 // The package for browsers, web/, has the same names for the same things.
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
 import { here, root } from "./support.js";
@@ -48,6 +48,15 @@ const MEMBERS = {
   ImportOptions: [[], []],
   Stats: [["fileSize", "path"], ["memory"]],
 };
+
+test("the adapters are the same files, but for how a store is opened", () => {
+  const [web, node] = [join(root, "web/src/adapters"), join(here, "../lib/adapters")];
+  assert.deepEqual(readdirSync(node), readdirSync(web));
+  for (const name of readdirSync(web)) {
+    if (name.startsWith("open.")) continue;
+    assert.equal(readFileSync(join(node, name), "utf8"), readFileSync(join(web, name), "utf8"), `${name}: make adapters`);
+  }
+});
 
 test("both packages export the same names", () => {
   assert.deepEqual(only(exported(own), exported(web)), OWN_TYPES);
