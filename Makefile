@@ -25,6 +25,16 @@ help: ## lists the targets
 
 .PHONY: lib lua cli header abi clean
 system := $(shell uname)
+
+# What is installed contains no paths of the machine that built it, so the same sources give the same bytes in any folder.
+# Messages of panics, which have such paths, name files of crates, and those of Rust's own library as they are named
+# where its sources are not installed. (In `vendor` are the crates of the source tarball.) Cargo takes flags apart at
+# spaces, so a folder that has one is left as it is.
+no-paths = $(call renamed,$(CURDIR)/vendor,crates) \
+    $(call renamed,$(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src,crates) \
+    $(call renamed,$(shell rustc --print sysroot)/lib/rustlib/src/rust,/rustc/$(shell rustc -vV | sed -n 's/^commit-hash: //p'))
+renamed  = $(if $(filter 1,$(words $1)),--remap-path-prefix=$1=$2)
+
 lib: target/lib/libluat_kv.$(if $(filter Darwin,$(system)),dylib,so) man ## builds the C library, all that `make install` installs: target/lib/libluat_kv.so and .a
 
 # What cargo links has no SONAME and no symbol versions, since rustc brings a version script of its own and linkers take
@@ -39,6 +49,7 @@ functions := $(shell sed -n 's/^ *\(luat_kv_[a-z0-9_]*\);/\1/p' include/luat_kv.
 ifeq ($(system),Darwin)
 include make/macos.mk
 else
+target/lib/libluat_kv.a: export CARGO_BUILD_RUSTFLAGS = $(no-paths)
 target/lib/libluat_kv.a: from := release
 target/lib/libluat_kv.a: cargo := --release
 # For tests: with panics on demand, and rustc's own checks.
@@ -70,6 +81,7 @@ lua: target/lua/$(LUA)/luat_kv.so ## builds the Lua module: target/lua/5.4/luat_
 built   := target/lua/build/lua
 module   = --package luat_kv_lua --features lua$(subst .,,$1)
 module-sources := $(sources) lua/module/Cargo.toml lua/module/lib.rs lua/luat_kv_ffi/plain.lua
+$(LUAS:%=target/lua/%/luat_kv.so): export CARGO_BUILD_RUSTFLAGS = $(no-paths)
 $(LUAS:%=target/lua/%/luat_kv.so): target/lua/%/luat_kv.so: $(module-sources) | toolchain
 	rm -f $(built)/libluat_kv_lua.so $(built)/deps/libluat_kv_lua.so
 	cargo build --profile lua $(call module,$*) --target-dir target/lua/build
@@ -77,6 +89,7 @@ $(LUAS:%=target/lua/%/luat_kv.so): target/lua/%/luat_kv.so: $(module-sources) | 
 
 # Beside the C library, which it is the same code as. Where the two are built in turn cargo notices, and builds the
 # library again for each.
+cli: export CARGO_BUILD_RUSTFLAGS = $(no-paths)
 cli: toolchain ## builds the command-line tool: target/release/luat-kv
 	cargo build --release $(features-cli) --bin luat-kv
 
