@@ -2,7 +2,7 @@
 
 # Each part adds its files to dist, and its suites, which install these files on a Debian 12 that has nothing else of
 # ours (tests/dist/run), to test-dist.
-dist-parts  :=
+dist-parts  := dist-sbom
 test-dist   := $(dist-parts:%=test-%)
 .PHONY: dist $(dist-parts) test-dist $(test-dist)
 dist: $(dist-parts) ## builds all packages into dist/, with their SHA256SUMS
@@ -12,7 +12,8 @@ dist: $(dist-parts) ## builds all packages into dist/, with their SHA256SUMS
 $(dist-parts): export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
 
 test-dist: $(test-dist) ## installs each package on a Debian 12 without Rust and without a clone
-$(test-dist): test-dist-%: dist-% need-dist
+in-debian := $(patsubst tests/dist/%.sh,test-dist-%,$(wildcard tests/dist/*.sh))
+$(in-debian): test-dist-%: dist-% need-dist
 	@tests/runner tap $@ tests/dist/run $*
 
 # What the wheel and the npm package bring runs on systems with glibc 2.28 or later (2018), Debian 11 and RHEL 8 among
@@ -33,3 +34,26 @@ $(portable): target/lib/libluat_kv.a include/luat_kv.map target/zig/made make/di
 	    -target $(shell uname -m)-linux-gnu.$(glibc) -shared -o $@ target/lib/luat_kv.o -Wl,-soname,$(@F) \
 	    -Wl,--version-script=include/luat_kv.map -Wl,--gc-sections -Wl,-z,nodelete,-z,relro,-z,now,-z,defs \
 	    -Wl,--build-id=sha1 -Wl,-s -Wl,--as-needed $(link-needs) $(shell $(CC) -print-file-name=libgcc_s.so.1)
+
+# What packages are built and checked with.
+tools := target/dist/tools/bin/python
+$(tools): make/dist/tools.txt | need-python
+	rm -rf target/dist/tools
+	python3 -m venv target/dist/tools
+	$(tools) -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	touch $@
+
+# ---- What is compiled into the library, the tool and the Lua modules. All packages contain the notices.
+
+notices := target/dist/THIRD-PARTY-LICENSES
+sbom     = dist/luat_kv-$(version).spdx.json
+$(notices): make/dist/sbom.py Cargo.toml Cargo.lock lua/module/Cargo.toml | toolchain
+	@mkdir -p $(@D)
+	make/dist/sbom.py notices >$@
+dist-sbom: toolchain
+	@mkdir -p dist
+	make/dist/sbom.py spdx >$(sbom)
+dist-sbom: $(notices)
+test-dist-sbom: dist-sbom lib cli target/lua/5.4/luat_kv.so $(tools)
+	@tests/runner tap $@ $(tools) tests/dist/sbom.py $(sbom) $(notices) target/lib/libluat_kv.so target/release/luat-kv \
+	    target/lua/5.4/luat_kv.so
