@@ -22,6 +22,7 @@ packages-man     := mandoc man-db groff-base
 packages-clang++ := g++ clang
 packages-go      := golang pkg-config sqlite3
 packages-docs-site := $(packages-docs) chromium
+packages-docs-messages := python3 lua5.4 pkg-config postgresql libpq5
 packages-bench-go := $(packages-go) golang-github-coreos-bbolt-dev
 packages-node    := nodejs npm sqlite3
 packages-python  := python3-venv python3-dev
@@ -35,7 +36,7 @@ packages-demo-postgres := lua5.4 postgresql libpq5
 packages-browsers = $(packages-wasm) lua5.4 lua-unit chromium firefox-esr webkit2gtk-driver xvfb
 # All at once for `make test`, since each run of apt takes time.
 sets             := c++ cli c luajit lua rocks exports setup abi install man clang++ go node python valgrind sanitizer fuzz \
-    browsers docs docs-site postgres dist portable
+    browsers docs docs-site docs-messages postgres dist portable
 packages-test     = $(sort $(foreach set,$(sets),$(packages-$(set))))
 
 # How to check that a Debian package, or the same software from elsewhere, is installed.

@@ -18,7 +18,7 @@ test-install := install-tree
 test-setup   := setup runner version
 test-abi     := abi-promise
 check-cross  := cross
-test-docs    := docs-man docs-doxygen docs-links docs-site docs-c
+test-docs    := docs-man docs-doxygen docs-links docs-messages docs-site docs-c
 # Most suites run one after another, since they build the same things or use every core. The others run two at a time.
 one-by-one    = $(lint) $(test-header) $(test-rust) $(test-cli) $(test-lua) $(test-rocks) $(test-readme) $(test-exports) \
                 $(test-install) $(test-setup) $(test-abi) $(test-docs) $(test-hosts)
@@ -54,7 +54,7 @@ test-install: $(test-install) ## what strangers build on an installed tree, with
 test-setup: $(test-setup) ## what make says and does where Rust, rights or a free apt are missing; the test runner itself; that every file has the same version
 test-abi: $(test-abi) ## the ABI that was promised against the one that is
 check-cross: $(check-cross) ## that the crate compiles for other platforms without warnings, and with the oldest Rust: docs/platforms.md
-test-docs: $(test-docs) ## the manual pages and the HTML that the headers give, the links in what there is to read, and the site of it all
+test-docs: $(test-docs) ## the manual pages and the HTML that the headers give, the links and messages in what there is to read, and the site of it all
 
 $(SUITES): toolchain
 $(lint): components
@@ -72,6 +72,7 @@ abi-promise: need-abi
 docs-man: need-man
 docs-doxygen: need-docs
 docs-site: need-docs-site
+docs-messages: need-docs-messages
 
 # The runner's time limit is long enough for most suites, but these build much, or run everything under valgrind.
 $(test-rust) cli-commands cross rocks $(test-lua) $(test-wasm) $(sanitized): export SUITE_SECONDS ?= 2400
@@ -203,6 +204,8 @@ docs-doxygen:
 	@tests/runner tap $@ tests/docs/doxygen
 docs-links:
 	@tests/runner tap $@ tests/docs/links
+docs-messages: lib
+	@tests/runner tap $@ tests/docs/messages
 docs-site:
 	@tests/runner tap $@ tests/docs/site
 docs-c: lib man
