@@ -7,9 +7,10 @@ from fnmatch import fnmatchcase
 
 patterns = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs/**.md", "bindings/*/README.md", "web/README.md"]
 
-# A part is a heading and its pages. A page is its name, or a shorter title and its name. One with * is all that are left.
+# A part is a heading and its pages. A page is its name, or a shorter title and its name. `self` is the first page, and one
+# with * stands for all that are left.
 parts = {
-    "Which store": ["docs/comparison"],
+    "Start here": ["Overview <self>", "docs/comparison"],
     "Languages": [
         "Lua <docs/lua>",
         "LuaJIT's FFI <docs/luajit-ffi>",
@@ -40,9 +41,9 @@ def tables(found):
                 taken = [page for page in left if fnmatchcase(page, name) and page not in named]
                 entries += taken
                 left = [page for page in left if page not in taken]
-            elif name in left:
+            elif name in left or name == "self":
                 entries.append(entry)
-                left.remove(name)
+                left = [page for page in left if page != name]
         if entries:
             yield "\n".join(["", "```{toctree}", ":hidden:", f":caption: {caption}", "", *entries, "```", ""])
 
