@@ -87,7 +87,7 @@ enum class errc : luat_kv_status {
     limit = LUAT_KV_LIMIT,        ///< Something is longer, or a lifetime shorter, than the store's limits allow.
     nomem = LUAT_KV_NOMEM,        ///< Memory ran out in the library.
     panic = LUAT_KV_PANIC,        ///< A bug in the library was caught. The store can still be used. Please report it.
-    internal = LUAT_KV_INTERNAL   ///< SQLite returned an unexpected result.
+    internal = LUAT_KV_INTERNAL   ///< SQLite, or a PostgreSQL server, returned an unexpected result.
 };
 
 /// The exception of this interface. what() is one line of UTF-8, such as "luat_kv: BUSY: …".
@@ -1090,8 +1090,8 @@ struct stats {
     cache_stats cache{};                       ///< The cache of values.
 };
 
-/// A database file, or memory, that contains namespaces. Paths are bytes in the system's encoding, UTF-8 on Windows.
-/// On other systems, a std::filesystem::path is also accepted.
+/// A database file, a PostgreSQL database, or memory, that contains namespaces. Paths are bytes in the system's encoding,
+/// UTF-8 on Windows. On other systems, a std::filesystem::path is also accepted.
 class store {
 public:
     /// Opens the database file at a path. If it is missing, it is created, with its folders.
@@ -1169,7 +1169,8 @@ public:
     /// Moves the log beside the file into it. Returns whether all of it was moved.
     bool checkpoint() { return detail::ask<int>(luat_kv_checkpoint, get()) != 0; }
 
-    /// Copies the whole store, as of one moment, into a new database file. Others can write meanwhile.
+    /// Copies the whole store, as of one moment, into a new database file. Others can write meanwhile. With PostgreSQL it is
+/// errc::invalid: use pg_dump.
     void backup(const std::string& path) const { detail::call(luat_kv_backup, get(), detail::path(path)); }
 
     /// Frees the handle. A second call has no effect. Namespaces and batches can still be used, and the file is closed

@@ -40,7 +40,7 @@ pub const LUAT_KV_LIMIT: luat_kv_status = -6;
 pub const LUAT_KV_NOMEM: luat_kv_status = -7;
 /// A bug in the library was caught. The store can still be used. Please report it.
 pub const LUAT_KV_PANIC: luat_kv_status = -8;
-/// SQLite returned an unexpected result.
+/// SQLite, or a PostgreSQL server, returned an unexpected result.
 pub const LUAT_KV_INTERNAL: luat_kv_status = -9;
 
 pub(super) fn status_of(code: Code) -> luat_kv_status {

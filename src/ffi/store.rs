@@ -13,8 +13,8 @@ use crate::error::Result;
 use crate::store::Store;
 use crate::types::OpenOptions;
 
-/// A store: a database file, or memory, that contains namespaces. Any thread may use it at any time. Close it with
-/// luat_kv_close().
+/// A store: a database file, a PostgreSQL database, or memory, that contains namespaces. Any thread may use it at any time.
+/// Close it with luat_kv_close().
 pub struct luat_kv_store(pub(super) Store, CString);
 
 #[cfg(target_family = "wasm")]
@@ -208,7 +208,8 @@ pub unsafe extern "C" fn luat_kv_sweep(
 /// Rewrites the file without the space that removed entries have left. Meanwhile other calls that write wait, in this
 /// process and others, at most for their busy timeout. It takes at most as much disk space as the used part of the
 /// file, twice: once beside the file, for its log, and once for a temporary file (in the folder that SQLITE_TMPDIR
-/// names, or else TMPDIR, or else in /var/tmp). The message of a full disk says how much that is. Does nothing in memory.
+/// names, or else TMPDIR, or else in /var/tmp). The message of a full disk says how much that is. Does nothing in memory,
+/// and with PostgreSQL, whose server does it by itself.
 ///
 /// Statuses: OK; INVALID; IO, also for a full disk; BUSY, CORRUPT, READONLY, NOMEM. Thread-safe.
 ///
@@ -222,7 +223,8 @@ pub unsafe extern "C" fn luat_kv_compact(store: *mut luat_kv_store, error: *mut 
     })
 }
 
-/// Moves the log beside the file into it. SQLite also does this by itself from time to time. Does nothing in memory.
+/// Moves the log beside the file into it. SQLite also does this by itself from time to time. Does nothing in memory, and
+/// with PostgreSQL.
 ///
 /// complete  nullable; 1 if all of the log was moved; 0 if another writer, or a reader of an older state, held back a
 ///           part of it, and after an error.
@@ -250,8 +252,8 @@ pub unsafe extern "C" fn luat_kv_checkpoint(
 ///
 /// path      a C string, as for luat_kv_open(). Its folder must exist, and the file must not.
 ///
-/// Statuses: OK; INVALID, also for a store in memory: use luat_kv_export(); IO, also for a full disk, and for an
-/// existing file; BUSY, CORRUPT, NOMEM. Thread-safe.
+/// Statuses: OK; INVALID, also for a store in memory: use luat_kv_export(), and with PostgreSQL: use pg_dump; IO, also for a
+/// full disk, and for an existing file; BUSY, CORRUPT, NOMEM. Thread-safe.
 ///
 /// # Safety
 /// Each pointer is NULL, or valid as described above.

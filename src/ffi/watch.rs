@@ -81,8 +81,8 @@ pub unsafe extern "C" fn luat_kv_watch_options_init(options: *mut luat_kv_watch_
 /// options   NULL: the whole namespace.
 /// out       the watch, which keeps the store open. Free it with luat_kv_watch_free(). NULL after an error.
 ///
-/// Statuses: OK; INVALID, also for keys beside a prefix, and a token of another store or namespace; LIMIT, also for more than 1000 keys; IO, BUSY, CORRUPT, NOMEM.
-/// Thread-safe.
+/// Statuses: OK; INVALID, also for keys beside a prefix, and a token of another store or namespace; LIMIT, also for more
+/// than 1000 keys; IO, BUSY, CORRUPT, NOMEM. Thread-safe.
 ///
 /// # Safety
 /// Each pointer is NULL, or valid as described above.

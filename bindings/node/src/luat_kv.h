@@ -200,8 +200,8 @@ typedef struct luat_kv_page luat_kv_page;
 typedef struct luat_kv_stats luat_kv_stats;
 
 /**
- * A store: a database file, or memory, that contains namespaces. Any thread may use it at any time. Close it with
- * luat_kv_close().
+ * A store: a database file, a PostgreSQL database, or memory, that contains namespaces. Any thread may use it at any time.
+ * Close it with luat_kv_close().
  */
 typedef struct luat_kv_store luat_kv_store;
 
@@ -528,7 +528,7 @@ typedef struct luat_kv_watch_options {
 #define LUAT_KV_PANIC -8
 
 /**
- * SQLite returned an unexpected result.
+ * SQLite, or a PostgreSQL server, returned an unexpected result.
  */
 #define LUAT_KV_INTERNAL -9
 
@@ -708,7 +708,8 @@ luat_kv_status luat_kv_sweep(struct luat_kv_store *store,
  * Rewrites the file without the space that removed entries have left. Meanwhile other calls that write wait, in this
  * process and others, at most for their busy timeout. It takes at most as much disk space as the used part of the
  * file, twice: once beside the file, for its log, and once for a temporary file (in the folder that SQLITE_TMPDIR
- * names, or else TMPDIR, or else in /var/tmp). The message of a full disk says how much that is. Does nothing in memory.
+ * names, or else TMPDIR, or else in /var/tmp). The message of a full disk says how much that is. Does nothing in memory,
+ * and with PostgreSQL, whose server does it by itself.
  *
  * Statuses: OK; INVALID; IO, also for a full disk; BUSY, CORRUPT, READONLY, NOMEM. Thread-safe.
  */
@@ -716,7 +717,8 @@ luat_kv_status luat_kv_compact(struct luat_kv_store *store,
                                struct luat_kv_error **error);
 
 /**
- * Moves the log beside the file into it. SQLite also does this by itself from time to time. Does nothing in memory.
+ * Moves the log beside the file into it. SQLite also does this by itself from time to time. Does nothing in memory, and
+ * with PostgreSQL.
  *
  * complete  nullable; 1 if all of the log was moved; 0 if another writer, or a reader of an older state, held back a
  *           part of it, and after an error.
@@ -734,8 +736,8 @@ luat_kv_status luat_kv_checkpoint(struct luat_kv_store *store,
  *
  * path      a C string, as for luat_kv_open(). Its folder must exist, and the file must not.
  *
- * Statuses: OK; INVALID, also for a store in memory: use luat_kv_export(); IO, also for a full disk, and for an
- * existing file; BUSY, CORRUPT, NOMEM. Thread-safe.
+ * Statuses: OK; INVALID, also for a store in memory: use luat_kv_export(), and with PostgreSQL: use pg_dump; IO, also for a
+ * full disk, and for an existing file; BUSY, CORRUPT, NOMEM. Thread-safe.
  */
 luat_kv_status luat_kv_backup(struct luat_kv_store *store,
                               const char *path,
@@ -1415,8 +1417,8 @@ void luat_kv_watch_options_init(struct luat_kv_watch_options *options,
  * options   NULL: the whole namespace.
  * out       the watch, which keeps the store open. Free it with luat_kv_watch_free(). NULL after an error.
  *
- * Statuses: OK; INVALID, also for keys beside a prefix, and a token of another store or namespace; LIMIT, also for more than 1000 keys; IO, BUSY, CORRUPT, NOMEM.
- * Thread-safe.
+ * Statuses: OK; INVALID, also for keys beside a prefix, and a token of another store or namespace; LIMIT, also for more
+ * than 1000 keys; IO, BUSY, CORRUPT, NOMEM. Thread-safe.
  */
 luat_kv_status luat_kv_watch_open(struct luat_kv_namespace *ns,
                                   const struct luat_kv_watch_options *options,
