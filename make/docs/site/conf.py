@@ -8,14 +8,16 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-import navigation  # noqa: E402
 
 project = "luat_kv"
 extensions = ["myst_parser", "navigation", "sources", "headers"]
 root_doc = "README"
-include_patterns = navigation.patterns
-exclude_patterns = ["target", "dist", "**/node_modules", ".*", "**/build"]
+include_patterns = ["**.md"]
+exclude_patterns = ["target", "dist", "fuzz", "tests", "**/node_modules", "**/.*", "**/build"]
 templates_path = ["templates"]
+
+# Code that Pygments cannot colour is shown without colours, as nginx.conf with Lua in it.
+suppress_warnings = ["misc.highlighting_failure"]
 
 # The anchors of headings are those of code hosts.
 myst_heading_anchors = 4

@@ -5,8 +5,6 @@ The Markdown has no directives, since code hosts show it too: the table is added
 
 from fnmatch import fnmatchcase
 
-patterns = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs/**.md", "bindings/*/README.md", "web/README.md"]
-
 # A part is a heading and its pages. A page is its name, or a shorter title and its name. `self` is the first page, and one
 # with * stands for all that are left.
 parts = {
@@ -24,7 +22,7 @@ parts = {
     "Hosts": ["Overview <docs/hosts/README>", "docs/hosts/*"],
     "For all languages": ["docs/storage", "docs/embedding", "docs/watch", "docs/postgres", "docs/troubleshooting"],
     "Background": ["docs/platforms", "docs/performance", "docs/design", "docs/browser-store"],
-    "More": ["docs/*", "bindings/*/README"],
+    "More": ["*"],
     "The project": ["CHANGELOG", "CONTRIBUTING", "SECURITY"],
 }
 
