@@ -6,7 +6,8 @@ END {
     if (failed) exit 1
     print "/** @file\n * The C interface. */"
     print "/** @mainpage The library\n * " preamble[1]
-    for (i = 2; i <= preambles; i++) print " * " linked(preamble[i])
+    # Indented lines are code.
+    for (i = 2; i <= preambles; i++) print " * " (preamble[i] ~ /^    / ? preamble[i] : linked(preamble[i]))
     print " */"
     groups()
     for (i = 1; i <= count; i++) show(order[i], kind[order[i]])

@@ -11,7 +11,7 @@ from pygments.util import ClassNotFound
 from sphinx import addnodes
 
 # These are pages already: see headers.py.
-known = {"include/luat_kv.h": "headers/index", "include/luat_kv.hpp": "headers/namespaceluat__kv"}
+known = {"include/luat_kv.h": "headers/index", "include/luat_kv.hpp": "headers/luat__kv_8hpp"}
 wanted = set()  # paths in the repository
 
 
