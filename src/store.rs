@@ -402,7 +402,7 @@ impl Store {
     /// Rewrites the file without the space that deleted entries have left. Meanwhile writers wait, and it takes at most
     /// as much disk space as the used part of the file, twice: once beside the file, for its log, and once for a
     /// temporary file (in the folder that `SQLITE_TMPDIR` names, or else `TMPDIR`, or else in `/var/tmp`). The error of
-    /// a full disk says how much that is. Does nothing in memory.
+    /// a full disk says how much that is. Does nothing in memory, and on a PostgreSQL server.
     pub fn compact(&self) -> Result<()> {
         self.0.call_for_long(&Cell::new(false), |backend| backend.compact())?;
         self.checkpoint().map(|_| ())
@@ -418,7 +418,8 @@ impl Store {
     }
 
     /// Copies the whole store, as of one moment, into a new file, while others go on writing. The copy gets its name
-    /// when it is complete and checked. An existing file of that name is not replaced.
+    /// when it is complete and checked. An existing file of that name is not replaced. A store in memory, or on a
+    /// PostgreSQL server, is [`Code::Invalid`].
     pub fn backup(&self, path: impl AsRef<Path>) -> Result<()> {
         #[cfg(feature = "sqlite")]
         url::check_path(path.as_ref())?;

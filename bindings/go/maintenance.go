@@ -86,8 +86,9 @@ func (s *Store) Sweep(max int64) (removed int64, err error) {
 	return int64(r.number), check(r)
 }
 
-// Compact rewrites the file without the space that removed entries have left. Meanwhile it needs as much disk space
-// again, and other calls that write wait, in this process and others, at most for their busy timeout.
+// Compact rewrites the file without the space that removed entries have left. Meanwhile other calls that write wait, in
+// this process and others, at most for their busy timeout. It takes at most as much disk space as the used part of the
+// file, twice. It does nothing in memory, and on a PostgreSQL server.
 func (s *Store) Compact() error {
 	if err := s.enter(); err != nil {
 		return err
@@ -108,7 +109,8 @@ func (s *Store) Checkpoint() (complete bool, err error) {
 }
 
 // Backup copies the whole store, as of one moment, into a new database file, while others can write. The file's folder
-// must exist, and the file must not. A store in memory returns ErrInvalid: use Namespace.Export instead.
+// must exist, and the file must not. A store in memory returns ErrInvalid: use Namespace.Export instead. So does one on a
+// PostgreSQL server: use pg_dump.
 func (s *Store) Backup(path string) error {
 	if err := s.enter(); err != nil {
 		return err

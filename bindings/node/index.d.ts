@@ -249,12 +249,12 @@ export class Store {
   stats(): Stats;
   /** Removes expired entries, at most `max` (0: all), and returns how many. Each write also removes a few. */
   sweep(max?: number): number;
-  /** Rewrites the file without the space that removed entries have left. Writers wait meanwhile. */
+  /** Rewrites the file without the space that removed entries have left, while writers wait. Does nothing on a server. */
   compact(): void;
   compactAsync(): Promise<void>;
   /** Moves the log into the file. Returns false if another reader or writer held back a part of it. */
   checkpoint(): boolean;
-  /** Copies the store, as of one moment, into a new file, while others can write. */
+  /** Copies the store, as of one moment, into a new file, while others can write. `INVALID` on a server: use pg_dump. */
   backup(path: Path): void;
   backupAsync(path: Path): Promise<void>;
   /** Closes the store, its namespaces, batches and watches, after calls in the background. A second call has no effect. */

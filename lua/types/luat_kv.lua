@@ -1,6 +1,6 @@
 ---@meta luat_kv
 
---- A key-value store for Luat, with the API of Cloudflare Workers KV, in SQLite or in memory.
+--- A key-value store with the API of Cloudflare Workers KV, in a SQLite file, on a PostgreSQL server, or in memory.
 ---
 --- ```lua
 --- local KV = require("luat_kv")
@@ -167,8 +167,8 @@ function KV.json.encode(value) end
 ---@nodiscard
 function KV.json.decode(text) end
 
---- A file or memory that contains namespaces. It is collected when it is no longer referenced; namespaces keep it
---- alive.
+--- A file, a PostgreSQL database, or memory, that contains namespaces. It is collected when it is no longer referenced;
+--- namespaces keep it alive.
 ---@class luat_kv.Store
 local Store = {}
 
@@ -219,14 +219,14 @@ function Store:namespaces() end
 ---@nodiscard
 function Store:stats() end
 
---- Rewrites the file without the space that deleted entries have left. Meanwhile it needs as much disk space again, and
---- writers wait. Does nothing in memory.
+--- Rewrites the file without the space that deleted entries have left. Meanwhile writers wait, and it takes at most as
+--- much disk space as the used part of the file, twice. Does nothing in memory, and on a PostgreSQL server.
 ---
 --- Errors: `INVALID` if the store is closed, `READONLY`, `BUSY`, `IO`.
 function Store:compact() end
 
 --- Moves the log (`kv.db-wal`) into the file, and returns whether all of it was moved: a reader of an older state holds
---- back the rest. SQLite also does this by itself from time to time.
+--- back the rest. SQLite also does this by itself from time to time. Does nothing in memory, and on a PostgreSQL server.
 ---
 --- Errors: as `compact`.
 ---@return boolean complete
@@ -236,7 +236,7 @@ function Store:checkpoint() end
 --- it is complete and checked.
 ---
 --- Errors: `CORRUPT` if the store is damaged; `IO`, also if there is a file of that name; `INVALID` for a store in
---- memory, or a closed one; `BUSY`.
+--- memory, one on a PostgreSQL server (use `pg_dump`), or a closed one; `BUSY`.
 ---
 --- ```lua
 --- store:backup(os.date("backups/kv-%Y-%m-%d.db"))

@@ -128,7 +128,7 @@ class Store:
         return numbers(lib.luat_kv_sweep, self._handles.store.pointer, most)[0]
 
     def compact(self) -> None:
-        """Rewrites the file without the space that removed entries have left."""
+        """Rewrites the file without the space that removed entries have left. Writers wait meanwhile."""
         error = new_error()
         check(lib.luat_kv_compact(self._handles.store.pointer, error), error)
 
@@ -139,7 +139,7 @@ class Store:
         return bool(complete[0])
 
     def backup(self, path: Path) -> None:
-        """Copies the store, as of one moment, to a file that must not exist. Others can write meanwhile."""
+        """Copies a file's store, as of one moment, to a file that must not exist. Others can write meanwhile."""
         error = new_error()
         check(lib.luat_kv_backup(self._handles.store.pointer, path_of(path), error), error)
 
