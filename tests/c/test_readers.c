@@ -187,10 +187,47 @@ static void a_reader_waits_until_a_log_is_set_up_again(void)
     CHECK_INTEGRITY(scratch("shared/kv.db"));
 }
 
+/* ---- A log that has no change in it */
+
+static void owner_is_killed(void *context)
+{
+    (void)context;
+    become(OWNER, GROUP);
+    kv_open(scratch("shared/kv.db"));
+    kill(getpid(), SIGKILL);
+}
+
+static void reader_opens_and_reads(void *value)
+{
+    become(READER, GROUP);
+    struct kv kv = reader_opens(0);
+    check_holds(kv, "key", value);
+    kv_close(kv);
+}
+
+/* A writer was killed when it had written the header of its log, which is 32 bytes, and no change yet. */
+static void a_log_that_was_only_begun_does_not_matter(void)
+{
+    static const char header[32] = { [16] = 1, 2, 3, 4, 5, 6, 7, 8 }; /* its salts, which the index does not know yet */
+    if (!make_shared_database())
+        return;
+    pid_t owner = child_start(owner_is_killed, NULL);
+    int status = 0, log;
+    CHECK(waitpid(owner, &status, 0) == owner && WIFSIGNALED(status));
+    CHECK(exists(scratch("shared/kv.db-shm")));
+    CHECK((log = open(scratch("shared/kv.db-wal"), O_RDWR)) >= 0 && write(log, header, 32) == 32 && close(log) == 0);
+    usleep(50000); /* a file that has just been changed is not read */
+    child_run(reader_opens_and_reads, "1");
+    child_run(owner_puts, "2");
+    usleep(50000);
+    child_run(reader_opens_and_reads, "2");
+}
+
 static const struct check_test tests[] = {
     TEST(an_open_of_what_changes_all_the_time_ends),
     TEST(a_read_of_what_changes_all_the_time_ends),
     TEST(a_reader_waits_until_a_log_is_set_up_again),
+    TEST(a_log_that_was_only_begun_does_not_matter),
 };
 
 int main(int argc, char **argv)

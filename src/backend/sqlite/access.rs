@@ -97,7 +97,7 @@ impl Access {
     /// it is written.
     pub(super) fn failed(&self, path: &Path, error: Error) -> Error {
         let why = reason::last();
-        let has_members = || is_used(&beside(&real(path), "-wal")) && beside(&real(path), "-shm").exists();
+        let has_members = || has_changes(&beside(&real(path), "-wal")) && beside(&real(path), "-shm").exists();
         let error = match self {
             // A file that was missing may be there again.
             Access::Guest if error.raw_os_error() == Some(libc::ENOENT) => error.into_passing(),
@@ -152,7 +152,7 @@ impl Snapshot {
         if is_used(&beside(&path, "-journal")) {
             return Ok(None);
         }
-        if is_used(&beside(&path, "-wal")) {
+        if has_changes(&beside(&path, "-wal")) {
             return match beside(&path, "-shm").exists() {
                 true => Ok(None),
                 // This also happens for a moment when a member opens it.
@@ -178,14 +178,20 @@ impl Snapshot {
     }
 
     fn holds(&self) -> bool {
-        !is_used(&beside(&self.path, "-wal"))
+        !has_changes(&beside(&self.path, "-wal"))
             && !is_used(&beside(&self.path, "-journal"))
             && Stamp::of(&self.path).is_ok_and(|stamp| stamp == self.stamp)
     }
 }
 
-fn is_used(log: &Path) -> bool {
-    fs::metadata(log).is_ok_and(|found| found.len() > 0)
+/// Whether the log has more than its header, which is 32 bytes. A writer that is killed between the header and the first
+/// change leaves a log that no guest can read beside the shared memory: SQLite waits for a writer to go on.
+fn has_changes(log: &Path) -> bool {
+    fs::metadata(log).is_ok_and(|found| found.len() > 32)
+}
+
+fn is_used(journal: &Path) -> bool {
+    fs::metadata(journal).is_ok_and(|found| found.len() > 0)
 }
 
 impl Stamp {
