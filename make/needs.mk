@@ -36,7 +36,7 @@ packages-demo-postgres := lua5.4 postgresql libpq5
 packages-browsers = $(packages-wasm) lua5.4 lua-unit chromium firefox-esr webkit2gtk-driver xvfb
 # All at once for `make test`, since each run of apt takes time.
 sets             := c++ cli c luajit lua rocks exports setup abi install man clang++ go node python valgrind sanitizer fuzz \
-    browsers docs docs-site docs-messages postgres dist portable
+    browsers docs docs-site docs-messages postgres dist portable $(apps)
 packages-test     = $(sort $(foreach set,$(sets),$(packages-$(set))))
 
 # How to check that a Debian package, or the same software from elsewhere, is installed.
@@ -88,6 +88,8 @@ has-debootstrap   := PATH="$$PATH:/usr/sbin" command -v debootstrap
 has-liblmdb-dev   := test -f /usr/include/lmdb.h
 has-libhiredis-dev := test -f /usr/include/hiredis/hiredis.h
 has-redis-tools   := command -v redis-check-rdb
+has-podman        := command -v podman
+has-runc          := PATH="$$PATH:/usr/sbin" command -v runc
 has-liblua5.4-dev := test -f /usr/include/lua5.4/lua.h
 
 needs := $(addprefix need-,$(sets) demo demo-postgres test bench bench-go header wasm)
