@@ -89,6 +89,9 @@ has-liblmdb-dev   := test -f /usr/include/lmdb.h
 has-libhiredis-dev := test -f /usr/include/hiredis/hiredis.h
 has-redis-tools   := command -v redis-check-rdb
 has-podman        := command -v podman
+has-systemd       := command -v systemctl
+has-systemd-container := command -v systemd-nspawn
+has-dbus          := command -v dbus-daemon
 has-runc          := PATH="$$PATH:/usr/sbin" command -v runc
 has-liblua5.4-dev := test -f /usr/include/lua5.4/lua.h
 
