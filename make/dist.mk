@@ -2,7 +2,7 @@
 
 # Each part adds its files to dist, and its suites, which install these files on a Debian 12 that has nothing else of
 # ours (tests/dist/run), to test-dist.
-dist-parts  := dist-sbom
+dist-parts  := dist-sbom dist-node
 test-dist   := $(dist-parts:%=test-%)
 .PHONY: dist $(dist-parts) test-dist $(test-dist)
 dist: $(dist-parts) ## builds all packages into dist/, with their SHA256SUMS
@@ -45,15 +45,34 @@ $(tools): make/dist/tools.txt | need-python
 
 # ---- What is compiled into the library, the tool and the Lua modules. All packages contain the notices.
 
-notices := target/dist/THIRD-PARTY-LICENSES
+third-party := target/dist/THIRD-PARTY-LICENSES
 sbom     = dist/luat_kv-$(version).spdx.json
-$(notices): make/dist/sbom.py Cargo.toml Cargo.lock lua/module/Cargo.toml | toolchain
+$(third-party): make/dist/sbom.py Cargo.toml Cargo.lock lua/module/Cargo.toml | toolchain
 	@mkdir -p $(@D)
 	make/dist/sbom.py notices >$@
 dist-sbom: toolchain
 	@mkdir -p dist
 	make/dist/sbom.py spdx >$(sbom)
-dist-sbom: $(notices)
+dist-sbom: $(third-party)
 test-dist-sbom: dist-sbom lib cli target/lua/5.4/luat_kv.so $(tools)
-	@tests/runner tap $@ $(tools) tests/dist/sbom.py $(sbom) $(notices) target/lib/libluat_kv.so target/release/luat-kv \
+	@tests/runner tap $@ $(tools) tests/dist/sbom.py $(sbom) $(third-party) target/lib/libluat_kv.so target/release/luat-kv \
 	    target/lua/5.4/luat_kv.so
+
+# ---- The npm packages: web/ as it is, and the one for Node with its addon and the C library inside
+
+npm-packages := luat-kv-$(version).tgz luat-kv-native-$(version).tgz
+dist-node: need-node node-20 wasm $(portable) $(third-party)
+	$(with-node) make/dist/npm $(glibc) $(portable) $(third-party) dist
+test-dist += dist-node-twice
+.PHONY: dist-node-twice
+test-dist: dist-node-twice
+dist-node-twice: dist-node
+	@tests/runner check $@ sh -ec '$(with-node) make/dist/npm $(glibc) $(portable) $(third-party) target/dist/twice; \
+	    for file in $(npm-packages); do cmp "dist/$$file" "target/dist/twice/$$file"; done'
+test-dist-node: target/dist/node-hosts/made
+# What a user has of Node, from npm.
+target/dist/node-hosts/made: tests/dist/node/package.json tests/dist/node/package-lock.json | need-node node-20
+	rm -rf $(@D) && mkdir -p $(@D)
+	cp tests/dist/node/package.json tests/dist/node/package-lock.json tests/dist/node/.npmrc $(@D)
+	$(with-node) npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --loglevel=error
+	touch $@

@@ -10,8 +10,19 @@ const inPackage = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url)
 /** Where scripts/build.js writes the addon, when the package is installed. */
 export const COMPILED = inPackage("build/luat_kv.node");
 
-/** Where a package that needs no compiler has the addon for this platform. */
-export const PREBUILT = inPackage(`prebuilds/${process.platform}-${process.arch}/luat_kv.node`);
+/** Where a package that is complete has a file for this platform: the addon or the C library. */
+export const prebuilt = (name) => inPackage(`prebuilds/${process.platform}-${process.arch}/${name}`);
+
+const PREBUILT = prebuilt("luat_kv.node");
+
+/** Whether the package has an addon that loads here without being compiled. */
+export function hasPrebuilt() {
+  try {
+    return Boolean(loadAddon([PREBUILT]));
+  } catch {
+    return false;
+  }
+}
 
 export function loadAddon(paths = [COMPILED, PREBUILT]) {
   const reasons = [];

@@ -1,12 +1,16 @@
 // Finds, loads and checks the C library when the package is imported.
 
-import { loadAddon } from "./addon.js";
+import { existsSync } from "node:fs";
+import { loadAddon, prebuilt } from "./addon.js";
 import { LuatKVError } from "./error.js";
 
 const names = {
   win32: ["luat_kv.dll"],
   darwin: ["libluat_kv.0.dylib", "libluat_kv.dylib"],
 }[process.platform] ?? ["libluat_kv.so.0", "libluat_kv.so"];
+
+/** The package's own library, if it has one for this platform; then what the system's loader finds. */
+const places = [prebuilt(names[0])].filter(existsSync).concat(names);
 
 const { constants, load } = loadAddon();
 
@@ -17,7 +21,7 @@ function refuse(message) {
 function find() {
   const path = process.env.LUAT_KV_LIBRARY;
   const reasons = [];
-  for (const name of path ? [path] : names) {
+  for (const name of path ? [path] : places) {
     try {
       return [name, load(name, LuatKVError, Array.prototype.push)];
     } catch (error) {

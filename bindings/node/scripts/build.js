@@ -10,7 +10,7 @@ import { mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { COMPILED, PREBUILT, loadAddon } from "../lib/addon.js";
+import { COMPILED, hasPrebuilt } from "../lib/addon.js";
 
 const source = fileURLToPath(new URL("../src/", import.meta.url));
 const words = (text) => (text ?? "").split(/\s+/).filter(Boolean);
@@ -18,14 +18,6 @@ const words = (text) => (text ?? "").split(/\s+/).filter(Boolean);
 function fail(message) {
   console.error(`luat-kv-native: ${message}`);
   process.exit(1);
-}
-
-function hasPrebuilt() {
-  try {
-    return Boolean(loadAddon([PREBUILT]));
-  } catch {
-    return false;
-  }
 }
 
 function headers() {
