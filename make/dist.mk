@@ -2,7 +2,7 @@
 
 # Each part adds its files to dist, and its suites, which install these files on a Debian 12 that has nothing else of
 # ours (tests/dist/run), to test-dist.
-dist-parts  := dist-sbom dist-node
+dist-parts  := dist-sbom dist-node dist-python
 test-dist   := $(dist-parts:%=test-%)
 .PHONY: dist $(dist-parts) test-dist $(test-dist)
 dist: $(dist-parts) ## builds all packages into dist/, with their SHA256SUMS
@@ -46,14 +46,13 @@ $(tools): make/dist/tools.txt | need-python
 # ---- What is compiled into the library, the tool and the Lua modules. All packages contain the notices.
 
 third-party := target/dist/THIRD-PARTY-LICENSES
-sbom     = dist/luat_kv-$(version).spdx.json
+sbom         = dist/luat_kv-$(version).spdx.json
 $(third-party): make/dist/sbom.py Cargo.toml Cargo.lock lua/module/Cargo.toml | toolchain
 	@mkdir -p $(@D)
 	make/dist/sbom.py notices >$@
-dist-sbom: toolchain
+dist-sbom: $(third-party)
 	@mkdir -p dist
 	make/dist/sbom.py spdx >$(sbom)
-dist-sbom: $(third-party)
 test-dist-sbom: dist-sbom lib cli target/lua/5.4/luat_kv.so $(tools)
 	@tests/runner tap $@ $(tools) tests/dist/sbom.py $(sbom) $(third-party) target/lib/libluat_kv.so target/release/luat-kv \
 	    target/lua/5.4/luat_kv.so
@@ -76,3 +75,25 @@ target/dist/node-hosts/made: tests/dist/node/package.json tests/dist/node/packag
 	cp tests/dist/node/package.json tests/dist/node/package-lock.json tests/dist/node/.npmrc $(@D)
 	$(with-node) npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --loglevel=error
 	touch $@
+
+# ---- Python: a wheel with the library inside, and a source distribution with the library's source
+
+# An archive whose bytes depend on nothing but the names of its files, their contents and whether they may be executed.
+tar := tar --sort=name --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --format=gnu
+
+# What cargo would publish, and what the source distribution builds.
+crate := target/package/luat_kv-$(version).crate
+$(crate): $(sources) README.md CHANGELOG.md $(wildcard include/* LICENSE-*)
+	cargo package --quiet --locked --no-verify --allow-dirty --package luat_kv
+
+# auditwheel names the wheel, and fails if what is inside needs more than the name says.
+policy := manylinux_$(subst .,_,$(glibc))_$(shell uname -m)
+dist-python: $(portable) $(third-party) $(crate) $(tools)
+	@mkdir -p dist && rm -rf dist/luat_kv-*.whl dist/luat_kv-*.tar.gz target/dist/python
+	LUAT_KV_BUNDLE='$(CURDIR)/$(portable)' NOTICES=$(third-party) PYTHON='$(CURDIR)/$(tools)' \
+	    bindings/python/package wheel target/dist/python
+	PATH="$(CURDIR)/$(dir $(tools)):$$PATH" $(tools) -m auditwheel repair --plat $(policy) --only-plat \
+	    --wheel-dir dist target/dist/python/*.whl
+	CRATE=$(crate) PYTHON='$(CURDIR)/$(tools)' bindings/python/package sdist target/dist/python
+	@cd target/dist/python && tar -xf luat_kv-$(version).tar.gz && \
+	    $(tar) --mtime=@$$SOURCE_DATE_EPOCH -c luat_kv-$(version) | gzip -9n >'$(CURDIR)/dist/luat_kv-$(version).tar.gz'

@@ -11,6 +11,12 @@
 
 #include "luat_kv.h"
 
+#if defined(Py_LIMITED_API) && Py_LIMITED_API < 0x030A0000
+/* CPython 3.9 has both, and later versions promise them. Only the headers hide them from those who compile for 3.9. */
+#define METH_FASTCALL 0x0080
+PyAPI_FUNC(const char *) PyUnicode_AsUTF8AndSize(PyObject *str, Py_ssize_t *len);
+#endif
+
 typedef struct {
     /* Functions of the library that the package has loaded. This module is not linked with it. */
     __typeof__(luat_kv_get) *get;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import pathlib
 import sys
 from typing import Any
 
@@ -24,8 +25,12 @@ else:
     _NAMES = ["libluat_kv.so.0", "libluat_kv.so"]
 
 
+# A wheel contains the library. Nothing else loads that file, so the system's may be another version.
+_INSIDE = pathlib.Path(__file__).with_name(_NAMES[0])
+
+
 def _open() -> tuple[Any, str]:
-    chosen = os.environ.get("LUAT_KV_LIBRARY")
+    chosen = os.environ.get("LUAT_KV_LIBRARY") or (str(_INSIDE) if _INSIDE.exists() else None)
     reasons = []
     for name in [chosen] if chosen else _NAMES:
         try:
@@ -33,7 +38,7 @@ def _open() -> tuple[Any, str]:
         except OSError as error:
             reasons.append(str(error))
     advice = "install it with `make lib && sudo make install` in luat_kv's sources, or set LUAT_KV_LIBRARY to its path"
-    hint = "LUAT_KV_LIBRARY names it" if chosen else advice
+    hint = "LUAT_KV_LIBRARY names it" if os.environ.get("LUAT_KV_LIBRARY") else "it is in the package" if chosen else advice
     raise ImportError(f"libluat_kv cannot be loaded ({hint}): {'; '.join(reasons)}")
 
 
