@@ -2,8 +2,8 @@
 
 # Each part adds its files to dist, and its suites, which install these files on a Debian 12 that has nothing else of
 # ours (tests/dist/run), to test-dist.
-dist-parts  := dist-sbom dist-node dist-python
-test-dist   := $(dist-parts:%=test-%)
+dist-parts  := dist-sbom dist-node dist-python dist-source
+test-dist   := $(dist-parts:%=test-%) test-dist-sdist test-dist-crate test-dist-sums
 .PHONY: dist $(dist-parts) test-dist $(test-dist)
 dist: $(dist-parts) ## builds all packages into dist/, with their SHA256SUMS
 	@cd dist && find . -type f ! -name SHA256SUMS -printf '%P\n' | LC_ALL=C sort | xargs sha256sum >SHA256SUMS
@@ -78,9 +78,6 @@ target/dist/node-hosts/made: tests/dist/node/package.json tests/dist/node/packag
 
 # ---- Python: a wheel with the library inside, and a source distribution with the library's source
 
-# An archive whose bytes depend on nothing but the names of its files, their contents and whether they may be executed.
-tar := tar --sort=name --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --format=gnu
-
 # What cargo would publish, and what the source distribution builds.
 crate := target/package/luat_kv-$(version).crate
 $(crate): $(sources) README.md CHANGELOG.md $(wildcard include/* LICENSE-*)
@@ -96,4 +93,24 @@ dist-python: $(portable) $(third-party) $(crate) $(tools)
 	    --wheel-dir dist target/dist/python/*.whl
 	CRATE=$(crate) PYTHON='$(CURDIR)/$(tools)' bindings/python/package sdist target/dist/python
 	@cd target/dist/python && tar -xf luat_kv-$(version).tar.gz && \
-	    $(tar) --mtime=@$$SOURCE_DATE_EPOCH -c luat_kv-$(version) | gzip -9n >'$(CURDIR)/dist/luat_kv-$(version).tar.gz'
+	    '$(CURDIR)/make/dist/tar' luat_kv-$(version) | gzip -9n >'$(CURDIR)/dist/luat_kv-$(version).tar.gz'
+# The source distribution is also installed where there is cargo, and the crate is packed as for its registry.
+test-dist-sdist: dist-python
+	@tests/runner tap $@ tests/dist/sdist dist/luat_kv-$(version).tar.gz $(tools)
+test-dist-crate: toolchain
+	@tests/runner tap $@ tests/dist/crate
+
+# ---- The source, with all crates: builds without a network
+
+tarball := dist/luat_kv-$(version)-source.tar.xz
+dist-source: toolchain
+	@mkdir -p dist
+	make/dist/source $(tarball)
+
+# In another folder it gives the same bytes.
+test-dist-source: dist-source lib cli target/lua/5.4/luat_kv.so
+	@tests/runner tap $@ tests/dist/source $(tarball)
+
+# What `make dist` leaves as a whole.
+test-dist-sums: dist
+	@tests/runner tap $@ tests/dist/sums
