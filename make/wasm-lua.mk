@@ -47,8 +47,9 @@ exports-wasm = $(addprefix -Wl$(comma)--export-if-defined=, \
 # passes through Rust, and the messages for scripts format numbers with `{:?}`. It is also optimized for speed. It is
 # built after the other module, because cargo locks the folder that both build in.
 target/wasm/lua/libluat_kv.a: $(sources) make/wasm.mk make/wasm-lua.mk | need-wasm target/wasm/luat_kv.wasm
-	RUSTC_BOOTSTRAP=1 $(if $(own-std),,$(debians-rust)) cargo rustc --lib --crate-type staticlib --no-default-features \
-	    --features lua54 --target wasm32-wasip1 --profile wasm --config 'profile.wasm.opt-level=3' \
+	RUSTC_BOOTSTRAP=1 CARGO_BUILD_RUSTFLAGS='$(no-paths)' $(if $(own-std),,$(debians-rust)) \
+	    cargo rustc --lib --crate-type staticlib --no-default-features --features lua54 \
+	    --target wasm32-wasip1 --profile wasm --config 'profile.wasm.opt-level=3' \
 	    --config 'profile.wasm.package."*".opt-level=3' \
 	    --target-dir target/wasm/build -Zbuild-std=std,panic_abort
 	install -D -m 644 target/wasm/build/wasm32-wasip1/wasm/libluat_kv.a $@
