@@ -80,7 +80,7 @@ lua: target/lua/$(LUA)/luat_kv.so ## builds the Lua module: target/lua/5.4/luat_
 # Lua's as its own (rust-lang/cargo#6313), so the file of the build before goes first.
 built   := target/lua/build/lua
 module   = --package luat_kv_lua --features lua$(subst .,,$1)
-module-sources := $(sources) lua/module/Cargo.toml lua/module/lib.rs lua/luat_kv_ffi/plain.lua
+module-sources := $(sources) lua/module/Cargo.toml lua/module/lib.rs lua/luat_kv_ffi/plain.lua lua/luat_kv_ffi/retry.lua
 $(LUAS:%=target/lua/%/luat_kv.so): export CARGO_BUILD_RUSTFLAGS = $(no-paths)
 $(LUAS:%=target/lua/%/luat_kv.so): target/lua/%/luat_kv.so: $(module-sources) | toolchain
 	rm -f $(built)/libluat_kv_lua.so $(built)/deps/libluat_kv_lua.so

@@ -7,6 +7,7 @@
 --   args, text            arguments and options; text in messages
 --   json, encode, decode  JSON
 --   store, namespace, fast, listing, watch, transfer, batch, entry   the methods
+--   retry                 KV.retry
 
 if not pcall(require, "ffi") then
   error("luat_kv_ffi is for LuaJIT; on other Luas use the C module luat_kv", 0)
@@ -20,6 +21,7 @@ local encode = require("luat_kv_ffi.encode")
 local fail = require("luat_kv_ffi.fail")
 local json = require("luat_kv_ffi.json")
 local namespaces = require("luat_kv_ffi.namespace")
+local retry = require("luat_kv_ffi.retry")
 local stores = require("luat_kv_ffi.store")
 local begin_batch = require("luat_kv_ffi.batch")
 
@@ -105,6 +107,8 @@ function new_module(settings)
 
   fail.public(KV)
   fail.public(KV.json)
+  -- Not one of those: it raises the errors of the function that it calls, with their own position.
+  if settings.open then KV.retry = retry end
   return KV
 end
 

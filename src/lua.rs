@@ -10,7 +10,8 @@ use crate::lua_api as ffi;
 
 use self::scratch::Scratch;
 use self::stack::{
-    KEEPS_RETURNED, NULL, State, UPVALUES, Upvalue, pop, push_bytes, push_metatable, push_private, set_collector,
+    KEEPS_RETURNED, NULL, State, UPVALUES, Upvalue, pop, push_bytes, push_metatable, push_private, push_result,
+    set_collector,
 };
 
 mod args;
@@ -41,6 +42,10 @@ const MODULE: &Functions = &[(c"namespace", store::project_namespace), (c"array"
 /// The functions that can reach any file of the process. A module for untrusted code has neither these nor
 /// [`NAMESPACE_FILES`].
 const MODULE_FILES: &Functions = &[(c"open", store::open), (c"new", instance::new), (c"install", instance::install)];
+
+/// The code of `KV.retry`, a function in Lua, since one in C could not let `sleep` yield: a file that the module for
+/// LuaJIT's FFI uses too. It is left out with [`MODULE_FILES`]: waiting is up to the host there.
+const RETRY: &str = include_str!("../lua/luat_kv_ffi/retry.lua");
 
 const JSON: &Functions = &[(c"encode", json::encode), (c"decode", json::decode)];
 
@@ -157,9 +162,13 @@ unsafe fn push_module(l: State, open: bool) {
         fill_metatable::<listing::Walk>(l, Upvalue::Walk, c"luat_kv.each", [&[], &[]], WALK_META);
         fill_metatable::<watch::Handle>(l, Upvalue::Watch, c"luat_kv.watch", [WATCH, &[]], WATCH_META);
 
-        ffi::lua_createtable(l, 0, 8);
+        ffi::lua_createtable(l, 0, 9);
         set_functions(l, MODULE);
         set_functions(l, functions);
+        if open {
+            push_result(l, RETRY);
+            ffi::lua_setfield(l, -2, c"retry".as_ptr());
+        }
         ffi::lua_createtable(l, 0, 2);
         set_functions(l, JSON);
         ffi::lua_setfield(l, -2, c"json".as_ptr());

@@ -128,6 +128,22 @@ function KV.install(env, options) end
 ---@nodiscard
 function KV.new(options) end
 
+--- Calls `fn`, and again as long as it raises `BUSY`, and returns its results. Between two calls it waits by
+--- `options.sleep`, the host's own, for a millisecond first and then twice as long each time, up to 0.1 seconds. So a
+--- server with an event loop opens its store with a short `busy_timeout`, and serves other requests while it waits for
+--- another process. `fn` should make one call, or commit one batch: these are done as a whole or not at all.
+---
+--- Errors: those of `fn`; `BUSY` when the waits add up to `options.timeout`; bad argument for wrong or unknown options.
+---
+--- ```lua
+--- local hits = KV.retry(function() return kv:incr("hits") end, { sleep = ngx.sleep })
+--- ```
+---@generic T
+---@param fn fun(): T...
+---@param options luat_kv.RetryOptions
+---@return T...
+function KV.retry(fn, options) end
+
 --- JSON, as `put` writes it and `get` reads it.
 ---
 --- | JSON | Lua |
@@ -663,6 +679,10 @@ function Batch:commit() end
 ---@alias luat_kv.Durability
 ---| "normal" # all but the last ones
 ---| "full" # all of them, at the cost of waiting for the disk with each write
+
+---@class luat_kv.RetryOptions
+---@field sleep fun(seconds: number) waits for so many seconds; it may yield
+---@field timeout? number how many seconds all waits take together at most (default: 5)
 
 --- `KV.open`, export, import and backup reach any file that the process can reach. Without `open`, no function takes a
 --- path: only `namespace`, `array`, `json`, `null` and `_VERSION` are left, and namespaces have no `export` and no

@@ -4,7 +4,7 @@ use std::ffi::c_int;
 
 use super::ffi;
 use super::scratch::LuaError;
-use super::stack::{State, Upvalue, push_bytes, string_at};
+use super::stack::{State, Upvalue, push_bytes, push_result, string_at};
 use crate::internals::invalid;
 
 /// The code that makes the copies: a file that the module for LuaJIT's FFI uses unchanged.
@@ -22,10 +22,7 @@ pub(super) unsafe fn push(l: State, array: c_int) {
     }
     // SAFETY: the caller has promised it.
     unsafe {
-        if ffi::luaL_loadbuffer(l, SOURCE.as_ptr().cast(), SOURCE.len(), c"=luat_kv".as_ptr()) != ffi::LUA_OK {
-            ffi::lua_error(l);
-        }
-        ffi::lua_call(l, 0, 1);
+        push_result(l, SOURCE);
         #[cfg(feature = "luajit")]
         do_not_compile(l);
         ffi::lua_pushcclosure(l, metatable, 0);

@@ -103,6 +103,17 @@ pub(super) unsafe fn push_bytes(l: State, bytes: &[u8]) {
     unsafe { ffi::lua_pushlstring(l, bytes.as_ptr().cast(), bytes.len()) };
 }
 
+/// Runs Lua code of this module, and pushes the one value that it returns. Can raise an error.
+pub(super) unsafe fn push_result(l: State, code: &str) {
+    // SAFETY: Lua copies what it needs of the code.
+    unsafe {
+        if ffi::luaL_loadbuffer(l, code.as_ptr().cast(), code.len(), c"=luat_kv".as_ptr()) != ffi::LUA_OK {
+            ffi::lua_error(l);
+        }
+        ffi::lua_call(l, 0, 1);
+    }
+}
+
 /// Pushes a table with room for `len` items that is marked as an array. Can raise an error.
 pub(super) unsafe fn push_array(l: State, len: usize) {
     // SAFETY: the table is on top when it is marked.

@@ -192,19 +192,6 @@ local function seconds()
   return tonumber((support.must("date +%%s.%%N")))
 end
 
---- Has another process lock the database for writing. Returns a function that ends that.
-local function lock(path)
-  local folder = support.folder()
-  local shell = io.popen(("cd %s && sqlite3 -batch %s"):format(support.quote(folder), support.quote(path)), "w")
-  shell:write("BEGIN IMMEDIATE;\n.shell touch locked\n")
-  shell:flush()
-  support.must("cd %s; for i in $(seq 100); do test -e locked && exit; sleep 0.02; done; exit 1", folder)
-  return function(command)
-    shell:write(command or "", "\nCOMMIT;\n")
-    shell:close()
-  end
-end
-
 local function store_with(options)
   options.path = support.path()
   local store = KV.open(options)
@@ -214,7 +201,7 @@ end
 
 function Busy:test_a_write_gives_up_after_the_busy_timeout_and_works_later()
   local store, kv, path = store_with({ busy_timeout = 0.3 })
-  local unlock = lock(path)
+  local unlock = support.lock(path)
   local start = seconds()
   fails(function() kv:put("k", "value") end, "BUSY")
   local waited = seconds() - start
@@ -229,7 +216,7 @@ end
 
 function Busy:test_a_busy_timeout_of_0_waits_for_nothing()
   local store, kv, path = store_with({ busy_timeout = 0 })
-  local unlock = lock(path)
+  local unlock = support.lock(path)
   local start = seconds()
   fails(function() kv:put("k", "value") end, "BUSY")
   fails(function() kv:delete("k") end, "BUSY")
@@ -242,7 +229,7 @@ end
 
 function Busy:test_a_write_that_is_let_in_in_time_succeeds()
   local store, kv, path = store_with({})
-  local unlock = lock(path)
+  local unlock = support.lock(path)
   local script = support.script('KV.open({ path = ... }):namespace("n"):put("k", "value")')
   -- The other process waits while the lock is held a little longer, and goes in then.
   local waiting = io.popen(("cd / && %s %s %s; echo $?"):format(

@@ -19,7 +19,8 @@ local support = require("support")
 
 -- luaunit runs the global tables whose names begin with Test.
 local suites = {
-  "contract", "json", "open", "module", "watch", "durability", "project", "luat_files", "access", "examples", "luas",
+  "contract", "json", "open", "module", "watch", "retry", "durability", "project", "luat_files", "access", "examples",
+  "luas",
 }
 if os.getenv("LUAT_KV_TEST_POSTGRES") then
   suites = { "contract", "postgres" }

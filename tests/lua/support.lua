@@ -310,4 +310,17 @@ function M.sqlite(path, sql)
   return M.must("sqlite3 -batch -bail %s %s", path, sql)
 end
 
+--- Has another process lock the database for writing. Returns a function that ends that.
+function M.lock(path)
+  local folder = M.folder()
+  local shell = io.popen(("cd %s && sqlite3 -batch %s"):format(M.quote(folder), M.quote(path)), "w")
+  shell:write("BEGIN IMMEDIATE;\n.shell touch locked\n")
+  shell:flush()
+  M.must("cd %s; for i in $(seq 100); do test -e locked && exit; sleep 0.02; done; exit 1", folder)
+  return function(command)
+    shell:write(command or "", "\nCOMMIT;\n")
+    shell:close()
+  end
+end
+
 return M
