@@ -92,6 +92,7 @@ has-podman        := command -v podman
 has-systemd       := command -v systemctl
 has-systemd-container := command -v systemd-nspawn
 has-dbus          := command -v dbus-daemon
+has-prosody       := command -v prosodyctl
 has-runc          := PATH="$$PATH:/usr/sbin" command -v runc
 has-liblua5.4-dev := test -f /usr/include/lua5.4/lua.h
 
