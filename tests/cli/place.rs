@@ -36,6 +36,20 @@ fn what_only_reads_or_changes_makes_no_database() {
 }
 
 #[test]
+fn the_store_of_luat_serve_is_mentioned() {
+    let project = Project::new();
+    let why = project.run(&["list"]).fails(3);
+    assert!(!why.contains("luat serve"), "{why}");
+    project.run(&["--db", ".luat/kv/kv.db", "put", "a", "1"]).ok();
+    let why = project.run(&["list"]).fails(3);
+    assert!(why.contains("there is no store") && why.contains("luat serve") && why.contains(".luat/kv/kv.db"), "{why}");
+    let why = project.run(&["--db", "none.db", "list"]).fails(3);
+    assert!(!why.contains("luat serve"), "{why}");
+    project.run(&["put", "a", "1"]).ok();
+    project.run(&["list"]).ok();
+}
+
+#[test]
 fn what_puts_something_in_makes_the_database() {
     for args in [&["put", "a", "1"][..], &["import", "none.json"], &["bulk", "put", "none.json"]] {
         let project = Project::new();

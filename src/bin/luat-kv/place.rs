@@ -57,7 +57,7 @@ impl Place {
     pub fn open(&self, access: Access) -> Result<Store, Fail> {
         match &self.db {
             Some(url) => self.open_at(url, access),
-            None => opened(Store::open_project(None, &self.options(access)), access),
+            None => opened(Store::open_project(None, &self.options(access)), access).map_err(also_served),
         }
     }
 
@@ -91,11 +91,25 @@ impl Place {
     }
 }
 
+/// Adds to an error that a project of Luat has another store, which `luat serve` always keeps at this place.
+fn also_served(fail: Fail) -> Fail {
+    let folder = std::env::current_dir().unwrap_or_default();
+    let served = folder.ancestors().map(|folder| folder.join(".luat/kv/kv.db")).find(|path| path.exists());
+    match (fail, served) {
+        (Fail::Failed(why), Some(path)) if why.contains(NO_STORE) => {
+            Fail::Failed(format!("{why}; `luat serve` keeps its store in {}", path.display()))
+        }
+        (fail, _) => fail,
+    }
+}
+
+const NO_STORE: &str = "there is no store";
+
 fn opened(opened: Result<Store, Error>, access: Access) -> Result<Store, Fail> {
     opened.map_err(|error| {
         if access != Access::Create && error.io_kind() == Some(ErrorKind::NotFound) {
             return Fail::Failed(format!(
-                "{}; there is no store: is the path right? `luat-kv put` makes one, and --db names another",
+                "{}; {NO_STORE}: is the path right? `luat-kv put` makes one, and --db names another",
                 error.message()
             ));
         }
