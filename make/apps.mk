@@ -1,12 +1,15 @@
 # ---- Pages of docs/hosts: what they show, taken from them, in the programs and systems that they are for
 
-apps := host-containers host-systemd host-prosody
+apps := host-containers host-systemd host-prosody host-luat host-neovim host-prefork
 .PHONY: test-apps $(apps)
 test-apps: $(apps) ## the pages of docs/hosts about containers, services, applications and event loops, in these
 $(apps): host-%: need-host-% target/lua/5.4/luat_kv.so
 	@tests/runner tap $@ tests/hosts/$*
-host-containers host-systemd host-prosody: tool-for-tests
-host-systemd: target/lua/jit/luat_kv.so
+host-containers host-systemd host-prosody host-luat: tool-for-tests
+host-systemd host-neovim: target/lua/jit/luat_kv.so
+host-neovim: lib
+host-prefork: $(library)
+host-prefork: export LUAT_KV_LIBRARY = $(CURDIR)/$(library).$(abi)
 
 # The tool, as its own tests have it: without optimization.
 .PHONY: tool-for-tests
@@ -16,3 +19,6 @@ tool-for-tests: toolchain
 packages-host-containers := podman runc lua5.4 python3 util-linux
 packages-host-systemd    := systemd systemd-container dbus lua5.4 luajit
 packages-host-prosody    := prosody lua5.4 python3 util-linux
+packages-host-luat       := lua5.4
+packages-host-neovim     := neovim
+packages-host-prefork     = $(packages-python) python3 ruby puma

@@ -93,6 +93,9 @@ has-systemd       := command -v systemctl
 has-systemd-container := command -v systemd-nspawn
 has-dbus          := command -v dbus-daemon
 has-prosody       := command -v prosodyctl
+has-neovim        := command -v nvim
+has-ruby          := command -v ruby
+has-puma          := command -v puma
 has-runc          := PATH="$$PATH:/usr/sbin" command -v runc
 has-liblua5.4-dev := test -f /usr/include/lua5.4/lua.h
 
