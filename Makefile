@@ -29,8 +29,9 @@ system := $(shell uname)
 # What is installed contains no paths of the machine that built it, so the same sources give the same bytes in any folder.
 # Messages of panics, which have such paths, name files of crates, and those of Rust's own library as they are named
 # where its sources are not installed. (In `vendor` are the crates of the source tarball.) Cargo takes flags apart at
-# spaces, so a folder that has one is left as it is.
-no-paths = $(call renamed,$(CURDIR)/vendor,crates) \
+# spaces, so a folder that has one is left as it is. It compiles all again where flags differ, as they must not between
+# clones that share a target folder (tests/rocks).
+no-paths = $(if $(wildcard vendor),$(call renamed,$(CURDIR)/vendor,crates)) \
     $(call renamed,$(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src,crates) \
     $(call renamed,$(shell rustc --print sysroot)/lib/rustlib/src/rust,/rustc/$(shell rustc -vV | sed -n 's/^commit-hash: //p'))
 renamed  = $(if $(filter 1,$(words $1)),--remap-path-prefix=$1=$2)
