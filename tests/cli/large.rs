@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use crate::support::{BIN, Project};
+use crate::tty::Tty;
 
 /// A million keys of a hundred bytes: all of them together would take at least 100 MB.
 fn million() -> Project {
@@ -40,6 +41,30 @@ fn a_million_keys_are_listed_and_transferred_in_the_memory_of_a_page() {
     assert_eq!(child.try_wait().unwrap(), None, "it waits for its reader");
     drop(out);
     assert!(child.wait().unwrap().success());
+
+    browse_a_million(&project);
+}
+
+fn browse_a_million(project: &Project) {
+    let mut tty = Tty::start(project, (250, 30), "$RUN browse; echo ended $?");
+    tty.until(|seen| seen.contains("> first") && seen.contains("more than 200 keys"));
+    tty.keys("G");
+    tty.shows("999999");
+    tty.keys("/key:00");
+    tty.until(|seen| seen.contains("> key:00") && seen.contains("more than 200 keys"));
+    tty.keys("\r");
+    // More than one page of keys, down and up again.
+    tty.keys(&" ".repeat(100));
+    tty.shows("002201"); // 100 pages of 22
+    tty.keys("g");
+    tty.shows("> key:00");
+    project.run(&["put", "key:000", "new"]).ok();
+    tty.shows("  key:000 ");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", tty.process())).unwrap();
+    let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")).unwrap();
+    assert!(most.parse::<u64>().unwrap() < 65_536, "{most} KiB");
+    tty.keys("q");
+    tty.ended(0);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The real `luat-kv` on real files: its output, its exit status, and its effects.
 
+mod browse;
 mod bulk;
 mod entries;
 mod help;
@@ -10,5 +11,6 @@ mod signals;
 mod support;
 mod terminal;
 mod trust;
+mod tty;
 mod upkeep;
 mod watch;

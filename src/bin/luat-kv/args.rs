@@ -77,6 +77,7 @@ With --json: {\"removed\":42}")]
 
     List(List),
     Watch(crate::watch::Watch),
+    Browse(crate::browse::Browse),
 
     /// Count the keys
     #[command(after_help = "\

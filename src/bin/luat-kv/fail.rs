@@ -36,6 +36,14 @@ impl Fail {
         }
     }
 
+    /// The message; empty if there is none.
+    pub fn message(&self) -> &str {
+        match self {
+            Fail::Closed | Fail::Silent => "",
+            Fail::No(message) | Fail::Usage(message) | Fail::Failed(message) => message,
+        }
+    }
+
     /// Prints the message, and returns the exit status.
     pub fn report(self) -> ExitCode {
         let (status, message) = match self {

@@ -1,7 +1,7 @@
 //! `luat-kv`: the store on the command line. It uses only the crate's public API.
 //!
-//! `args` is the command line and its help, and `parse` reads its numbers; `place` finds the store; `entries`, `removal`, `bulk`, `watch` and `upkeep`
-//! carry out commands; `input` is what they read, `output`, `text` and `progress` what they print; `fail` reports errors, and
+//! `args` is the command line and its help, and `parse` reads its numbers; `place` finds the store; `entries`, `removal`, `bulk`, `watch`, `browse` and
+//! `upkeep` carry out commands; `input` is what they read, `output`, `text` and `progress` what they print; `fail` reports errors, and
 //! `signals` handles interruption.
 
 use std::process::ExitCode;
@@ -15,6 +15,7 @@ use crate::fail::Fail;
 use crate::output::Output;
 
 mod args;
+mod browse;
 mod bulk;
 mod entries;
 mod fail;
@@ -75,6 +76,7 @@ fn run(cli: &Cli, out: &mut Output) -> Result<(), Fail> {
         Command::Clear { yes } => removal::clear(place, *yes, out),
         Command::List(args) => entries::list(place, args, out),
         Command::Watch(args) => watch::watch(place, args, out),
+        Command::Browse(args) => browse::browse(place, args),
         Command::Count { prefix } => entries::count(place, prefix, out),
         Command::Bulk(Bulk::Get { keys }) => bulk::get(place, keys, out),
         Command::Bulk(Bulk::Put { file }) => bulk::import(place, file, true, out),

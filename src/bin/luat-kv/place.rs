@@ -10,7 +10,7 @@ use luat_kv::{Error, Limits, Namespace, OpenOptions, Store};
 use crate::fail::{Fail, told};
 use crate::parse::seconds;
 
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Options of every command")]
 pub struct Place {
     /// The namespace to work in
@@ -59,6 +59,11 @@ impl Place {
             Some(url) => self.open_at(url, access),
             None => opened(Store::open_project(None, &self.options(access)), access).map_err(also_served),
         }
+    }
+
+    /// The name of the namespace, if one was given.
+    pub fn name(&self) -> Option<&str> {
+        self.namespace.as_deref()
     }
 
     /// Whether --db names a store.

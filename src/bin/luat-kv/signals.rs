@@ -22,7 +22,7 @@ pub fn remove_drafts_at_the_end() {
 }
 
 /// Signals that nohup or a shell's background job has set to be ignored stay ignored.
-fn is_ignored(signal: i32) -> bool {
+pub fn is_ignored(signal: i32) -> bool {
     let mut action = MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY: sigaction changes nothing here. It writes the struct, which is all zeros otherwise.
     let action = unsafe {
