@@ -3,7 +3,7 @@
 # Each part adds its files to dist, and its suites, which install these files on a Debian 12 that has nothing else of
 # ours (tests/dist/run), to test-dist.
 dist-parts  := dist-sbom dist-node dist-python dist-source
-test-dist   := $(dist-parts:%=test-%) test-dist-sdist test-dist-crate test-dist-sums
+test-dist   := $(dist-parts:%=test-%) test-dist-python-twice test-dist-sdist test-dist-crate test-dist-sums
 .PHONY: dist $(dist-parts) test-dist $(test-dist)
 dist: $(dist-parts) ## builds all packages into dist/, with their SHA256SUMS
 	@cd dist && find . -type f ! -name SHA256SUMS -printf '%P\n' | LC_ALL=C sort | xargs sha256sum >SHA256SUMS
@@ -76,22 +76,14 @@ target/dist/node-hosts/made: tests/dist/node/package.json tests/dist/node/packag
 
 # ---- Python: a wheel with the library inside, and a source distribution with the library's source
 
-# What cargo would publish, and what the source distribution builds.
-crate := target/package/luat_kv-$(version).crate
-$(crate): $(sources) README.md CHANGELOG.md $(wildcard include/* LICENSE-*)
-	cargo package --quiet --locked --no-verify --allow-dirty --package luat_kv
-
-# auditwheel names the wheel, and fails if what is inside needs more than the name says.
 policy := manylinux_$(subst .,_,$(glibc))_$(shell uname -m)
-dist-python: $(portable) $(third-party) $(crate) $(tools)
-	@mkdir -p dist && rm -rf dist/luat_kv-*.whl dist/luat_kv-*.tar.gz target/dist/python
-	LUAT_KV_BUNDLE='$(CURDIR)/$(portable)' NOTICES=$(third-party) PYTHON='$(CURDIR)/$(tools)' \
-	    bindings/python/package wheel target/dist/python
-	PATH="$(CURDIR)/$(dir $(tools)):$$PATH" $(tools) -m auditwheel repair --plat $(policy) --only-plat \
-	    --wheel-dir dist target/dist/python/*.whl
-	CRATE=$(crate) PYTHON='$(CURDIR)/$(tools)' bindings/python/package sdist target/dist/python
-	@cd target/dist/python && tar -xf luat_kv-$(version).tar.gz && \
-	    '$(CURDIR)/make/dist/tar' luat_kv-$(version) | gzip -9n >'$(CURDIR)/dist/luat_kv-$(version).tar.gz'
+pack-python := PYTHON=$(tools) make/dist/python $(portable) $(third-party) $(policy)
+dist-python: $(portable) $(third-party) $(tools)
+	$(pack-python) dist
+test-dist-python-twice: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
+test-dist-python-twice: dist-python
+	@tests/runner check $@ sh -ec '$(pack-python) target/dist/twice; cd target/dist/twice; \
+	    for file in luat_kv-*; do cmp "$$file" "../../../dist/$$file"; done'
 # The source distribution is also installed where there is cargo, and the crate is packed as for its registry.
 test-dist-sdist: dist-python
 	@tests/runner tap $@ tests/dist/sdist dist/luat_kv-$(version).tar.gz $(tools)
