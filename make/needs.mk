@@ -36,7 +36,7 @@ packages-demo-postgres := lua5.4 postgresql libpq5
 packages-browsers = $(packages-wasm) lua5.4 lua-unit chromium firefox-esr webkit2gtk-driver xvfb
 # All at once for `make test`, since each run of apt takes time.
 sets             := c++ cli c luajit lua rocks exports setup abi install man clang++ go node python valgrind sanitizer fuzz \
-    browsers docs docs-site docs-messages postgres dist portable $(apps)
+    browsers docs docs-site docs-messages postgres dist portable $(apps) $(servers)
 packages-test     = $(sort $(foreach set,$(sets),$(packages-$(set))))
 
 # How to check that a Debian package, or the same software from elsewhere, is installed.
@@ -84,6 +84,8 @@ has-xvfb          := command -v Xvfb
 has-postgresql    := tests/postgres/server.py --version
 has-libpq5        := python3 -c 'import ctypes; ctypes.CDLL("libpq.so.5")'
 has-pgbouncer     := PATH="$$PATH:/usr/sbin" command -v pgbouncer
+has-haproxy       := PATH="$$PATH:/usr/sbin" command -v haproxy
+has-apache2-bin   := test -f /usr/lib/apache2/modules/mod_lua.so
 has-debootstrap   := PATH="$$PATH:/usr/sbin" command -v debootstrap
 has-liblmdb-dev   := test -f /usr/include/lmdb.h
 has-libhiredis-dev := test -f /usr/include/hiredis/hiredis.h
