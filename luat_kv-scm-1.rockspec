@@ -26,5 +26,7 @@ build = {
     .. [[ && install -D -m 644 lua/types/luat_kv.lua "$(PREFIX)/types/luat_kv.lua"]]
     -- For LuaJIT, over the C library: another way to the same store (docs/luajit-ffi.md).
     .. [[ && install -D -m 644 -t "$(LUADIR)" lua/luat_kv_ffi.lua]]
-    .. [[ && install -D -m 644 -t "$(LUADIR)/luat_kv_ffi" lua/luat_kv_ffi/*.lua]],
+    .. [[ && install -D -m 644 -t "$(LUADIR)/luat_kv_ffi" lua/luat_kv_ffi/*.lua]]
+    -- A storage for lua-resty-session (docs/hosts/nginx.md).
+    .. [[ && install -D -m 644 -t "$(LUADIR)/resty/session" lua/resty/session/luat_kv.lua]],
 }
