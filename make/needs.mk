@@ -98,6 +98,8 @@ has-prosody       := command -v prosodyctl
 has-neovim        := command -v nvim
 has-ruby          := command -v ruby
 has-puma          := command -v puma
+has-lua-luv       := lua5.4 -l luv -e ''
+has-lua-cqueues   := lua5.4 -l cqueues -e ''
 has-runc          := PATH="$$PATH:/usr/sbin" command -v runc
 has-liblua5.4-dev := test -f /usr/include/lua5.4/lua.h
 
