@@ -31,6 +31,7 @@ local function problem(fn, options)
     return "#2 to 'retry' (option 'timeout': it must not be negative, got " .. timeout .. ")"
   end
 end
+local jit = rawget(_G, "jit") -- a host such as Prosody warns of globals that are not there
 if jit then jit.off(problem) end -- compiled code may skip keys: see args.lua
 
 --- Takes the results of a call, and calls again if it found the store busy. The waits are added up, so that no clock is
