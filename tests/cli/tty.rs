@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
@@ -36,6 +37,16 @@ impl<'a> Tty<'a> {
         for name in ["VISUAL", "EDITOR"] {
             command.env_remove(name);
         }
+        // Even if the tests were started with `nohup`, or in the background.
+        let prepare = || {
+            for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+                // SAFETY: the default action is none of this program's functions.
+                unsafe { libc::signal(signal, libc::SIG_DFL) };
+            }
+            Ok(())
+        };
+        // SAFETY: it makes system calls and allocates nothing.
+        unsafe { command.pre_exec(prepare) };
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let (keyboard, mut output) = (child.stdin.take(), child.stdout.take().unwrap());
         let terminal = vt100::Parser::new(rows.try_into().unwrap(), columns.try_into().unwrap(), 0);
