@@ -8,7 +8,7 @@ use crate::tty::Tty;
 const ESC: &str = "\u{1b}";
 const DOWN: &str = "\u{1b}[B";
 
-fn project() -> Project {
+pub fn project() -> Project {
     let project = Project::new();
     project.run(&["put", "post:1", "Hello", "--ttl", "865800", "--metadata", "{\"author\":\"alice\"}"]).ok();
     project.run(&["put", "post:2", "{\"title\":\"Zwei\",\"n\":1.50}"]).ok();
@@ -59,6 +59,22 @@ fn a_large_terminal_is_used_and_a_small_one_says_so() {
     tty.keys("q");
     tty.ended(0);
     project.run(&["has", "long"]).ok();
+}
+
+#[test]
+fn a_key_that_comes_with_a_resize_is_not_lost() {
+    let project = Project::new();
+    let entries: String = (0..30).map(|n| format!("{{\"key\":\"k{n:02}\",\"value\":\"\"}}\n")).collect();
+    project.feed(entries, &["bulk", "put"]).ok();
+    let mut tty = Tty::browse(&project, "");
+    tty.shows("> k00");
+    for n in 1..30 {
+        let columns = 80 + n % 2;
+        tty.resize(columns, 24);
+        tty.until(|seen| seen.lines().nth(2).is_some_and(|rule| rule.chars().count() == usize::from(columns)));
+        tty.keys(DOWN);
+        tty.shows(&format!("> k{n:02}"));
+    }
 }
 
 #[test]
@@ -138,7 +154,7 @@ fn expirations_come_nearer_and_expired_keys_vanish() {
 }
 
 /// An editor that runs a shell script on the file `$1`.
-fn editor(project: &Project, script: &str) -> String {
+pub fn editor(project: &Project, script: &str) -> String {
     project.write("editor", format!("#!/bin/sh\n{script}\n"));
     project.shell("chmod +x editor").ok();
     // A command with an argument, as `code --wait` is.
@@ -236,7 +252,7 @@ fn an_edited_text_outlives_its_key_and_the_view() {
     tty.shows("was removed, or has expired");
     // The way out keeps it too.
     tty.keys("\u{3}");
-    tty.ended(0);
+    tty.ended(3);
     let printed = tty.contents().replace('\n', "");
     let path = printed.split("kept in ").nth(1).unwrap().split(':').next().unwrap().to_owned();
     assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
@@ -259,6 +275,28 @@ fn a_store_in_use_is_tried_again() {
     other.execute_batch("ROLLBACK").unwrap();
     tty.shows(" stored: \"post:1\"");
     assert_eq!(project.run(&["get", "post:1"]).ok(), "mine");
+}
+
+#[test]
+fn an_end_while_a_text_is_stored_keeps_it() {
+    let project = project();
+    let line = editor(&project, "shift; echo mine >$1; touch edits; until [ -e go ]; do sleep 0.01; done");
+    let mut tty = Tty::start(&project, (80, 24), &line.replace("browse", "--busy-timeout 1000 browse"));
+    tty.shows("Hello");
+    tty.keys("e");
+    tty.file("edits");
+    let other = rusqlite::Connection::open(project.database()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    project.write("go", "");
+    tty.shows("Storing \"post:1\"");
+    tty.keys("q\u{3}");
+    tty.ended(3);
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(project.run(&["get", "post:1"]).ok(), "Hello");
+    let printed = tty.contents().replace('\n', "");
+    let path = printed.split("kept in ").nth(1).unwrap().split(':').next().unwrap().to_owned();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+    fs::remove_dir_all(std::path::Path::new(&path).parent().unwrap()).unwrap();
 }
 
 #[test]
@@ -376,101 +414,4 @@ fn colours_are_left_out_where_they_are_not_wanted() {
             assert!(screen.cell(4, 2).unwrap().inverse() && screen.contents().contains("> a"), "{setting}");
         });
     }
-}
-
-#[test]
-fn every_way_out_restores_the_terminal() {
-    let project = project();
-    for (keys, signal, status) in [
-        ("q", 0, 0),
-        ("\u{3}", 0, 0),
-        ("", libc::SIGTERM, 143),
-        ("", libc::SIGINT, 130),
-        ("", libc::SIGQUIT, 131),
-        ("", libc::SIGHUP, 129),
-    ] {
-        let mut tty = Tty::start(&project, (80, 24), "ulimit -c 0; $RUN browse; echo ended $?");
-        tty.shows("Hello");
-        tty.see(|screen| assert!(screen.alternate_screen() && screen.hide_cursor() && screen.bracketed_paste()));
-        tty.keys(keys);
-        if signal != 0 {
-            tty.signal(signal);
-        }
-        tty.ended(status);
-        for file in ["pid", "after"] {
-            fs::remove_file(project.path(file)).unwrap();
-        }
-    }
-}
-
-#[test]
-fn a_signal_in_an_editor_ends_both_and_keeps_the_text() {
-    let project = project();
-    let script = "shift; echo mine >$1; echo $1 >path; trap 'touch told; exit 0' TERM; touch edits; while :; do sleep 0.05; done";
-    let mut tty = Tty::start(&project, (80, 24), &editor(&project, script));
-    tty.shows("Hello");
-    tty.keys("e");
-    tty.file("edits");
-    tty.signal(libc::SIGTERM);
-    tty.ended(143);
-    tty.file("told");
-    let path = project.read("path").trim().to_owned();
-    assert!(tty.contents().replace('\n', "").contains(&path));
-    assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
-    fs::remove_dir_all(std::path::Path::new(&path).parent().unwrap()).unwrap();
-}
-
-#[test]
-fn the_end_of_the_terminal_is_the_end_of_the_view() {
-    let project = project();
-    for prepare in ["", "trap '' HUP; "] {
-        let mut tty = Tty::start(&project, (80, 24), &format!("{prepare}$RUN browse"));
-        tty.shows("Hello");
-        let process = format!("/proc/{}", tty.process());
-        assert!(fs::exists(&process).unwrap());
-        tty.hang_up();
-        tty.until(|_| !fs::exists(&process).unwrap());
-        fs::remove_file(project.path("pid")).unwrap();
-    }
-}
-
-#[test]
-fn it_can_be_stopped_and_continued() {
-    let project = project();
-    let line = "set -m; $RUN browse; stty -g >during; echo stopped; read line; fg; echo ended $?";
-    let mut tty = Tty::start(&project, (80, 24), line);
-    tty.shows("Hello");
-    tty.keys("\u{1a}");
-    tty.shows("stopped");
-    assert_eq!(project.read("before"), project.read("during"));
-    tty.see(|screen| assert!(!screen.alternate_screen() && !screen.hide_cursor()));
-    project.run(&["put", "post:1", "meanwhile"]).ok();
-    tty.keys("\n");
-    tty.until(|seen| seen.contains("meanwhile") && seen.contains("> post:1"));
-    tty.see(|screen| assert!(screen.alternate_screen() && screen.hide_cursor()));
-    tty.keys("q");
-    tty.ended(0);
-}
-
-#[test]
-fn it_needs_a_terminal_and_a_store() {
-    let project = project();
-    for line in ["$K browse", "$K browse blog | cat; exit 2"] {
-        let why = project.shell(line).err;
-        assert!(why.contains("browse needs a terminal") && why.contains("list, get and watch"), "{why}");
-        assert_eq!(project.shell(line).status, Some(2));
-    }
-    for (line, status, words) in [
-        ("TERM=dumb $K browse", 2, "TERM is dumb"),
-        ("$K browse </dev/null", 2, "browse needs a terminal"),
-        ("$K browse >/dev/null", 2, "browse needs a terminal"),
-        ("$K browse --json", 2, "prints no JSON"),
-        ("$K browse ''", 2, "the namespace is empty"),
-        ("$K --db none.db browse", 3, "there is no store"),
-    ] {
-        let seen = project.terminal(line);
-        assert!(seen.status == Some(status) && seen.out.contains(words), "{line}: {seen:?}");
-        assert!(!seen.out.contains("\u{1b}[?1049h"), "{line}: {seen:?}");
-    }
-    assert!(!project.path("none.db").exists());
 }

@@ -1,6 +1,7 @@
 //! The real `luat-kv` on real files: its output, its exit status, and its effects.
 
 mod browse;
+mod browse_ends;
 mod bulk;
 mod entries;
 mod help;

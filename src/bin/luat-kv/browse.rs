@@ -87,6 +87,8 @@ pub struct Browse {
 /// How long the loop waits for a key: until the next look at the time and at signals, or at an answer that is expected.
 const REST: Duration = Duration::from_millis(200);
 const EXPECTING: Duration = Duration::from_millis(10);
+/// How long the end waits for the threads.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 pub fn browse(place: &Place, args: &Browse) -> Result<(), Fail> {
     if place.json {
@@ -121,10 +123,13 @@ pub fn browse(place: &Place, args: &Browse) -> Result<(), Fail> {
     let mut browser = Browser { state, threads, answers, signals, screen: Some(screen), styles, ends: false, waits: 0 };
     let ended = browser.run();
     drop(browser.screen.take());
+    browser.settle();
     let kept = browser.state.take_draft().map(keep);
-    kept.iter().for_each(|what| say(what));
+    if browser.signals.end() {
+        kept.iter().for_each(|what| say(what));
+    }
     browser.close();
-    ended
+    kept.map_or(ended, |what| Err(Fail::Failed(what)))
 }
 
 fn lost(why: io::Error) -> Fail {
@@ -255,9 +260,19 @@ impl Browser {
 }
 
 impl Browser {
+    /// Waits for the store's answer to a text that was passed to it, unless that takes long.
+    fn settle(&mut self) {
+        let until = Instant::now() + PATIENCE;
+        while self.waits > 0 && self.state.is_storing() {
+            match self.answers.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(answer) => self.state.receive(answer),
+                Err(_) => return,
+            }
+        }
+    }
+
     /// Lets the threads close the store, unless they wait for a server; and ends by the signal, if there was one.
     fn close(self) {
-        const PATIENCE: Duration = Duration::from_secs(1);
         let Browser { threads, answers, signals, .. } = self;
         drop(threads);
         let until = Instant::now() + PATIENCE;

@@ -37,8 +37,7 @@ impl Signals {
         signals
     }
 
-    /// Takes the end of the terminal as the signal that tells of it, which may be ignored. crossterm would read from it for
-    /// ever.
+    /// Takes the end of the terminal as the signal that tells of it, which may be ignored: crossterm does not notice it.
     fn watch_terminal(&self) {
         let mut terminal = libc::pollfd { fd: libc::STDIN_FILENO, events: 0, revents: 0 };
         loop {

@@ -133,6 +133,11 @@ impl State {
         std::mem::take(&mut self.effects)
     }
 
+    /// Whether the store may be storing a text.
+    pub fn is_storing(&self) -> bool {
+        matches!(self.mode, Mode::Unsaved(_, Reason::Storing))
+    }
+
     /// A text that would be lost with the program.
     pub fn take_draft(&mut self) -> Option<Draft> {
         match std::mem::replace(&mut self.mode, Mode::List) {

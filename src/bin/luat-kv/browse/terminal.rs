@@ -74,34 +74,7 @@ pub fn leave() {
 
 /// Waits for input, for this time at most.
 pub fn input(timeout: Duration) -> io::Result<Option<Event>> {
-    // What crossterm has read already comes first.
-    let is_there = |timeout, rest| Ok::<_, io::Error>(may_read(timeout)? && event::poll(rest)?);
-    if is_there(Duration::ZERO, Duration::ZERO)? || is_there(timeout, REST)? {
-        return event::read().map(Some);
-    }
-    Ok(None)
-}
-
-/// How long crossterm waits after [`may_read`].
-const REST: Duration = if cfg!(unix) { Duration::ZERO } else { Duration::from_millis(100) };
-
-/// Waits until there is input. Returns whether crossterm may look for some, after a signal it may not: that may be the
-/// end of the terminal, from which crossterm would read for ever.
-#[cfg(unix)]
-fn may_read(timeout: Duration) -> io::Result<bool> {
-    let mut stdin = libc::pollfd { fd: libc::STDIN_FILENO, events: libc::POLLIN, revents: 0 };
-    let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-    // SAFETY: it is one descriptor.
-    let count = unsafe { libc::poll(&mut stdin, 1, milliseconds) };
-    if count > 0 && stdin.revents & (libc::POLLHUP | libc::POLLERR | libc::POLLNVAL) != 0 {
-        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the terminal was closed"));
-    }
-    Ok(count >= 0)
-}
-
-#[cfg(not(unix))]
-fn may_read(_: Duration) -> io::Result<bool> {
-    Ok(true)
+    if event::poll(timeout)? { event::read().map(Some) } else { Ok(None) }
 }
 
 #[cfg(all(test, target_os = "linux"))]

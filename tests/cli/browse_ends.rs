@@ -1,0 +1,103 @@
+//! How browse ends, stops, and refuses to begin.
+
+use std::fs;
+
+use crate::browse::{editor, project};
+use crate::tty::Tty;
+
+#[test]
+fn every_way_out_restores_the_terminal() {
+    let project = project();
+    for (keys, signal, status) in [
+        ("q", 0, 0),
+        ("\u{3}", 0, 0),
+        ("", libc::SIGTERM, 143),
+        ("", libc::SIGINT, 130),
+        ("", libc::SIGQUIT, 131),
+        ("", libc::SIGHUP, 129),
+    ] {
+        let mut tty = Tty::start(&project, (80, 24), "ulimit -c 0; $RUN browse; echo ended $?");
+        tty.shows("Hello");
+        tty.see(|screen| assert!(screen.alternate_screen() && screen.hide_cursor() && screen.bracketed_paste()));
+        tty.keys(keys);
+        if signal != 0 {
+            tty.signal(signal);
+        }
+        tty.ended(status);
+        for file in ["pid", "after"] {
+            fs::remove_file(project.path(file)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_signal_in_an_editor_ends_both_and_keeps_the_text() {
+    let project = project();
+    let script = "shift; echo mine >$1; echo $1 >path; trap 'touch told; exit 0' TERM; touch edits; while :; do sleep 0.05; done";
+    let mut tty = Tty::start(&project, (80, 24), &editor(&project, script));
+    tty.shows("Hello");
+    tty.keys("e");
+    tty.file("edits");
+    tty.signal(libc::SIGTERM);
+    tty.ended(143);
+    tty.file("told");
+    let path = project.read("path").trim().to_owned();
+    assert!(tty.contents().replace('\n', "").contains(&path));
+    assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+    fs::remove_dir_all(std::path::Path::new(&path).parent().unwrap()).unwrap();
+}
+
+#[test]
+fn the_end_of_the_terminal_is_the_end_of_the_view() {
+    let project = project();
+    for prepare in ["", "trap '' HUP; "] {
+        let mut tty = Tty::start(&project, (80, 24), &format!("{prepare}$RUN browse"));
+        tty.shows("Hello");
+        let process = format!("/proc/{}", tty.process());
+        assert!(fs::exists(&process).unwrap());
+        tty.hang_up();
+        tty.until(|_| !fs::exists(&process).unwrap());
+        fs::remove_file(project.path("pid")).unwrap();
+    }
+}
+
+#[test]
+fn it_can_be_stopped_and_continued() {
+    let project = project();
+    let line = "set -m; $RUN browse; stty -g >during; echo stopped; read line; fg; echo ended $?";
+    let mut tty = Tty::start(&project, (80, 24), line);
+    tty.shows("Hello");
+    tty.keys("\u{1a}");
+    tty.shows("stopped");
+    assert_eq!(project.read("before"), project.read("during"));
+    tty.see(|screen| assert!(!screen.alternate_screen() && !screen.hide_cursor()));
+    project.run(&["put", "post:1", "meanwhile"]).ok();
+    tty.keys("\n");
+    tty.until(|seen| seen.contains("meanwhile") && seen.contains("> post:1"));
+    tty.see(|screen| assert!(screen.alternate_screen() && screen.hide_cursor()));
+    tty.keys("q");
+    tty.ended(0);
+}
+
+#[test]
+fn it_needs_a_terminal_and_a_store() {
+    let project = project();
+    for line in ["$K browse", "$K browse blog | cat; exit 2"] {
+        let why = project.shell(line).err;
+        assert!(why.contains("browse needs a terminal") && why.contains("list, get and watch"), "{why}");
+        assert_eq!(project.shell(line).status, Some(2));
+    }
+    for (line, status, words) in [
+        ("TERM=dumb $K browse", 2, "TERM is dumb"),
+        ("$K browse </dev/null", 2, "browse needs a terminal"),
+        ("$K browse >/dev/null", 2, "browse needs a terminal"),
+        ("$K browse --json", 2, "prints no JSON"),
+        ("$K browse ''", 2, "the namespace is empty"),
+        ("$K --db none.db browse", 3, "there is no store"),
+    ] {
+        let seen = project.terminal(line);
+        assert!(seen.status == Some(status) && seen.out.contains(words), "{line}: {seen:?}");
+        assert!(!seen.out.contains("\u{1b}[?1049h"), "{line}: {seen:?}");
+    }
+    assert!(!project.path("none.db").exists());
+}
