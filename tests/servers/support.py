@@ -22,6 +22,9 @@ ROOT = Path(__file__).resolve().parents[2]
 IS_ROOT = os.getuid() == 0
 PATIENCE = 60  # seconds for what always happens: it is only reached if something is broken
 
+# The runner ends a suite that takes too long by SIGTERM. Servers, which have groups of their own, are stopped then too.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+
 
 def blocks(page):
     """The blocks of code of a page: a dict from what stands after their ``` to their text."""
@@ -180,7 +183,7 @@ class Client(threading.Thread):
     """Counts visits, over a connection that is kept, until it has been answered often enough, and `goes_on` is not set."""
 
     def __init__(self, port, visits, goes_on=None):
-        super().__init__()
+        super().__init__(daemon=True)
         self.port, self.visits = port, visits
         self.goes_on = goes_on or threading.Event()
         self.answered, self.unknown, self.wrong = [], 0, []
