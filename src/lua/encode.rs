@@ -44,9 +44,13 @@ pub(super) fn write(
     out.clear();
     let mut writer = Writer { l, out, limit, what, proxy: false };
     // SAFETY: the index belongs to this call, and the stack is large enough.
-    match unsafe { writer.value(ffi::lua_absindex(l, index), 0) } {
-        Err(_) if writer.proxy => Err(LuaError::Proxy { argument, metadata: index != argument }),
-        done => Ok(done?),
+    unsafe {
+        let top = ffi::lua_gettop(l);
+        writer.value(ffi::lua_absindex(l, index), 0).map_err(|fault| {
+            // When the body is run again, nothing of this run may be where an argument that was not given would be.
+            ffi::lua_settop(l, top);
+            if writer.proxy { LuaError::Proxy { argument, metadata: index != argument } } else { fault.into() }
+        })
     }
 }
 

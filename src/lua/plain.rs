@@ -23,7 +23,7 @@ pub(super) unsafe fn push(l: State, array: c_int) {
     // SAFETY: the caller has promised it.
     unsafe {
         push_result(l, SOURCE);
-        #[cfg(feature = "luajit")]
+        #[cfg(any(feature = "lua51", feature = "luajit"))]
         do_not_compile(l);
         ffi::lua_pushcclosure(l, metatable, 0);
         ffi::lua_pushvalue(l, array);
@@ -32,8 +32,8 @@ pub(super) unsafe fn push(l: State, array: c_int) {
 }
 
 /// LuaJIT's compiled code for `next` may skip keys (its issues 827 and 1510): turns compilation off for the function on
-/// top of the stack and those in it. Can raise an error.
-#[cfg(feature = "luajit")]
+/// top of the stack and those in it. Can raise an error. LuaJIT also loads the module for Lua 5.1, where there is no `jit`.
+#[cfg(any(feature = "lua51", feature = "luajit"))]
 unsafe fn do_not_compile(l: State) {
     // SAFETY: the caller owns nothing that needs dropping.
     unsafe {

@@ -62,6 +62,17 @@ function Values:test_a_table_is_stored_as_json()
   lu.assertEquals(self.kv:get("key"), '["a","b"]')
 end
 
+function Values:test_a_table_with_pairs_is_stored_as_they_present_it()
+  for _, value in ipairs({ { { "x" } }, { list = { "x" } } }) do
+    local name, inner = next(value)
+    local presented = { [name] = setmetatable({}, { __pairs = function() return next, inner, nil end }) }
+    self.kv:put("k", presented)
+    lu.assertEquals(self.kv:get("k", "json"), value)
+    self.kv:put("k", presented, {})
+    lu.assertEquals(self.kv:get("k", "json"), value)
+  end
+end
+
 function Values:test_a_number_or_boolean_is_stored_as_its_json()
   for _, value in ipairs({ 42, -1, 0.5, 1e300, true, false }) do
     self.kv:put("key", value)
