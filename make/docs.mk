@@ -18,19 +18,15 @@ $(sphinx): make/docs/site/requirements.txt | need-docs
 	@touch $@
 
 # One page for each function, and one for all. Pages of options structs name their _init function. The date of a page is
-# that of the header, or the one that a packager sets.
+# that of the last release, so that the same sources give the same pages.
 structs   := $(patsubst %_init,%,$(filter %_options_init,$(functions)))
 man-pages := luat_kv.3 $(functions:%=%.3)
 man-links := $(structs:%=%.3)
-ifeq ($(system),Darwin)
-dated      = -r $(or $(SOURCE_DATE_EPOCH),$$(stat -f %m include/luat_kv.h))
-else
-dated      = $(if $(SOURCE_DATE_EPOCH),-d @$(SOURCE_DATE_EPOCH),-r include/luat_kv.h)
-endif
+released  := $(shell sed -n 's/^\#\# \[[0-9].*\] - //p' CHANGELOG.md | head -n 1)
 
 man: target/man/man3/luat_kv.3
-target/man/man3/luat_kv.3: include/luat_kv.h Cargo.toml make/docs/header.awk make/docs/man.awk make/docs.mk
+target/man/man3/luat_kv.3: include/luat_kv.h Cargo.toml CHANGELOG.md make/docs/header.awk make/docs/man.awk make/docs.mk
 	@rm -rf $(@D) && mkdir -p $(@D)
-	awk -v dir=$(@D) -v version=$(version) -v date="$$(LC_ALL=C date -u $(dated) '+%B %-d, %Y')" \
+	awk -v dir=$(@D) -v version=$(version) -v date=$(released) \
 	    -f make/docs/header.awk -f make/docs/man.awk include/luat_kv.h
 	@for struct in $(structs); do ln -s $${struct}_init.3 $(@D)/$$struct.3 || exit; done

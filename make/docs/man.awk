@@ -1,6 +1,6 @@
 # Writes a manual page of mdoc(7) for each function of include/luat_kv.h, and luat_kv.3 for all of them:
 #
-#   awk -v dir=FOLDER -v date='January 1, 2026' -v version=0.1.0 -f make/docs/header.awk -f make/docs/man.awk \
+#   awk -v dir=FOLDER -v date=2026-01-31 -v version=0.1.0 -f make/docs/header.awk -f make/docs/man.awk \
 #       include/luat_kv.h
 
 END {
@@ -9,11 +9,18 @@ END {
     overview()
 }
 
+# The form that mdoc(7) wants: January 31, 2026.
+function spelled(date,    parts, months) {
+    split(date, parts, "-")
+    split("January February March April May June July August September October November December", months, " ")
+    return months[parts[2] + 0] " " (parts[3] + 0) ", " parts[1]
+}
+
 function put(line) { print line >file }
 function head(name, short) {
     self = name; file = dir "/" name ".3"
     put(".\\\" Made from include/luat_kv.h.")
-    put(".Dd " date); put(".Dt " toupper(name) " 3"); put(".Os luat_kv " version)
+    put(".Dd " spelled(date)); put(".Dt " toupper(name) " 3"); put(".Os luat_kv " version)
     put(".Sh NAME")
     put(".Nm " name (short == "" ? "" : " ,"))
     if (short != "") put(".Nm " short)
