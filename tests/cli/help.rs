@@ -1,8 +1,8 @@
-//! Help, usage, completions.
+//! Help, usage, completions, manual pages.
 
 use crate::support::{BIN, Project, is_there};
 
-const COMMANDS: [&str; 23] = [
+const COMMANDS: [&str; 24] = [
     "get",
     "put",
     "has",
@@ -25,6 +25,7 @@ const COMMANDS: [&str; 23] = [
     "sweep",
     "compact",
     "completions",
+    "man",
     "",
 ];
 
@@ -105,6 +106,22 @@ fn completions_are_scripts_that_shells_read() {
     let line = "source ./bash; COMP_WORDS=(luat-kv na); COMP_CWORD=1; _luat__kv luat-kv na luat-kv; echo $COMPREPLY";
     project.write("complete.sh", line);
     assert_eq!(project.shell("bash complete.sh").ok(), "namespaces\n");
+}
+
+#[test]
+fn each_command_has_a_manual_page() {
+    let project = Project::new();
+    project.run(&["man", "man/man1"]).ok();
+    for command in COMMANDS {
+        let name = ["luat-kv"].into_iter().chain(command.split_whitespace()).collect::<Vec<_>>().join("-");
+        let page = std::fs::read_to_string(project.path(&format!("man/man1/{name}.1"))).unwrap();
+        assert!(page.contains("Examples:") && page.contains(&name.replace('-', "\\-")), "{name}: {page}");
+        if is_there("mandoc") {
+            project.shell(&format!("mandoc -T lint -W error man/man1/{name}.1 >&2")).ok();
+        }
+    }
+    project.write("file", "");
+    assert!(project.run(&["man", "file"]).fails(3).contains("file: "));
 }
 
 #[test]

@@ -234,6 +234,8 @@ Examples:
         /// The shell
         shell: Shell,
     },
+
+    Man(crate::man::Man),
 }
 
 /// Print the value of a key, byte for byte

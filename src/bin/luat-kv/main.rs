@@ -2,7 +2,7 @@
 //!
 //! `args` is the command line and its help, and `parse` reads its numbers; `place` finds the store; `entries`, `removal`, `bulk`, `watch`, `browse` and
 //! `upkeep` carry out commands; `input` is what they read, `output`, `text` and `progress` what they print; `fail` reports errors, and
-//! `signals` handles interruption.
+//! `signals` handles interruption; `man` writes the manual pages.
 
 use std::process::ExitCode;
 
@@ -20,6 +20,7 @@ mod bulk;
 mod entries;
 mod fail;
 mod input;
+mod man;
 mod migrate;
 mod output;
 mod parse;
@@ -90,6 +91,7 @@ fn run(cli: &Cli, out: &mut Output) -> Result<(), Fail> {
         Command::Sweep { max } => upkeep::sweep(place, *max, out),
         Command::Compact => upkeep::compact(place, out),
         Command::Completions { shell } => completions(*shell, out),
+        Command::Man(args) => man::man(args),
     }
 }
 
