@@ -2,6 +2,8 @@
 // it from. It runs in the project's folder:
 //
 //	go run make/go-proxy.go v0.1.0 FOLDER    then GOPROXY=file:///path/to/FOLDER
+//	go run make/go-proxy.go v0.1.0 FOLDER LIBRARY NOTICES    with the static library for this system in the module,
+//	                                                         and the notices of what is compiled in
 package main
 
 import (
@@ -11,6 +13,8 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"runtime"
+	"sort"
 	"strings"
 )
 
@@ -18,16 +22,56 @@ const module = "bindings/go"
 
 func main() {
 	log.SetFlags(0)
-	if len(os.Args) != 3 {
-		log.Fatal("usage: go run make/go-proxy.go VERSION FOLDER")
+	if len(os.Args) != 3 && len(os.Args) != 5 {
+		log.Fatal("usage: go run make/go-proxy.go VERSION FOLDER [LIBRARY NOTICES]")
 	}
-	if err := write(os.Args[1], os.Args[2]); err != nil {
+	additions := map[string][]byte{}
+	if len(os.Args) == 5 {
+		if err := addLibrary(additions, os.Args[3], os.Args[4]); err != nil {
+			log.Fatal(err)
+		}
+	}
+	if err := write(os.Args[1], os.Args[2], additions); err != nil {
 		log.Fatal(err)
 	}
 }
 
+// What links the library in the module, and otherwise the system's. The file has no folder of its own, which `go mod
+// vendor` would leave out.
+const (
+	system = "//go:build luat_kv_system || !linux || !%s\n\n"
+	static = `//go:build !luat_kv_system && linux && %[1]s
+
+package luatkv
+
+// #cgo CFLAGS: -DLUATKV_STATIC
+// #cgo LDFLAGS: ${SRCDIR}/libluat_kv_linux_%[1]s.a -lpthread -ldl -lm
+import "C"
+`
+)
+
+// addLibrary adds the static library to the files of the module, with its header and the notices of what it contains.
+func addLibrary(additions map[string][]byte, library, notices string) error {
+	arch := runtime.GOARCH
+	for name, from := range map[string]string{
+		"link.go":                         filepath.Join(module, "link.go"),
+		"THIRD-PARTY-LICENSES":            notices,
+		"libluat_kv.h":                    "include/luat_kv.h",
+		"libluat_kv_linux_" + arch + ".a": library,
+	} {
+		content, err := os.ReadFile(from)
+		if err != nil {
+			return err
+		}
+		additions[name] = content
+	}
+	additions["link.go"] = append([]byte(fmt.Sprintf(system, arch)), additions["link.go"]...)
+	additions["link_static.go"] = []byte(fmt.Sprintf(static, arch))
+	return nil
+}
+
 // write makes the four files that a proxy has for a version: https://go.dev/ref/mod#goproxy-protocol.
-func write(version, folder string) error {
+func write(version, folder string, additions map[string][]byte) error {
 	mod, err := os.ReadFile(filepath.Join(module, "go.mod"))
 	if err != nil {
 		return err
@@ -49,7 +93,7 @@ func write(version, folder string) error {
 			return err
 		}
 	}
-	return archive(filepath.Join(folder, version+".zip"), path+"@"+version)
+	return archive(filepath.Join(folder, version+".zip"), path+"@"+version, additions)
 }
 
 func modulePath(mod string) (string, error) {
@@ -64,16 +108,11 @@ func modulePath(mod string) (string, error) {
 	return "", fmt.Errorf("go.mod has no line that begins with \"module \"")
 }
 
-// archive writes the files of the module, each below prefix. A module's archive has regular files only, and
-// none of another module in a folder of it.
-func archive(name, prefix string) error {
-	file, err := os.Create(name)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	files := zip.NewWriter(file)
-	err = filepath.WalkDir(module, func(path string, entry fs.DirEntry, err error) error {
+// archive writes the files of the module, each below prefix. A module's archive has regular files only, and none of
+// another module in a folder of it. An addition takes the place of the module's own file.
+func archive(name, prefix string, additions map[string][]byte) error {
+	contents := map[string][]byte{}
+	err := filepath.WalkDir(module, func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && entry.IsDir() && path != module && isModule(path) {
 			return fs.SkipDir
 		}
@@ -81,19 +120,36 @@ func archive(name, prefix string) error {
 			return err
 		}
 		content, err := os.ReadFile(path)
+		contents[filepath.ToSlash(strings.TrimPrefix(path, module+"/"))] = content
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	names := []string{}
+	for name, content := range additions {
+		contents[name] = content
+	}
+	for name := range contents {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	file, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	files := zip.NewWriter(file)
+	for _, name := range names {
+		to, err := files.Create(prefix + "/" + name)
 		if err != nil {
 			return err
 		}
-		to, err := files.Create(prefix + filepath.ToSlash(strings.TrimPrefix(path, module)))
-		if err == nil {
-			_, err = to.Write(content)
+		if _, err := to.Write(contents[name]); err != nil {
+			return err
 		}
-		return err
-	})
-	if err == nil {
-		err = files.Close()
 	}
-	return err
+	return files.Close()
 }
 
 func isModule(folder string) bool {

@@ -8,8 +8,13 @@
 #ifndef LUATKV_SHIM_H
 #define LUATKV_SHIM_H
 
-#include <fcntl.h>
+#ifdef LUATKV_STATIC
+#include "libluat_kv.h" /* beside the static library, in the module that has one */
+#else
 #include <luat_kv.h>
+#endif
+
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 

@@ -1,6 +1,5 @@
 package luatkv
 
-// #cgo pkg-config: luat_kv
 // #cgo CFLAGS: -std=c99
 // #cgo linux CFLAGS: -fno-plt
 // #include "shim.h"
