@@ -127,4 +127,4 @@ demo-postgres: need-demo-postgres target/lua/5.4/luat_kv.so ## runs the blog in 
 	    printf "\n--- machine %s: lua5.4 lua/examples/blog.lua\n" $$machine; \
 	    lua5.4 ../../../lua/examples/blog.lua; cd ../../..; done'
 
-include make/docs.mk make/install.mk make/hosts.mk make/dist.mk make/wasm-lua.mk make/playground.mk make/wasm.mk make/adapters.mk make/apps.mk make/servers.mk make/test.mk make/bench.mk make/faults.mk make/postgres.mk make/sanitizers.mk make/fuzz.mk make/needs.mk
+include make/docs.mk make/install.mk make/hosts.mk make/dist.mk make/packages.mk make/wasm-lua.mk make/playground.mk make/wasm.mk make/adapters.mk make/apps.mk make/servers.mk make/test.mk make/bench.mk make/faults.mk make/postgres.mk make/sanitizers.mk make/fuzz.mk make/needs.mk

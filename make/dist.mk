@@ -2,8 +2,8 @@
 
 # Each part adds its files to dist, and its suites, which install these files on a Debian 12 that has nothing else of
 # ours (tests/dist/run), to test-dist.
-dist-parts  := dist-sbom dist-node dist-python dist-source
-test-dist   := $(dist-parts:%=test-%) test-dist-python-twice test-dist-sdist test-dist-crate test-dist-sums
+dist-parts  := dist-sbom dist-node dist-python dist-source dist-debian dist-lua dist-go
+test-dist   := $(dist-parts:%=test-%) test-dist-packages test-dist-python-twice test-dist-sdist test-dist-crate test-dist-sums
 .PHONY: dist $(dist-parts) test-dist $(test-dist)
 dist: $(dist-parts) ## builds all packages into dist/, with their SHA256SUMS
 	@cd dist && find . -type f ! -name SHA256SUMS -printf '%P\n' | LC_ALL=C sort | xargs sha256sum >SHA256SUMS

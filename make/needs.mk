@@ -32,11 +32,12 @@ packages-fuzz      := g++ binutils
 packages-postgres := postgresql libpq5 pgbouncer python3-venv python3-dev
 packages-dist      := debootstrap
 packages-portable  := python3-venv
+packages-debian    := debhelper lintian
 packages-demo-postgres := lua5.4 postgresql libpq5
 packages-browsers = $(packages-wasm) lua5.4 lua-unit chromium firefox-esr webkit2gtk-driver xvfb
 # All at once for `make test`, since each run of apt takes time.
 sets             := c++ cli c luajit lua rocks exports setup abi install man clang++ go node python valgrind sanitizer fuzz \
-    browsers docs docs-site docs-messages postgres dist portable $(apps) $(servers)
+    browsers docs docs-site docs-messages postgres dist portable debian $(apps) $(servers)
 packages-test     = $(sort $(foreach set,$(sets),$(packages-$(set))))
 
 # How to check that a Debian package, or the same software from elsewhere, is installed.
@@ -86,6 +87,8 @@ has-libpq5        := python3 -c 'import ctypes; ctypes.CDLL("libpq.so.5")'
 has-pgbouncer     := PATH="$$PATH:/usr/sbin" command -v pgbouncer
 has-haproxy       := PATH="$$PATH:/usr/sbin" command -v haproxy
 has-apache2-bin   := test -f /usr/lib/apache2/modules/mod_lua.so
+has-debhelper     := command -v dh_builddeb
+has-lintian       := command -v lintian
 has-debootstrap   := PATH="$$PATH:/usr/sbin" command -v debootstrap
 has-liblmdb-dev   := test -f /usr/include/lmdb.h
 has-libhiredis-dev := test -f /usr/include/hiredis/hiredis.h

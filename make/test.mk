@@ -47,7 +47,7 @@ test-rust: $(test-rust) ## unit and property tests; the committed header against
 test-cli: $(test-cli) ## the command-line tool, on real files, pipes and terminals
 test-c: $(test-c) ## tests/c on the shared and on the static library
 test-lua: $(test-lua) ## tests/lua on the stock interpreter of each Lua
-test-rocks: $(test-rocks) ## LuaRocks: the rockspec, in a clone of what is committed
+test-rocks: $(test-rocks) ## LuaRocks: the rockspec, in the source rock of what is committed
 test-readme: $(test-readme) ## the Lua in README.md, as it stands
 test-exports: $(test-exports) ## that the libraries export our names only, and that those for older systems need no more than these have
 test-install: $(test-install) ## what strangers build on an installed tree, with pkg-config and CMake
