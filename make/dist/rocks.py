@@ -75,7 +75,7 @@ def binary(module, notices):
     """Returns the files of a rock with a built module: what the rockspec's install_command installs."""
     lua = pathlib.Path("lua")
     files = {f"lua/{file.relative_to(lua)}": (file.read_bytes(), 0o644)
-             for file in [lua / "luat_kv_ffi.lua", *lua.glob("luat_kv_ffi/*.lua")]}
+             for file in [lua / "luat_kv_ffi.lua", *lua.glob("luat_kv_ffi/*.lua"), *lua.glob("resty/*/*.lua")]}
     files["lib/luat_kv.so"] = (pathlib.Path(module).read_bytes(), 0o755)
     files["types/luat_kv.lua"] = ((lua / "types/luat_kv.lua").read_bytes(), 0o644)
     for text in ["LICENSE-APACHE", "LICENSE-MIT", notices]:

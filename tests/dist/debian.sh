@@ -1,8 +1,9 @@
 # The Debian packages: installed with apt, used from C, from each Lua of Debian and from a shell, upgraded, and purged.
 # needs: gcc libc6-dev pkg-config man-db bash-completion zsh fish lua5.1 lua5.2 lua5.3 lua5.4 luajit
 . ./tap.sh
+. ./first.sh
 # Other suites may use the folder of fetched packages, which all of them share, and its lock.
-echo 'Dir::Cache::Archives "/var/cache/apt/own";' >/etc/apt/apt.conf.d/own
+echo 'Dir::Cache::Archives "/var/cache/apt/own"; APT::Get::Assume-Yes "true";' >/etc/apt/apt.conf.d/own
 mkdir -p /var/cache/apt/own/partial
 packages='libluat-kv0 libluat-kv-dev lua-luat-kv luat-kv'
 files() { find /etc /opt /usr /var/lib -xdev | grep -vE "^/var/lib/(apt|dpkg|man-db)/|/ld.so.cache" | sort; }
@@ -20,21 +21,14 @@ assert(kv:get("key", "json")[2] == arg[1])
 END
 
 echo "# $(cd /dist && du -b -- *.deb | awk '{ print $2 " " $1 " bytes" }' | paste -sd ';' | sed 's/;/; /g')"
-begin=$(date +%s)
-check 'C: apt-get installs the library and its header, and nothing else' "
-    apt-get install -y $(debs libluat-kv0 libluat-kv-dev | paste -sd ' ')"
-check 'C: the program of its page, by pkg-config' '
+first_get 'C, or C++17 and later' '
     gzip -cd /usr/share/doc/libluat-kv-dev/c.md.gz | sed -n "/^\`\`\`c\$/,/^\`\`\`\$/p" | sed "/^\`\`\`/d" >hello.c
     cc -std=c99 hello.c $(pkg-config --cflags --libs luat_kv) -o hello && [ "$(./hello)" = Alice ]'
-echo "# $(($(date +%s) - begin)) s from nothing to the first get from C"
 check 'C: the same with the static library' '
     cc -std=c99 hello.c -Wl,-Bstatic $(pkg-config --cflags --libs luat_kv) -Wl,-Bdynamic -lm -o static
     [ "$(./static)" = Alice ] && ! ldd static | grep luat_kv'
 check 'C: man luat_kv_put' 'man luat_kv_put | grep -w luat_kv_put_versioned'
-begin=$(date +%s)
-check 'a shell: apt-get installs the tool, and it stores' "
-    apt-get install -y $(debs luat-kv) && luat-kv -n n put key value && [ \"\$(luat-kv -n n get key)\" = value ]"
-echo "# $(($(date +%s) - begin)) s from nothing to the first get from a shell"
+first_get 'a shell' 'luat-kv -n n put key value && [ "$(luat-kv -n n get key)" = value ]'
 check 'a shell: man luat-kv, and a page for each command' 'man luat-kv | grep namespaces && man luat-kv-bulk-get | grep luat-kv'
 check 'a shell: bash completes' '
     cat >complete.bash <<"END"
@@ -47,14 +41,12 @@ END
     bash complete.bash | grep -x namespaces'
 check 'a shell: zsh completes' 'zsh -fc "autoload -U compinit; compinit -D; echo \$_comps[luat-kv]" | grep -x _luat-kv'
 check 'a shell: fish completes' 'fish -c "complete -C \"luat-kv na\"" | grep "^namespaces"'
-begin=$(date +%s)
-check 'Lua: apt-get installs the module, and lua5.4 loads it' "
-    apt-get install -y $(debs lua-luat-kv) && lua5.4 use.lua luat_kv"
-echo "# $(($(date +%s) - begin)) s from nothing to the first get from Lua"
+first_get 'Lua or LuaJIT of Debian or Ubuntu' 'lua5.4 use.lua luat_kv'
 for lua in lua5.1 lua5.2 lua5.3 luajit; do
     check "Lua: $lua loads it" "$lua use.lua luat_kv"
 done
 check 'Lua: luajit loads the module for its FFI' 'luajit use.lua luat_kv_ffi'
+check 'Lua: the storage for lua-resty-session is there' 'test -f /usr/share/lua/5.1/resty/session/luat_kv.lua'
 
 installed | comm -13 installed - >new
 check 'nothing but these packages was installed' 'printf "%s\n" $packages | sort | diff - new'

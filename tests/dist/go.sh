@@ -1,19 +1,17 @@
 # The Go module with its library inside: fetched by go get, built and run with Go and gcc only.
 # needs: golang-go gcc libc6-dev
 . ./tap.sh
+. ./first.sh
 module=github.com/maravilla-labs/luat_kv/bindings/go
 export module GOPROXY=file:///dist/go,off GONOSUMDB=$module
 mkdir hello && cd hello
 
 echo "# $(cd /dist/go && find . -name '*.zip' -printf '%f %s bytes')"
-begin=$(date +%s)
-check 'go get fetches the module' 'go mod init hello && go get "$module"'
-check 'the program of its README' '
+first_get 'Go 1.19 or later' '
     sed -n "/^\`\`\`go\$/,/^\`\`\`\$/p" "$(go list -m -f "{{.Dir}}" "$module")/README.md" |
         awk "/^\`\`\`/ { blocks++; next } blocks == 1" >main.go
     [ "$(go run .)" = "Alice <nil>" ]'
-echo "# $(($(date +%s) - begin)) s from nothing to the first get"
-check 'it needs no library of ours' 'go build && ldd hello && ! ldd hello | grep luat_kv'
+check 'it needs no library of ours' 'go build -o hello && ldd hello && ! ldd hello | grep luat_kv'
 check 'it builds from go mod vendor too' 'go mod vendor && go build -mod=vendor -o vendored && ./vendored && rm -r vendor'
 check 'luat_kv_system links the library that pkg-config finds, as on other processors' '
     [ "$(go list -f "{{.CgoPkgConfig}}" "$module")" = "[]" ]

@@ -3,6 +3,7 @@
 #
 # brings: target/dist/node-hosts
 . ./tap.sh
+. ./first.sh
 hosts=$(echo /opt/node-hosts/node_modules)
 for version in 18 24; do
     ln -s "$(echo "$hosts"/node-$version-*/bin/node)" /usr/local/bin/node-$version
@@ -31,8 +32,7 @@ check 'there is no compiler, no Rust and no C library of ours' '
 
 mkdir app
 cd app
-check 'two commands to the first get' "
-    npm install $native
+first_get 'Node 18.18 or later' "
     node --input-type=module -e 'import { Store } from \"luat-kv-native\"; const kv = Store.open(\"app.db\").namespace(\"n\"); \
         kv.put(\"k\", \"v\"); if (kv.get(\"k\") !== \"v\") process.exit(1)'"
 check 'what is installed is the package alone' '
@@ -137,8 +137,7 @@ check 'with the addon, but no C library at all, it says where to get one' "
 
 # ---- luat-kv
 
-check 'luat-kv: two commands to the first get' "
-    npm install $web
+first_get 'JavaScript in browsers, workers, Node, Deno, Bun' "
     node --input-type=module -e 'import { Store } from \"luat-kv\"; const kv = (await Store.open()).namespace(\"n\"); \
         await kv.put(\"k\", \"v\"); if (await kv.get(\"k\") !== \"v\") process.exit(1)'
     [ -f node_modules/luat-kv/THIRD-PARTY-LICENSES ]"

@@ -1,6 +1,7 @@
 # needs: python3-venv python3-pip
 # The wheel and the source distribution, installed by pip, on a system without a compiler.
 . ./tap.sh
+. ./first.sh
 wheel=$(echo /dist/luat_kv-*.whl) sdist=$(echo /dist/luat_kv-*.tar.gz)
 
 cat >get.py <<'END'
@@ -10,11 +11,7 @@ with luat_kv.open("kv.db") as store:
     users["user:1"] = b"Alice"
     print(users["user:1"])
 END
-begun=$(date +%s.%N)
-check 'a virtual environment: from nothing to the first get' "python3 -m venv venv
-    venv/bin/pip install -q '$wheel'
-    venv/bin/python get.py | grep -x \"b'Alice'\""
-echo "$begun $(date +%s.%N)" | awk '{ printf "# %.1f s from nothing to the first get\n", $2 - $1 }'
+first_get 'Python 3.9 or later' "venv/bin/python get.py | grep -x \"b'Alice'\""
 du -b "$wheel" "$sdist" | sed 's/^/# bytes: /'
 
 cat >from.py <<'END'
