@@ -1,7 +1,7 @@
 # The Debian packages: installed with apt, used from C, from each Lua of Debian and from a shell, upgraded, and purged.
 # needs: gcc libc6-dev pkg-config man-db bash-completion zsh fish lua5.1 lua5.2 lua5.3 lua5.4 luajit
 . ./tap.sh
-. ./first.sh
+. ./first-get
 # Other suites may use the folder of fetched packages, which all of them share, and its lock.
 echo 'Dir::Cache::Archives "/var/cache/apt/own"; APT::Get::Assume-Yes "true";' >/etc/apt/apt.conf.d/own
 mkdir -p /var/cache/apt/own/partial

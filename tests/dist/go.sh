@@ -1,7 +1,7 @@
 # The Go module with its library inside: fetched by go get, built and run with Go and gcc only.
 # needs: golang-go gcc libc6-dev
 . ./tap.sh
-. ./first.sh
+. ./first-get
 module=github.com/maravilla-labs/luat_kv/bindings/go
 export module GOPROXY=file:///dist/go,off GONOSUMDB=$module
 mkdir hello && cd hello

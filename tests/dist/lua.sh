@@ -1,7 +1,7 @@
 # The rocks: installed with LuaRocks for each Lua, without a compiler and without Lua's headers, used, and removed.
 # needs: luarocks lua5.1 lua5.2 lua5.3 lua5.4 luajit
 . ./tap.sh
-. ./first.sh
+. ./first-get
 cat >use.lua <<'END'
 local KV = require("luat_kv")
 local kv = KV.open({ path = "lua.db" }):namespace("n")

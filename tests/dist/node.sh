@@ -3,7 +3,7 @@
 #
 # brings: target/dist/node-hosts
 . ./tap.sh
-. ./first.sh
+. ./first-get
 hosts=$(echo /opt/node-hosts/node_modules)
 for version in 18 24; do
     ln -s "$(echo "$hosts"/node-$version-*/bin/node)" /usr/local/bin/node-$version

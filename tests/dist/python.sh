@@ -1,7 +1,7 @@
 # needs: python3-venv python3-pip
 # The wheel and the source distribution, installed by pip, on a system without a compiler.
 . ./tap.sh
-. ./first.sh
+. ./first-get
 wheel=$(echo /dist/luat_kv-*.whl) sdist=$(echo /dist/luat_kv-*.tar.gz)
 
 cat >get.py <<'END'

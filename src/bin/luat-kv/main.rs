@@ -91,7 +91,7 @@ fn run(cli: &Cli, out: &mut Output) -> Result<(), Fail> {
         Command::Sweep { max } => upkeep::sweep(place, *max, out),
         Command::Compact => upkeep::compact(place, out),
         Command::Completions { shell } => completions(*shell, out),
-        Command::Man(args) => man::man(args),
+        Command::Man(args) => man::man(args, Cli::command()),
     }
 }
 

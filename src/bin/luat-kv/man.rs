@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 
-use crate::args::Cli;
 use crate::fail::Fail;
 
 /// Write the manual pages into a folder: luat-kv.1, and one for each command
@@ -19,8 +18,8 @@ pub struct Man {
     folder: PathBuf,
 }
 
-pub fn man(args: &Man) -> Result<(), Fail> {
+pub fn man(args: &Man, cli: Command) -> Result<(), Fail> {
     std::fs::create_dir_all(&args.folder)
-        .and_then(|()| clap_mangen::generate_to(Cli::command(), &args.folder))
+        .and_then(|()| clap_mangen::generate_to(cli, &args.folder))
         .map_err(|error| Fail::at(&args.folder, error))
 }
