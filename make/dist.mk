@@ -9,7 +9,7 @@ dist: $(dist-parts) ## builds all packages into dist/, with their SHA256SUMS
 	@cd dist && find . -type f ! -name SHA256SUMS -printf '%P\n' | LC_ALL=C sort | xargs sha256sum >SHA256SUMS
 
 # Packages are the same bytes whenever and wherever they are built: times in them are that of the commit.
-$(dist-parts): export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
+$(dist-parts) $(test-dist): export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
 
 test-dist: $(test-dist) ## installs each package on a Debian 12 without Rust and without a clone
 in-debian := $(patsubst tests/dist/%.sh,test-dist-%,$(wildcard tests/dist/*.sh))
@@ -80,7 +80,6 @@ policy := manylinux_$(subst .,_,$(glibc))_$(shell uname -m)
 pack-python := PYTHON=$(tools) make/dist/python $(portable) $(third-party) $(policy)
 dist-python: $(portable) $(third-party) $(tools)
 	$(pack-python) dist
-test-dist-python-twice: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
 test-dist-python-twice: dist-python
 	@tests/runner check $@ sh -ec '$(pack-python) target/dist/twice; cd target/dist/twice; \
 	    for file in luat_kv-*; do cmp "$$file" "../../../dist/$$file"; done'

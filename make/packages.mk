@@ -31,7 +31,6 @@ dist-go: target/lib/libluat_kv.a $(third-party) need-go
 	$(call go-module,dist/go)
 
 # Once more, in other folders.
-test-dist-packages: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
 test-dist-packages: dist-debian dist-lua dist-go target/lua/5.5/lua5.5
 	@rm -rf target/dist/again
 	@tests/runner tap $@ tests/dist/packages 'make/dist/debian $(version) $(third-party) target/dist/again/debian' \
