@@ -186,6 +186,25 @@ fn a_value_is_edited_and_keeps_the_rest() {
 }
 
 #[test]
+fn an_editor_may_end_a_text_with_a_line_break_of_its_own() {
+    let project = project();
+    for (old, added, new) in [
+        ("a\r\nb", "\\r\\n", None),
+        ("a\nb", "\\n", None),
+        ("a\r", "\\n", None),
+        ("a\r\nb", "c\\r\\n", Some("a\r\nbc")),
+        ("a\r\n", "b\\r\\n", Some("a\r\nb\r\n")),
+    ] {
+        project.feed(old, &["put", "a"]).ok();
+        let mut tty = Tty::start(&project, (80, 24), &editor(&project, &format!("shift; printf '{added}' >>$1")));
+        tty.shows("> a ");
+        tty.keys("e");
+        tty.shows(if new.is_some() { "stored: \"a\"" } else { "the text has not changed" });
+        assert_eq!(project.run(&["get", "a"]).ok(), new.unwrap_or(old));
+    }
+}
+
+#[test]
 fn an_editor_that_fails_or_changes_nothing_stores_nothing() {
     let project = project();
     for (script, words) in [
@@ -222,7 +241,8 @@ fn the_change_of_another_writer_is_not_overwritten() {
     assert_eq!(project.run(&["get", "post:1"]).ok(), "theirs");
     tty.keys("e");
     tty.shows("Another program has stored");
-    tty.keys("o");
+    // Ctrl-D and Alt-D are no d.
+    tty.keys("\u{4}\u{1b}do");
     tty.shows(" stored: \"post:1\"");
     let entry = project.run(&["get", "post:1", "--json"]).json();
     assert_eq!((&entry[0]["value"], &entry[0]["metadata"]), (&"mine".into(), &"new".into()));

@@ -64,10 +64,14 @@ impl Draft {
         if status.success() { Ok(()) } else { Err(failure) }
     }
 
-    /// Many editors end each file with a line break. A value that had none gets none.
+    /// Many editors end each file with a line break, which is CR LF if those before it are. A value that had none gets
+    /// none.
     fn as_before(&self, mut text: Vec<u8>) -> Vec<u8> {
         if text.ends_with(b"\n") && !self.original.ends_with(b"\n") {
             text.pop();
+            if text.ends_with(b"\r") && !self.original.ends_with(b"\r") {
+                text.pop();
+            }
         }
         text
     }

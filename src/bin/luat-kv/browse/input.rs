@@ -15,6 +15,11 @@ impl State {
             KeyCode::Char('z') if is_control => return self.effects.push(Effect::Suspend),
             _ => {}
         }
+        // Ctrl-D is no d, which could discard a text.
+        let is_other = is_control || key.modifiers.contains(KeyModifiers::ALT);
+        if is_other && matches!(key.code, KeyCode::Char(_)) && !matches!(self.mode, Mode::Filter) {
+            return;
+        }
         if layout::is_too_small(self.size) {
             // Nothing is decided by somebody who does not see it. A text that is not stored stays.
             if key.code == KeyCode::Char('q') && !matches!(self.mode, Mode::Unsaved(..)) {

@@ -51,7 +51,7 @@ pub fn areas(size: Size) -> Areas {
 }
 
 fn list_width(size: Size) -> u16 {
-    (size.width * 2 / 5).clamp(32, 100).min(size.width)
+    (size.width.min(250) * 2 / 5).clamp(32, 100).min(size.width)
 }
 
 /// How many keys, or namespaces, are on the screen.
