@@ -48,6 +48,17 @@ fn a_signal_in_an_editor_ends_both_and_keeps_the_text() {
 }
 
 #[test]
+fn an_editor_that_is_killed_leaves_no_modes_of_its_own() {
+    let project = project();
+    let mut tty = Tty::start(&project, (80, 24), &editor(&project, "stty raw -echo; kill -KILL $$"));
+    tty.shows("Hello");
+    tty.keys("e");
+    tty.shows("nothing was stored: the editor");
+    tty.keys("q");
+    tty.ended(0);
+}
+
+#[test]
 fn the_end_of_the_terminal_is_the_end_of_the_view() {
     let project = project();
     for prepare in ["", "trap '' HUP; "] {
@@ -59,6 +70,17 @@ fn the_end_of_the_terminal_is_the_end_of_the_view() {
         tty.until(|_| !fs::exists(&process).unwrap());
         fs::remove_file(project.path("pid")).unwrap();
     }
+}
+
+#[test]
+fn a_terminal_that_nobody_reads_does_not_hold_up_the_end() {
+    let project = project();
+    let mut tty = Tty::browse(&project, "blog");
+    tty.shows("Hello");
+    let process = format!("/proc/{}", tty.process());
+    tty.block();
+    tty.signal(libc::SIGTERM);
+    tty.until(|_| !fs::exists(&process).unwrap());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -121,6 +122,24 @@ impl<'a> Tty<'a> {
         let (height, width) = (rows.try_into().unwrap(), columns.try_into().unwrap());
         self.screen().terminal.screen_mut().set_size(height, width);
         self.project.shell(&format!("stty -F $(cat tty) cols {columns} rows {rows}")).ok();
+    }
+
+    /// Makes the terminal take no more output: nobody reads it.
+    pub fn block(&mut self) {
+        // SAFETY: it is a system call.
+        assert_eq!(unsafe { libc::kill(self.child.id().cast_signed(), libc::SIGSTOP) }, 0);
+        let path = self.project.read("tty");
+        let mut options = fs::OpenOptions::new();
+        options.write(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+        let mut terminal = options.open(path.trim()).unwrap();
+        // The kernel moves what was written, and then there may be room again.
+        let mut since = Instant::now();
+        while since.elapsed() < Duration::from_millis(500) {
+            match terminal.write_all(b" ") {
+                Ok(()) => since = Instant::now(),
+                Err(_) => thread::sleep(Duration::from_millis(5)),
+            }
+        }
     }
 
     pub fn process(&self) -> i32 {

@@ -245,7 +245,7 @@ impl Browser {
 
     fn edit(&mut self, mut draft: Draft) -> Result<(), Fail> {
         drop(self.screen.take());
-        let result = self.signals.editing(|started| draft.edit(|child| started(child.id())));
+        let result = terminal::lend(|| self.signals.editing(|started| draft.edit(|child| started(child.id()))));
         self.state.edited(draft, result);
         if self.signals.end() { Ok(()) } else { self.enter() }
     }

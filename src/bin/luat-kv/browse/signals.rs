@@ -99,7 +99,15 @@ impl Signals {
     pub fn editing<T>(&self, run: impl FnOnce(&dyn Fn(u32)) -> T) -> T {
         let seen = &self.0;
         seen.edits.store(true, Ordering::SeqCst);
-        let result = run(&|process| seen.editor.store(process.cast_signed(), Ordering::SeqCst));
+        let result = run(&|process| {
+            seen.editor.store(process.cast_signed(), Ordering::SeqCst);
+            let signal = seen.end.load(Ordering::SeqCst);
+            if signal != 0 {
+                // It came before there was an editor that it could be passed on to.
+                // SAFETY: it is a system call.
+                unsafe { libc::kill(process.cast_signed(), signal) };
+            }
+        });
         seen.editor.store(0, Ordering::SeqCst);
         seen.edits.store(false, Ordering::SeqCst);
         result

@@ -66,10 +66,46 @@ impl Drop for Screen {
 
 pub fn leave() {
     // The terminal may be gone.
-    if let Ok(mut output) = output() {
+    if let Ok(mut output) = output()
+        && takes_output(&output)
+    {
         let _ = execute!(output, DisableBracketedPaste, LeaveAlternateScreen, Show);
     }
     let _ = disable_raw_mode();
+}
+
+/// Whether the terminal takes output, or does soon. Nobody may read it any more, as with a connection that is stuck, and
+/// the end must not wait for that.
+#[cfg(unix)]
+fn takes_output(output: &Output) -> bool {
+    const PATIENCE: libc::c_int = 1000;
+    let mut terminal = libc::pollfd { fd: std::os::fd::AsRawFd::as_raw_fd(output), events: libc::POLLOUT, revents: 0 };
+    // SAFETY: it is one descriptor.
+    unsafe { libc::poll(&mut terminal, 1, PATIENCE) != 0 }
+}
+
+#[cfg(not(unix))]
+fn takes_output(_output: &Output) -> bool {
+    true
+}
+
+/// Runs an editor on the terminal, and restores its modes afterwards: one that was killed leaves them as they were for it.
+#[cfg(unix)]
+pub fn lend<T>(run: impl FnOnce() -> T) -> T {
+    let mut modes = std::mem::MaybeUninit::<libc::termios>::uninit();
+    // SAFETY: it writes the struct if it returns 0.
+    let are_known = unsafe { libc::tcgetattr(libc::STDIN_FILENO, modes.as_mut_ptr()) } == 0;
+    let result = run();
+    if are_known {
+        // SAFETY: the struct was written above.
+        unsafe { libc::tcsetattr(libc::STDIN_FILENO, libc::TCSANOW, modes.as_ptr()) };
+    }
+    result
+}
+
+#[cfg(not(unix))]
+pub fn lend<T>(run: impl FnOnce() -> T) -> T {
+    run()
 }
 
 /// Waits for input, for this time at most.
