@@ -43,7 +43,14 @@ fn the_store_of_luat_serve_is_mentioned() {
     project.run(&["--db", ".luat/kv/kv.db", "put", "a", "1"]).ok();
     let why = project.run(&["list"]).fails(3);
     assert!(why.contains("there is no store") && why.contains("luat serve") && why.contains(".luat/kv/kv.db"), "{why}");
-    let why = project.run(&["--db", "none.db", "list"]).fails(3);
+    for line in ["$K --db none.db list", "LUAT_KV_DB=none.db $K list"] {
+        let why = project.shell(line).fails(3);
+        assert!(!why.contains("luat serve"), "{line}: {why}");
+    }
+    // A folder of the project, and another project in it.
+    let why = project.shell("mkdir -p part/other; cd part; $K list").fails(3);
+    assert!(why.contains("luat serve"), "{why}");
+    let why = project.shell("cd part/other; touch luat.toml; $K list").fails(3);
     assert!(!why.contains("luat serve"), "{why}");
     project.run(&["put", "a", "1"]).ok();
     project.run(&["list"]).ok();

@@ -96,15 +96,18 @@ impl Place {
     }
 }
 
-/// Adds to an error that a project of Luat has another store, which `luat serve` always keeps at this place.
+/// Adds to an error that the project has another store, which `luat serve` always keeps at this place.
 fn also_served(fail: Fail) -> Fail {
+    let is_named = std::env::var_os("LUAT_KV_DB").is_some_and(|url| !url.is_empty());
     let folder = std::env::current_dir().unwrap_or_default();
-    let served = folder.ancestors().map(|folder| folder.join(".luat/kv/kv.db")).find(|path| path.exists());
-    match (fail, served) {
-        (Fail::Failed(why), Some(path)) if why.contains(NO_STORE) => {
-            Fail::Failed(format!("{why}; `luat serve` keeps its store in {}", path.display()))
+    // Not that of another project, which contains this one.
+    let root = folder.ancestors().find(|folder| folder.join("luat.toml").exists()).unwrap_or(&folder);
+    let served = root.join(".luat/kv/kv.db");
+    match fail {
+        Fail::Failed(why) if !is_named && why.contains(NO_STORE) && served.is_file() => {
+            Fail::Failed(format!("{why}; `luat serve` keeps its store in {}", served.display()))
         }
-        (fail, _) => fail,
+        fail => fail,
     }
 }
 
