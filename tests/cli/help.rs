@@ -2,7 +2,7 @@
 
 use crate::support::{BIN, Project, is_there};
 
-const COMMANDS: [&str; 24] = [
+const COMMANDS: [&str; 26] = [
     "get",
     "put",
     "has",
@@ -13,6 +13,7 @@ const COMMANDS: [&str; 24] = [
     "clear",
     "list",
     "watch",
+    "browse",
     "count",
     "bulk get",
     "bulk put",
@@ -20,6 +21,7 @@ const COMMANDS: [&str; 24] = [
     "export",
     "import",
     "backup",
+    "migrate",
     "namespaces",
     "stats",
     "sweep",
@@ -116,6 +118,8 @@ fn each_command_has_a_manual_page() {
         let name = ["luat-kv"].into_iter().chain(command.split_whitespace()).collect::<Vec<_>>().join("-");
         let page = std::fs::read_to_string(project.path(&format!("man/man1/{name}.1"))).unwrap();
         assert!(page.contains("Examples:") && page.contains(&name.replace('-', "\\-")), "{name}: {page}");
+        let title = format!(".TH {name} 1  \"luat-kv {}\"", env!("CARGO_PKG_VERSION"));
+        assert!(page.contains(&title) && page.contains("LUAT_KV_NAMESPACE"), "{name}: {page}");
         if is_there("mandoc") {
             project.shell(&format!("mandoc -T lint -W error man/man1/{name}.1 >&2")).ok();
         }

@@ -1,6 +1,7 @@
 //! `luat-kv man`: manual pages, from the same text as the help.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Command};
 
@@ -19,7 +20,18 @@ pub struct Man {
 }
 
 pub fn man(args: &Man, cli: Command) -> Result<(), Fail> {
+    let mut cli = cli.disable_help_subcommand(true);
+    cli.build();
     std::fs::create_dir_all(&args.folder)
-        .and_then(|()| clap_mangen::generate_to(cli, &args.folder))
+        .and_then(|()| write(cli, &args.folder))
         .map_err(|error| Fail::at(&args.folder, error))
+}
+
+/// Like clap_mangen's function for all pages, which names the command alone at their ends, without the tool's version.
+fn write(command: Command, folder: &Path) -> io::Result<()> {
+    for command in command.get_subcommands() {
+        write(command.clone(), folder)?;
+    }
+    let source = concat!("luat-kv ", env!("CARGO_PKG_VERSION"));
+    clap_mangen::Man::new(command).source(source).generate_to(folder).map(drop)
 }
