@@ -48,6 +48,59 @@ fn a_signal_in_an_editor_ends_both_and_keeps_the_text() {
 }
 
 #[test]
+fn a_text_that_cannot_be_kept_stays_in_the_view() {
+    let project = project();
+    let line = editor(&project, "shift; $K delete post:1; echo mine >$1").replace("EDITOR", "TMPDIR=texts EDITOR");
+    project.shell("mkdir texts").ok();
+    let mut tty = Tty::start(&project, (80, 24), &line);
+    tty.shows("Hello");
+    tty.keys("e");
+    tty.shows("was removed, or has expired");
+    project.shell("rm -r texts; touch texts").ok();
+    for (key, why) in
+        [("k", "cannot be kept in a file"), ("e", "a temporary file: "), ("\u{3}", "cannot be kept in a file")]
+    {
+        tty.keys(key);
+        tty.shows(why);
+    }
+    project.shell("rm texts; mkdir texts").ok();
+    tty.keys("k");
+    tty.shows("kept in /");
+    assert_eq!(project.shell("cat texts/*/*").ok(), "mine");
+    tty.keys("qq");
+    tty.ended(0);
+}
+
+#[test]
+fn what_an_editor_saves_at_a_signal_stays() {
+    let project = project();
+    // As vi does, which then fails.
+    let script =
+        "shift; trap 'echo typed >$1.save; exit 1' TERM; echo $$ >editing; touch edits; while :; do sleep 0.05; done";
+    for is_ended in [true, false] {
+        let line = editor(&project, script).replace("EDITOR", "TMPDIR=texts EDITOR");
+        project.shell("mkdir texts").ok();
+        let mut tty = Tty::start(&project, (80, 24), &line);
+        tty.shows("Hello");
+        tty.keys("e");
+        tty.file("edits");
+        if is_ended {
+            tty.signal(libc::SIGTERM);
+            tty.ended(143);
+        } else {
+            project.shell("kill $(cat editing)").ok();
+            tty.shows("Nothing was stored");
+            tty.keys("qq");
+            tty.ended(0);
+        }
+        let printed = tty.contents().replace('\n', "");
+        assert!(printed.contains("what it left is in /") && printed.contains("texts/luat-kv-"), "{printed}");
+        assert_eq!(project.shell("cat texts/*/*.save; rm -r texts edits editing pid after").ok(), "typed\n");
+    }
+    assert_eq!(project.run(&["get", "post:1"]).ok(), "Hello");
+}
+
+#[test]
 fn an_editor_that_is_killed_leaves_no_modes_of_its_own() {
     let project = project();
     let mut tty = Tty::start(&project, (80, 24), &editor(&project, "stty raw -echo; kill -KILL $$"));

@@ -21,7 +21,7 @@ use self::terminal::Screen;
 use self::view::Styles;
 use crate::fail::{Fail, say};
 use crate::place::{Access, Place};
-use crate::text::name;
+use crate::text::{name, quoted};
 
 mod dialog;
 mod edit;
@@ -120,16 +120,20 @@ pub fn browse(place: &Place, args: &Browse) -> Result<(), Fail> {
     let size = screen.terminal.size().map_err(lost)?;
     let state = State::new(label, namespace, size, Clock::system().now());
     let styles = Styles { colours: console::colors_enabled() };
-    let mut browser = Browser { state, threads, answers, signals, screen: Some(screen), styles, ends: false, waits: 0 };
+    let screen = Some(screen);
+    let mut browser = Browser { state, threads, answers, signals, screen, styles, ends: false, left: None, waits: 0 };
     let ended = browser.run();
     drop(browser.screen.take());
-    browser.settle();
-    let kept = browser.state.take_draft().map(keep);
+    if let Err(why) = browser.leave() {
+        browser.left = Some(why);
+    }
+    let left = browser.left.take();
+    browser.state.kept.iter().for_each(|what| say(what));
     if browser.signals.end() {
-        kept.iter().for_each(|what| say(what));
+        left.iter().for_each(|what| say(what));
     }
     browser.close();
-    kept.map_or(ended, |what| Err(Fail::Failed(what)))
+    left.map_or(ended, |what| Err(Fail::Failed(what)))
 }
 
 fn lost(why: io::Error) -> Fail {
@@ -137,11 +141,12 @@ fn lost(why: io::Error) -> Fail {
 }
 
 /// Leaves a text that was not stored in a file. Returns what there is to say.
-fn keep(draft: Draft) -> String {
-    let key = crate::text::quoted(&draft.name.key);
+fn keep(draft: &mut Draft, is_storing: bool) -> Result<String, String> {
+    let key = quoted(&draft.name.key);
+    let how = if is_storing { "perhaps not stored" } else { "not stored" };
     match draft.keep() {
-        Ok(path) => format!("not stored, but kept in {}: the text for {key}", name(&path)),
-        Err(why) => format!("not stored, and cannot be kept: the text for {key}: {why}"),
+        Ok(path) => Ok(format!("{how}, but kept in {}: the text for {key}", name(&path))),
+        Err(why) => Err(format!("{how}, and cannot be kept in a file: the text for {key}: {why}")),
     }
 }
 
@@ -154,6 +159,8 @@ struct Browser {
     screen: Option<Screen>,
     styles: Styles,
     ends: bool,
+    /// Where a text was left that was not stored.
+    left: Option<String>,
     /// How many answers are expected.
     waits: usize,
 }
@@ -206,16 +213,18 @@ impl Browser {
     fn receive(&mut self) -> Result<(), Fail> {
         loop {
             match self.answers.try_recv() {
-                Ok(answer) => {
-                    if !matches!(answer, Answer::Changed(_) | Answer::Unfollowed(_)) {
-                        self.waits = self.waits.saturating_sub(1);
-                    }
-                    self.state.receive(answer);
-                }
+                Ok(answer) => self.take(answer),
                 Err(TryRecvError::Empty) => return Ok(()),
                 Err(TryRecvError::Disconnected) => return Err(broken()),
             }
         }
+    }
+
+    fn take(&mut self, answer: Answer) {
+        if !matches!(answer, Answer::Changed(_) | Answer::Unfollowed(_)) {
+            self.waits = self.waits.saturating_sub(1);
+        }
+        self.state.receive(answer);
     }
 
     fn carry_out(&mut self, effect: Effect) -> Result<(), Fail> {
@@ -226,8 +235,12 @@ impl Browser {
             }
             Effect::Follow(range) => self.threads.follow(range),
             Effect::Edit(draft) => return self.edit(draft),
-            Effect::Keep(draft) => {
-                self.state.note = keep(draft);
+            Effect::Keep => {
+                match self.state.draft().map(|draft| keep(draft, false)) {
+                    Some(Ok(what)) => self.state.has_kept(what),
+                    Some(Err(why)) => self.state.has_not_kept(why),
+                    None => {}
+                }
                 true
             }
             Effect::Suspend => {
@@ -236,7 +249,10 @@ impl Browser {
                 return self.enter();
             }
             Effect::Quit => {
-                self.ends = true;
+                match self.leave() {
+                    Ok(()) => self.ends = true,
+                    Err(why) => self.state.has_not_kept(why),
+                }
                 true
             }
         };
@@ -265,10 +281,21 @@ impl Browser {
         let until = Instant::now() + PATIENCE;
         while self.waits > 0 && self.state.is_storing() {
             match self.answers.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(answer) => self.state.receive(answer),
+                Ok(answer) => self.take(answer),
                 Err(_) => return,
             }
         }
+    }
+
+    /// Leaves a text that is not stored in a file. An error says why it would be lost with the program.
+    fn leave(&mut self) -> Result<(), String> {
+        self.settle();
+        let is_storing = self.state.is_storing();
+        if let Some(draft) = self.state.draft() {
+            self.left = Some(keep(draft, is_storing)?);
+            drop(self.state.take_draft());
+        }
+        Ok(())
     }
 
     /// Lets the threads close the store, unless they wait for a server; and ends by the signal, if there was one.

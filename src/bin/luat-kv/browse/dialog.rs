@@ -26,6 +26,7 @@ pub fn of(state: &State) -> Option<(String, Vec<String>)> {
     let lines = |text: &str| wrap(&placed(text), usize::from(SMALLEST.width) - 10);
     Some(match &state.mode {
         Mode::Help => ("luat-kv browse".to_owned(), lines(HELP)),
+        Mode::Told(what) => ("Not stored".to_owned(), lines(what)),
         Mode::Delete(name, _) => ("Remove".to_owned(), lines(&format!("Remove {}?  y / n", quoted(&name.key)))),
         Mode::Unsaved(draft, reason) => {
             let key = quoted(&draft.name.key);

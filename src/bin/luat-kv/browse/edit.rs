@@ -1,14 +1,14 @@
 //! Editing a value in the user's editor, on a private temporary file.
 
 use std::ffi::OsString;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::sync::Arc;
 
 use luat_kv::Entry;
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 
 use super::store::{Facts, Name};
 
@@ -80,24 +80,32 @@ impl Draft {
     /// beside the file.
     fn file(&mut self) -> io::Result<PathBuf> {
         let folder = match &self.folder {
-            Some(folder) => folder,
-            None => self.folder.insert(private_folder()?),
+            // It may have been removed, as old files are.
+            Some(folder) if folder.path().exists() => folder,
+            _ => self.folder.insert(private_folder()?),
         };
-        let is_json = matches!(self.text.iter().find(|byte| !byte.is_ascii_whitespace()), Some(b'{' | b'['));
+        let is_json = matches!(self.original.iter().find(|byte| !byte.is_ascii_whitespace()), Some(b'{' | b'['));
         let path = folder.path().join(if is_json { "value.json" } else { "value.txt" });
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        options.open(&path)?.write_all(&self.text)?;
+        // Where there is no room for it, what an editor has saved there stays.
+        let mut file = NamedTempFile::new_in(folder)?;
+        file.write_all(&self.text)?;
+        file.persist(&path)?;
         Ok(path)
     }
 
     /// Leaves the text in a file, and returns its path.
-    pub fn keep(mut self) -> io::Result<PathBuf> {
-        let file = self.file();
+    pub fn keep(&mut self) -> io::Result<PathBuf> {
+        let path = self.file()?;
         self.folder.take().map(TempDir::keep);
-        file
+        Ok(path)
+    }
+
+    /// Leaves what an editor that has failed has put beside the file, and returns the folder. If a signal ends them, vi,
+    /// nano and Emacs save there what was typed.
+    pub fn keep_copies(&mut self) -> Option<PathBuf> {
+        // One is the value.
+        fs::read_dir(self.folder.as_ref()?.path()).ok()?.nth(1)?.ok()?;
+        self.folder.take().map(TempDir::keep)
     }
 }
 

@@ -31,7 +31,7 @@ impl State {
             self.note.clear();
         }
         match &self.mode {
-            Mode::Help => self.mode = Mode::List,
+            Mode::Help | Mode::Told(_) => self.mode = Mode::List,
             Mode::Delete(..) => self.answer(key.code),
             Mode::Unsaved(..) => self.decide(key.code),
             Mode::Filter => self.type_prefix(key.code, is_control),
@@ -172,10 +172,7 @@ impl State {
                 let draft = self.take_draft();
                 self.effects.extend(draft.map(Effect::Edit));
             }
-            (KeyCode::Char('k') | KeyCode::Esc, _) => {
-                let draft = self.take_draft();
-                self.effects.extend(draft.map(Effect::Keep));
-            }
+            (KeyCode::Char('k') | KeyCode::Esc, _) => self.effects.push(Effect::Keep),
             (KeyCode::Char('d'), _) => {
                 drop(self.take_draft());
                 self.note = "the text was discarded: nothing was stored".into();

@@ -10,7 +10,7 @@ use super::keys::Window;
 use super::layout;
 use super::store::{Answer, Deleted, Facts, Name, Range, Request, Saved, Spot, Trouble};
 use super::value::{Shown, View, metadata, wrap};
-use crate::text::quoted;
+use crate::text::{name, quoted};
 
 /// What the program does next.
 pub enum Effect {
@@ -18,8 +18,8 @@ pub enum Effect {
     /// Follow these keys, instead of others.
     Follow(Option<Range>),
     Edit(Draft),
-    /// Leave the text in a file.
-    Keep(Draft),
+    /// Leave the text that is not stored in a file.
+    Keep,
     Suspend,
     Quit,
 }
@@ -37,6 +37,8 @@ pub struct State {
     pub mode: Mode,
     /// What the last command has done.
     pub note: String,
+    /// Where texts were left that are not stored, for the end.
+    pub kept: Vec<String>,
     pub troubles: Troubles,
     /// What the user wants to do with an entry, while the store is asked whether it can be done.
     prepared: Option<Name>,
@@ -61,9 +63,9 @@ pub struct Value {
     /// What is scrolled: the metadata, the version and the value, on lines that fit.
     pub lines: Vec<String>,
     pub top: usize,
-    /// The entry that the value belongs to.
     /// What the lines were laid out for: a width, a view, and what comes before the value.
     shape: Option<(usize, View, Vec<String>)>,
+    /// The entry that the value belongs to.
     wanted: Option<(Name, Version)>,
     is_asked: bool,
 }
@@ -79,6 +81,8 @@ pub enum Mode {
     Help,
     /// They answer whether to remove an entry.
     Delete(Name, Version),
+    /// They close this message.
+    Told(String),
     /// They decide what becomes of an edited text.
     Unsaved(Box<Draft>, Reason),
 }
@@ -118,6 +122,7 @@ impl State {
             value: Value::default(),
             mode: Mode::List,
             note: String::new(),
+            kept: Vec::new(),
             troubles: Troubles::default(),
             prepared: None,
             effects: Vec::new(),
@@ -139,6 +144,14 @@ impl State {
     }
 
     /// A text that would be lost with the program.
+    pub fn draft(&mut self) -> Option<&mut Draft> {
+        match &mut self.mode {
+            Mode::Unsaved(draft, _) => Some(draft),
+            _ => None,
+        }
+    }
+
+    /// The same, which is then no longer asked about.
     pub fn take_draft(&mut self) -> Option<Draft> {
         match std::mem::replace(&mut self.mode, Mode::List) {
             Mode::Unsaved(draft, _) => Some(*draft),
@@ -263,12 +276,22 @@ impl State {
     }
 
     /// The editor has ended.
-    pub fn edited(&mut self, draft: Draft, result: Result<(), String>) {
+    pub fn edited(&mut self, mut draft: Draft, result: Result<(), String>) {
         match result {
-            Err(why) if draft.is_changed() => {
-                self.mode = Mode::Unsaved(Box::new(draft), Reason::Trouble(why, None));
+            Err(mut why) => {
+                let copies = draft.keep_copies();
+                if let Some(folder) = &copies {
+                    why += &format!("; what it left is in {}", name(folder));
+                    self.kept.push(why.clone());
+                }
+                if draft.is_changed() {
+                    self.mode = Mode::Unsaved(Box::new(draft), Reason::Trouble(why, None));
+                } else if copies.is_some() {
+                    self.mode = Mode::Told(format!("Nothing was stored: {why}"));
+                } else {
+                    self.note = format!("nothing was stored: {why}");
+                }
             }
-            Err(why) => self.note = format!("nothing was stored: {why}"),
             Ok(()) if !draft.is_changed() => self.note = "the text has not changed: nothing was stored".into(),
             Ok(()) => {
                 self.mode = Mode::Unsaved(Box::new(draft), Reason::Storing);
@@ -276,6 +299,20 @@ impl State {
             }
         }
         self.arrange();
+    }
+
+    /// The text was left in a file.
+    pub fn has_kept(&mut self, what: String) {
+        self.kept.push(what.clone());
+        self.mode = Mode::Told(what);
+    }
+
+    /// The text could not be left in a file, so it stays here.
+    pub fn has_not_kept(&mut self, why: String) {
+        match &mut self.mode {
+            Mode::Unsaved(_, reason) if !matches!(reason, Reason::Storing) => *reason = Reason::Trouble(why, None),
+            _ => self.note = why,
+        }
     }
 
     /// Tries to store the text.

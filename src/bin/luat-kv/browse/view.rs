@@ -249,7 +249,7 @@ fn footer(state: &State, area: Rect, styles: &Styles, frame: &mut Frame<'_>) {
             ("q", "quit"),
         ],
         Mode::Filter => &[("a…z", "the beginning of the keys"), ("Enter", "keep"), ("Esc", "all keys")],
-        Mode::Help => &[("any key", "back")],
+        Mode::Help | Mode::Told(_) => &[("any key", "back")],
         Mode::Delete(..) => &[("y", "remove"), ("n", "keep")],
         Mode::Unsaved(..) => &[("Ctrl-C", "quit, and leave the text in a file")],
     };
@@ -290,7 +290,7 @@ mod tests {
         let namespace = store.namespace("n").unwrap();
         let key = "漢".repeat(300);
         let version = namespace.put(&key, "").unwrap();
-        let modes = [Mode::List, Mode::Value, Mode::Filter, Mode::Help];
+        let modes = [Mode::List, Mode::Value, Mode::Filter, Mode::Help, Mode::Told(key.clone())];
         let name = Name { namespace: "n".to_owned(), key: key.clone() };
         let modes = modes.into_iter().chain([Mode::Delete(name.clone(), version)]);
         let state = |mode| {
