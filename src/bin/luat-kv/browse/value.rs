@@ -152,8 +152,10 @@ fn indented(json: &[u8]) -> Option<String> {
 }
 
 fn line_break(out: &mut String, depth: usize) {
+    /// Deeper lines would be blank on a small terminal, and a long value of them is many times as long.
+    const DEEPEST: usize = 16;
     out.push('\n');
-    out.extend(std::iter::repeat_n("  ", depth));
+    out.extend(std::iter::repeat_n("  ", depth.min(DEEPEST)));
 }
 
 /// Divides text into lines that a terminal shows in this width. It contains no control characters but tabs and line
@@ -267,7 +269,9 @@ mod tests {
         ];
         assert_eq!(lines(json, View::Auto), expected);
         let deep = ["[".repeat(100), "]".repeat(100)].concat();
-        assert_eq!(indented(deep.as_bytes()).unwrap().replace([' ', '\n'], ""), deep);
+        let shown = indented(deep.as_bytes()).unwrap();
+        assert_eq!(shown.replace([' ', '\n'], ""), deep);
+        assert!(shown.lines().all(|line| line.len() < 46), "{shown}");
     }
 
     #[test]
