@@ -1,6 +1,7 @@
 // The adapter for keyv, where keyv's own suite does not look: exact lifetimes, errors, keyv 6, and how a store is opened.
 
 import assert from "node:assert/strict";
+import { rmSync, writeFileSync } from "node:fs";
 import test from "node:test";
 import Keyv5 from "keyv";
 import Keyv6 from "keyv-6";
@@ -96,6 +97,9 @@ onBoth("many keys are read in steps, and stored and removed at once", async (t, 
   assert.deepEqual(await keyv.getMany([...keys, "none", "k7"]), [...keys, undefined, "k7"]);
   assert.equal(await keyv.deleteMany(keys), true);
   assert.equal(await kv.count(), 0);
+  await keyv.set("k", "v");
+  assert.equal(await keyv.deleteMany([...Array.from({ length: 12_345 }, (_, index) => `none${index}`), "k"]), false);
+  assert.equal(await kv.count(), 0);
   const broken = [{ key: "k", value: "v" }, { key: "", value: "v" }];
   await assert.rejects(new Adapter(kv).setMany(broken));
   assert.equal(await kv.count(), 0);
@@ -145,6 +149,25 @@ test("luat-kv-native: it opens a store by itself, at the first use, and disconne
     reader.close();
   }
   await assert.rejects(new Adapter({ store: { url: path, timeout: 1 } }).get("k"), { name: "TypeError" });
+});
+
+test("luat-kv-native: a store that could not be opened is opened by the next call", async () => {
+  const { Keyv: Adapter, driver } = packages[0];
+  for (const use of [
+    (store) => [new Adapter({ store }), (adapter) => adapter.get("k"), (adapter) => adapter.disconnect()],
+    (store) => [driver({ store }), (driven) => driven.getKeys(), (driven) => driven.dispose()],
+  ]) {
+    const folder = scratch();
+    writeFileSync(folder, "no folder");
+    const [adapter, read, close] = use(`${folder}/kv.db`);
+    await assert.rejects(read(adapter), { code: "IO" });
+    await assert.rejects(read(adapter), { code: "IO" });
+    await close(adapter); // there is nothing to close
+    await assert.rejects(read(adapter), { code: "IO" });
+    rmSync(folder);
+    await read(adapter);
+    await close(adapter);
+  }
 });
 
 test("luat-kv-native: without a place it opens the project's store", async (t) => {

@@ -74,7 +74,7 @@ onEach("lifetimes in seconds: of an item, of some, of all", async (t, storage, k
   const all = createStorage({ driver: driver({ namespace: kv, base: prefix, ttl: 6000 }) });
   await all.setItem("default", "1");
   await isAbout("default", 6000);
-  for (const ttl of [0, null]) {
+  for (const ttl of [0, null, Infinity, 1e12]) { // the last ends after the year 9999
     await storage.setItem("one", "1", { ttl });
     assert.equal((await kv.getWithMetadata(`${prefix}one`)).expiration, null);
   }
@@ -171,8 +171,9 @@ test("luat-kv-native: a watch reports what is written by another store", async (
   assert.deepEqual(await until(1), ["update k"]);
 });
 
-test("a watch waits and looks again after BUSY, and tells its end to nobody", async (t) => {
-  const answers = [Object.assign(new Error("busy"), { code: "BUSY" }), [{ name: "k", type: "put" }]];
+test("a watch waits and looks again after an error, and tells its end to nobody", async (t) => {
+  const failed = (code) => Object.assign(new Error(code), { code });
+  const answers = [failed("BUSY"), failed("IO"), [{ name: "k", type: "put" }]];
   const closed = Object.assign(new Error("closed"), { code: "INVALID" });
   const next = async () => {
     const answer = answers.shift() ?? closed;
@@ -181,6 +182,8 @@ test("a watch waits and looks again after BUSY, and tells its end to nobody", as
   };
   const namespace = { getWithMetadata() {}, watch: () => ({ next, close() {} }) };
   const storage = createStorage({ driver: packages[0].driver({ namespace }) });
+  const alive = setInterval(() => {}, 1000);
+  t.after(() => clearInterval(alive));
   const { until } = await watched(storage);
   assert.deepEqual(await until(1), ["update k"]);
 });

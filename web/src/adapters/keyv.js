@@ -1,9 +1,6 @@
 // A store for keyv 5 and 6.
 
-import { Target, adapterOptions, inSteps } from "./target.js";
-
-/** The last millisecond of the year 9999: an entry that would live longer has no end. */
-const LAST = 253_402_300_799_000;
+import { LAST, Target, adapterOptions, inSteps } from "./target.js";
 
 /**
  * What `put` is told of a lifetime in milliseconds. Entries live for whole seconds, so the store's lifetime is rounded up,
@@ -96,7 +93,9 @@ export class KeyvLuatKV {
   /** Removes all keys, or none if it fails. Returns whether every one was there. */
   async deleteMany(keys) {
     const found = await this.hasMany(keys);
-    await (await this.#target.open()).deleteBulk(keys);
+    const batch = (await this.#target.open()).atomic(); // deleteBulk() has a limit in the package for browsers
+    for (const key of keys) batch.delete(key);
+    batch.commit();
     return found.every(Boolean);
   }
 

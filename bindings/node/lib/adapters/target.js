@@ -35,14 +35,23 @@ export class Target {
 
   /** The namespace. The store is opened at the first use, and again after an error or close(). */
   open() {
-    return (this.#opening ??= this.#open());
+    if (this.#opening === null) {
+      const opening = this.#open();
+      this.#opening = opening;
+      // Set only here: Store.open() of the package for Node fails before there is a promise.
+      opening.catch(() => {
+        if (this.#opening === opening) this.#opening = null;
+      });
+    }
+    return this.#opening;
   }
 
   async #open() {
+    const store = await openStore(this.#source.store);
     try {
-      return (await openStore(this.#source.store)).namespace(this.#name);
+      return store.namespace(this.#name);
     } catch (error) {
-      this.#opening = null;
+      await store.close();
       throw error;
     }
   }
@@ -52,9 +61,13 @@ export class Target {
     if (this.#source === undefined || this.#opening === null) return;
     const opening = this.#opening;
     this.#opening = null;
-    await (await opening).store.close();
+    const namespace = await opening.catch(() => null); // the call that opened it has the error
+    await namespace?.store.close();
   }
 }
+
+/** The last millisecond of the year 9999: an entry that would live longer has no end. */
+export const LAST = 253_402_300_799_000;
 
 /** How many keys are read at once: as many as the limits of Workers KV allow. */
 const AT_ONCE = 100;

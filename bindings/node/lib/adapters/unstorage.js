@@ -1,8 +1,8 @@
 // A driver for unstorage.
 
-import { Target, adapterOptions, inSteps } from "./target.js";
+import { LAST, Target, adapterOptions, inSteps } from "./target.js";
 
-/** How long a watch waits after BUSY until it looks again, in milliseconds. */
+/** How long a watch waits after an error until it looks again, in milliseconds. */
 const PAUSE = 1000;
 
 /** A key as unstorage writes it: parts with colons between them. */
@@ -11,9 +11,12 @@ const normalized = (key = "") => key.replace(/[:/\\]+/g, ":").replace(/^:|:$/g, 
 const depthOf = (key) => key.split(":").length - 1;
 
 /** The options of `put` for a lifetime in seconds. Unstorage's drivers take 0 for none. */
-const lifetime = (ttl) => (ttl ? { expirationTtl: Math.ceil(ttl) } : undefined);
+const lifetime = (ttl) => (ttl && Date.now() + ttl * 1000 <= LAST ? { expirationTtl: Math.ceil(ttl) } : undefined);
 
-/** Passes the changes of a watch on, until it or the store is closed. What a listener throws is nobody's to catch. */
+/**
+ * Passes the changes of a watch on, until it or the store is closed. No change is lost by another error, which the next
+ * call of the storage has too, so that one does not end the program. What a listener throws is nobody's to catch.
+ */
 async function report(watch, change) {
   for (;;) {
     let changes;
@@ -21,8 +24,8 @@ async function report(watch, change) {
       changes = await watch.next();
     } catch (error) {
       if (error.code === "INVALID") return; // closed
-      if (error.code !== "BUSY") throw error;
-      await new Promise((resolve) => setTimeout(resolve, PAUSE));
+      // The timer of Node must not keep the program alive; that of a browser is a number.
+      await new Promise((resolve) => setTimeout(resolve, PAUSE).unref?.());
       continue;
     }
     for (const one of changes) change(one);
