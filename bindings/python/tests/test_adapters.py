@@ -30,11 +30,11 @@ def run(folder: pathlib.Path, *command: str) -> str:
 def test_the_cache_for_cachelib_passes_its_tests(tmp_path: pathlib.Path) -> None:
     tests = unpacked("cachelib", tmp_path, "cachelib_tests.py", "test_luat_kv.py")
     told = run(tests, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir=.", "test_luat_kv.py")
-    assert "13 passed" in told and "skipped" not in told
+    assert "17 passed" in told and "skipped" not in told
 
 
 def test_the_cache_for_django_passes_its_tests(tmp_path: pathlib.Path) -> None:
     tests = unpacked("django", tmp_path, "django_tests.py", "cache/tests_luat_kv.py")
     told = run(tests, "runtests.py", "--parallel=1", "cache.tests_luat_kv.CacheTests")
     # Those of caches that remove what is not old, and of the commands for a cache in a database, are skipped.
-    assert re.search(r"Ran 5\d tests", told) and "OK (skipped=3)" in told
+    assert re.search(r"Ran 6\d tests", told) and "OK (skipped=3)" in told

@@ -10,71 +10,100 @@ It needs the package cachelib.
 
 import math
 import pickle
-from typing import Any, Dict, List, Optional
+from datetime import timedelta
+from typing import Any, Callable, Dict, List, Optional, TypeVar, Union, cast
 
 from cachelib.base import BaseCache
 from cachelib.serializers import RedisSerializer
 
+from ._caches import dumps_integer, get_many, has_end
+from ._errors import LimitError
 from ._namespace import Namespace
+
+T = TypeVar("T")
+Timeout = Union[int, float, timedelta]
 
 
 class Serializer(RedisSerializer):
     """Pickles a value, except an integer of 64 bits, which is stored as text."""
 
     def dumps(self, value: Any, protocol: int = pickle.HIGHEST_PROTOCOL) -> bytes:
-        # A bool is no integer here: it comes back as what it was.
-        if type(value) is int and -(2**63) <= value < 2**63:
-            return b"%d" % value
-        return super().dumps(value, protocol)
+        # cachelib's own from 0.14 on has no text for integers of thousands of digits.
+        return dumps_integer(value) or b"!" + pickle.dumps(value, protocol)
 
 
 class Cache(BaseCache):
     """The namespace belongs to the cache: clear() removes all of its keys. inc() and dec() lose nothing beside other
     processes, and leave the expiration.
 
-    default_timeout is in seconds, and 0 means that a value does not expire, as everywhere in cachelib. A fraction of a
-    second counts as a whole one. A cached value takes up to 25 MiB.
+    A timeout is in seconds, or a timedelta. 0 means that a value does not expire, as everywhere in cachelib, and so does
+    an end after the year 9999. With a negative one it has expired already. A fraction of a second counts as a whole one.
+    A cached value takes up to 512 MiB, a key up to 4 KiB; a longer one is never found.
     """
 
     serializer: Any = Serializer()
 
-    def __init__(self, namespace: Namespace, default_timeout: int = 300) -> None:
-        super().__init__(default_timeout)
+    def __init__(self, namespace: Namespace, default_timeout: Timeout = 300, **options: Any) -> None:
+        super().__init__(cast(int, default_timeout), **options)  # its type before cachelib 0.17, which has timedelta too
         self._namespace = namespace
 
-    def _ttl(self, timeout: Optional[float]) -> Optional[int]:
+    def _ttl(self, timeout: Optional[Timeout]) -> Optional[int]:
+        """Returns the seconds until a value expires; None: never; 0: it has expired already."""
         seconds = self.default_timeout if timeout is None else timeout
-        return math.ceil(seconds) if seconds > 0 else None
+        if isinstance(seconds, timedelta):
+            seconds = seconds.total_seconds()
+        if seconds < 0:
+            return 0
+        return math.ceil(seconds) if seconds > 0 and has_end(seconds) else None
+
+    def _find(self, function: Callable[[str], T], key: str, missing: T) -> T:
+        try:
+            return function(_text(key))
+        except LimitError:  # such a key cannot have been stored: Flask-Session has whatever a cookie contains
+            return missing
 
     def get(self, key: str) -> Any:
-        value = self._namespace.get(_text(key))
+        value = self._find(self._namespace.get, key, None)
         return None if value is None else self.serializer.loads(value)
 
     def get_many(self, *keys: str) -> List[Any]:
-        values = self._namespace.get_many(map(_text, keys))
+        try:
+            values = get_many(self._namespace, map(_text, keys))
+        except LimitError:
+            return [self.get(key) for key in keys]
         return [self.serializer.loads(values[key]) if key in values else None for key in map(_text, keys)]
 
     def has(self, key: str) -> bool:
-        return _text(key) in self._namespace
+        return self._find(self._namespace.__contains__, key, False)
 
-    def set(self, key: str, value: Any, timeout: Optional[int] = None) -> bool:
-        self._namespace.put(_text(key), self.serializer.dumps(value), expiration_ttl=self._ttl(timeout))
+    def set(self, key: str, value: Any, timeout: Optional[Timeout] = None) -> bool:
+        ttl, data = self._ttl(timeout), self.serializer.dumps(value)
+        if ttl == 0:
+            self._namespace.delete(_text(key))
+        else:
+            self._namespace.put(_text(key), data, expiration_ttl=ttl)
         return True
 
-    def add(self, key: str, value: Any, timeout: Optional[int] = None) -> bool:
-        ttl = self._ttl(timeout)
-        return self._namespace.add(_text(key), self.serializer.dumps(value), expiration_ttl=ttl) is not None
+    def add(self, key: str, value: Any, timeout: Optional[Timeout] = None) -> bool:
+        ttl, data = self._ttl(timeout), self.serializer.dumps(value)
+        if ttl == 0:
+            return _text(key) not in self._namespace
+        return self._namespace.add(_text(key), data, expiration_ttl=ttl) is not None
 
-    def set_many(self, mapping: Dict[str, Any], timeout: Optional[int] = None) -> List[Any]:
+    def set_many(self, mapping: Dict[str, Any], timeout: Optional[Timeout] = None) -> List[Any]:
         """Stores all of the values, or none."""
         ttl = self._ttl(timeout)
         with self._namespace.batch() as batch:
             for key, value in mapping.items():
-                batch.put(_text(key), self.serializer.dumps(value), expiration_ttl=ttl)
+                data = self.serializer.dumps(value)
+                if ttl == 0:
+                    batch.delete(_text(key))
+                else:
+                    batch.put(_text(key), data, expiration_ttl=ttl)
         return list(mapping)
 
     def delete(self, key: str) -> bool:
-        return self._namespace.delete(_text(key))
+        return self._find(self._namespace.delete, key, False)
 
     def clear(self) -> bool:
         self._namespace.clear()

@@ -11,16 +11,20 @@
 It needs Django.
 """
 
+import math
 import pickle
+import time
 from threading import Lock
 from typing import Any, Dict, Iterable, List, Optional
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
 
+from ._caches import dumps_integer, get_many, has_end
+from ._errors import InvalidError
 from ._namespace import Namespace
 from ._store import Store, open
 
-# The stores of this process, by path. Each thread and each cache that names the same file has the same one.
+# The stores of this process, by path and options. Each thread and each cache that names the same ones has the same one.
 _stores: Dict[str, Store] = {}
 _lock = Lock()
 
@@ -31,8 +35,8 @@ class Cache(BaseCache):  # type: ignore[misc]  # Django has no types
     namespace, whatever their version and KEY_PREFIX. MAX_ENTRIES and CULL_FREQUENCY have no effect: only what has
     expired is removed.
 
-    A value is pickled, except an integer, which is stored as text. A timeout is in whole seconds. incr() loses nothing beside
-    other processes.
+    A value is pickled, except an integer of 64 bits, which is stored as text. A timeout is in whole seconds; an end after the
+    year 9999 is none. incr() loses nothing beside other processes.
     """
 
     def __init__(self, location: Any, params: Dict[str, Any]) -> None:
@@ -43,15 +47,16 @@ class Cache(BaseCache):  # type: ignore[misc]  # Django has no types
         self._path = str(location)
         self._name = options.pop("namespace", "cache")
         self._opening = options
+        self._place = repr((self._path, sorted(options.items())))
         self._opened: Optional[Namespace] = None
 
     @property
     def _namespace(self) -> Namespace:
         if self._opened is None:
             with _lock:
-                store = _stores.get(self._path)
+                store = _stores.get(self._place)
                 if store is None or store.closed:
-                    store = _stores[self._path] = open(self._path, **self._opening)
+                    store = _stores[self._place] = open(self._path, **self._opening)
             self._opened = store.namespace(self._name)
         return self._opened
 
@@ -59,7 +64,10 @@ class Cache(BaseCache):  # type: ignore[misc]  # Django has no types
         """Returns the seconds until a value expires; None: never; 0: it has expired already."""
         if timeout is DEFAULT_TIMEOUT:
             timeout = self.default_timeout
-        return None if timeout is None else max(0, int(timeout))
+        if timeout is None or timeout == math.inf:
+            return None
+        seconds = int(timeout)
+        return max(0, seconds) if has_end(seconds) else None
 
     def get(self, key: Any, default: Any = None, version: Optional[int] = None) -> Any:
         value = self._namespace.get(self.make_and_validate_key(key, version=version))
@@ -67,7 +75,7 @@ class Cache(BaseCache):  # type: ignore[misc]  # Django has no types
 
     def get_many(self, keys: Iterable[Any], version: Optional[int] = None) -> Dict[Any, Any]:
         names = {self.make_and_validate_key(key, version=version): key for key in keys}
-        return {names[name]: _loads(value) for name, value in self._namespace.get_many(names).items()}
+        return {names[name]: _loads(value) for name, value in get_many(self._namespace, names).items()}
 
     def has_key(self, key: Any, version: Optional[int] = None) -> bool:
         return self.make_and_validate_key(key, version=version) in self._namespace
@@ -112,8 +120,13 @@ class Cache(BaseCache):  # type: ignore[misc]  # Django has no types
         while (entry := self._namespace.get_entry(name)) is not None:
             total = _loads(entry.value) + delta
             batch = self._namespace.batch().check(name, entry.version)
-            if batch.put(name, _dumps(total), expiration=entry.expiration).commit() is not None:
-                return total  # nobody else has changed it meanwhile
+            try:
+                if batch.put(name, _dumps(total), expiration=entry.expiration).commit() is not None:
+                    return total  # nobody else has changed it meanwhile
+            except InvalidError:
+                if entry.expiration is None or entry.expiration > time.time():
+                    raise
+                # It has expired meanwhile, so the next look finds nothing.
         raise ValueError(f"Key '{name}' not found")
 
     def delete(self, key: Any, version: Optional[int] = None) -> bool:
@@ -129,8 +142,7 @@ class Cache(BaseCache):  # type: ignore[misc]  # Django has no types
 
 
 def _dumps(value: Any) -> bytes:
-    # A bool is no integer here: it comes back as what it was.
-    return b"%d" % value if type(value) is int else pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+    return dumps_integer(value) or pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
 
 
 def _loads(data: bytes) -> Any:
