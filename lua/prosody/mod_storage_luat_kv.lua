@@ -81,8 +81,9 @@ function keyval:get(user)
   return decode(text)
 end
 
+-- Prosody's own drivers remove an empty table too, so nobody who has no data is among the users.
 function keyval:set(user, data)
-  if data == nil then
+  if not data or (type(data) == "table" and next(data) == nil) then
     self.kv:delete(key_of(user))
   else
     self.kv:put(key_of(user), encode(data))
@@ -190,45 +191,40 @@ function archive:append(user, id, value, when, with)
     module:log("debug", "%s has reached the limit of the store %s", user, self.name)
     return nil, "quota-limit"
   end
-  local item = { id = id or new_id(), when = when or now(), with = with }
+  local item = { id = id or new_id(), when = when or now(), with = with or "" }
   local text = to_text(value)
   repeat until store_item(self, user, item, text)
   return item.id
 end
 
--- The part of the items that a query wants: after one id, before another, and so many.
-local function page(items, query)
-  local first, last = 1, #items
-  local from, to = query.after, query.before
-  if query.reverse then
-    from, to = to, from
-    table.sort(items, function(a, b) return a.name > b.name end)
-  end
-  for i, item in ipairs(items) do
-    if item.id == from then
-      first = i + 1
-    elseif item.id == to then
-      last = i - 1
-    end
-  end
-  if from and first == 1 then
+-- Returns those of the items that are after one id and before another, as mod_storage_sql: each has to be in the archive.
+local function between(self, user, items, query)
+  local first = query.after and find_id(self, user, query.after)
+  local last = query.before and find_id(self, user, query.before)
+  if (query.after and not first) or (query.before and not last) then
     return nil, "item-not-found"
   end
-  if query.limit then
-    last = math.min(last, first + query.limit - 1)
+  local found = {}
+  for _, item in ipairs(items) do
+    if (not first or item.name > first) and (not last or item.name < last) then
+      found[#found + 1] = item
+    end
   end
-  return first, last
+  return found
 end
 
 function archive:find(user, query)
   query = query or {}
-  local items = all_matching(self, user, query)
-  local total = query.total and #items or nil
-  local first, last = page(items, query)
-  if not first then
-    return nil, last
+  local matching = all_matching(self, user, query)
+  local total = query.total and #matching or nil
+  local items, why = between(self, user, matching, query)
+  if not items then
+    return nil, why
   end
-  local i = first - 1
+  if query.reverse then
+    table.sort(items, function(a, b) return a.name > b.name end)
+  end
+  local i, last = 0, math.min(#items, query.limit or #items)
   return function()
     while i < last do
       i = i + 1
@@ -253,6 +249,9 @@ function archive:get(user, id)
 end
 
 function archive:set(user, id, value, when, with)
+  if not st.is_stanza(value) then
+    return nil, "unsupported-datatype"
+  end
   local name = find_id(self, user, id)
   local _, meta = self.kv:getWithMetadata(name or id_key(user, id))
   if not name or not meta then
@@ -293,11 +292,16 @@ end
 function archive:users()
   local after = "u:"
   return function()
-    local found = self.kv:list({ prefix = "u:", start = after, limit = 1 }).keys[1]
-    if found then
+    while true do
+      local found = self.kv:list({ prefix = "u:", start = after, limit = 1 }).keys[1]
+      if not found then
+        return nil
+      end
       local user = found.name:match("^u:([^\0]*)")
       after = "u:" .. user .. "\1" -- past all keys of this user
-      return user
+      if found.name ~= last_key(user) then -- else all of this user's items are gone
+        return user
+      end
     end
   end
 end
@@ -308,7 +312,10 @@ function archive:delete(user, query)
     self.kv:deletePrefix(key_of(user) .. "\0")
     return true
   end
-  local items = all_matching(self, user, query)
+  local items, why = between(self, user, all_matching(self, user, query), query)
+  if not items then
+    return nil, why
+  end
   local first, last = 1, #items
   if query.truncate and query.reverse then
     first = query.truncate + 1
@@ -336,7 +343,11 @@ function driver:open(store, kind)
     return nil, "unsupported-store"
   end
   local name = namespace_name(kind, store)
-  return setmetatable({ name = name, kv = db:namespace(name) }, kinds[kind])
+  local ok, kv = pcall(db.namespace, db, name)
+  if not ok then
+    return nil, kv -- a store of mod_pep has a name that a user has chosen, which may be too long
+  end
+  return setmetatable({ name = name, kv = kv }, kinds[kind])
 end
 
 -- Which stores there are, of a user or of the host; `true` means all.

@@ -134,6 +134,58 @@ function tests.what_all_conditions_match_is_deleted()
   equal(select(2, archive:get("u", "id2499")), "item-not-found")
 end
 
+function tests.only_what_is_between_two_ids_is_deleted()
+  local archive = open("between", "archive")
+  local function fill()
+    archive:delete("u")
+    for i = 1, 9 do
+      archive:append("u", "id" .. i, stanza("x"), i, i % 2 == 0 and "even@x" or "odd@x")
+    end
+  end
+  fill()
+  equal(archive:delete("u", { after = "id3", before = "id7" }), 3)
+  equal(found(archive, "u", {}), "id1 id2 id3 id7 id8 id9")
+  equal(archive:delete("u", { before = "id3", with = "odd@x" }), 1)
+  equal(found(archive, "u", {}), "id2 id3 id7 id8 id9")
+  equal(archive:delete("u", { after = "id2", truncate = 2 }), 2)
+  equal(found(archive, "u", {}), "id2 id8 id9")
+  for _, query in ipairs({ { before = "none" }, { after = "none" }, { after = "none", reverse = true } }) do
+    for _, method in ipairs({ "find", "delete" }) do
+      local done, why = archive[method](archive, "u", query)
+      equal(done, nil)
+      equal(why, "item-not-found")
+    end
+  end
+  fill()
+  equal(found(archive, "u", { after = "id3", with = "odd@x" }), "id5 id7 id9")
+  equal(found(archive, "u", { after = "id3", before = "id7", with = "even@x", reverse = true, limit = 1 }), "id6")
+  equal(found(archive, "u", { before = "id3", with = "even@x", reverse = true }), "id2")
+  equal(found(archive, "u", { after = "id7", before = "id3" }), "")
+  equal(select(2, archive:find("u", { after = "id3", total = true })), 9)
+  equal(found(archive, "u", { limit = 0 }), "")
+end
+
+function tests.who_has_no_data_is_no_user()
+  local store, map, archive = open("empty"), open("empty", "map"), open("empty", "archive")
+  store:set("u", {})
+  store:set("false", false)
+  map:set("key", "key", 1)
+  map:set("key", "key", nil)
+  equal(store:get("u"), nil)
+  equal(users_of(store), "")
+  archive:append("u", nil, stanza("x"), 1, "w")
+  archive:append("u2", nil, stanza("x"), 1, "w")
+  equal(archive:delete("u", { start = 0 }), 1)
+  equal(users_of(archive), "u2")
+end
+
+function tests.an_item_may_have_no_partner()
+  local archive = open("alone", "archive")
+  local id = archive:append("u", nil, stanza("x"), 1)
+  equal(select(3, archive:get("u", id)), "")
+  equal(archive:summary("u").counts[""], 1)
+end
+
 function tests.a_user_can_be_purged()
   local store, archive = open("p"), open("p", "archive")
   for _, user in ipairs({ "u", "u2" }) do
@@ -156,7 +208,13 @@ function tests.an_error_is_told_from_nothing()
   data, why = store:set("u", { print })
   equal(data, nil)
   equal(type(why), "string")
-  equal(select(2, open("broken", "archive"):append("u", nil, { 1 }, 1, "w")), "unsupported-datatype")
+  local archive = open("broken", "archive")
+  equal(select(2, archive:append("u", nil, { 1 }, 1, "w")), "unsupported-datatype")
+  archive:append("u", "id", stanza("x"), 1, "w")
+  equal(select(2, archive:set("u", "id", { 1 })), "unsupported-datatype")
+  data, why = manager.open("a.example", "pep_" .. ("n"):rep(5000), "archive")
+  equal(data, nil)
+  assert(why:find("the limit is 4096", 1, true), why)
 end
 
 local failed = 0
