@@ -97,6 +97,16 @@ function tests.metadata_lists_the_sessions_of_a_subject()
   equal(s:get(NAME, "two", now), nil)
 end
 
+function tests.an_audience_may_be_named_twice()
+  local s, now = storage({ namespace = "twice" }), ngx.time()
+  local twice = { audiences = { "YQ", "YQ" }, subjects = { "alice", "alice" } }
+  assert(s:set(NAME, "one", "value", TTL, now, nil, nil, twice))
+  assert(s:set(NAME, "two", "value", TTL, now, "one", 1, twice))
+  equal(keys(s:read_metadata(NAME, "YQ", "alice", now)), "two")
+  assert(s:delete(NAME, "two", now, twice))
+  equal(keys(s:read_metadata(NAME, "YQ", "alice", now)), "")
+end
+
 function tests.an_error_is_nil_and_a_message()
   local now = ngx.time()
   for problem, options in pairs({

@@ -46,20 +46,29 @@ local function live(sessions, current_time)
   return left
 end
 
---- Adds to a batch what a call changes of the sessions of each audience and subject.
+--- Adds to a batch what a call changes of the sessions of one audience and subject.
+local function update_list(self, batch, meta_name, current_time, change)
+  local stored, about = self.kv:getWithMetadata(meta_name, "json")
+  local sessions = live(stored, current_time)
+  change(sessions)
+  local ends = current_time
+  for _, each in pairs(sessions) do ends = max(ends, each) end
+  batch:check(meta_name, about and about.version)
+  if ends > current_time then
+    batch:put(meta_name, sessions, { expirationTtl = ceil(ends - current_time) })
+  else
+    batch:delete(meta_name)
+  end
+end
+
+--- The same for each audience and subject, of which the library may name one twice.
 local function update_metadata(self, batch, name, metadata, current_time, change)
+  local changed = {}
   for i, audience in ipairs(metadata.audiences) do
     local meta_name = name_of(self, name, audience, metadata.subjects[i])
-    local stored, about = self.kv:getWithMetadata(meta_name, "json")
-    local sessions = live(stored, current_time)
-    change(sessions)
-    local ends = current_time
-    for _, each in pairs(sessions) do ends = max(ends, each) end
-    batch:check(meta_name, about and about.version)
-    if ends > current_time then
-      batch:put(meta_name, sessions, { expirationTtl = ceil(ends - current_time) })
-    else
-      batch:delete(meta_name)
+    if not changed[meta_name] then -- else the second check of the batch would find what the first change stored
+      changed[meta_name] = true
+      update_list(self, batch, meta_name, current_time, change)
     end
   end
 end
