@@ -60,22 +60,20 @@ impl KVStore for SqliteKVStore {
     }
 
     /// In Luat, `expiration` wins over `expiration_ttl`, and what is over already is gone at once. luat_kv refuses a
-    /// lifetime of 0 and a time in the past, as Cloudflare does, so here they delete.
+    /// lifetime of 0 and a time in the past, as Cloudflare does, so here they delete: after it has refused them, since
+    /// a time may pass while it is called.
     fn put(&self, key: &str, value: &[u8], options: PutOptions) -> KVResult<()> {
-        let gone = match (options.expiration, options.expiration_ttl) {
-            (Some(expiration), _) => is_past(expiration),
-            (None, ttl) => ttl == Some(0),
-        };
-        if gone {
-            return self.delete(key);
-        }
         let metadata = options.metadata.filter(|metadata| !metadata.is_null()).map(|metadata| metadata.to_string());
         let lifetime = match options.expiration {
             Some(expiration) => luat_kv::PutOptions::new().expires_at(seconds(expiration)),
             None => luat_kv::PutOptions::new().ttl(options.expiration_ttl.map(seconds)),
         };
-        self.0.put_with(key, value, &lifetime.metadata(metadata.as_deref())).map_err(failed)?;
-        Ok(())
+        let Err(error) = self.0.put_with(key, value, &lifetime.metadata(metadata.as_deref())) else { return Ok(()) };
+        match (options.expiration, options.expiration_ttl) {
+            (Some(expiration), _) if is_past(expiration) => self.delete(key),
+            (None, Some(0)) => self.delete(key),
+            _ => Err(failed(error)),
+        }
     }
 
     fn delete(&self, key: &str) -> KVResult<()> {
@@ -85,12 +83,16 @@ impl KVStore for SqliteKVStore {
 
     fn list(&self, options: ListOptions) -> KVResult<ListResult> {
         const MOST: usize = 10_000; // as in Luat, and the most that luat_kv lists at once
-        let limit = options.limit.map(|limit| limit.min(MOST) as u64);
+        let limit = options.limit.map(|limit| limit.clamp(1, MOST) as u64);
         let wanted = luat_kv::ListOptions::new()
             .prefix(options.prefix.as_deref().unwrap_or_default())
             .limit(limit)
-            .cursor(options.cursor.as_deref());
+            .cursor(options.cursor.as_deref().filter(|cursor| !cursor.is_empty())); // in Luat, "" is before all keys
         let page = self.0.list(&wanted).map_err(failed)?;
+        if options.limit == Some(0) {
+            // In Luat it is no error, and tells whether there are keys.
+            return Ok(ListResult { keys: Vec::new(), list_complete: page.entries.is_empty(), cursor: None });
+        }
         let key = |entry: luat_kv::Entry| {
             Ok(ListKey {
                 expiration: unix_seconds(entry.expiration),

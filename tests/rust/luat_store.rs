@@ -127,8 +127,11 @@ fn pages_have_all_keys_once() {
         }
     }
     assert_eq!(names, ["a%", "a1", "a2", "a3"]);
-    let all = store.list(ListOptions { limit: Some(usize::MAX), ..Default::default() }).unwrap();
+    let start = Some(String::new());
+    let all = store.list(ListOptions { limit: Some(usize::MAX), cursor: start, ..Default::default() }).unwrap();
     assert_eq!(all.keys.len(), 5);
+    let none = store.list(ListOptions { limit: Some(0), ..Default::default() }).unwrap();
+    assert!(none.keys.is_empty() && !none.list_complete, "{none:?}");
 }
 
 #[test]
