@@ -245,6 +245,9 @@ impl State {
         match value {
             Ok(value) => {
                 self.troubles.value = None;
+                if self.selected_name().as_ref() != Some(&name) {
+                    return; // the user has gone on, perhaps to the same key of another namespace
+                }
                 if self.value.shown.as_ref().is_none_or(|(key, _)| *key != name.key) {
                     self.value.top = 0;
                 }

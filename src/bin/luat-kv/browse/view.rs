@@ -322,6 +322,20 @@ mod tests {
         }
     }
 
+    /// A slow server may answer when a namespace that has the same key is open.
+    #[test]
+    fn the_value_of_another_namespace_is_not_drawn() {
+        let mut state = states().remove(0);
+        let key = state.selected().unwrap().key.clone();
+        for (namespace, value) in [("n", "right"), ("other", "wrong")] {
+            let name = Name { namespace: namespace.to_owned(), key: key.clone() };
+            state.receive(Answer::Read(name, Ok(Some(Shown::new(value.into())))));
+            let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
+            terminal.draw(|frame| draw(&state, &Styles { colours: true }, frame)).unwrap();
+            assert!(terminal.backend().to_string().contains("right"), "{namespace}");
+        }
+    }
+
     #[test]
     fn a_time_fits() {
         for (seconds, shown) in [
