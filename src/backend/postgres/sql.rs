@@ -370,15 +370,22 @@ pub(super) const DELETE_ALL: &str = "DELETE FROM luat_kv.kv AS k USING unnest($1
 
 // Housekeeping.
 
-/// Finds the rows of a sweep. Those that others have locked are left to them: two sweeps that wait for each other would
-/// be a deadlock. (Not as a subquery, which the server may carry out several times, each for other rows.)
+/// Finds the rows of a sweep. (Not as a subquery, which the server may carry out several times, each for other rows.)
 macro_rules! sweep {
-    () => {
+    ($from:literal, $lock:literal) => {
         concat!(
-            "d AS MATERIALIZED (SELECT namespace, key FROM luat_kv.kv WHERE expiration <= ",
+            "d AS MATERIALIZED (SELECT namespace, key FROM ",
+            $from,
+            " WHERE expiration <= ",
             now!(2),
-            " ORDER BY expiration LIMIT $1 FOR UPDATE SKIP LOCKED)"
+            " ORDER BY expiration LIMIT $1 FOR UPDATE ",
+            $lock,
+            ")"
         )
+    };
+    // Rows that others have locked are left to them: two sweeps that wait for each other would be a deadlock.
+    () => {
+        sweep!("luat_kv.kv", "SKIP LOCKED")
     };
 }
 
@@ -394,8 +401,14 @@ pub(super) const SWEEP: &str = concat!("WITH ", sweep!(), delete_swept!());
 
 /// The same, with its answer. $3: how long to wait for locks, $4: the client, $5: the number of its write, $6: whether it
 /// may have been made already.
-pub(super) static SWEEP_ASKED_FOR: LazyLock<String> = LazyLock::new(|| {
-    let (sweep, delete, at) = (sweep!(), delete_swept!(), now!());
+pub(super) static SWEEP_ASKED_FOR: LazyLock<String> = LazyLock::new(|| asked_for(sweep!()));
+
+/// The same for a second attempt. Rows may still be locked by the first one, whose connection has broken and which the
+/// server has yet to roll back, so this one waits for them, after `t` has set the timeout.
+pub(super) static SWEEP_REPEATED: LazyLock<String> = LazyLock::new(|| asked_for(sweep!("t, luat_kv.kv AS k", "OF k")));
+
+fn asked_for(sweep: &str) -> String {
+    let (delete, at) = (delete_swept!(), now!());
     format!(
         "WITH t AS MATERIALIZED (SELECT {at} AS at, set_config('lock_timeout', $3, true)),
         {sweep}, x AS ({delete} RETURNING true), w AS (SELECT count(*) AS number FROM x),
@@ -403,7 +416,7 @@ pub(super) static SWEEP_ASKED_FOR: LazyLock<String> = LazyLock::new(|| {
             SELECT $4, $5, t.at, w.number FROM t, w WHERE $6 OR w.number > 0 {LEDGER})
         SELECT true, w.number FROM w"
     )
-});
+}
 
 /// Forgets clients that have written nothing for an hour, except those that are writing now.
 pub(super) const FORGET_CLIENTS: &str = "WITH d AS MATERIALIZED (SELECT client FROM luat_kv.kv_done

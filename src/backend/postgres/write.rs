@@ -307,7 +307,8 @@ pub(super) fn sweep(connection: &mut Connection, call: &mut Call, max: u64, atte
         count,
         Param::bool(attempt.repeated),
     ];
-    ask(connection, call, Statement::new(&sql::SWEEP_ASKED_FOR, params), attempt)?.count(0, 1)
+    let sql = if attempt.repeated { &sql::SWEEP_REPEATED } else { &sql::SWEEP_ASKED_FOR };
+    ask(connection, call, Statement::new(sql, params), attempt)?.count(0, 1)
 }
 
 /// Carries out a statement that is a write, or returns its answer if it was made already.
