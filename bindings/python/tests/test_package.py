@@ -89,7 +89,7 @@ def test_structs_are_laid_out_as_a_c_compiler_does(tmp_path: pathlib.Path) -> No
 
 
 def test_versions() -> None:
-    assert version("luat-kv") == luat_kv.library_version == _library.version
+    assert version("luat-kv") == luat_kv.__version__ == luat_kv.library_version == _library.version
     assert re.fullmatch(r"\d+\.\d+\.\d+", luat_kv.library_version)
 
 

@@ -28,6 +28,7 @@ from ._store import CacheStats, NamespaceStats, Stats, Store, open, open_memory,
 from ._transfer import Imported
 from ._watch import Watch
 
+__version__ = "0.1.0"
 __all__ = [
     "Batch",
     "BusyError",
@@ -52,6 +53,7 @@ __all__ = [
     "Stats",
     "Store",
     "Watch",
+    "__version__",
     "library_version",
     "open",
     "open_memory",
