@@ -25,12 +25,13 @@ VERSION = re.search('^version = "(.*)"', pathlib.Path("Cargo.toml").read_text(en
 NAME = f"luat_kv-{VERSION}"
 
 
-def rockspec():
-    """Returns the rockspec of the repository, with this version."""
+def rockspec(*more):
+    """Returns the rockspec of the repository, with this version, and with more replacements: (pattern, by)."""
     text = pathlib.Path("luat_kv-scm-1.rockspec").read_text(encoding="utf-8")
     text = text[text.index("rockspec_format"):]
     for pattern, by in [(r'version = "scm-1"', f'version = "{VERSION}-1"'),
-                        (r'url = "git.*', f'url = "file://{NAME}.tar.gz", -- in the rock beside this file')]:
+                        (r'url = "git.*', f'url = "file://{NAME}.tar.gz", -- in the rock beside this file'),
+                        *more]:
         text, count = re.subn(pattern, by, text)
         assert count == 1, pattern
     return text.encode()
@@ -71,8 +72,11 @@ def manifest(files):
     return f"rock_manifest = {table(tree)}\n".encode()
 
 
-def binary(module, notices):
-    """Returns the files of a rock with a built module: what the rockspec's install_command installs."""
+def binary(version, module, notices):
+    """Returns the files of a rock with a module built for a version of Lua: what the rockspec's install_command installs.
+
+    The rock for another Lua would install, but not load: its rockspec names the one it is for.
+    """
     lua = pathlib.Path("lua")
     files = {f"lua/{file.relative_to(lua)}": (file.read_bytes(), 0o644)
              for file in [lua / "luat_kv_ffi.lua", *lua.glob("luat_kv_ffi/*.lua"), *lua.glob("resty/*/*.lua")]}
@@ -80,7 +84,7 @@ def binary(module, notices):
     files["types/luat_kv.lua"] = ((lua / "types/luat_kv.lua").read_bytes(), 0o644)
     for text in ["LICENSE-APACHE", "LICENSE-MIT", notices]:
         files[f"doc/{pathlib.Path(text).name}"] = (pathlib.Path(text).read_bytes(), 0o644)
-    files[f"{NAME}-1.rockspec"] = (rockspec(), 0o644)
+    files[f"{NAME}-1.rockspec"] = (rockspec((r'"lua >= .*?"', f'"lua ~> {version}"')), 0o644)
     files["rock_manifest"] = (manifest(files), 0o644)
     return files
 
@@ -93,7 +97,7 @@ def main(folder, notices=None, *modules):
                                                f"{NAME}.tar.gz": (archive(), 0o644)})
     for item in modules:
         lua, module = item.split("=", 1)
-        write_rock(folder / lua / f"{NAME}-1.linux-{platform.machine()}.rock", binary(module, notices))
+        write_rock(folder / lua / f"{NAME}-1.linux-{platform.machine()}.rock", binary(lua, module, notices))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,9 @@ files >before
 echo "# $(cd /dist/rocks && find . -type f -printf '%P %s bytes\n' | sort | paste -sd ';' | sed 's/;/; /g')"
 check 'there is no compiler' '! command -v cc && ! command -v gcc'
 first_get 'Lua 5.1 to 5.5, with LuaRocks' 'lua5.4 use.lua'
+check 'the rock for one Lua does not install for another' '
+    status=0; luarocks --lua-version=5.2 install /dist/rocks/5.3/luat_kv-*.linux-*.rock >refused 2>&1 || status=$?
+    cat refused; [ $status != 0 ]; grep "lua ~> 5.3" refused'
 for version in 5.1 5.2 5.3; do
     check "luarocks installs the rock for Lua $version, which loads it" "
         luarocks --lua-version=$version install /dist/rocks/$version/luat_kv-*.linux-*.rock && lua$version use.lua"
