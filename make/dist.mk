@@ -5,6 +5,11 @@
 dist-parts  := dist-sbom dist-node dist-python dist-source dist-debian dist-lua dist-go
 test-dist   := $(dist-parts:%=test-%) test-dist-packages test-dist-python-twice test-dist-sdist test-dist-crate test-dist-sums
 .PHONY: dist $(dist-parts) test-dist $(test-dist)
+# A part alone leaves no SHA256SUMS rather than one of other files.
+$(dist-parts): | no-sums
+.PHONY: no-sums
+no-sums:
+	@rm -f dist/SHA256SUMS
 dist: $(dist-parts) ## builds all packages into dist/, with their SHA256SUMS
 	@cd dist && find . -type f ! -name SHA256SUMS -printf '%P\n' | LC_ALL=C sort | xargs sha256sum >SHA256SUMS
 
