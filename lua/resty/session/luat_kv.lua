@@ -20,7 +20,7 @@ Storage.__index = Storage
 local function opened(self)
   if not self.kv then
     -- This open may wait for another worker that creates the file. The next one shares its connections.
-    self.first = self.KV.open(self.options)
+    self.first = self.first or self.KV.open(self.options)
     self.options.busy_timeout = 0.01
     self.kv = self.KV.open(self.options):namespace(self.namespace)
   end
