@@ -46,6 +46,11 @@ cpp-header: lib
 cpp-instructions: lib
 	@tests/runner tap $@ bench/cpp-instructions --tap target/lib/libluat_kv.so
 
+# Before a suite that runs beside others and uses a folder that another one uses too: they take turns.
+ifdef PARALLEL
+in-turn = mkdir -p target/$1 && flock --close target/$1
+endif
+
 go: $(library) $(hooked)
 	@$(host) tests/runner go $@ bindings/go/test
 
@@ -54,14 +59,14 @@ go-proxy: need-go ## writes the Go package to target/go-proxy, a module proxy fo
 	go run make/go-proxy.go v$(version) target/go-proxy
 
 node: $(library) $(hooked)
-	@$(host) tests/runner tap $@ bindings/node/test
+	@$(call in-turn,node) env $(host) tests/runner tap $@ bindings/node/test
 
 .PHONY: bench-node
 bench-node: need-node lib ## measures the Node package beside lmdb-js and better-sqlite3
 	bindings/node/bench/run $(BENCH)
 
 python: $(library) $(hooked)
-	@$(host) tests/runner pytest $@ bindings/python/test
+	@$(call in-turn,python) env $(host) tests/runner pytest $@ bindings/python/test
 
 .PHONY: bench-python
 bench-python: need-python $(library) ## measures the Python package beside py-lmdb and Python's sqlite3

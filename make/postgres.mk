@@ -41,9 +41,9 @@ postgres-fork: lib
 	    -Iinclude tests/c/postgres.c $(link-shared) -o target/c/$@; target/c/$@'
 
 postgres-python: need-python $(library)
-	@$(host) tests/runner pytest $@ $(with-server) bindings/python/test
+	@$(call in-turn,python) env $(host) tests/runner pytest $@ $(with-server) bindings/python/test
 postgres-node: need-node $(library)
-	@$(host) tests/runner tap $@ $(with-server) bindings/node/test \
+	@$(call in-turn,node) env $(host) tests/runner tap $@ $(with-server) bindings/node/test \
 	    $(addprefix tests/,$(addsuffix .test.js,arguments namespace presence values))
 postgres-go: need-go $(library)
 	@$(host) tests/runner go $@ $(with-server) bindings/go/test

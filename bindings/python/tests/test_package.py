@@ -265,7 +265,7 @@ def test_extension_modules_are_used() -> None:
 
 
 def test_without_a_compiler_the_package_works(tmp_path: pathlib.Path, child: Any) -> None:
-    """The other tests pass without the extension modules too."""
+    """The other tests pass without the extension modules too. (But for those of cachelib and Django, which are long.)"""
     build(copied(tmp_path), "wheel", tmp_path / "out", CC="false", CXX="false")
     (wheel,) = (tmp_path / "out").iterdir()
     shutil.unpack_archive(wheel, tmp_path / "installed", "zip")
@@ -277,10 +277,11 @@ def test_without_a_compiler_the_package_works(tmp_path: pathlib.Path, child: Any
     )
     assert used.stdout.startswith(f"False False {installed}"), used.stderr
     command = [sys.executable, "-W", "error", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    command += ["--ignore", __file__, str(HERE / "tests")]
+    command += ["--ignore", __file__, "-k", "not passes_its_tests", str(HERE / "tests")]
     environment = {**os.environ, "PYTHONPATH": installed, "LUAT_KV_LIBRARY": _library.path}
     done = subprocess.run(command, cwd=HERE, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0 and re.search(r"^\d\d\d passed in ", done.stdout, flags=re.MULTILINE), done.stdout
+    said = re.search(r"^\d\d\d passed, \d deselected in ", done.stdout, flags=re.MULTILINE)
+    assert done.returncode == 0 and said, done.stdout
 
 
 README = (HERE / "README.md").read_text(encoding="utf-8")
