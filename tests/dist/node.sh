@@ -82,12 +82,13 @@ END
 check 'the adapters need neither keyv nor unstorage' 'node adapters.mjs && rm adapters.db*'
 
 cat >sqlite.mjs <<'END'
-import { DatabaseSync } from "node:sqlite";
 import { assert } from "../lib.mjs";
 import { Store } from "luat-kv-native";
+const [library, name] = process.argv.slice(2);
+const { [name]: Database } = await import(library);
 const refused = { name: "LuatKVError", code: "BUSY", message: /SQLite/ };
 Store.open("two.db").close();
-const other = new DatabaseSync("two.db");
+const other = new Database("two.db");
 assert.equal(other.prepare("SELECT count(*) AS n FROM kv").get().n, 0);
 assert.throws(() => Store.open("two.db"), refused);
 assert.throws(() => Store.open("two.db", { readonly: true }), refused);
@@ -98,7 +99,10 @@ store.namespace("n").put("k", "v");
 assert.equal(store.namespace("n").get("k"), "v");
 store.close();
 END
-check 'a file that is open in the SQLite of Node is refused' 'node --no-warnings sqlite.mjs && rm two.db* three.db*'
+check 'a file that is open in the SQLite of Node is refused' '
+    node --no-warnings sqlite.mjs node:sqlite DatabaseSync && rm two.db* three.db*'
+check 'so is one that is open in better-sqlite3' "
+    node sqlite.mjs $hosts/better-sqlite3/lib/index.js default && rm two.db* three.db*"
 
 cat >copies.mjs <<'END'
 import { assert, loaded } from "../lib.mjs";
