@@ -1,6 +1,7 @@
 //! Help, usage, completions, manual pages.
 
 use crate::support::{BIN, Project, is_there};
+use crate::tty::Tty;
 
 const COMMANDS: [&str; 26] = [
     "get",
@@ -104,10 +105,43 @@ fn completions_are_scripts_that_shells_read() {
             project.shell(&format!("{shell} -n ./{shell}")).ok();
         }
     }
-    // bash can use the completions.
-    let line = "source ./bash; COMP_WORDS=(luat-kv na); COMP_CWORD=1; _luat__kv luat-kv na luat-kv; echo $COMPREPLY";
-    project.write("complete.sh", line);
-    assert_eq!(project.shell("bash complete.sh").ok(), "namespaces\n");
+}
+
+#[test]
+fn bash_completes_what_is_typed() {
+    let project = Project::new();
+    project.write("script", project.run(&["completions", "bash"]).ok());
+    let settings = "PS1='> '; bind 'set show-all-if-ambiguous on'; bind 'set bell-style none'; source ./script; echo ready";
+    let bash = "HISTFILE=/dev/null INPUTRC=/dev/null LC_ALL=C bash --norc --noprofile -i";
+    let mut tty = Tty::start(&project, (80, 24), bash);
+    tty.keys(&format!("{settings}\r"));
+    tty.shows("\nready");
+    // What is typed after the tab shows where that has led.
+    let mut completed = |typed: &str| {
+        let (remove_line, clear_screen) = ('\u{15}', '\u{c}');
+        tty.keys(&format!("{remove_line}{clear_screen}"));
+        tty.until(|seen| seen == ">");
+        tty.keys(&format!("{typed}\t."));
+        tty.until(|seen| seen.lines().last().is_some_and(|line| line.starts_with("> luat-kv") && line.ends_with('.')))
+    };
+    for (typed, line) in [
+        ("luat-kv na", "namespaces ."),
+        ("luat-kv put --m", "put --metadata ."),
+        ("luat-kv --json put --m", "put --metadata ."),
+        ("luat-kv -n blog li", "-n blog list ."),
+        ("luat-kv -n blog list --re", "list --reverse ."),
+        ("luat-kv bulk d", "bulk delete ."),
+        ("luat-kv bulk put --busy", "bulk put --busy-timeout ."),
+        ("luat-kv export --format jsonl", "export --format jsonl ."),
+        ("luat-kv completions f", "completions fish ."),
+    ] {
+        let seen = completed(typed);
+        assert!(seen.lines().last().unwrap().ends_with(line), "{typed}: {seen}");
+    }
+    for (typed, words) in [("luat-kv bulk ", &["get", "put", "delete"][..]), ("luat-kv bulk put --", &["--db", "--json"])] {
+        let seen = completed(typed);
+        assert!(words.iter().all(|word| seen.split_whitespace().any(|other| other == *word)), "{typed}: {seen}");
+    }
 }
 
 #[test]

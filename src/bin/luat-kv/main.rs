@@ -99,5 +99,9 @@ fn completions(shell: Shell, out: &mut Output) -> Result<(), Fail> {
     // It is written to memory first: clap_complete panics if it cannot write.
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "luat-kv", &mut script);
-    Ok(out.raw(&script)?)
+    // In the script for bash, clap_complete 4.6 calls a command `luat__kv__subcmd__put` where it finds it, but
+    // `luat__subcmd__kv__subcmd__put` where its options are, if the tool's name has a hyphen (clap-rs/clap#6421). Once
+    // that is mended, this changes nothing.
+    let script = String::from_utf8_lossy(&script).replace("luat__subcmd__kv__", "luat__kv__");
+    Ok(out.raw(script.as_bytes())?)
 }
