@@ -111,7 +111,9 @@ fn completions_are_scripts_that_shells_read() {
 fn bash_completes_what_is_typed() {
     let project = Project::new();
     project.write("script", project.run(&["completions", "bash"]).ok());
-    let settings = "PS1='> '; bind 'set show-all-if-ambiguous on'; bind 'set bell-style none'; source ./script; echo ready";
+    project.shell("mkdir 'a folder'").ok();
+    let settings =
+        "PS1='> '; bind 'set show-all-if-ambiguous on'; bind 'set bell-style none'; source ./script; echo ready";
     let bash = "HISTFILE=/dev/null INPUTRC=/dev/null LC_ALL=C bash --norc --noprofile -i";
     let mut tty = Tty::start(&project, (80, 24), bash);
     tty.keys(&format!("{settings}\r"));
@@ -138,9 +140,27 @@ fn bash_completes_what_is_typed() {
         let seen = completed(typed);
         assert!(seen.lines().last().unwrap().ends_with(line), "{typed}: {seen}");
     }
-    for (typed, words) in [("luat-kv bulk ", &["get", "put", "delete"][..]), ("luat-kv bulk put --", &["--db", "--json"])] {
+    for (typed, words) in [
+        ("luat-kv bulk ", &["get", "put", "delete"][..]),
+        ("luat-kv bulk put --", &["--db", "--json"]),
+        ("luat-kv --limits ", &["default", "cloudflare"]),
+        ("luat-kv put --file ", &["script", "a folder/"]),
+    ] {
         let seen = completed(typed);
-        assert!(words.iter().all(|word| seen.split_whitespace().any(|other| other == *word)), "{typed}: {seen}");
+        assert!(words.iter().all(|word| seen.contains(word)), "{typed}: {seen}");
+    }
+    // These take paths.
+    for typed in ["--db", "migrate --from", "migrate --to", "put -f", "put --file", "watch -r", "watch --resume"] {
+        let seen = completed(&format!("luat-kv {typed} scr"));
+        assert!(seen.ends_with(&format!("{typed} script .")), "{typed}: {seen}");
+    }
+    // Neither a namespace nor a key, a number or another text is a path.
+    for typed in ["-n", "--namespace", "--busy-timeout", "put --ttl", "list --prefix", "list --start", "watch --since"]
+    {
+        for word in ["", "scr"] {
+            let seen = completed(&format!("luat-kv {typed} {word}"));
+            assert_eq!(seen, format!("> luat-kv {typed} {word}."));
+        }
     }
 }
 

@@ -30,17 +30,64 @@ check 'C: the same with the static library' '
 check 'C: man luat_kv_put' 'man luat_kv_put | grep -w luat_kv_put_versioned'
 first_get 'a shell' 'luat-kv -n n put key value && [ "$(luat-kv -n n get key)" = value ]'
 check 'a shell: man luat-kv, and a page for each command' 'man luat-kv | grep namespaces && man luat-kv-bulk-get | grep luat-kv'
-check 'a shell: bash completes' '
-    cat >complete.bash <<"END"
-. /usr/share/bash-completion/bash_completion
-_completion_loader luat-kv
-COMP_WORDS=(luat-kv na) COMP_CWORD=1
-"$(complete -p luat-kv | sed "s/.*-F \(\S*\).*/\1/")" luat-kv na luat-kv
-echo "$COMPREPLY"
+
+# What is typed before the tab, and what the shell makes of it. A namespace and a key are no files.
+mkdir completing
+touch completing/script
+cat >typed <<'END'
+luat-kv na
+luat-kv put --m
+luat-kv --json put --m
+luat-kv -n blog pu
+luat-kv bulk d
+luat-kv bulk put --b
+luat-kv export --format jsonl --lim
+luat-kv --limits c
+luat-kv put --file s
+luat-kv --db s
+luat-kv -n s
+luat-kv watch -n s
+luat-kv list --prefix s
 END
-    bash complete.bash | grep -x namespaces'
-check 'a shell: zsh completes' 'zsh -fc "autoload -U compinit; compinit -D; echo \$_comps[luat-kv]" | grep -x _luat-kv'
-check 'a shell: fish completes' 'fish -c "complete -C \"luat-kv na\"" | grep "^namespaces"'
+cat >completed <<'END'
+luat-kv namespaces
+luat-kv put --metadata
+luat-kv --json put --metadata
+luat-kv -n blog put
+luat-kv bulk delete
+luat-kv bulk put --busy-timeout
+luat-kv export --format jsonl --limits
+luat-kv --limits cloudflare
+luat-kv put --file script
+luat-kv --db script
+luat-kv -n s
+luat-kv watch -n s
+luat-kv list --prefix s
+END
+# Types into a shell on a terminal, in which `luat-kv` shows its arguments.
+cat >type.zsh <<'END'
+zmodload zsh/zpty
+zpty shell "$1"
+zpty -w shell "PS1=; cd completing; $2; luat-kv() { echo \"<luat-kv \$*>\"; }; echo '<'ready'>'"
+zpty -r shell out '*<ready>*'
+while read -r line; do
+    zpty -w shell "$line"$'\t'
+    zpty -r shell out '*<*>*'
+    out=${out##*<}
+    print -r -- "${out%%>*}"
+done
+END
+check 'a shell: bash completes' '
+    timeout 300 zsh -f type.zsh "bash --norc -i" ". /usr/share/bash-completion/bash_completion" <typed | diff completed -'
+check 'a shell: zsh completes' '
+    timeout 300 zsh -f type.zsh "zsh -fi" "autoload -U compinit; compinit -D" <typed | diff completed -
+    echo "luat-kv get s" | timeout 300 zsh -f type.zsh "zsh -fi" "autoload -U compinit; compinit -D" | grep -x "luat-kv get s"'
+# It prints each last word that there can be. For `-n s` there is none.
+check 'a shell: fish completes' '
+    cd completing
+    while read -r line; do fish -c "complete -C \"$line\"" | cut -f 1; done <../typed >../words
+    sed "/ s$/d; s/.* //" ../completed | diff - ../words
+    fish -c "complete -C \"luat-kv bulk \"" | cut -f 1 | grep -x put'
 first_get 'Lua or LuaJIT of Debian or Ubuntu' 'lua5.4 use.lua luat_kv'
 for lua in lua5.1 lua5.2 lua5.3 luajit; do
     check "Lua: $lua loads it" "$lua use.lua luat_kv"

@@ -2,13 +2,12 @@
 //!
 //! `args` is the command line and its help, and `parse` reads its numbers; `place` finds the store; `entries`, `removal`, `bulk`, `watch`, `browse` and
 //! `upkeep` carry out commands; `input` is what they read, `output`, `text` and `progress` what they print; `fail` reports errors, and
-//! `signals` handles interruption; `man` writes the manual pages.
+//! `signals` handles interruption; `completions` and `man` write what shells and `man` read.
 
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
-use clap_complete::Shell;
 
 use crate::args::{Bulk, Cli, Command};
 use crate::fail::Fail;
@@ -17,6 +16,7 @@ use crate::output::Output;
 mod args;
 mod browse;
 mod bulk;
+mod completions;
 mod entries;
 mod fail;
 mod input;
@@ -90,18 +90,7 @@ fn run(cli: &Cli, out: &mut Output) -> Result<(), Fail> {
         Command::Stats => upkeep::stats(place, out),
         Command::Sweep { max } => upkeep::sweep(place, *max, out),
         Command::Compact => upkeep::compact(place, out),
-        Command::Completions { shell } => completions(*shell, out),
+        Command::Completions { shell } => completions::completions(*shell, Cli::command(), out),
         Command::Man(args) => man::man(args, Cli::command()),
     }
-}
-
-fn completions(shell: Shell, out: &mut Output) -> Result<(), Fail> {
-    // It is written to memory first: clap_complete panics if it cannot write.
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "luat-kv", &mut script);
-    // In the script for bash, clap_complete 4.6 calls a command `luat__kv__subcmd__put` where it finds it, but
-    // `luat__subcmd__kv__subcmd__put` where its options are, if the tool's name has a hyphen (clap-rs/clap#6421). Once
-    // that is mended, this changes nothing.
-    let script = String::from_utf8_lossy(&script).replace("luat__subcmd__kv__", "luat__kv__");
-    Ok(out.raw(script.as_bytes())?)
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Command};
+use clap::{Args, Command, ValueHint};
 
 use crate::fail::Fail;
 
@@ -16,6 +16,7 @@ Examples:
 The folder is created if it is missing.")]
 pub struct Man {
     /// The folder
+    #[arg(value_hint = ValueHint::DirPath)]
     folder: PathBuf,
 }
 
