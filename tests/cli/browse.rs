@@ -119,6 +119,23 @@ fn namespaces_are_opened_and_left() {
 }
 
 #[test]
+fn left_and_escape_go_one_step_back() {
+    let project = project();
+    for back in [ESC, "\u{1b}[D"] {
+        let mut tty = Tty::browse(&project, "");
+        tty.shows("3 keys");
+        tty.keys("/post:\r\t");
+        tty.until(|seen| seen.contains("prefix: post:") && seen.contains("← keys"));
+        tty.keys(back);
+        tty.until(|seen| seen.contains("prefix: post:") && seen.contains("← back"));
+        tty.keys(back);
+        tty.until(|seen| seen.contains("3 keys") && seen.contains("namespace blog") && !seen.contains("prefix"));
+        tty.keys(back);
+        tty.until(|seen| seen.contains("> blog") && seen.contains("NAMESPACE"));
+    }
+}
+
+#[test]
 fn what_others_change_appears_by_itself() {
     let project = project();
     let tty = Tty::browse(&project, "");

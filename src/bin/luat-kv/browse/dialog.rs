@@ -15,7 +15,7 @@ Enter Tab →       into the value, to scroll it; Esc Tab ← back
 v                 the value as text, as JSON, as hex, or by itself
 e                 edit the value, in $VISUAL, $EDITOR or vi
 d Del             remove the key
-Esc ←             all keys; then the namespaces
+Esc ←             one step back: to all keys, then to the namespaces
 Ctrl-Z            stop for a while; fg goes on
 q Ctrl-C          quit
 

@@ -113,7 +113,9 @@ impl State {
             KeyCode::Char('d') | KeyCode::Delete => self.prepare(false),
             KeyCode::Tab | KeyCode::Enter | KeyCode::Right if !is_value => self.mode = Mode::Value,
             KeyCode::Tab | KeyCode::BackTab | KeyCode::Left | KeyCode::Esc if is_value => self.mode = Mode::List,
-            KeyCode::Esc if self.keys.as_ref().is_some_and(|window| !window.range.prefix.is_empty()) => {
+            KeyCode::Esc | KeyCode::Left
+                if self.keys.as_ref().is_some_and(|window| !window.range.prefix.is_empty()) =>
+            {
                 self.filter(String::new());
             }
             KeyCode::Esc | KeyCode::Left => self.close(),
