@@ -48,6 +48,32 @@ fn a_signal_in_an_editor_ends_both_and_keeps_the_text() {
 }
 
 #[test]
+fn an_editor_that_is_not_found_loses_no_text() {
+    let project = project();
+    for line in ["EDITOR=none-such", "EDITOR=vi VISUAL='none-such -w'", "EDITOR='\"/a/long/path/of/an/editor\"'"] {
+        let mut tty = Tty::start(&project, (80, 24), &format!("{line} $RUN browse; echo ended $?"));
+        tty.shows("Hello");
+        tty.keys("e");
+        tty.shows("nothing was stored: the editor was not found: set VISUAL or EDITOR (tried: ");
+        tty.keys("q");
+        tty.ended(0);
+        project.shell("rm pid after").ok();
+    }
+    let line =
+        editor(&project, "shift; $K delete post:1; echo mine >$1; rm editor").replace("EDITOR", "TMPDIR=texts EDITOR");
+    project.shell("mkdir texts").ok();
+    let mut tty = Tty::start(&project, (80, 24), &line);
+    tty.shows("Hello");
+    tty.keys("e");
+    tty.shows("was removed, or has expired");
+    tty.keys("e");
+    tty.until(|seen| seen.contains("not found: set") && seen.contains("k  keep your text in a file"));
+    tty.keys("k");
+    tty.shows("kept in /");
+    assert_eq!(project.shell("cat texts/*/*").ok(), "mine");
+}
+
+#[test]
 fn a_text_that_cannot_be_kept_stays_in_the_view() {
     let project = project();
     let line = editor(&project, "shift; $K delete post:1; echo mine >$1").replace("EDITOR", "TMPDIR=texts EDITOR");

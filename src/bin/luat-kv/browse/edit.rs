@@ -50,11 +50,20 @@ impl Draft {
         let file = self.file().map_err(|why| format!("a temporary file: {why}"))?;
         let editor = editor();
         let shown = editor.to_string_lossy().into_owned();
-        let mut child = command(&editor, &file).spawn().map_err(|why| format!("the editor {shown}: {why}"))?;
+        // The name is last, since a long one is cut off on the screen.
+        let not_found = || format!("the editor was not found: set VISUAL or EDITOR (tried: {shown})");
+        let mut child = command(&editor, &file).spawn().map_err(|why| match why.kind() {
+            io::ErrorKind::NotFound => not_found(),
+            _ => format!("the editor {shown}: {why}"),
+        })?;
         started(&child);
         let status = child.wait().map_err(|why| format!("the editor {shown}: {why}"))?;
         let text = fs::read(&file).map_err(|why| format!("reading what was edited: {why}"));
-        let failure = format!("the editor {shown} failed ({status})");
+        let failure = match status.code() {
+            // The shell's status for a command that it does not find.
+            Some(127) if cfg!(unix) => not_found(),
+            _ => format!("the editor {shown} failed ({status})"),
+        };
         // With a status of its own an editor says that the text is not wanted, as vi does after :cq. A signal says
         // nothing of the text; a shell adds its number to 128.
         if status.code().is_some_and(|code| (1..=128).contains(&code)) {
