@@ -171,13 +171,35 @@ fn each_command_has_a_manual_page() {
     for command in COMMANDS {
         let name = ["luat-kv"].into_iter().chain(command.split_whitespace()).collect::<Vec<_>>().join("-");
         let page = std::fs::read_to_string(project.path(&format!("man/man1/{name}.1"))).unwrap();
-        assert!(page.contains("Examples:") && page.contains(&name.replace('-', "\\-")), "{name}: {page}");
+        assert!(page.contains(&name.replace('-', "\\-")), "{name}: {page}");
+        let sections: Vec<_> = page.lines().filter_map(|line| line.strip_prefix(".SH ")).collect();
+        let last = sections.iter().position(|section| *section == "\"EXIT STATUS\"").unwrap();
+        let expected: &[_] = match command {
+            "completions" | "man" => &["EXAMPLES"],
+            _ => &["ENVIRONMENT", "EXAMPLES"],
+        };
+        assert!(sections[..3] == ["NAME", "SYNOPSIS", "DESCRIPTION"] && sections[last + 1..] == *expected, "{page}");
+        assert_eq!(page.contains("\n\\fBVISUAL, EDITOR"), ["", "browse"].contains(&command), "{page}");
         let title = format!(".TH {name} 1  \"luat-kv {}\"", env!("CARGO_PKG_VERSION"));
         assert!(page.contains(&title) && page.contains("LUAT_KV_NAMESPACE"), "{name}: {page}");
         if is_there("mandoc") {
             project.shell(&format!("mandoc -T lint -W error man/man1/{name}.1 >&2")).ok();
         }
     }
+    for (name, synopsis) in [
+        ("luat-kv", " [-n|--namespace NAME] [--db PATH|URL] [--json] [--limits SET] [--busy-timeout SECONDS] COMMAND"),
+        ("luat-kv-put", " [--value TEXT] [-f|--file PATH] [--ttl TIME] "),
+        ("luat-kv-put", " [--busy-timeout SECONDS] KEY [VALUE]"),
+        ("luat-kv-delete", " [--prefix TEXT] [-y|--yes] "),
+        ("luat-kv-delete", " [KEY...]"),
+        ("luat-kv-migrate", " --to PATH|URL "),
+    ] {
+        let page = project.read(&format!("man/man1/{name}.1")).replace('\\', "");
+        let line = page.lines().skip_while(|line| *line != ".SH SYNOPSIS").nth(1).unwrap();
+        assert!(line.contains(synopsis), "{synopsis}: {line}");
+    }
+    // An example can be copied as it stands.
+    assert!(project.read("man/man1/luat-kv-put.1").contains("post:1 \\*(AqHello\\*(Aq \\-\\-metadata "));
     project.write("file", "");
     assert!(project.run(&["man", "file"]).fails(3).contains("file: "));
 }
