@@ -209,11 +209,17 @@ fn the_examples_of_its_page_run() {
     let project = Project::new();
     let page = include_str!("../../docs/cli.md");
     let block = page.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    // What writes completions and manual pages.
+    let written: String = page.split("## Examples").next().unwrap().split("but writes them:").skip(1).collect();
+    let written: Vec<_> = written.lines().filter_map(|line| line.strip_prefix("    ")).collect();
     assert!(block.lines().count() > 5 && block.contains("luat-kv put post:1"), "{block}");
     let with = "set -e; export HOME=\"$PWD\"; luat-kv() { \"$K\" \"$@\"; }; jq() { grep -o Hello; };";
     // bash, since the name of a function in sh has no hyphens.
-    project.write("examples.sh", format!("{with}\n{block}"));
+    project.write("examples.sh", format!("{with}\n{block}\n{}", written.join("\n")));
     let out = project.shell("unset LUAT_KV_NAMESPACE; bash examples.sh").ok();
     assert!(out.starts_with("1\nHello\n"), "{out}");
+    for file in ["bash-completion/completions/luat-kv", "man/man1/luat-kv-put.1"] {
+        assert!(std::fs::metadata(project.path(".local/share").join(file)).unwrap().len() > 0, "{file}");
+    }
     assert_eq!(std::fs::read(project.path("copy.bin")).unwrap(), std::fs::read(project.path("some.bin")).unwrap());
 }
