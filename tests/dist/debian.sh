@@ -94,6 +94,13 @@ for lua in lua5.1 lua5.2 lua5.3 luajit; do
 done
 check 'Lua: luajit loads the module for its FFI' 'luajit use.lua luat_kv_ffi'
 check 'Lua: the storage for lua-resty-session is there' 'test -f /usr/share/lua/5.1/resty/session/luat_kv.lua'
+check 'each package has the pages that concern it, and those that these refer to most' '
+    cd /usr/share/doc
+    for page in libluat-kv-dev/c lua-luat-kv/lua lua-luat-kv/luajit-ffi luat-kv/cli; do
+        ls $page.md* ${page%/*}/embedding.md* ${page%/*}/storage.md* ${page%/*}/watch.md*
+    done
+    ls libluat-kv-dev/hosts/systemd.md* lua-luat-kv/hosts/nginx.md*
+    ! ls libluat-kv-dev | grep -E "^(cli|lua)"'
 
 installed | comm -13 installed - >new
 check 'nothing but these packages was installed' 'printf "%s\n" $packages | sort | diff - new'
