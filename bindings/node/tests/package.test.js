@@ -10,6 +10,7 @@ import { here, run, scratch } from "./support.js";
 const root = join(here, "..");
 const readme = readFileSync(join(root, "README.md"), "utf8");
 const example = /```js\n([^]*?)```/.exec(readme)[1];
+const [, file] = /`node (\S+)`:\n\n```js/.exec(readme); // what README says to call it
 
 function project(name, files) {
   const folder = scratch(name);
@@ -46,7 +47,7 @@ test("README's example has twenty lines at most", () => {
 });
 
 test("what npm packs installs into an empty folder, and runs README's example as it stands", async () => {
-  const folder = project("app", { "package.json": '{ "type": "module" }', "example.js": example });
+  const folder = project("app", { "package.json": "{}", [file]: example });
   const quiet = ["--no-audit", "--no-fund", "--prefer-offline", "--silent"];
   const { stdout } = await run("npm", ["pack", "--silent", "--pack-destination", folder], { cwd: root });
   await run("npm", ["install", ...quiet, join(folder, stdout.trim())], { cwd: folder });
@@ -54,7 +55,7 @@ test("what npm packs installs into an empty folder, and runs README's example as
   assert.deepEqual(files.split("\n").filter(Boolean), [
     "LICENSE-APACHE", "LICENSE-MIT", "README.md", "build", "index.d.ts", "index.js", "lib", "package.json", "scripts", "src",
   ]);
-  assert.equal((await run(process.execPath, ["example.js"], { cwd: folder })).stdout, printed);
+  assert.equal((await run(process.execPath, [file], { cwd: folder })).stdout, printed);
 });
 
 test("README's way to install it from its folder", async () => {
