@@ -65,7 +65,7 @@ fn browse_a_million(project: &Project) {
         thread::sleep(Duration::from_millis(20));
     }
     tty.keys("g");
-    tty.shows("> key:00");
+    tty.until(|seen| selected(seen) == Some(1));
     project.run(&["put", "key:000", "new"]).ok();
     tty.shows("  key:000 ");
     let status = std::fs::read_to_string(format!("/proc/{}/status", tty.process())).unwrap();
