@@ -108,6 +108,10 @@ pub fn suite(run: &mut Run) -> ExitCode {
         all.failed += report.failed;
         all.longest = all.longest.max(report.longest);
     }
+    let mut worker = Worker::start(false);
+    worker.waits_for_locks();
+    worker.report.complaints.iter().for_each(|complaint| run.complain(complaint));
+    run.test("sweep: a second attempt waits for rows that are locked");
     let Report { cuts, failed, longest, .. } = all;
     run.done(&format!("{cuts} cuts, {failed} operations failed, the longest call took {longest:?}"))
 }
@@ -182,6 +186,26 @@ impl Worker {
             if !is_right {
                 self.complain(format!("cut {direction} after {size} bytes: {returned:?}, and there is {left}"));
             }
+        }
+    }
+
+    /// A second sweep leaves no row because it is locked: that may be by the first one, which the server has yet to roll
+    /// back. Here another session has the locks.
+    fn waits_for_locks(&mut self) {
+        let operation = OF_STORE.iter().find(|operation| operation.name == SWEEP).expect("a sweep");
+        let cut = Cut { operation, of_store: true, is_new: false, few: false };
+        let (_, same) = self.prepared(cut);
+        self.control.ask("lock SELECT FROM luat_kv.kv FOR UPDATE");
+        self.control.ask("cut up 0");
+        let returned = thread::scope(|scope| {
+            let sweep = scope.spawn(|| (operation.run)(&same));
+            let locked = "sql SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+            while !sweep.is_finished() && self.control.ask(locked) != "1" {}
+            self.control.ask("unlock");
+            sweep.join().expect("a sweep")
+        });
+        if returned.as_deref() != Ok(operation.returns) {
+            self.complain(format!("a second sweep, of rows that were locked: {returned:?}"));
         }
     }
 
