@@ -3,7 +3,7 @@
 # Each part adds its files to dist, and its suites, which install these files on a Debian 12 that has nothing else of
 # ours (tests/dist/run), to test-dist.
 dist-parts  := dist-sbom dist-node dist-python dist-source dist-debian dist-lua dist-go
-test-dist   := $(dist-parts:%=test-%) test-dist-packages test-dist-python-twice test-dist-sdist test-dist-crate test-dist-sums
+test-dist   := $(dist-parts:%=test-%) test-dist-hosts test-dist-packages test-dist-python-twice test-dist-sdist test-dist-crate test-dist-sums
 .PHONY: dist $(dist-parts) test-dist $(test-dist)
 # A part alone leaves no SHA256SUMS rather than one of other files.
 $(dist-parts): | no-sums
@@ -18,7 +18,9 @@ $(dist-parts) $(test-dist): export SOURCE_DATE_EPOCH ?= $(shell git log -1 --for
 
 test-dist: $(test-dist) ## installs each package on a Debian 12 without Rust and without a clone
 in-debian := $(patsubst tests/dist/%.sh,test-dist-%,$(wildcard tests/dist/*.sh))
-$(in-debian): test-dist-%: dist-% need-dist
+test-dist-hosts: dist-debian
+$(filter-out test-dist-hosts,$(in-debian)): test-dist-%: dist-%
+$(in-debian): test-dist-%: need-dist
 	@tests/runner tap $@ tests/dist/run $*
 
 # What the wheel and the npm package bring runs on systems with glibc 2.28 or later (2018), Debian 11 and RHEL 8 among

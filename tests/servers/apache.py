@@ -23,6 +23,7 @@ class Apache(Site):
         self.file = self.root / "var/lib/site/kv.db"
 
     def configure(self):
+        self.run_block("sh clone")
         self.run_block("sh setup")
         for folder in ("var/run/apache2", "var/lock/apache2", "var/log/apache2"):
             (self.root / folder).mkdir(parents=True)

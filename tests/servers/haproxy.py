@@ -27,6 +27,7 @@ class HAProxy(Site):
         self.notices.bind(str(self.root / "notices"))
 
     def configure(self):
+        self.run_block("sh clone")
         self.run_block("sh setup")
         for folder in ("run/haproxy", "etc/haproxy"):
             (self.root / folder).mkdir(parents=True)

@@ -114,7 +114,6 @@ def check_environment(nginx):
 def check_storage(nginx):
     """The storage for lua-resty-session: see session_storage.lua"""
     nginx.stop()
-    nginx.run_block("sh storage")
     nginx.configure()
     tests = Path(__file__).with_name("session_storage.lua").read_text()
     nginx.write("srv/site/session_storage.lua", nginx.here(tests))
@@ -135,6 +134,7 @@ def check_storage(nginx):
 def main():
     tests, nginx = Tests(), Nginx()
     try:
+        nginx.run_block("sh clone")
         nginx.run_block("sh setup")
         nginx.configure()
         if IS_ROOT:
