@@ -86,11 +86,22 @@ func fetchFrom(t *testing.T, proxy, unlisted string) {
 	t.Setenv("GOFLAGS", "-mod=mod -modcacherw")
 }
 
-// readmes returns the only command of go in README.md that matches a pattern, without the word "go".
+// README.md at the top shows the same commands as this one.
+func TestTheProjectsReadmeHasTheSameCommands(t *testing.T) {
+	top := string(must(os.ReadFile("../../README.md"))(t))
+	lines := regexp.MustCompile(`(?m)^    (.*\bgo (mod init|get) .*)$`).FindAllStringSubmatch(
+		string(must(os.ReadFile("README.md"))(t)), -1)
+	equal(t, len(lines), 2)
+	if row := "| `" + lines[0][1] + "`, `" + lines[1][1] + "` |"; !strings.Contains(top, row) {
+		t.Errorf("there is no row with %s", row)
+	}
+}
+
+// readmes returns the only command of go in README.md that matches a pattern, without what stands before the pattern.
 func readmes(t *testing.T, pattern string) string {
 	t.Helper()
 	readme := string(must(os.ReadFile("README.md"))(t))
-	commands := regexp.MustCompile(`(?m)^    go (`+pattern+`)$`).FindAllStringSubmatch(readme, -1)
+	commands := regexp.MustCompile(`(?m)^    (?:.* )?go (`+pattern+`)$`).FindAllStringSubmatch(readme, -1)
 	equal(t, len(commands), 1)
 	return commands[0][1]
 }

@@ -2,9 +2,6 @@
 # needs: gcc libc6-dev pkg-config man-db bash-completion zsh fish lua5.1 lua5.2 lua5.3 lua5.4 luajit
 . ./tap.sh
 . ./first-get
-# Other suites may use the folder of fetched packages, which all of them share, and its lock.
-echo 'Dir::Cache::Archives "/var/cache/apt/own"; APT::Get::Assume-Yes "true";' >/etc/apt/apt.conf.d/own
-mkdir -p /var/cache/apt/own/partial
 packages='libluat-kv0 libluat-kv-dev lua-luat-kv luat-kv'
 files() { find /etc /opt /usr /var/lib -xdev | grep -vE "^/var/lib/(apt|dpkg|man-db)/|/ld.so.cache" | sort; }
 installed() { dpkg-query -W -f '${binary:Package}\n' | sed 's/:.*//' | sort; }

@@ -3,8 +3,7 @@
 . ./tap.sh
 . ./first-get
 module=github.com/maravilla-labs/luat_kv/bindings/go
-export module GOPROXY=file:///dist/go,off GONOSUMDB=$module
-mkdir hello && cd hello
+export module GOPROXY=off # but in README's command, which names a folder
 
 echo "# $(cd /dist/go && find . -name '*.zip' -printf '%f %s bytes')"
 first_get 'Go 1.19 or later' '
@@ -21,5 +20,10 @@ check 'without cgo the first error says what is missing' '
     ! CGO_ENABLED=0 go build 2>said; cat said; sed -n 2p said | grep "install a C compiler (gcc), and set CGO_ENABLED=1"'
 check 'without a C compiler the go command names it' '
     ! CC=missing-cc go build 2>said; cat said; grep missing-cc said'
-check 'go clean -modcache leaves nothing' 'go clean -modcache && ! find / -xdev -path "*/pkg/mod/*" -name "*luat_kv*" | grep .'
+check 'go mod edit -droprequire and go clean -modcache leave nothing' '
+    go mod edit -droprequire "$module"
+    cat go.mod
+    if grep luat go.mod; then exit 1; fi
+    go clean -modcache
+    ! find / -xdev -path "*/pkg/mod/*" -name "*luat_kv*" | grep .'
 finish

@@ -14,7 +14,7 @@ export npm_config_offline=true npm_config_audit=false npm_config_fund=false npm_
 native=$(echo /dist/luat-kv-native-*.tgz)
 web=$(ls /dist/luat-kv-[0-9]*.tgz)
 
-cat >lib.mjs <<'END'
+cat >../lib.mjs <<'END'
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 
@@ -30,8 +30,6 @@ check 'there is no compiler, no Rust and no C library of ours' '
 
 # ---- luat-kv-native
 
-mkdir app
-cd app
 first_get 'Node 18.18 or later' "
     node --input-type=module -e 'import { Store } from \"luat-kv-native\"; const kv = Store.open(\"app.db\").namespace(\"n\"); \
         kv.put(\"k\", \"v\"); if (kv.get(\"k\") !== \"v\") process.exit(1)'"
