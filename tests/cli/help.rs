@@ -111,9 +111,9 @@ fn completions_are_scripts_that_shells_read() {
 fn bash_completes_what_is_typed() {
     let project = Project::new();
     project.write("script", project.run(&["completions", "bash"]).ok());
-    project.shell("mkdir 'a folder'").ok();
-    let settings =
-        "PS1='> '; bind 'set show-all-if-ambiguous on'; bind 'set bell-style none'; source ./script; echo ready";
+    project.shell("mkdir 'a folder'; touch 'a folder/in it' 'xx[y]z'").ok();
+    let settings = "PS1='> '; HERE=.; shopt -s failglob; bind 'set show-all-if-ambiguous on'; \
+                    bind 'set bell-style none'; source ./script; echo ready";
     let bash = "HISTFILE=/dev/null INPUTRC=/dev/null LC_ALL=C bash --norc --noprofile -i";
     let mut tty = Tty::start(&project, (80, 24), bash);
     tty.keys(&format!("{settings}\r"));
@@ -154,6 +154,16 @@ fn bash_completes_what_is_typed() {
         let seen = completed(&format!("luat-kv {typed} scr"));
         assert!(seen.ends_with(&format!("{typed} script .")), "{typed}: {seen}");
     }
+    // Also with quotes, variables, and what is a pattern elsewhere.
+    for (typed, line) in [
+        ("a\\ f", r"a\ folder/."),
+        ("\"a folder/i", "\"a folder/in it\" ."),
+        ("\"$HERE/scr", "\"$HERE/script\" ."),
+        ("xx", r"xx\[y\]z ."),
+    ] {
+        let seen = completed(&format!("luat-kv put --file {typed}"));
+        assert_eq!(seen, format!("> luat-kv put --file {line}"));
+    }
     // Neither a namespace nor a key, a number or another text is a path.
     for typed in ["-n", "--namespace", "--busy-timeout", "put --ttl", "list --prefix", "list --start", "watch --since"]
     {
@@ -180,7 +190,10 @@ fn each_command_has_a_manual_page() {
         };
         assert!(sections[..3] == ["NAME", "SYNOPSIS", "DESCRIPTION"] && sections[last + 1..] == *expected, "{page}");
         assert_eq!(page.contains("\n\\fBVISUAL, EDITOR"), ["", "browse"].contains(&command), "{page}");
-        let title = format!(".TH {name} 1  \"luat-kv {}\"", env!("CARGO_PKG_VERSION"));
+        let notes =
+            page.lines().filter(|line| line.starts_with("  luat")).filter_map(|line| line.trim().split_once("   "));
+        notes.for_each(|(_, note)| assert!(note.trim().starts_with('#'), "{note}"));
+        let title = format!(".TH {name} 1 \"\" \"luat-kv {}\"", env!("CARGO_PKG_VERSION"));
         assert!(page.contains(&title) && page.contains("LUAT_KV_NAMESPACE"), "{name}: {page}");
         if is_there("mandoc") {
             project.shell(&format!("mandoc -T lint -W error man/man1/{name}.1 >&2")).ok();
@@ -198,7 +211,7 @@ fn each_command_has_a_manual_page() {
         let line = page.lines().skip_while(|line| *line != ".SH SYNOPSIS").nth(1).unwrap();
         assert!(line.contains(synopsis), "{synopsis}: {line}");
     }
-    // An example can be copied as it stands.
+    // An example can be copied as it stands, with the note behind it.
     assert!(project.read("man/man1/luat-kv-put.1").contains("post:1 \\*(AqHello\\*(Aq \\-\\-metadata "));
     project.write("file", "");
     assert!(project.run(&["man", "file"]).fails(3).contains("file: "));

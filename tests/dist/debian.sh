@@ -36,6 +36,7 @@ luat-kv na
 luat-kv put --m
 luat-kv --json put --m
 luat-kv -n blog pu
+luat-kv delete a --pre
 luat-kv bulk d
 luat-kv bulk put --b
 luat-kv export --format jsonl --lim
@@ -51,6 +52,7 @@ luat-kv namespaces
 luat-kv put --metadata
 luat-kv --json put --metadata
 luat-kv -n blog put
+luat-kv delete a --prefix
 luat-kv bulk delete
 luat-kv bulk put --busy-timeout
 luat-kv export --format jsonl --limits

@@ -99,8 +99,8 @@ With --json: {\"count\":42}")]
     /// Write all entries of the namespace as JSON, as of one moment
     #[command(after_help = "\
 Examples:
-  luat-kv -n blog export blog.json          Wrangler's bulk file, one array
-  luat-kv -n blog export blog.jsonl         JSON Lines, an entry a line
+  luat-kv -n blog export blog.json     # Wrangler's bulk file, one array
+  luat-kv -n blog export blog.jsonl    # JSON Lines, an entry a line
   luat-kv -n blog export --format jsonl | gzip >blog.jsonl.gz
 
 A file gets its name, replacing any other, when it is complete.
@@ -168,10 +168,10 @@ write to the source before, or their last changes may be missing.
 With --json: {\"namespaces\":2,\"copied\":1042,\"kept\":0,\"compared\":1042}")]
     Migrate {
         /// The source, a path or a URL, instead of the store of --db or the project's
-        #[arg(long, value_name = "PATH|URL", value_hint = ValueHint::FilePath)]
+        #[arg(long, value_name = "PATH|URL", value_hint = ValueHint::AnyPath)]
         from: Option<OsString>,
         /// The target, a path or a URL, which is created if it is missing
-        #[arg(long, value_name = "PATH|URL", value_hint = ValueHint::FilePath)]
+        #[arg(long, value_name = "PATH|URL", value_hint = ValueHint::AnyPath)]
         to: OsString,
         /// Keep the entries of keys that the target has
         #[arg(long)]
@@ -227,8 +227,9 @@ With --json: {\"before\":40960,\"after\":28672}, in bytes")]
     /// Print the completions of a shell
     #[command(after_help = "\
 Examples:
+  mkdir -p ~/.local/share/bash-completion/completions ~/.zfunc ~/.config/fish/completions
   luat-kv completions bash >~/.local/share/bash-completion/completions/luat-kv
-  luat-kv completions zsh >~/.zfunc/_luat-kv        with `fpath+=~/.zfunc` before compinit in ~/.zshrc
+  luat-kv completions zsh >~/.zfunc/_luat-kv        # with `fpath+=~/.zfunc` before compinit in ~/.zshrc
   luat-kv completions fish >~/.config/fish/completions/luat-kv.fish")]
     Completions {
         /// The shell

@@ -68,8 +68,8 @@ mod view;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  luat-kv browse                        the namespaces
-  luat-kv browse blog                   the keys of one
+  luat-kv browse                      # the namespaces
+  luat-kv browse blog                 # the keys of one
   luat-kv --db postgresql://app@db/site browse
 
 Shows the keys by prefix, their expirations as they come nearer, and a value as text, as

@@ -12,7 +12,7 @@ use crate::fail::Fail;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  luat-kv man ~/.local/share/man/man1      then: man luat-kv-put
+  luat-kv man ~/.local/share/man/man1      # then: man luat-kv-put
 
 The folder is created if it is missing.")]
 pub struct Man {
@@ -25,8 +25,8 @@ const STATUSES: [(&str, &str); 4] = [
     ("0", "Success."),
     (
         "1",
-        "A key was not found (with put --if-missing: was there already), a watch ended without a change, or the user \
-         answered a question with no.",
+        "A key was not found, which delete ignores (with put --if-missing: it was there already), a watch ended without a \
+         change, or the user answered a question with no.",
     ),
     ("2", "The command line is wrong."),
     ("3", "The command failed. A line on stderr says why."),
@@ -83,7 +83,7 @@ fn write(command: Command, folder: &Path) -> io::Result<()> {
 
 /// clap_mangen puts all that follows the options in the help into a section EXTRA. Here the examples are a section, and the
 /// rest belongs to the description.
-fn page(command: Command) -> io::Result<Vec<u8>> {
+fn page(command: Command) -> io::Result<String> {
     let name = command.get_bin_name().unwrap_or(command.get_name()).to_owned();
     let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     let parts = after.split("\n\n").filter(|part| !part.is_empty());
@@ -119,7 +119,8 @@ fn page(command: Command) -> io::Result<Vec<u8>> {
         roff.control("EE", []);
     }
     roff.to_writer(&mut page)?;
-    Ok(page)
+    // There is no date. clap_mangen leaves that out of the title, and `man` takes the next word for it.
+    Ok(String::from_utf8_lossy(&page).replacen(" 1  \"", " 1 \"\" \"", 1).into())
 }
 
 fn entry(roff: &mut Roff, what: &str, text: &str) {

@@ -19,7 +19,7 @@ pub struct Place {
 
     /// The store, instead of the project's (that of LUAT_KV_DB, or of the nearest luat.toml): the path of a file, or a
     /// URL such as postgresql://user@host/database, best without a password, which other users could see here
-    #[arg(long, global = true, value_name = "PATH|URL", value_hint = ValueHint::FilePath)]
+    #[arg(long, global = true, value_name = "PATH|URL", value_hint = ValueHint::AnyPath)]
     db: Option<OsString>,
 
     /// Print JSON: one object, or one on each line

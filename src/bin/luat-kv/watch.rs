@@ -21,8 +21,8 @@ use crate::text::show;
 Examples:
   luat-kv -n blog watch
   luat-kv -n blog watch post: --values
-  luat-kv -n blog watch --existing --json            to keep a copy
-  luat-kv -n blog watch --json --resume seen         goes on from the last time
+  luat-kv -n blog watch --existing --json          # to keep a copy
+  luat-kv -n blog watch --json --resume seen       # goes on from the last time
   luat-kv -n jobs watch --max 1 --timeout 60 && run-the-jobs
   luat-kv -n blog watch --json | while read -r change; do ./refresh; done
 
