@@ -74,6 +74,15 @@ fn an_editor_that_is_not_found_loses_no_text() {
 }
 
 #[test]
+fn an_editor_that_was_there_is_found() {
+    let project = project();
+    let mut tty = Tty::start(&project, (80, 24), &editor(&project, "shift; echo mine >$1; exit 127"));
+    tty.shows("Hello");
+    tty.keys("e");
+    tty.until(|seen| seen.contains("failed (exit status: 127)") && seen.contains("k  keep your text in a file"));
+}
+
+#[test]
 fn a_text_that_cannot_be_kept_stays_in_the_view() {
     let project = project();
     let line = editor(&project, "shift; $K delete post:1; echo mine >$1").replace("EDITOR", "TMPDIR=texts EDITOR");

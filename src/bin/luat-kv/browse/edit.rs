@@ -59,17 +59,18 @@ impl Draft {
         started(&child);
         let status = child.wait().map_err(|why| format!("the editor {shown}: {why}"))?;
         let text = fs::read(&file).map_err(|why| format!("reading what was edited: {why}"));
-        let failure = match status.code() {
-            // The shell's status for a command that it does not find.
-            Some(127) if cfg!(unix) => not_found(),
-            _ => format!("the editor {shown} failed ({status})"),
-        };
-        // With a status of its own an editor says that the text is not wanted, as vi does after :cq. A signal says
-        // nothing of the text; a shell adds its number to 128.
-        if status.code().is_some_and(|code| (1..=128).contains(&code)) {
-            return Err(failure);
+        let text = text.map(|text| self.as_before(text));
+        let failure = format!("the editor {shown} failed ({status})");
+        match status.code() {
+            // The shell's status for a command that it does not find; but an editor has been there if the text is another.
+            Some(127) if cfg!(unix) && text.as_ref().is_ok_and(|text| *text == *self.text) => return Err(not_found()),
+            Some(127) if cfg!(unix) => {}
+            // With a status of its own an editor says that the text is not wanted, as vi does after :cq. A signal says
+            // nothing of the text; a shell adds its number to 128.
+            Some(1..=128) => return Err(failure),
+            _ => {}
         }
-        self.text = self.as_before(text?).into();
+        self.text = text?.into();
         if status.success() { Ok(()) } else { Err(failure) }
     }
 
