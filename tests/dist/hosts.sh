@@ -8,11 +8,12 @@
 cd ..
 port=$(perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport')
 export port
+exec 3>&1 # the TAP
 
 # block PAGE NAME: a block of code, for a port that is free here.
 block() {
     awk -v fence="\`\`\`$2" '$0 == "```" { on = 0 } on { print; found = 1 } $0 == fence { on = 1 } END { exit !found }' \
-        "/opt/hosts/$1.md" >block || { echo "Bail out! $1.md has no block $2"; exit 1; }
+        "/opt/hosts/$1.md" >block || { echo "Bail out! $1.md has no block $2" >&3; exit 1; }
     sed "s/:8080/:$port/" block
 }
 # place FILE PAGE NAME: writes a block to a file.
