@@ -11,7 +11,7 @@ with luat_kv.open("kv.db") as store:
     users["user:1"] = b"Alice"
     print(users["user:1"])
 END
-first_get 'Python 3.9 or later' "venv/bin/python get.py | grep -x \"b'Alice'\""
+first_get 'Python 3.9 or later' ".venv/bin/python get.py | grep -x \"b'Alice'\""
 du -b "$wheel" "$sdist" | sed 's/^/# bytes: /'
 
 cat >from.py <<'END'
@@ -21,7 +21,7 @@ assert _library.compiled and _operations.compiled, "it has no compiled modules"
 assert _library.path == sys.argv[1], f"the library is {_library.path}"
 END
 inside() { find "$1" -name 'libluat_kv.so.0'; }
-check 'its library is the one inside, and its modules are compiled' "venv/bin/python from.py '$(inside "$PWD/venv")'"
+check 'its library is the one inside, and its modules are compiled' ".venv/bin/python from.py '$(inside "$PWD/.venv")'"
 
 # Python's own sqlite3 is another copy of SQLite.
 cat >two.py <<'END'
@@ -41,11 +41,11 @@ other.close()
 with luat_kv.open("two.db") as store:
     assert store.namespace("a")["key"] == b"value"
 END
-check 'a file that sqlite3 has open is refused, others are not' 'venv/bin/python two.py'
+check 'a file that sqlite3 has open is refused, others are not' '.venv/bin/python two.py'
 
 # The same library as the system's. If a program has loaded it first, it stays beside the one inside. If the package was
 # first, the loader takes the one inside for both, as it has the same name: one copy of SQLite.
-cp "$(inside venv)" /usr/local/lib && ldconfig
+cp "$(inside .venv)" /usr/local/lib && ldconfig
 cat >beside.py <<'END'
 import ctypes, sys
 def load_system():
@@ -80,13 +80,13 @@ with luat_kv.open("beside.db") as store:
     assert store.namespace("a")["key"] == b"value"
 luat_kv.open("other.db").close()
 END
-check "the system's library, loaded first, opens other files only" 'venv/bin/python beside.py "system first"'
-check "the system's library, loaded later, is the one inside" 'venv/bin/python beside.py "package first"'
+check "the system's library, loaded first, opens other files only" '.venv/bin/python beside.py "system first"'
+check "the system's library, loaded later, is the one inside" '.venv/bin/python beside.py "package first"'
 check "LUAT_KV_LIBRARY chooses the system's" \
-    'LUAT_KV_LIBRARY=libluat_kv.so.0 venv/bin/python from.py libluat_kv.so.0'
+    'LUAT_KV_LIBRARY=libluat_kv.so.0 .venv/bin/python from.py libluat_kv.so.0'
 
-check 'pip uninstall leaves nothing' "venv/bin/pip uninstall -q -y luat-kv
-    [ -z \"\$(find venv -ipath '*luat*kv*')\" ]"
+check 'pip uninstall leaves nothing' ".venv/bin/pip uninstall -q -y luat-kv
+    [ -z \"\$(find .venv -ipath '*luat*kv*')\" ]"
 
 check 'pip install --user, and uninstall' "pip install -q --user --break-system-packages --no-warn-script-location '$wheel'
     python3 get.py | grep -x \"b'Alice'\"
@@ -94,10 +94,10 @@ check 'pip install --user, and uninstall' "pip install -q --user --break-system-
     [ -z \"\$(find ~/.local -ipath '*luat*kv*')\" ]"
 
 # Without a compiler and without Rust the source distribution uses the system's library, and no compiled modules.
-check "the source distribution, with the system's library" "venv/bin/pip install -q '$sdist'
-    venv/bin/python get.py | grep -x \"b'Alice'\"
-    venv/bin/python -c 'from luat_kv import _library as l; assert (l.path, l.compiled) == (\"libluat_kv.so.0\", False)'"
+check "the source distribution, with the system's library" ".venv/bin/pip install -q '$sdist'
+    .venv/bin/python get.py | grep -x \"b'Alice'\"
+    .venv/bin/python -c 'from luat_kv import _library as l; assert (l.path, l.compiled) == (\"libluat_kv.so.0\", False)'"
 rm /usr/local/lib/libluat_kv.so.0 && ldconfig
-check 'without a library and without Rust, it says what would be right' "if venv/bin/pip install -q --force-reinstall --no-deps '$sdist' >log 2>&1
+check 'without a library and without Rust, it says what would be right' "if .venv/bin/pip install -q --force-reinstall --no-deps '$sdist' >log 2>&1
     then exit 1; fi; grep 'There is neither cargo, to build the library, nor the system.s own' log"
 finish
