@@ -120,7 +120,7 @@ fn page(command: Command) -> io::Result<String> {
     }
     roff.to_writer(&mut page)?;
     // There is no date. clap_mangen leaves that out of the title, and `man` takes the next word for it.
-    Ok(String::from_utf8_lossy(&page).replacen(" 1  \"", " 1 \"\" \"", 1).into())
+    Ok(String::from_utf8_lossy(&page).replacen(" 1  \"", " 1 \"\" \"", 1))
 }
 
 fn entry(roff: &mut Roff, what: &str, text: &str) {
