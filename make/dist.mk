@@ -3,7 +3,8 @@
 # Each part adds its files to dist, and its suites, which install these files on a Debian 12 that has nothing else of
 # ours (tests/dist/run), to test-dist.
 dist-parts  := dist-sbom dist-node dist-python dist-source dist-debian dist-lua dist-go
-test-dist   := $(dist-parts:%=test-%) test-dist-hosts test-dist-packages test-dist-python-twice test-dist-sdist test-dist-crate test-dist-sums
+test-dist   := $(dist-parts:%=test-%) test-dist-hosts test-dist-packages test-dist-python-twice test-dist-sdist \
+               test-dist-crate test-dist-sums
 .PHONY: dist $(dist-parts) test-dist $(test-dist)
 # A part alone leaves no SHA256SUMS rather than one of other files.
 $(dist-parts): | no-sums

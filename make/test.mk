@@ -22,7 +22,8 @@ test-docs    := docs-man docs-doxygen docs-links docs-messages docs-site docs-c
 # Most suites run one after another, since they build the same things or use every core. The others run two at a time.
 one-by-one    = $(lint) $(test-header) $(test-rust) $(test-cli) $(test-lua) $(test-rocks) $(test-readme) $(test-exports) \
                 $(test-install) $(test-setup) $(test-abi) $(test-docs) $(apps) $(servers)
-two-at-a-time = $(test-hosts) $(test-wasm) $(test-adapters) $(check-cross) $(test-c) $(sanitized) $(faults) $(fuzz) $(postgres) $(test-dist)
+two-at-a-time = $(test-hosts) $(test-wasm) $(test-adapters) $(check-cross) $(test-c) $(sanitized) $(faults) $(fuzz) \
+                $(postgres) $(test-dist)
 SUITES        = $(one-by-one) $(two-at-a-time)
 .PHONY: $(SUITES)
 

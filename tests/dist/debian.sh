@@ -28,41 +28,27 @@ check 'C: man luat_kv_put' 'man luat_kv_put | grep -w luat_kv_put_versioned'
 first_get 'a shell' 'luat-kv -n n put key value && [ "$(luat-kv -n n get key)" = value ]'
 check 'a shell: man luat-kv, and a page for each command' 'man luat-kv | grep namespaces && man luat-kv-bulk-get | grep luat-kv'
 
-# What is typed before the tab, and what the shell makes of it. A namespace and a key are no files.
+# What is typed before the tab, and what the shell adds. A namespace and a key are no files.
 mkdir completing
 touch completing/script
-cat >typed <<'END'
-luat-kv na
-luat-kv put --m
-luat-kv --json put --m
-luat-kv -n blog pu
-luat-kv delete a --pre
-luat-kv bulk d
-luat-kv bulk put --b
-luat-kv export --format jsonl --lim
-luat-kv --limits c
-luat-kv put --file s
-luat-kv --db s
-luat-kv -n s
-luat-kv watch -n s
-luat-kv list --prefix s
+cat >lines <<'END'
+luat-kv na|mespaces
+luat-kv put --m|etadata
+luat-kv --json put --m|etadata
+luat-kv -n blog pu|t
+luat-kv delete a --pre|fix
+luat-kv bulk d|elete
+luat-kv bulk put --b|usy-timeout
+luat-kv export --format jsonl --lim|its
+luat-kv --limits c|loudflare
+luat-kv put --file s|cript
+luat-kv --db s|cript
+luat-kv -n s|
+luat-kv watch -n s|
+luat-kv list --prefix s|
 END
-cat >completed <<'END'
-luat-kv namespaces
-luat-kv put --metadata
-luat-kv --json put --metadata
-luat-kv -n blog put
-luat-kv delete a --prefix
-luat-kv bulk delete
-luat-kv bulk put --busy-timeout
-luat-kv export --format jsonl --limits
-luat-kv --limits cloudflare
-luat-kv put --file script
-luat-kv --db script
-luat-kv -n s
-luat-kv watch -n s
-luat-kv list --prefix s
-END
+sed 's/|.*//' lines >typed
+sed 's/|//' lines >completed
 # Types into a shell on a terminal, in which `luat-kv` shows its arguments.
 cat >type.zsh <<'END'
 zmodload zsh/zpty
